@@ -1,0 +1,78 @@
+use crate::{Error, Result};
+
+/// The longest key that the formats can carry, in bytes.
+pub const KEY_BYTES_MAX: usize = 65_535;
+/// The longest value that is allowed, in bytes.
+pub const VALUE_BYTES_MAX: usize = 64 << 20;
+/// The largest record that a batch may make, in bytes.
+pub const BATCH_BYTES_MAX: usize = 128 << 20;
+/// The longest name of a collection, in bytes of UTF-8.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// How large the parts of new writes may be. The defaults are the caps of the formats; they can be lowered, and lowering them
+/// does not touch what has been written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest key, in bytes; at most, and by default, [`KEY_BYTES_MAX`].
+    pub key_bytes_max: usize,
+    /// The longest value, in bytes; at most, and by default, [`VALUE_BYTES_MAX`].
+    pub value_bytes_max: usize,
+    /// The largest record that a batch may make, in bytes; at most, and by default, [`BATCH_BYTES_MAX`].
+    pub batch_bytes_max: usize,
+    /// The longest name of a collection, in bytes of UTF-8; at most, and by default, [`NAME_BYTES_MAX`].
+    pub name_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            key_bytes_max: KEY_BYTES_MAX,
+            value_bytes_max: VALUE_BYTES_MAX,
+            batch_bytes_max: BATCH_BYTES_MAX,
+            name_bytes_max: NAME_BYTES_MAX,
+        }
+    }
+}
+
+impl Limits {
+    /// These limits, none above the caps of the formats.
+    pub(crate) fn capped(&self) -> Self {
+        let caps = Self::default();
+        Self {
+            key_bytes_max: self.key_bytes_max.min(caps.key_bytes_max),
+            value_bytes_max: self.value_bytes_max.min(caps.value_bytes_max),
+            batch_bytes_max: self.batch_bytes_max.min(caps.batch_bytes_max),
+            name_bytes_max: self.name_bytes_max.min(caps.name_bytes_max),
+        }
+    }
+
+    pub(crate) fn check_key(&self, key: &[u8]) -> Result<()> {
+        match key.len() {
+            len if len == 0 || len > self.key_bytes_max => Err(Error::InvalidKey { len, max: self.key_bytes_max }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn check_value(&self, value: &[u8]) -> Result<()> {
+        match value.len() {
+            len if len > self.value_bytes_max => Err(Error::ValueTooLarge { len, max: self.value_bytes_max }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn check_name(&self, name: &str) -> Result<()> {
+        match name.len() {
+            len if len == 0 || len > self.name_bytes_max => {
+                Err(Error::InvalidCollectionName { len, max: self.name_bytes_max })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn check_batch(&self, bytes: usize) -> Result<()> {
+        if bytes > self.batch_bytes_max {
+            return Err(Error::BatchTooLarge { bytes, max: self.batch_bytes_max });
+        }
+        Ok(())
+    }
+}

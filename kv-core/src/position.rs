@@ -1,0 +1,66 @@
+//! Positions and identities.
+
+use std::fmt;
+
+/// A log sequence number: the position of a record in its log, dense from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lsn(pub u64);
+
+impl Lsn {
+    /// The position before the first record.
+    pub const START: Self = Self(0);
+
+    /// The position after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Lsn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Which opening for writing of its log a record comes from; it rises by at least one with each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The identity of a log, random at its creation and kept in every checkpoint made from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogId(pub u128);
+
+impl fmt::Display for LogId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// The identity of a collection: the position of the record that created it and the index of the operation within the record.
+///
+/// A collection that is dropped and made again is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CollectionId {
+    /// The position of the record that created the collection.
+    pub lsn: Lsn,
+    /// The index of the creating operation within the record.
+    pub index: u32,
+}
+
+/// The identity of a checkpoint. Ids of one directory order by age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CheckpointId {
+    /// The epoch in which it was made.
+    pub epoch: Epoch,
+    /// The position whose state it holds.
+    pub lsn: Lsn,
+    /// Tells checkpoints of the same position apart; higher is newer. Unique in a directory.
+    pub seq: u64,
+}

@@ -1,0 +1,37 @@
+//! The only way to files for everything in kv below the command.
+//!
+//! A [`Vfs`] is *one directory* and what may be done to the files in it; a [`File`] is one open file. Both are small,
+//! object-safe and synchronous, so that a test can put a simulated disk in the place of the real one. [`OsVfs`] is the
+//! operating system.
+//!
+//! Names are single path components: a `Vfs` opens nothing outside its directory and follows no symbolic link.
+//! Each method says what its caller may assume after it returned, also after a power cut; what it does not promise,
+//! a disk will one day not do.
+//!
+//! This crate knows nothing of logs, keys or formats.
+//!
+//! ```
+//! use kv_vfs::{Access, OsVfs, Vfs};
+//!
+//! # let directory = tempfile::tempdir().unwrap();
+//! let vfs = OsVfs::create(directory.path().join("data"))?;
+//! let file = vfs.create("greeting")?;
+//! file.write_all_at(b"hello", 0)?;
+//! file.sync_data()?; // the bytes survive a power cut ...
+//! vfs.sync_directory()?; // ... and now so does the name
+//!
+//! let again = vfs.open("greeting", Access::Read)?;
+//! assert_eq!(&again.map()?[..], b"hello");
+//! # Ok::<(), kv_vfs::Error>(())
+//! ```
+
+mod error;
+mod file;
+mod map;
+mod os;
+mod vfs;
+
+pub use error::{Error, Result};
+pub use file::{File, Lock};
+pub use os::OsVfs;
+pub use vfs::{Access, Vfs};

@@ -1,0 +1,270 @@
+use std::{
+    ffi::OsStr,
+    fs, io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::{ffi::OsStrExt, fs::FileExt},
+    },
+    path::{Component, Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use rustix::{
+    fs::{AtFlags, CWD, Mode, OFlags},
+    io::{Errno, retry_on_intr},
+};
+
+use crate::{Access, Error, File, Lock, Result, Vfs, map};
+
+/// The smallest block that is ever reported, in bytes: what today's disks overwrite at once.
+const BLOCK_BYTES_MIN: u64 = 4096;
+/// The largest block that is believed, in bytes. Some network file systems report a megabyte or more, which is a wish about the size of
+/// requests and not a unit of overwriting.
+const BLOCK_BYTES_MAX: u64 = 64 << 10;
+
+const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+const DIRECTORY_MODE: Mode = Mode::RWXU;
+
+/// A directory of the operating system's file system.
+///
+/// The directory is held open: it stays the same one though its path be renamed.
+#[derive(Debug)]
+pub struct OsVfs {
+    directory: OwnedFd,
+    path: PathBuf,
+    block_bytes: u32,
+}
+
+impl OsVfs {
+    /// Opens an existing directory.
+    pub fn open(path: impl AsRef<Path>) -> Result<Arc<Self>> {
+        let path = path.as_ref();
+        // The path to the store itself is the user's: links in it are followed.
+        open_directory(CWD, path.as_os_str(), OFlags::empty())
+            .and_then(|directory| Self::new(directory, path))
+            .map(Arc::new)
+            .map_err(|error| Error::new("open directory", path, error))
+    }
+
+    /// Opens a directory and creates it first if it is absent, with missing parents, accessible by its owner only (0700).
+    ///
+    /// What it created survives a power cut on return.
+    pub fn create(path: impl AsRef<Path>) -> Result<Arc<Self>> {
+        let path = path.as_ref();
+        match Self::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
+        }
+        let parent = match path.parent() {
+            Some(parent) if parent != Path::new("") => Self::create(parent)?,
+            _ => Self::open(".")?,
+        };
+        make_directory(CWD, path.as_os_str()).map_err(|error| Error::new("create directory", path, error))?;
+        parent.sync_directory()?;
+        Self::open(path)
+    }
+
+    fn new(directory: OwnedFd, path: &Path) -> rustix::io::Result<Self> {
+        let reported = rustix::fs::fstatvfs(&directory)?.f_bsize;
+        let block_bytes = reported.clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX).next_power_of_two() as u32;
+        Ok(Self { directory, path: path.to_owned(), block_bytes })
+    }
+
+    fn error<'a>(&self, operation: &'static str, name: &'a str) -> impl Fn(Errno) -> Error + use<'_, 'a> {
+        move |errno| Error::new(operation, self.path.join(name), errno)
+    }
+
+    fn open_file(&self, operation: &'static str, name: &str, flags: OFlags) -> Result<fs::File> {
+        check_name(self, operation, name)?;
+        // Without NONBLOCK, opening a FIFO would wait for its other end before it could be refused.
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = retry_on_intr(|| rustix::fs::openat(&self.directory, name, flags, FILE_MODE))
+            .map_err(self.error(operation, name))?;
+        let file = fs::File::from(file);
+        let metadata = file.metadata().map_err(|error| Error::new(operation, self.path.join(name), error))?;
+        if !metadata.is_file() {
+            let error = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+            return Err(Error::new(operation, self.path.join(name), error));
+        }
+        Ok(file)
+    }
+
+    fn file(&self, name: &str, file: fs::File) -> Arc<dyn File> {
+        Arc::new(OsFile { file, path: self.path.join(name) })
+    }
+}
+
+impl Vfs for OsVfs {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn open(&self, name: &str, access: Access) -> Result<Arc<dyn File>> {
+        let flags = match access {
+            Access::Read => OFlags::RDONLY,
+            Access::ReadWrite => OFlags::RDWR,
+        };
+        self.open_file("open", name, flags).map(|file| self.file(name, file))
+    }
+
+    fn create(&self, name: &str) -> Result<Arc<dyn File>> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        self.open_file("create", name, flags).map(|file| self.file(name, file))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        check_name(self, "rename", from)?;
+        check_name(self, "rename to", to)?;
+        rustix::fs::renameat(&self.directory, from, &self.directory, to).map_err(self.error("rename", from))
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        check_name(self, "remove", name)?;
+        rustix::fs::unlinkat(&self.directory, name, AtFlags::empty()).map_err(self.error("remove", name))
+    }
+
+    fn list(&self) -> Result<Vec<String>> {
+        let error = |errno: Errno| Error::new("list", &self.path, errno);
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.directory).map_err(error)? {
+            if let Ok(name) = entry.map_err(error)?.file_name().to_str()
+                && name != "."
+                && name != ".."
+            {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    fn sync_directory(&self) -> Result<()> {
+        rustix::fs::fsync(&self.directory).map_err(|errno| Error::new("sync directory", &self.path, errno))
+    }
+
+    fn open_directory(&self, name: &str) -> Result<Arc<dyn Vfs>> {
+        check_name(self, "open directory", name)?;
+        let path = self.path.join(name);
+        open_directory(&self.directory, OsStr::new(name), OFlags::NOFOLLOW)
+            .and_then(|directory| Self::new(directory, &path))
+            .map(|vfs| Arc::new(vfs) as Arc<dyn Vfs>)
+            .map_err(self.error("open directory", name))
+    }
+
+    fn create_directory(&self, name: &str) -> Result<Arc<dyn Vfs>> {
+        check_name(self, "create directory", name)?;
+        make_directory(&self.directory, OsStr::new(name)).map_err(self.error("create directory", name))?;
+        self.open_directory(name)
+    }
+
+    fn try_lock(&self, name: &str) -> Result<Option<Lock>> {
+        // A lock needs no right to write: a store on a read-only medium can still be opened and read.
+        let file = match self.open_file("open", name, OFlags::RDONLY) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.open_file("create", name, OFlags::RDWR | OFlags::CREATE)?
+            }
+            opened => opened?,
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock::new(file))),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(Error::new("lock", self.path.join(name), error)),
+        }
+    }
+
+    fn block_bytes(&self) -> u32 {
+        self.block_bytes
+    }
+
+    fn random(&self) -> Result<u128> {
+        let mut bytes = [0; 16];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            filled +=
+                retry_on_intr(|| rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()))
+                    .map_err(|errno| Error::new("get random bytes for", &self.path, errno))?;
+        }
+        Ok(u128::from_le_bytes(bytes))
+    }
+}
+
+fn open_directory(at: impl AsFd, path: &OsStr, extra: OFlags) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | extra;
+    retry_on_intr(|| rustix::fs::openat(&at, path.as_bytes(), flags, Mode::empty()))
+}
+
+/// Creates a directory; one that exists already is as good.
+fn make_directory(at: impl AsFd, path: &OsStr) -> rustix::io::Result<()> {
+    match rustix::fs::mkdirat(at, path.as_bytes(), DIRECTORY_MODE) {
+        Err(Errno::EXIST) => Ok(()),
+        made => made,
+    }
+}
+
+fn check_name(vfs: &OsVfs, operation: &'static str, name: &str) -> Result<()> {
+    let mut components = Path::new(name).components();
+    let single =
+        matches!((components.next(), components.next()), (Some(Component::Normal(only)), None) if only == name);
+    if single {
+        return Ok(());
+    }
+    let error = io::Error::new(io::ErrorKind::InvalidInput, "a name must be a single path component");
+    Err(Error::new(operation, vfs.path.join(name), error))
+}
+
+#[derive(Debug)]
+struct OsFile {
+    file: fs::File,
+    path: PathBuf,
+}
+
+impl OsFile {
+    fn error(&self, operation: &'static str) -> impl Fn(io::Error) -> Error + '_ {
+        move |error| Error::new(operation, &self.path, error)
+    }
+}
+
+impl File for OsFile {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        retry_interrupted(|| self.file.read_at(buffer, offset)).map_err(self.error("read"))
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<usize> {
+        retry_interrupted(|| self.file.write_at(bytes, offset)).map_err(self.error("write to"))
+    }
+
+    fn sync_data(&self) -> Result<()> {
+        // `File::sync_data` of the standard library repeats the call when it is interrupted; a flush is never repeated here.
+        rustix::fs::fdatasync(&self.file).map_err(|errno| Error::new("sync", &self.path, errno))
+    }
+
+    fn drop_cache(&self) -> Result<()> {
+        rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed)
+            .map_err(|errno| Error::new("drop the cache of", &self.path, errno))
+    }
+
+    fn len(&self) -> Result<u64> {
+        self.file.metadata().map(|metadata| metadata.len()).map_err(self.error("measure"))
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        self.file.set_len(len).map_err(self.error("resize"))
+    }
+
+    fn map(&self) -> Result<Bytes> {
+        map::read_only(&self.file).map_err(self.error("map"))
+    }
+}
+
+fn retry_interrupted<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match operation() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
