@@ -1,1 +1,6 @@
-//! Placeholder.
+//! Tests for kv backends.
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
+
+mod enrol;
+pub mod log;
