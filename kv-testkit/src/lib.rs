@@ -4,3 +4,7 @@
 
 mod enrol;
 pub mod log;
+mod scheduler;
+pub mod vfs;
+
+pub use scheduler::ManualScheduler;
