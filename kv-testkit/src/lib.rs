@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
 
+pub mod checkpointer;
 mod enrol;
 pub mod log;
 mod scheduler;
