@@ -27,6 +27,7 @@
 
 mod error;
 mod file;
+mod lock;
 mod map;
 mod os;
 pub mod preamble;
