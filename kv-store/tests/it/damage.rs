@@ -71,7 +71,7 @@ fn flip_bits(original: &Path, expected: &Expected) {
         // A long run of zeroes is one thing: its edges and a few places within stand for it.
         let interesting = |at: &usize| {
             let around = &bytes[at.saturating_sub(8)..bytes.len().min(at + 9)];
-            around.iter().any(|&byte| byte != 0) || at % 1021 == 0
+            around.iter().any(|&byte| byte != 0) || at.is_multiple_of(1021)
         };
         for at in (0..bytes.len()).filter(interesting) {
             let bit = 1_u8 << (at % 8);

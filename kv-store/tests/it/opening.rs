@@ -110,11 +110,8 @@ fn what_is_missing_is_named_and_nothing_is_made_in_its_place() {
         let path = parent.path().join(missing);
         copy(&whole, &path);
         let removed = path.join(missing);
-        if removed.is_dir() {
-            fs::remove_dir_all(&removed).unwrap()
-        } else {
-            fs::remove_file(&removed).unwrap()
-        }
+        let remove = if removed.is_dir() { fs::remove_dir_all } else { fs::remove_file };
+        remove(&removed).unwrap();
         let before = files(&path);
         let error = kv_store::open(&path).unwrap_err();
         assert!(matches!(error, Error::Corrupt { .. }), "{missing}: {error:?}");
