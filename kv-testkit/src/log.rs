@@ -38,7 +38,7 @@ pub trait LogPowerCut: LogHarness {
 /// A medium that can be made to fail, for [`log_fault_suite!`](crate::log_fault_suite). The cases have records wait for the flush that fails: the
 /// log must be one that flushes `Disk` records in [`sync`](Log::sync), and not of its own accord before.
 pub trait LogFaults: LogHarness {
-    /// Makes the next flush of records fail, once, in a way whose outcome cannot be found out. Flushes after it would succeed: a log that
+    /// Makes the next flush of records (and of nothing else, such as a file that is prepared beside) fail, once, in a way whose outcome cannot be found out. Flushes after it would succeed: a log that
     /// wrongly tries again is found out.
     fn fail_next_flush(&mut self);
 }
