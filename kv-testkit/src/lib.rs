@@ -67,7 +67,8 @@
 //!
 //! impl LogFaults for Harness {
 //!     fn fail_next_flush(&mut self) {
-//!         self.vfs.fail(Fault::on(Kind::Sync));
+//!         // Of the files that hold records, not of those that are prepared beside them.
+//!         self.vfs.fail(Fault::on(Kind::Sync).of(".wal"));
 //!     }
 //! }
 //!
