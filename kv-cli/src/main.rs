@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Exit, Failure> {
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(io::stdout());
     let exit = commands::run(cli, &mut out)?;
     out.flush().map_err(Failure::Output)?;
     Ok(exit)

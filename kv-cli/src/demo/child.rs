@@ -5,7 +5,9 @@ use std::{
     io::{self, BufRead, BufReader},
     os::unix::process::ExitStatusExt as _,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -56,21 +58,41 @@ fn spawn(dir: &Path, collection: &str, prefix: &str) -> io::Result<Child> {
 
 fn kill_after_enough(child: &mut Child) -> io::Result<HashSet<String>> {
     let pipe = child.stdout.take().ok_or_else(|| io::Error::other("the child has no stdout"))?;
-    let mut lines = BufReader::new(pipe);
+    let lines = lines_of(pipe);
+    let deadline = Instant::now() + TIME_ENOUGH;
     let mut acknowledged = HashSet::new();
-    let started = Instant::now();
-    let mut killed = false;
-    let mut line = String::new();
-    // What is still in the pipe after the kill was acknowledged too; a line that was cut off was not.
-    while lines.read_line(&mut line)? > 0 && line.ends_with('\n') {
-        acknowledged.insert(line.trim_end().to_owned());
-        line.clear();
-        if !killed && (acknowledged.len() >= ACKNOWLEDGED_ENOUGH || started.elapsed() >= TIME_ENOUGH) {
-            child.kill()?;
-            killed = true;
-        }
+    while acknowledged.len() < ACKNOWLEDGED_ENOUGH {
+        let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) else { break };
+        acknowledged.insert(line?);
+    }
+    child.kill()?;
+    // What is still in the pipe was acknowledged too.
+    for line in lines {
+        acknowledged.insert(line?);
     }
     Ok(acknowledged)
+}
+
+/// The whole lines that come out of a pipe until it ends. They are read by a thread, so that waiting for one can end.
+fn lines_of(pipe: ChildStdout) -> mpsc::Receiver<io::Result<String>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut pipe = BufReader::new(pipe);
+        let mut line = String::new();
+        loop {
+            line.clear();
+            let next = match pipe.read_line(&mut line) {
+                // A line that was cut off acknowledges nothing.
+                Ok(_) => line.strip_suffix('\n').map(|line| Ok(line.to_owned())),
+                Err(e) => Some(Err(e)),
+            };
+            let Some(next) = next else { return };
+            if next.is_err() | sender.send(next).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 /// Proves that every acknowledged write is there with its value, and of the others at most the one that each thread was
@@ -96,7 +118,7 @@ pub fn prove(
         let missing = acknowledged.iter().find(|key| !matches!(collection.get(key.as_bytes()), Ok(Some(_))));
         return Err(wrong(missing.map_or("?", String::as_str), "was acknowledged and is missing"));
     }
-    let unacknowledged = in_order(store, collection.name(), prefix)? - found as u64;
+    let unacknowledged = in_order(store, collection.name(), prefix)?.saturating_sub(found as u64);
     if unacknowledged > u64::from(THREADS) {
         return Err(wrong(prefix, "has more writes than were ever started"));
     }

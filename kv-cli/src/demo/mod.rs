@@ -38,7 +38,7 @@ pub fn run(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     steps.run("read back", || unicode.check(&store))?;
     steps.run("change", || change(&store, &mut unicode))?;
     steps.run("read back", || unicode.check(&store))?;
-    close(&store)?;
+    close(store)?;
 
     let prefix = format!("run-{run}/");
     let acknowledged = steps.run("kill", || child::killed_in_mid_write(dir, WRITES, &prefix))?;
@@ -46,12 +46,12 @@ pub fn run(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     steps.run("prove", || child::prove(&store, WRITES, &prefix, &acknowledged))?;
     steps.run("prove", || unicode.check(&store))?;
     steps.run("checkpoint", || checkpoint(&store))?;
-    close(&store)?;
+    close(store)?;
 
     let store = steps.run("reopen", || reopen(dir))?;
     steps.run("prove", || child::prove(&store, WRITES, &prefix, &acknowledged))?;
     steps.run("prove", || unicode.check(&store))?;
-    close(&store)?;
+    close(store)?;
     steps.run("verify", || verify(dir))?;
     steps.end()
 }
@@ -120,8 +120,11 @@ fn checkpoint(store: &Store) -> Result<((), String), Failure> {
     Ok(((), text))
 }
 
-fn close(store: &Store) -> Result<(), Failure> {
-    store.close().doing(|| "cannot close the store".into())
+/// Closes the store and lets go of its lock.
+fn close(store: Store) -> Result<(), Failure> {
+    let closed = store.close().doing(|| "cannot close the store".into());
+    drop(store);
+    closed
 }
 
 fn verify(dir: &Path) -> Result<((), String), Failure> {
