@@ -1,0 +1,115 @@
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use kv_core::{Log, Lsn};
+
+use crate::log::{
+    LogHarness,
+    support::{append, append_process, assert_holds, next, open, payload, reader, sync},
+};
+
+const THREADS: u64 = 4;
+const RECORDS: u64 = 60;
+
+/// Threads that append at once get positions that are dense, rise for each, and hold what it appended.
+pub fn l1_dense_with_threads(harness: &mut dyn LogHarness) {
+    let log = open(harness);
+    let appended = in_threads(|thread, n| {
+        let record = payload(thread * RECORDS + n, n as usize * 11 % 500);
+        let lsn = if n % 3 == 0 { append_process(&*log, &record)? } else { append(&*log, &record) };
+        if n % 10 == 9 {
+            sync(&*log, lsn);
+        }
+        Some((lsn, record))
+    });
+    for of_thread in &appended {
+        assert!(of_thread.is_sorted_by_key(|(lsn, _)| lsn), "L1: the positions of a thread's records do not rise");
+    }
+    let count: usize = appended.iter().map(Vec::len).sum();
+    let by_position: BTreeMap<_, _> = appended.into_iter().flatten().collect();
+    assert!(by_position.keys().copied().eq((1..=count as u64).map(Lsn)), "L1: positions are not dense from 1");
+    let records: Vec<_> = by_position.into_values().collect();
+    assert_holds(&*log, &records);
+    harness.kill();
+    drop(log);
+
+    assert_holds(&*open(harness), &records);
+}
+
+/// Threads that sync at once each get at least what they asked for, and what they were told survives a kill.
+pub fn l3_sync_with_threads(harness: &mut dyn LogHarness) {
+    let log = open(harness);
+    let told = in_threads(|thread, n| {
+        let lsn = append(&*log, &payload(thread, n as usize));
+        let durable = sync(&*log, lsn);
+        assert!(durable <= log.bounds().appended, "L3: {durable} is durable, but was never appended");
+        Some(durable)
+    });
+    let told = told.into_iter().flatten().max().unwrap();
+    assert_eq!(told, Lsn(THREADS * RECORDS), "L3: the last sync did not reach the last record");
+    harness.kill();
+    drop(log);
+
+    assert_eq!(open(harness).bounds().appended, told, "L3: synced records are gone after a kill");
+}
+
+/// A reader that follows while threads append gives each record once, in order, and only when it is durable.
+pub fn l7_reader_while_threads_append(harness: &mut dyn LogHarness) {
+    let log = open(harness);
+    let done = AtomicBool::new(false);
+    let read = thread::scope(|scope| {
+        let follower = scope.spawn(|| follow(&*log, &done));
+        in_threads(|thread, n| {
+            let lsn = append(&*log, &record_of(thread, n));
+            Some(sync(&*log, lsn))
+        });
+        done.store(true, Ordering::Release);
+        follower.join().unwrap()
+    });
+    assert_eq!(read.len() as u64, THREADS * RECORDS, "L7: the reader missed records");
+    let mut next_of_thread = [0; THREADS as usize];
+    for payload in read {
+        let thread = payload[0];
+        let n = &mut next_of_thread[usize::from(thread)];
+        assert!(payload == record_of(thread.into(), *n), "L2: a record is not the one that was appended");
+        *n += 1;
+    }
+}
+
+fn record_of(thread: u64, n: u64) -> Vec<u8> {
+    let mut record = vec![thread as u8];
+    record.extend(payload(thread * RECORDS + n, n as usize * 13));
+    record
+}
+
+/// Reads until there is nothing left and nothing more will come.
+fn follow(log: &dyn Log, done: &AtomicBool) -> Vec<Vec<u8>> {
+    let mut reader = reader(log, Lsn::START);
+    let mut payloads = Vec::new();
+    loop {
+        let nothing_more_comes = done.load(Ordering::Acquire);
+        while let Some(read) = next(&mut *reader) {
+            let durable = log.bounds().durable;
+            assert!(read.lsn <= durable, "L7: record {} was read, but only {durable} is durable", read.lsn);
+            payloads.push(read.payload);
+            assert_eq!(read.lsn, Lsn(payloads.len() as u64), "L7: records were not read one after the other");
+        }
+        if nothing_more_comes {
+            return payloads;
+        }
+        thread::yield_now();
+    }
+}
+
+/// Runs `work` for each number of a record in several threads, and gives what it yielded to each.
+fn in_threads<T: Send>(work: impl Fn(u64, u64) -> Option<T> + Sync) -> Vec<Vec<T>> {
+    let work = &work;
+    thread::scope(|scope| {
+        let start = |thread| scope.spawn(move || (0..RECORDS).filter_map(|n| work(thread, n)).collect());
+        let threads: Vec<_> = (0..THREADS).map(start).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}

@@ -1,0 +1,11 @@
+//! A file layer for tests of file backends.
+
+mod copy;
+mod event;
+mod fault;
+mod wrapper;
+
+pub use copy::copy_directory;
+pub use event::{Event, Kind};
+pub use fault::Fault;
+pub use wrapper::TestVfs;
