@@ -15,25 +15,34 @@ use crate::{
 struct Step {
     name: &'static str,
     checks: &'static str,
+    /// The cargo command that it needs and that may not be installed.
+    needs: Option<&'static str>,
     check: fn() -> Result,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Outcome {
+    Passed,
+    Skipped,
+    Failed,
 }
 
 /// The cheap ones first: they fail early.
 const STEPS: &[Step] = &[
-    Step { name: "lock", checks: "Cargo.lock is current", check: packages::check_lock },
-    Step { name: "edges", checks: "crates use each other as ARCHITECTURE.md says", check: edges::check },
-    Step { name: "sources", checks: "packages come from the registry", check: packages::check_sources },
-    Step {
-        name: "licences",
-        checks: "packages are under licences that deny.toml allows",
-        check: packages::check_licences,
-    },
-    Step { name: "deny", checks: "cargo deny, where it is installed", check: deny },
-    Step { name: "fmt", checks: "the code is formatted", check: || cargo(["fmt", "--all", "--check"]) },
-    Step { name: "clippy", checks: "no lint warns, in tests and benchmarks too", check: clippy },
-    Step { name: "docs", checks: "the documentation builds without a warning", check: docs },
-    Step { name: "tests", checks: "cargo test --workspace", check: || cargo(["test", "--workspace"]) },
+    step("lock", "Cargo.lock is current", packages::check_lock),
+    step("edges", "crates use each other as ARCHITECTURE.md says", edges::check),
+    step("sources", "packages come from the registry", packages::check_sources),
+    step("licences", "packages are under licences that deny.toml allows", packages::check_licences),
+    Step { needs: Some("deny"), ..step("deny", "licences, bans and sources of deny.toml", deny) },
+    step("fmt", "the code is formatted", || cargo(["fmt", "--all", "--check"])),
+    step("clippy", "no lint warns, in tests and benchmarks too", clippy),
+    step("docs", "the documentation builds without a warning", docs),
+    step("tests", "cargo test --workspace", || cargo(["test", "--workspace"])),
 ];
+
+const fn step(name: &'static str, checks: &'static str, check: fn() -> Result) -> Step {
+    Step { name, checks, needs: None, check }
+}
 
 /// The names of the steps and what they check, one a line.
 pub fn steps_help() -> String {
@@ -46,13 +55,31 @@ pub fn run(arguments: &[&str]) -> Result {
     for step in selected(arguments)? {
         println!("==> {}: {}", step.name, step.checks);
         let start = Instant::now();
-        let result = (step.check)();
-        if let Err(message) = &result {
-            println!("{message}");
-        }
-        results.push((step.name, start.elapsed(), result.is_ok()));
+        let outcome = outcome(step);
+        results.push((step.name, start.elapsed(), outcome));
     }
     summarize(&results)
+}
+
+fn outcome(step: &Step) -> Outcome {
+    if let Some(command) = step.needs
+        && !is_installed(command)
+    {
+        println!("SKIPPED: there is no cargo {command} here; install cargo-{command} to have it checked");
+        return Outcome::Skipped;
+    }
+    match (step.check)() {
+        Ok(()) => Outcome::Passed,
+        Err(message) => {
+            println!("{message}");
+            Outcome::Failed
+        }
+    }
+}
+
+fn is_installed(command: &str) -> bool {
+    let version = cargo_command().args([command, "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    version.is_ok_and(|status| status.success())
 }
 
 fn selected(arguments: &[&str]) -> Result<Vec<&'static Step>> {
@@ -73,12 +100,13 @@ fn named(name: &str) -> Result<&'static str> {
     step.map(|step| step.name).ok_or_else(|| format!("there is no step {name:?}; the steps are:\n{}", steps_help()))
 }
 
-fn summarize(results: &[(&str, Duration, bool)]) -> Result {
+fn summarize(results: &[(&str, Duration, Outcome)]) -> Result {
     println!();
-    for (name, time, passed) in results {
-        println!("{:10} {:6.1} s  {}", name, time.as_secs_f64(), if *passed { "ok" } else { "FAILED" });
+    for (name, time, outcome) in results {
+        println!("{name:10} {:6.1} s  {outcome:?}", time.as_secs_f64());
     }
-    let failed: Vec<&str> = results.iter().filter(|(.., passed)| !passed).map(|(name, ..)| *name).collect();
+    let failed = results.iter().filter(|(.., outcome)| *outcome == Outcome::Failed);
+    let failed: Vec<&str> = failed.map(|(name, ..)| *name).collect();
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
 }
 
@@ -92,13 +120,5 @@ fn docs() -> Result {
 }
 
 fn deny() -> Result {
-    let version = cargo_command().args(["deny", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !version.is_ok_and(|status| status.success()) {
-        println!(
-            "SKIPPED: cargo-deny is not installed. Licences and sources are checked without it; duplicate versions"
-        );
-        println!("and wildcards are not.");
-        return Ok(());
-    }
     cargo(["deny", "--offline", "check", "licenses", "bans", "sources"])
 }
