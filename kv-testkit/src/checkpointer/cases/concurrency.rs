@@ -5,6 +5,7 @@ use crate::checkpointer::{
     image::{Go, Image},
     support::{assert_opens_as, assert_state, key, list, open, open_checkpoint, sample, value, write, write_with},
 };
+use crate::threads::join_all;
 
 /// Readers and those who list and open are not disturbed by a write.
 pub fn reads_with_threads_beside_a_write(harness: &mut dyn CheckpointerHarness) {
@@ -18,29 +19,24 @@ pub fn reads_with_threads_beside_a_write(harness: &mut dyn CheckpointerHarness) 
     }
     let read_everything = || assert_state(&*first, &image);
     thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                for _ in 0..20 {
-                    read_everything();
-                    assert!(
-                        list(&*checkpointer).contains(&first.id()),
-                        "C3: a checkpoint is not listed during a write"
-                    );
-                    assert_state(&*open_checkpoint(&*checkpointer, first.id()), &image);
-                }
-            });
-        }
+        let read_on = || {
+            for _ in 0..20 {
+                read_everything();
+                assert!(list(&*checkpointer).contains(&first.id()), "C3: a checkpoint is not listed during a write");
+                assert_state(&*open_checkpoint(&*checkpointer, first.id()), &image);
+            }
+        };
+        let readers = [(); 2].map(|()| scope.spawn(read_on));
         let mut changes = next.changes().with(|given| {
             if given == 150 {
                 // The write stands still until these have read everything.
-                thread::scope(|scope| {
-                    [(); 2].map(|()| scope.spawn(read_everything)).map(|reads| reads.join().unwrap())
-                });
+                thread::scope(|scope| join_all([(); 2].map(|()| scope.spawn(read_everything))));
             }
             Ok(Go::On)
         });
         let second = write_with(&*checkpointer, Some(first.id()), &mut changes).unwrap();
         assert_state(&*second, &next);
+        join_all(readers);
     });
 }
 
@@ -66,7 +62,7 @@ pub fn writers_wait_for_each_other(harness: &mut dyn CheckpointerHarness) {
             write_with(&*checkpointer, Some(first), &mut image.changes()).unwrap()
         };
         let threads: Vec<_> = images.iter().map(|image| scope.spawn(move || write(image))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        join_all(threads)
     });
     for (checkpoint, image) in written.iter().zip(&images) {
         assert_state(&**checkpoint, image);

@@ -1,4 +1,4 @@
-use std::ops::Bound;
+use std::{ops::Bound, thread};
 
 use kv_core::{CheckpointId, Cursor, Epoch, Lsn};
 
@@ -6,6 +6,7 @@ use crate::checkpointer::{
     CheckpointerHarness,
     support::{assert_opens_as, assert_state, key, list, open, open_checkpoint, sample, value, write},
 };
+use crate::threads::join_all;
 
 /// A removed checkpoint is gone for who asks for it, now and after opening again, and there for who has it open.
 pub fn c6_removal_disturbs_nobody(harness: &mut dyn CheckpointerHarness) {
@@ -84,7 +85,7 @@ pub fn cursor_is_owned(harness: &mut dyn CheckpointerHarness) {
     let value_of_7 = checkpoint.get(collection, &key(7)).unwrap().unwrap();
     drop((checkpoint, checkpointer));
 
-    std::thread::spawn(move || assert_rest(&mut *cursor, 1, 500)).join().unwrap();
+    thread::scope(|scope| join_all([scope.spawn(move || assert_rest(&mut *cursor, 1, 500))]));
     assert!(first_key == key(0) && first_value == value(10, 0), "the handles changed when the cursor moved on");
     assert!(value_of_7 == value(10, 7), "a value changed when its checkpoint was closed");
 }

@@ -1,14 +1,13 @@
-use std::{
-    collections::BTreeMap,
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-};
+use std::{collections::BTreeMap, thread};
 
 use kv_core::{Log, Lsn};
 
-use crate::log::{
-    LogHarness,
-    support::{append, append_process, assert_holds, next, open, payload, reader, sync},
+use crate::{
+    log::{
+        LogHarness,
+        support::{append, append_process, assert_holds, next, open, payload, reader, sync},
+    },
+    threads::{Over, join_all},
 };
 
 const THREADS: u64 = 4;
@@ -59,15 +58,16 @@ pub fn l3_sync_with_threads(harness: &mut dyn LogHarness) {
 /// A reader that follows while threads append gives each record once, in order, and only when it is durable.
 pub fn l7_reader_while_threads_append(harness: &mut dyn LogHarness) {
     let log = open(harness);
-    let done = AtomicBool::new(false);
+    let appending = Over::default();
     let read = thread::scope(|scope| {
-        let follower = scope.spawn(|| follow(&*log, &done));
+        let follower = scope.spawn(|| follow(&*log, &appending));
+        let ends = appending.when_dropped();
         in_threads(|thread, n| {
             let lsn = append(&*log, &record_of(thread, n));
             Some(sync(&*log, lsn))
         });
-        done.store(true, Ordering::Release);
-        follower.join().unwrap()
+        drop(ends);
+        join_all([follower]).remove(0)
     });
     assert_eq!(read.len() as u64, THREADS * RECORDS, "L7: the reader missed records");
     let mut next_of_thread = [0; THREADS as usize];
@@ -86,11 +86,11 @@ fn record_of(thread: u64, n: u64) -> Vec<u8> {
 }
 
 /// Reads until there is nothing left and nothing more will come.
-fn follow(log: &dyn Log, done: &AtomicBool) -> Vec<Vec<u8>> {
+fn follow(log: &dyn Log, appending: &Over) -> Vec<Vec<u8>> {
     let mut reader = reader(log, Lsn::START);
     let mut payloads = Vec::new();
     loop {
-        let nothing_more_comes = done.load(Ordering::Acquire);
+        let nothing_more_comes = appending.is_over();
         while let Some(read) = next(&mut *reader) {
             let durable = log.bounds().durable;
             assert!(read.lsn <= durable, "L7: record {} was read, but only {durable} is durable", read.lsn);
@@ -110,6 +110,6 @@ fn in_threads<T: Send>(work: impl Fn(u64, u64) -> Option<T> + Sync) -> Vec<Vec<T
     thread::scope(|scope| {
         let start = |thread| scope.spawn(move || (0..RECORDS).filter_map(|n| work(thread, n)).collect());
         let threads: Vec<_> = (0..THREADS).map(start).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        join_all(threads)
     })
 }

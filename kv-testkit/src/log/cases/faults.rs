@@ -12,6 +12,7 @@ use crate::log::{
         reader, rest, sync,
     },
 };
+use crate::threads::join_all;
 
 /// The records that were durable before the failure, and those that were not.
 const DURABLE: u64 = 5;
@@ -79,7 +80,7 @@ pub fn l6_failure_reaches_every_waiter(harness: &mut dyn LogFaults) {
             })
         };
         let threads: Vec<_> = (DURABLE + 1..=APPENDED).map(wait_for).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        join_all(threads)
     });
     assert!(causes.iter().all(|cause| *cause == causes[0]), "L6: the waiters were told different causes: {causes:?}");
 }

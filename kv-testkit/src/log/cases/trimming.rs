@@ -1,11 +1,12 @@
 use std::thread;
 
-use kv_core::{Error, Lsn};
+use kv_core::{Error, Log, Lsn};
 
 use crate::log::{
     LogHarness,
     support::{append, append_all, assert_bounds, assert_holds, open, payload, sync, sync_all},
 };
+use crate::threads::{Over, join_all};
 
 /// Whatever is trimmed, and however often, what lies above is there, now and after each way to open again.
 pub fn l8_keeps_what_is_above(harness: &mut dyn LogHarness) {
@@ -51,35 +52,41 @@ pub fn l8_keeps_what_is_not_durable(harness: &mut dyn LogHarness) {
 pub fn l8_trims_beneath_readers_and_writers(harness: &mut dyn LogHarness) {
     let records: Vec<_> = (0..400).map(|n| payload(n, 500)).collect();
     let log = open(harness);
+    let appending = Over::default();
     thread::scope(|scope| {
-        scope.spawn(|| {
+        let appends = scope.spawn(|| {
+            let _ends = appending.when_dropped();
             for record in &records {
                 let lsn = append(&*log, record);
                 sync(&*log, lsn);
             }
         });
-        scope.spawn(|| {
-            while log.bounds().trimmed.0 < 300 && log.bounds().durable.0 < 400 {
+        let trims = scope.spawn(|| {
+            while !appending.is_over() {
                 log.trim(Lsn(log.bounds().durable.0.saturating_sub(20).min(300))).unwrap();
                 thread::yield_now();
             }
         });
-        scope.spawn(|| {
+        let reads = scope.spawn(|| {
             let mut position = Lsn::START;
-            while position < Lsn(400) {
+            let mut nothing_more_comes = false;
+            while !nothing_more_comes {
+                nothing_more_comes = appending.is_over();
                 position = read_on(&*log, position, &records);
             }
+            assert_eq!(position, Lsn(400), "L7: the reader missed records");
         });
+        join_all([appends, trims, reads]);
     });
     assert!(log.bounds().trimmed <= Lsn(300), "L8: more was trimmed than was asked for");
     assert_holds(&*log, &records);
 }
 
-/// Reads to the end, or to where the records were trimmed, and returns where to go on.
-fn read_on(log: &dyn kv_core::Log, after: Lsn, records: &[Vec<u8>]) -> Lsn {
+/// Reads to the end, with a new reader wherever the records were trimmed, and returns where it ended.
+fn read_on(log: &dyn Log, after: Lsn, records: &[Vec<u8>]) -> Lsn {
     let mut position = after;
     let mut reader = match log.reader(after) {
-        Err(Error::Trimmed { trimmed, .. }) if trimmed > after => return trimmed,
+        Err(Error::Trimmed { trimmed, .. }) if trimmed > after => return read_on(log, trimmed, records),
         reader => reader.unwrap(),
     };
     loop {
@@ -90,7 +97,7 @@ fn read_on(log: &dyn kv_core::Log, after: Lsn, records: &[Vec<u8>]) -> Lsn {
                 position = record.lsn;
             }
             Ok(None) => return position,
-            Err(Error::Trimmed { trimmed, .. }) if trimmed > position => return trimmed,
+            Err(Error::Trimmed { trimmed, .. }) if trimmed > position => return read_on(log, trimmed, records),
             Err(error) => panic!("L7: reading fails: {error:?}"),
         }
     }
