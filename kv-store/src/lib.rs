@@ -51,3 +51,8 @@ pub fn open(path: impl AsRef<Path>) -> Result<Store> {
 fn file_error(error: kv_vfs::Error) -> Error {
     Error::from_io(error.operation, error.path, error.source)
 }
+
+/// The examples of the README are compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
