@@ -1,3 +1,11 @@
-//! The tests of kv-core.
+//! Tests of kv-core over its backends in memory.
+#![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
 
+mod background;
+mod checkpoint;
+mod concurrency;
 mod conformance;
+mod publication;
+mod recovery;
+mod store;
+mod support;

@@ -1,0 +1,36 @@
+//! Little-endian integers at fixed places of a slice, and rounding.
+
+/// The `u32` at `at`; zero where the slice ends before, which no caller lets happen.
+pub(crate) fn get_u32(bytes: &[u8], at: usize) -> u32 {
+    get(bytes, at).map_or(0, u32::from_le_bytes)
+}
+
+/// The `u64` at `at`; zero where the slice ends before, which no caller lets happen.
+pub(crate) fn get_u64(bytes: &[u8], at: usize) -> u64 {
+    get(bytes, at).map_or(0, u64::from_le_bytes)
+}
+
+/// The `u128` at `at`; zero where the slice ends before, which no caller lets happen.
+pub(crate) fn get_u128(bytes: &[u8], at: usize) -> u128 {
+    get(bytes, at).map_or(0, u128::from_le_bytes)
+}
+
+fn get<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..)?.first_chunk().copied()
+}
+
+/// Copies `value` to `at`.
+pub(crate) fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
+    bytes[at..at + value.len()].copy_from_slice(value);
+}
+
+/// Whether there is nothing but zeroes.
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+    // In blocks, so that the compiler compares many bytes at once and a difference ends the search early.
+    bytes.chunks(256).all(|block| block.iter().fold(0, |all, byte| all | byte) == 0)
+}
+
+/// The length of `bytes` without the zeroes at its end.
+pub(crate) fn len_without_trailing_zeroes(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+}

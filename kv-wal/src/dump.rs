@@ -1,0 +1,109 @@
+//! A log as text, for people and for the tests of the format.
+
+use std::io::Write;
+
+use kv_core::{Error, Lsn, Result};
+use kv_vfs::{Access, Vfs};
+
+use crate::{
+    file::{self, Segment},
+    frame::{self, Kind, Link, Start},
+    mark_file, names,
+    scanner::{Frame, Scanner, Step},
+    survey::segment_numbers,
+};
+
+/// How many bytes of a record are shown.
+const PREVIEW_BYTES: usize = 24;
+
+/// Writes what is in a log's directory to `out`, one line a frame, with offsets in bytes from the start of the file. Reads each segment
+/// up to the first thing that is not a valid frame, whether it belongs to the log or is void. Changes nothing and takes no lock.
+///
+/// # Errors
+/// [`Io`](Error::Io) if something cannot be read or `out` cannot be written. What is damaged is part of the text.
+pub fn dump(vfs: &dyn Vfs, out: &mut dyn Write) -> Result<()> {
+    for number in segment_numbers(vfs)? {
+        match file::open(vfs, number, Access::Read) {
+            Ok(segment) => dump_segment(&segment, out)?,
+            Err(error @ (Error::Corrupt { .. } | Error::NewerVersion { .. })) => {
+                line(out, format_args!("{}: {error}", names::segment(number)))?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match mark_file::read(vfs)? {
+        Some(mark) => line(
+            out,
+            format_args!(
+                "{}: mark {} of log {}: durable up to {}",
+                names::MARK,
+                mark.counter,
+                mark.log_id,
+                mark.durable
+            ),
+        ),
+        None => line(out, format_args!("{}: none", names::MARK)),
+    }
+}
+
+fn dump_segment(segment: &Segment, out: &mut dyn Write) -> Result<()> {
+    let header = &segment.header;
+    let (name, log, identity) = (names::segment(header.number), header.log_id, header.identity);
+    let (length, block) = (header.length, header.block_bytes);
+    line(
+        out,
+        format_args!(
+            "{name}: segment {} of log {log}, identity {identity:016x}, {length} bytes, blocks of {block}",
+            header.number
+        ),
+    )?;
+    let mut scanner = Scanner::new(segment, header.length)?;
+    loop {
+        match scanner.step() {
+            Ok(Step::Frame(frame)) => line(out, format_args!("{}", describe(&frame, scanner.payload())))?,
+            Ok(Step::End) => return line(out, format_args!("{:>10} end", scanner.offset())),
+            Ok(Step::Bad(problem)) => return line(out, format_args!("{:>10} bad: {problem}", scanner.offset())),
+            Err(Error::NewerVersion { detail, .. }) => {
+                return line(out, format_args!("{:>10} newer: {detail}", scanner.offset()));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn describe(frame: &Frame, payload: &[u8]) -> String {
+    let Frame { offset, kind, lsn, watermark: Lsn(durable), payload_bytes } = *frame;
+    let detail = match kind {
+        Kind::Record => {
+            let shown = &payload[..payload.len().min(PREVIEW_BYTES)];
+            let dots = if shown.len() < payload.len() { "…" } else { "" };
+            format!("{payload_bytes} bytes \"{}\"{dots}", shown.escape_ascii())
+        }
+        Kind::Padding => format!("{payload_bytes} bytes"),
+        Kind::Start => Start::decode(payload).map_or_else(String::new, describe_start),
+        Kind::Seal | Kind::Epoch => {
+            frame::decode_epoch(payload).map_or_else(String::new, |epoch| format!("epoch {epoch}"))
+        }
+    };
+    let kind = match kind {
+        Kind::Record => "record",
+        Kind::Padding => "padding",
+        Kind::Start => "start",
+        Kind::Seal => "seal",
+        Kind::Epoch => "epoch",
+    };
+    format!("{offset:>10} {kind:<8} position {lsn}, durable {durable}: {detail}")
+}
+
+fn describe_start(start: Start) -> String {
+    match start.predecessor {
+        Some(Link { number, identity, end }) => {
+            format!("epoch {}, continues segment {number} ({identity:016x}) at byte {end}", start.epoch)
+        }
+        None => format!("epoch {}, begins the log", start.epoch),
+    }
+}
+
+fn line(out: &mut dyn Write, text: std::fmt::Arguments<'_>) -> Result<()> {
+    writeln!(out, "{text}").map_err(|error| Error::from_io("write", "the dump", error))
+}

@@ -1,0 +1,101 @@
+//! Segments as files: opening, creating.
+
+use std::{io, sync::Arc};
+
+use kv_core::{Error, Result};
+use kv_vfs::{Access, File, Vfs};
+
+use crate::{
+    error, names,
+    segment::{HEADER_BYTES, Header, HeaderError},
+};
+
+/// A segment that can be written.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) header: Header,
+    pub(crate) file: Arc<dyn File>,
+}
+
+impl Segment {
+    /// The size of a block in bytes.
+    pub(crate) fn block(&self) -> u64 {
+        u64::from(self.header.block_bytes)
+    }
+}
+
+/// Opens the segment with that number and reads its header, which must be valid and bear that number.
+pub(crate) fn open(vfs: &dyn Vfs, number: u64, access: Access) -> Result<Segment> {
+    let name = names::segment(number);
+    let file = vfs.open(&name, access).map_err(error::io)?;
+    let mut bytes = vec![0; HEADER_BYTES];
+    match file.read_exact_at(&mut bytes, 0) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => bytes.clear(),
+        read => read.map_err(error::io)?,
+    }
+    match Header::decode(&bytes) {
+        Ok(header) if header.number == number => Ok(Segment { header, file }),
+        Ok(header) => {
+            let detail = format!("it is segment {} under the name of another", header.number);
+            Err(Error::corrupt(error::path(vfs, &name), 0, detail))
+        }
+        Err(HeaderError::Damaged(detail)) => Err(Error::corrupt(error::path(vfs, &name), 0, detail)),
+        Err(HeaderError::Newer { version, incompatible }) => Err(Error::NewerVersion {
+            file: error::path(vfs, &name),
+            detail: format!("a segment of version {version} with features {incompatible:#x}"),
+        }),
+    }
+}
+
+/// Why there is no new segment.
+pub(crate) enum CreateError {
+    /// It could not be prepared. Nothing has changed; the log goes on without it.
+    Refused(Error),
+    /// The directory could not be synced: final, as nobody knows what names a power cut would leave.
+    Directory(Error),
+}
+
+impl CreateError {
+    /// The error itself.
+    pub(crate) fn into_inner(self) -> Error {
+        match self {
+            Self::Refused(error) | Self::Directory(error) => error,
+        }
+    }
+}
+
+/// Creates the segment that `header` describes: under a temporary name, written with zeroes to its full size, synced, renamed (over an
+/// unused spare of that number, if there is one), the directory synced. It may be used on return and not before.
+pub(crate) fn create(vfs: &dyn Vfs, header: &Header) -> Result<Segment, CreateError> {
+    let name = names::segment(header.number);
+    let prepared = fill(vfs, header)
+        .and_then(|()| vfs.rename(names::TEMPORARY, &name))
+        .and_then(|()| vfs.open(&name, Access::ReadWrite));
+    let file = match prepared {
+        Ok(file) => file,
+        Err(error) => {
+            let _ = vfs.remove(names::TEMPORARY); // gives the space back; a left-over is removed by the next attempt
+            return Err(CreateError::Refused(error::io(error)));
+        }
+    };
+    vfs.sync_directory().map_err(|error| CreateError::Directory(error::io(error)))?;
+    Ok(Segment { header: *header, file })
+}
+
+fn fill(vfs: &dyn Vfs, header: &Header) -> kv_vfs::Result<()> {
+    let file = match vfs.create(names::TEMPORARY) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            vfs.remove(names::TEMPORARY)?; // left by a process that was killed
+            vfs.create(names::TEMPORARY)?
+        }
+        created => created?,
+    };
+    let filled = file
+        .write_all_at(&header.encode(), 0)
+        .and_then(|()| file.write_zeroes(HEADER_BYTES as u64, header.length - HEADER_BYTES as u64))
+        .and_then(|()| file.sync_data());
+    if filled.is_err() {
+        let _ = file.set_len(0); // the file is removed next, but somebody may hold it open
+    }
+    filled
+}

@@ -1,0 +1,220 @@
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use kv_core::{
+    Bounds, Durability, Error, Log, LogId, LogReader, Lsn, Result,
+    background::{Job, Next, Wake},
+};
+use kv_vfs::{Lock, Vfs};
+
+use crate::{
+    Options, Recovery,
+    reader::Reader,
+    shared::{Guard, Shared},
+};
+
+/// A durable log of opaque records in segments, the files of one directory.
+///
+/// It implements [`Log`]. Dropping it flushes nothing and leaves it as a killed process would: call [`close`](Log::close) to leave
+/// it clean.
+pub struct SegmentedLog {
+    shared: Arc<Shared>,
+    recovery: Recovery,
+    record_bytes_max: usize,
+    buffered_bytes_max: usize,
+    /// Who prepares spares; `None` once the log is closed. Dropping it waits for a run that is under way.
+    spares: Mutex<Option<Box<dyn Wake>>>,
+    /// Whether the seal is written; the lock lets only one caller write it.
+    sealed: Mutex<bool>,
+    /// Dropped last.
+    _lock: Lock,
+}
+
+impl SegmentedLog {
+    /// Opens the log in that directory, and creates it if there is none. An existing log is only read; it is first written by the
+    /// first [`append`](Log::append).
+    ///
+    /// # Errors
+    /// [`Locked`](Error::Locked) if it is open already; [`Corrupt`](Error::Corrupt) if something that was durable is proven to be
+    /// damaged or missing, and then nothing was changed; [`NewerVersion`](Error::NewerVersion); [`DiskFull`](Error::DiskFull) and
+    /// [`Io`](Error::Io).
+    pub fn open(vfs: Arc<dyn Vfs>, options: Options) -> Result<Self> {
+        let lock = crate::open::lock(&*vfs)?;
+        let sizes = options.sizes(vfs.block_bytes());
+        let (shared, recovery) = crate::open::open(vfs, sizes, &options)?;
+        let job = SpareJob { shared: Arc::clone(&shared) };
+        let spares = { options.scheduler }.spawn("kv-wal-spare", Box::new(job))?;
+        Ok(Self {
+            shared,
+            recovery,
+            record_bytes_max: sizes.record_max,
+            buffered_bytes_max: sizes.buffered_max,
+            spares: Mutex::new(Some(spares)),
+            sealed: Mutex::new(false),
+            _lock: lock,
+        })
+    }
+
+    /// What was found when the log was opened.
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// Waits until the active segment has room for a record of that size, and the buffer too.
+    fn make_room(&self, record_bytes: usize) -> Result<Guard<'_>> {
+        let mut state = self.shared.lock();
+        loop {
+            state.check_open()?;
+            let buffered = state.buffer.bytes();
+            if buffered != 0 && buffered + record_bytes > self.buffered_bytes_max {
+                state = self.shared.flush_or_wait(state);
+            } else if !state.begun {
+                self.shared.begin(&mut state)?;
+            } else if state.active_fits(record_bytes) {
+                return Ok(state);
+            } else if state.spare_fits(record_bytes) {
+                state.roll();
+            } else {
+                state = self.shared.prepare_spare(state, record_bytes)?;
+            }
+        }
+    }
+
+    fn wake_spares(&self) {
+        if let Some(spares) = &*self.spares.lock().unwrap_or_else(PoisonError::into_inner) {
+            spares.wake();
+        }
+    }
+
+    /// Takes no more records and makes all that were taken durable.
+    fn finish(&self) -> Result<()> {
+        let mut state = self.shared.lock();
+        state.closed = true;
+        while state.durable < state.appended {
+            state.poison.unknown()?;
+            state = self.shared.flush_or_wait(state);
+        }
+        state.poison.refuse()
+    }
+
+    /// Writes the seal behind everything, which is durable, and flushes it. Nothing is written if this opening wrote nothing.
+    fn seal(&self) -> Result<()> {
+        let mut state = self.shared.lock();
+        if state.active.is_none() {
+            return Ok(());
+        }
+        state.push_seal();
+        let outcome = state.write_out().and_then(|()| std::mem::take(&mut state.unsynced).sync());
+        outcome.or_else(|cause| {
+            state.poison.set(cause);
+            state.poison.refuse()
+        })
+    }
+}
+
+impl Log for SegmentedLog {
+    fn id(&self) -> LogId {
+        self.shared.log_id
+    }
+
+    fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
+        if record.len() > self.record_bytes_max {
+            return Err(Error::BatchTooLarge { bytes: record.len(), max: self.record_bytes_max });
+        }
+        let mut state = self.make_room(record.len())?;
+        let alone = state.written == state.appended;
+        let lsn = state.push_record(record);
+        if durability == Durability::Process
+            && alone
+            && let Err(cause) = state.write_out()
+        {
+            state.poison.set(cause);
+            state.poison.unknown()?;
+        }
+        let needs_spare = state.spare.is_none() && !state.preparing;
+        drop(state);
+        if needs_spare {
+            self.wake_spares();
+        }
+        Ok(lsn)
+    }
+
+    fn sync(&self, upto: Lsn) -> Result<Lsn> {
+        let mut state = self.shared.lock();
+        if upto > state.appended {
+            return Err(Error::Misuse("a position was to be synced that was never appended"));
+        }
+        loop {
+            if state.durable >= upto && (state.marked >= upto || state.poison.is_set()) {
+                return Ok(state.durable);
+            }
+            state.poison.unknown()?;
+            state = self.shared.flush_or_wait(state);
+        }
+    }
+
+    fn reader(&self, after: Lsn) -> Result<Box<dyn LogReader>> {
+        Reader::new(Arc::clone(&self.shared), after).map(|reader| Box::new(reader) as Box<dyn LogReader>)
+    }
+
+    fn trim(&self, upto: Lsn) -> Result<()> {
+        self.shared.trim(upto)
+    }
+
+    fn bounds(&self) -> Bounds {
+        let state = self.shared.lock();
+        Bounds {
+            trimmed: state.trimmed,
+            durable: state.durable,
+            written: state.written,
+            appended: state.appended,
+            epoch: state.epoch,
+            record_bytes_max: self.record_bytes_max,
+        }
+    }
+
+    fn medium_bytes_after(&self, after: Lsn) -> u64 {
+        self.shared.lock().medium_bytes_after(after)
+    }
+
+    fn opening_notes(&self) -> Vec<String> {
+        self.recovery.torn.iter().map(ToString::to_string).collect()
+    }
+
+    fn close(&self) -> Result<()> {
+        let mut sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
+        if *sealed {
+            return Ok(());
+        }
+        self.finish()?;
+        let spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(spares); // waits for a run that is under way
+        self.seal()?;
+        *sealed = true;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SegmentedLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SegmentedLog")
+            .field("directory", &self.shared.vfs.path())
+            .field("id", &self.shared.log_id)
+            .field("bounds", &self.bounds())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Keeps one spare ready.
+struct SpareJob {
+    shared: Arc<Shared>,
+}
+
+impl Job for SpareJob {
+    fn run(&mut self) -> Next {
+        self.shared.prepare_ahead();
+        Next::WhenWoken
+    }
+}

@@ -1,0 +1,134 @@
+//! Opening a log, and creating one.
+
+use std::{io, sync::Arc};
+
+use kv_core::{Epoch, Error, LogId, Lsn, Result};
+use kv_vfs::{Access, Lock, Vfs};
+
+use crate::{
+    Options, Recovery,
+    buffer::{Buffer, Unsynced},
+    error,
+    file::{self, CreateError, Segment},
+    frame::NUMBER_MAX,
+    mark_file::{self, MarkWriter},
+    names,
+    options::Sizes,
+    poison::Poison,
+    recovery::{self, Recovered, Tail},
+    segment::Header,
+    shared::{Shared, new_identity},
+    state::State,
+};
+
+/// Makes this the only log that is open in the directory.
+pub(crate) fn lock(vfs: &dyn Vfs) -> Result<Lock> {
+    vfs.try_lock(names::LOCK).map_err(error::io)?.ok_or_else(|| Error::Locked { path: vfs.path().to_owned() })
+}
+
+/// Recovers the log, or creates it if there is none and `options` say so.
+pub(crate) fn open(vfs: Arc<dyn Vfs>, sizes: Sizes, options: &Options) -> Result<(Arc<Shared>, Recovery)> {
+    let recovered = recovery::recover(&*vfs)?;
+    let created = recovered.is_none();
+    let recovered = match recovered {
+        Some(recovered) => recovered,
+        None if options.create => create(&*vfs, &sizes)?,
+        None => return Err(absent(&*vfs)),
+    };
+    let epoch = Epoch(recovered.epoch.0 + 1).max(options.epoch_min);
+    if epoch.0 > NUMBER_MAX {
+        return Err(Error::Misuse("the epoch asked for, or found, is too high"));
+    }
+    let report = Recovery {
+        created,
+        sealed: matches!(recovered.tail, Tail::Sealed(_)),
+        trimmed: trimmed(&recovered),
+        last: recovered.last,
+        epoch,
+        torn: recovered.torn.clone(),
+    };
+    let mark = MarkWriter::new(recovered.log_id, recovered.mark);
+    let log_id = recovered.log_id;
+    let state = state(&*vfs, recovered, sizes, epoch)?;
+    Ok((Shared::new(vfs, log_id, state, mark), report))
+}
+
+fn absent(vfs: &dyn Vfs) -> Error {
+    let source = io::Error::new(io::ErrorKind::NotFound, "there is no log in this directory");
+    Error::from_io("open the log in", vfs.path(), source)
+}
+
+/// A log without a record: an empty mark, and a segment in which the first record will be written.
+fn create(vfs: &dyn Vfs, sizes: &Sizes) -> Result<Recovered> {
+    let log_id = LogId(vfs.random().map_err(error::io)?);
+    let (identity, number) = (new_identity(vfs)?, 1);
+    mark_file::create(vfs)?;
+    let header = Header { log_id, number, identity, block_bytes: sizes.block as u32, length: sizes.segment_min };
+    file::create(vfs, &header).map_err(CreateError::into_inner)?; // syncs the directory, and with it the mark's name
+    Ok(Recovered {
+        log_id,
+        run: Vec::new(),
+        tail: Tail::Cut(None),
+        spare: Some(number),
+        garbage: Vec::new(),
+        next_number: number + 1,
+        last: Lsn::START,
+        mark: None,
+        epoch: Epoch(0),
+        torn: None,
+    })
+}
+
+fn trimmed(recovered: &Recovered) -> Lsn {
+    recovered.run.first().map_or(Lsn::START, |first| first.base)
+}
+
+fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Result<State> {
+    let spare = recovered.spare.map(|number| file::open(vfs, number, Access::ReadWrite)).transpose()?;
+    let (spare, useless) = match spare {
+        Some(spare) if !is_whole(&spare, &sizes)? => (None, Some(spare.header.number)),
+        spare => (spare, None),
+    };
+    Ok(State {
+        epoch,
+        sizes,
+        trimmed: trimmed(&recovered),
+        tail: tail(vfs, &recovered, &sizes)?,
+        active: None,
+        recovered_number: recovered.run.last().map_or(0, |last| last.number),
+        run: recovered.run,
+        spare,
+        preparing: false,
+        next_number: recovered.next_number,
+        garbage: recovered.garbage.into_iter().chain(useless).collect(),
+        buffer: Buffer::default(),
+        unsynced: Unsynced::default(),
+        appended: recovered.last,
+        written: recovered.last,
+        durable: recovered.last,
+        marked: recovered.mark.map_or(Lsn::START, |mark| mark.durable),
+        flushing: false,
+        begun: false,
+        closed: false,
+        poison: Poison::default(),
+    })
+}
+
+/// A sealed segment is written further only if that is possible; otherwise the next one takes over behind the seal.
+fn tail(vfs: &dyn Vfs, recovered: &Recovered, sizes: &Sizes) -> Result<Tail> {
+    let (Tail::Sealed(end), Some(last)) = (recovered.tail, recovered.run.last()) else { return Ok(recovered.tail) };
+    let segment = file::open(vfs, last.number, Access::Read)?;
+    // Behind the seal there must be room for the epoch frame, a record and the next seal.
+    let has_room = end + 3 * segment.block() <= segment.header.length;
+    if has_room && is_whole(&segment, sizes)? {
+        return Ok(recovered.tail);
+    }
+    let Header { number, identity, .. } = segment.header;
+    Ok(Tail::Cut(Some(crate::frame::Link { number, identity, end })))
+}
+
+/// Whether a segment can be written without taking space, and flushed in blocks that the disk overwrites at once.
+fn is_whole(segment: &Segment, sizes: &Sizes) -> Result<bool> {
+    let len = segment.file.len().map_err(error::io)?;
+    Ok(len >= segment.header.length && segment.block() >= sizes.block)
+}

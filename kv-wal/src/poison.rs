@@ -1,0 +1,32 @@
+//! The first failed write or flush of the log is final: what is known of it, and what it means to each caller.
+
+use std::sync::Arc;
+
+use kv_core::{Error, Result};
+
+/// The first failure, once there is one. It never goes away.
+#[derive(Debug, Default)]
+pub(crate) struct Poison {
+    cause: Option<Arc<Error>>,
+}
+
+impl Poison {
+    /// Remembers the failure, unless there was one before.
+    pub(crate) fn set(&mut self, cause: Error) {
+        self.cause.get_or_insert_with(|| Arc::new(cause));
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.cause.is_some()
+    }
+
+    /// For whoever wants to write something new: it was not carried out.
+    pub(crate) fn refuse(&self) -> Result<()> {
+        self.cause.as_ref().map_or(Ok(()), |cause| Err(Error::Poisoned { cause: Arc::clone(cause) }))
+    }
+
+    /// For whoever has appended something that is not durable: it may be there after the next opening, or not.
+    pub(crate) fn unknown(&self) -> Result<()> {
+        self.cause.as_ref().map_or(Ok(()), |cause| Err(Error::OutcomeUnknown { cause: Arc::clone(cause) }))
+    }
+}

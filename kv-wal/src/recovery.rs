@@ -1,0 +1,362 @@
+//! What of the log is there: decided when it is opened, without changing anything.
+
+use std::{fmt, path::PathBuf};
+
+use kv_core::{Epoch, Error, LogId, Lsn, Result};
+use kv_vfs::Vfs;
+
+use crate::{
+    error,
+    file::Segment,
+    frame::Link,
+    mark::Mark,
+    names,
+    proof::{self, Beyond},
+    scanner::{Scanner, Step},
+    seal,
+    survey::{Chain, Found, Survey},
+};
+
+/// What was found when the log was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// There was no log; it was created.
+    pub created: bool,
+    /// The log had been closed, and nothing was written after.
+    pub sealed: bool,
+    /// The last position that the log no longer has; [`Lsn::START`] if it goes back to its beginning.
+    pub trimmed: Lsn,
+    /// The last position that is there.
+    pub last: Lsn,
+    /// The epoch of this opening.
+    pub epoch: Epoch,
+    /// What was cut off because it had not been written completely; `None` if there was nothing to cut.
+    pub torn: Option<Torn>,
+}
+
+/// The torn tail of a log: bytes that were written but never made durable. No record in it was acknowledged as durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Torn {
+    /// The segment in which the tail begins.
+    pub file: PathBuf,
+    /// Where in that file, in bytes from its start.
+    pub offset: u64,
+    /// How many bytes had been written there and in later segments, up to the last one that is not zero.
+    pub bytes: u64,
+}
+
+impl fmt::Display for Torn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, offset, bytes } = self;
+        write!(f, "cut a torn tail of {bytes} bytes off {} at byte {offset}", file.display())
+    }
+}
+
+/// A segment of the log that has a start frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RunSegment {
+    pub(crate) number: u64,
+    pub(crate) identity: u64,
+    /// The position before its first.
+    pub(crate) base: Lsn,
+    /// The size of the header's block, before the first frame, in bytes.
+    pub(crate) block: u64,
+    /// Where its last frame ends, in bytes from the start of the file; `None` while it is being written.
+    pub(crate) end: Option<u64>,
+}
+
+/// How the first write of the opening continues the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tail {
+    /// In the block that follows the seal of the last segment, which begins at this byte.
+    Sealed(u64),
+    /// In a new segment that continues there.
+    Cut(Option<Link>),
+}
+
+/// Everything that an opening needs to know.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) log_id: LogId,
+    pub(crate) run: Vec<RunSegment>,
+    pub(crate) tail: Tail,
+    /// A segment with nothing but zeroes behind its header, above all others.
+    pub(crate) spare: Option<u64>,
+    /// Segments that hold nothing of the log.
+    pub(crate) garbage: Vec<u64>,
+    pub(crate) next_number: u64,
+    pub(crate) last: Lsn,
+    pub(crate) mark: Option<Mark>,
+    /// The highest epoch that was found.
+    pub(crate) epoch: Epoch,
+    pub(crate) torn: Option<Torn>,
+}
+
+/// Where the frames of a segment end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scanned {
+    pub(crate) offset: u64,
+    pub(crate) last: Lsn,
+    pub(crate) epoch: Epoch,
+    /// Why it ends there, if not for want of bytes.
+    pub(crate) bad: Option<&'static str>,
+    /// Whether a seal is the last that is there.
+    pub(crate) sealed: bool,
+}
+
+impl Scanned {
+    /// No frame at all, from the log's beginning on.
+    pub(crate) fn nothing(first: &Found) -> Self {
+        let offset = u64::from(first.header.block_bytes);
+        Self { offset, last: Lsn::START, epoch: Epoch(0), bad: None, sealed: false }
+    }
+}
+
+/// Finds out what there is; `None` if there is no log.
+pub(crate) fn recover(vfs: &dyn Vfs) -> Result<Option<Recovered>> {
+    let survey = Survey::read(vfs)?;
+    let chain = survey.chain();
+    check_segments(vfs, &survey, &chain)?;
+    let Some(log_id) = survey.log_id() else { return Ok(None) };
+    let ending = match seal::find(vfs, &survey, &chain)? {
+        Some(scanned) => {
+            check_sealed(vfs, &survey, &chain, &scanned)?;
+            Ending { run: chain.run, scanned, beyond: Lost::default() }
+        }
+        None => find_end(vfs, &survey, &chain)?,
+    };
+    Ok(Some(ending.into_recovered(log_id, &survey)))
+}
+
+/// What the names alone prove: that a segment is missing.
+pub(crate) fn check_segments(vfs: &dyn Vfs, survey: &Survey, chain: &Chain) -> Result<()> {
+    if survey.segments.is_empty() && survey.marked() != Lsn::START {
+        let durable = survey.marked();
+        let detail = format!("it states that the log was durable up to position {durable}, but there is no segment");
+        return Err(Error::corrupt(error::path(vfs, names::MARK), 0, detail));
+    }
+    survey.check_no_hole(vfs, chain)
+}
+
+/// A seal proves what precedes it. Only the mark could know of more.
+fn check_sealed(vfs: &dyn Vfs, survey: &Survey, chain: &Chain, scanned: &Scanned) -> Result<()> {
+    let judge = Judge { vfs, survey, chain };
+    match judge.stated_by_mark(scanned.last.next()) {
+        Some(proof) => Err(judge.lost(chain.run.len(), scanned, &proof)),
+        None => Ok(()),
+    }
+}
+
+struct Ending {
+    run: Vec<usize>,
+    scanned: Scanned,
+    beyond: Lost,
+}
+
+impl Ending {
+    fn into_recovered(self, log_id: LogId, survey: &Survey) -> Recovered {
+        let Self { run, scanned, beyond } = self;
+        let highest = survey.segments.last().map_or(0, |found| found.header.number);
+        let last = run.last().map(|at| survey.segments[*at].header);
+        // The highest segment is a spare if there is nothing in it. One below it is not, as the next start frame makes it void.
+        let spare = (last.map(|header| header.number) != Some(highest) && !beyond.highest_is_used).then_some(highest);
+        let kept: Vec<_> = run.iter().map(|at| survey.segments[*at].header.number).collect();
+        let numbers = survey.segments.iter().map(|found| found.header.number);
+        let garbage = numbers.filter(|number| !kept.contains(number) && Some(*number) != spare).collect();
+        let tail = match last {
+            Some(_) if scanned.sealed && beyond.torn.is_none() => Tail::Sealed(scanned.offset),
+            _ => Tail::Cut(last.map(|header| Link {
+                number: header.number,
+                identity: header.identity,
+                end: scanned.offset,
+            })),
+        };
+        Recovered {
+            log_id,
+            run: run_segments(&run, scanned.offset, survey),
+            tail,
+            spare,
+            garbage,
+            next_number: highest + 1,
+            last: scanned.last,
+            mark: survey.mark,
+            epoch: survey.epoch().max(scanned.epoch),
+            torn: beyond.torn,
+        }
+    }
+}
+
+/// Each segment of the run ends where the next one says, and the last one where the scan ended.
+fn run_segments(run: &[usize], end: u64, survey: &Survey) -> Vec<RunSegment> {
+    let mut segments = Vec::with_capacity(run.len());
+    let mut end = end;
+    for at in run.iter().rev() {
+        let Found { header, start: Some(start) } = survey.segments[*at] else { continue };
+        segments.push(RunSegment {
+            number: header.number,
+            identity: header.identity,
+            base: start.base,
+            block: u64::from(header.block_bytes),
+            end: Some(end),
+        });
+        end = start.predecessor.map_or(0, |link| link.end);
+    }
+    segments.reverse();
+    segments
+}
+
+/// Validates every segment that may hold a position above the highest proven one, oldest first, up to where the log ends.
+fn find_end(vfs: &dyn Vfs, survey: &Survey, chain: &Chain) -> Result<Ending> {
+    let judge = Judge { vfs, survey, chain };
+    let from = first_unproven(survey, chain);
+    sync_and_drop(vfs, &survey.segments[chain.run.get(from).copied().unwrap_or(0)..])?;
+    for at in from..chain.run.len() {
+        let scanned = judge.scan(at)?;
+        if judge.is_continued(at, &scanned) {
+            continue;
+        }
+        let beyond = judge.judge(at + 1, &scanned)?;
+        return Ok(Ending { run: chain.run[..=at].to_vec(), scanned, beyond });
+    }
+    // No start frame at all: the log is empty, or all of it is lost.
+    let Some(first) = survey.segments.first() else { return Err(Error::Misuse("there is no log")) };
+    let scanned = Scanned::nothing(first);
+    let beyond = judge.judge(0, &scanned)?;
+    Ok(Ending { run: Vec::new(), scanned, beyond })
+}
+
+/// The first segment of the run that may hold something which no start frame of the run proves durable.
+///
+/// Only these frames count here, not the mark: it may speak of segments that lie beyond the run because their start frame is
+/// damaged, and that would be seen only at the place where the run differs from the log.
+fn first_unproven(survey: &Survey, chain: &Chain) -> usize {
+    let starts: Vec<_> = chain.run.iter().filter_map(|at| survey.segments[*at].start).collect();
+    let proven = starts.iter().map(|start| start.watermark).max().unwrap_or_default();
+    starts.iter().skip(1).take_while(|next| next.base <= proven).count()
+}
+
+/// What a failed flush of an earlier process left in memory only must not be taken for what is on the disk.
+fn sync_and_drop(vfs: &dyn Vfs, segments: &[Found]) -> Result<()> {
+    for found in segments {
+        let file = found.open(vfs)?.file;
+        file.sync_data().and_then(|()| file.drop_cache()).map_err(error::io)?;
+    }
+    Ok(())
+}
+
+/// What lies beyond the end of the log and is not missed.
+#[derive(Debug, Default)]
+pub(crate) struct Lost {
+    pub(crate) torn: Option<Torn>,
+    highest_is_used: bool,
+}
+
+/// A statement that a position was durable.
+struct Proof {
+    durable: Lsn,
+    file: PathBuf,
+    offset: u64,
+}
+
+/// Tells torn from damaged.
+pub(crate) struct Judge<'a> {
+    pub(crate) vfs: &'a dyn Vfs,
+    pub(crate) survey: &'a Survey,
+    pub(crate) chain: &'a Chain,
+}
+
+impl Judge<'_> {
+    /// Goes through the frames of the run's segment `at`, up to where the next one continues.
+    pub(crate) fn scan(&self, at: usize) -> Result<Scanned> {
+        let found = self.survey.segments[self.chain.run[at]];
+        let limit = self.link_to(at).map_or(found.header.length, |(link, _)| link.end);
+        scan(&found.open(self.vfs)?, limit)
+    }
+
+    /// Whether the next segment of the run continues exactly there.
+    pub(crate) fn is_continued(&self, at: usize, scanned: &Scanned) -> bool {
+        scanned.bad.is_none()
+            && self.link_to(at).is_some_and(|(link, base)| link.end == scanned.offset && base == scanned.last)
+    }
+
+    /// How the segment of the run after `at` continues it: from where, and after which position.
+    fn link_to(&self, at: usize) -> Option<(Link, Lsn)> {
+        let start = self.survey.segments[*self.chain.run.get(at + 1)?].start?;
+        Some((start.predecessor?, start.base))
+    }
+
+    /// The log ends where the scan of the run's last of `kept` segments ended. An error if anything proves that there was more which was durable;
+    /// otherwise what is cut off.
+    pub(crate) fn judge(&self, kept: usize, scanned: &Scanned) -> Result<Lost> {
+        let missing = scanned.last.next();
+        let mut proof = self.stated_by_mark(missing);
+        let mut lost = Lost::default();
+        let mut torn_bytes = 0;
+        let last = kept.checked_sub(1).map(|at| self.chain.run[at]);
+        for (at, found) in self.survey.segments.iter().enumerate().skip(last.unwrap_or(0)) {
+            let from = if Some(at) == last { scanned.offset } else { u64::from(found.header.block_bytes) };
+            let segment = found.open(self.vfs)?;
+            let Beyond { watermark, nonzero_end } = proof::beyond(&segment, from)?;
+            torn_bytes += nonzero_end.map_or(0, |end| end - from);
+            lost.highest_is_used = nonzero_end.is_some();
+            if let Some((durable, offset)) = watermark
+                && durable >= missing
+                && proof.as_ref().is_none_or(|proof| durable > proof.durable)
+            {
+                proof = Some(Proof { durable, file: segment.file.path().to_owned(), offset });
+            }
+        }
+        if let Some(proof) = proof {
+            return Err(self.lost(kept, scanned, &proof));
+        }
+        let (file, offset) = self.end_of(kept, scanned);
+        lost.torn = (torn_bytes != 0).then_some(Torn { file, offset, bytes: torn_bytes });
+        Ok(lost)
+    }
+
+    fn stated_by_mark(&self, missing: Lsn) -> Option<Proof> {
+        let durable = self.survey.marked();
+        (durable >= missing).then(|| Proof { durable, file: error::path(self.vfs, names::MARK), offset: 0 })
+    }
+
+    fn end_of(&self, kept: usize, scanned: &Scanned) -> (PathBuf, u64) {
+        let last = kept.checked_sub(1).map_or(0, |at| self.chain.run[at]);
+        let number = self.survey.segments.get(last).map_or(1, |found| found.header.number);
+        (error::path(self.vfs, &names::segment(number)), scanned.offset)
+    }
+
+    fn lost(&self, kept: usize, scanned: &Scanned, proof: &Proof) -> Error {
+        let (file, offset) = self.end_of(kept, scanned);
+        let (file, offset, reason) = match (scanned.bad, self.chain.broken) {
+            (Some(bad), _) => (file, offset, bad),
+            (None, Some(broken)) if kept == self.chain.run.len() => {
+                let header = self.survey.segments[broken].header;
+                let path = error::path(self.vfs, &names::segment(header.number));
+                (path, u64::from(header.block_bytes), "the segment's start frame is not valid")
+            }
+            (None, _) => (file, offset, "the log ends here"),
+        };
+        let (missing, durable) = (scanned.last.next(), proof.durable);
+        let stated = format!(
+            "{} (at byte {}) states that the log was durable up to position {durable}",
+            proof.file.display(),
+            proof.offset
+        );
+        Error::corrupt(file, offset, format!("{reason}, but {stated}: lost from position {missing} on"))
+    }
+}
+
+/// Goes through the frames of a segment up to `limit`.
+pub(crate) fn scan(segment: &Segment, limit: u64) -> Result<Scanned> {
+    let mut scanner = Scanner::new(segment, limit)?;
+    let mut sealed = false;
+    let bad = loop {
+        match scanner.step()? {
+            Step::Frame(frame) => sealed = seal::is_sealed_after(sealed, frame.kind),
+            Step::End => break None,
+            Step::Bad(reason) => break Some(reason),
+        }
+    };
+    let sealed = sealed && bad.is_none();
+    Ok(Scanned { offset: scanner.offset(), last: scanner.last(), epoch: scanner.epoch(), bad, sealed })
+}

@@ -1,0 +1,174 @@
+//! What the log shares with its readers and its background job: the state, and the ways to write.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use kv_core::{LogId, Lsn, Result};
+use kv_vfs::{Access, Vfs};
+
+use crate::{
+    buffer::Unsynced,
+    error,
+    file::{self, CreateError, Segment},
+    mark_file::MarkWriter,
+    recovery::Tail,
+    segment::Header,
+    state::State,
+};
+
+pub(crate) type Guard<'a> = MutexGuard<'a, State>;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) log_id: LogId,
+    state: Mutex<State>,
+    /// Something changed that somebody may wait for: a flush ended, a spare is there, or is not.
+    changed: Condvar,
+    mark: Mutex<MarkWriter>,
+}
+
+impl Shared {
+    pub(crate) fn new(vfs: Arc<dyn Vfs>, log_id: LogId, state: State, mark: MarkWriter) -> Arc<Self> {
+        Arc::new(Self { vfs, log_id, state: Mutex::new(state), changed: Condvar::new(), mark: Mutex::new(mark) })
+    }
+
+    pub(crate) fn lock(&self) -> Guard<'_> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: Guard<'a>) -> Guard<'a> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes everything durable that was appended, or waits for somebody who does. Who calls looks again at what has become of it.
+    pub(crate) fn flush_or_wait<'a>(&'a self, state: Guard<'a>) -> Guard<'a> {
+        if state.flushing { self.wait(state) } else { self.flush(state) }
+    }
+
+    /// Flushes for everyone who waits. The results are published when the outcome of all of it is known.
+    fn flush<'a>(&'a self, mut state: Guard<'a>) -> Guard<'a> {
+        state.flushing = true;
+        state.close_block();
+        let (upto, watermark) = (state.appended, state.durable);
+        let mut unsynced = std::mem::take(&mut state.unsynced);
+        let chunks = state.buffer.take();
+        let mut outcome;
+        if state.written == upto {
+            // Only padding. A record that is appended now must find it written: nobody waits before it.
+            outcome = unsynced.write(chunks, watermark);
+        } else {
+            drop(state);
+            outcome = unsynced.write(chunks, watermark);
+            state = self.lock();
+            if outcome.is_ok() {
+                state.written = upto;
+            }
+        }
+        if outcome.is_ok() {
+            drop(state);
+            outcome = self.sync_and_mark(&unsynced, upto);
+            state = self.lock();
+        }
+        state.flushing = false;
+        match outcome {
+            Err(cause) => state.poison.set(cause),
+            // A write beside this flush failed: from then on nothing is acknowledged.
+            Ok(()) if state.poison.is_set() => {}
+            Ok(()) => (state.durable, state.marked) = (upto, upto),
+        }
+        self.changed.notify_all();
+        state
+    }
+
+    fn sync_and_mark(&self, unsynced: &Unsynced, durable: Lsn) -> Result<()> {
+        unsynced.sync()?;
+        self.mark.lock().unwrap_or_else(PoisonError::into_inner).write(&*self.vfs, durable)
+    }
+
+    /// Makes the log ready for the first write of this opening. That is rare, so it happens under the lock.
+    ///
+    /// # Errors
+    /// Where nothing of the log was touched, it can be tried again; otherwise the log is poisoned.
+    pub(crate) fn begin(&self, state: &mut State) -> Result<()> {
+        self.mark.lock().unwrap_or_else(PoisonError::into_inner).prepare(&*self.vfs)?;
+        // The mark and the spare of an earlier process may have names in memory only.
+        if let Err(error) = self.vfs.sync_directory() {
+            state.poison.set(error::io(error));
+            return state.poison.refuse();
+        }
+        if let Tail::Sealed(end) = state.tail
+            && let Some(last) = state.run.last()
+        {
+            let segment = file::open(&*self.vfs, last.number, Access::ReadWrite)?;
+            state.continue_sealed(segment, end);
+            // By itself: so long as this block is untouched, nothing has been written after the seal.
+            if let Err(cause) = state.write_out().and_then(|()| std::mem::take(&mut state.unsynced).sync()) {
+                state.poison.set(cause);
+                return state.poison.refuse();
+            }
+        }
+        state.begun = true;
+        Ok(())
+    }
+
+    /// Prepares a spare in which a record of that size fits, or waits for somebody who prepares one; then look again.
+    ///
+    /// # Errors
+    /// What kept the spare from being prepared. The log is as before, unless its directory could not be synced: then it is poisoned.
+    pub(crate) fn prepare_spare<'a>(&'a self, mut state: Guard<'a>, record_bytes: usize) -> Result<Guard<'a>> {
+        if state.preparing {
+            return Ok(self.wait(state));
+        }
+        state.preparing = true;
+        // A spare that is too small is replaced. Nobody may begin to use it meanwhile.
+        let unused = state.spare.take();
+        let number = unused.as_ref().map_or(state.next_number, |spare| spare.header.number);
+        let (length, block) = (state.new_length(record_bytes), state.sizes.block);
+        drop(state);
+        let created = self.create_segment(number, length, block);
+        let mut state = self.lock();
+        state.preparing = false;
+        self.changed.notify_all();
+        match created {
+            Ok(segment) => {
+                state.next_number = number + 1;
+                state.spare = Some(segment);
+                Ok(state)
+            }
+            Err(CreateError::Refused(error)) => {
+                state.spare = unused;
+                Err(error)
+            }
+            Err(CreateError::Directory(error)) => {
+                state.poison.set(error);
+                state.poison.refuse()?;
+                Ok(state)
+            }
+        }
+    }
+
+    fn create_segment(&self, number: u64, length: u64, block: u64) -> Result<Segment, CreateError> {
+        let identity = new_identity(&*self.vfs).map_err(CreateError::Refused)?;
+        let header = Header { log_id: self.log_id, number, identity, block_bytes: block as u32, length };
+        file::create(&*self.vfs, &header)
+    }
+
+    /// Prepares the next spare ahead of need, if there is need.
+    pub(crate) fn prepare_ahead(&self) {
+        let state = self.lock();
+        if state.active.is_some() && state.spare.is_none() && !state.preparing && state.check_open().is_ok() {
+            // If it fails, the append that needs the spare tries again and says why.
+            drop(self.prepare_spare(state, 0));
+        }
+    }
+}
+
+/// A segment's identity: random, and not zero.
+pub(crate) fn new_identity(vfs: &dyn Vfs) -> Result<u64> {
+    loop {
+        let identity = vfs.random().map_err(error::io)? as u64;
+        if identity != 0 {
+            return Ok(identity);
+        }
+    }
+}

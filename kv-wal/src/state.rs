@@ -1,0 +1,179 @@
+//! Where the log stands, in memory: what the lock protects.
+
+use std::sync::Arc;
+
+use kv_core::{Epoch, Error, Lsn, Result};
+
+use crate::{
+    buffer::{Buffer, Unsynced},
+    file::Segment,
+    frame::{self, Kind, Link, Start, closed_end, encode_epoch, frame_bytes, start_frame_bytes},
+    options::Sizes,
+    poison::Poison,
+    recovery::{RunSegment, Tail},
+    segment::Header,
+};
+
+/// The segment that takes the next frame.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub(crate) segment: Arc<Segment>,
+    /// Where the next frame begins, in bytes from the start of the file.
+    pub(crate) end: u64,
+    /// This opening filled the one before.
+    filled_one: bool,
+}
+
+/// What the lock of a [`SegmentedLog`](crate::SegmentedLog) protects.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) epoch: Epoch,
+    pub(crate) sizes: Sizes,
+    /// The log's segments, oldest first.
+    pub(crate) run: Vec<RunSegment>,
+    /// `None` until the first write of this opening.
+    pub(crate) active: Option<Active>,
+    /// How that first write continues the log.
+    pub(crate) tail: Tail,
+    /// The number of the last segment that was there when the log was opened.
+    pub(crate) recovered_number: u64,
+    pub(crate) spare: Option<Segment>,
+    /// Somebody prepares a spare, and nobody else may.
+    pub(crate) preparing: bool,
+    pub(crate) next_number: u64,
+    /// Segments that hold nothing of the log and can be removed.
+    pub(crate) garbage: Vec<u64>,
+    pub(crate) trimmed: Lsn,
+    pub(crate) buffer: Buffer,
+    pub(crate) unsynced: Unsynced,
+    pub(crate) appended: Lsn,
+    pub(crate) written: Lsn,
+    pub(crate) durable: Lsn,
+    /// What the mark says.
+    pub(crate) marked: Lsn,
+    /// Somebody flushes, and nobody else may.
+    pub(crate) flushing: bool,
+    /// The mark, the directory and the tail are ready for writing.
+    pub(crate) begun: bool,
+    pub(crate) closed: bool,
+    pub(crate) poison: Poison,
+}
+
+impl State {
+    /// An error if no record can be taken any more.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        self.poison.refuse()?;
+        if self.closed { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Whether the next record fits the active segment.
+    pub(crate) fn active_fits(&self, record_bytes: usize) -> bool {
+        self.active.as_ref().is_some_and(|active| fits(&active.segment.header, active.end, record_bytes))
+    }
+
+    /// Whether the next record fits the spare.
+    pub(crate) fn spare_fits(&self, record_bytes: usize) -> bool {
+        self.spare.as_ref().is_some_and(|spare| fits(&spare.header, first_record_at(spare.block()), record_bytes))
+    }
+
+    /// The length in bytes of a new segment, in which a record of that size must fit.
+    pub(crate) fn new_length(&self, record_bytes: usize) -> u64 {
+        let Sizes { block, segment_min, segment_max, .. } = self.sizes;
+        let usual = match &self.active {
+            Some(active) if active.filled_one => active.segment.header.length.saturating_mul(2),
+            Some(active) => active.segment.header.length,
+            None => segment_min,
+        };
+        let needed = closed_end(first_record_at(block) + frame_bytes(record_bytes), block) + block;
+        usual.clamp(segment_min, segment_max).max(needed)
+    }
+
+    /// Goes on in the block after the seal of the last segment, with a frame that states the new epoch.
+    pub(crate) fn continue_sealed(&mut self, segment: Segment, end: u64) {
+        self.active = Some(Active { segment: Arc::new(segment), end, filled_one: false });
+        if let Some(last) = self.run.last_mut() {
+            last.end = None;
+        }
+        self.push(Kind::Epoch, self.appended, &encode_epoch(self.epoch));
+        self.close_block();
+    }
+
+    /// Goes on in the spare. The caller has made sure that there is one.
+    pub(crate) fn roll(&mut self) {
+        let Some(spare) = self.spare.take() else { return };
+        self.close_block();
+        let predecessor = match (&self.active, &self.tail) {
+            (Some(Active { segment, end, .. }), _) => {
+                Some(Link { number: segment.header.number, identity: segment.header.identity, end: *end })
+            }
+            (None, Tail::Cut(link)) => *link,
+            (None, Tail::Sealed(_)) => None, // cannot be: a sealed log has an active segment before its first record
+        };
+        if let (Some(last), Some(link)) = (self.run.last_mut(), predecessor) {
+            last.end = Some(link.end);
+        }
+        self.run.push(RunSegment {
+            number: spare.header.number,
+            identity: spare.header.identity,
+            base: self.appended,
+            block: spare.block(),
+            end: None,
+        });
+        let (end, filled_one) = (spare.block(), self.active.is_some());
+        self.active = Some(Active { segment: Arc::new(spare), end, filled_one });
+        self.push(Kind::Start, self.appended, &Start { epoch: self.epoch, predecessor }.encode());
+    }
+
+    /// Puts a record into the buffer and returns its position. It fits the active segment.
+    pub(crate) fn push_record(&mut self, record: &[u8]) -> Lsn {
+        self.appended = self.appended.next();
+        self.push(Kind::Record, self.appended, record);
+        self.appended
+    }
+
+    /// Puts the seal into the buffer. Every record is durable.
+    pub(crate) fn push_seal(&mut self) {
+        self.push(Kind::Seal, self.appended, &encode_epoch(self.epoch));
+        self.close_block();
+    }
+
+    /// Fills the block that was begun with padding, so that it is never written again once it is flushed.
+    pub(crate) fn close_block(&mut self) {
+        let Some(Active { segment, end, .. }) = &self.active else { return };
+        let gap = closed_end(*end, segment.block()) - end;
+        if gap != 0 {
+            let zeroes = vec![0; (gap - frame::FRAME_BYTES_MIN) as usize];
+            self.push(Kind::Padding, self.appended, &zeroes);
+        }
+    }
+
+    fn push(&mut self, kind: Kind, lsn: Lsn, payload: &[u8]) {
+        if let Some(active) = &mut self.active {
+            self.buffer.push(&active.segment, active.end, kind, lsn, payload);
+            active.end += frame_bytes(payload.len());
+        }
+    }
+
+    /// Hands everything in the buffer to the kernel.
+    pub(crate) fn write_out(&mut self) -> Result<()> {
+        let chunks = self.buffer.take();
+        self.unsynced.write(chunks, self.durable)?;
+        self.written = self.appended;
+        Ok(())
+    }
+
+    /// Where a segment of the run ends by now, in bytes from the start of its file.
+    pub(crate) fn end_of(&self, segment: &RunSegment) -> u64 {
+        segment.end.or(self.active.as_ref().map(|active| active.end)).unwrap_or(segment.block)
+    }
+}
+
+/// Whether a record fits at `end`, with the padding that closes its block and the seal's block behind it.
+fn fits(header: &Header, end: u64, record_bytes: usize) -> bool {
+    let block = u64::from(header.block_bytes);
+    closed_end(end + frame_bytes(record_bytes), block) + block <= header.length
+}
+
+fn first_record_at(block: u64) -> u64 {
+    block + start_frame_bytes()
+}

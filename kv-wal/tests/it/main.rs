@@ -1,0 +1,4 @@
+//! The log on the operating system's files.
+
+mod basics;
+mod support;
