@@ -112,6 +112,8 @@ pub(super) struct State {
 struct StoredRecord {
     epoch: Epoch,
     payload: Arc<[u8]>,
+    /// The bytes of the records up to this one, together. Where they are counted from changes; differences count.
+    bytes_upto: u64,
 }
 
 #[derive(Clone, Default)]
@@ -161,7 +163,8 @@ impl State {
     pub(super) fn append(&mut self, record: &[u8], durability: Durability) -> Result<Lsn> {
         self.check_append(record)?;
         let lsn = self.appended().next();
-        self.records.push_back(StoredRecord { epoch: self.epoch, payload: record.into() });
+        let bytes_upto = self.records.back().map_or(0, |last| last.bytes_upto) + record.len() as u64;
+        self.records.push_back(StoredRecord { epoch: self.epoch, payload: record.into(), bytes_upto });
         let nothing_waits = self.written.next() == lsn;
         if durability == Durability::Process && nothing_waits {
             self.written = lsn;
@@ -247,8 +250,10 @@ impl State {
     }
 
     pub(super) fn payload_bytes_after(&self, after: Lsn) -> u64 {
-        let records = self.records.iter().skip(self.index_after(after));
-        records.map(|record| record.payload.len() as u64).sum()
+        match (self.records.get(self.index_after(after)), self.records.back()) {
+            (Some(first), Some(last)) => last.bytes_upto - first.bytes_upto + first.payload.len() as u64,
+            _ => 0,
+        }
     }
 
     /// Where among the records those after a position begin.

@@ -34,6 +34,7 @@ impl CheckpointerHarness for Harness {
             flaw: self.flaw,
             removed: Arc::default(),
             newest: Arc::default(),
+            writing: Arc::default(),
             hidden,
             mixed: Mutex::default(),
         }))
@@ -93,7 +94,7 @@ flaws! { run:
     cursor_ends_with_checkpoint: Flaw::CursorEndsWithCheckpoint => cursor_is_owned "ends before";
     damage_is_absence: Flaw::DamageIsAbsence => c4_damage_is_never_data "C5";
     drops_tombstones: Flaw::DropsTombstones => c5_tombstones "C5", c5_applies_changes "C5";
-    empty_is_absent: Flaw::EmptyIsAbsent => c5_large_and_empty_values "C5", c5_empty "C5";
+    empty_is_absent: Flaw::EmptyIsAbsent => c5_large_and_empty_values "C5", c5_empty "C5", c5_many_entries "C5";
     failure_loses_old: Flaw::FailureLosesOld
         => c2_failed_write_leaves_nothing "C2", c2_failed_changes_leave_nothing "C2";
     failure_succeeds: Flaw::FailureSucceeds
@@ -108,11 +109,13 @@ flaws! { run:
     lists_oldest_first: Flaw::ListsOldestFirst => c3_lists_newest_first "C3";
     lists_what_is_set_aside: Flaw::ListsWhatIsSetAside
         => c7_sets_newer_ones_aside "C7", c7_sets_all_aside_without_previous "C7", c7_sets_damaged_ones_aside "C7";
+    maintains_to_nothing: Flaw::MaintainsToNothing => c5_keeps_state_in_maintenance "C5";
     publishes_first: Flaw::PublishesFirst
         => c2_killed_write_leaves_nothing "C2", c2_power_cut_in_a_write_leaves_nothing "C2";
     remove_closes_it: Flaw::RemoveClosesIt => c6_removal_disturbs_nobody "C5";
     remove_fails_if_absent: Flaw::RemoveFailsIfAbsent => c6_removing_what_is_not_there "it is not there";
     seq_stays: Flaw::SeqStays => c8_ids_rise "C8";
     truncates_keys: Flaw::TruncatesKeys => c5_keys_in_byte_order "C5";
+    write_disturbs_readers: Flaw::WriteDisturbsReaders => reads_with_threads_beside_a_write "C5";
     writers_mix: Flaw::WritersMix => writers_wait_for_each_other "C5";
 }

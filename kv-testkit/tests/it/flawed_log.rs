@@ -115,16 +115,18 @@ flaws! { run:
     epoch_stays: Flaw::EpochStays
         => l10_epochs_rise "L10", l10_epochs_rise_over_power_cuts "L10", l6_opens_again_with_what_was_durable "L10";
     forgets_the_last_record: Flaw::ForgetsRecord(0)
-        => l3_synced_survives_kill "had to survive", l1_dense_positions "L1", l4_process_survives_kill "number of records";
+        => l3_synced_survives_kill "had to survive", l1_dense_positions "L1",
+        l4_process_behind_disk_survives_with_it "number of records", l4_process_survives_kill "number of records";
     forgets_a_record_before_the_last: Flaw::ForgetsRecord(1)
-        => l2_faithful "number of records", l9_prefix_after_kill "had to survive", l2_largest_record "number of records";
+        => l2_faithful "number of records", l2_faithful_over_many_records "number of records",
+        l9_prefix_after_kill "had to survive", l2_largest_record "number of records";
     full_for_ever: Flaw::FullForEver => l5_full_medium_refuses_until_there_is_space "not taken";
     identity_changes: Flaw::IdentityChanges => l13_identity_stays "L13";
-    leaves_gaps: Flaw::LeavesGaps => l1_dense_positions "L1";
+    leaves_gaps: Flaw::LeavesGaps => l1_dense_positions "L1", l7_reader_while_threads_append "L7";
     logs_what_it_refuses: Flaw::LogsWhatItRefuses => l5_too_large_logs_nothing "number of records";
     misorders_bounds: Flaw::MisordersBounds => bounds_stand_in_order "do not stand in order";
     reader_ends_for_good: Flaw::ReaderEndsForGood
-        => l7_goes_on_after_the_end "L7", l7_reader_while_threads_append "L7";
+        => l7_goes_on_after_the_end "L7";
     reader_gives_undurable: Flaw::ReaderGivesUndurable
         => l7_only_durable_records "L7", l6_reading_goes_on "L2", l7_what_was_read_survives_power_cut "had to survive";
     reader_includes_after: Flaw::ReaderIncludesAfter => l7_starts_after_any_position "L7";
@@ -135,6 +137,6 @@ flaws! { run:
     strips_zeroes: Flaw::StripsZeroes => l2_faithful "L2";
     sync_falls_short: Flaw::SyncFallsShort => l3_sync_reaches_what_was_asked "L3";
     syncs_the_future: Flaw::SyncsTheFuture => sync_of_what_was_never_appended_is_misuse "never appended";
-    trims_one_more: Flaw::TrimsOneMore => l8_keeps_what_is_above "L8";
+    trims_one_more: Flaw::TrimsOneMore => l8_keeps_what_is_above "L8", l8_trims_beneath_readers_and_writers "L8";
     trims_undurable: Flaw::TrimsUndurable => l8_keeps_what_is_not_durable "L8";
 }

@@ -61,7 +61,9 @@ pub fn l8_trims_beneath_readers_and_writers(harness: &mut dyn LogHarness) {
             }
         });
         let trims = scope.spawn(|| {
-            while !appending.is_over() {
+            let mut all_appended = false;
+            while !all_appended {
+                all_appended = appending.is_over();
                 log.trim(Lsn(log.bounds().durable.0.saturating_sub(20).min(300))).unwrap();
                 thread::yield_now();
             }

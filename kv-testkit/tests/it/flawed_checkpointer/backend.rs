@@ -1,6 +1,9 @@
 use std::{
     ops::Bound,
-    sync::{Arc, Mutex, Weak},
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use kv_core::{
@@ -28,11 +31,13 @@ pub enum Flaw {
     KeepsDroppedCollections,
     ListsOldestFirst,
     ListsWhatIsSetAside,
+    MaintainsToNothing,
     PublishesFirst,
     RemoveClosesIt,
     RemoveFailsIfAbsent,
     SeqStays,
     TruncatesKeys,
+    WriteDisturbsReaders,
     WritersMix,
 }
 
@@ -41,6 +46,7 @@ pub struct Flawed {
     pub flaw: Flaw,
     pub removed: Arc<Mutex<Vec<CheckpointId>>>,
     pub newest: Arc<Mutex<Option<Arc<dyn Checkpoint>>>>,
+    pub writing: Arc<AtomicBool>,
     pub hidden: Option<CheckpointId>,
     /// What the last writer left, in place of what it was told to build on.
     pub mixed: Mutex<Option<CheckpointId>>,
@@ -52,8 +58,15 @@ impl Flawed {
     }
 
     fn wrap(&self, inner: Arc<dyn Checkpoint>, previous: Option<Arc<dyn Checkpoint>>) -> Arc<dyn Checkpoint> {
-        let (removed, newest) = (Arc::clone(&self.removed), Arc::clone(&self.newest));
-        Arc::new(FlawedCheckpoint { inner, flaw: self.flaw, previous, removed, newest, alive: Arc::default() })
+        Arc::new(FlawedCheckpoint {
+            inner,
+            flaw: self.flaw,
+            previous,
+            removed: Arc::clone(&self.removed),
+            newest: Arc::clone(&self.newest),
+            writing: Arc::clone(&self.writing),
+            alive: Arc::default(),
+        })
     }
 
     /// The id that the checkpoint has in truth.
@@ -96,10 +109,12 @@ impl Checkpointer for Flawed {
             previous = mixed.or(previous);
         }
         let before = previous.and_then(|id| self.inner.open(id).ok());
+        self.writing.store(true, Ordering::Release);
         let result = match self.flaw {
             Flaw::DropsTombstones => self.inner.write(previous, &mut WithoutTombstones(changes)),
             _ => self.inner.write(previous, changes),
         };
+        self.writing.store(false, Ordering::Release);
         let written = match result {
             Err(Error::Cancelled) if self.is(Flaw::CancelledIsDone) => {
                 self.inner.write(previous, &mut Nothing { head })?;
@@ -120,6 +135,14 @@ impl Checkpointer for Flawed {
         }
         *self.newest.lock().unwrap() = Some(Arc::clone(&written));
         Ok(self.wrap(written, before))
+    }
+
+    fn maintain(&self, newest: CheckpointId, _budget_bytes: u64) -> Result<Option<Arc<dyn Checkpoint>>> {
+        if !self.is(Flaw::MaintainsToNothing) {
+            return Ok(None);
+        }
+        let head = self.inner.open(newest)?.head().clone();
+        self.inner.write(None, &mut Nothing { head }).map(Some)
     }
 
     fn remove(&self, id: CheckpointId) -> Result<()> {
@@ -173,6 +196,7 @@ struct FlawedCheckpoint {
     previous: Option<Arc<dyn Checkpoint>>,
     removed: Arc<Mutex<Vec<CheckpointId>>>,
     newest: Arc<Mutex<Option<Arc<dyn Checkpoint>>>>,
+    writing: Arc<AtomicBool>,
     /// Held by nobody else.
     alive: Arc<()>,
 }
@@ -191,6 +215,7 @@ impl Checkpoint for FlawedCheckpoint {
         let key = if self.flaw == Flaw::TruncatesKeys { &key[..key.len().min(65_535)] } else { key };
         let newest = self.newest.lock().unwrap().clone().filter(|_| self.flaw == Flaw::FollowsNewest);
         match newest.as_ref().unwrap_or(&self.inner).get(collection, key) {
+            Ok(_) if self.flaw == Flaw::WriteDisturbsReaders && self.writing.load(Ordering::Acquire) => Ok(None),
             Ok(Some(value)) if self.flaw == Flaw::EmptyIsAbsent && value.is_empty() => Ok(None),
             Ok(_) if self.flaw == Flaw::CollectionsAreOne => self.inner.get(self.head().collections[0].id, key),
             Err(Error::Corrupt { .. }) if self.flaw == Flaw::DamageIsAbsence => Ok(None),

@@ -104,6 +104,8 @@ impl Log for FlawedLog {
     }
 
     fn sync(&self, upto: Lsn) -> Result<Lsn> {
+        // One at a time, so that what this flaw does to the second does not depend on chance.
+        let _first = self.is(Flaw::RetriesFlushes).then(|| self.shadow.lock());
         match self.flaw {
             Flaw::AcknowledgesWithoutWriting | Flaw::AcknowledgesWithoutFlushing => return Ok(upto),
             Flaw::SyncsTheFuture if upto > self.inner.bounds().appended => return Ok(upto),
