@@ -1,13 +1,11 @@
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use kv_core::{CheckpointId, Checkpointer, Error};
 use kv_snapshot::{MmapCheckpointer, TableWriter};
+use kv_testkit::vfs::{Fault, TestVfs};
 use tempfile::TempDir;
 
-use crate::{
-    support::{State, compare},
-    vfs::TestVfs,
-};
+use crate::support::{State, compare, test_vfs};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -32,7 +30,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let directory = TempDir::new().unwrap();
-        let checkpointer = MmapCheckpointer::open(TestVfs::new(directory.path())).unwrap();
+        let checkpointer = MmapCheckpointer::open(test_vfs(directory.path())).unwrap();
         let mut state = State::default();
         for n in 0..30 {
             state.put(n % 3, format!("key {n}").as_bytes(), &[n as u8; 300]);
@@ -53,9 +51,9 @@ impl Scene {
     }
 
     /// The directory as it was at first.
-    fn reset(&self) -> (std::sync::Arc<TestVfs>, MmapCheckpointer) {
+    fn reset(&self) -> (Arc<TestVfs>, MmapCheckpointer) {
         restore(self.directory.path(), &self.files);
-        let vfs = TestVfs::new(self.directory.path());
+        let vfs = test_vfs(self.directory.path());
         (vfs.clone(), MmapCheckpointer::open(vfs).unwrap())
     }
 }
@@ -65,9 +63,9 @@ fn a_write_that_fails_anywhere_leaves_everything_as_it_was() {
     let scene = Scene::new();
     for n in 1.. {
         let (vfs, checkpointer) = scene.reset();
-        vfs.fail_nth(n);
+        vfs.fail(Fault::on_any().nth(n));
         let written = checkpointer.write(Some(scene.previous()), &mut scene.state.clone().take());
-        if !vfs.failed() {
+        if vfs.failures() == 0 {
             compare(&*written.unwrap(), &scene.state.collections).unwrap();
             assert!(n > 30, "only {n} operations");
             return;
@@ -86,10 +84,10 @@ fn a_write_that_is_killed_anywhere_is_there_or_not_and_the_next_one_cleans_up() 
     let (mut absent, mut present) = (0, 0);
     for n in 1.. {
         let (vfs, checkpointer) = scene.reset();
-        vfs.die_at(n);
+        vfs.fail(Fault::on_any().nth(n).for_ever());
         let survived = checkpointer.write(Some(scene.previous()), &mut scene.state.clone().take()).is_ok();
         drop(checkpointer);
-        let checkpointer = MmapCheckpointer::open(TestVfs::new(scene.directory.path())).unwrap();
+        let checkpointer = MmapCheckpointer::open(test_vfs(scene.directory.path())).unwrap();
         let list = checkpointer.list().unwrap();
         if list == scene.list {
             absent += 1;
@@ -126,9 +124,10 @@ fn a_removal_that_fails_anywhere_can_be_repeated() {
     let first = scene.list[2];
     for n in 1.. {
         let (vfs, checkpointer) = scene.reset();
-        vfs.fail_nth(n);
+        vfs.fail(Fault::on_any().nth(n));
         let removed = checkpointer.remove(first);
-        let failed = vfs.failed();
+        let failed = vfs.failures() > 0;
+        vfs.heal();
         assert_eq!(removed.is_err(), failed, "operation {n}");
         checkpointer.remove(first).unwrap();
         assert_eq!(checkpointer.list().unwrap(), scene.list[..2]);
@@ -142,13 +141,13 @@ fn a_removal_that_fails_anywhere_can_be_repeated() {
 fn a_table_that_fails_anywhere_is_not_there() {
     for n in 1.. {
         let directory = TempDir::new().unwrap();
-        let vfs = TestVfs::new(directory.path());
-        vfs.fail_nth(n);
+        let vfs = test_vfs(directory.path());
+        vfs.fail(Fault::on_any().nth(n));
         let finished = TableWriter::create(vfs.clone(), "table").and_then(|mut writer| {
             writer.insert(b"key", b"value")?;
             writer.finish()
         });
-        if !vfs.failed() {
+        if vfs.failures() == 0 {
             finished.unwrap();
             return;
         }

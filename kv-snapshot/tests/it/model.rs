@@ -8,10 +8,7 @@ use kv_snapshot::MmapCheckpointer;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::{
-    support::{Entries, State, collection, compare, read_range},
-    vfs::TestVfs,
-};
+use crate::support::{Entries, State, collection, compare, read_range, test_vfs};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -78,7 +75,7 @@ proptest! {
         ranges in prop::collection::vec((bound(), bound()), 8),
     ) {
         let directory = TempDir::new().unwrap();
-        let vfs = TestVfs::new(directory.path());
+        let vfs = test_vfs(directory.path());
         let mut checkpointer = MmapCheckpointer::open(vfs.clone()).unwrap();
         let mut state = State::default();
         let mut newest = None;
@@ -116,7 +113,7 @@ proptest! {
 #[test]
 fn holds_many_entries_and_large_values() {
     let directory = TempDir::new().unwrap();
-    let checkpointer = MmapCheckpointer::open(TestVfs::new(directory.path())).unwrap();
+    let checkpointer = MmapCheckpointer::open(test_vfs(directory.path())).unwrap();
     let mut state = State::default();
     for n in 0..20_000u32 {
         state.put(1, &n.wrapping_mul(2_654_435_761).to_be_bytes(), &n.to_le_bytes());

@@ -1,10 +1,17 @@
 //! States to be checkpointed, and what a checkpoint must hold.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::{collections::BTreeMap, ops::Bound, path::Path, sync::Arc};
 
 use kv_core::{
     Change, Changes, Checkpoint, CheckpointHead, CollectionId, CollectionInfo, Epoch, LogId, Lsn, Result, Value,
 };
+use kv_testkit::vfs::TestVfs;
+use kv_vfs::OsVfs;
+
+/// The directory at `path`, with faults to come and random numbers that are the same in each run.
+pub fn test_vfs(path: &Path) -> Arc<TestVfs> {
+    TestVfs::new(OsVfs::open(path).unwrap())
+}
 
 pub type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 

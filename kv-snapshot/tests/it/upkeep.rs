@@ -190,3 +190,31 @@ fn removal_beside_a_write() {
     assert_eq!(checkpointer.list().unwrap(), [written.id()]);
     assert!(checkpointer.verify().unwrap().is_clean());
 }
+
+/// A disk that does not give back what was written to it is noticed before anything is published.
+#[test]
+fn what_is_read_back_wrong_is_not_published() {
+    struct Damaging<'a>(crate::support::StateChanges, &'a TempDir);
+    impl kv_core::Changes for Damaging<'_> {
+        fn head(&self) -> &kv_core::CheckpointHead {
+            self.0.head()
+        }
+        fn next(&mut self) -> kv_core::Result<Option<kv_core::Change<'_>>> {
+            self.0.next()
+        }
+        fn cancelled(&self) -> bool {
+            // Asked while entries are written, when nothing has left the buffer yet, and before each read of what was written.
+            let written = self.1.path().join("0000000000000001.part.tmp");
+            if fs::metadata(&written).unwrap().len() > 0 {
+                let file = fs::OpenOptions::new().write(true).open(written).unwrap();
+                std::os::unix::fs::FileExt::write_all_at(&file, b"?", 9000).unwrap();
+            }
+            false
+        }
+    }
+    let directory = TempDir::new().unwrap();
+    let checkpointer = open(&directory);
+    let written = checkpointer.write(None, &mut Damaging(state().take(), &directory)).map(drop);
+    assert!(matches!(&written, Err(Error::Corrupt { offset: 8192, .. })), "{written:?}");
+    assert_eq!(names(&directory), ["LOCK"], "and it is no damage to what is there");
+}
