@@ -64,9 +64,10 @@ impl State {
 
     /// Everything as a change, for a checkpoint made from nothing.
     pub fn take_whole(&mut self) -> StateChanges {
-        let whole = self.collections.iter().flat_map(|(id, entries)| {
-            entries.iter().map(|(key, value)| ((*id, key.clone()), Some(value.clone())))
-        });
+        let whole = self
+            .collections
+            .iter()
+            .flat_map(|(id, entries)| entries.iter().map(|(key, value)| ((*id, key.clone()), Some(value.clone()))));
         self.changes = whole.collect();
         self.take()
     }

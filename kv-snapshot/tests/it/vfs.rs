@@ -14,6 +14,8 @@ struct State {
     trace: Vec<String>,
     /// Counts down to the operation that fails.
     fails_in: Option<u64>,
+    /// Whether every operation after it fails too.
+    dies: bool,
     randoms: u128,
 }
 
@@ -22,9 +24,11 @@ impl State {
         let mut state = state.lock().unwrap();
         state.trace.push(format!("{operation} {name}"));
         if let Some(left) = &mut state.fails_in {
-            *left -= 1;
+            *left = left.saturating_sub(1);
             if *left == 0 {
-                state.fails_in = None;
+                if !state.dies {
+                    state.fails_in = None;
+                }
                 return Err(Error::new(operation, name, io::Error::other("planned")));
             }
         }
@@ -46,6 +50,13 @@ impl TestVfs {
     /// Makes the n-th operation from now on fail, once.
     pub fn fail_nth(&self, n: u64) {
         self.state.lock().unwrap().fails_in = Some(n);
+    }
+
+    /// Makes the n-th operation from now on fail, and all that follow: as if the process were killed before it.
+    pub fn die_at(&self, n: u64) {
+        let mut state = self.state.lock().unwrap();
+        state.fails_in = Some(n);
+        state.dies = true;
     }
 
     /// Takes back a failure that has not happened, and says whether it had.
