@@ -14,7 +14,7 @@
 //! matches the top of the checksum tree; a block is valid if and only if its checksum stands in its place in the tree and that
 //! block of the tree is valid. So header and footer together pin every byte.
 //!
-//! **Header**, block 0 (begins as in [`preamble`](crate::preamble); the header checksum covers the whole block):
+//! **Header**, block 0 (begins as in [`preamble`]; the header checksum covers the whole block):
 //!
 //! | offset | bytes | field |
 //! |---|---|---|

@@ -2,11 +2,11 @@
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
-//! | 0 | 56 | [`preamble`](crate::preamble), magic `kvmanif\n`; incompatible features: bit 0 there is more than one part |
+//! | 0 | 56 | [`preamble`], magic `kvmanif\n`; incompatible features: bit 0 there is more than one part |
 //! | 56 | 8 | payload length |
 //! | 64 | 8 | payload checksum, xxh3-64 |
 //! | 72 | 24 | zero |
-//! | 96 | | payload, see [`codec`](crate::codec), up to the end of the file |
+//! | 96 | | payload, see [`codec`], up to the end of the file |
 //!
 //! The header checksum covers the 96 bytes. The payload: id of the checkpoint; id of the one that it was made from, if there was one; log id;
 //! for each collection, in order of ids: id, name, number of entries, bytes of keys and values; for each part, the newest first: number in its
