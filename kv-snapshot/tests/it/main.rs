@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
 #![expect(
     clippy::disallowed_methods,
+    clippy::disallowed_types,
     reason = "tests damage files behind the file layer's back, and look at what is there"
 )]
 
