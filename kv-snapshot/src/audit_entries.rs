@@ -4,7 +4,7 @@ use kv_core::{Error, Result};
 
 use crate::{
     format::{self, ANCHOR_ENTRIES, EMPTY_SLOT, Section},
-    part::Part,
+    part::{Entry, Part},
 };
 
 /// Verifies each collection of a part: entries in order, as many as the directory says; each found through the index and through its anchor; and
@@ -30,7 +30,7 @@ impl Audit<'_> {
             if key <= last_key {
                 return Err(self.wrong(offset, "keys are not in order"));
             }
-            if self.part.find(section, key)?.map(|found| found.offset()) != Some(offset) {
+            if self.part.find(section, key)?.map(Entry::offset) != Some(offset) {
                 return Err(self.wrong(offset, "an entry is not in the index"));
             }
             if entries % ANCHOR_ENTRIES == 0 {

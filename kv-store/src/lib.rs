@@ -32,8 +32,9 @@ mod verify;
 use std::path::Path;
 
 pub use kv_core::{
-    Batch, CheckpointId, Collection, CollectionId, CollectionInfo, Durability, Entries, Entry, Epoch, Error, Limits,
-    Lsn, Recovery, Refusal, Result, Stats, Store, StoreOptions, Value,
+    BATCH_BYTES_MAX, Batch, CheckpointId, Collection, CollectionId, CollectionInfo, Durability, Entries, Entry, Epoch,
+    Error, KEY_BYTES_MAX, Limits, Lsn, NAME_BYTES_MAX, Recovery, Refusal, Result, Stats, Store, StoreOptions,
+    VALUE_BYTES_MAX, Value,
 };
 pub use options::Options;
 pub use verify::{Verification, verify};
@@ -50,3 +51,8 @@ pub fn open(path: impl AsRef<Path>) -> Result<Store> {
 fn file_error(error: kv_vfs::Error) -> Error {
     Error::from_io(error.operation, error.path, error.source)
 }
+
+/// The examples of the README are compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,8 +1,9 @@
 use std::path::Path;
 
 use kv_core::{Error, Result};
+use kv_vfs::Access;
 
-use crate::{Options, options::Directory};
+use crate::{Options, file_error, options::Directory};
 
 /// What [`verify`] found.
 #[derive(Debug)]
@@ -11,9 +12,11 @@ pub struct Verification {
     /// Every damage, in the order in which it was met. Empty: everything is sound.
     pub damage: Vec<Error>,
     /// How many checkpoints were read.
-    pub checkpoints: usize,
-    /// How many bytes of checkpoints were read.
-    pub checkpoint_bytes: u64,
+    pub checkpoints: u64,
+    /// How many files there are.
+    pub files: u64,
+    /// How many bytes those have.
+    pub bytes: u64,
 }
 
 /// Reads everything in a store's directory and checks every byte of it. Also a store that refuses to open can be verified. The store
@@ -27,7 +30,7 @@ pub struct Verification {
 /// no error but the result.
 pub fn verify(path: impl AsRef<Path>) -> Result<Verification> {
     let path = path.as_ref();
-    let mut verification = Verification { damage: Vec::new(), checkpoints: 0, checkpoint_bytes: 0 };
+    let mut verification = Verification { damage: Vec::new(), checkpoints: 0, files: 0, bytes: 0 };
     let checked = Directory::lock(path, false).and_then(|directory| check_files(&directory, &mut verification));
     verification.note(checked)?;
     if verification.damage.is_empty() {
@@ -40,8 +43,14 @@ pub fn verify(path: impl AsRef<Path>) -> Result<Verification> {
 
 fn check_files(directory: &Directory, verification: &mut Verification) -> Result<()> {
     let checkpoints = directory.open_checkpointer()?.verify()?;
-    verification.checkpoints = checkpoints.checkpoints;
-    verification.checkpoint_bytes = checkpoints.bytes;
+    verification.checkpoints = checkpoints.checkpoints as u64;
+    for vfs in [&directory.log, &directory.checkpoints] {
+        for name in vfs.list().map_err(file_error)? {
+            let file = vfs.open(&name, Access::Read).map_err(file_error)?;
+            verification.files += 1;
+            verification.bytes += file.len().map_err(file_error)?;
+        }
+    }
     for finding in checkpoints.findings.into_iter().chain(kv_wal::verify(&*directory.log)?) {
         verification.note(Err(finding))?;
     }

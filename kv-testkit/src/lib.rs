@@ -4,7 +4,7 @@
 //!   numbered guarantees of its trait, with opening again, killed processes, failed I/O and threads in them;
 //! - [`vfs::TestVfs`]: a file layer that notes what is done, fails where it is told to, and can be halted and copied;
 //! - [`ManualScheduler`]: background work that runs when the test says so;
-//! - [`Model`]: what a store has to hold, as a map of maps.
+//! - [`Model`]: what a store has to hold, as a map of maps, and [`store`]: comparing the two, step by step.
 //!
 //! # Test your own backend in ten lines
 //!
@@ -67,7 +67,8 @@
 //!
 //! impl LogFaults for Harness {
 //!     fn fail_next_flush(&mut self) {
-//!         self.vfs.fail(Fault::on(Kind::Sync));
+//!         // Of the files that hold records, not of those that are prepared beside them.
+//!         self.vfs.fail(Fault::on(Kind::Sync).of(".wal"));
 //!     }
 //! }
 //!
@@ -88,6 +89,7 @@ mod enrol;
 pub mod log;
 mod model;
 mod scheduler;
+pub mod store;
 mod threads;
 pub mod vfs;
 

@@ -24,7 +24,7 @@ pub trait LogHarness {
     /// Puts another medium in the place of this one: what would be left of it if the process were killed at this instant. A log that is open
     /// stays open on the old medium, and what it does there does not show on the new one.
     ///
-    /// For files, that is a copy of the directory: see [`copy_directory`](crate::copy_directory).
+    /// Other threads may be appending meanwhile: an instant is an instant. For files, that is a copy of the directory: see [`TestVfs::image`](crate::vfs::TestVfs::image).
     fn kill(&mut self);
 }
 
@@ -38,7 +38,7 @@ pub trait LogPowerCut: LogHarness {
 /// A medium that can be made to fail, for [`log_fault_suite!`](crate::log_fault_suite). The cases have records wait for the flush that fails: the
 /// log must be one that flushes `Disk` records in [`sync`](Log::sync), and not of its own accord before.
 pub trait LogFaults: LogHarness {
-    /// Makes the next flush of records fail, once, in a way whose outcome cannot be found out. Flushes after it would succeed: a log that
+    /// Makes the next flush of records (and of nothing else, such as a file that is prepared beside) fail, once, in a way whose outcome cannot be found out. Flushes after it would succeed: a log that
     /// wrongly tries again is found out.
     fn fail_next_flush(&mut self);
 }
@@ -53,11 +53,7 @@ pub trait LogSpace: LogHarness {
 }
 
 /// Enrols a backend in the suite for every [`Log`](kv_core::Log): a module's name, and how to make a
-/// [`LogHarness`](crate::log::LogHarness).
-///
-/// ```ignore
-/// kv_testkit::log_suite!(my_log, MyHarness::new);
-/// ```
+/// [`LogHarness`](crate::log::LogHarness). [The guide](crate) has an example.
 #[macro_export]
 macro_rules! log_suite {
     ($module:ident, $make:expr) => {
@@ -82,6 +78,7 @@ macro_rules! log_suite {
             l8_keeps_what_is_not_durable,
             l8_trims_beneath_readers_and_writers,
             l9_prefix_after_kill,
+            l9_prefix_after_kill_with_threads,
             l10_epochs_rise,
             l11_no_reuse_after_trimming_all,
             l12_close_makes_durable,

@@ -1,5 +1,6 @@
 //! A file layer for tests of file backends.
 
+mod control;
 mod copy;
 mod event;
 mod fault;

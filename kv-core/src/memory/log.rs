@@ -1,16 +1,10 @@
 use std::{
-    collections::{VecDeque, hash_map::RandomState},
     fmt,
-    hash::BuildHasher,
-    io,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, MutexGuard},
 };
 
-use super::lock;
-use crate::{BATCH_BYTES_MAX, Bounds, Durability, Epoch, Error, Log, LogId, LogReader, Lsn, Record, Result};
-
-/// Stands in errors where other logs name their file.
-const PLACE: &str = "(log in memory)";
+use super::log_medium::{MemoryLogMedium, State};
+use crate::{Bounds, Durability, Log, LogId, LogReader, Lsn, Record, Result};
 
 /// A [`Log`] in memory. It gives both durabilities, as far as a [medium](MemoryLogMedium) in memory can: what is durable is what the
 /// medium's crashes leave.
@@ -38,21 +32,16 @@ impl MemoryLog {
     /// An empty log on a medium of its own.
     pub fn new() -> Self {
         let medium = MemoryLogMedium::new();
-        lock(&medium.state).start();
+        medium.state().start();
         Self { medium }
     }
 
     /// Opens the log that is on `medium`, for writing.
     ///
     /// # Errors
-    /// [`Error::Locked`] while another `MemoryLog` on it is alive.
+    /// [`Error::Locked`](crate::Error::Locked) while another `MemoryLog` on it is alive.
     pub fn open(medium: &MemoryLogMedium) -> Result<Self> {
-        let mut state = lock(&medium.state);
-        if state.opening.is_some() {
-            return Err(Error::Locked { path: PLACE.into() });
-        }
-        state.start();
-        drop(state);
+        medium.state().start_alone()?;
         Ok(Self { medium: medium.clone() })
     }
 
@@ -62,7 +51,7 @@ impl MemoryLog {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.medium.state)
+        self.medium.state()
     }
 }
 
@@ -74,7 +63,7 @@ impl Default for MemoryLog {
 
 impl Drop for MemoryLog {
     fn drop(&mut self) {
-        self.state().opening = None;
+        self.state().end();
     }
 }
 
@@ -112,225 +101,11 @@ impl Log for MemoryLog {
     }
 
     fn medium_bytes_after(&self, after: Lsn) -> u64 {
-        let state = self.state();
-        let skipped = after.0.saturating_sub(state.trimmed.0);
-        let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
-        state.records.iter().skip(skipped).map(|record| record.payload.len() as u64).sum()
+        self.state().payload_bytes_after(after)
     }
 
     fn close(&self) -> Result<()> {
         self.state().close()
-    }
-}
-
-/// What a [`MemoryLog`] is kept on. It outlives the log, so that tests can open the log again, have it crash, and make it fail. Clones are
-/// the same medium.
-#[derive(Clone)]
-pub struct MemoryLogMedium {
-    state: Arc<Mutex<State>>,
-}
-
-/// A way for a log to end without being closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Crash {
-    /// The process is killed: what is [written](Bounds::written) stays.
-    Killed,
-    /// The power goes: what is [durable](Bounds::durable) stays. (A disk may leave more; this one does not.)
-    PowerCut,
-}
-
-impl MemoryLogMedium {
-    /// A medium with an empty log of a new identity.
-    pub fn new() -> Self {
-        Self::with_record_bytes_max(BATCH_BYTES_MAX)
-    }
-
-    /// A medium whose log takes records of at most `record_bytes_max` bytes.
-    pub fn with_record_bytes_max(record_bytes_max: usize) -> Self {
-        let state = State {
-            id: random_id(),
-            record_bytes_max,
-            epoch: Epoch::default(),
-            records: VecDeque::new(),
-            trimmed: Lsn::START,
-            durable: Lsn::START,
-            written: Lsn::START,
-            opening: None,
-            full: false,
-            flush_fails: false,
-        };
-        Self { state: Arc::new(Mutex::new(state)) }
-    }
-
-    /// What the medium would be after a crash at this instant, as a medium of its own. This one goes on as if nothing had happened.
-    #[must_use = "the crash happens to the medium that is returned"]
-    pub fn after(&self, crash: Crash) -> Self {
-        let mut state = lock(&self.state).clone();
-        if crash == Crash::PowerCut {
-            state.written = state.durable;
-        }
-        state.opening = None;
-        state.full = false;
-        state.flush_fails = false;
-        Self { state: Arc::new(Mutex::new(state)) }
-    }
-
-    /// Makes the next flush fail, as a disk does that cannot write.
-    pub fn fail_next_flush(&self) {
-        lock(&self.state).flush_fails = true;
-    }
-
-    /// Makes the medium full, so that it refuses records, or gives it space again.
-    pub fn set_full(&self, full: bool) {
-        lock(&self.state).full = full;
-    }
-}
-
-impl Default for MemoryLogMedium {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Debug for MemoryLogMedium {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryLogMedium").field("bounds", &lock(&self.state).bounds()).finish()
-    }
-}
-
-/// The records, and how far they have come: those after `written` are with the process only, those after `durable` with the kernel.
-#[derive(Clone)]
-struct State {
-    id: LogId,
-    record_bytes_max: usize,
-    /// The epoch of the newest opening.
-    epoch: Epoch,
-    /// The records after `trimmed`.
-    records: VecDeque<StoredRecord>,
-    trimmed: Lsn,
-    durable: Lsn,
-    written: Lsn,
-    /// What there is only while the log is open.
-    opening: Option<Opening>,
-    full: bool,
-    flush_fails: bool,
-}
-
-#[derive(Clone)]
-struct StoredRecord {
-    epoch: Epoch,
-    payload: Arc<[u8]>,
-}
-
-#[derive(Clone, Default)]
-struct Opening {
-    closed: bool,
-    /// The first failure, which is final (L6).
-    failure: Option<Arc<Error>>,
-}
-
-impl State {
-    /// Begins an opening: what the one before did not hand to the medium is gone, and what is left is durable from now on.
-    fn start(&mut self) {
-        self.records.truncate((self.written.0 - self.trimmed.0) as usize);
-        self.durable = self.written;
-        self.epoch = Epoch(self.epoch.0 + 1);
-        self.opening = Some(Opening::default());
-    }
-
-    fn appended(&self) -> Lsn {
-        Lsn(self.trimmed.0 + self.records.len() as u64)
-    }
-
-    fn bounds(&self) -> Bounds {
-        Bounds {
-            trimmed: self.trimmed,
-            durable: self.durable,
-            written: self.written,
-            appended: self.appended(),
-            epoch: self.epoch,
-            record_bytes_max: self.record_bytes_max,
-        }
-    }
-
-    fn append(&mut self, record: &[u8], durability: Durability) -> Result<Lsn> {
-        self.check_append(record)?;
-        let lsn = self.appended().next();
-        self.records.push_back(StoredRecord { epoch: self.epoch, payload: record.into() });
-        let nothing_waits = self.written.next() == lsn;
-        if durability == Durability::Process && nothing_waits {
-            self.written = lsn;
-        }
-        Ok(lsn)
-    }
-
-    fn check_append(&self, record: &[u8]) -> Result<()> {
-        if let Some(cause) = self.failure() {
-            return Err(Error::Poisoned { cause });
-        }
-        if self.opening.as_ref().is_none_or(|opening| opening.closed) {
-            return Err(Error::Closed);
-        }
-        if record.len() > self.record_bytes_max {
-            return Err(Error::BatchTooLarge { bytes: record.len(), max: self.record_bytes_max });
-        }
-        if self.full {
-            return Err(Error::from_io("append to", PLACE, io::ErrorKind::StorageFull.into()));
-        }
-        Ok(())
-    }
-
-    fn sync(&mut self, upto: Lsn) -> Result<Lsn> {
-        if upto > self.appended() {
-            return Err(Error::Misuse("sync of a position that was never appended"));
-        }
-        if upto > self.durable {
-            self.flush()?;
-        }
-        Ok(self.durable)
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        if let Some(cause) = self.failure() {
-            return Err(Error::OutcomeUnknown { cause });
-        }
-        self.written = self.appended();
-        if std::mem::take(&mut self.flush_fails) {
-            let cause = Arc::new(Error::from_io("flush", PLACE, io::Error::other("a failure that a test asked for")));
-            if let Some(opening) = &mut self.opening {
-                opening.failure = Some(Arc::clone(&cause));
-            }
-            return Err(Error::OutcomeUnknown { cause });
-        }
-        self.durable = self.written;
-        Ok(())
-    }
-
-    fn trim(&mut self, upto: Lsn) {
-        let upto = upto.min(self.durable);
-        if upto > self.trimmed {
-            self.records.drain(..(upto.0 - self.trimmed.0) as usize);
-            self.trimmed = upto;
-        }
-    }
-
-    fn close(&mut self) -> Result<()> {
-        self.sync(self.appended())?;
-        if let Some(opening) = &mut self.opening {
-            opening.closed = true;
-        }
-        Ok(())
-    }
-
-    fn failure(&self) -> Option<Arc<Error>> {
-        self.opening.as_ref()?.failure.clone()
-    }
-
-    fn check_not_trimmed(&self, after: Lsn) -> Result<()> {
-        match self.trimmed {
-            trimmed if after < trimmed => Err(Error::Trimmed { after, trimmed }),
-            _ => Ok(()),
-        }
     }
 }
 
@@ -342,20 +117,10 @@ struct MemoryLogReader {
 
 impl LogReader for MemoryLogReader {
     fn next(&mut self) -> Result<Option<Record<'_>>> {
-        let state = lock(&self.medium.state);
-        if self.after >= state.durable {
-            return Ok(None);
-        }
-        state.check_not_trimmed(self.after)?;
-        let record = &state.records[(self.after.0 - state.trimmed.0) as usize];
+        let state = self.medium.state();
+        let Some((epoch, payload)) = state.durable_record_after(self.after)? else { return Ok(None) };
         self.after = self.after.next();
-        self.current = Arc::clone(&record.payload);
-        Ok(Some(Record { epoch: record.epoch, lsn: self.after, payload: &self.current }))
+        self.current = payload;
+        Ok(Some(Record { epoch, lsn: self.after, payload: &self.current }))
     }
-}
-
-/// Random, from the seed that the standard library gives to each hasher.
-fn random_id() -> LogId {
-    let half = || u128::from(RandomState::new().hash_one(PLACE));
-    LogId(half() << 64 | half())
 }

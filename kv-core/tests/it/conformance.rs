@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use kv_core::{
-    CheckpointDamage, CheckpointId, Checkpointer, Crash, Log, MemoryCheckpointMedium, MemoryCheckpointer, MemoryLog,
-    MemoryLogMedium, Result,
+    CheckpointDamage, CheckpointId, Checkpointer, Crash, Error, Log, MemoryCheckpointMedium, MemoryCheckpointer,
+    MemoryLog, MemoryLogMedium, Result,
 };
 use kv_testkit::{
     checkpointer::{CheckpointerDamage, CheckpointerFaults, CheckpointerHarness, CheckpointerPowerCut},
@@ -57,6 +57,17 @@ kv_testkit::log_suite!(log, LogInMemory::new);
 kv_testkit::log_power_cut_suite!(log_power_cut, LogInMemory::new);
 kv_testkit::log_fault_suite!(log_faults, LogInMemory::new);
 kv_testkit::log_space_suite!(log_space, LogInMemory::new);
+
+#[test]
+fn a_log_in_memory_has_one_owner() {
+    let log = MemoryLog::new();
+    assert!(matches!(MemoryLog::open(log.medium()), Err(Error::Locked { .. })));
+    let crashed = MemoryLog::open(&log.medium().after(Crash::Killed)).unwrap();
+    assert_eq!(crashed.id(), log.id());
+    let medium = log.medium().clone();
+    drop(log);
+    MemoryLog::open(&medium).unwrap();
+}
 
 #[derive(Default)]
 struct CheckpointsInMemory {
@@ -113,3 +124,10 @@ kv_testkit::checkpointer_suite!(checkpointer, CheckpointsInMemory::default);
 kv_testkit::checkpointer_power_cut_suite!(checkpointer_power_cut, CheckpointsInMemory::default);
 kv_testkit::checkpointer_fault_suite!(checkpointer_faults, CheckpointsInMemory::default);
 kv_testkit::checkpointer_damage_suite!(checkpointer_damage, CheckpointsInMemory::default);
+
+#[test]
+fn what_is_set_aside_is_kept() {
+    let mut harness = CheckpointsInMemory::default();
+    kv_testkit::checkpointer::cases::c7_sets_newer_ones_aside(&mut harness);
+    assert_eq!(harness.medium.set_aside().len(), 2);
+}

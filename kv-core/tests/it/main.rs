@@ -5,6 +5,7 @@ mod background;
 mod checkpoint;
 mod concurrency;
 mod conformance;
+mod model;
 mod publication;
 mod recovery;
 mod store;

@@ -1,8 +1,9 @@
 use kv_core::Checkpointer;
 use kv_snapshot::{MmapCheckpointer, dump};
+use kv_testkit::vfs::{Kind, TestVfs};
 use tempfile::TempDir;
 
-use crate::{support::State, vfs::TestVfs};
+use crate::support::{State, test_vfs};
 
 fn small() -> State {
     let mut state = State::default();
@@ -40,7 +41,7 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn format_of_a_checkpoint() {
     let directory = TempDir::new().unwrap();
-    let vfs = TestVfs::new(directory.path());
+    let vfs = test_vfs(directory.path());
     let checkpointer = MmapCheckpointer::open(vfs.clone()).unwrap();
     let mut state = small();
     let first = checkpointer.write(None, &mut state.take()).unwrap();
@@ -63,19 +64,21 @@ fn format_of_a_checkpoint() {
 #[test]
 fn operations_of_a_write() {
     let directory = TempDir::new().unwrap();
-    let vfs = TestVfs::new(directory.path());
+    let vfs = test_vfs(directory.path());
     let checkpointer = MmapCheckpointer::open(vfs.clone()).unwrap();
     let mut state = small();
     let first = checkpointer.write(None, &mut state.take()).unwrap().id();
     state.put(1, b"a", b"b");
     let newer = checkpointer.write(Some(first), &mut state.take()).unwrap().id();
     state.put(1, b"a", b"c");
-    vfs.trace();
+    vfs.take_trace();
+    let drops_before = vfs.count(Kind::DropCache);
     let third = checkpointer.write(Some(first), &mut state.take()).unwrap().id();
-    insta::assert_snapshot!("write_with_one_set_aside", vfs.trace());
+    insta::assert_snapshot!("write_with_one_set_aside", vfs.take_trace());
+    assert_eq!(vfs.count(Kind::DropCache) - drops_before, 2, "part and manifest are read back from the disk");
     assert_eq!(checkpointer.list().unwrap(), [third, first]);
-    vfs.trace();
+    vfs.take_trace();
     checkpointer.remove(first).unwrap();
-    insta::assert_snapshot!("remove", vfs.trace());
+    insta::assert_snapshot!("remove", vfs.take_trace());
     assert!(newer < third);
 }

@@ -1,5 +1,7 @@
 //! Checkpoints and tables on real files, with faults and damage.
+#![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
 
+mod conformance;
 mod damage;
 mod faults;
 mod golden;
@@ -7,4 +9,3 @@ mod model;
 mod support;
 mod table;
 mod upkeep;
-mod vfs;

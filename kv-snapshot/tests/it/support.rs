@@ -1,10 +1,17 @@
 //! States to be checkpointed, and what a checkpoint must hold.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::{collections::BTreeMap, ops::Bound, path::Path, sync::Arc};
 
 use kv_core::{
     Change, Changes, Checkpoint, CheckpointHead, CollectionId, CollectionInfo, Epoch, LogId, Lsn, Result, Value,
 };
+use kv_testkit::vfs::TestVfs;
+use kv_vfs::OsVfs;
+
+/// The directory at `path`, with faults to come and random numbers that are the same in each run.
+pub fn test_vfs(path: &Path) -> Arc<TestVfs> {
+    TestVfs::new(OsVfs::open(path).unwrap())
+}
 
 pub type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -64,9 +71,10 @@ impl State {
 
     /// Everything as a change, for a checkpoint made from nothing.
     pub fn take_whole(&mut self) -> StateChanges {
-        let whole = self.collections.iter().flat_map(|(id, entries)| {
-            entries.iter().map(|(key, value)| ((*id, key.clone()), Some(value.clone())))
-        });
+        let whole = self
+            .collections
+            .iter()
+            .flat_map(|(id, entries)| entries.iter().map(|(key, value)| ((*id, key.clone()), Some(value.clone()))));
         self.changes = whole.collect();
         self.take()
     }

@@ -55,7 +55,7 @@ impl Image {
     }
 
     /// The same state with everything in it a change: to be written without a previous one.
-    pub fn from_nothing(&self) -> Self {
+    pub fn all_changed(&self) -> Self {
         let mut image = self.at_same_position();
         for (id, (_, entries)) in &self.collections {
             image.changes.extend(entries.iter().map(|(key, value)| ((*id, key.clone()), Some(value.clone()))));

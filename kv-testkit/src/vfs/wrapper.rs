@@ -1,16 +1,9 @@
-use std::{
-    fmt, io,
-    path::Path,
-    sync::{
-        Arc, Mutex, RwLock,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{io, path::Path, sync::Arc};
 
 use bytes::Bytes;
-use kv_vfs::{Access, Error, File, Lock, Result, Vfs};
+use kv_vfs::{Access, File, Lock, Result, Vfs};
 
-use super::{Event, Fault, Kind, copy_directory};
+use super::{Event, Fault, Kind, control::Control, copy_directory};
 
 /// A [`Vfs`] around another one, for tests: it notes what is done, fails where it is told to, and answers [`random`](Vfs::random) from a
 /// seed, so that the bytes of a run can be compared with those of another.
@@ -47,40 +40,38 @@ impl TestVfs {
 
     /// Like [`new`](TestVfs::new), with other random numbers.
     pub fn with_seed(inner: Arc<dyn Vfs>, seed: u64) -> Arc<Self> {
-        let control = Control { random: Mutex::new(fastrand::Rng::with_seed(seed)), ..Control::default() };
-        Arc::new(Self { inner, prefix: String::new(), control: Arc::new(control) })
+        Arc::new(Self { inner, prefix: String::new(), control: Arc::new(Control::with_seed(seed)) })
     }
 
     /// Adds a fault.
     pub fn fail(&self, fault: Fault) {
-        self.control.faults.lock().unwrap().push(fault);
+        self.control.fail(fault);
     }
 
     /// Takes away all faults.
     pub fn heal(&self) {
-        self.control.faults.lock().unwrap().clear();
+        self.control.heal();
     }
 
     /// How many operations have failed by a fault. A loop over "the n-th operation fails" ends when that is none.
     pub fn failures(&self) -> u64 {
-        self.control.failures.load(Ordering::Relaxed)
+        self.control.failures()
     }
 
     /// How many operations of a kind there were, failed ones among them.
     pub fn count(&self, kind: Kind) -> u64 {
-        self.control.counts[kind as usize].load(Ordering::Relaxed)
+        self.control.count(kind)
     }
 
     /// What was done to the disk since the last call, in order, a line each. See [`Kind::changes`].
     pub fn take_trace(&self) -> String {
-        std::mem::take(&mut *self.control.trace.lock().unwrap())
+        self.control.take_trace()
     }
 
     /// Copies the directory to `to`, which must not exist, while every operation waits: what a process that was killed at this instant
     /// leaves. Only for a `Vfs` of the operating system's files.
     pub fn image(&self, to: impl AsRef<Path>) -> io::Result<()> {
-        let _nothing_moves = self.control.halt.write().unwrap();
-        copy_directory(self.inner.path(), to)
+        self.control.while_halted(|| copy_directory(self.inner.path(), to))
     }
 
     fn directory(&self, name: &str, inner: Arc<dyn Vfs>) -> Arc<dyn Vfs> {
@@ -157,8 +148,7 @@ impl Vfs for TestVfs {
     }
 
     fn random(&self) -> Result<u128> {
-        let run = || Ok(self.control.random.lock().unwrap().u128(..));
-        self.control.run(&self.itself(Kind::Random), self.path(), run)
+        self.control.run(&self.itself(Kind::Random), self.path(), || Ok(self.control.random()))
     }
 }
 
@@ -216,83 +206,3 @@ impl File for TestFile {
         self.run(Kind::Map, || self.inner.map())
     }
 }
-
-/// What all files and directories of a [`TestVfs`] share.
-#[derive(Debug, Default)]
-struct Control {
-    faults: Mutex<Vec<Fault>>,
-    failures: AtomicU64,
-    counts: [AtomicU64; Kind::Map as usize + 1],
-    trace: Mutex<String>,
-    random: Mutex<fastrand::Rng>,
-    /// Held for reading by every operation.
-    halt: RwLock<()>,
-}
-
-impl Control {
-    fn run<T>(&self, event: &Event, path: &Path, run: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.run_or_tear(event, path, run, || Ok(()))
-    }
-
-    fn run_or_tear<T>(
-        &self,
-        event: &Event,
-        path: &Path,
-        run: impl FnOnce() -> Result<T>,
-        tear: impl FnOnce() -> Result<()>,
-    ) -> Result<T> {
-        let _not_halted = self.halt.read().unwrap();
-        self.counts[event.kind as usize].fetch_add(1, Ordering::Relaxed);
-        let failure = self.faults.lock().unwrap().iter_mut().find_map(|fault| fault.meet(event));
-        let Some(failure) = failure else {
-            let result = run();
-            self.note(event, if result.is_ok() { "" } else { " failed" });
-            return result;
-        };
-        self.failures.fetch_add(1, Ordering::Relaxed);
-        self.note(event, if failure.torn { " torn" } else { " failed" });
-        if failure.torn {
-            tear()?;
-        }
-        Err(Error::new(verb(event.kind), path, io::Error::new(failure.error, Injected)))
-    }
-
-    fn note(&self, event: &Event, outcome: &str) {
-        if event.kind.changes() {
-            self.trace.lock().unwrap().push_str(&format!("{event}{outcome}\n"));
-        }
-    }
-}
-
-fn verb(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Open => "open",
-        Kind::Create => "create",
-        Kind::Rename => "rename",
-        Kind::Remove => "remove",
-        Kind::List => "list",
-        Kind::SyncDirectory => "sync directory",
-        Kind::OpenDirectory => "open directory",
-        Kind::CreateDirectory => "create directory",
-        Kind::Lock => "lock",
-        Kind::Random => "get random bytes for",
-        Kind::Read => "read",
-        Kind::Write => "write to",
-        Kind::Sync => "sync",
-        Kind::DropCache => "drop the cache of",
-        Kind::Len => "measure",
-        Kind::SetLen => "resize",
-        Kind::Map => "map",
-    }
-}
-
-#[derive(Debug)]
-struct Injected;
-
-impl fmt::Display for Injected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a failure that a test asked for")
-    }
-}
-
-impl std::error::Error for Injected {}

@@ -6,7 +6,7 @@ fn names_after<'a>(text: &'a str, before: &str) -> BTreeSet<&'a str> {
     text.split(before).skip(1).filter_map(name).filter(|name| !name.is_empty()).collect()
 }
 
-/// A case that no suite runs, or that two run, is a mistake.
+/// A case that no suite runs, or that two run, or that finds no flaw, is a mistake.
 fn assert_all_enrolled(suite: &str) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let macros = fs::read_to_string(source.join(format!("{suite}.rs"))).unwrap();
@@ -21,14 +21,20 @@ fn assert_all_enrolled(suite: &str) {
     assert!(cases.len() > 20, "the cases were not found");
     assert_eq!(enrolled.iter().copied().collect::<BTreeSet<_>>(), cases);
     assert_eq!(enrolled.len(), cases.len(), "a case is in two suites");
+
+    let tables = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/it/flawed_{suite}.rs"));
+    let tables = fs::read_to_string(tables).unwrap();
+    let words: BTreeSet<_> = tables.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let untested: Vec<_> = cases.difference(&words).collect();
+    assert!(untested.is_empty(), "no flaw shows that these cases can fail: {untested:?}");
 }
 
 #[test]
-fn each_case_of_a_log_is_in_a_suite() {
+fn each_case_of_a_log_is_in_a_suite_and_finds_a_flaw() {
     assert_all_enrolled("log");
 }
 
 #[test]
-fn each_case_of_a_checkpointer_is_in_a_suite() {
+fn each_case_of_a_checkpointer_is_in_a_suite_and_finds_a_flaw() {
     assert_all_enrolled("checkpointer");
 }

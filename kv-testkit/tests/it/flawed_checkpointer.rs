@@ -1,283 +1,16 @@
 //! Checkpointers with one flaw each.
 
-use std::{
-    ops::Bound,
-    sync::{Arc, Mutex, Weak},
-};
+mod backend;
 
-use kv_core::{
-    Change, Changes, Checkpoint, CheckpointDamage, CheckpointHead, CheckpointId, Checkpointer, CollectionId, Cursor,
-    Error, MemoryCheckpointMedium, MemoryCheckpointer, Result, Value,
-};
+use std::sync::{Arc, Mutex};
+
+use kv_core::{CheckpointDamage, CheckpointId, Checkpointer, MemoryCheckpointMedium, MemoryCheckpointer, Result};
 use kv_testkit::checkpointer::{
     CheckpointerDamage, CheckpointerFaults, CheckpointerHarness, CheckpointerPowerCut, cases,
 };
 
 use crate::caught::flaws;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flaw {
-    BoundsAreExclusive,
-    CancelledIsDone,
-    CollectionsAreOne,
-    CursorBackwards,
-    CursorEndsWithCheckpoint,
-    DamageIsAbsence,
-    DropsTombstones,
-    EmptyIsAbsent,
-    FailureLosesOld,
-    FailureSucceeds,
-    FollowsNewest,
-    ForgetsNewestAtOpening,
-    GetWithForgetsToCall,
-    HidesDamaged,
-    IgnoresDamageMet,
-    KeepsDroppedCollections,
-    ListsOldestFirst,
-    ListsWhatIsSetAside,
-    PublishesFirst,
-    RemoveClosesIt,
-    RemoveFailsIfAbsent,
-    SeqStays,
-    TruncatesKeys,
-    WritersMix,
-}
-
-struct Flawed {
-    inner: MemoryCheckpointer,
-    flaw: Flaw,
-    removed: Arc<Mutex<Vec<CheckpointId>>>,
-    newest: Arc<Mutex<Option<Arc<dyn Checkpoint>>>>,
-    hidden: Option<CheckpointId>,
-    /// What the last writer left, in place of what it was told to build on.
-    mixed: Mutex<Option<CheckpointId>>,
-}
-
-impl Flawed {
-    fn is(&self, flaw: Flaw) -> bool {
-        self.flaw == flaw
-    }
-
-    fn wrap(&self, inner: Arc<dyn Checkpoint>, previous: Option<Arc<dyn Checkpoint>>) -> Arc<dyn Checkpoint> {
-        let (removed, newest) = (Arc::clone(&self.removed), Arc::clone(&self.newest));
-        Arc::new(FlawedCheckpoint { inner, flaw: self.flaw, previous, removed, newest, alive: Arc::default() })
-    }
-
-    /// The id that the checkpoint has in truth.
-    fn true_id(&self, id: CheckpointId) -> CheckpointId {
-        let listed = self.inner.list().unwrap();
-        let same = listed.into_iter().find(|other| (other.epoch, other.lsn) == (id.epoch, id.lsn));
-        if self.is(Flaw::SeqStays) { same.unwrap_or(id) } else { id }
-    }
-}
-
-impl Checkpointer for Flawed {
-    fn list(&self) -> Result<Vec<CheckpointId>> {
-        let mut list = self.inner.list()?;
-        match self.flaw {
-            Flaw::ListsOldestFirst => list.reverse(),
-            Flaw::ListsWhatIsSetAside => {
-                list.extend(self.inner.medium().set_aside());
-                list.sort_by(|a, b| b.cmp(a));
-            }
-            Flaw::HidesDamaged => list.retain(|id| self.inner.open(*id).is_ok()),
-            Flaw::SeqStays => list.iter_mut().for_each(|id| id.seq = 1),
-            _ => {}
-        }
-        list.retain(|id| Some(*id) != self.hidden);
-        Ok(list)
-    }
-
-    fn open(&self, id: CheckpointId) -> Result<Arc<dyn Checkpoint>> {
-        Ok(self.wrap(self.inner.open(self.true_id(id))?, None))
-    }
-
-    fn write(&self, previous: Option<CheckpointId>, changes: &mut dyn Changes) -> Result<Arc<dyn Checkpoint>> {
-        let mut mixed = self.mixed.lock().unwrap();
-        let mut previous = previous.map(|id| self.true_id(id));
-        let head = changes.head().clone();
-        if self.is(Flaw::PublishesFirst) && previous.is_some() {
-            previous = Some(self.inner.write(previous, &mut Nothing { head: head.clone() })?.id());
-        }
-        if self.is(Flaw::WritersMix) {
-            previous = mixed.or(previous);
-        }
-        let before = previous.and_then(|id| self.inner.open(id).ok());
-        let result = match self.flaw {
-            Flaw::DropsTombstones => self.inner.write(previous, &mut WithoutTombstones(changes)),
-            _ => self.inner.write(previous, changes),
-        };
-        let written = match result {
-            Err(Error::Cancelled) if self.is(Flaw::CancelledIsDone) => {
-                self.inner.write(previous, &mut Nothing { head })?;
-                return Err(Error::Cancelled);
-            }
-            Err(Error::Corrupt { .. }) if self.is(Flaw::IgnoresDamageMet) => self.inner.open(previous.unwrap())?,
-            Err(_) if self.is(Flaw::FailureSucceeds) => self.inner.open(previous.unwrap())?,
-            Err(error) => {
-                if let Some(id) = previous.filter(|_| self.is(Flaw::FailureLosesOld)) {
-                    self.inner.remove(id)?;
-                }
-                return Err(error);
-            }
-            Ok(written) => written,
-        };
-        if self.is(Flaw::WritersMix) && before.is_some() {
-            *mixed = Some(written.id());
-        }
-        *self.newest.lock().unwrap() = Some(Arc::clone(&written));
-        Ok(self.wrap(written, before))
-    }
-
-    fn remove(&self, id: CheckpointId) -> Result<()> {
-        if self.is(Flaw::RemoveFailsIfAbsent) && !self.inner.list()?.contains(&id) {
-            return Err(Error::Misuse("it is not there"));
-        }
-        self.removed.lock().unwrap().push(id);
-        self.inner.remove(self.true_id(id))
-    }
-}
-
-/// Changes without a change.
-struct Nothing {
-    head: CheckpointHead,
-}
-
-impl Changes for Nothing {
-    fn head(&self) -> &CheckpointHead {
-        &self.head
-    }
-
-    fn next(&mut self) -> Result<Option<Change<'_>>> {
-        Ok(None)
-    }
-
-    fn cancelled(&self) -> bool {
-        false
-    }
-}
-
-struct WithoutTombstones<'a>(&'a mut dyn Changes);
-
-impl Changes for WithoutTombstones<'_> {
-    fn head(&self) -> &CheckpointHead {
-        self.0.head()
-    }
-
-    fn next(&mut self) -> Result<Option<Change<'_>>> {
-        // A deleted key keeps some value.
-        Ok(self.0.next()?.map(|change| Change { value: change.value.or(Some(b"still here")), ..change }))
-    }
-
-    fn cancelled(&self) -> bool {
-        self.0.cancelled()
-    }
-}
-
-struct FlawedCheckpoint {
-    inner: Arc<dyn Checkpoint>,
-    flaw: Flaw,
-    previous: Option<Arc<dyn Checkpoint>>,
-    removed: Arc<Mutex<Vec<CheckpointId>>>,
-    newest: Arc<Mutex<Option<Arc<dyn Checkpoint>>>>,
-    /// Held by nobody else.
-    alive: Arc<()>,
-}
-
-impl Checkpoint for FlawedCheckpoint {
-    fn id(&self) -> CheckpointId {
-        let id = self.inner.id();
-        if self.flaw == Flaw::SeqStays { CheckpointId { seq: 1, ..id } } else { id }
-    }
-
-    fn head(&self) -> &CheckpointHead {
-        self.inner.head()
-    }
-
-    fn get(&self, collection: CollectionId, key: &[u8]) -> Result<Option<Value>> {
-        let key = if self.flaw == Flaw::TruncatesKeys { &key[..key.len().min(65_535)] } else { key };
-        let newest = self.newest.lock().unwrap().clone().filter(|_| self.flaw == Flaw::FollowsNewest);
-        match newest.as_ref().unwrap_or(&self.inner).get(collection, key) {
-            Ok(Some(value)) if self.flaw == Flaw::EmptyIsAbsent && value.is_empty() => Ok(None),
-            Ok(_) if self.flaw == Flaw::CollectionsAreOne => self.inner.get(self.head().collections[0].id, key),
-            Err(Error::Corrupt { .. }) if self.flaw == Flaw::DamageIsAbsence => Ok(None),
-            _ if self.flaw == Flaw::RemoveClosesIt && self.removed.lock().unwrap().contains(&self.id()) => Ok(None),
-            Ok(None) if self.flaw == Flaw::KeepsDroppedCollections => match &self.previous {
-                Some(previous) if self.head().collections.iter().all(|info| info.id != collection) => {
-                    previous.get(collection, key)
-                }
-                _ => Ok(None),
-            },
-            got => got,
-        }
-    }
-
-    fn get_with(&self, collection: CollectionId, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        if self.flaw == Flaw::GetWithForgetsToCall {
-            return Ok(self.inner.get(collection, key)?.is_some());
-        }
-        self.inner.get_with(collection, key, read)
-    }
-
-    fn range(&self, collection: CollectionId, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Result<Box<dyn Cursor>> {
-        let upper = match upper {
-            Bound::Included(key) if self.flaw == Flaw::BoundsAreExclusive => Bound::Excluded(key),
-            upper => upper,
-        };
-        let mut cursor = self.inner.range(collection, lower, upper)?;
-        match self.flaw {
-            Flaw::CursorBackwards => {}
-            Flaw::CursorEndsWithCheckpoint => {
-                return Ok(Box::new(Ending { cursor, checkpoint: Arc::downgrade(&self.alive) }));
-            }
-            _ => return Ok(cursor),
-        }
-        let mut entries = Vec::new();
-        while cursor.advance()? {
-            entries.push((cursor.key_handle(), cursor.value_handle()));
-        }
-        Ok(Box::new(Backwards { entries, at: None }))
-    }
-}
-
-struct Ending {
-    cursor: Box<dyn Cursor>,
-    checkpoint: Weak<()>,
-}
-
-impl Cursor for Ending {
-    fn advance(&mut self) -> Result<bool> {
-        Ok(self.checkpoint.strong_count() > 0 && self.cursor.advance()?)
-    }
-
-    fn key(&self) -> &[u8] {
-        self.cursor.key()
-    }
-
-    fn value(&self) -> &[u8] {
-        self.cursor.value()
-    }
-}
-
-struct Backwards {
-    entries: Vec<(Value, Value)>,
-    at: Option<(Value, Value)>,
-}
-
-impl Cursor for Backwards {
-    fn advance(&mut self) -> Result<bool> {
-        self.at = self.entries.pop();
-        Ok(self.at.is_some())
-    }
-
-    fn key(&self) -> &[u8] {
-        self.at.as_ref().map_or(&[], |(key, _)| key)
-    }
-
-    fn value(&self) -> &[u8] {
-        self.at.as_ref().map_or(&[], |(_, value)| value)
-    }
-}
+use backend::{Flaw, Flawed};
 
 struct Harness {
     medium: MemoryCheckpointMedium,
@@ -301,6 +34,7 @@ impl CheckpointerHarness for Harness {
             flaw: self.flaw,
             removed: Arc::default(),
             newest: Arc::default(),
+            writing: Arc::default(),
             hidden,
             mixed: Mutex::default(),
         }))
@@ -360,7 +94,7 @@ flaws! { run:
     cursor_ends_with_checkpoint: Flaw::CursorEndsWithCheckpoint => cursor_is_owned "ends before";
     damage_is_absence: Flaw::DamageIsAbsence => c4_damage_is_never_data "C5";
     drops_tombstones: Flaw::DropsTombstones => c5_tombstones "C5", c5_applies_changes "C5";
-    empty_is_absent: Flaw::EmptyIsAbsent => c5_large_and_empty_values "C5", c5_empty "C5";
+    empty_is_absent: Flaw::EmptyIsAbsent => c5_large_and_empty_values "C5", c5_empty "C5", c5_many_entries "C5";
     failure_loses_old: Flaw::FailureLosesOld
         => c2_failed_write_leaves_nothing "C2", c2_failed_changes_leave_nothing "C2";
     failure_succeeds: Flaw::FailureSucceeds
@@ -375,11 +109,13 @@ flaws! { run:
     lists_oldest_first: Flaw::ListsOldestFirst => c3_lists_newest_first "C3";
     lists_what_is_set_aside: Flaw::ListsWhatIsSetAside
         => c7_sets_newer_ones_aside "C7", c7_sets_all_aside_without_previous "C7", c7_sets_damaged_ones_aside "C7";
+    maintains_to_nothing: Flaw::MaintainsToNothing => c5_keeps_state_in_maintenance "C5";
     publishes_first: Flaw::PublishesFirst
         => c2_killed_write_leaves_nothing "C2", c2_power_cut_in_a_write_leaves_nothing "C2";
     remove_closes_it: Flaw::RemoveClosesIt => c6_removal_disturbs_nobody "C5";
     remove_fails_if_absent: Flaw::RemoveFailsIfAbsent => c6_removing_what_is_not_there "it is not there";
     seq_stays: Flaw::SeqStays => c8_ids_rise "C8";
     truncates_keys: Flaw::TruncatesKeys => c5_keys_in_byte_order "C5";
+    write_disturbs_readers: Flaw::WriteDisturbsReaders => reads_with_threads_beside_a_write "C5";
     writers_mix: Flaw::WritersMix => writers_wait_for_each_other "C5";
 }

@@ -1,210 +1,14 @@
 //! Logs with one flaw each.
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+mod backend;
 
-use kv_core::{
-    Bounds, Crash, Durability, Epoch, Error, Log, LogId, LogReader, Lsn, MemoryLog, MemoryLogMedium, Record, Result,
-};
+use std::sync::{Arc, Mutex, atomic::AtomicBool};
+
+use kv_core::{Bounds, Crash, Durability, Log, Lsn, MemoryLog, MemoryLogMedium, Result};
 use kv_testkit::log::{LogFaults, LogHarness, LogPowerCut, LogSpace, cases};
 
 use crate::caught::flaws;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flaw {
-    AcknowledgesWithoutWriting,
-    AcknowledgesWithoutFlushing,
-    AnswersLate,
-    AppendsAfterClose,
-    AppendsAfterFailure,
-    AppendsProcessLikeDisk,
-    CloseDoesNotSync,
-    CloseHidesFailures,
-    CloseStopsReading,
-    CountsNoBytes,
-    EpochStays,
-    ForgetsRecord(usize),
-    FullForEver,
-    IdentityChanges,
-    LeavesGaps,
-    LogsWhatItRefuses,
-    MisordersBounds,
-    ReaderEndsForGood,
-    ReaderGivesUndurable,
-    ReaderIncludesAfter,
-    ReaderSkipsTrimmed,
-    RetriesFlushes,
-    ReusesPositionsAfterTrim,
-    StripsZeroes,
-    SyncFallsShort,
-    SyncsTheFuture,
-    TrimsOneMore,
-    TrimsUndurable,
-}
-
-struct FlawedLog {
-    inner: MemoryLog,
-    flaw: Flaw,
-    opened: u64,
-    trimmed: Mutex<Lsn>,
-    /// What was appended in this opening.
-    shadow: Arc<Mutex<Vec<Vec<u8>>>>,
-    failed: AtomicBool,
-    was_full: AtomicBool,
-    closed: AtomicBool,
-}
-
-impl FlawedLog {
-    fn is(&self, flaw: Flaw) -> bool {
-        self.flaw == flaw
-    }
-}
-
-impl Log for FlawedLog {
-    fn id(&self) -> LogId {
-        let id = self.inner.id();
-        if self.is(Flaw::IdentityChanges) { LogId(id.0 ^ u128::from(self.opened)) } else { id }
-    }
-
-    fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
-        let max = self.inner.bounds().record_bytes_max;
-        if self.is(Flaw::LogsWhatItRefuses) && record.len() > max {
-            self.inner.append(&record[..max], durability)?;
-        }
-        if self.is(Flaw::LeavesGaps) && record.len() % 7 == 3 {
-            self.inner.append(b"", durability)?;
-        }
-        if self.is(Flaw::FullForEver) && self.was_full.load(Ordering::Relaxed) {
-            return Err(Error::from_io("append to", "", std::io::ErrorKind::StorageFull.into()));
-        }
-        let record = match self.flaw {
-            Flaw::StripsZeroes => &record[..record.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)],
-            _ => record,
-        };
-        let durability = match self.flaw {
-            Flaw::AppendsProcessLikeDisk => Durability::Disk,
-            Flaw::AcknowledgesWithoutFlushing => Durability::Process,
-            _ => durability,
-        };
-        self.shadow.lock().unwrap().push(record.to_vec());
-        match self.inner.append(record, durability) {
-            Err(Error::Closed) if self.is(Flaw::AppendsAfterClose) => Ok(self.inner.bounds().appended.next()),
-            Err(Error::Poisoned { .. }) if self.is(Flaw::AppendsAfterFailure) => {
-                Ok(self.inner.bounds().appended.next())
-            }
-            Err(error @ Error::DiskFull { .. }) => {
-                self.was_full.store(true, Ordering::Relaxed);
-                Err(error)
-            }
-            Ok(_) if self.is(Flaw::AnswersLate) => {
-                thread::sleep(Duration::from_micros(50));
-                Ok(self.inner.bounds().appended)
-            }
-            appended => appended,
-        }
-    }
-
-    fn sync(&self, upto: Lsn) -> Result<Lsn> {
-        match self.flaw {
-            Flaw::AcknowledgesWithoutWriting | Flaw::AcknowledgesWithoutFlushing => return Ok(upto),
-            Flaw::SyncsTheFuture if upto > self.inner.bounds().appended => return Ok(upto),
-            Flaw::RetriesFlushes if self.failed.load(Ordering::Relaxed) => return Ok(upto),
-            _ => {}
-        }
-        let durable = self.inner.sync(upto);
-        if durable.is_err() {
-            self.failed.store(true, Ordering::Relaxed);
-        }
-        if self.is(Flaw::SyncFallsShort) { durable.map(|durable| Lsn(durable.0.saturating_sub(1))) } else { durable }
-    }
-
-    fn reader(&self, after: Lsn) -> Result<Box<dyn LogReader>> {
-        if self.is(Flaw::CloseStopsReading) && self.closed.load(Ordering::Relaxed) {
-            return Err(Error::Closed);
-        }
-        if self.is(Flaw::ReaderGivesUndurable) {
-            return Ok(Box::new(ShadowReader { shadow: Arc::clone(&self.shadow), after, payload: Vec::new() }));
-        }
-        let after = match self.flaw {
-            Flaw::ReaderIncludesAfter => Lsn(after.0.saturating_sub(1)),
-            Flaw::ReaderSkipsTrimmed => after.max(self.inner.bounds().trimmed),
-            _ => after,
-        };
-        Ok(Box::new(FlawedReader { inner: self.inner.reader(after)?, flaw: self.flaw, ended: false }))
-    }
-
-    fn trim(&self, upto: Lsn) -> Result<()> {
-        *self.trimmed.lock().unwrap() = upto;
-        self.inner.trim(if self.is(Flaw::TrimsOneMore) { upto.next() } else { upto })
-    }
-
-    fn bounds(&self) -> Bounds {
-        let mut bounds = self.inner.bounds();
-        match self.flaw {
-            Flaw::AcknowledgesWithoutWriting | Flaw::AcknowledgesWithoutFlushing => bounds.durable = bounds.appended,
-            Flaw::EpochStays => bounds.epoch = Epoch(1),
-            Flaw::MisordersBounds => bounds.written = bounds.appended.next(),
-            Flaw::TrimsUndurable => bounds.trimmed = *self.trimmed.lock().unwrap(),
-            _ => {}
-        }
-        bounds
-    }
-
-    fn medium_bytes_after(&self, after: Lsn) -> u64 {
-        if self.is(Flaw::CountsNoBytes) { 0 } else { self.inner.medium_bytes_after(after) }
-    }
-
-    fn close(&self) -> Result<()> {
-        self.closed.store(true, Ordering::Relaxed);
-        match self.flaw {
-            Flaw::CloseDoesNotSync => Ok(()),
-            Flaw::CloseHidesFailures => {
-                let _ = self.inner.close();
-                Ok(())
-            }
-            _ => self.inner.close(),
-        }
-    }
-}
-
-struct FlawedReader {
-    inner: Box<dyn LogReader>,
-    flaw: Flaw,
-    ended: bool,
-}
-
-impl LogReader for FlawedReader {
-    fn next(&mut self) -> Result<Option<Record<'_>>> {
-        if self.ended && self.flaw == Flaw::ReaderEndsForGood {
-            return Ok(None);
-        }
-        let record = self.inner.next()?;
-        self.ended = record.is_none();
-        let epoch = |record: Record<'_>| if self.flaw == Flaw::EpochStays { Epoch(1) } else { record.epoch };
-        Ok(record.map(|record| Record { epoch: epoch(record), ..record }))
-    }
-}
-
-struct ShadowReader {
-    shadow: Arc<Mutex<Vec<Vec<u8>>>>,
-    after: Lsn,
-    payload: Vec<u8>,
-}
-
-impl LogReader for ShadowReader {
-    fn next(&mut self) -> Result<Option<Record<'_>>> {
-        let Some(payload) = self.shadow.lock().unwrap().get(self.after.0 as usize).cloned() else { return Ok(None) };
-        self.after = self.after.next();
-        self.payload = payload;
-        Ok(Some(Record { epoch: Epoch(1), lsn: self.after, payload: &self.payload }))
-    }
-}
+use backend::{Flaw, FlawedLog};
 
 struct Harness {
     medium: MemoryLogMedium,
@@ -296,7 +100,8 @@ macro_rules! run {
 
 flaws! { run:
     acknowledges_without_writing: Flaw::AcknowledgesWithoutWriting
-        => l3_synced_survives_kill "had to survive", l3_sync_with_threads "L3", l3_synced_survives_power_cut "had to survive";
+        => l3_synced_survives_kill "had to survive", l3_sync_with_threads "L3",
+        l9_prefix_after_kill_with_threads "had to survive", l3_synced_survives_power_cut "had to survive";
     acknowledges_without_flushing: Flaw::AcknowledgesWithoutFlushing
         => l3_synced_survives_power_cut "had to survive", l9_prefix_after_power_cut "had to survive";
     answers_late: Flaw::AnswersLate => l1_dense_with_threads "L1";
@@ -310,16 +115,18 @@ flaws! { run:
     epoch_stays: Flaw::EpochStays
         => l10_epochs_rise "L10", l10_epochs_rise_over_power_cuts "L10", l6_opens_again_with_what_was_durable "L10";
     forgets_the_last_record: Flaw::ForgetsRecord(0)
-        => l3_synced_survives_kill "had to survive", l1_dense_positions "L1", l4_process_survives_kill "number of records";
+        => l3_synced_survives_kill "had to survive", l1_dense_positions "L1",
+        l4_process_behind_disk_survives_with_it "number of records", l4_process_survives_kill "number of records";
     forgets_a_record_before_the_last: Flaw::ForgetsRecord(1)
-        => l2_faithful "number of records", l9_prefix_after_kill "had to survive", l2_largest_record "number of records";
+        => l2_faithful "number of records", l2_faithful_over_many_records "number of records",
+        l9_prefix_after_kill "had to survive", l2_largest_record "number of records";
     full_for_ever: Flaw::FullForEver => l5_full_medium_refuses_until_there_is_space "not taken";
     identity_changes: Flaw::IdentityChanges => l13_identity_stays "L13";
-    leaves_gaps: Flaw::LeavesGaps => l1_dense_positions "L1";
+    leaves_gaps: Flaw::LeavesGaps => l1_dense_positions "L1", l7_reader_while_threads_append "L7";
     logs_what_it_refuses: Flaw::LogsWhatItRefuses => l5_too_large_logs_nothing "number of records";
     misorders_bounds: Flaw::MisordersBounds => bounds_stand_in_order "do not stand in order";
     reader_ends_for_good: Flaw::ReaderEndsForGood
-        => l7_goes_on_after_the_end "L7", l7_reader_while_threads_append "L7";
+        => l7_goes_on_after_the_end "L7";
     reader_gives_undurable: Flaw::ReaderGivesUndurable
         => l7_only_durable_records "L7", l6_reading_goes_on "L2", l7_what_was_read_survives_power_cut "had to survive";
     reader_includes_after: Flaw::ReaderIncludesAfter => l7_starts_after_any_position "L7";
@@ -330,6 +137,6 @@ flaws! { run:
     strips_zeroes: Flaw::StripsZeroes => l2_faithful "L2";
     sync_falls_short: Flaw::SyncFallsShort => l3_sync_reaches_what_was_asked "L3";
     syncs_the_future: Flaw::SyncsTheFuture => sync_of_what_was_never_appended_is_misuse "never appended";
-    trims_one_more: Flaw::TrimsOneMore => l8_keeps_what_is_above "L8";
+    trims_one_more: Flaw::TrimsOneMore => l8_keeps_what_is_above "L8", l8_trims_beneath_readers_and_writers "L8";
     trims_undurable: Flaw::TrimsUndurable => l8_keeps_what_is_not_durable "L8";
 }

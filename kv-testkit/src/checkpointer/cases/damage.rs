@@ -1,4 +1,4 @@
-use kv_core::{CheckpointId, Error, Result};
+use kv_core::{CheckpointId, Epoch, Error, Result};
 
 use crate::checkpointer::{
     CheckpointerDamage,
@@ -92,7 +92,7 @@ pub fn c7_sets_damaged_ones_aside(harness: &mut dyn CheckpointerDamage) {
     let checkpointer = open(harness);
     let (older, image) = &two.older;
     let mut next = image.later();
-    next.epoch.0 = 2;
+    next.epoch = Epoch(2);
     let collection = *next.collections.keys().next().unwrap();
     next.put(collection, b"new", b"value");
     let id = write(&*checkpointer, Some(*older), &next).id();
@@ -126,18 +126,18 @@ pub fn c9_damage_stops_upkeep(harness: &mut dyn CheckpointerDamage) {
 fn assert_stopped(harness: &mut dyn CheckpointerDamage, two: &Two) {
     let checkpointer = open(harness);
     for (previous, image) in [(Some(two.newer.0), &two.newer.1), (Some(two.older.0), &two.older.1)] {
-        assert_refused("write", checkpointer.write(previous, &mut image.later().changes()).map(drop));
+        assert_refused("write", &checkpointer.write(previous, &mut image.later().changes()).map(drop));
     }
     for id in [two.older.0, two.newer.0] {
-        assert_refused("remove", checkpointer.remove(id));
+        assert_refused("remove", &checkpointer.remove(id));
     }
     match checkpointer.maintain(two.newer.0, 1 << 20) {
         Ok(None) => {} // a backend that never maintains anything
-        maintained => assert_refused("maintain", maintained.map(drop)),
+        maintained => assert_refused("maintain", &maintained.map(drop)),
     }
     assert_eq!(list(&*checkpointer), [two.newer.0, two.older.0], "C9: the list changed");
 }
 
-fn assert_refused(what: &str, result: Result<()>) {
+fn assert_refused(what: &str, result: &Result<()>) {
     assert!(matches!(result, Err(Error::Corrupt { .. })), "C9: after damage was met, {what} gave {result:?}");
 }

@@ -81,12 +81,12 @@ pub fn c2_failed_changes_leave_nothing(harness: &mut dyn CheckpointerHarness) {
 
 /// A kill in the middle of a write, wherever it is, leaves the list as it was.
 pub fn c2_killed_write_leaves_nothing(harness: &mut dyn CheckpointerHarness) {
-    crash_in_a_write(harness, |harness| harness.kill());
+    crash_in_a_write(harness, <dyn CheckpointerHarness>::kill);
 }
 
 /// A power cut in the middle of a write, wherever it is, leaves the list as it was.
 pub fn c2_power_cut_in_a_write_leaves_nothing(harness: &mut dyn CheckpointerPowerCut) {
-    crash_in_a_write(harness, |harness| harness.cut_power());
+    crash_in_a_write(harness, <dyn CheckpointerPowerCut>::cut_power);
 }
 
 fn crash_in_a_write<H: CheckpointerHarness + ?Sized>(harness: &mut H, crash: impl Fn(&mut H)) {

@@ -1,8 +1,9 @@
 use fastrand::Rng;
+use kv_core::{Epoch, Lsn};
 
 use crate::checkpointer::{
     CheckpointerHarness,
-    support::{assert_opens_as, changed, list, open, sample, write},
+    support::{assert_opens_as, assert_state, changed, list, open, sample, write},
 };
 
 /// The list has the newest first, whatever made it newer: epoch, position, or neither of them.
@@ -10,9 +11,10 @@ pub fn c3_lists_newest_first(harness: &mut dyn CheckpointerHarness) {
     let checkpointer = open(harness);
     assert_eq!(list(&*checkpointer), [], "C3: a new medium has checkpoints");
     let mut written = Vec::new();
-    // Numbers with more digits sort as numbers, and a new epoch may have an earlier position.
-    for (epoch, lsn) in [(1, 9), (1, 10), (2, 8), (9, 1), (10, 1), (10, 99), (10, 100), (10, 100), (255, 1), (256, 0)] {
-        let image = sample(epoch, lsn, 3).from_nothing();
+    // Numbers with more digits sort as numbers.
+    for (epoch, lsn) in [(1, 9), (1, 10), (2, 10), (9, 11), (10, 99), (10, 100), (10, 100), (255, 101), (256, 1 << 40)]
+    {
+        let image = sample(epoch, lsn, 3).all_changed();
         let checkpoint = write(&*checkpointer, written.last().copied(), &image);
         written.push(checkpoint.id());
         let expected: Vec<_> = written.iter().rev().copied().collect();
@@ -53,9 +55,9 @@ pub fn c7_sets_newer_ones_aside(harness: &mut dyn CheckpointerHarness) {
     }
     let held = checkpointer.open(ids[3]).unwrap();
     let mut next = changed(&images[1], &mut rng);
-    next.epoch.0 = 2;
+    (next.epoch, next.lsn) = (Epoch(2), Lsn(50));
     let id = write(&*checkpointer, Some(ids[1]), &next).id();
-    crate::checkpointer::support::assert_state(&*held, &images[3]);
+    assert_state(&*held, &images[3]);
     drop((held, checkpointer));
 
     let checkpointer = open(harness);
@@ -74,8 +76,7 @@ pub fn c7_sets_all_aside_without_previous(harness: &mut dyn CheckpointerHarness)
     let image = sample(1, 10, 30);
     let first = write(&*checkpointer, None, &image).id();
     write(&*checkpointer, Some(first), &image.later());
-    let mut next = sample(2, 40, 10);
-    next.epoch.0 = 2;
+    let next = sample(2, 40, 10);
     let id = write(&*checkpointer, None, &next).id();
     drop(checkpointer);
 

@@ -1,7 +1,10 @@
-use std::ops::{Bound, RangeBounds};
+use std::{
+    ops::{Bound, RangeBounds},
+    sync::Arc,
+};
 
 use fastrand::Rng;
-use kv_core::KEY_BYTES_MAX;
+use kv_core::{Checkpoint, KEY_BYTES_MAX};
 
 use crate::checkpointer::{
     CheckpointerHarness,
@@ -96,12 +99,16 @@ pub fn c5_drops_collections(harness: &mut dyn CheckpointerHarness) {
     let again = image.create(9, "collection 0");
     image.put(again, &key(1), b"new");
     let checkpoint = write(&*checkpointer, Some(id), &image);
-    for checkpoint in [&checkpoint, &open_checkpoint(&*open(harness), checkpoint.id())] {
+    let id = checkpoint.id();
+    let assert_gone = |checkpoint: Arc<dyn Checkpoint>| {
         assert!(checkpoint.get(dropped, &key(2)).unwrap().is_none(), "C5: a dropped collection has a key");
         let mut cursor = checkpoint.range(dropped, Bound::Unbounded, Bound::Unbounded).unwrap();
         assert!(!cursor.advance().unwrap(), "C5: a dropped collection has entries");
-        assert_state(&**checkpoint, &image);
-    }
+        assert_state(&*checkpoint, &image);
+    };
+    assert_gone(checkpoint);
+    drop(checkpointer);
+    assert_gone(open_checkpoint(&*open(harness), id));
 }
 
 /// The same keys in several collections have their own values.

@@ -1,11 +1,15 @@
-use std::{collections::BTreeMap, thread};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
 
-use kv_core::{Log, Lsn};
+use kv_core::{Durability, Error, Log, Lsn};
 
 use crate::{
     log::{
         LogHarness,
-        support::{append, append_process, assert_holds, next, open, payload, reader, sync},
+        support::{append, assert_holds, assert_holds_prefix, next, open, payload, reader, sync},
     },
     threads::{Over, join_all},
 };
@@ -18,7 +22,10 @@ pub fn l1_dense_with_threads(harness: &mut dyn LogHarness) {
     let log = open(harness);
     let appended = in_threads(|thread, n| {
         let record = payload(thread * RECORDS + n, n as usize * 11 % 500);
-        let lsn = if n % 3 == 0 { append_process(&*log, &record)? } else { append(&*log, &record) };
+        let lsn = match log.append(&record, if n % 3 == 0 { Durability::Process } else { Durability::Disk }) {
+            Err(Error::UnsupportedDurability { durability: Durability::Process }) => return None,
+            appended => appended.unwrap(),
+        };
         if n % 10 == 9 {
             sync(&*log, lsn);
         }
@@ -53,6 +60,39 @@ pub fn l3_sync_with_threads(harness: &mut dyn LogHarness) {
     drop(log);
 
     assert_eq!(open(harness).bounds().appended, told, "L3: synced records are gone after a kill");
+}
+
+/// A kill while threads append leaves a prefix, with everything in it that had been acknowledged.
+pub fn l9_prefix_after_kill_with_threads(harness: &mut dyn LogHarness) {
+    let log = open(harness);
+    let (acknowledged, killed) = (AtomicU64::new(0), Over::default());
+    let (promised, appended) = thread::scope(|scope| {
+        let appends = scope.spawn(|| {
+            in_threads(|thread, n| {
+                // The first half of the records is there before the kill, the other half around it.
+                if n > RECORDS / 2 && killed.is_over() {
+                    return None;
+                }
+                let record = record_of(thread, n);
+                let lsn = append(&*log, &record);
+                acknowledged.fetch_max(sync(&*log, lsn).0, Ordering::AcqRel);
+                Some((lsn, record))
+            })
+        });
+        let ends = killed.when_dropped();
+        while acknowledged.load(Ordering::Acquire) < RECORDS && !appends.is_finished() {
+            thread::yield_now();
+        }
+        let promised = Lsn(acknowledged.load(Ordering::Acquire));
+        harness.kill();
+        drop(ends);
+        (promised, join_all([appends]).remove(0))
+    });
+    drop(log);
+
+    let records: BTreeMap<_, _> = appended.into_iter().flatten().collect();
+    let records: Vec<_> = records.into_values().collect();
+    assert_holds_prefix(&*open(harness), &records, promised);
 }
 
 /// A reader that follows while threads append gives each record once, in order, and only when it is durable.
