@@ -33,8 +33,10 @@ pub(crate) struct FoundStart {
 }
 
 impl Found {
+    /// The segment for reading; its header was validated when it was found.
     pub(crate) fn open(&self, vfs: &dyn Vfs) -> Result<Segment> {
-        file::open(vfs, self.header.number, Access::Read)
+        let file = vfs.open(&names::segment(self.header.number), Access::Read).map_err(error::io)?;
+        Ok(Segment { header: self.header, file })
     }
 }
 

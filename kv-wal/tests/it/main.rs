@@ -1,4 +1,8 @@
-//! The log on the operating system's files.
+//! The log on the operating system's files, and on disks that fail.
 
 mod basics;
+mod damage;
+mod faults;
+mod memory;
+mod power;
 mod support;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -117,7 +117,7 @@ impl Disk {
 /// The record that tests put at a position: its bytes and its length follow from it.
 pub fn record(lsn: u64) -> Vec<u8> {
     let mut rng = fastrand::Rng::with_seed(lsn);
-    let len = rng.usize(0..300);
+    let len = rng.usize(0..100);
     let mut bytes = format!("record {lsn} ").into_bytes();
     bytes.extend((0..len).map(|_| rng.u8(..)));
     bytes
@@ -185,37 +185,42 @@ pub struct TestVfs {
     random: AtomicU64,
 }
 
-#[derive(Debug)]
-pub struct Journal {
+#[derive(Debug, Default)]
+struct Journal {
     operations: Mutex<Vec<Operation>>,
-    /// How many operations succeed before one fails.
-    good: AtomicU64,
-    kind: Mutex<io::ErrorKind>,
-    /// Whether all operations fail after the first.
-    persistent: Mutex<bool>,
+    fault: Mutex<Option<Fault>>,
+    /// There is no space for another file.
+    full: AtomicBool,
+}
+
+/// When an operation fails, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    /// How many operations succeed before.
+    pub after: u64,
+    pub kind: io::ErrorKind,
+    /// All that follow fail too.
+    pub persistent: bool,
 }
 
 impl TestVfs {
-    pub fn new(disk: &Disk) -> Arc<Self> {
-        let journal = Journal {
-            operations: Mutex::default(),
-            good: AtomicU64::new(u64::MAX),
-            kind: Mutex::new(io::ErrorKind::Other),
-            persistent: Mutex::new(false),
-        };
-        Arc::new(Self { inner: disk.vfs(), journal: Arc::new(journal), random: AtomicU64::new(0) })
+    pub fn new(inner: Arc<dyn Vfs>) -> Arc<Self> {
+        Arc::new(Self { inner, journal: Arc::default(), random: AtomicU64::new(0) })
     }
 
-    /// Fails the operation after the next `good` ones, with an error of that kind; all that follow too if it is `persistent`.
-    pub fn fail_after(&self, good: u64, kind: io::ErrorKind, persistent: bool) {
-        *self.journal.kind.lock().unwrap() = kind;
-        *self.journal.persistent.lock().unwrap() = persistent;
-        self.journal.good.store(good, Ordering::SeqCst);
+    /// Fails an operation that changes something.
+    pub fn fail(&self, fault: Fault) {
+        *self.journal.fault.lock().unwrap() = Some(fault);
     }
 
-    /// Whether the failure that was asked for has happened.
-    pub fn has_failed(&self) -> bool {
-        self.journal.good.load(Ordering::SeqCst) == 0 || self.journal.good.load(Ordering::SeqCst) > u64::MAX / 2
+    /// Fails nothing any more; true if something had failed.
+    pub fn heal(&self) -> bool {
+        self.journal.fault.lock().unwrap().take().is_none_or(|fault| fault.after == 0)
+    }
+
+    /// Has every creation of a file fail for want of space, or not any more.
+    pub fn refuse_creation(&self, full: bool) {
+        self.journal.full.store(full, Ordering::SeqCst);
     }
 
     /// What was done since the last call.
@@ -230,13 +235,17 @@ impl TestVfs {
 
 impl Journal {
     fn note(&self, operation: Operation, path: &Path) -> kv_vfs::Result<()> {
-        let good = self.good.load(Ordering::SeqCst);
-        if good == 0 || (good == u64::MAX - 1 && *self.persistent.lock().unwrap()) {
-            self.good.store(u64::MAX - 1, Ordering::SeqCst);
-            return Err(kv_vfs::Error::new("pretend to change", path, *self.kind.lock().unwrap()));
-        }
-        if good < u64::MAX / 2 {
-            self.good.store(good - 1, Ordering::SeqCst);
+        let mut fault = self.fault.lock().unwrap();
+        match &mut *fault {
+            Some(Fault { after: 0, kind, persistent }) => {
+                let error = kv_vfs::Error::new("pretend to change", path, *kind);
+                if !*persistent {
+                    *fault = None;
+                }
+                return Err(error);
+            }
+            Some(fault) => fault.after -= 1,
+            None => {}
         }
         self.operations.lock().unwrap().push(operation);
         Ok(())
@@ -253,6 +262,9 @@ impl Vfs for TestVfs {
     }
 
     fn create(&self, name: &str) -> kv_vfs::Result<Arc<dyn File>> {
+        if self.journal.full.load(Ordering::SeqCst) {
+            return Err(kv_vfs::Error::new("create", self.path(), io::ErrorKind::StorageFull));
+        }
         self.journal.note(Operation::Create(name.to_owned()), self.path())?;
         self.inner.create(name).map(|file| self.file(name, file))
     }

@@ -1,0 +1,264 @@
+//! Damage is refused or harmless: never wrong data, and nothing lost that was acknowledged as durable.
+
+use std::sync::Arc;
+
+use kv_core::{Durability, Error, Log, Lsn};
+use kv_wal::{SegmentedLog, verify};
+
+use crate::{
+    memory::{Files, MemoryVfs},
+    support::{append, append_and_sync, is_corrupt, read_all, record, small},
+};
+
+/// A log as a killed or finished process left it.
+struct Left {
+    files: Files,
+    /// The last position that was appended.
+    last: u64,
+    /// The last that was acknowledged as durable.
+    acknowledged: u64,
+    /// The last that was, without the last flush.
+    proven: u64,
+}
+
+/// Three openings: the first closed, the second killed with unflushed records, the third killed, or closed if `sealed`. There are epochs, a
+/// seal that was overtaken, a roll-over, a cut, void segments and a spare.
+fn left(sealed: bool) -> Left {
+    let vfs = MemoryVfs::new(&Files::new());
+    let open = || SegmentedLog::open(vfs.clone(), small()).unwrap();
+    let log = open();
+    append_and_sync(&log, 5);
+    log.close().unwrap();
+    drop(log);
+    let log = open();
+    append_and_sync(&log, 3);
+    append(&log, 3, Durability::Process);
+    drop(log);
+    let log = open();
+    append_and_sync(&log, 2);
+    append_and_sync(&log, 6);
+    let proven = log.bounds().durable.0;
+    let acknowledged = append_and_sync(&log, 4).0;
+    let last = append(&log, if sealed { 0 } else { 3 }, Durability::Process).0;
+    if sealed {
+        log.close().unwrap();
+    }
+    drop(log);
+    Left { files: vfs.files(), last, acknowledged, proven }
+}
+
+impl Left {
+    fn without_mark(mut self) -> Self {
+        self.files.remove("MARK");
+        self
+    }
+
+    fn segments(&self) -> Vec<String> {
+        self.files.keys().filter(|name| name.ends_with(".wal")).cloned().collect()
+    }
+
+    fn with(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> Arc<MemoryVfs> {
+        let mut files = self.files.clone();
+        change(Arc::make_mut(files.get_mut(name).unwrap()));
+        MemoryVfs::new(&files)
+    }
+
+    /// Opens the damaged log and reads it: refused, or a prefix with everything that had to survive. True if it was refused.
+    fn check(&self, vfs: Arc<MemoryVfs>, must_survive: u64, what: &str) -> bool {
+        let log = match SegmentedLog::open(vfs.clone(), small()) {
+            Ok(log) => log,
+            Err(error) => {
+                assert!(is_corrupt(&error), "{what}: {error}");
+                assert!(!verify(&*vfs).unwrap().is_empty(), "{what}: refused, but verify finds nothing");
+                return true;
+            }
+        };
+        let mut reader = log.reader(Lsn::START).unwrap();
+        for lsn in 1.. {
+            match reader.next() {
+                Ok(Some(read)) => {
+                    assert_eq!(read.lsn, Lsn(lsn), "{what}");
+                    assert!(lsn <= self.last && read.payload == record(lsn), "{what}: wrong bytes at {lsn}");
+                }
+                Ok(None) => {
+                    assert!(lsn > must_survive, "{what}: lost from {lsn} on, which was acknowledged");
+                    break;
+                }
+                Err(error) => {
+                    assert!(is_corrupt(&error), "{what}: {error}");
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// What was cut stays cut: writes go on behind it, and the next opening finds them.
+    fn check_going_on(&self, vfs: &Arc<MemoryVfs>, what: &str) {
+        let Ok(log) = SegmentedLog::open(vfs.clone(), small()) else { return };
+        let Ok(before) = read_all(&log) else { return };
+        let last = append_and_sync(&log, 2);
+        drop(log);
+        let log = SegmentedLog::open(vfs.clone(), small()).unwrap_or_else(|error| panic!("{what}: then {error}"));
+        let after = read_all(&log).unwrap();
+        assert_eq!(log.bounds().appended, last, "{what}");
+        assert!(after.starts_with(&before) && after.len() == before.len() + 2, "{what}");
+        assert!(after.iter().all(|(lsn, bytes)| *bytes == record(*lsn)), "{what}");
+    }
+}
+
+/// Every offset at which, or near which, there is something, and some of the others.
+fn interesting_offsets(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    let near: Vec<bool> = bytes.chunks(16).map(|chunk| chunk.iter().any(|byte| *byte != 0)).collect();
+    (0..bytes.len()).filter(move |at| near[at / 16] || at % 256 == 0)
+}
+
+fn flip_every_bit(left: &Left, must_survive: u64) {
+    let (mut refused, mut served) = (0, 0);
+    for (name, bytes) in &left.files {
+        for at in interesting_offsets(bytes) {
+            for bit in 0..8 {
+                let what = format!("bit {bit} of byte {at} of {name}");
+                let vfs = left.with(name, |bytes| bytes[at] ^= 1 << bit);
+                if left.check(Arc::clone(&vfs), must_survive, &what) {
+                    refused += 1;
+                } else {
+                    served += 1;
+                    if at % 16 == 0 {
+                        left.check_going_on(&vfs, &what);
+                    }
+                }
+            }
+        }
+    }
+    assert!(refused > 1000 && served > 100, "refused {refused}, served {served}: this proves nothing");
+}
+
+#[test]
+fn flipped_bits_in_a_killed_log() {
+    let left = left(false);
+    flip_every_bit(&left, left.acknowledged);
+}
+
+#[test]
+fn flipped_bits_in_a_killed_log_whose_mark_is_gone() {
+    let left = left(false).without_mark();
+    flip_every_bit(&left, left.proven);
+}
+
+#[test]
+fn flipped_bits_in_a_closed_log() {
+    let left = left(true);
+    flip_every_bit(&left, left.acknowledged);
+}
+
+#[test]
+fn zeroed_blocks() {
+    for sealed in [false, true] {
+        let left = left(sealed);
+        for (name, bytes) in &left.files {
+            for at in (0..bytes.len()).step_by(4096) {
+                let what = format!("block at {at} of {name}, sealed: {sealed}");
+                let vfs = left.with(name, |bytes| bytes[at..][..4096].fill(0));
+                if !left.check(Arc::clone(&vfs), left.acknowledged, &what) {
+                    left.check_going_on(&vfs, &what);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_log_cut_at_every_byte_gives_a_prefix_or_the_mark_proves_damage() {
+    for sealed in [false, true] {
+        let mut with_mark = left(sealed);
+        let mut prefixes = Vec::new();
+        while let Some(name) = with_mark.segments().pop() {
+            let bytes = Arc::clone(&with_mark.files[&name]);
+            for len in interesting_offsets(&bytes).collect::<Vec<_>>().into_iter().rev() {
+                let what = format!("{name} cut to {len}, sealed: {sealed}");
+                let vfs = with_mark.with(&name, |bytes| bytes.truncate(len));
+                with_mark.check(vfs.clone(), with_mark.acknowledged, &what);
+                let mut files = vfs.files();
+                files.remove("MARK");
+                let vfs = MemoryVfs::new(&files);
+                match SegmentedLog::open(vfs.clone(), small()) {
+                    // A header is there whole before its file has its name.
+                    Err(error) => assert!(is_corrupt(&error) && len < 4096, "{what}: {error}"),
+                    Ok(log) => {
+                        prefixes.push(log.bounds().appended.0);
+                        drop(log);
+                        assert!(!with_mark.check(vfs.clone(), 0, &what), "{what}: refused without proof");
+                        with_mark.check_going_on(&vfs, &what);
+                    }
+                }
+            }
+            with_mark.files.remove(&name);
+        }
+        prefixes.dedup();
+        let every: Vec<u64> = (0..=with_mark.last).rev().collect();
+        assert_eq!(prefixes, every);
+    }
+}
+
+#[test]
+fn a_missing_segment_is_noticed() {
+    for sealed in [false, true] {
+        let left = left(sealed);
+        let segments = left.segments();
+        let last_written = segments.iter().rposition(|name| left.files[name][4096] != 0).unwrap();
+        for (at, name) in segments.iter().enumerate() {
+            let mut files = left.files.clone();
+            files.remove(name);
+            let opened = SegmentedLog::open(MemoryVfs::new(&files), small());
+            match opened {
+                Err(error) => assert!(at >= last_written && is_corrupt(&error), "{name}: {error}"),
+                Ok(log) if at > last_written => assert_eq!(log.bounds().appended.0, left.last, "the spare"),
+                Ok(log) => {
+                    // An older one is history that is not there: whoever needs it is told.
+                    assert!(at < last_written);
+                    let trimmed = log.bounds().trimmed;
+                    assert!(trimmed == Lsn::START || matches!(log.reader(Lsn::START), Err(Error::Trimmed { .. })));
+                    for (lsn, bytes) in read_all(&log).unwrap() {
+                        assert_eq!(bytes, record(lsn));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refusal_names_the_place_and_changes_nothing() {
+    let left = left(false);
+    let is_written = |name: &&String| left.files[*name][4096] != 0;
+    let name = left.segments().iter().rev().find(is_written).unwrap().clone();
+    let vfs = left.with(&name, |bytes| bytes[4096 + 100] ^= 1);
+    let before = vfs.files();
+    let error = SegmentedLog::open(vfs.clone(), small()).unwrap_err();
+    let Error::Corrupt { file, offset, detail } = &error else { panic!("{error}") };
+    assert!(file.ends_with(&name), "{error}");
+    assert!((4096..8192).contains(offset), "{error}");
+    assert!(detail.contains("lost from position"), "{error}");
+    assert!(vfs.files() == before);
+    assert_eq!(verify(&*vfs).unwrap().len(), 1);
+}
+
+#[test]
+fn segments_of_another_log_are_refused() {
+    let (one, mut other) = (left(false), left(false));
+    let vfs = MemoryVfs::new(&[("x".to_owned(), Arc::default())].into());
+    let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
+    append_and_sync(&log, 1);
+    drop(log);
+    let foreign = vfs.files();
+    other.files.insert("MARK".to_owned(), Arc::clone(&foreign["MARK"]));
+    assert!(SegmentedLog::open(MemoryVfs::new(&other.files), small()).is_err_and(|error| is_corrupt(&error)));
+    let mut files = one.files;
+    files.insert(one_name(), Arc::clone(&foreign[&one_name()]));
+    assert!(SegmentedLog::open(MemoryVfs::new(&files), small()).is_err_and(|error| is_corrupt(&error)));
+}
+
+fn one_name() -> String {
+    "0000000000000001.wal".to_owned()
+}

@@ -1,0 +1,191 @@
+//! Writes and flushes that fail: the first is final, and what was acknowledged is there.
+
+use std::{io::ErrorKind, sync::Arc};
+
+use kv_core::{Durability, Error, Log, Lsn};
+use kv_wal::{SegmentedLog, is_blank};
+
+use crate::{
+    memory::{Files, MemoryVfs},
+    support::{Fault, Operation, TestVfs, append, append_and_sync, assert_holds, read_all, record, small},
+};
+
+/// What a workload was promised.
+#[derive(Default)]
+struct Promised {
+    /// Durable by the answer of a `sync`.
+    durable: u64,
+    /// With the kernel.
+    written: u64,
+    appended: u64,
+    poisoned: bool,
+}
+
+/// Appends, syncs, trims, closes and opens again, until something is final.
+fn work(vfs: &Arc<TestVfs>, promised: &mut Promised) -> Result<(), Error> {
+    for opening in 0..2 {
+        let log = SegmentedLog::open(vfs.clone(), small())?;
+        let outcome = work_on(&log, promised);
+        let bounds = log.bounds();
+        assert!(
+            bounds.trimmed <= bounds.durable && bounds.durable <= bounds.written && bounds.written <= bounds.appended
+        );
+        assert!(promised.durable <= bounds.durable.0, "acknowledged, but not durable");
+        (promised.written, promised.appended) = (bounds.written.0, bounds.appended.0);
+        if let Err(error) = outcome {
+            promised.poisoned = matches!(error, Error::OutcomeUnknown { .. } | Error::Poisoned { .. });
+            if promised.poisoned {
+                check_poisoned(&log);
+            }
+            return Err(error);
+        }
+        if opening == 0 {
+            log.close()?;
+        }
+    }
+    Ok(())
+}
+
+fn work_on(log: &SegmentedLog, promised: &mut Promised) -> Result<(), Error> {
+    for step in 0..12u64 {
+        let lsn = log.bounds().appended.next();
+        let durability = if step % 3 == 0 { Durability::Process } else { Durability::Disk };
+        let before = log.bounds().appended;
+        match log.append(&record(lsn.0), durability) {
+            Ok(given) => assert_eq!(given, lsn),
+            Err(error @ (Error::DiskFull { .. } | Error::Io { .. })) => {
+                assert_eq!(log.bounds().appended, before, "refused, but logged");
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        }
+        if step % 2 == 1 {
+            promised.durable = log.sync(lsn)?.0;
+        }
+    }
+    log.trim(Lsn(6))
+}
+
+fn check_poisoned(log: &SegmentedLog) {
+    let bounds = log.bounds();
+    assert!(matches!(log.append(b"more", Durability::Disk), Err(Error::Poisoned { .. })));
+    assert!(matches!(log.append(b"more", Durability::Process), Err(Error::Poisoned { .. })));
+    assert_eq!(log.sync(bounds.durable).unwrap(), bounds.durable);
+    if bounds.durable < bounds.appended {
+        assert!(matches!(log.sync(bounds.appended), Err(Error::OutcomeUnknown { .. })));
+    }
+    assert!(log.close().is_err());
+    assert_holds(log, bounds.durable.0);
+    assert_eq!(log.bounds(), bounds);
+}
+
+#[test]
+fn whatever_operation_fails_nothing_acknowledged_is_lost() {
+    for kind in [ErrorKind::Other, ErrorKind::StorageFull, ErrorKind::QuotaExceeded] {
+        for persistent in [false, true] {
+            let mut outcomes = [0; 3];
+            for after in 0.. {
+                let memory = MemoryVfs::new(&Files::new());
+                let vfs = TestVfs::new(memory.clone());
+                vfs.fail(Fault { after, kind, persistent });
+                let mut promised = Promised::default();
+                let outcome = work(&vfs, &mut promised);
+                outcomes[if promised.poisoned { 0 } else { usize::from(outcome.is_err()) + 1 }] += 1;
+                let failed = vfs.heal();
+                assert!(failed || outcome.is_ok());
+
+                let what = format!("operation {after} failed with {kind}, persistent: {persistent}");
+                let log = SegmentedLog::open(vfs.clone(), small()).unwrap_or_else(|error| panic!("{what}: {error}"));
+                let last = log.bounds().appended.0;
+                assert!(last >= promised.durable && last >= promised.written, "{what}: {last} of {}", promised.written);
+                assert!(last <= promised.appended, "{what}");
+                assert_holds(&log, last);
+                append_and_sync(&log, 1);
+                log.close().unwrap();
+                drop(log);
+                assert_holds(&SegmentedLog::open(memory, small()).unwrap(), last + 1);
+                if !failed {
+                    break;
+                }
+            }
+            let [poisoned, ok, refused] = outcomes;
+            assert!(poisoned > 10 && ok > 0 && refused > 3, "poisoned {poisoned}, fine {ok}, refused {refused}");
+        }
+    }
+}
+
+#[test]
+fn everyone_who_waited_for_a_failed_flush_is_told_that_the_outcome_is_unknown() {
+    let vfs = TestVfs::new(MemoryVfs::new(&Files::new()));
+    let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
+    append_and_sync(&log, 1);
+    let last = append(&log, 3, Durability::Disk);
+    vfs.take_operations();
+    vfs.fail(Fault { after: 1, kind: ErrorKind::Other, persistent: false }); // the write succeeds, the flush does not
+    let Err(Error::OutcomeUnknown { cause }) = log.sync(Lsn(3)) else { panic!() };
+    assert!(matches!(*cause, Error::Io { .. }));
+    assert!(vfs.heal());
+    assert!(matches!(log.sync(last), Err(Error::OutcomeUnknown { .. })), "a failed flush is never tried again");
+    let Err(Error::Poisoned { cause: carried }) = log.append(b"more", Durability::Disk) else { panic!() };
+    assert!(Arc::ptr_eq(&cause, &carried), "the first cause reaches everybody");
+    assert!(matches!(vfs.take_operations()[..], [Operation::Write(_)]), "no mark, and no second flush");
+    assert_holds(&log, 1);
+}
+
+#[test]
+fn a_full_disk_refuses_before_anything_is_logged_and_the_last_spare_is_used_up() {
+    let vfs = TestVfs::new(MemoryVfs::new(&Files::new()));
+    let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
+    append_and_sync(&log, 1);
+    // No new file from now on.
+    vfs.refuse_creation(true);
+    let error = loop {
+        match log.append(&record(log.bounds().appended.0 + 1), Durability::Disk) {
+            Ok(lsn) => assert!(log.sync(lsn).unwrap() >= lsn),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, Error::DiskFull { .. }), "{error}");
+    let last = log.bounds().appended;
+    assert!(last >= Lsn(3), "the spare was there, and was not used: {last}");
+    assert_holds(&log, last.0);
+    assert!(matches!(log.append(&[1; 100_000], Durability::Process), Err(Error::DiskFull { .. })));
+    vfs.refuse_creation(false);
+    append_and_sync(&log, 30);
+    assert_holds(&log, last.0 + 30);
+}
+
+#[test]
+fn a_record_larger_than_the_spare_leaves_it_in_place_when_there_is_no_space() {
+    let vfs = TestVfs::new(MemoryVfs::new(&Files::new()));
+    let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
+    append_and_sync(&log, 1);
+    vfs.refuse_creation(true);
+    assert!(matches!(log.append(&[1; 100_000], Durability::Disk), Err(Error::DiskFull { .. })));
+    for _ in 0..3 {
+        append_and_sync(&log, 1); // goes on in the spare
+    }
+    assert_holds(&log, 4);
+    vfs.refuse_creation(false);
+    let lsn = log.append(&[1; 100_000], Durability::Disk).unwrap();
+    log.sync(lsn).unwrap();
+    assert_eq!(read_all(&log).unwrap().last().unwrap().1.len(), 100_000);
+}
+
+#[test]
+fn a_log_that_could_not_be_created_is_blank_and_can_be_created_later() {
+    for after in 0.. {
+        let memory = MemoryVfs::new(&Files::new());
+        let vfs = TestVfs::new(memory.clone());
+        vfs.fail(Fault { after, kind: ErrorKind::StorageFull, persistent: true });
+        let opened = SegmentedLog::open(vfs.clone(), small());
+        vfs.heal();
+        if opened.is_ok() {
+            assert!(after > 5);
+            break;
+        }
+        assert!(matches!(opened, Err(Error::DiskFull { .. })));
+        assert!(is_blank(&*memory).unwrap());
+        append_and_sync(&SegmentedLog::open(vfs, small()).unwrap(), 1);
+    }
+}
