@@ -10,8 +10,8 @@ use bytes::Bytes;
 use kv_core::{Error, Result};
 
 use crate::{
+    bytes::u64_at,
     format::{self, BLOCK_BYTES},
-    preamble::u64_at,
     tree::Tree,
 };
 

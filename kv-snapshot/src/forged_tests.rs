@@ -10,13 +10,13 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     audit_entries::audit_entries,
+    bytes::{put_u64, u64_at},
     cursor::TableCursor,
     fault::Fault,
     format::{self, BLOCK_BYTES, Block, Footer, Header, SECTION_BYTES},
     manifest::{Manifest, PartRef},
     part::Part,
     part_writer::PartWriter,
-    preamble::{put_u64, u64_at},
     tree::Tree,
 };
 

@@ -179,7 +179,7 @@ impl Part {
 
     pub(crate) fn slot(&self, section: &Section, slot: u64) -> Result<u64> {
         let offset = section.slots_offset + slot * SLOT_BYTES;
-        Ok(crate::preamble::u64_at(self.blocks.bytes(offset, offset + SLOT_BYTES)?, 0))
+        Ok(crate::bytes::u64_at(self.blocks.bytes(offset, offset + SLOT_BYTES)?, 0))
     }
 
     /// Prefix and offset of an anchor.
