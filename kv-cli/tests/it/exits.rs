@@ -117,6 +117,7 @@ fn input_and_output_is_6() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "what is not tested is said")]
 fn no_permission_is_6() {
     let kv = Kv::new();
     kv.ok(&["put", "c", "k", "v"]);
@@ -126,6 +127,18 @@ fn no_permission_is_6() {
         for args in [&["get", "c", "k"][..], &["put", "c", "k", "v"]] {
             assert!(kv.fails(6, args).contains("Permission denied"));
         }
+    } else {
+        eprintln!("NOT TESTED: this user may read everything, so nothing can be refused");
     }
     fs::set_permissions(kv.store(), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn a_limit_on_file_sizes_is_an_error_and_does_not_kill() {
+    let kv = Kv::new();
+    let script = format!("ulimit -f 8; exec {} put c k v", env!("CARGO_BIN_EXE_kv"));
+    let output = std::process::Command::new("sh").args(["-c", &script]).current_dir(kv.path(".")).output().unwrap();
+    assert_eq!(output.status.code(), Some(6), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("File too large"), "{output:?}");
+    kv.ok(&["put", "c", "k", "v"]);
 }
