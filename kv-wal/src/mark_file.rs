@@ -36,11 +36,9 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Option<Mark>> {
 /// Creates the file with two empty slots if it is absent, and makes its bytes durable. Its name is durable after the
 /// directory's next sync; if it is lost before that, nothing is: the mark is a lower bound.
 pub(crate) fn create(vfs: &dyn Vfs) -> Result<Arc<dyn File>> {
-    let file = match vfs.create(names::MARK) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            vfs.open(names::MARK, Access::ReadWrite).map_err(error::io)?
-        }
-        created => created.map_err(error::io)?,
+    let file = match vfs.open(names::MARK, Access::ReadWrite) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => vfs.create(names::MARK).map_err(error::io)?,
+        opened => opened.map_err(error::io)?,
     };
     // Whole blocks are taken here, so that writing a mark needs no space.
     let slot_bytes = u64::from(vfs.block_bytes());

@@ -201,6 +201,59 @@ fn a_log_cut_at_every_byte_gives_a_prefix_or_the_mark_proves_damage() {
     }
 }
 
+/// A log whose second opening was cut at position 4, in front of records that had reached the disk, some in a segment of their own; and which
+/// went on with others at the same positions.
+fn left_with_void_records() -> Left {
+    let vfs = MemoryVfs::new(&Files::new());
+    let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
+    append_and_sync(&log, 3);
+    append(&log, 1, Durability::Process);
+    let void = [0; 4000];
+    for _ in 0..6 {
+        log.append(&void, Durability::Process).unwrap();
+    }
+    drop(log);
+    let mut files = vfs.files();
+    let lost = files.get_mut(&segment_one()).unwrap();
+    let at = lost.windows(record(4).len()).position(|bytes| *bytes == record(4)).unwrap();
+    assert!(at > 8192, "record 4 lies in a block of its own");
+    Arc::make_mut(lost)[at / 4096 * 4096..][..4096].fill(0);
+    let vfs = MemoryVfs::new(&files);
+    let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
+    assert_eq!(log.recovery().last, Lsn(3));
+    assert!(log.recovery().torn.is_some());
+    append_and_sync(&log, 1);
+    let proven = log.bounds().durable.0;
+    let last = append_and_sync(&log, 1).0;
+    drop(log);
+    Left { files: vfs.files(), last, acknowledged: last, proven }
+}
+
+#[test]
+fn flipped_bits_bring_no_void_record_back() {
+    let left = left_with_void_records();
+    flip_every_bit(&left, left.acknowledged);
+    let left = left.without_mark();
+    flip_every_bit(&left, left.proven);
+}
+
+#[test]
+fn a_segment_with_remains_of_lost_writes_is_not_written_again() {
+    let vfs = MemoryVfs::new(&Files::new());
+    let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
+    append(&log, 1, Durability::Process);
+    log.append(&[1; 6000], Durability::Process).unwrap();
+    drop(log);
+    let mut files = vfs.files();
+    Arc::make_mut(files.get_mut(&segment_one()).unwrap())[4096..8192].fill(0);
+    files.retain(|name, _| *name == segment_one() || name == "MARK");
+    let vfs = MemoryVfs::new(&files);
+    let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
+    assert_eq!(log.recovery().last, Lsn::START);
+    append_and_sync(&log, 1);
+    assert!(vfs.files()[&segment_one()] == files[&segment_one()]);
+}
+
 #[test]
 fn a_missing_segment_is_noticed() {
     for sealed in [false, true] {
@@ -255,10 +308,10 @@ fn segments_of_another_log_are_refused() {
     other.files.insert("MARK".to_owned(), Arc::clone(&foreign["MARK"]));
     assert!(SegmentedLog::open(MemoryVfs::new(&other.files), small()).is_err_and(|error| is_corrupt(&error)));
     let mut files = one.files;
-    files.insert(one_name(), Arc::clone(&foreign[&one_name()]));
+    files.insert(segment_one(), Arc::clone(&foreign[&segment_one()]));
     assert!(SegmentedLog::open(MemoryVfs::new(&files), small()).is_err_and(|error| is_corrupt(&error)));
 }
 
-fn one_name() -> String {
+fn segment_one() -> String {
     "0000000000000001.wal".to_owned()
 }
