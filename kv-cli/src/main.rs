@@ -1,2 +1,51 @@
-//! Placeholder.
-fn main() {}
+//! The `kv` command: a key-value store in a directory, from the shell.
+//!
+//! Data goes to stdout, everything else to stderr, and the exit code says what happened (see [`exit`]). A broken pipe on
+//! stdout ends the command quietly.
+
+#![forbid(unsafe_code)]
+
+mod cli;
+mod commands;
+mod demo;
+mod exit;
+mod failure;
+mod format;
+mod opening;
+mod output;
+
+use std::{
+    io::{self, BufWriter, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+
+use crate::{cli::Cli, exit::Exit, failure::Failure};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are such errors too; only a broken pipe keeps them from being printed.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    match run(cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            if let Some(line) = failure.line() {
+                output::tell(format_args!("kv: {line}"));
+            }
+            failure.exit().into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<Exit, Failure> {
+    let mut out = BufWriter::new(io::stdout());
+    let exit = commands::run(cli, &mut out)?;
+    out.flush().map_err(Failure::Output)?;
+    Ok(exit)
+}

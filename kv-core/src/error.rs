@@ -170,13 +170,24 @@ impl Error {
         }
     }
 
+    /// The message, followed by those of its sources, each after a colon.
+    pub fn chain(&self) -> String {
+        let mut chain = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            chain += &format!(": {error}");
+            source = error.source();
+        }
+        chain
+    }
+
     /// The error for damage in `file` at `offset` bytes from its start.
     pub fn corrupt(file: impl Into<PathBuf>, offset: u64, detail: impl Into<String>) -> Self {
         Self::Corrupt { file: file.into(), offset, detail: detail.into() }
     }
 }
 
-/// Why files that are sound by themselves were refused as a store. See the recovery table in [`recovery`](crate::recovery).
+/// Why files that are sound by themselves were refused as a store. See the table in [`recovery`](crate::recovery).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {

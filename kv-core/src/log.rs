@@ -64,6 +64,12 @@ pub trait Log: Send + Sync {
     /// than their own length; whoever bounds the log's size needs to know.
     fn medium_bytes_after(&self, after: Lsn) -> u64;
 
+    /// What opening the log found and did that its user should hear of, each a clause such as "cut a torn tail of 24 bytes". Nothing by
+    /// default.
+    fn opening_notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Makes everything durable and takes no more records; a medium may note that it was left clean (L12).
     fn close(&self) -> Result<()>;
 }

@@ -8,7 +8,7 @@
 //! Each method says what its caller may assume after it returned, also after a power cut; what it does not promise,
 //! a disk will one day not do.
 //!
-//! This crate knows nothing of logs, keys or formats.
+//! This crate knows nothing of logs, keys or formats, but for the one thing that all formats share: how a file begins ([`preamble`]).
 //!
 //! ```
 //! use kv_vfs::{Access, OsVfs, Vfs};
@@ -27,8 +27,10 @@
 
 mod error;
 mod file;
+mod lock;
 mod map;
 mod os;
+pub mod preamble;
 mod vfs;
 
 pub use error::{Error, Result};

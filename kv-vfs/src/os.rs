@@ -1,6 +1,10 @@
 use std::{
     ffi::OsStr,
-    fs, io,
+    fs,
+    io::{
+        self,
+        ErrorKind::{PermissionDenied, ReadOnlyFilesystem},
+    },
     os::{
         fd::{AsFd, OwnedFd},
         unix::{ffi::OsStrExt, fs::FileExt},
@@ -15,7 +19,7 @@ use rustix::{
     io::{Errno, retry_on_intr},
 };
 
-use crate::{Access, Error, File, Lock, Result, Vfs, map};
+use crate::{Access, Error, File, Lock, Result, Vfs, lock, map};
 
 /// The smallest block that is ever reported, in bytes: what today's disks overwrite at once.
 const BLOCK_BYTES_MIN: u64 = 4096;
@@ -49,20 +53,37 @@ impl OsVfs {
 
     /// Opens a directory and creates it first if it is absent, with missing parents, accessible by its owner only (0700).
     ///
-    /// What it created survives a power cut on return.
+    /// The names of directories that it created, or found empty, survive a power cut on return. An empty one may be what
+    /// a call left behind that was killed between creating and syncing.
     pub fn create(path: impl AsRef<Path>) -> Result<Arc<Self>> {
         let path = path.as_ref();
-        match Self::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            opened => return opened,
-        }
-        let parent = match path.parent() {
-            Some(parent) if parent != Path::new("") => Self::create(parent)?,
-            _ => Self::open(".")?,
+        let vfs = match Self::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create_absent(path)?,
+            opened => opened?,
         };
+        if vfs.list()?.is_empty() {
+            vfs.sync_parent()?;
+        }
+        Ok(vfs)
+    }
+
+    fn create_absent(path: &Path) -> Result<Arc<Self>> {
+        if let Some(parent) = path.parent()
+            && parent != Path::new("")
+        {
+            Self::create(parent)?;
+        }
         make_directory(CWD, path.as_os_str()).map_err(|error| Error::new("create directory", path, error))?;
-        parent.sync_directory()?;
         Self::open(path)
+    }
+
+    fn sync_parent(&self) -> Result<()> {
+        let synced = match open_directory(&self.directory, OsStr::new(".."), OFlags::empty()) {
+            // Who may enter the parent but not read it cannot sync it alone.
+            Err(Errno::ACCESS) => rustix::fs::syncfs(&self.directory),
+            parent => parent.and_then(rustix::fs::fsync),
+        };
+        synced.map_err(|errno| Error::new("sync the parent of", &self.path, errno))
     }
 
     fn new(directory: OwnedFd, path: &Path) -> rustix::io::Result<Self> {
@@ -158,18 +179,15 @@ impl Vfs for OsVfs {
     }
 
     fn try_lock(&self, name: &str) -> Result<Option<Lock>> {
-        // A lock needs no right to write: a store on a read-only medium can still be opened and read.
-        let file = match self.open_file("open", name, OFlags::RDONLY) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.open_file("create", name, OFlags::RDWR | OFlags::CREATE)?
+        // Network file systems lock exclusively only what is open for writing. Elsewhere a lock needs no right to write: a
+        // store on a read-only medium can still be opened and read.
+        let file = match self.open_file("open", name, OFlags::RDWR | OFlags::CREATE) {
+            Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => {
+                self.open_file("open", name, OFlags::RDONLY)?
             }
             opened => opened?,
         };
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Lock::new(file))),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(error)) => Err(Error::new("lock", self.path.join(name), error)),
-        }
+        lock::try_exclusive(file).map_err(|error| Error::new("lock", self.path.join(name), error))
     }
 
     fn block_bytes(&self) -> u32 {

@@ -43,7 +43,7 @@ impl SegmentedLog {
     pub fn open(vfs: Arc<dyn Vfs>, options: Options) -> Result<Self> {
         let lock = crate::open::lock(&*vfs)?;
         let sizes = options.sizes(vfs.block_bytes());
-        let (shared, recovery) = crate::open::open(vfs, sizes, options.epoch_min)?;
+        let (shared, recovery) = crate::open::open(vfs, sizes, &options)?;
         let job = SpareJob { shared: Arc::clone(&shared) };
         let spares = { options.scheduler }.spawn("kv-wal-spare", Box::new(job))?;
         Ok(Self {
@@ -181,6 +181,10 @@ impl Log for SegmentedLog {
 
     fn medium_bytes_after(&self, after: Lsn) -> u64 {
         self.shared.lock().medium_bytes_after(after)
+    }
+
+    fn opening_notes(&self) -> Vec<String> {
+        self.recovery.torn.iter().map(ToString::to_string).collect()
     }
 
     fn close(&self) -> Result<()> {

@@ -1,12 +1,12 @@
 //! Opening a log, and creating one.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use kv_core::{Epoch, Error, LogId, Lsn, Result};
 use kv_vfs::{Access, Lock, Vfs};
 
 use crate::{
-    Recovery,
+    Options, Recovery,
     buffer::{Buffer, Unsynced},
     error,
     file::{self, CreateError, Segment},
@@ -26,15 +26,16 @@ pub(crate) fn lock(vfs: &dyn Vfs) -> Result<Lock> {
     vfs.try_lock(names::LOCK).map_err(error::io)?.ok_or_else(|| Error::Locked { path: vfs.path().to_owned() })
 }
 
-/// Recovers the log, or creates it if there is none.
-pub(crate) fn open(vfs: Arc<dyn Vfs>, sizes: Sizes, epoch_min: Epoch) -> Result<(Arc<Shared>, Recovery)> {
+/// Recovers the log, or creates it if there is none and `options` say so.
+pub(crate) fn open(vfs: Arc<dyn Vfs>, sizes: Sizes, options: &Options) -> Result<(Arc<Shared>, Recovery)> {
     let recovered = recovery::recover(&*vfs)?;
     let created = recovered.is_none();
     let recovered = match recovered {
         Some(recovered) => recovered,
-        None => create(&*vfs, &sizes)?,
+        None if options.create => create(&*vfs, &sizes)?,
+        None => return Err(absent(&*vfs)),
     };
-    let epoch = Epoch(recovered.epoch.0 + 1).max(epoch_min);
+    let epoch = Epoch(recovered.epoch.0 + 1).max(options.epoch_min);
     if epoch.0 > NUMBER_MAX {
         return Err(Error::Misuse("the epoch asked for, or found, is too high"));
     }
@@ -50,6 +51,11 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, sizes: Sizes, epoch_min: Epoch) -> Result<
     let log_id = recovered.log_id;
     let state = state(&*vfs, recovered, sizes, epoch)?;
     Ok((Shared::new(vfs, log_id, state, mark), report))
+}
+
+fn absent(vfs: &dyn Vfs) -> Error {
+    let source = io::Error::new(io::ErrorKind::NotFound, "there is no log in this directory");
+    Error::from_io("open the log in", vfs.path(), source)
 }
 
 /// A log without a record: an empty mark, and a segment in which the first record will be written.

@@ -13,6 +13,8 @@ pub(crate) const SEGMENT_BYTES_FLOOR: u64 = 16 << 10;
 /// How a log is kept. Plain data; values out of range are moved into it.
 #[derive(Clone)]
 pub struct Options {
+    /// Whether to create a log where there is none. Yes by default; whoever knows that there must be one says no.
+    pub create: bool,
     /// The size of a segment's file that segments grow to, in bytes: at least 16 KiB and four blocks of the disk. A record that is
     /// larger gets a segment made to measure. 64 MiB by default.
     pub segment_bytes_max: u64,
@@ -33,6 +35,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            create: true,
             segment_bytes_max: 64 << 20,
             segment_bytes_min: 1 << 20,
             record_bytes_max: BATCH_BYTES_MAX + (1 << 20),
@@ -46,6 +49,7 @@ impl Default for Options {
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
+            .field("create", &self.create)
             .field("segment_bytes_max", &self.segment_bytes_max)
             .field("segment_bytes_min", &self.segment_bytes_min)
             .field("record_bytes_max", &self.record_bytes_max)

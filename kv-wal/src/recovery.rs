@@ -1,6 +1,6 @@
 //! What of the log is there: decided when it is opened, without changing anything.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use kv_core::{Epoch, Error, LogId, Lsn, Result};
 use kv_vfs::Vfs;
@@ -43,6 +43,13 @@ pub struct Torn {
     pub offset: u64,
     /// How many bytes had been written there and in later segments, up to the last one that is not zero.
     pub bytes: u64,
+}
+
+impl fmt::Display for Torn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, offset, bytes } = self;
+        write!(f, "cut a torn tail of {bytes} bytes off {} at byte {offset}", file.display())
+    }
 }
 
 /// A segment of the log that has a start frame.

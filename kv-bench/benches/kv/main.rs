@@ -1,0 +1,24 @@
+//! The benchmarks of kv. Figures differ from machine to machine: those under `machine` are what this one gives at best, measured in the
+//! same run, so that the others can be read as ratios.
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on panics")]
+
+mod get;
+mod load;
+mod machine;
+mod open;
+mod put;
+
+use criterion::Criterion;
+
+/// Where the stores lie: in cargo's target directory, on a disk.
+const SCRATCH: &str = env!("CARGO_TARGET_TMPDIR");
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    machine::bench(&mut criterion);
+    put::bench(&mut criterion);
+    load::bench(&mut criterion);
+    get::bench(&mut criterion);
+    open::bench(&mut criterion);
+    criterion.final_summary();
+}

@@ -1,0 +1,34 @@
+//! Single puts at both levels of durability, by threads that each wait for their own. One iteration is one put by every
+//! thread.
+
+use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
+use kv_bench::{COLLECTION, entries, key, scratch, together, value};
+use kv_store::{Durability, Options};
+
+use crate::SCRATCH;
+
+pub fn bench(criterion: &mut Criterion) {
+    for (name, durability) in [("put/disk", Durability::Disk), ("put/process", Durability::Process)] {
+        let mut group = criterion.benchmark_group(name);
+        group.sampling_mode(SamplingMode::Flat).sample_size(20);
+        for threads in [1, 8, 64] {
+            group.throughput(Throughput::Elements(threads));
+            group.bench_function(BenchmarkId::new("threads", threads), |bencher| {
+                let directory = scratch(SCRATCH);
+                let store = Options::default().durability(durability).open(directory.path().join("store")).unwrap();
+                let collection = store.collection(COLLECTION).unwrap();
+                let entries = entries();
+                let mut rounds_before = 0;
+                bencher.iter_custom(|rounds| {
+                    let elapsed = together(threads, rounds, |thread, round| {
+                        let index = (thread + (rounds_before + round) * threads) % entries;
+                        collection.put(key(index), value(index)).unwrap();
+                    });
+                    rounds_before += rounds;
+                    elapsed
+                });
+            });
+        }
+        group.finish();
+    }
+}

@@ -1,0 +1,78 @@
+//! put, get and delete.
+
+use std::{
+    borrow::Cow,
+    ffi::OsStr,
+    io::{self, IsTerminal, Read, Write},
+    path::Path,
+};
+
+use kv_store::VALUE_BYTES_MAX;
+
+use super::bytes;
+use crate::{
+    cli::{Key, Put},
+    failure::{Context, Failure},
+    opening,
+    output::escaped,
+};
+
+pub fn put(dir: &Path, args: &Put) -> Result<(), Failure> {
+    let name = opening::name_of(&args.collection)?;
+    // Before the store is opened, so that it is not locked while somebody types.
+    let value = value_of(args.value.as_deref())?;
+    let store = opening::or_new(dir)?;
+    let collection = opening::collection(&store, &args.collection)?;
+    collection
+        .put(bytes(&args.key), &value)
+        .doing(|| format!("cannot put the key \"{}\" into {name:?}", escaped(bytes(&args.key))))?;
+    opening::close(&store);
+    Ok(())
+}
+
+fn value_of(argument: Option<&OsStr>) -> Result<Cow<'_, [u8]>, Failure> {
+    match argument {
+        Some(value) if value != "-" => return Ok(bytes(value).into()),
+        None if io::stdin().is_terminal() => {
+            return Err(Failure::Usage(
+                "no value: give it as an argument, pipe it in, or type it after `-` (end with Ctrl-D)".into(),
+            ));
+        }
+        _ => {}
+    }
+    let mut value = Vec::new();
+    // One byte more than allowed tells what is too long from what is not, without reading all of it.
+    let limit = VALUE_BYTES_MAX as u64 + 1;
+    io::stdin().lock().take(limit).read_to_end(&mut value).doing(|| "cannot read the value from stdin".into())?;
+    if value.len() > VALUE_BYTES_MAX {
+        return Err(Failure::Refused(format!("the value is longer than {VALUE_BYTES_MAX} bytes")));
+    }
+    Ok(value.into())
+}
+
+pub fn get(dir: &Path, args: &Key, out: &mut dyn Write) -> Result<(), Failure> {
+    let store = opening::existing(dir)?;
+    let collection = opening::collection(&store, &args.collection)?;
+    let key = bytes(&args.key);
+    let what = || format!("cannot get the key \"{}\" of {:?}", escaped(key), collection.name());
+    match collection.get(key).doing(what)? {
+        Some(value) => out.write_all(&value).map_err(Failure::Output),
+        None => Err(absent(collection.name(), key)),
+    }
+}
+
+pub fn delete(dir: &Path, args: &Key) -> Result<(), Failure> {
+    let store = opening::existing(dir)?;
+    let collection = opening::collection(&store, &args.collection)?;
+    let key = bytes(&args.key);
+    match collection.delete(key) {
+        Err(kv_store::Error::KeyNotFound) => Err(absent(collection.name(), key)),
+        other => other.doing(|| format!("cannot delete the key \"{}\" of {:?}", escaped(key), collection.name())),
+    }?;
+    opening::close(&store);
+    Ok(())
+}
+
+fn absent(collection: &str, key: &[u8]) -> Failure {
+    Failure::Absent(format!("there is no key \"{}\" in the collection {collection:?}", escaped(key)))
+}

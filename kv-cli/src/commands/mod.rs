@@ -1,0 +1,40 @@
+//! One module for each command. Each gets its arguments and where its data goes.
+
+mod export;
+pub mod import;
+mod keys;
+mod list;
+mod upkeep;
+
+use std::{ffi::OsStr, io::Write, os::unix::ffi::OsStrExt as _};
+
+use crate::{
+    cli::{Cli, Command},
+    demo,
+    exit::Exit,
+    failure::Failure,
+};
+
+/// Carries out a command. `out` is not flushed.
+pub fn run(cli: Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let dir = &cli.directory();
+    match cli.command {
+        Command::Put(args) => keys::put(dir, &args)?,
+        Command::Get(args) => keys::get(dir, &args, out)?,
+        Command::Delete(args) => keys::delete(dir, &args)?,
+        Command::List(args) => list::run(dir, &args, out)?,
+        Command::Import(args) => import::run(dir, args)?,
+        Command::Export(args) => export::run(dir, &args, out)?,
+        Command::Checkpoint => upkeep::checkpoint(dir)?,
+        Command::Verify => return upkeep::verify(dir, out),
+        Command::Stats(args) => upkeep::stats(dir, &args, out)?,
+        Command::Demo => demo::run(dir, out)?,
+        Command::DemoWriter(args) => demo::writer::run(dir, &args)?,
+    }
+    Ok(Exit::Done)
+}
+
+/// An argument's bytes: keys and values need not be text.
+fn bytes(argument: &OsStr) -> &[u8] {
+    argument.as_bytes()
+}

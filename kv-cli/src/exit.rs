@@ -1,0 +1,121 @@
+//! What the exit code says: the one place where errors become numbers that scripts rely on.
+
+use std::process::ExitCode;
+
+use kv_store::Error;
+
+/// The exit codes of `kv`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// The key, the collection or the store is not there.
+    Absent = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+    /// A collection name, key, value or row was refused.
+    Refused = 3,
+    /// Another process has the store open.
+    Locked = 4,
+    /// The data is damaged.
+    Damaged = 5,
+    /// Reading or writing failed, or the data was written by a newer version.
+    Io = 6,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl From<&Error> for Exit {
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::KeyNotFound | Error::CollectionNotFound { .. } => Self::Absent,
+            Error::InvalidKey { .. }
+            | Error::ValueTooLarge { .. }
+            | Error::BatchTooLarge { .. }
+            | Error::InvalidCollectionName { .. } => Self::Refused,
+            // Fenced: another writer has taken over. What to do is the same.
+            Error::Locked { .. } | Error::Fenced => Self::Locked,
+            // Trimmed can only come from opening, and then a part of the log is missing.
+            Error::Corrupt { .. } | Error::Unrecoverable(_) | Error::Trimmed { .. } => Self::Damaged,
+            Error::NewerVersion { .. }
+            | Error::DiskFull { .. }
+            | Error::Io { .. }
+            | Error::Poisoned { .. }
+            | Error::OutcomeUnknown { .. }
+            | Error::Closed
+            | Error::Cancelled
+            | Error::UnsupportedDurability { .. }
+            | Error::Misuse(_) => Self::Io,
+            // The enum can grow; what is not known here is no input's fault.
+            _ => Self::Io,
+        }
+    }
+}
+
+/// What to do next about an error of the store, as the end of a sentence.
+pub fn advice(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Locked { .. } => Some("try again when the other process has ended"),
+        Error::Corrupt { .. } | Error::Unrecoverable(_) => {
+            Some("nothing was changed; `kv verify` checks every file, and a backup restores what is lost")
+        }
+        Error::NewerVersion { .. } => Some("use the version of kv that wrote it"),
+        Error::DiskFull { .. } => Some("make room and try again; nothing is lost"),
+        Error::Poisoned { .. } | Error::OutcomeUnknown { .. } => {
+            Some("run the command again when the cause is removed; what was acknowledged before is safe")
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, sync::Arc};
+
+    use kv_store::{CheckpointId, Durability, Epoch, Lsn, Refusal};
+
+    use super::*;
+
+    fn io_error() -> Error {
+        Error::from_io("read", "x", io::Error::other("no"))
+    }
+
+    fn refusal() -> Refusal {
+        let checkpoint = CheckpointId { epoch: Epoch(1), lsn: Lsn(1), seq: 1 };
+        Refusal::LogEndsEarly { checkpoint, durable: Lsn(0) }
+    }
+
+    #[test]
+    fn every_error_has_its_exit_code() {
+        let table = [
+            (Error::KeyNotFound, 1),
+            (Error::CollectionNotFound { name: "c".into() }, 1),
+            (Error::InvalidKey { len: 0, max: 1 }, 3),
+            (Error::ValueTooLarge { len: 2, max: 1 }, 3),
+            (Error::BatchTooLarge { bytes: 2, max: 1 }, 3),
+            (Error::InvalidCollectionName { len: 0, max: 1 }, 3),
+            (Error::Locked { path: "x".into() }, 4),
+            (Error::Fenced, 4),
+            (Error::corrupt("x", 0, "y"), 5),
+            (Error::Unrecoverable(refusal()), 5),
+            (Error::Trimmed { after: Lsn(0), trimmed: Lsn(1) }, 5),
+            (Error::NewerVersion { file: "x".into(), detail: "y".into() }, 6),
+            (Error::from_io("write to", "x", io::ErrorKind::StorageFull.into()), 6),
+            (io_error(), 6),
+            (Error::Poisoned { cause: Arc::new(io_error()) }, 6),
+            (Error::OutcomeUnknown { cause: Arc::new(io_error()) }, 6),
+            (Error::Closed, 6),
+            (Error::Cancelled, 6),
+            (Error::UnsupportedDurability { durability: Durability::Disk }, 6),
+            (Error::Misuse("x"), 6),
+        ];
+        for (error, code) in table {
+            assert_eq!(Exit::from(&error) as u8, code, "{error:?}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Why a command did not do what it was asked to.
+
+use std::{fmt::Write as _, io};
+
+use kv_store::Error;
+
+use crate::exit::{Exit, advice};
+
+/// A failed command: an exit code and one line that says what failed, why, and what to do next.
+#[derive(Debug)]
+pub enum Failure {
+    /// Something that was asked for is not there.
+    Absent(String),
+    /// The command line makes no sense, in a way that only shows when it is carried out.
+    Usage(String),
+    /// The input was refused.
+    Refused(String),
+    /// The data is not what it should be.
+    Damaged(String),
+    /// The store failed while doing `what`.
+    Store { what: String, source: Error },
+    /// Another file than the store's, or a process, failed.
+    Io { what: String, source: io::Error },
+    /// Writing to stdout failed.
+    Output(io::Error),
+}
+
+impl Failure {
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Absent(_) => Exit::Absent,
+            Self::Usage(_) => Exit::Usage,
+            Self::Refused(_) => Exit::Refused,
+            Self::Damaged(_) => Exit::Damaged,
+            Self::Store { source, .. } => source.into(),
+            // Who reads has seen enough.
+            Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::Io { .. } | Self::Output(_) => Exit::Io,
+        }
+    }
+
+    /// The line to print; `None` where the command shall end quietly.
+    pub fn line(&self) -> Option<String> {
+        match self {
+            Self::Absent(text) | Self::Usage(text) | Self::Refused(text) | Self::Damaged(text) => Some(text.clone()),
+            Self::Store { what, source } => Some(explain(what, source)),
+            Self::Io { what, source } => Some(format!("{what}: {source}")),
+            Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => None,
+            Self::Output(e) => Some(format!("cannot write to stdout: {e}")),
+        }
+    }
+}
+
+/// `what: error: its cause: its cause; what to do next`.
+pub fn explain(what: &str, error: &Error) -> String {
+    let mut line = what.to_owned();
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(e) = cause {
+        // Writing to a String cannot fail.
+        let _ = write!(line, ": {e}");
+        cause = e.source();
+    }
+    if let Some(advice) = advice(error) {
+        let _ = write!(line, "; {advice}");
+    }
+    line.replace('\n', " ")
+}
+
+/// Names what a call of the store was for.
+pub trait Context<T> {
+    /// Turns an error into a [`Failure`] that says what was being done.
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T, Failure>;
+}
+
+impl<T> Context<T> for kv_store::Result<T> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T, Failure> {
+        self.map_err(|source| Failure::Store { what: what(), source })
+    }
+}
+
+impl<T> Context<T> for io::Result<T> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T, Failure> {
+        self.map_err(|source| Failure::Io { what: what(), source })
+    }
+}

@@ -1,0 +1,146 @@
+use std::io::BufRead;
+
+use kv_store::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+
+use crate::format::RowError;
+
+/// The longest record, in bytes of its fields: the longest key and value fit.
+const RECORD_BYTES_MAX: usize = KEY_BYTES_MAX + VALUE_BYTES_MAX;
+const FIELDS_MAX: usize = 65_536;
+
+/// Splits input into records, never holding more than one, nor one that is too long.
+pub struct Records<R> {
+    input: R,
+    record: Record,
+    /// The line that the next byte is on.
+    line: u64,
+}
+
+/// The fields of one record.
+#[derive(Default)]
+pub struct Record {
+    /// The line on which the record begins, from 1.
+    pub line: u64,
+    bytes: Vec<u8>,
+    /// Where each field ends in `bytes`.
+    ends: Vec<usize>,
+}
+
+/// What the bytes read so far of a record are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing of the field yet.
+    FieldStart,
+    /// The inside of a field that did not begin with a quote.
+    Plain,
+    /// The inside of a field that did.
+    Quoted,
+    /// A quote in such a field: the closing one, or the first half of a doubled one.
+    Quote,
+    /// A carriage return, which a line feed has to follow.
+    CarriageReturn,
+    /// The record is complete.
+    End,
+}
+
+impl Record {
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The fields as text.
+    pub fn fields(&self) -> Result<Vec<&str>, RowError> {
+        let starts = std::iter::once(&0).chain(&self.ends);
+        let fields = starts.zip(&self.ends).map(|(&start, &end)| str::from_utf8(&self.bytes[start..end]));
+        fields.collect::<Result<_, _>>().map_err(|_| RowError::refused(self.line, "the row is not UTF-8"))
+    }
+
+    fn begin(&mut self, line: u64) {
+        self.line = line;
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    fn refused(&self, reason: &str) -> RowError {
+        RowError::refused(self.line, reason)
+    }
+
+    fn push(&mut self, byte: u8) -> Result<(), RowError> {
+        if self.bytes.len() == RECORD_BYTES_MAX {
+            return Err(self.refused(&format!("the row is longer than {RECORD_BYTES_MAX} bytes")));
+        }
+        self.bytes.push(byte);
+        Ok(())
+    }
+
+    fn end_field(&mut self) -> Result<(), RowError> {
+        if self.ends.len() == FIELDS_MAX {
+            return Err(self.refused(&format!("the row has more than {FIELDS_MAX} fields")));
+        }
+        self.ends.push(self.bytes.len());
+        Ok(())
+    }
+
+    /// Takes one more byte.
+    fn step(&mut self, state: State, byte: u8) -> Result<State, RowError> {
+        use State::{CarriageReturn, End, FieldStart, Plain, Quote, Quoted};
+        match (state, byte) {
+            (FieldStart, b'"') => Ok(Quoted),
+            (Plain, b'"') => Err(self.refused("a quote inside a field that does not begin with one")),
+            (Quoted, b'"') => Ok(Quote),
+            (Quoted, byte) => self.push(byte).map(|()| Quoted),
+            (Quote, b'"') => self.push(b'"').map(|()| Quoted),
+            (FieldStart | Plain | Quote, b',') => self.end_field().map(|()| FieldStart),
+            (FieldStart | Plain | Quote, b'\r') => Ok(CarriageReturn),
+            (FieldStart | Plain | Quote | CarriageReturn, b'\n') => self.end_field().map(|()| End),
+            (Quote, _) => Err(self.refused("text after a field's closing quote")),
+            (CarriageReturn, _) => Err(self.refused("a carriage return without a line feed outside of quotes")),
+            (FieldStart | Plain | End, byte) => self.push(byte).map(|()| Plain),
+        }
+    }
+
+    /// Takes the end of the input after at least one byte of the record.
+    fn finish(&mut self, state: State) -> Result<(), RowError> {
+        match state {
+            State::Quoted => Err(self.refused("a quoted field is not closed")),
+            State::CarriageReturn => Err(self.refused("a carriage return without a line feed outside of quotes")),
+            _ => self.end_field(),
+        }
+    }
+}
+
+impl<R: BufRead> Records<R> {
+    pub fn new(input: R) -> Self {
+        Self { input, record: Record::default(), line: 1 }
+    }
+
+    /// The next record, or `None` at the end of the input.
+    pub fn next(&mut self) -> Result<Option<&Record>, RowError> {
+        self.record.begin(self.line);
+        let mut state = State::FieldStart;
+        let mut empty = true;
+        while state != State::End {
+            let buffer = self.input.fill_buf()?;
+            if buffer.is_empty() {
+                if empty {
+                    return Ok(None);
+                }
+                self.record.finish(state)?;
+                break;
+            }
+            empty = false;
+            let mut used = 0;
+            for &byte in buffer {
+                used += 1;
+                self.line += u64::from(byte == b'\n');
+                state = self.record.step(state, byte)?;
+                if state == State::End {
+                    break;
+                }
+            }
+            self.input.consume(used);
+        }
+        Ok(Some(&self.record))
+    }
+}

@@ -1,0 +1,146 @@
+//! The file formats of import and export: rows in, rows out, nothing about stores.
+
+mod csv;
+mod jsonl;
+mod lines;
+mod tsv;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    ffi::OsStr,
+    fmt,
+    io::{self, BufRead, Read, Write},
+    path::Path,
+};
+
+pub use jsonl::{write_member, write_text};
+use kv_store::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+
+/// A file format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Key, tab, value
+    Tsv,
+    /// Two fields as in RFC 4180, or a header and rows with --key
+    Csv,
+    /// A JSON object a line
+    Jsonl,
+}
+
+impl Format {
+    /// The format that a file's extension names, otherwise tsv.
+    pub fn of(path: &Path) -> Self {
+        match path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase).as_deref() {
+            Some("csv") => Self::Csv,
+            Some("jsonl" | "ndjson") => Self::Jsonl,
+            _ => Self::Tsv,
+        }
+    }
+
+    /// Why the format cannot carry an entry, if so.
+    pub fn objection(self, key: &[u8], value: &[u8]) -> Option<&'static str> {
+        match self {
+            Self::Tsv => tsv::objection(key, value),
+            Self::Csv => csv::objection(key, value),
+            Self::Jsonl => None,
+        }
+    }
+
+    /// Writes an entry, to which there must be no [`objection`](Self::objection), as one row.
+    pub fn write_row(self, out: &mut dyn Write, key: &[u8], value: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Tsv => tsv::write_row(out, key, value),
+            Self::Csv => csv::write_row(out, key, value),
+            Self::Jsonl => jsonl::write_row(out, key, value),
+        }
+    }
+
+    /// Reads the rows of `input`. `key_field` names the field that is the key; tsv has no fields and ignores it.
+    pub fn rows<'a>(self, input: impl BufRead + 'a, key_field: Option<String>) -> io::Result<Box<dyn Rows + 'a>> {
+        if self == Self::Tsv {
+            return Ok(Box::new(tsv::Reader::new(input)));
+        }
+        let input = without_byte_order_mark(input)?;
+        Ok(match (self, key_field) {
+            (Self::Csv, None) => Box::new(csv::Pairs::new(input)),
+            (Self::Csv, Some(field)) => Box::new(csv::Keyed::new(input, field)),
+            (_, None) => Box::new(jsonl::Pairs::new(input)),
+            (_, Some(field)) => Box::new(jsonl::Keyed::new(input, field)),
+        })
+    }
+}
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+fn without_byte_order_mark(mut input: impl BufRead) -> io::Result<impl BufRead> {
+    let mut head = Vec::new();
+    input.by_ref().take(BYTE_ORDER_MARK.len() as u64).read_to_end(&mut head)?;
+    if head == BYTE_ORDER_MARK {
+        head.clear();
+    }
+    Ok(io::Cursor::new(head).chain(input))
+}
+
+/// Reads one row after the other. After an error it is not to be used any more.
+pub trait Rows {
+    /// The next row, or `None` at the end.
+    fn next(&mut self) -> Result<Option<Row>, RowError>;
+}
+
+/// An entry, and the line on which it begins, counted from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub line: u64,
+    pub key: Vec<u8>,
+    pub value: Vec<u8>,
+}
+
+impl Row {
+    /// A row whose key and value have lengths that a store accepts.
+    fn checked(line: u64, key: Vec<u8>, value: Vec<u8>) -> Result<Self, RowError> {
+        if key.is_empty() {
+            return Err(RowError::refused(line, "the key is empty"));
+        }
+        if key.len() > KEY_BYTES_MAX {
+            let reason = format!("the key of {} bytes is longer than {KEY_BYTES_MAX} bytes", key.len());
+            return Err(RowError::refused(line, reason));
+        }
+        if value.len() > VALUE_BYTES_MAX {
+            let reason = format!("the value of {} bytes is longer than {VALUE_BYTES_MAX} bytes", value.len());
+            return Err(RowError::refused(line, reason));
+        }
+        Ok(Self { line, key, value })
+    }
+}
+
+/// Why there is no next row.
+#[derive(Debug)]
+pub enum RowError {
+    /// The row that begins on this line is not one.
+    Refused { line: u64, reason: String },
+    /// The input could not be read.
+    Io(io::Error),
+}
+
+impl RowError {
+    fn refused(line: u64, reason: impl Into<String>) -> Self {
+        Self::Refused { line, reason: reason.into() }
+    }
+}
+
+impl From<io::Error> for RowError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl fmt::Display for RowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { line, reason } => write!(f, "line {line}: {reason}"),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}

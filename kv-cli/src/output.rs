@@ -1,0 +1,106 @@
+//! How things are printed for people.
+
+use std::{
+    fmt,
+    io::{self, Write},
+    time::Duration,
+};
+
+/// Writes a line to stderr. Where nobody can read it, it is lost.
+pub fn tell(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Writes bytes so that they take one line and cannot control a terminal: text as it is, but for backslashes, control
+/// characters and bytes that are not UTF-8, which are escaped with a backslash.
+pub fn write_escaped(out: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\\' => out.write_all(b"\\\\")?,
+                '\n' => out.write_all(b"\\n")?,
+                '\r' => out.write_all(b"\\r")?,
+                '\t' => out.write_all(b"\\t")?,
+                c if c.is_control() => write_hex(out, c.encode_utf8(&mut [0; 4]).as_bytes())?,
+                c => write!(out, "{c}")?,
+            }
+        }
+        write_hex(out, chunk.invalid())?;
+    }
+    Ok(())
+}
+
+fn write_hex(out: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
+    bytes.iter().try_for_each(|b| write!(out, "\\x{b:02x}"))
+}
+
+/// Bytes escaped as [`write_escaped`] does.
+pub fn escaped(bytes: &[u8]) -> String {
+    let mut text = Vec::new();
+    // Writing to memory cannot fail.
+    let _ = write_escaped(&mut text, bytes);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// A number with its thousands apart.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number and its noun: `1 row`, `1,000 rows`.
+pub fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// A size in the largest unit that leaves at least one of it.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match UNITS.iter().find(|(_, unit)| bytes >= *unit) {
+        Some((name, unit)) => format!("{:.1} {name}", bytes as f64 / *unit as f64),
+        None => format!("{bytes} B"),
+    }
+}
+
+/// A time in seconds or milliseconds.
+pub fn duration(time: Duration) -> String {
+    match time.as_secs_f64() {
+        seconds if seconds >= 1.0 => format!("{seconds:.2} s"),
+        seconds => format!("{:.1} ms", seconds * 1e3),
+    }
+}
+
+/// How many a second.
+pub fn rate(number: u64, time: Duration) -> u64 {
+    (number as f64 / time.as_secs_f64().max(1e-6)) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaping_is_unambiguous_and_keeps_text() {
+        assert_eq!(escaped("Zoë 😀 a/b".as_bytes()), "Zoë 😀 a/b");
+        assert_eq!(escaped(b"a\tb\nc\rd\\n"), r"a\tb\nc\rd\\n");
+        assert_eq!(escaped(b"\0\x1b[1m\xff\xc3"), r"\x00\x1b[1m\xff\xc3");
+        assert_eq!(escaped("\u{85}".as_bytes()), r"\xc2\x85");
+    }
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!(["0", "999", "1,000", "1,234,567"], [0, 999, 1_000, 1_234_567].map(grouped)[..]);
+        assert_eq!(["0 B", "1023 B", "1.0 KiB", "1.5 MiB"], [0, 1023, 1024, 3 << 19].map(size)[..]);
+        assert_eq!(duration(Duration::from_micros(1_234)), "1.2 ms");
+        assert_eq!(duration(Duration::from_millis(1_234)), "1.23 s");
+        assert_eq!((counted(1, "row"), counted(2, "row")), ("1 row".into(), "2 rows".into()));
+        assert_eq!(rate(1_000, Duration::from_millis(500)), 2_000);
+    }
+}

@@ -1,0 +1,239 @@
+use std::{
+    hash::BuildHasher,
+    sync::{
+        RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use foldhash::quality::RandomState;
+use hashbrown::{HashTable, hash_table};
+
+use super::versions::Versions;
+use crate::{
+    CollectionId, Lsn, Value,
+    sync::{read, write},
+};
+
+/// How many shards a generation has: enough that readers seldom meet the writer in one.
+const SHARDS: usize = 64;
+
+/// About what an entry takes in memory beside its key and value, in bytes.
+const ENTRY_BYTES: usize = size_of::<Entry>() + 2 * size_of::<usize>();
+
+/// The changes of a stretch of the log: a hash table of versions, by collection and key, in shards.
+///
+/// Only the active generation is written to, by one writer at a time; a frozen one never changes again.
+#[derive(Debug)]
+pub(crate) struct Generation {
+    shards: Box<[Shard]>,
+    hasher: RandomState,
+    bytes: AtomicUsize,
+    entries: AtomicUsize,
+}
+
+/// On cache lines of its own, so that cores that lock different shards do not disturb each other.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Shard(RwLock<HashTable<Entry>>);
+
+#[derive(Debug)]
+struct Entry {
+    collection: CollectionId,
+    key: Value,
+    versions: Versions<Value>,
+}
+
+/// What a generation knows of a key.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found<T> {
+    /// Its value.
+    Value(T),
+    /// That it was deleted.
+    Deleted,
+    /// Nothing: it has not changed in this generation.
+    Nothing,
+}
+
+impl<T> Found<T> {
+    fn from(version: Option<Option<T>>) -> Self {
+        match version {
+            Some(Some(value)) => Self::Value(value),
+            Some(None) => Self::Deleted,
+            None => Self::Nothing,
+        }
+    }
+}
+
+/// A key as it was at a position.
+#[derive(Clone, Debug)]
+pub(crate) struct Changed {
+    pub(crate) collection: CollectionId,
+    pub(crate) key: Value,
+    pub(crate) value: Option<Value>,
+}
+
+impl Generation {
+    pub(crate) fn new() -> Self {
+        Self {
+            shards: std::iter::repeat_with(Shard::default).take(SHARDS).collect(),
+            hasher: RandomState::default(),
+            bytes: AtomicUsize::new(0),
+            entries: AtomicUsize::new(0),
+        }
+    }
+
+    /// How many keys have changed.
+    pub(crate) fn entries(&self) -> usize {
+        self.entries.load(Ordering::Relaxed)
+    }
+
+    /// About how many bytes of memory the newest versions take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// The value of a key at the position that `position` gives. It is asked for under the shard's lock, and so not before a pruning that
+    /// this read could miss.
+    pub(crate) fn get(&self, collection: CollectionId, key: &[u8], position: impl FnOnce() -> Lsn) -> Found<Value> {
+        self.find(collection, key, |versions| Found::from(versions.at(position()).map(Option::<&Value>::cloned)))
+    }
+
+    /// Whether the newest version of a key, seen or not, holds a value.
+    pub(crate) fn newest(&self, collection: CollectionId, key: &[u8]) -> Found<()> {
+        self.find(collection, key, |versions| Found::from(Some(versions.newest().map(|_| ()))))
+    }
+
+    fn find<T>(
+        &self,
+        collection: CollectionId,
+        key: &[u8],
+        with: impl FnOnce(&Versions<Value>) -> Found<T>,
+    ) -> Found<T> {
+        let hash = self.hash(collection, key);
+        let table = read(&self.shard(hash).0);
+        table.find(hash, |entry| entry.is(collection, key)).map_or(Found::Nothing, |entry| with(&entry.versions))
+    }
+
+    /// Puts a new version before the older ones, and prunes those. Returns the key's handle if older versions are left, which shall be
+    /// [pruned](Generation::prune) when nobody can see them any more.
+    pub(crate) fn apply(
+        &self,
+        lsn: Lsn,
+        collection: CollectionId,
+        key: &[u8],
+        value: Option<&[u8]>,
+        oldest_visible: Lsn,
+    ) -> Option<Value> {
+        let hash = self.hash(collection, key);
+        let mut table = write(&self.shard(hash).0);
+        let slot =
+            table.entry(hash, |entry| entry.is(collection, key), |entry| self.hash(entry.collection, &entry.key));
+        match slot {
+            hash_table::Entry::Occupied(mut occupied) => {
+                let entry = occupied.get_mut();
+                self.bytes.fetch_add(value.map_or(0, <[u8]>::len), Ordering::Relaxed);
+                self.bytes.fetch_sub(entry.versions.newest().map_or(0, |value| value.len()), Ordering::Relaxed);
+                entry.versions.push(lsn, value.map(Value::copy_from));
+                (!entry.versions.prune(oldest_visible)).then(|| entry.key.clone())
+            }
+            hash_table::Entry::Vacant(vacant) => {
+                let (key, value) = copy_together(key, value);
+                let value_len = value.as_ref().map_or(0, |value| value.len());
+                self.bytes.fetch_add(ENTRY_BYTES + key.len() + value_len, Ordering::Relaxed);
+                self.entries.fetch_add(1, Ordering::Relaxed);
+                vacant.insert(Entry { collection, key, versions: Versions::new(lsn, value) });
+                None
+            }
+        }
+    }
+
+    /// Drops the versions of a key that nobody can see any more.
+    pub(crate) fn prune(&self, collection: CollectionId, key: &[u8], oldest_visible: Lsn) {
+        let hash = self.hash(collection, key);
+        let mut table = write(&self.shard(hash).0);
+        if let Some(entry) = table.find_mut(hash, |entry| entry.is(collection, key)) {
+            entry.versions.prune(oldest_visible);
+        }
+    }
+
+    /// Adds the keys that `wanted` picks, as they were at `position`, to `changed`, in no order.
+    pub(crate) fn collect(
+        &self,
+        position: Lsn,
+        wanted: &impl Fn(CollectionId, &[u8]) -> bool,
+        changed: &mut Vec<Changed>,
+    ) {
+        for shard in &self.shards {
+            for entry in read(&shard.0).iter().filter(|entry| wanted(entry.collection, &entry.key)) {
+                if let Some(value) = entry.versions.at(position) {
+                    changed.push(Changed {
+                        collection: entry.collection,
+                        key: entry.key.clone(),
+                        value: value.cloned(),
+                    });
+                }
+            }
+        }
+    }
+
+    fn hash(&self, collection: CollectionId, key: &[u8]) -> u64 {
+        self.hasher.hash_one((collection, key))
+    }
+
+    fn shard(&self, hash: u64) -> &Shard {
+        // The table takes its bits from both ends of the hash: these are from the middle.
+        &self.shards[(hash >> 32) as usize % SHARDS]
+    }
+}
+
+impl Entry {
+    fn is(&self, collection: CollectionId, key: &[u8]) -> bool {
+        self.collection == collection && *self.key == *key
+    }
+}
+
+/// Copies key and value into one allocation: most entries live and die together.
+fn copy_together(key: &[u8], value: Option<&[u8]>) -> (Value, Option<Value>) {
+    let mut joined = Bytes::from([key, value.unwrap_or_default()].concat());
+    let key = joined.split_to(key.len());
+    (key.into(), value.map(|_| joined.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: CollectionId = CollectionId { lsn: Lsn(1), index: 0 };
+    const B: CollectionId = CollectionId { lsn: Lsn(1), index: 1 };
+
+    fn get(generation: &Generation, collection: CollectionId, position: u64) -> Found<Value> {
+        generation.get(collection, b"key", || Lsn(position))
+    }
+
+    #[test]
+    fn versions_are_seen_at_their_positions_and_collections_are_apart() {
+        let generation = Generation::new();
+        generation.apply(Lsn(1), A, b"key", Some(b"one"), Lsn(0));
+        generation.apply(Lsn(2), B, b"key", Some(b"other"), Lsn(0));
+        generation.apply(Lsn(3), A, b"key", None, Lsn(0));
+
+        assert_eq!(get(&generation, A, 0), Found::Nothing);
+        assert_eq!(get(&generation, A, 2), Found::Value(Value::copy_from(b"one")));
+        assert_eq!(get(&generation, A, 3), Found::Deleted);
+        assert_eq!(get(&generation, B, 3), Found::Value(Value::copy_from(b"other")));
+        assert_eq!(generation.newest(A, b"key"), Found::Deleted);
+        assert_eq!(generation.entries(), 2);
+    }
+
+    #[test]
+    fn older_versions_are_reported_until_they_can_be_pruned() {
+        let generation = Generation::new();
+        generation.apply(Lsn(1), A, b"key", Some(b"one"), Lsn(0));
+        assert!(generation.apply(Lsn(2), A, b"key", Some(b"two"), Lsn(1)).is_some(), "position 1 is still read");
+        generation.prune(A, b"key", Lsn(2));
+        assert_eq!(get(&generation, A, 1), Found::Nothing);
+        assert!(generation.apply(Lsn(3), A, b"key", None, Lsn(3)).is_none());
+    }
+}

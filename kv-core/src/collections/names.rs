@@ -1,0 +1,118 @@
+use std::{collections::HashMap, hash::BuildHasher, sync::Arc};
+
+use arc_swap::ArcSwap;
+use foldhash::quality::RandomState;
+
+use super::versions::Versions;
+use crate::{CollectionId, Lsn};
+
+/// How many shards there are. A change copies its shard, so that readers take no lock; more shards make the copies smaller.
+const SHARDS: usize = 64;
+
+/// The table of names: which collection a name stood for at which position.
+#[derive(Debug)]
+pub(crate) struct Names {
+    shards: Box<[ArcSwap<Shard>]>,
+    hasher: RandomState,
+}
+
+type Shard = HashMap<Arc<str>, Arc<Versions<CollectionId>>, RandomState>;
+
+impl Names {
+    pub(crate) fn new() -> Self {
+        let hasher = RandomState::default();
+        let shard = || ArcSwap::from_pointee(Shard::with_hasher(hasher.clone()));
+        Self { shards: std::iter::repeat_with(shard).take(SHARDS).collect(), hasher }
+    }
+
+    /// The collection of that name at `position`.
+    pub(crate) fn at(&self, name: &str, position: Lsn) -> Option<CollectionId> {
+        self.shard(name).load().get(name)?.at(position)?.copied()
+    }
+
+    /// The collection of that name after everything that was applied.
+    pub(crate) fn newest(&self, name: &str) -> Option<CollectionId> {
+        self.shard(name).load().get(name)?.newest().copied()
+    }
+
+    /// All collections at `position`, in order of their identities.
+    pub(crate) fn all_at(&self, position: Lsn) -> Vec<(CollectionId, Arc<str>)> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.load();
+            let live = |(name, versions): (&Arc<str>, &Arc<Versions<CollectionId>>)| {
+                versions.at(position).flatten().map(|&id| (id, Arc::clone(name)))
+            };
+            all.extend(shard.iter().filter_map(live));
+        }
+        all.sort_unstable();
+        all
+    }
+
+    /// Lets the name stand for another collection, or none, from `lsn` on.
+    pub(crate) fn apply(&self, lsn: Lsn, name: &str, id: Option<CollectionId>, oldest_visible: Lsn) {
+        let shard = self.shard(name);
+        let mut changed = Shard::clone(&shard.load());
+        changed.retain(|_, versions| !versions.is_gone(oldest_visible));
+        let versions = match changed.get(name) {
+            Some(older) => {
+                let mut versions = Versions::clone(older);
+                versions.push(lsn, id);
+                versions.prune(oldest_visible);
+                versions
+            }
+            None => Versions::new(lsn, id),
+        };
+        changed.insert(name.into(), Arc::new(versions));
+        shard.store(Arc::new(changed));
+    }
+
+    fn shard(&self, name: &str) -> &ArcSwap<Shard> {
+        &self.shards[self.hasher.hash_one(name) as usize % SHARDS]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(lsn: u64) -> CollectionId {
+        CollectionId { lsn: Lsn(lsn), index: 0 }
+    }
+
+    #[test]
+    fn a_name_stands_for_what_it_stood_for_at_the_position() {
+        let names = Names::new();
+        names.apply(Lsn(1), "a", Some(id(1)), Lsn(0));
+        names.apply(Lsn(2), "a", None, Lsn(0));
+        names.apply(Lsn(3), "a", Some(id(3)), Lsn(0));
+        let seen: Vec<_> = (0..4).map(|position| names.at("a", Lsn(position))).collect();
+        assert_eq!(seen, [None, Some(id(1)), None, Some(id(3))]);
+        assert_eq!(names.newest("a"), Some(id(3)));
+        assert_eq!(names.newest("b"), None);
+    }
+
+    #[test]
+    fn all_collections_come_in_order_of_identity() {
+        let names = Names::new();
+        for (lsn, name) in [(1, "z"), (2, "a"), (3, "m")] {
+            names.apply(Lsn(lsn), name, Some(id(lsn)), Lsn(0));
+        }
+        names.apply(Lsn(4), "a", None, Lsn(0));
+        let all = |position| names.all_at(Lsn(position)).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
+        assert_eq!(all(3), ["z", "a", "m"].map(Arc::from));
+        assert_eq!(all(4), ["z", "m"].map(Arc::from));
+    }
+
+    #[test]
+    fn dropped_names_are_forgotten() {
+        let names = Names::new();
+        for lsn in 0..10_000 {
+            let (name, lsn) = (format!("n{lsn}"), 2 * lsn + 1);
+            names.apply(Lsn(lsn), &name, Some(id(lsn)), Lsn(lsn.saturating_sub(1)));
+            names.apply(Lsn(lsn + 1), &name, None, Lsn(lsn));
+        }
+        let kept: usize = names.shards.iter().map(|shard| shard.load().len()).sum();
+        assert!(kept <= 2 * SHARDS, "{kept} names are kept");
+    }
+}

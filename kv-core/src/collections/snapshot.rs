@@ -1,0 +1,85 @@
+use std::{ops::Bound, sync::Arc};
+
+use super::{Collections, Entries, view::View};
+use crate::{CollectionId, CollectionInfo, Lsn, Result};
+
+/// Every collection at one position of the log, for as long as this value lives.
+pub(crate) struct Snapshot {
+    collections: Arc<Collections>,
+    position: Lsn,
+    view: Arc<View>,
+}
+
+impl Snapshot {
+    /// The view is taken first and the position after it; if the view has changed by then, it may lack what was published in between, and
+    /// both are taken again.
+    pub(super) fn take(collections: &Arc<Collections>) -> Self {
+        loop {
+            let view = collections.view.load_full();
+            let position = collections.horizon.register();
+            // From here on dropping it releases the position.
+            let snapshot = Self { collections: Arc::clone(collections), position, view };
+            if Arc::ptr_eq(&snapshot.view, &collections.view.load()) {
+                return snapshot;
+            }
+        }
+    }
+
+    pub(crate) fn collection(&self, name: &str) -> Option<CollectionId> {
+        self.collections.names.at(name, self.position)
+    }
+
+    /// Every collection and its size, in order of identity.
+    pub(crate) fn collections(&self) -> Result<Vec<CollectionInfo>> {
+        let changed = self.view.changed(self.position, |_, _| true);
+        self.view.sizes(self.collections.names.all_at(self.position), &changed)
+    }
+
+    /// How many keys the collection of that name has.
+    pub(crate) fn len(&self, name: &str) -> Result<u64> {
+        let Some(id) = self.collection(name) else { return Ok(0) };
+        let changed = self.view.changed(self.position, |collection, _| collection == id);
+        let sizes = self.view.sizes(vec![(id, name.into())], &changed)?;
+        Ok(sizes.iter().map(|info| info.entries).sum())
+    }
+
+    /// The entries of the collection of that name whose keys begin with `prefix`, in order of their keys.
+    pub(crate) fn prefix(self, name: &str, prefix: &[u8]) -> Result<Entries> {
+        let Some(id) = self.collection(name) else { return Ok(Entries::empty(self)) };
+        let changed = self.view.changed(self.position, |collection, key| collection == id && key.starts_with(prefix));
+        let end = prefix_end(prefix);
+        let upper = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let cursor = match &self.view.checkpoint {
+            Some(checkpoint) => Some(checkpoint.range(id, Bound::Included(prefix), upper)?),
+            None => None,
+        };
+        Entries::merge(self, changed, cursor)
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        self.collections.horizon.release(self.position);
+    }
+}
+
+/// The first key, in byte order, after all that begin with `prefix`; `None` if there is none.
+fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|&byte| byte != 0xFF)?;
+    let mut end = prefix[..=last].to_vec();
+    end[last] += 1;
+    Some(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_prefix_is_the_next_key_that_does_not_begin_with_it() {
+        assert_eq!(prefix_end(b"ab"), Some(b"ac".to_vec()));
+        assert_eq!(prefix_end(b"a\xFF\xFF"), Some(b"b".to_vec()));
+        assert_eq!(prefix_end(b"\xFF"), None);
+        assert_eq!(prefix_end(b""), None);
+    }
+}

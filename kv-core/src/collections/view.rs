@@ -1,0 +1,132 @@
+use std::sync::Arc;
+
+use super::generation::{Changed, Found, Generation};
+use crate::{Checkpoint, CheckpointId, CollectionId, CollectionInfo, Lsn, Result, Value};
+
+/// Where readers look: the active generation, then the frozen ones, then the checkpoint. A view never changes; another takes its place.
+pub(crate) struct View {
+    pub(crate) active: Arc<Generation>,
+    /// What is being written to a checkpoint, or was when that failed. There is never more than one, so that a disk that stays full does not
+    /// make reads slower.
+    pub(crate) frozen: Option<Arc<Generation>>,
+    pub(crate) checkpoint: Option<Arc<dyn Checkpoint>>,
+}
+
+impl View {
+    pub(crate) fn new(checkpoint: Option<Arc<dyn Checkpoint>>) -> Self {
+        Self { active: Arc::new(Generation::new()), frozen: None, checkpoint }
+    }
+
+    /// This view with what is active now frozen, and a new active generation.
+    pub(crate) fn with_active_frozen(&self) -> Self {
+        debug_assert!(self.frozen.is_none(), "the frozen generation would be lost");
+        Self {
+            active: Arc::new(Generation::new()),
+            frozen: Some(Arc::clone(&self.active)),
+            checkpoint: self.checkpoint.clone(),
+        }
+    }
+
+    /// This view with `checkpoint` in the place of everything but the active generation.
+    pub(crate) fn with_checkpoint(&self, checkpoint: Arc<dyn Checkpoint>) -> Self {
+        Self { active: Arc::clone(&self.active), frozen: None, checkpoint: Some(checkpoint) }
+    }
+
+    pub(crate) fn generations(&self) -> impl Iterator<Item = &Arc<Generation>> {
+        std::iter::once(&self.active).chain(&self.frozen)
+    }
+
+    pub(crate) fn checkpoint_id(&self) -> Option<CheckpointId> {
+        self.checkpoint.as_ref().map(|checkpoint| checkpoint.id())
+    }
+
+    /// The position of the checkpoint.
+    pub(crate) fn checkpoint_lsn(&self) -> Lsn {
+        self.checkpoint_id().map_or(Lsn::START, |id| id.lsn)
+    }
+
+    /// What has become of a key since the checkpoint.
+    pub(crate) fn in_memory(&self, collection: CollectionId, key: &[u8], position: impl Fn() -> Lsn) -> Found<Value> {
+        self.first_found(|generation| generation.get(collection, key, &position))
+    }
+
+    /// Whether the key holds a value after everything that was applied, seen or not.
+    pub(crate) fn holds_newest(&self, collection: CollectionId, key: &[u8]) -> Result<bool> {
+        match self.first_found(|generation| generation.newest(collection, key)) {
+            Found::Value(()) => Ok(true),
+            Found::Deleted => Ok(false),
+            Found::Nothing => self.in_checkpoint(collection, key, &mut |_| {}),
+        }
+    }
+
+    fn first_found<T>(&self, find: impl Fn(&Generation) -> Found<T>) -> Found<T> {
+        for generation in self.generations() {
+            match find(generation) {
+                Found::Nothing => {}
+                found => return found,
+            }
+        }
+        Found::Nothing
+    }
+
+    /// Calls `read` with the checkpoint's value of a key; `false` if it has none.
+    pub(crate) fn in_checkpoint(
+        &self,
+        collection: CollectionId,
+        key: &[u8],
+        read: &mut dyn FnMut(&[u8]),
+    ) -> Result<bool> {
+        match &self.checkpoint {
+            Some(checkpoint) => checkpoint.get_with(collection, key, read),
+            None => Ok(false),
+        }
+    }
+
+    /// The keys that `wanted` picks and that have changed since the checkpoint, as they were at `position`, in order of
+    /// (collection, key). It costs as much as has changed.
+    pub(crate) fn changed(&self, position: Lsn, wanted: impl Fn(CollectionId, &[u8]) -> bool) -> Vec<Changed> {
+        let mut changed = Vec::new();
+        for generation in self.generations() {
+            generation.collect(position, &wanted, &mut changed);
+        }
+        // The sort is stable and newer generations come first: so the first of equals is the newest.
+        changed.sort_by(|a, b| (a.collection, &a.key).cmp(&(b.collection, &b.key)));
+        changed.dedup_by(|later, first| (later.collection, &later.key) == (first.collection, &first.key));
+        changed
+    }
+
+    /// The sizes of `collections`: those in the checkpoint, corrected by what has `changed` since. Both in order of
+    /// identity.
+    pub(crate) fn sizes(
+        &self,
+        collections: Vec<(CollectionId, Arc<str>)>,
+        changed: &[Changed],
+    ) -> Result<Vec<CollectionInfo>> {
+        let mut infos = Vec::with_capacity(collections.len());
+        for (id, name) in collections {
+            let (mut entries, mut bytes) = self.size_in_checkpoint(id);
+            let first = changed.partition_point(|change| change.collection < id);
+            for change in changed[first..].iter().take_while(|change| change.collection == id) {
+                let entry_bytes = |value_len: usize| (change.key.len() + value_len) as u64;
+                self.in_checkpoint(id, &change.key, &mut |old| {
+                    entries -= 1;
+                    bytes -= entry_bytes(old.len());
+                })?;
+                if let Some(value) = &change.value {
+                    entries += 1;
+                    bytes += entry_bytes(value.len());
+                }
+            }
+            infos.push(CollectionInfo { id, name: name.as_ref().to_owned(), entries, bytes });
+        }
+        Ok(infos)
+    }
+
+    fn size_in_checkpoint(&self, id: CollectionId) -> (u64, u64) {
+        let Some(checkpoint) = &self.checkpoint else { return (0, 0) };
+        let collections = &checkpoint.head().collections;
+        collections
+            .binary_search_by_key(&id, |collection| collection.id)
+            .map_or((0, 0), |at| (collections[at].entries, collections[at].bytes))
+    }
+}

@@ -1,0 +1,161 @@
+use std::{collections::BTreeSet, ops::Bound, sync::Arc};
+
+use super::checkpoint_medium::{Collections, Entries, Image, MemoryCheckpointMedium};
+use crate::{
+    Changes, Checkpoint, CheckpointHead, CheckpointId, Checkpointer, CollectionId, Cursor, Error, Result, Value,
+};
+
+/// A [`Checkpointer`] in memory.
+///
+/// A checkpoint shares with the one before it the collections that did not change. The [medium](MemoryCheckpointMedium) outlives the
+/// checkpointer.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryCheckpointer {
+    medium: MemoryCheckpointMedium,
+}
+
+impl MemoryCheckpointer {
+    /// A checkpointer on an empty medium of its own.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Opens the checkpoints that are on `medium`.
+    pub fn open(medium: &MemoryCheckpointMedium) -> Self {
+        Self { medium: medium.clone() }
+    }
+
+    fn checkpoint(&self, image: Arc<Image>) -> Arc<dyn Checkpoint> {
+        Arc::new(MemoryCheckpoint { medium: self.medium.clone(), image })
+    }
+
+    /// The medium that the checkpoints are on.
+    pub fn medium(&self) -> &MemoryCheckpointMedium {
+        &self.medium
+    }
+}
+
+impl Checkpointer for MemoryCheckpointer {
+    fn list(&self) -> Result<Vec<CheckpointId>> {
+        Ok(self.medium.state().list())
+    }
+
+    fn open(&self, id: CheckpointId) -> Result<Arc<dyn Checkpoint>> {
+        let image = self.medium.state().find(id)?;
+        Ok(self.checkpoint(image))
+    }
+
+    fn write(&self, previous: Option<CheckpointId>, changes: &mut dyn Changes) -> Result<Arc<dyn Checkpoint>> {
+        let _one_writer = self.medium.wait_for_other_writers();
+        let head = changes.head().clone();
+        let mut collections = self.medium.state().entries_of(previous)?;
+        let live: BTreeSet<CollectionId> = head.collections.iter().map(|info| info.id).collect();
+        collections.retain(|id, _| live.contains(id));
+        apply(&mut collections, changes)?;
+        let image = self.medium.state().publish(previous, head, collections)?;
+        Ok(self.checkpoint(image))
+    }
+
+    fn remove(&self, id: CheckpointId) -> Result<()> {
+        let _one_writer = self.medium.wait_for_other_writers();
+        self.medium.state().remove(id)
+    }
+}
+
+fn apply(collections: &mut Collections, changes: &mut dyn Changes) -> Result<()> {
+    loop {
+        if changes.cancelled() {
+            return Err(Error::Cancelled);
+        }
+        let Some(change) = changes.next()? else { return Ok(()) };
+        let entries = Arc::make_mut(collections.entry(change.collection).or_default());
+        match change.value {
+            Some(value) => entries.insert(Value::copy_from(change.key), Value::copy_from(value)),
+            None => entries.remove(change.key),
+        };
+    }
+}
+
+struct MemoryCheckpoint {
+    medium: MemoryCheckpointMedium,
+    image: Arc<Image>,
+}
+
+impl MemoryCheckpoint {
+    /// The entries of a collection, if it has any. Asks for damage first: it must not pass for an absence (C4).
+    fn entries(&self, collection: CollectionId) -> Result<Option<&Arc<Entries>>> {
+        self.medium.state().check_entries(self.image.id)?;
+        Ok(self.image.collections.get(&collection))
+    }
+}
+
+impl Checkpoint for MemoryCheckpoint {
+    fn id(&self) -> CheckpointId {
+        self.image.id
+    }
+
+    fn head(&self) -> &CheckpointHead {
+        &self.image.head
+    }
+
+    fn get(&self, collection: CollectionId, key: &[u8]) -> Result<Option<Value>> {
+        Ok(self.entries(collection)?.and_then(|entries| entries.get(key)).cloned())
+    }
+
+    fn get_with(&self, collection: CollectionId, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let value = self.entries(collection)?.and_then(|entries| entries.get(key));
+        Ok(value.map(|value| read(value)).is_some())
+    }
+
+    fn range(&self, collection: CollectionId, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Result<Box<dyn Cursor>> {
+        let entries = self.entries(collection)?.cloned().unwrap_or_default();
+        let (lower, upper) = (lower.map(Value::copy_from), upper.map(Value::copy_from));
+        Ok(Box::new(MemoryCursor { entries, lower, upper, key: Value::default(), value: Value::default() }))
+    }
+}
+
+struct MemoryCursor {
+    entries: Arc<Entries>,
+    /// What is left: the entries from here ...
+    lower: Bound<Value>,
+    /// ... up to here.
+    upper: Bound<Value>,
+    key: Value,
+    value: Value,
+}
+
+impl Cursor for MemoryCursor {
+    fn advance(&mut self) -> Result<bool> {
+        // A range without upper end cannot be an inverted one, which BTreeMap would answer with a panic.
+        let from = self.lower.as_ref().map(|key| &**key);
+        let next = self.entries.range::<[u8], _>((from, Bound::Unbounded)).next();
+        let next = next.filter(|(key, _)| match &self.upper {
+            Bound::Included(upper) => *key <= upper,
+            Bound::Excluded(upper) => *key < upper,
+            Bound::Unbounded => true,
+        });
+        let found = next.is_some();
+        let (key, value) = next.map(|(key, value)| (key.clone(), value.clone())).unwrap_or_default();
+        if found {
+            self.lower = Bound::Excluded(key.clone());
+        }
+        (self.key, self.value) = (key, value);
+        Ok(found)
+    }
+
+    fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    fn value(&self) -> &[u8] {
+        &self.value
+    }
+
+    fn key_handle(&self) -> Value {
+        self.key.clone()
+    }
+
+    fn value_handle(&self) -> Value {
+        self.value.clone()
+    }
+}

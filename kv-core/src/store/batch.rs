@@ -1,0 +1,117 @@
+use std::ops::Range;
+
+use super::write::{Action, Write};
+
+/// Changes to one or several collections that are made together: all of them or none, visible at one instant.
+///
+/// They are made in the order in which they were added. A batch can be written more than once.
+///
+/// ```
+/// # use kv_core::{Batch, MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # use std::sync::Arc;
+/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// let mut batch = Batch::new();
+/// batch.put("accounts", "alice", "90").put("accounts", "bob", "110").put("transfers", "1", "alice bob 10");
+/// store.write(&batch)?;
+/// # Ok::<(), kv_core::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// The bytes of all names, keys and values.
+    bytes: Vec<u8>,
+    names: Vec<String>,
+    changes: Vec<BatchedChange>,
+}
+
+#[derive(Clone, Debug)]
+struct BatchedChange {
+    name: usize,
+    key: Range<usize>,
+    action: BatchedAction,
+}
+
+#[derive(Clone, Debug)]
+enum BatchedAction {
+    Put(Range<usize>),
+    Delete,
+    DeleteIfPresent,
+}
+
+impl Batch {
+    /// A batch without changes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the value of a key, whether it is there or not. The collection is created if it does not exist.
+    pub fn put(&mut self, collection: &str, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> &mut Self {
+        let key = self.keep(key.as_ref());
+        let value = self.keep(value.as_ref());
+        self.add(collection, key, BatchedAction::Put(value))
+    }
+
+    /// Deletes a key. If it is absent when its turn comes, writing the batch fails with
+    /// [`KeyNotFound`](crate::Error::KeyNotFound) and changes nothing.
+    pub fn delete(&mut self, collection: &str, key: impl AsRef<[u8]>) -> &mut Self {
+        let key = self.keep(key.as_ref());
+        self.add(collection, key, BatchedAction::Delete)
+    }
+
+    /// Deletes a key if it is there.
+    pub fn delete_if_present(&mut self, collection: &str, key: impl AsRef<[u8]>) -> &mut Self {
+        let key = self.keep(key.as_ref());
+        self.add(collection, key, BatchedAction::DeleteIfPresent)
+    }
+
+    /// How many changes there are.
+    pub fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Whether there are no changes.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// The bytes of all keys and values together.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Forgets all changes, and keeps the memory for others.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.names.clear();
+        self.changes.clear();
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        start..self.bytes.len()
+    }
+
+    fn add(&mut self, collection: &str, key: Range<usize>, action: BatchedAction) -> &mut Self {
+        // Looking from the end finds the collection at once where changes come collection by collection.
+        let name = self.names.iter().rposition(|name| name == collection).unwrap_or_else(|| {
+            self.names.push(collection.to_owned());
+            self.names.len() - 1
+        });
+        self.changes.push(BatchedChange { name, key, action });
+        self
+    }
+
+    /// The changes as writes.
+    pub(super) fn writes(&self) -> Vec<Write<'_>> {
+        let write = |change: &BatchedChange| Write {
+            collection: self.names[change.name].as_str(),
+            key: &self.bytes[change.key.clone()],
+            action: match &change.action {
+                BatchedAction::Put(value) => Action::Put(&self.bytes[value.clone()]),
+                BatchedAction::Delete => Action::Delete,
+                BatchedAction::DeleteIfPresent => Action::DeleteIfPresent,
+            },
+        };
+        self.changes.iter().map(write).collect()
+    }
+}

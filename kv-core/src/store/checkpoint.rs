@@ -1,0 +1,163 @@
+//! Making checkpoints: freeze, sync the log, write, publish the new view, trim, remove.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    vec,
+};
+
+use super::Shared;
+use crate::{
+    Change, Changes, CheckpointHead, CheckpointId, CollectionId, Epoch, Error, Lsn, Result,
+    background::{Job, Next, Wake},
+    collections::Changed,
+    sync::lock,
+};
+
+/// What only the one who makes a checkpoint has.
+#[derive(Debug, Default)]
+pub(super) struct CheckpointState {
+    /// What has been frozen and is not in a checkpoint yet.
+    frozen: Option<Frozen>,
+}
+
+/// A position at which the active generation was frozen.
+#[derive(Debug)]
+struct Frozen {
+    epoch: Epoch,
+    lsn: Lsn,
+    collections: Vec<(CollectionId, Arc<str>)>,
+}
+
+impl Shared {
+    /// Makes a checkpoint of the present state, and first one of what an earlier attempt froze and did not finish. `None` if nothing has
+    /// changed since the last.
+    pub(super) fn checkpoint(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
+        let result = self.freeze_and_write(cancelled);
+        *lock(&self.checkpoint_error) = result.as_ref().err().map(Error::chain);
+        result
+    }
+
+    fn freeze_and_write(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
+        let mut state = lock(&self.checkpoint);
+        let unfinished = self.write_frozen(&mut state, cancelled)?;
+        state.frozen = self.freeze()?;
+        Ok(self.write_frozen(&mut state, cancelled)?.or(unfinished))
+    }
+
+    /// On close: if enough has changed, or a checkpoint was under way.
+    pub(super) fn checkpoint_on_close(&self) -> Result<()> {
+        let due = {
+            let writer = self.lock_writer()?;
+            writer.record_bytes >= self.options.close_checkpoint_record_bytes || self.log_has_outgrown(&writer)
+        };
+        if due || lock(&self.checkpoint).frozen.is_some() {
+            self.checkpoint(&|| false)?;
+        }
+        Ok(())
+    }
+
+    /// Whether so much has changed that a checkpoint should be made in the background.
+    pub(super) fn checkpoint_is_due(&self) -> Result<bool> {
+        let writer = self.lock_writer()?;
+        Ok(writer.record_bytes >= self.options.checkpoint_record_bytes || self.log_has_outgrown(&writer))
+    }
+
+    /// Freezes what is active, if anything has changed since the checkpoint.
+    fn freeze(&self) -> Result<Option<Frozen>> {
+        let mut writer = self.lock_writer()?;
+        let lsn = self.publication.applied();
+        if lsn == self.collections.view().checkpoint_lsn() {
+            return Ok(None);
+        }
+        self.collections.freeze(&mut writer.superseded);
+        writer.record_bytes = 0;
+        writer.checkpoint_begun = lsn;
+        let epoch = self.log.bounds().epoch;
+        Ok(Some(Frozen { epoch, lsn, collections: self.collections.names.all_at(lsn) }))
+    }
+
+    /// Writes what is frozen, if anything is, to a checkpoint, and lets go of what is no longer needed. If it fails, what is frozen stays for the next attempt.
+    fn write_frozen(&self, state: &mut CheckpointState, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
+        let Some(frozen) = &state.frozen else { return Ok(None) };
+        self.log.sync(frozen.lsn)?; // a checkpoint is never ahead of the durable log
+        self.publish_upto(frozen.lsn)?;
+
+        let view = self.collections.view();
+        let previous = view.checkpoint_id();
+        let lives = |id, _: &[u8]| frozen.collections.binary_search_by_key(&id, |&(id, _)| id).is_ok();
+        let changed = view.changed(frozen.lsn, lives);
+        let head = CheckpointHead {
+            epoch: frozen.epoch,
+            lsn: frozen.lsn,
+            log_id: self.log.id(),
+            collections: view.sizes(frozen.collections.clone(), &changed)?,
+        };
+        let mut changes = FrozenChanges { head, changed: changed.into_iter(), current: None, cancelled };
+        let checkpoint = self.checkpointer.write(previous, &mut changes)?;
+
+        let id = checkpoint.id();
+        self.collections.checkpointed(checkpoint);
+        state.frozen = None;
+        self.let_go_before(previous, id)?;
+        Ok(Some(id))
+    }
+
+    /// Trims the log up to the previous checkpoint and removes what is older: two are kept, and the log back to the older one, so that one bad
+    /// checkpoint loses nothing.
+    fn let_go_before(&self, previous: Option<CheckpointId>, newest: CheckpointId) -> Result<()> {
+        let Some(previous) = previous else { return Ok(()) };
+        self.log.trim(previous.lsn)?;
+        for id in self.checkpointer.list()? {
+            if id != previous && id != newest {
+                self.checkpointer.remove(id)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The changes in what is frozen.
+struct FrozenChanges<'a> {
+    head: CheckpointHead,
+    changed: vec::IntoIter<Changed>,
+    current: Option<Changed>,
+    cancelled: &'a dyn Fn() -> bool,
+}
+
+impl Changes for FrozenChanges<'_> {
+    fn head(&self) -> &CheckpointHead {
+        &self.head
+    }
+
+    fn next(&mut self) -> Result<Option<Change<'_>>> {
+        self.current = self.changed.next();
+        Ok(self.current.as_ref().map(|changed| Change {
+            collection: changed.collection,
+            key: &changed.key,
+            value: changed.value.as_deref(),
+        }))
+    }
+
+    fn cancelled(&self) -> bool {
+        (self.cancelled)()
+    }
+}
+
+/// Has checkpoints made in the background.
+pub(super) fn spawn(shared: &Arc<Shared>) -> Result<Box<dyn Wake>> {
+    let job = CheckpointJob(Arc::clone(shared));
+    shared.options.scheduler.spawn("kv-checkpoint", Box::new(job))
+}
+
+struct CheckpointJob(Arc<Shared>);
+
+impl Job for CheckpointJob {
+    fn run(&mut self) -> Next {
+        let closing = || self.0.closing.load(Ordering::Acquire);
+        if !closing() {
+            // A failure has been noted for `Stats`. It leaves everything as it was; the next attempt is made when as much has changed again.
+            let _ = self.0.checkpoint(&closing);
+        }
+        Next::WhenWoken
+    }
+}

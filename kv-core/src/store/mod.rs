@@ -1,0 +1,252 @@
+mod batch;
+mod checkpoint;
+mod collection;
+mod commit;
+mod flusher;
+mod options;
+pub mod recovery;
+mod stats;
+mod write;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+pub use batch::Batch;
+pub use collection::Collection;
+pub use options::StoreOptions;
+pub use recovery::Recovery;
+pub use stats::Stats;
+
+use checkpoint::CheckpointState;
+use commit::{Publication, Writer};
+
+use crate::{
+    CheckpointId, Checkpointer, CollectionInfo, Durability, Error, Limits, Log, Result, background::Wake,
+    collections::Collections, operation::Operation,
+};
+
+/// A key-value store: named collections over a log and checkpoints.
+///
+/// A store is a handle: clones are cheap and are the same store, and it may be used from any number of threads. It stays open until
+/// the last handle, of it or of its collections, is gone; [`close`](Store::close) tells whether everything went well.
+///
+/// - Every change is appended to the log before the map in memory changes.
+/// - A write that returned survives what its [`Durability`] says; no reader sees a [`Durability::Disk`] write before that.
+/// - A [`Batch`] is there whole or not at all, after any crash.
+/// - After the first failed write or flush of the log the store takes no more writes and goes on serving reads.
+///
+/// ```
+/// use std::sync::Arc;
+/// use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+///
+/// let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// let users = store.collection("users")?;
+/// users.put("alice", "Alice Liddell")?;
+/// assert_eq!(users.get("alice")?.unwrap(), "Alice Liddell");
+/// # Ok::<(), kv_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What the handles share. Fields are dropped in this order: the jobs end before what they work on.
+pub(crate) struct Inner {
+    flusher: Box<dyn Wake>,
+    checkpoint_job: Box<dyn Wake>,
+    shared: Arc<Shared>,
+}
+
+impl std::ops::Deref for Inner {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+/// What the background jobs share with the handles.
+pub(crate) struct Shared {
+    collections: Arc<Collections>,
+    writer: Mutex<Writer>,
+    publication: Publication,
+    checkpoint: Mutex<CheckpointState>,
+    /// Why the last checkpoint was not finished, if it was not.
+    checkpoint_error: Mutex<Option<String>>,
+    /// Tells a background checkpoint to stop.
+    closing: AtomicBool,
+    /// Whether the flusher has been asked to flush, and has not begun.
+    flush_wanted: AtomicBool,
+    recovery: Recovery,
+    log: Arc<dyn Log>,
+    checkpointer: Arc<dyn Checkpointer>,
+    options: StoreOptions,
+}
+
+impl Store {
+    /// Opens the store that `log` and `checkpointer` hold, and recovers its state: the newest checkpoint that can be used, and what the log has
+    /// after it. See [`recovery`] for how it decides.
+    ///
+    /// # Errors
+    /// [`Unrecoverable`](Error::Unrecoverable), [`Corrupt`](Error::Corrupt) and [`NewerVersion`](Error::NewerVersion) refuse;
+    /// nothing was changed.
+    pub fn open(log: Arc<dyn Log>, checkpointer: Arc<dyn Checkpointer>, options: StoreOptions) -> Result<Self> {
+        let options = StoreOptions { limits: options.limits.capped(), ..options };
+        let recovered = recovery::recover(&*log, &*checkpointer)?;
+        let checkpoint_lsn = recovered.collections.view().checkpoint_lsn();
+        let shared = Arc::new(Shared {
+            publication: Publication::new(recovered.recovery.position),
+            writer: Mutex::new(Writer::new(recovered.recovery.replayed_bytes, checkpoint_lsn)),
+            checkpoint: Mutex::default(),
+            checkpoint_error: Mutex::default(),
+            closing: AtomicBool::new(false),
+            flush_wanted: AtomicBool::new(false),
+            collections: Arc::new(recovered.collections),
+            recovery: recovered.recovery,
+            log,
+            checkpointer,
+            options,
+        });
+        let inner = Inner { flusher: flusher::spawn(&shared)?, checkpoint_job: checkpoint::spawn(&shared)?, shared };
+        if inner.checkpoint_is_due()? {
+            inner.checkpoint_job.wake();
+        }
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// A handle to the collection of that name, whether it exists or not.
+    ///
+    /// # Errors
+    /// [`InvalidCollectionName`](Error::InvalidCollectionName).
+    pub fn collection(&self, name: &str) -> Result<Collection> {
+        Limits::default().check_name(name)?;
+        Ok(Collection::new(self.clone(), name))
+    }
+
+    /// Makes all changes of the batch, or none, with the store's durability.
+    ///
+    /// # Errors
+    /// As [`Collection::put`], and [`BatchTooLarge`](Error::BatchTooLarge), [`KeyNotFound`](Error::KeyNotFound): nothing was written.
+    pub fn write(&self, batch: &Batch) -> Result<()> {
+        self.write_with(batch, self.inner.options.durability)
+    }
+
+    /// Makes all changes of the batch, or none, with this durability.
+    ///
+    /// # Errors
+    /// As [`write`](Store::write).
+    pub fn write_with(&self, batch: &Batch, durability: Durability) -> Result<()> {
+        self.inner.write(&batch.writes(), durability).map(|_| ())
+    }
+
+    /// Creates an empty collection; `false` if it exists already.
+    ///
+    /// # Errors
+    /// As [`Collection::put`].
+    pub fn create_collection(&self, name: &str) -> Result<bool> {
+        self.inner.options.limits.check_name(name)?;
+        self.inner.change_name(name, |existing| match existing {
+            Some(_) => Ok(None),
+            None => Ok(Some(Operation::Create { name })),
+        })
+    }
+
+    /// Drops a collection with everything in it, at a cost that does not depend on its size.
+    ///
+    /// # Errors
+    /// [`CollectionNotFound`](Error::CollectionNotFound); otherwise as [`Collection::put`].
+    pub fn drop_collection(&self, name: &str) -> Result<()> {
+        Limits::default().check_name(name)?;
+        self.inner
+            .change_name(name, |existing| match existing {
+                Some(collection) => Ok(Some(Operation::Drop { collection, name })),
+                None => Err(Error::CollectionNotFound { name: name.to_owned() }),
+            })
+            .map(|_| ())
+    }
+
+    /// All collections and their sizes, in order of their names. It costs as much as has changed since the last checkpoint.
+    ///
+    /// # Errors
+    /// As [`Collection::get`].
+    pub fn collections(&self) -> Result<Vec<CollectionInfo>> {
+        let mut collections = self.inner.collections.snapshot().collections()?;
+        collections.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(collections)
+    }
+
+    /// Makes everything that was written before survive a power cut, whatever its durability.
+    ///
+    /// # Errors
+    /// [`OutcomeUnknown`](Error::OutcomeUnknown).
+    pub fn sync(&self) -> Result<()> {
+        self.inner.sync()
+    }
+
+    /// Makes a checkpoint of the present state, so that the next opening need not replay what came before, and returns its identity; `None` if
+    /// nothing has changed since the last. Readers and writers go on meanwhile.
+    ///
+    /// # Errors
+    /// What writing it met; the checkpoints and the log are as they were before. If it was written and the removal of what is no longer
+    /// needed failed, that is the error.
+    pub fn checkpoint(&self) -> Result<Option<CheckpointId>> {
+        drop(self.inner.writer()?); // a closed store is not written to
+        self.inner.checkpoint(&|| false)
+    }
+
+    /// What opening the store found and did.
+    pub fn recovery(&self) -> &Recovery {
+        &self.inner.recovery
+    }
+
+    /// Where the store stands.
+    pub fn stats(&self) -> Stats {
+        self.inner.stats()
+    }
+
+    /// Ends writing: waits for what is under way, makes a checkpoint if enough has changed, and leaves the log clean, so that the next opening
+    /// is quick. Later writes through any handle fail with [`Closed`](Error::Closed); reads go on.
+    ///
+    /// What holds the medium, such as the lock of a directory, is released when the last handle is gone. A store that is not closed is
+    /// closed when that happens, without a checkpoint, and nobody hears of errors.
+    ///
+    /// # Errors
+    /// What flushing, or the checkpoint, met.
+    pub fn close(&self) -> Result<()> {
+        self.inner.close()
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn close(&self) -> Result<()> {
+        self.writer()?.closed = true;
+        self.closing.store(true, Ordering::Release); // a background checkpoint stops, and a new one does not begin
+        let checkpointed = self.checkpoint_on_close();
+        self.log.close()?;
+        checkpointed
+    }
+}
+
+impl Drop for Inner {
+    /// The jobs end when their handles are dropped, after this.
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let _ = self.log.close(); // documented: nobody is left to hear of errors
+    }
+}

@@ -1,0 +1,56 @@
+use std::{any::Any, fmt, sync::Arc, time::Duration};
+
+use crate::{
+    Durability, Limits,
+    background::{Scheduler, Threads},
+};
+
+/// How a [`Store`](crate::Store) behaves. Plain data: change what you want to be different from the default.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// What a write survives once it was acknowledged, where the write does not say otherwise. Default: [`Durability::Disk`].
+    pub durability: Durability,
+    /// How large the parts of new writes may be.
+    pub limits: Limits,
+    /// A checkpoint is made in the background when records of this many bytes were logged since the last. Default: 32 MiB.
+    pub checkpoint_record_bytes: u64,
+    /// A checkpoint is also made when the log takes about this many bytes of its medium since the last: small synced records take far more
+    /// than their own length. Default: 256 MiB.
+    pub checkpoint_medium_bytes: u64,
+    /// On close, a checkpoint is made if records of this many bytes were logged since the last. Default: 8 MiB.
+    pub close_checkpoint_record_bytes: u64,
+    /// How long a write with [`Durability::Process`] may wait for a flush: a power cut takes no more than that. Default: 100 ms.
+    pub flush_interval: Duration,
+    /// Where background work runs. Default: a thread for each job.
+    pub scheduler: Arc<dyn Scheduler>,
+    /// Something that is kept until the last handle to the store is gone, such as the lock of a directory. Default: nothing.
+    pub keep: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            durability: Durability::default(),
+            limits: Limits::default(),
+            checkpoint_record_bytes: 32 << 20,
+            checkpoint_medium_bytes: 256 << 20,
+            close_checkpoint_record_bytes: 8 << 20,
+            flush_interval: Duration::from_millis(100),
+            scheduler: Threads::shared(),
+            keep: None,
+        }
+    }
+}
+
+impl fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreOptions")
+            .field("durability", &self.durability)
+            .field("limits", &self.limits)
+            .field("checkpoint_record_bytes", &self.checkpoint_record_bytes)
+            .field("checkpoint_medium_bytes", &self.checkpoint_medium_bytes)
+            .field("close_checkpoint_record_bytes", &self.close_checkpoint_record_bytes)
+            .field("flush_interval", &self.flush_interval)
+            .finish_non_exhaustive()
+    }
+}

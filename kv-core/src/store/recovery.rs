@@ -1,0 +1,238 @@
+//! Recovery: which checkpoint to begin with, and what to replay on it.
+//!
+//! | newest checkpoint | one before | log reaches back to the chosen one | log is durable to at least the newest's position | decision |
+//! |---|---|---|---|---|
+//! | none | – | from 1 | – | replay from the beginning |
+//! | none | – | no | – | refuse: history missing |
+//! | good | – | yes | yes | map it, replay what follows |
+//! | any | any | – | no | refuse: the log ends before its checkpoint |
+//! | good | – | no | – | refuse: history missing |
+//! | bad | good | yes | yes | use the older, report; the next checkpoint sets the bad one aside |
+//! | bad | good, bad or none | no | – | refuse: history missing |
+//! | bad | bad or none | from 1 | yes | replay from the beginning, report |
+//!
+//! "Bad" means that [`Checkpointer::open`] says [`Error::Corrupt`]. Checkpoints of the two newest positions are looked at; older ones are
+//! left-overs of a removal, and the log does not reach back to them. A checkpoint of another log, or one written by a newer version,
+//! refuses whatever else there is.
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    Bounds, Checkpoint, CheckpointId, Checkpointer, Epoch, Error, Log, Lsn, Refusal, Result,
+    collections::{Collections, Superseded},
+    operation::{DecodeError, decode},
+};
+
+/// What opening a store found and did. Displays as sentences.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// The checkpoint that the state was taken from, if there was one.
+    pub checkpoint: Option<CheckpointId>,
+    /// How many records were replayed after it.
+    pub replayed_records: u64,
+    /// How many bytes those have.
+    pub replayed_bytes: u64,
+    /// The position of the state: that of the last record.
+    pub position: Lsn,
+    /// The epoch of this opening.
+    pub epoch: Epoch,
+    /// Checkpoints that could not be used, newest first, and why. The next checkpoint sets them aside.
+    pub bad_checkpoints: Vec<(CheckpointId, Arc<Error>)>,
+    /// What the log has to say about its opening: a torn tail that it cut, say.
+    pub log_notes: Vec<String>,
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.checkpoint {
+            Some(id) => write!(f, "opened from the checkpoint at position {}", id.lsn)?,
+            None => write!(f, "opened without a checkpoint")?,
+        }
+        write!(f, " and {} replayed records, at position {}", self.replayed_records, self.position)?;
+        for (id, error) in &self.bad_checkpoints {
+            write!(f, "; the checkpoint at position {} cannot be used: {error}", id.lsn)?;
+        }
+        for note in &self.log_notes {
+            write!(f, "; {note}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A recovered state.
+pub(super) struct Recovered {
+    pub(super) collections: Collections,
+    pub(super) recovery: Recovery,
+}
+
+/// Carries out the table.
+pub(super) fn recover(log: &dyn Log, checkpointer: &dyn Checkpointer) -> Result<Recovered> {
+    let bounds = log.bounds();
+    let found = examine(log, checkpointer)?;
+    let chosen = decide(&found.positions(), &bounds).map_err(Error::Unrecoverable)?;
+    let collections = Collections::new(found.good);
+    let mut recovery = Recovery {
+        checkpoint: chosen,
+        replayed_records: 0,
+        replayed_bytes: 0,
+        position: chosen.map_or(Lsn::START, |id| id.lsn),
+        epoch: bounds.epoch,
+        bad_checkpoints: found.bad,
+        log_notes: log.opening_notes(),
+    };
+    replay(log, &collections, &mut recovery)?;
+    Ok(Recovered { collections, recovery })
+}
+
+/// The checkpoints that were looked at: bad ones, newest first, up to a good one.
+struct Found {
+    bad: Vec<(CheckpointId, Arc<Error>)>,
+    good: Option<Arc<dyn Checkpoint>>,
+}
+
+impl Found {
+    fn positions(&self) -> Vec<Candidate> {
+        let bad = self.bad.iter().map(|&(id, _)| Candidate { id, good: false });
+        bad.chain(self.good.iter().map(|good| Candidate { id: good.id(), good: true })).collect()
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    id: CheckpointId,
+    good: bool,
+}
+
+fn examine(log: &dyn Log, checkpointer: &dyn Checkpointer) -> Result<Found> {
+    let mut found = Found { bad: Vec::new(), good: None };
+    let mut positions = Vec::new();
+    for id in checkpointer.list()? {
+        if !positions.contains(&id.lsn) {
+            positions.push(id.lsn);
+        }
+        if positions.len() > 2 {
+            break;
+        }
+        match checkpointer.open(id) {
+            Ok(checkpoint) => {
+                refuse_foreign(log, &*checkpoint)?;
+                found.good = Some(checkpoint);
+                break;
+            }
+            Err(error @ Error::Corrupt { .. }) => found.bad.push((id, Arc::new(error))),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+fn refuse_foreign(log: &dyn Log, checkpoint: &dyn Checkpoint) -> Result<()> {
+    let (found, expected) = (checkpoint.head().log_id, log.id());
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::Unrecoverable(Refusal::ForeignCheckpoint { checkpoint: checkpoint.id(), found, expected }))
+}
+
+/// The table: which checkpoint to begin with, given those looked at, newest first, of which only the last can be good.
+fn decide(candidates: &[Candidate], log: &Bounds) -> Result<Option<CheckpointId>, Refusal> {
+    if let Some(newest) = candidates.first()
+        && log.durable < newest.id.lsn
+    {
+        return Err(Refusal::LogEndsEarly { checkpoint: newest.id, durable: log.durable });
+    }
+    let chosen = candidates.iter().find(|candidate| candidate.good).map(|candidate| candidate.id);
+    if log.trimmed > chosen.map_or(Lsn::START, |id| id.lsn) {
+        return Err(Refusal::HistoryMissing { checkpoint: chosen, trimmed: log.trimmed });
+    }
+    Ok(chosen)
+}
+
+/// Applies what the log has after the state's position, each record after the whole of it was found valid.
+fn replay(log: &dyn Log, collections: &Collections, recovery: &mut Recovery) -> Result<()> {
+    let mut superseded = Superseded::default();
+    let mut reader = log.reader(recovery.position)?;
+    while let Some(record) = reader.next()? {
+        let lsn = record.lsn;
+        let undecodable = |error| undecodable(lsn, error);
+        for operation in decode(record.payload, lsn).map_err(undecodable)? {
+            operation.map_err(undecodable)?;
+        }
+        for (index, operation) in (0..).zip(decode(record.payload, lsn).map_err(undecodable)?) {
+            collections.apply(lsn, index, &operation.map_err(undecodable)?, &mut superseded);
+        }
+        // Nobody reads yet: what was superseded is not needed.
+        collections.horizon().publish(lsn);
+        collections.prune(&mut superseded);
+        recovery.replayed_records += 1;
+        recovery.replayed_bytes += record.payload.len() as u64;
+        recovery.position = lsn;
+    }
+    Ok(())
+}
+
+/// The error for a record that the log gave as it was appended, and that is not one of ours.
+fn undecodable(lsn: Lsn, error: DecodeError) -> Error {
+    let record = format!("record {lsn} of the log");
+    match error {
+        DecodeError::Malformed { offset, what } => Error::corrupt(record, offset as u64, what),
+        DecodeError::Newer { what } => Error::NewerVersion { file: record.into(), detail: what },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: bool = true;
+    const BAD: bool = false;
+
+    /// Decides for checkpoints at positions 20 (the newest) and 10, and a log.
+    fn decide_for(verdicts: &[bool], trimmed: u64, durable: u64) -> Result<Option<u64>, &'static str> {
+        let candidates: Vec<_> = std::iter::zip([20, 10], verdicts)
+            .map(|(lsn, &good)| Candidate { id: CheckpointId { epoch: Epoch(1), lsn: Lsn(lsn), seq: lsn }, good })
+            .collect();
+        let bounds = Bounds {
+            trimmed: Lsn(trimmed),
+            durable: Lsn(durable),
+            written: Lsn(durable),
+            appended: Lsn(durable),
+            epoch: Epoch(2),
+            record_bytes_max: 0,
+        };
+        match decide(&candidates, &bounds) {
+            Ok(chosen) => Ok(chosen.map(|id| id.lsn.0)),
+            Err(Refusal::HistoryMissing { .. }) => Err("history missing"),
+            Err(Refusal::LogEndsEarly { .. }) => Err("log ends early"),
+            Err(refusal) => panic!("not from the table: {refusal}"),
+        }
+    }
+
+    #[test]
+    fn every_row_of_the_table() {
+        let missing = Err("history missing");
+        let early = Err("log ends early");
+        // no checkpoint
+        assert_eq!(decide_for(&[], 0, 0), Ok(None));
+        assert_eq!(decide_for(&[], 0, 30), Ok(None));
+        assert_eq!(decide_for(&[], 1, 30), missing);
+        // good
+        assert_eq!(decide_for(&[GOOD], 0, 20), Ok(Some(20)));
+        assert_eq!(decide_for(&[GOOD], 20, 30), Ok(Some(20)));
+        assert_eq!(decide_for(&[GOOD], 21, 30), missing);
+        // any, and the log ends before the newest
+        assert_eq!(decide_for(&[GOOD], 0, 19), early);
+        assert_eq!(decide_for(&[BAD, GOOD], 0, 19), early);
+        assert_eq!(decide_for(&[BAD, BAD], 0, 19), early);
+        assert_eq!(decide_for(&[BAD], 0, 19), early);
+        // bad, then good
+        assert_eq!(decide_for(&[BAD, GOOD], 10, 20), Ok(Some(10)));
+        assert_eq!(decide_for(&[BAD, GOOD], 11, 20), missing);
+        // bad, then bad or none
+        assert_eq!(decide_for(&[BAD, BAD], 0, 20), Ok(None));
+        assert_eq!(decide_for(&[BAD], 0, 20), Ok(None));
+        assert_eq!(decide_for(&[BAD, BAD], 1, 20), missing);
+        assert_eq!(decide_for(&[BAD], 1, 20), missing);
+    }
+}

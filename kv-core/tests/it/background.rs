@@ -1,0 +1,108 @@
+//! Background work, run step by step.
+
+use std::{sync::Arc, time::Duration};
+
+use kv_core::{Crash, Durability, StoreOptions, background::Next};
+use kv_testkit::ManualScheduler;
+
+use crate::support::Media;
+
+fn manual() -> (ManualScheduler, StoreOptions) {
+    let scheduler = ManualScheduler::new();
+    let options = StoreOptions { scheduler: Arc::new(scheduler.clone()), ..StoreOptions::default() };
+    (scheduler, options)
+}
+
+#[test]
+fn a_process_write_is_flushed_after_the_interval() {
+    let media = Media::default();
+    let (scheduler, options) = manual();
+    let store = media.open_with(StoreOptions { flush_interval: Duration::from_millis(7), ..options }).unwrap();
+    let a = store.collection("a").unwrap().with_durability(Durability::Process);
+    assert_eq!(scheduler.run_woken(), 0, "an idle store does nothing");
+
+    a.put("1", "v").unwrap();
+    a.put("2", "v").unwrap();
+    assert_eq!(scheduler.run("kv-flush"), Some(Next::After(Duration::from_millis(7))));
+    assert_eq!(scheduler.run("kv-flush"), Some(Next::WhenWoken));
+    let cut = media.after(Crash::PowerCut).open().unwrap();
+    assert_eq!(cut.collection("a").unwrap().len().unwrap(), 2);
+    assert_eq!(scheduler.run_woken(), 0, "the two shared a flush");
+
+    a.put("3", "v").unwrap();
+    assert_eq!(scheduler.run_woken(), 1, "the next write asks again");
+}
+
+#[test]
+fn a_checkpoint_is_made_when_enough_records_were_logged() {
+    let media = Media::default();
+    let (scheduler, options) = manual();
+    let options = StoreOptions { checkpoint_record_bytes: 1000, ..options };
+    let store = media.open_with(options.clone()).unwrap();
+    let a = store.collection("a").unwrap();
+    a.put("k", "small").unwrap();
+    scheduler.run_woken();
+    assert_eq!(store.stats().checkpoint, None);
+    a.put("k", vec![0; 1000]).unwrap();
+    scheduler.run_woken();
+    let first = store.stats().checkpoint;
+    assert!(first.is_some());
+    a.put("k", "small").unwrap();
+    scheduler.run_woken();
+    assert_eq!(store.stats().checkpoint, first, "it counts from the last checkpoint");
+
+    let killed = media.after(Crash::Killed);
+    a.put("k", vec![0; 1000]).unwrap();
+    let replays_much = media.after(Crash::Killed);
+    for (media, due) in [(killed, false), (replays_much, true)] {
+        let (scheduler, options) = manual();
+        let options = StoreOptions { checkpoint_record_bytes: 1000, ..options };
+        let store = media.open_with(options).unwrap();
+        scheduler.run_woken();
+        assert_eq!(store.stats().checkpoint != first, due, "what was replayed counts too");
+    }
+}
+
+#[test]
+fn a_checkpoint_is_made_when_the_log_takes_too_much_of_its_medium() {
+    let media = Media::default();
+    let (scheduler, options) = manual();
+    let store = media.open_with(StoreOptions { checkpoint_medium_bytes: 10_000, ..options }).unwrap();
+    let a = store.collection("a").unwrap();
+    for key in 0..1000_u32 {
+        a.put(key.to_le_bytes(), "value").unwrap();
+    }
+    scheduler.run_woken();
+    assert!(store.stats().checkpoint.is_some());
+}
+
+#[test]
+fn a_checkpoint_that_failed_in_the_background_is_made_again_later() {
+    let media = Media::default();
+    let (scheduler, options) = manual();
+    let store = media.open_with(StoreOptions { checkpoint_record_bytes: 1000, ..options }).unwrap();
+    let a = store.collection("a").unwrap();
+    media.checkpoints.fail_next_write();
+    a.put("k", vec![0; 1000]).unwrap();
+    scheduler.run_woken();
+    assert_eq!(store.stats().checkpoint, None);
+    assert!(store.stats().checkpoint_error.is_some());
+    a.put("k2", vec![0; 1000]).unwrap();
+    scheduler.run_woken();
+    assert_eq!(store.stats().checkpoint_error, None);
+    assert_eq!(store.stats().checkpoint_entries, 2);
+}
+
+#[test]
+fn dropping_the_last_handle_ends_the_jobs_and_leaves_the_log_clean() {
+    let media = Media::default();
+    let store = media.open().unwrap();
+    let a = store.collection("a").unwrap().with_durability(Durability::Process);
+    a.put("k", "v").unwrap();
+    drop(store);
+    assert!(media.open().is_err(), "a collection's handle keeps the store open");
+    drop(a);
+    let cut = media.after(Crash::PowerCut).open().unwrap();
+    assert_eq!(cut.collection("a").unwrap().len().unwrap(), 1);
+    media.open().unwrap();
+}

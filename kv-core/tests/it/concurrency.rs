@@ -1,0 +1,135 @@
+//! Readers, writers and checkpoints at the same time.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use kv_core::{Batch, Durability};
+
+use crate::support::Media;
+
+const KEYS: u64 = 64;
+
+/// A writer writes rounds; in each, every key gets the number of the round, by single puts. Readers must never see a key go back, nor a key
+/// that is behind what was acknowledged before they looked.
+#[test]
+fn readers_never_go_back_while_checkpoints_come_and_go() {
+    let media = Media::default();
+    let store = media.open().unwrap();
+    let all = store.collection("all").unwrap().with_durability(Durability::Process);
+    let acknowledged = AtomicU64::new(0);
+    let done = AtomicBool::new(false);
+    for key in 0..KEYS {
+        all.put(key.to_le_bytes(), 0_u64.to_le_bytes()).unwrap();
+    }
+    let round_of = |key: u64| {
+        let value = all.get(key.to_le_bytes()).unwrap().expect("every key is always there");
+        u64::from_le_bytes(value.as_ref().try_into().unwrap())
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let end = Instant::now() + Duration::from_millis(700);
+            let mut round = 0_u64;
+            while Instant::now() < end {
+                round += 1;
+                for key in 0..KEYS {
+                    all.put(key.to_le_bytes(), round.to_le_bytes()).unwrap();
+                }
+                acknowledged.store(round, Ordering::SeqCst);
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                store.checkpoint().unwrap();
+            }
+        });
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut seen = [0; KEYS as usize];
+                while !done.load(Ordering::SeqCst) {
+                    for key in 0..KEYS {
+                        let at_least = acknowledged.load(Ordering::SeqCst).max(seen[key as usize]);
+                        let round = round_of(key);
+                        assert!(round >= at_least, "key {key} shows {round} after {at_least}");
+                        seen[key as usize] = round;
+                    }
+                }
+            });
+        }
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                // Keys are written in order: so at one position no key is ahead of the one before it, and the last is at most one behind.
+                let rounds: Vec<u64> = all
+                    .iter()
+                    .unwrap()
+                    .map(|entry| u64::from_le_bytes(entry.unwrap().value.as_ref().try_into().unwrap()))
+                    .collect();
+                assert_eq!(rounds.len() as u64, KEYS);
+                assert!(rounds.iter().max().unwrap() - rounds.iter().min().unwrap() <= 1, "{rounds:?}");
+                assert_eq!(all.len().unwrap(), KEYS);
+            }
+        });
+    });
+    assert!(store.stats().checkpoint.is_some());
+}
+
+#[test]
+fn a_batch_is_seen_whole_by_iterators() {
+    let media = Media::default();
+    let store = media.open().unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..2000_u64 {
+                let mut batch = Batch::new();
+                for key in 0..8_u8 {
+                    batch.put("all", [key], round.to_le_bytes());
+                }
+                store.write_with(&batch, Durability::Process).unwrap();
+                if round % 500 == 0 {
+                    store.checkpoint().unwrap();
+                }
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+        scope.spawn(|| {
+            let all = store.collection("all").unwrap();
+            while !done.load(Ordering::SeqCst) {
+                let mut values: Vec<_> = all.iter().unwrap().map(|entry| entry.unwrap().value).collect();
+                assert!(values.is_empty() || values.len() == 8);
+                values.dedup();
+                assert!(values.len() <= 1, "a part of a batch was seen: {values:?}");
+            }
+        });
+    });
+}
+
+#[test]
+fn many_writers_get_dense_positions_and_lose_nothing() {
+    let media = Media::default();
+    let store = media.open().unwrap();
+    thread::scope(|scope| {
+        for writer in 0..8_u8 {
+            let store = &store;
+            scope.spawn(move || {
+                let durability = if writer.is_multiple_of(2) { Durability::Disk } else { Durability::Process };
+                let all = store.collection("all").unwrap().with_durability(durability);
+                for n in 0..500_u16 {
+                    all.put([&[writer][..], &n.to_be_bytes()].concat(), "v").unwrap();
+                    assert!(
+                        all.contains([&[writer][..], &n.to_be_bytes()].concat()).unwrap(),
+                        "a writer sees its writes"
+                    );
+                }
+            });
+        }
+    });
+    assert_eq!(store.collection("all").unwrap().len().unwrap(), 4000);
+    assert_eq!(store.stats().log.appended.0, 4000);
+    store.close().unwrap();
+    drop(store);
+    assert_eq!(media.open().unwrap().collection("all").unwrap().len().unwrap(), 4000);
+}

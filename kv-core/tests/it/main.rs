@@ -1,0 +1,12 @@
+//! Tests of kv-core over its backends in memory.
+#![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
+
+mod background;
+mod checkpoint;
+mod concurrency;
+mod conformance;
+mod model;
+mod publication;
+mod recovery;
+mod store;
+mod support;

@@ -1,0 +1,151 @@
+use std::sync::{
+    Arc, Condvar, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
+use kv_core::{
+    Bounds, Checkpointer, Crash, Durability, Error, Log, LogId, LogReader, Lsn, MemoryCheckpointMedium,
+    MemoryCheckpointer, MemoryLog, MemoryLogMedium, Result, Store, StoreOptions,
+};
+
+/// The media of a store in memory.
+#[derive(Default)]
+pub struct Media {
+    pub log: MemoryLogMedium,
+    pub checkpoints: MemoryCheckpointMedium,
+}
+
+impl Media {
+    pub fn open(&self) -> Result<Store> {
+        self.open_with(StoreOptions::default())
+    }
+
+    pub fn open_with(&self, options: StoreOptions) -> Result<Store> {
+        Store::open(Arc::new(MemoryLog::open(&self.log)?), self.checkpointer(), options)
+    }
+
+    pub fn checkpointer(&self) -> Arc<dyn Checkpointer> {
+        Arc::new(MemoryCheckpointer::open(&self.checkpoints))
+    }
+
+    /// What a crash leaves of them at this moment; the store that has them open goes on.
+    pub fn after(&self, crash: Crash) -> Self {
+        Self { log: self.log.after(crash), checkpoints: self.checkpoints.after_crash() }
+    }
+}
+
+/// All entries of a collection.
+pub fn entries(store: &Store, name: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let entry = |entry: Result<kv_core::Entry>| {
+        let entry = entry.unwrap();
+        (entry.key.to_vec(), entry.value.to_vec())
+    };
+    store.collection(name).unwrap().iter().unwrap().map(entry).collect()
+}
+
+/// A log whose flush can be held shut, and then fail. It keeps everything, as a log may, whatever is trimmed.
+pub struct GatedLog {
+    inner: MemoryLog,
+    shut: Mutex<bool>,
+    changed: Condvar,
+    waiting: AtomicBool,
+    fail: AtomicBool,
+}
+
+impl GatedLog {
+    pub fn new(inner: MemoryLog) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            shut: Mutex::new(false),
+            changed: Condvar::new(),
+            waiting: AtomicBool::new(false),
+            fail: AtomicBool::new(false),
+        })
+    }
+
+    pub fn shut(&self) {
+        *self.shut.lock().unwrap() = true;
+    }
+
+    pub fn open(&self) {
+        *self.shut.lock().unwrap() = false;
+        self.changed.notify_all();
+    }
+
+    pub fn fail_and_open(&self) {
+        self.fail.store(true, Ordering::SeqCst);
+        self.open();
+    }
+
+    /// Waits until somebody waits for the flush.
+    pub fn until_somebody_waits(&self) {
+        while !self.waiting.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Log for GatedLog {
+    fn id(&self) -> LogId {
+        self.inner.id()
+    }
+
+    fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
+        self.inner.append(record, durability)
+    }
+
+    fn sync(&self, upto: Lsn) -> Result<Lsn> {
+        let mut shut = self.shut.lock().unwrap();
+        while *shut {
+            self.waiting.store(true, Ordering::SeqCst);
+            shut = self.changed.wait(shut).unwrap();
+        }
+        drop(shut);
+        if self.fail.swap(false, Ordering::SeqCst) {
+            self.inner.medium().fail_next_flush();
+        }
+        self.inner.sync(upto)
+    }
+
+    fn reader(&self, after: Lsn) -> Result<Box<dyn LogReader>> {
+        self.inner.reader(after)
+    }
+
+    fn trim(&self, _: Lsn) -> Result<()> {
+        Ok(())
+    }
+
+    /// Every record is with the kernel at once, as in a log that writes early and flushes late.
+    fn bounds(&self) -> Bounds {
+        let bounds = self.inner.bounds();
+        Bounds { written: bounds.appended, ..bounds }
+    }
+
+    fn medium_bytes_after(&self, after: Lsn) -> u64 {
+        self.inner.medium_bytes_after(after)
+    }
+
+    fn close(&self) -> Result<()> {
+        self.inner.close()
+    }
+}
+
+/// Asserts that an error is of a variant.
+#[macro_export]
+macro_rules! assert_error {
+    ($result:expr, $pattern:pat) => {
+        match $result {
+            Err($pattern) => {}
+            Err(other) => panic!("another error: {other:?}"),
+            Ok(_) => panic!("no error"),
+        }
+    };
+}
+
+/// The first error among the sources that is no wrapper.
+pub fn root(error: &Error) -> &Error {
+    match error {
+        Error::Poisoned { cause } | Error::OutcomeUnknown { cause } => root(cause),
+        other => other,
+    }
+}

@@ -1,0 +1,87 @@
+//! Verifies a part in full.
+
+use std::ops::Range;
+
+use kv_core::{Error, Result};
+use kv_vfs::File;
+
+use crate::{
+    fault::from_vfs,
+    format::{self, BLOCK_BYTES, Block, Footer, Header},
+    part_writer::Summary,
+    preamble::u64_at,
+    tree::Tree,
+};
+
+/// How many blocks are read at once.
+const CHUNK_BLOCKS: usize = 256;
+
+/// Reads the whole file (not through a map, where a sector that cannot be read would kill the process) and verifies that every block matches
+/// its checksum and that header and footer are those of `expected`. `go_on` is called between reads and may end it with an error.
+pub(crate) fn audit_blocks(file: &dyn File, expected: &Summary, mut go_on: impl FnMut() -> Result<()>) -> Result<()> {
+    let wrong = |offset: u64, detail: &str| Error::corrupt(file.path(), offset, detail);
+    let length = file.len().map_err(from_vfs)?;
+    if length != expected.bytes || length < 2 * BLOCK_BYTES as u64 {
+        return Err(wrong(length, &format!("the file has {length} bytes instead of {}", expected.bytes)));
+    }
+    let footer_offset = length - BLOCK_BYTES as u64;
+    let first = read_block(file, 0)?;
+    let last = read_block(file, footer_offset)?;
+    if format::digest(&first, &last) != expected.digest {
+        return Err(wrong(0, "header and footer are not those of the part that was written"));
+    }
+    let header = Header::decode(&first).map_err(|fault| fault.at(file.path(), 0))?;
+    let footer = Footer::decode(&last, header.seed()).map_err(|fault| fault.at(file.path(), footer_offset))?;
+    let tree = Tree::new(footer.blocks_covered);
+    if tree.end().checked_mul(BLOCK_BYTES as u64) != Some(footer_offset) {
+        return Err(wrong(footer_offset, "the footer is not of this file"));
+    }
+    let mut audit = Audit { file, seed: header.seed(), buffer: vec![0; CHUNK_BLOCKS * BLOCK_BYTES] };
+    // From the top of the tree down, so that the checksums that a block is judged by have been judged before.
+    let mut expected = vec![footer.root];
+    for level in tree.levels_from_top() {
+        expected = audit.level(level, &expected, &mut go_on)?;
+    }
+    Ok(())
+}
+
+struct Audit<'a> {
+    file: &'a dyn File,
+    seed: u64,
+    buffer: Vec<u8>,
+}
+
+impl Audit<'_> {
+    /// Verifies the blocks of a level and returns what they hold as checksums, which makes sense for a level of the tree.
+    fn level(
+        &mut self,
+        level: Range<u64>,
+        expected: &[u64],
+        go_on: &mut impl FnMut() -> Result<()>,
+    ) -> Result<Vec<u64>> {
+        let mut held = Vec::new();
+        let is_tree = level.start > 0;
+        for (expected, start) in expected.chunks(CHUNK_BLOCKS).zip((level.start..level.end).step_by(CHUNK_BLOCKS)) {
+            go_on()?;
+            let blocks = expected.len().min((level.end - start) as usize);
+            let chunk = &mut self.buffer[..blocks * BLOCK_BYTES];
+            self.file.read_exact_at(chunk, start * BLOCK_BYTES as u64).map_err(from_vfs)?;
+            for ((block, expected), number) in chunk.chunks_exact(BLOCK_BYTES).zip(expected).zip(start..) {
+                if format::checksum(block, self.seed) != *expected {
+                    let detail = "the block does not match its checksum";
+                    return Err(Error::corrupt(self.file.path(), number * BLOCK_BYTES as u64, detail));
+                }
+            }
+            if is_tree {
+                held.extend(chunk.chunks_exact(8).map(|checksum| u64_at(checksum, 0)));
+            }
+        }
+        Ok(held)
+    }
+}
+
+fn read_block(file: &dyn File, offset: u64) -> Result<Box<Block>> {
+    let mut block = Box::new([0; BLOCK_BYTES]);
+    file.read_exact_at(&mut *block, offset).map_err(from_vfs)?;
+    Ok(block)
+}

@@ -1,0 +1,156 @@
+use std::{ops::Bound, sync::Arc};
+
+use kv_core::{Checkpoint, CheckpointHead, CheckpointId, CollectionId, Cursor, Error, Result, Value};
+use kv_vfs::{Access, Vfs};
+
+use crate::{
+    cursor::TableCursor,
+    fault::from_vfs,
+    manifest::{MANIFEST_BYTES_MAX, Manifest, PartRef},
+    marker::Marker,
+    names,
+    part::Part,
+};
+
+/// A checkpoint in one part.
+pub(crate) struct MmapCheckpoint {
+    id: CheckpointId,
+    head: CheckpointHead,
+    part: Arc<Part>,
+    marker: Arc<Marker>,
+}
+
+impl MmapCheckpoint {
+    /// Opens the part of a manifest and verifies that it is the one that the manifest names.
+    pub(crate) fn open(vfs: &dyn Vfs, manifest: &Manifest, marker: Arc<Marker>) -> Result<Self> {
+        let [named] = manifest.parts[..] else {
+            return Err(Error::Misuse("a manifest of this version has one part"));
+        };
+        let part = open_part(vfs, &named)?;
+        check_collections(&part, manifest)?;
+        Ok(Self { id: manifest.id, head: manifest.head(), part: Arc::new(part), marker })
+    }
+
+    fn find(&self, collection: CollectionId, key: &[u8]) -> Result<Option<crate::part::Entry>> {
+        match self.part.section(collection) {
+            Some(section) => self.part.find(section, key),
+            None => Ok(None),
+        }
+    }
+
+    fn get_handle(&self, collection: CollectionId, key: &[u8]) -> Result<Option<Value>> {
+        let Some(entry) = self.find(collection, key)? else { return Ok(None) };
+        self.part.value(entry)?;
+        Ok(Some(self.part.handle(entry.value_range())))
+    }
+
+    fn get_in_place(&self, collection: CollectionId, key: &[u8]) -> Result<Option<&[u8]>> {
+        self.find(collection, key)?.map(|entry| self.part.value(entry)).transpose()
+    }
+}
+
+/// Reads a manifest. One that is not there is damage: it was listed, or named.
+pub(crate) fn read_manifest(vfs: &dyn Vfs, name: &str, id: CheckpointId) -> Result<Manifest> {
+    let path = vfs.path().join(name);
+    let file = vfs.open(name, Access::Read).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::corrupt(&path, 0, "the file is missing"),
+        _ => from_vfs(error),
+    })?;
+    let length = file.len().map_err(from_vfs)?;
+    if length > MANIFEST_BYTES_MAX {
+        return Err(Error::corrupt(path, MANIFEST_BYTES_MAX, "it is longer than a manifest can be"));
+    }
+    let mut content = vec![0; length as usize];
+    file.read_exact_at(&mut content, 0).map_err(from_vfs)?;
+    Manifest::decode(&content, id).map_err(|fault| fault.at(&path, 0))
+}
+
+pub(crate) fn open_part(vfs: &dyn Vfs, named: &PartRef) -> Result<Part> {
+    let part = Part::open(vfs, &names::part(named.seq))?;
+    let found = part.summary();
+    if found != named.summary {
+        let detail = format!("it is not the part that the manifest names: {found:?} instead of {:?}", named.summary);
+        return Err(Error::corrupt(part.blocks().file(), 0, detail));
+    }
+    Ok(part)
+}
+
+pub(crate) fn check_collections(part: &Part, manifest: &Manifest) -> Result<()> {
+    let in_part = part.sections().iter().map(|section| (section.id, section.entries, section.bytes));
+    let in_manifest = manifest.collections.iter().map(|info| (info.id, info.entries, info.bytes));
+    if part.header().store != manifest.log_id.0 || !in_part.eq(in_manifest) {
+        let detail = "it does not hold the collections that the manifest names";
+        return Err(Error::corrupt(part.blocks().file(), 0, detail));
+    }
+    Ok(())
+}
+
+impl Checkpoint for MmapCheckpoint {
+    fn id(&self) -> CheckpointId {
+        self.id
+    }
+
+    fn head(&self) -> &CheckpointHead {
+        &self.head
+    }
+
+    fn get(&self, collection: CollectionId, key: &[u8]) -> Result<Option<Value>> {
+        self.marker.watch(self.get_handle(collection, key))
+    }
+
+    fn get_with(&self, collection: CollectionId, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let value = self.marker.watch(self.get_in_place(collection, key))?;
+        Ok(value.map(read).is_some())
+    }
+
+    fn range(&self, collection: CollectionId, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Result<Box<dyn Cursor>> {
+        let Some(section) = self.part.section(collection) else { return Ok(Box::new(Nothing)) };
+        let cursor = self.marker.watch(TableCursor::new(self.part.clone(), *section, lower, upper))?;
+        Ok(Box::new(WatchedCursor { cursor, marker: self.marker.clone() }))
+    }
+}
+
+/// A cursor that leaves the marker when it meets damage.
+struct WatchedCursor {
+    cursor: TableCursor,
+    marker: Arc<Marker>,
+}
+
+impl Cursor for WatchedCursor {
+    fn advance(&mut self) -> Result<bool> {
+        self.marker.watch(self.cursor.advance())
+    }
+
+    fn key(&self) -> &[u8] {
+        self.cursor.key()
+    }
+
+    fn value(&self) -> &[u8] {
+        self.cursor.value()
+    }
+
+    fn key_handle(&self) -> Value {
+        self.cursor.key_handle()
+    }
+
+    fn value_handle(&self) -> Value {
+        self.cursor.value_handle()
+    }
+}
+
+/// The entries of a collection that is not there.
+struct Nothing;
+
+impl Cursor for Nothing {
+    fn advance(&mut self) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn key(&self) -> &[u8] {
+        &[]
+    }
+
+    fn value(&self) -> &[u8] {
+        &[]
+    }
+}

@@ -1,0 +1,135 @@
+//! Prints a file as text: for golden tests, and for whoever wants to see what is in it.
+
+use std::{fmt, io::Write};
+
+use kv_core::{CheckpointId, Error, Result};
+use kv_vfs::Vfs;
+
+use crate::{
+    checkpoint::read_manifest,
+    format::{self, BLOCK_BYTES, EMPTY_SLOT, Section},
+    manifest::Manifest,
+    names::Name,
+    part::Part,
+    preamble::u64_at,
+};
+
+/// How many bytes of a key or value are shown.
+const SHOWN_BYTES: usize = 32;
+
+/// Prints the file `name`: a manifest if it has the name of one, otherwise a part or table, with each entry, anchor, used slot and checksum.
+///
+/// # Errors
+/// As for opening and reading it; [`Error::Io`] if `out` fails.
+pub fn dump(vfs: &dyn Vfs, name: &str, out: &mut dyn Write) -> Result<()> {
+    let mut printer = Printer { name, out };
+    match Name::parse(name) {
+        Some(Name::Manifest(id) | Name::SetAside(id)) => printer.manifest(&read_manifest(vfs, name, id)?),
+        _ => printer.part(&Part::open(vfs, name)?),
+    }
+}
+
+struct Printer<'a> {
+    name: &'a str,
+    out: &'a mut dyn Write,
+}
+
+impl Printer<'_> {
+    fn line(&mut self, line: fmt::Arguments<'_>) -> Result<()> {
+        writeln!(self.out, "{line}").map_err(|error| Error::from_io("print", self.name, error))
+    }
+
+    fn manifest(&mut self, manifest: &Manifest) -> Result<()> {
+        self.line(format_args!("manifest {}", Id(manifest.id)))?;
+        if let Some(previous) = manifest.previous {
+            self.line(format_args!("made from {}", Id(previous)))?;
+        }
+        self.line(format_args!("log {}", manifest.log_id))?;
+        for info in &manifest.collections {
+            let (id, name, entries, bytes) = (info.id, &info.name, info.entries, info.bytes);
+            self.line(format_args!("collection {}.{} {name:?}: {entries} entries, {bytes} bytes", id.lsn, id.index))?;
+        }
+        for part in &manifest.parts {
+            let s = part.summary;
+            let pins = format_args!("identity {:032x}, digest {:032x}", s.identity, s.digest);
+            self.line(format_args!("part {}: {} bytes, {pins}", part.seq, s.bytes))?;
+        }
+        Ok(())
+    }
+
+    fn part(&mut self, part: &Part) -> Result<()> {
+        let (header, footer, summary) = (part.header(), part.footer(), part.summary());
+        self.line(format_args!("part of {} bytes, digest {:032x}", summary.bytes, summary.digest))?;
+        self.line(format_args!("store {:032x}, identity {:032x}", header.store, header.identity))?;
+        for section in part.sections() {
+            self.section(part, section)?;
+        }
+        self.line(format_args!("directory at {}: {} collections", footer.directory_offset, footer.collections))?;
+        self.checksums(part)?;
+        self.line(format_args!("footer: {} blocks, root {:016x}", footer.blocks, footer.root))
+    }
+
+    fn section(&mut self, part: &Part, section: &Section) -> Result<()> {
+        let (id, entries, bytes) = (section.id, section.entries, section.bytes);
+        self.line(format_args!("collection {}.{}: {entries} entries, {bytes} bytes", id.lsn, id.index))?;
+        self.line(format_args!("  entries {}..{}", section.entries_offset, section.entries_end))?;
+        let mut offset = section.entries_offset;
+        while offset < section.entries_end {
+            let entry = part.entry(section, offset)?;
+            let (key, value) = (Shown(part.key(entry)), Shown(part.value(entry)?));
+            self.line(format_args!("    {offset} put {key} = {value}"))?;
+            offset = entry.end();
+        }
+        self.line(format_args!(
+            "  anchors at {}, keys have {} bytes in common",
+            section.anchors_offset, section.common_bytes
+        ))?;
+        for anchor in 0..section.anchors() {
+            let (prefix, offset) = part.anchor(section, anchor)?;
+            self.line(format_args!("    {prefix:016x} -> {offset}"))?;
+        }
+        self.line(format_args!("  slots at {}: {}, {} homes", section.slots_offset, section.slots, section.homes))?;
+        for number in 0..section.slots {
+            let slot = part.slot(section, number)?;
+            if slot != EMPTY_SLOT {
+                let (tag, offset) = (format::slot_tag(slot), format::slot_offset(slot));
+                self.line(format_args!("    {number} tag {tag:04x} -> {offset}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn checksums(&mut self, part: &Part) -> Result<()> {
+        let footer = part.footer();
+        self.line(format_args!("checksums of {} blocks", footer.blocks_covered))?;
+        let start = footer.blocks_covered * BLOCK_BYTES as u64;
+        for block in 0..footer.blocks_covered {
+            let at = start + block * 8;
+            let checksum = u64_at(part.blocks().bytes(at, at + 8)?, 0);
+            self.line(format_args!("    {block} {checksum:016x}"))?;
+        }
+        Ok(())
+    }
+}
+
+struct Id(CheckpointId);
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "epoch {} position {} number {}", self.0.epoch, self.0.lsn, self.0.seq)
+    }
+}
+
+/// Bytes as text, the rest of long ones left out.
+struct Shown<'a>(&'a [u8]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = &self.0[..self.0.len().min(SHOWN_BYTES)];
+        write!(f, "\"{}\"", shown.escape_ascii())?;
+        match self.0.len() - shown.len() {
+            0 => Ok(()),
+            more => write!(f, " and {more} bytes"),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Errors of this crate, on their way to [`kv_core::Error`].
+
+use std::path::Path;
+
+use kv_core::Error;
+
+/// What is wrong with bytes, said by a decoder, which does not know the file that they are from.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// They are not what was written.
+    Damaged {
+        /// Where, in bytes from the start of what was decoded.
+        offset: u64,
+        detail: String,
+    },
+    /// They are sound, and mean something that this version does not know.
+    Newer { detail: String },
+}
+
+impl Fault {
+    pub(crate) fn damaged(offset: u64, detail: impl Into<String>) -> Self {
+        Self::Damaged { offset, detail: detail.into() }
+    }
+
+    pub(crate) fn newer(detail: impl Into<String>) -> Self {
+        Self::Newer { detail: detail.into() }
+    }
+
+    /// The error for this fault in bytes that begin at `base` in `file`.
+    pub(crate) fn at(self, file: &Path, base: u64) -> Error {
+        match self {
+            Self::Damaged { offset, detail } => Error::corrupt(file, base.saturating_add(offset), detail),
+            Self::Newer { detail } => Error::NewerVersion { file: file.to_owned(), detail },
+        }
+    }
+}
+
+/// The error of the engine for a failed operation on a file.
+pub(crate) fn from_vfs(error: kv_vfs::Error) -> Error {
+    Error::from_io(error.operation, error.path, error.source)
+}

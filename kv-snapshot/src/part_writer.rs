@@ -1,0 +1,142 @@
+use std::sync::Arc;
+
+use kv_core::{CollectionId, Error, KEY_BYTES_MAX, Result};
+use kv_vfs::File;
+
+use crate::{
+    format::{self, ALIGN_BYTES, BLOCK_BYTES, EntryHeader, Footer, Header, PART_BYTES_MAX, Section, VALUE_BYTES_CAP},
+    index::IndexBuilder,
+    output::Output,
+};
+
+/// Writes a part into an empty file: collections in order of their ids, the entries of each in order of their keys.
+#[derive(Debug)]
+pub(crate) struct PartWriter {
+    output: Output,
+    header: Header,
+    sections: Vec<Section>,
+    index: IndexBuilder,
+    last_key: Vec<u8>,
+}
+
+/// What pins a part that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) bytes: u64,
+    pub(crate) identity: u128,
+    pub(crate) digest: u128,
+}
+
+impl PartWriter {
+    /// Starts a part of the log `store` with a random `identity`.
+    pub(crate) fn new(file: Arc<dyn File>, store: u128, identity: u128) -> Result<Self> {
+        let header = Header { store, identity };
+        let mut output = Output::new(file, header.seed());
+        output.write(&*header.encode())?;
+        Ok(Self { output, header, sections: Vec::new(), index: IndexBuilder::default(), last_key: Vec::new() })
+    }
+
+    /// Starts a collection, with an id above those before.
+    pub(crate) fn start_collection(&mut self, id: CollectionId) -> Result<()> {
+        if self.sections.last().is_some_and(|last| last.id >= id) {
+            return Err(Error::Misuse("collections must come in order of their ids, each once"));
+        }
+        self.end_collection()?;
+        self.output.pad_to(ALIGN_BYTES)?;
+        self.last_key.clear();
+        let at = self.output.position();
+        self.sections.push(Section {
+            id,
+            common_bytes: 0,
+            entries: 0,
+            bytes: 0,
+            entries_offset: at,
+            entries_end: at,
+            anchors_offset: at,
+            slots_offset: at,
+            slots: 0,
+            homes: 0,
+        });
+        Ok(())
+    }
+
+    /// Adds an entry to the current collection, with a key above those before.
+    pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        let Some(section) = self.sections.last_mut() else {
+            return Err(Error::Misuse("an entry needs a collection"));
+        };
+        if key.is_empty() || key.len() > KEY_BYTES_MAX {
+            return Err(Error::InvalidKey { len: key.len(), max: KEY_BYTES_MAX });
+        }
+        if value.len() > VALUE_BYTES_CAP {
+            return Err(Error::ValueTooLarge { len: value.len(), max: VALUE_BYTES_CAP });
+        }
+        // No key is empty, so the first of a collection is above the empty "last" one.
+        if key <= &self.last_key[..] {
+            return Err(Error::Misuse("keys must come in order, each once"));
+        }
+        let entry = EntryHeader { key_bytes: key.len(), value_bytes: value.len() };
+        let offset = self.output.position();
+        if offset + entry.bytes() > PART_BYTES_MAX {
+            return Err(Error::Misuse("a part has at most 256 TiB"));
+        }
+        self.output.write(&entry.encode())?;
+        self.output.write(key)?;
+        self.output.write(value)?;
+        self.index.add(key, format::hash(key, self.header.seed()), offset);
+        section.entries += 1;
+        section.bytes += (key.len() + value.len()) as u64;
+        section.entries_end = self.output.position();
+        self.last_key.clear();
+        self.last_key.extend_from_slice(key);
+        Ok(())
+    }
+
+    /// The number of entries in the current collection, and the bytes of their keys and values.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        self.sections.last().map_or((0, 0), |section| (section.entries, section.bytes))
+    }
+
+    /// How many bytes there are so far.
+    pub(crate) fn position(&self) -> u64 {
+        self.output.position()
+    }
+
+    /// Writes the rest. Nothing is synced.
+    pub(crate) fn finish(mut self) -> Result<Summary> {
+        self.end_collection()?;
+        self.output.pad_to(ALIGN_BYTES)?;
+        let directory_offset = self.output.position();
+        for section in &self.sections {
+            self.output.write(&section.encode())?;
+        }
+        self.output.pad_to(BLOCK_BYTES as u64)?;
+        let blocks_covered = self.output.position() / BLOCK_BYTES as u64;
+        let root = self.output.write_tree()?;
+        let footer = Footer {
+            identity: self.header.identity,
+            blocks: self.output.position() / BLOCK_BYTES as u64 + 1,
+            blocks_covered,
+            directory_offset,
+            collections: self.sections.len() as u64,
+            root,
+        };
+        let footer = footer.encode(self.header.seed());
+        self.output.write(&*footer)?;
+        self.output.flush()?;
+        let digest = format::digest(&self.header.encode(), &footer);
+        Ok(Summary { bytes: self.output.position(), identity: self.header.identity, digest })
+    }
+
+    fn end_collection(&mut self) -> Result<()> {
+        if let Some(section) = self.sections.last_mut() {
+            let index = std::mem::take(&mut self.index).write(&mut self.output)?;
+            section.common_bytes = index.common_bytes;
+            section.anchors_offset = index.anchors_offset;
+            section.slots_offset = index.slots_offset;
+            section.slots = index.slots;
+            section.homes = index.homes;
+        }
+        Ok(())
+    }
+}

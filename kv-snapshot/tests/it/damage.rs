@@ -1,0 +1,201 @@
+use std::{fs, os::unix::fs::FileExt, path::PathBuf, sync::Arc};
+
+use kv_core::{CheckpointId, Checkpointer, Error};
+use kv_snapshot::{MmapCheckpointer, Table, TableWriter};
+use kv_vfs::{OsVfs, Vfs};
+use tempfile::TempDir;
+
+use crate::support::{State, compare};
+
+/// A directory with one checkpoint in it.
+struct Small {
+    directory: TempDir,
+    vfs: Arc<OsVfs>,
+    state: State,
+    id: CheckpointId,
+}
+
+impl Small {
+    fn new() -> Self {
+        let directory = TempDir::new().unwrap();
+        let vfs = OsVfs::open(directory.path()).unwrap();
+        let checkpointer = MmapCheckpointer::open(vfs.clone()).unwrap();
+        let mut state = State::default();
+        for n in 0..20 {
+            state.put(1, format!("key {n}").as_bytes(), format!("value {n}").as_bytes());
+        }
+        state.put(2, b"spans blocks", &[0; 4100]);
+        let id = checkpointer.write(None, &mut state.take()).unwrap().id();
+        Self { directory, vfs, state, id }
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.directory.path()).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.extension().is_some()).collect()
+    }
+
+    fn checkpointer(&self) -> MmapCheckpointer {
+        MmapCheckpointer::open(self.vfs.clone()).unwrap()
+    }
+
+    /// Opens the checkpoint and reads everything: it is an error, which is returned, or it is exactly right.
+    fn read_all(&self, checkpointer: &MmapCheckpointer) -> Result<(), Error> {
+        assert_eq!(checkpointer.list().unwrap(), [self.id]);
+        compare(&*checkpointer.open(self.id)?, &self.state.collections)
+    }
+}
+
+fn is_damage(read: &Result<(), Error>) -> bool {
+    matches!(read, Err(Error::Corrupt { .. }))
+}
+
+/// Every byte is covered by a checksum that is judged when all is read, so that no flipped bit goes unnoticed.
+#[test]
+fn every_flipped_bit_is_found() {
+    let small = Small::new();
+    for path in small.files() {
+        let good = fs::read(&path).unwrap();
+        let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        for bit in 0..good.len() * 8 {
+            // Blocks of zeroes are long; a bit of each byte does there.
+            if good[bit / 8] == 0 && bit % 8 != (bit / 8) % 8 {
+                continue;
+            }
+            let byte = good[bit / 8];
+            file.write_all_at(&[byte ^ 1 << (bit % 8)], bit as u64 / 8).unwrap();
+            let checkpointer = small.checkpointer();
+            let read = small.read_all(&checkpointer);
+            let padding = read.is_ok();
+            assert!(padding || is_damage(&read), "{path:?} bit {bit}: {read:?}");
+            if padding || bit % 61 == 0 {
+                let findings = checkpointer.verify().unwrap().findings;
+                assert!(matches!(findings[..], [Error::Corrupt { .. }]), "{path:?} bit {bit}: {findings:?}");
+            }
+            let _ = small.vfs.remove("DAMAGED");
+            file.write_all_at(&[byte], bit as u64 / 8).unwrap();
+        }
+    }
+    small.read_all(&small.checkpointer()).unwrap();
+}
+
+#[test]
+fn every_cut_and_every_extension_is_found_at_opening() {
+    let small = Small::new();
+    for path in small.files() {
+        let good = fs::read(&path).unwrap();
+        let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        for length in (0..good.len()).rev() {
+            file.set_len(length as u64).unwrap();
+            let opened = small.checkpointer().open(small.id).map(drop);
+            assert!(is_damage(&opened), "{path:?} cut to {length}: {opened:?}");
+        }
+        for more in [1, 8, 4095, 4096, 8192] {
+            fs::write(&path, [&good[..], &vec![0; more]].concat()).unwrap();
+            let opened = small.checkpointer().open(small.id).map(drop);
+            assert!(is_damage(&opened), "{path:?} longer by {more}: {opened:?}");
+        }
+        fs::remove_file(&path).unwrap();
+        if path.extension().unwrap() == "part" {
+            let opened = small.checkpointer().open(small.id).map(drop);
+            assert!(is_damage(&opened), "{path:?} missing: {opened:?}");
+        }
+        fs::write(&path, &good).unwrap();
+    }
+}
+
+/// A block of another part at the same place has a sound content, and does not pass; nor does a whole part.
+#[test]
+fn parts_cannot_be_exchanged() {
+    let (one, other) = (Small::new(), Small::new());
+    let part = |small: &Small| small.directory.path().join("0000000000000001.part");
+    let (good, foreign) = (fs::read(part(&one)).unwrap(), fs::read(part(&other)).unwrap());
+    assert_eq!(good.len(), foreign.len());
+    fs::write(part(&one), &foreign).unwrap();
+    assert!(is_damage(&one.checkpointer().open(one.id).map(drop)));
+    for block in 0..good.len() / 4096 {
+        let mut mixed = good.clone();
+        let range = block * 4096..(block + 1) * 4096;
+        mixed[range.clone()].copy_from_slice(&foreign[range]);
+        fs::write(part(&one), &mixed).unwrap();
+        // The entries of the two are the same bytes: what they hold may be served, but it is not the block that was written.
+        let findings = one.checkpointer().verify().unwrap().findings;
+        assert_eq!(findings.is_empty(), mixed == good, "block {block}: {findings:?}");
+    }
+}
+
+#[test]
+fn damage_that_is_read_stops_upkeep_until_it_is_repaired_and_verified() {
+    let mut small = Small::new();
+    let path = small.directory.path().join("0000000000000001.part");
+    let good = fs::read(&path).unwrap();
+    let mut bad = good.clone();
+    let at = good.windows(7).position(|bytes| bytes == b"value 9").unwrap();
+    bad[at] ^= 1;
+    fs::write(&path, &bad).unwrap();
+
+    let checkpointer = small.checkpointer();
+    let checkpoint = checkpointer.open(small.id).unwrap();
+    assert!(checkpointer.maintain(small.id, 0).unwrap().is_none());
+    assert!(!small.directory.path().join("DAMAGED").exists());
+    let absent = checkpoint.get(crate::support::collection(1), b"key 9").map(drop);
+    assert!(is_damage(&absent), "{absent:?}");
+    let marker = fs::read_to_string(small.directory.path().join("DAMAGED")).unwrap();
+    assert!(marker.contains("0000000000000001.part is damaged at byte 4096"), "{marker}");
+    drop(checkpoint);
+
+    let mut refused = |checkpointer: &MmapCheckpointer| {
+        small.state.put(1, b"more", b"");
+        assert!(is_damage(&checkpointer.write(Some(small.id), &mut small.state.take_whole()).map(drop)));
+        assert!(is_damage(&checkpointer.write(None, &mut small.state.take_whole()).map(drop)));
+        assert!(is_damage(&checkpointer.remove(small.id)));
+        assert!(is_damage(&checkpointer.maintain(small.id, 0).map(drop)));
+        assert_eq!(checkpointer.list().unwrap(), [small.id]);
+    };
+    refused(&checkpointer);
+    drop(checkpointer);
+    let checkpointer = MmapCheckpointer::open(small.vfs.clone()).unwrap();
+    refused(&checkpointer);
+    assert_eq!(checkpointer.verify().unwrap().findings.len(), 1);
+    refused(&checkpointer);
+    fs::write(&path, &good).unwrap();
+    refused(&checkpointer);
+    assert!(checkpointer.verify().unwrap().is_clean());
+    assert!(!small.directory.path().join("DAMAGED").exists());
+    let written = checkpointer.write(Some(small.id), &mut small.state.take_whole()).unwrap();
+    compare(&*written, &small.state.collections).unwrap();
+}
+
+#[test]
+fn damage_met_while_the_previous_checkpoint_is_merged_stops_upkeep() {
+    let mut small = Small::new();
+    let path = small.directory.path().join("0000000000000001.part");
+    let mut bad = fs::read(&path).unwrap();
+    bad[4096 + 700] ^= 1;
+    fs::write(&path, &bad).unwrap();
+    let checkpointer = small.checkpointer();
+    small.state.put(1, b"more", b"");
+    assert!(is_damage(&checkpointer.write(Some(small.id), &mut small.state.take()).map(drop)));
+    assert!(small.directory.path().join("DAMAGED").exists());
+    assert_eq!(checkpointer.list().unwrap(), [small.id]);
+    assert!(is_damage(&checkpointer.remove(small.id)));
+}
+
+/// What has been read is not verified again: a change behind the back of a mapped file, which is forbidden, shows that.
+#[test]
+fn a_block_is_verified_on_first_touch_only() {
+    let directory = TempDir::new().unwrap();
+    let vfs = OsVfs::open(directory.path()).unwrap();
+    let mut writer = TableWriter::create(vfs.clone(), "table").unwrap();
+    writer.insert(b"a", &[b'x'; 100]).unwrap();
+    writer.insert(b"b", &[b'y'; 9000]).unwrap();
+    drop(writer.finish().unwrap());
+    let table = Table::open(&*vfs, "table").unwrap();
+    assert_eq!(table.get(b"a").unwrap().unwrap(), [b'x'; 100]);
+    let file = fs::OpenOptions::new().write(true).open(directory.path().join("table")).unwrap();
+    let overwrite = |at| file.write_all_at(b"z", at).unwrap();
+    overwrite(4096 + 9);
+    overwrite(8192 + 50);
+    assert_eq!(table.get(b"a").unwrap().unwrap()[0], b'z', "the block had been verified before");
+    assert!(is_damage(&table.get(b"b").map(drop)), "its second block had not");
+    assert!(is_damage(&table.verify()));
+}

@@ -1,0 +1,156 @@
+//! States to be checkpointed, and what a checkpoint must hold.
+
+use std::{collections::BTreeMap, ops::Bound, path::Path, sync::Arc};
+
+use kv_core::{
+    Change, Changes, Checkpoint, CheckpointHead, CollectionId, CollectionInfo, Epoch, LogId, Lsn, Result, Value,
+};
+use kv_testkit::vfs::TestVfs;
+use kv_vfs::OsVfs;
+
+/// The directory at `path`, with faults to come and random numbers that are the same in each run.
+pub fn test_vfs(path: &Path) -> Arc<TestVfs> {
+    TestVfs::new(OsVfs::open(path).unwrap())
+}
+
+pub type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
+pub fn collection(index: u32) -> CollectionId {
+    CollectionId { lsn: Lsn(1), index }
+}
+
+/// The state of a store, and what has changed in it.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    pub lsn: u64,
+    pub collections: BTreeMap<CollectionId, Entries>,
+    pub changes: BTreeMap<(CollectionId, Vec<u8>), Option<Vec<u8>>>,
+}
+
+impl State {
+    pub fn put(&mut self, index: u32, key: &[u8], value: &[u8]) {
+        let id = collection(index);
+        self.lsn += 1;
+        self.collections.entry(id).or_default().insert(key.to_vec(), value.to_vec());
+        self.changes.insert((id, key.to_vec()), Some(value.to_vec()));
+    }
+
+    pub fn delete(&mut self, index: u32, key: &[u8]) {
+        let id = collection(index);
+        self.lsn += 1;
+        if let Some(entries) = self.collections.get_mut(&id) {
+            entries.remove(key);
+            self.changes.insert((id, key.to_vec()), None);
+        }
+    }
+
+    pub fn drop_collection(&mut self, index: u32) {
+        let id = collection(index);
+        self.lsn += 1;
+        self.collections.remove(&id);
+        self.changes.retain(|(other, _), _| *other != id);
+    }
+
+    /// Changes for a checkpoint; from then on changes are counted anew.
+    pub fn take(&mut self) -> StateChanges {
+        let info = |(id, entries): (&CollectionId, &Entries)| CollectionInfo {
+            id: *id,
+            name: format!("collection {}", id.index),
+            entries: entries.len() as u64,
+            bytes: entries.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum(),
+        };
+        let head = CheckpointHead {
+            epoch: Epoch(7),
+            lsn: Lsn(self.lsn),
+            log_id: LogId(0x1111_2222_3333_4444_5555_6666_7777_8888),
+            collections: self.collections.iter().map(info).collect(),
+        };
+        let changes: Vec<_> = std::mem::take(&mut self.changes).into_iter().collect();
+        StateChanges { head, changes, next: 0, cancel_after: usize::MAX }
+    }
+
+    /// Everything as a change, for a checkpoint made from nothing.
+    pub fn take_whole(&mut self) -> StateChanges {
+        let whole = self
+            .collections
+            .iter()
+            .flat_map(|(id, entries)| entries.iter().map(|(key, value)| ((*id, key.clone()), Some(value.clone()))));
+        self.changes = whole.collect();
+        self.take()
+    }
+}
+
+pub struct StateChanges {
+    pub head: CheckpointHead,
+    pub changes: Vec<((CollectionId, Vec<u8>), Option<Vec<u8>>)>,
+    next: usize,
+    pub cancel_after: usize,
+}
+
+impl Changes for StateChanges {
+    fn head(&self) -> &CheckpointHead {
+        &self.head
+    }
+
+    fn next(&mut self) -> Result<Option<Change<'_>>> {
+        let change = self.changes.get(self.next);
+        self.next += 1;
+        Ok(change.map(|((collection, key), value)| Change { collection: *collection, key, value: value.as_deref() }))
+    }
+
+    fn cancelled(&self) -> bool {
+        self.next > self.cancel_after
+    }
+}
+
+/// The entries of a range.
+pub fn read_range(
+    checkpoint: &dyn Checkpoint,
+    id: CollectionId,
+    lower: Bound<&[u8]>,
+    upper: Bound<&[u8]>,
+) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut cursor = checkpoint.range(id, lower, upper)?;
+    let mut entries = Vec::new();
+    while cursor.advance()? {
+        assert_eq!(cursor.key_handle(), cursor.key());
+        assert_eq!(cursor.value_handle(), cursor.value());
+        entries.push((cursor.key().to_vec(), cursor.value().to_vec()));
+    }
+    assert!(cursor.key().is_empty() && cursor.value().is_empty() && !cursor.advance()?);
+    Ok(entries)
+}
+
+/// The value of a key, read in each way there is.
+pub fn read(checkpoint: &dyn Checkpoint, id: CollectionId, key: &[u8]) -> Result<Option<Value>> {
+    let value = checkpoint.get(id, key)?;
+    let mut in_place = None;
+    let found = checkpoint.get_with(id, key, &mut |bytes| in_place = Some(bytes.to_vec()))?;
+    assert_eq!(found, in_place.is_some());
+    assert_eq!(value.as_deref(), in_place.as_deref());
+    Ok(value)
+}
+
+/// Reads everything, every entry in each way and some keys that are absent, and compares it with what there should be. The error is the first one
+/// that a read met.
+pub fn compare(checkpoint: &dyn Checkpoint, state: &BTreeMap<CollectionId, Entries>) -> Result<()> {
+    let ids: Vec<_> = checkpoint.head().collections.iter().map(|info| info.id).collect();
+    assert!(ids.iter().eq(state.keys()), "collections");
+    for (id, entries) in state {
+        let all = read_range(checkpoint, *id, Bound::Unbounded, Bound::Unbounded)?;
+        assert!(all.iter().map(|(k, v)| (k, v)).eq(entries.iter()), "entries of {id:?}");
+        for (key, value) in entries {
+            assert_eq!(read(checkpoint, *id, key)?.as_deref(), Some(&value[..]), "value of {key:?}");
+        }
+    }
+    for absent in [&b"absent"[..], b"", b"\xff\xff\xff\xff"] {
+        for (id, entries) in state {
+            if !entries.contains_key(absent) {
+                assert_eq!(read(checkpoint, *id, absent)?, None);
+            }
+        }
+    }
+    assert_eq!(checkpoint.get(collection(999), b"key")?, None);
+    assert!(read_range(checkpoint, collection(999), Bound::Unbounded, Bound::Unbounded)?.is_empty());
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! The `FORMAT` file: says that a directory is a store, and of which log. It is a bare [preamble](kv_vfs::preamble) whose store id is the
+//! log's identity, and it is written last when a store is created.
+
+use std::io;
+
+use kv_core::{Error, LogId, Result};
+use kv_vfs::{
+    Access, Vfs,
+    preamble::{PREAMBLE_BYTES, Preamble, PreambleError},
+};
+
+use crate::file_error;
+
+pub(crate) const NAME: &str = "FORMAT";
+const TEMPORARY: &str = "FORMAT.tmp";
+
+const KIND: Preamble = Preamble { magic: *b"kvstore1", version: 1, incompatible_known: 0 };
+
+/// Which log the store is of; `None` if the directory has no FORMAT file.
+pub(crate) fn read(directory: &dyn Vfs) -> Result<Option<LogId>> {
+    let file = match directory.open(NAME, Access::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(file_error(error)),
+    };
+    let mut bytes = [0; PREAMBLE_BYTES];
+    let len = file.len().map_err(file_error)?.min(PREAMBLE_BYTES as u64) as usize;
+    file.read_exact_at(&mut bytes[..len], 0).map_err(file_error)?;
+    match KIND.open(&bytes[..len]) {
+        Ok(id) => Ok(Some(LogId(id))),
+        Err(PreambleError::Damaged { offset, detail }) => Err(Error::corrupt(file.path(), offset, detail)),
+        Err(PreambleError::Newer { detail }) => Err(Error::NewerVersion { file: file.path().to_owned(), detail }),
+    }
+}
+
+/// Makes the directory a store, durably.
+pub(crate) fn write(directory: &dyn Vfs, log_id: LogId) -> Result<()> {
+    let mut bytes = [0; PREAMBLE_BYTES];
+    KIND.seal(&mut bytes, 0, log_id.0);
+    write_durably(directory, &bytes).map_err(file_error)
+}
+
+fn write_durably(directory: &dyn Vfs, bytes: &[u8]) -> kv_vfs::Result<()> {
+    match directory.remove(TEMPORARY) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {} // a left-over of a creation that was cut off, or none
+    }
+    let file = directory.create(TEMPORARY)?;
+    file.write_all_at(bytes, 0)?;
+    file.sync_data()?;
+    directory.rename(TEMPORARY, NAME)?;
+    directory.sync_directory()
+}

@@ -1,0 +1,154 @@
+use std::{io, path::Path, sync::Arc};
+
+use kv_core::{Checkpointer, Durability, Epoch, Error, Log, Result, Store, StoreOptions};
+use kv_snapshot::MmapCheckpointer;
+use kv_vfs::{Lock, OsVfs, Vfs};
+use kv_wal::SegmentedLog;
+
+use crate::{file_error, format};
+
+const LOCK: &str = "LOCK";
+const LOG: &str = "log";
+const CHECKPOINTS: &str = "checkpoints";
+
+/// How a store in a directory is opened.
+///
+/// ```
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("data");
+/// use kv_store::{Durability, Options};
+///
+/// let store = Options::default().durability(Durability::Process).open(path)?;
+/// # Ok::<(), kv_store::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Whether to create the directory, and a store in it, if there is none. Default: yes.
+    pub create: bool,
+    /// How the store behaves.
+    pub store: StoreOptions,
+    /// How its log is kept. The epoch is seen to by [`open`](Options::open).
+    pub log: kv_wal::Options,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { create: true, store: StoreOptions::default(), log: kv_wal::Options::default() }
+    }
+}
+
+impl Options {
+    /// Sets whether to create a store if there is none.
+    #[must_use]
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// Sets what a write survives once it was acknowledged, where the write does not say otherwise.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.store.durability = durability;
+        self
+    }
+
+    /// Opens the store in a directory, and recovers it. [`Store::recovery`] tells what that took.
+    ///
+    /// # Errors
+    /// - [`Error::Locked`]: somebody else has it open.
+    /// - [`Error::Io`], with [`NotFound`](io::ErrorKind::NotFound) if there is no store and none was to be created.
+    /// - [`Error::Corrupt`], [`Error::Unrecoverable`]: it is damaged; nothing was changed.
+    /// - [`Error::NewerVersion`].
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<Store> {
+        let directory = Directory::lock(path.as_ref(), self.create)?;
+        let checkpointer = directory.open_checkpointer()?;
+        let log = directory.open_log(&*checkpointer, &self.log)?;
+        if directory.log_id.is_none() {
+            format::write(&*directory.vfs, log.id())?;
+        }
+        let keep = Some(Arc::new(directory.lock) as _);
+        Store::open(log, checkpointer, StoreOptions { keep, ..self.store.clone() })
+    }
+}
+
+/// A store's directory, locked.
+pub(crate) struct Directory {
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) lock: Lock,
+    pub(crate) log: Arc<dyn Vfs>,
+    pub(crate) checkpoints: Arc<dyn Vfs>,
+    /// What FORMAT says; `None` in one that is being created.
+    pub(crate) log_id: Option<kv_core::LogId>,
+}
+
+impl Directory {
+    pub(crate) fn lock(path: &Path, create: bool) -> Result<Self> {
+        let vfs: Arc<dyn Vfs> = match create {
+            true => OsVfs::create(path).map_err(file_error)?,
+            false => OsVfs::open(path).map_err(file_error)?,
+        };
+        if !create && format::read(&*vfs)?.is_none() {
+            let absent = io::Error::new(io::ErrorKind::NotFound, "there is no store in this directory");
+            return Err(Error::from_io("open", path.join(format::NAME), absent));
+        }
+        let lock = vfs.try_lock(LOCK).map_err(file_error)?.ok_or_else(|| Error::Locked { path: path.to_owned() })?;
+        let log_id = format::read(&*vfs)?;
+        let (log, checkpoints) = match log_id {
+            Some(_) => (existing(&*vfs, LOG)?, existing(&*vfs, CHECKPOINTS)?),
+            None => create_layout(&*vfs)?,
+        };
+        Ok(Self { vfs, lock, log, checkpoints, log_id })
+    }
+
+    pub(crate) fn open_checkpointer(&self) -> Result<Arc<MmapCheckpointer>> {
+        MmapCheckpointer::open(Arc::clone(&self.checkpoints)).map(Arc::new)
+    }
+
+    /// A store that has a FORMAT file has a log.
+    fn missing_log(&self, error: Error) -> Error {
+        match error {
+            Error::Io { ref source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Error::corrupt(self.log.path(), 0, "the log is missing, and everything in it")
+            }
+            other => other,
+        }
+    }
+
+    /// Opens the log, in an epoch above that of every checkpoint.
+    fn open_log(&self, checkpointer: &dyn Checkpointer, options: &kv_wal::Options) -> Result<Arc<SegmentedLog>> {
+        let newest = checkpointer.list()?.into_iter().map(|id| id.epoch).max();
+        let epoch_min = newest.map_or(options.epoch_min, |Epoch(epoch)| options.epoch_min.max(Epoch(epoch + 1)));
+        let create = self.log_id.is_none();
+        let options = kv_wal::Options { epoch_min, create, ..options.clone() };
+        let log = SegmentedLog::open(Arc::clone(&self.log), options).map_err(|error| self.missing_log(error))?;
+        match self.log_id {
+            Some(expected) if expected != log.id() => {
+                let detail = format!("it names the log {expected}, but the log here is {}", log.id());
+                Err(Error::corrupt(self.vfs.path().join(format::NAME), 0, detail))
+            }
+            _ => Ok(Arc::new(log)),
+        }
+    }
+}
+
+/// A subdirectory that every store has.
+fn existing(vfs: &dyn Vfs, name: &str) -> Result<Arc<dyn Vfs>> {
+    vfs.open_directory(name).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::corrupt(error.path, 0, "the directory is missing, and everything in it"),
+        _ => file_error(error),
+    })
+}
+
+/// Makes the subdirectories of a new store. A left-over of a creation that was cut off is as good as nothing; anything more is a store whose
+/// FORMAT file is lost.
+fn create_layout(vfs: &dyn Vfs) -> Result<(Arc<dyn Vfs>, Arc<dyn Vfs>)> {
+    let log = vfs.create_directory(LOG).map_err(file_error)?;
+    let checkpoints = vfs.create_directory(CHECKPOINTS).map_err(file_error)?;
+    let no_checkpoints = MmapCheckpointer::open(Arc::clone(&checkpoints))?.list()?.is_empty();
+    if !no_checkpoints || !kv_wal::is_blank(&*log)? {
+        let detail = "the file is missing, but there are a log and checkpoints that belong to a store";
+        return Err(Error::corrupt(vfs.path().join(format::NAME), 0, detail));
+    }
+    vfs.sync_directory().map_err(file_error)?;
+    Ok((log, checkpoints))
+}

@@ -1,0 +1,8 @@
+//! Tests of the ready-made engine, on real files.
+#![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
+#![expect(clippy::disallowed_methods, reason = "tests look at, copy and damage files behind the engine's back")]
+
+mod damage;
+mod model;
+mod opening;
+mod support;

@@ -1,0 +1,222 @@
+use std::{
+    ops::{Bound, RangeBounds},
+    sync::Arc,
+};
+
+use fastrand::Rng;
+use kv_core::{Checkpoint, KEY_BYTES_MAX};
+
+use crate::checkpointer::{
+    CheckpointerHarness,
+    image::Image,
+    support::{assert_opens_as, assert_state, changed, key, open, open_checkpoint, sample, value, write},
+};
+
+/// Writes the image as the first checkpoint, and checks it, now and after opening again.
+fn write_and_open_again(harness: &mut dyn CheckpointerHarness, image: &Image) {
+    let checkpointer = open(harness);
+    let id = write(&*checkpointer, None, image).id();
+    drop(checkpointer);
+    assert_opens_as(&*open(harness), id, image);
+}
+
+/// Over many checkpoints, each holds the one before with the changes applied.
+pub fn c5_applies_changes(harness: &mut dyn CheckpointerHarness) {
+    let mut rng = Rng::with_seed(5);
+    let mut image = sample(1, 10, 100);
+    let mut checkpointer = open(harness);
+    let mut previous = None;
+    for round in 0..25 {
+        let id = write(&*checkpointer, previous, &image).id();
+        if round % 4 == 0 {
+            drop(checkpointer);
+            checkpointer = open(harness);
+        }
+        assert_opens_as(&*checkpointer, id, &image);
+        if let Some(previous) = previous.filter(|_| round % 3 == 0) {
+            checkpointer.remove(previous).unwrap();
+        }
+        previous = Some(id);
+        image = changed(&image, &mut rng);
+    }
+}
+
+/// No collection, empty collections, no change.
+pub fn c5_empty(harness: &mut dyn CheckpointerHarness) {
+    let checkpointer = open(harness);
+    let nothing = Image::new(1, 0);
+    let first = write(&*checkpointer, None, &nothing).id();
+    let mut image = nothing.later();
+    image.create(0, "empty");
+    let with_one = image.create(1, "not empty");
+    image.create(2, "\u{1f5dd} \u{0} /..");
+    image.put(with_one, b"k", b"");
+    let second = write(&*checkpointer, Some(first), &image).id();
+    let unchanged = image.later();
+    let third = write(&*checkpointer, Some(second), &unchanged).id();
+    drop(checkpointer);
+
+    let checkpointer = open(harness);
+    assert_opens_as(&*checkpointer, first, &nothing);
+    assert_opens_as(&*checkpointer, second, &image);
+    assert_opens_as(&*checkpointer, third, &unchanged);
+}
+
+/// Deleted keys are gone, those deleted and put again are there, and deleting what was never there does no harm.
+pub fn c5_tombstones(harness: &mut dyn CheckpointerHarness) {
+    let checkpointer = open(harness);
+    let image = sample(1, 10, 40);
+    let id = write(&*checkpointer, None, &image).id();
+    let collection = *image.collections.keys().next().unwrap();
+    let mut image = image.later();
+    for n in (0..40).step_by(2) {
+        image.delete(collection, &key(n));
+    }
+    image.delete(collection, b"never there");
+    let id = write(&*checkpointer, Some(id), &image).id();
+    let mut image = image.later();
+    for n in (0..40).step_by(4) {
+        image.put(collection, &key(n), b"again");
+    }
+    let id = write(&*checkpointer, Some(id), &image).id();
+    let mut image = image.later();
+    for n in 0..40 {
+        image.delete(collection, &key(n));
+    }
+    let id = write(&*checkpointer, Some(id), &image).id();
+    drop(checkpointer);
+    assert_opens_as(&*open(harness), id, &image);
+}
+
+/// Collections that are not in the head are gone, and one made again under the same name starts empty.
+pub fn c5_drops_collections(harness: &mut dyn CheckpointerHarness) {
+    let checkpointer = open(harness);
+    let image = sample(1, 10, 40);
+    let id = write(&*checkpointer, None, &image).id();
+    let dropped = *image.collections.keys().next().unwrap();
+    let mut image = image.later();
+    image.drop_collection(dropped);
+    let again = image.create(9, "collection 0");
+    image.put(again, &key(1), b"new");
+    let checkpoint = write(&*checkpointer, Some(id), &image);
+    let id = checkpoint.id();
+    let assert_gone = |checkpoint: Arc<dyn Checkpoint>| {
+        assert!(checkpoint.get(dropped, &key(2)).unwrap().is_none(), "C5: a dropped collection has a key");
+        let mut cursor = checkpoint.range(dropped, Bound::Unbounded, Bound::Unbounded).unwrap();
+        assert!(!cursor.advance().unwrap(), "C5: a dropped collection has entries");
+        assert_state(&*checkpoint, &image);
+    };
+    assert_gone(checkpoint);
+    drop(checkpointer);
+    assert_gone(open_checkpoint(&*open(harness), id));
+}
+
+/// The same keys in several collections have their own values.
+pub fn c5_collections_are_apart(harness: &mut dyn CheckpointerHarness) {
+    let mut image = Image::new(1, 10);
+    for index in 0..20 {
+        let id = image.create(index, &format!("{index}"));
+        for n in (index as usize % 3..30).step_by(2) {
+            image.put(id, &key(n), &value(index.into(), n));
+        }
+    }
+    write_and_open_again(harness, &image);
+}
+
+/// Enough entries to fill many blocks, and look-ups of all of them.
+pub fn c5_many_entries(harness: &mut dyn CheckpointerHarness) {
+    let mut image = sample(1, 10, 4000);
+    let checkpointer = open(harness);
+    let id = write(&*checkpointer, None, &image).id();
+    drop(checkpointer);
+
+    image = image.later();
+    let collection = *image.collections.keys().next_back().unwrap();
+    for n in (0..5000).step_by(7) {
+        image.put(collection, &key(n), &value(1, n));
+    }
+    let checkpointer = open(harness);
+    let id = write(&*checkpointer, Some(id), &image).id();
+    assert_opens_as(&*checkpointer, id, &image);
+}
+
+/// Keys compare as bytes: shorter before longer, and bytes as unsigned numbers.
+pub fn c5_keys_in_byte_order(harness: &mut dyn CheckpointerHarness) {
+    let mut image = Image::new(1, 10);
+    let id = image.create(0, "keys");
+    let mut keys: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
+    for bytes in
+        [&b"\0\0"[..], b"\0\xff", b"a\0", b"a\0\0", b"ab", b"aa", b"\x7f\x80", b"\xff\0", b"\xff\xff", b"\xff\xff\xff"]
+    {
+        keys.push(bytes.to_vec());
+    }
+    for len in [100, 4096, 20_000, KEY_BYTES_MAX] {
+        keys.push(vec![b'k'; len]);
+        keys.push([vec![b'k'; len - 1], vec![b'l']].concat());
+    }
+    for (n, key) in keys.iter().enumerate() {
+        image.put(id, key, &value(1, n));
+    }
+    write_and_open_again(harness, &image);
+}
+
+/// Values of no bytes and of some MiB.
+pub fn c5_large_and_empty_values(harness: &mut dyn CheckpointerHarness) {
+    let mut image = Image::new(1, 10);
+    let id = image.create(0, "values");
+    for (n, len) in [0, 1, 4095, 4096, 4097, 65_535, 65_536, 300_000, 3 << 20, 0].into_iter().enumerate() {
+        let mut bytes = vec![0; len];
+        Rng::with_seed(n as u64).fill(&mut bytes);
+        image.put(id, &key(n), &bytes);
+    }
+    write_and_open_again(harness, &image);
+}
+
+/// A range gives the keys within its bounds, whichever they are, and nothing where they contain nothing.
+pub fn c5_bounds_of_every_kind(harness: &mut dyn CheckpointerHarness) {
+    let mut image = Image::new(1, 10);
+    image.create(0, "before");
+    let id = image.create(1, "keys");
+    let after = image.create(2, "after");
+    image.put(after, b"c", b"of the collection after");
+    let keys = [&b"b"[..], b"bb", b"bc", b"d", b"d\0", b"f", b"\xff"];
+    for key in keys {
+        image.put(id, key, &[key, b"!"].concat());
+    }
+    let checkpointer = open(harness);
+    let checkpoint = write(&*checkpointer, None, &image);
+    let probes = [&b""[..], b"a", b"b", b"ba", b"bb", b"c", b"d", b"d\0", b"e", b"f", b"g", b"\xff", b"\xff\xff"];
+    let bounds =
+        || probes.iter().flat_map(|key| [Bound::Included(*key), Bound::Excluded(*key)]).chain([Bound::Unbounded]);
+    for (lower, upper) in bounds().flat_map(|lower| bounds().map(move |upper| (lower, upper))) {
+        let expected = keys.iter().filter(|key| RangeBounds::<[u8]>::contains(&(lower, upper), **key));
+        let mut cursor = checkpoint.range(id, lower, upper).unwrap();
+        for key in expected {
+            assert!(cursor.advance().unwrap(), "C5: the range {lower:?} to {upper:?} ends before {key:?}");
+            assert_eq!(cursor.key(), *key, "C5: the range {lower:?} to {upper:?} gives another key");
+            assert_eq!(cursor.value(), [key, &b"!"[..]].concat(), "C5: a range gives another value");
+        }
+        assert!(!cursor.advance().unwrap(), "C5: the range {lower:?} to {upper:?} gives {:?}", cursor.key());
+    }
+}
+
+/// Upkeep of the newest checkpoint, as much as the backend does, keeps the state under a newer id.
+pub fn c5_keeps_state_in_maintenance(harness: &mut dyn CheckpointerHarness) {
+    let mut rng = Rng::with_seed(6);
+    let mut image = sample(1, 10, 200);
+    let checkpointer = open(harness);
+    let mut newest = write(&*checkpointer, None, &image).id();
+    for _ in 0..12 {
+        image = changed(&image, &mut rng);
+        newest = write(&*checkpointer, Some(newest), &image).id();
+        for _ in 0..8 {
+            let Some(checkpoint) = checkpointer.maintain(newest, 1 << 20).unwrap() else { break };
+            assert!(checkpoint.id() > newest, "C8: maintenance gave an id that is not newer");
+            newest = checkpoint.id();
+            assert_state(&*checkpoint, &image);
+        }
+        assert_opens_as(&*checkpointer, newest, &image);
+    }
+    drop(checkpointer);
+    assert_opens_as(&*open(harness), newest, &image);
+}

@@ -1,0 +1,123 @@
+use std::collections::BTreeMap;
+
+use kv_core::{Change, Changes, CheckpointHead, CollectionId, CollectionInfo, Epoch, LogId, Lsn, Result};
+
+/// The log that all checkpoints of the suite belong to.
+pub const LOG_ID: LogId = LogId(0x0123_4567_89ab_cdef);
+
+type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// What a checkpoint has to hold, and what changed since the last one.
+#[derive(Clone, Default)]
+pub struct Image {
+    pub epoch: Epoch,
+    pub lsn: Lsn,
+    pub collections: BTreeMap<CollectionId, (String, Entries)>,
+    changes: BTreeMap<(CollectionId, Vec<u8>), Option<Vec<u8>>>,
+}
+
+impl Image {
+    /// At the given epoch and position, without collections.
+    pub fn new(epoch: u64, lsn: u64) -> Self {
+        Self { epoch: Epoch(epoch), lsn: Lsn(lsn), ..Self::default() }
+    }
+
+    pub fn create(&mut self, index: u32, name: &str) -> CollectionId {
+        let id = CollectionId { lsn: Lsn(1), index };
+        self.collections.insert(id, (name.to_owned(), Entries::new()));
+        id
+    }
+
+    pub fn drop_collection(&mut self, id: CollectionId) {
+        self.collections.remove(&id);
+        self.changes.retain(|(collection, _), _| *collection != id);
+    }
+
+    pub fn put(&mut self, id: CollectionId, key: &[u8], value: &[u8]) {
+        self.collections.get_mut(&id).unwrap().1.insert(key.to_vec(), value.to_vec());
+        self.changes.insert((id, key.to_vec()), Some(value.to_vec()));
+    }
+
+    /// Deletes a key that may be absent: one that was put and deleted since the last checkpoint leaves such a change.
+    pub fn delete(&mut self, id: CollectionId, key: &[u8]) {
+        self.collections.get_mut(&id).unwrap().1.remove(key);
+        self.changes.insert((id, key.to_vec()), None);
+    }
+
+    /// The same state at a later position, from which changes are counted anew.
+    pub fn later(&self) -> Self {
+        Self { lsn: Lsn(self.lsn.0 + 10), ..self.at_same_position() }
+    }
+
+    /// The same state once more, without a change.
+    pub fn at_same_position(&self) -> Self {
+        Self { changes: BTreeMap::new(), ..self.clone() }
+    }
+
+    /// The same state with everything in it a change: to be written without a previous one.
+    pub fn all_changed(&self) -> Self {
+        let mut image = self.at_same_position();
+        for (id, (_, entries)) in &self.collections {
+            image.changes.extend(entries.iter().map(|(key, value)| ((*id, key.clone()), Some(value.clone()))));
+        }
+        image
+    }
+
+    pub fn head(&self) -> CheckpointHead {
+        let info = |(id, (name, entries)): (&CollectionId, &(String, Entries))| CollectionInfo {
+            id: *id,
+            name: name.clone(),
+            entries: entries.len() as u64,
+            bytes: entries.iter().map(|(key, value)| key.len() as u64 + value.len() as u64).sum(),
+        };
+        CheckpointHead {
+            epoch: self.epoch,
+            lsn: self.lsn,
+            log_id: LOG_ID,
+            collections: self.collections.iter().map(info).collect(),
+        }
+    }
+
+    pub fn changes(&self) -> ImageChanges<'_> {
+        ImageChanges { head: self.head(), rest: self.changes.iter(), given: 0, before_each: Box::new(|_| Ok(Go::On)) }
+    }
+}
+
+/// Whether the work shall go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Go {
+    On,
+    Stop,
+}
+
+/// The changes of an image, with something that happens before each.
+pub struct ImageChanges<'a> {
+    head: CheckpointHead,
+    rest: std::collections::btree_map::Iter<'a, (CollectionId, Vec<u8>), Option<Vec<u8>>>,
+    given: usize,
+    before_each: Box<dyn Fn(usize) -> Result<Go> + 'a>,
+}
+
+impl<'a> ImageChanges<'a> {
+    /// `act` is called with the number of changes given so far: before each change, and each time when it is asked whether to stop.
+    pub fn with(self, act: impl Fn(usize) -> Result<Go> + 'a) -> Self {
+        Self { before_each: Box::new(act), ..self }
+    }
+}
+
+impl Changes for ImageChanges<'_> {
+    fn head(&self) -> &CheckpointHead {
+        &self.head
+    }
+
+    fn next(&mut self) -> Result<Option<Change<'_>>> {
+        (self.before_each)(self.given)?;
+        self.given += 1;
+        let change = self.rest.next();
+        Ok(change.map(|((collection, key), value)| Change { collection: *collection, key, value: value.as_deref() }))
+    }
+
+    fn cancelled(&self) -> bool {
+        matches!((self.before_each)(self.given), Ok(Go::Stop))
+    }
+}

@@ -1,0 +1,180 @@
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+
+use fastrand::Rng;
+use kv_core::{Changes, Checkpoint, CheckpointId, Checkpointer, CollectionId, Cursor, Error, Lsn, Result};
+
+use super::{CheckpointerHarness, image::Image};
+
+pub fn open(harness: &mut (impl CheckpointerHarness + ?Sized)) -> Arc<dyn Checkpointer> {
+    harness.open().unwrap_or_else(|error| panic!("the checkpointer does not open: {error:?}"))
+}
+
+pub fn list(checkpointer: &dyn Checkpointer) -> Vec<CheckpointId> {
+    let list = checkpointer.list().unwrap_or_else(|error| panic!("C3: listing fails: {error:?}"));
+    assert!(list.is_sorted_by(|newer, older| newer > older), "C3: the list is not newest first: {list:?}");
+    list
+}
+
+/// Writes a checkpoint of `image`, and checks it, its id and the list.
+pub fn write(checkpointer: &dyn Checkpointer, previous: Option<CheckpointId>, image: &Image) -> Arc<dyn Checkpoint> {
+    let before = list(checkpointer);
+    let written = write_with(checkpointer, previous, &mut image.changes());
+    let checkpoint = written.unwrap_or_else(|error| panic!("the checkpoint is not written: {error:?}"));
+    let id = checkpoint.id();
+    assert!(before.iter().all(|other| *other < id && other.seq < id.seq), "C8: {id:?} is not newer than {before:?}");
+    assert_eq!((id.epoch, id.lsn), (image.epoch, image.lsn), "C8: the id is not that of the head");
+    let kept = before.into_iter().filter(|other| Some(*other) <= previous);
+    assert_eq!(list(checkpointer), [id].into_iter().chain(kept).collect::<Vec<_>>(), "C7: the list after a write");
+    assert_state(&*checkpoint, image);
+    checkpoint
+}
+
+/// Writes without a word about the result.
+pub fn write_with(
+    checkpointer: &dyn Checkpointer,
+    previous: Option<CheckpointId>,
+    changes: &mut dyn Changes,
+) -> Result<Arc<dyn Checkpoint>> {
+    checkpointer.write(previous, changes)
+}
+
+pub fn open_checkpoint(checkpointer: &dyn Checkpointer, id: CheckpointId) -> Arc<dyn Checkpoint> {
+    let checkpoint = checkpointer.open(id).unwrap_or_else(|error| panic!("{id:?} does not open: {error:?}"));
+    assert_eq!(checkpoint.id(), id, "C3: another checkpoint was opened");
+    checkpoint
+}
+
+pub fn assert_opens_as(checkpointer: &dyn Checkpointer, id: CheckpointId, image: &Image) {
+    assert_state(&*open_checkpoint(checkpointer, id), image);
+}
+
+/// Asserts that the checkpoint holds the image, whichever way it is read.
+pub fn assert_state(checkpoint: &dyn Checkpoint, image: &Image) {
+    let damage_met = check_reads(checkpoint, image);
+    assert_eq!(damage_met, 0, "C4: an intact checkpoint is said to be damaged");
+}
+
+/// Reads everything, in each way, and asserts that each answer is right or says that there is damage. Returns how many said so.
+pub fn check_reads(checkpoint: &dyn Checkpoint, image: &Image) -> usize {
+    assert_eq!(*checkpoint.head(), image.head(), "C5: the head is another");
+    let mut damage_met = 0;
+    for (id, (_, entries)) in &image.collections {
+        damage_met += check_range(checkpoint, *id, entries);
+        for (key, value) in entries {
+            damage_met += check_key(checkpoint, *id, key, Some(value));
+            let (longer, shorter) = ([key, &b"\0"[..]].concat(), &key[..key.len() - 1]);
+            damage_met += check_key(checkpoint, *id, &longer, entries.get(&longer));
+            damage_met += check_key(checkpoint, *id, shorter, entries.get(shorter));
+        }
+    }
+    let unknown = CollectionId { lsn: Lsn(u64::MAX), index: 7 };
+    damage_met + check_key(checkpoint, unknown, b"key", None) + check_range(checkpoint, unknown, &BTreeMap::new())
+}
+
+fn check_key(checkpoint: &dyn Checkpoint, id: CollectionId, key: &[u8], expected: Option<&Vec<u8>>) -> usize {
+    let got = ok_or_corrupt(checkpoint.get(id, key));
+    if let Some(got) = &got {
+        let same = got.as_deref() == expected.map(Vec::as_slice);
+        assert!(same, "C5: get gives another value of {} than was written", key.escape_ascii());
+    }
+    let mut seen = None;
+    let got_with = ok_or_corrupt(checkpoint.get_with(id, key, &mut |value| {
+        assert!(seen.replace(value.to_vec()).is_none(), "get_with calls twice");
+    }));
+    if let Some(found) = got_with {
+        assert_eq!(found, seen.is_some(), "get_with says {found}");
+        assert!(seen.as_ref() == expected, "C5: get_with gives another value of {}", key.escape_ascii());
+    }
+    usize::from(got.is_none()) + usize::from(got_with.is_none())
+}
+
+fn check_range(checkpoint: &dyn Checkpoint, id: CollectionId, expected: &BTreeMap<Vec<u8>, Vec<u8>>) -> usize {
+    let Some(mut cursor) = ok_or_corrupt(checkpoint.range(id, Bound::Unbounded, Bound::Unbounded)) else { return 1 };
+    let mut expected = expected.iter();
+    assert_at_no_entry(&*cursor);
+    loop {
+        match ok_or_corrupt(cursor.advance()) {
+            Some(true) => {
+                let Some((key, value)) = expected.next() else {
+                    panic!("C5: the cursor gives {} beyond the last entry", cursor.key().escape_ascii());
+                };
+                assert_eq!(cursor.key().escape_ascii().to_string(), key.escape_ascii().to_string(), "C5: another key");
+                assert!(cursor.value() == value, "C5: the cursor gives another value of {}", key.escape_ascii());
+                assert!(cursor.key_handle() == *key && cursor.value_handle() == *value, "the handles differ");
+            }
+            Some(false) => {
+                assert_eq!(expected.next(), None, "C5: the cursor ends before the last entry");
+                assert_ended(&mut *cursor);
+                return 0;
+            }
+            None => {
+                assert_ended(&mut *cursor);
+                return 1;
+            }
+        }
+    }
+}
+
+fn assert_ended(cursor: &mut dyn Cursor) {
+    assert_at_no_entry(cursor);
+    assert!(!cursor.advance().unwrap(), "a cursor went on after its end");
+    assert_at_no_entry(cursor);
+}
+
+pub fn assert_at_no_entry(cursor: &dyn Cursor) {
+    assert!(cursor.key().is_empty() && cursor.value().is_empty(), "a cursor that stands nowhere gives an entry");
+}
+
+/// `None` if it is damaged.
+pub fn ok_or_corrupt<T>(result: Result<T>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(Error::Corrupt { .. }) => None,
+        Err(error) => panic!("C4: reading fails, and not because of damage: {error:?}"),
+    }
+}
+
+/// An image with two collections and so many entries in each.
+pub fn sample(epoch: u64, lsn: u64, entries: usize) -> Image {
+    let mut image = Image::new(epoch, lsn);
+    for index in 0..2 {
+        let id = image.create(index, &format!("collection {index}"));
+        for n in 0..entries {
+            image.put(id, &key(n), &value(lsn, n));
+        }
+    }
+    image
+}
+
+pub fn key(n: usize) -> Vec<u8> {
+    format!("key {n:06}").into_bytes()
+}
+
+/// Bytes without pattern, up to 200 of them, the same for the same numbers.
+pub fn value(seed: u64, n: usize) -> Vec<u8> {
+    let mut bytes = vec![0; n * 31 % 200];
+    Rng::with_seed(seed << 32 | n as u64).fill(&mut bytes);
+    bytes
+}
+
+/// A later image with changes of every kind.
+pub fn changed(image: &Image, rng: &mut Rng) -> Image {
+    let mut image = image.later();
+    let index = rng.u32(2..);
+    if rng.bool() {
+        image.create(index, &format!("collection {index}"));
+    }
+    let mut ids: Vec<_> = image.collections.keys().copied().collect();
+    if ids.len() > 3 {
+        image.drop_collection(ids.swap_remove(rng.usize(..ids.len())));
+    }
+    for _ in 0..rng.usize(..60) {
+        let id = ids[rng.usize(..ids.len())];
+        let key = key(rng.usize(..150));
+        match rng.u8(..3) {
+            0 => image.delete(id, &key),
+            _ => image.put(id, &key, &value(rng.u64(..1 << 31), rng.usize(..200))),
+        }
+    }
+    image
+}

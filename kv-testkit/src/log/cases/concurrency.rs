@@ -1,0 +1,155 @@
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
+
+use kv_core::{Durability, Error, Log, Lsn};
+
+use crate::{
+    log::{
+        LogHarness,
+        support::{append, assert_holds, assert_holds_prefix, next, open, payload, reader, sync},
+    },
+    threads::{Over, join_all},
+};
+
+const THREADS: u64 = 4;
+const RECORDS: u64 = 60;
+
+/// Threads that append at once get positions that are dense, rise for each, and hold what it appended.
+pub fn l1_dense_with_threads(harness: &mut dyn LogHarness) {
+    let log = open(harness);
+    let appended = in_threads(|thread, n| {
+        let record = payload(thread * RECORDS + n, n as usize * 11 % 500);
+        let lsn = match log.append(&record, if n % 3 == 0 { Durability::Process } else { Durability::Disk }) {
+            Err(Error::UnsupportedDurability { durability: Durability::Process }) => return None,
+            appended => appended.unwrap(),
+        };
+        if n % 10 == 9 {
+            sync(&*log, lsn);
+        }
+        Some((lsn, record))
+    });
+    for of_thread in &appended {
+        assert!(of_thread.is_sorted_by_key(|(lsn, _)| lsn), "L1: the positions of a thread's records do not rise");
+    }
+    let count: usize = appended.iter().map(Vec::len).sum();
+    let by_position: BTreeMap<_, _> = appended.into_iter().flatten().collect();
+    assert!(by_position.keys().copied().eq((1..=count as u64).map(Lsn)), "L1: positions are not dense from 1");
+    let records: Vec<_> = by_position.into_values().collect();
+    assert_holds(&*log, &records);
+    harness.kill();
+    drop(log);
+
+    assert_holds(&*open(harness), &records);
+}
+
+/// Threads that sync at once each get at least what they asked for, and what they were told survives a kill.
+pub fn l3_sync_with_threads(harness: &mut dyn LogHarness) {
+    let log = open(harness);
+    let told = in_threads(|thread, n| {
+        let lsn = append(&*log, &payload(thread, n as usize));
+        let durable = sync(&*log, lsn);
+        assert!(durable <= log.bounds().appended, "L3: {durable} is durable, but was never appended");
+        Some(durable)
+    });
+    let told = told.into_iter().flatten().max().unwrap();
+    assert_eq!(told, Lsn(THREADS * RECORDS), "L3: the last sync did not reach the last record");
+    harness.kill();
+    drop(log);
+
+    assert_eq!(open(harness).bounds().appended, told, "L3: synced records are gone after a kill");
+}
+
+/// A kill while threads append leaves a prefix, with everything in it that had been acknowledged.
+pub fn l9_prefix_after_kill_with_threads(harness: &mut dyn LogHarness) {
+    let log = open(harness);
+    let (acknowledged, killed) = (AtomicU64::new(0), Over::default());
+    let (promised, appended) = thread::scope(|scope| {
+        let appends = scope.spawn(|| {
+            in_threads(|thread, n| {
+                // The first half of the records is there before the kill, the other half around it.
+                if n > RECORDS / 2 && killed.is_over() {
+                    return None;
+                }
+                let record = record_of(thread, n);
+                let lsn = append(&*log, &record);
+                acknowledged.fetch_max(sync(&*log, lsn).0, Ordering::AcqRel);
+                Some((lsn, record))
+            })
+        });
+        let ends = killed.when_dropped();
+        while acknowledged.load(Ordering::Acquire) < RECORDS && !appends.is_finished() {
+            thread::yield_now();
+        }
+        let promised = Lsn(acknowledged.load(Ordering::Acquire));
+        harness.kill();
+        drop(ends);
+        (promised, join_all([appends]).remove(0))
+    });
+    drop(log);
+
+    let records: BTreeMap<_, _> = appended.into_iter().flatten().collect();
+    let records: Vec<_> = records.into_values().collect();
+    assert_holds_prefix(&*open(harness), &records, promised);
+}
+
+/// A reader that follows while threads append gives each record once, in order, and only when it is durable.
+pub fn l7_reader_while_threads_append(harness: &mut dyn LogHarness) {
+    let log = open(harness);
+    let appending = Over::default();
+    let read = thread::scope(|scope| {
+        let follower = scope.spawn(|| follow(&*log, &appending));
+        let ends = appending.when_dropped();
+        in_threads(|thread, n| {
+            let lsn = append(&*log, &record_of(thread, n));
+            Some(sync(&*log, lsn))
+        });
+        drop(ends);
+        join_all([follower]).remove(0)
+    });
+    assert_eq!(read.len() as u64, THREADS * RECORDS, "L7: the reader missed records");
+    let mut next_of_thread = [0; THREADS as usize];
+    for payload in read {
+        let thread = payload[0];
+        let n = &mut next_of_thread[usize::from(thread)];
+        assert!(payload == record_of(thread.into(), *n), "L2: a record is not the one that was appended");
+        *n += 1;
+    }
+}
+
+fn record_of(thread: u64, n: u64) -> Vec<u8> {
+    let mut record = vec![thread as u8];
+    record.extend(payload(thread * RECORDS + n, n as usize * 13));
+    record
+}
+
+/// Reads until there is nothing left and nothing more will come.
+fn follow(log: &dyn Log, appending: &Over) -> Vec<Vec<u8>> {
+    let mut reader = reader(log, Lsn::START);
+    let mut payloads = Vec::new();
+    loop {
+        let nothing_more_comes = appending.is_over();
+        while let Some(read) = next(&mut *reader) {
+            let durable = log.bounds().durable;
+            assert!(read.lsn <= durable, "L7: record {} was read, but only {durable} is durable", read.lsn);
+            payloads.push(read.payload);
+            assert_eq!(read.lsn, Lsn(payloads.len() as u64), "L7: records were not read one after the other");
+        }
+        if nothing_more_comes {
+            return payloads;
+        }
+        thread::yield_now();
+    }
+}
+
+/// Runs `work` for each number of a record in several threads, and gives what it yielded to each.
+fn in_threads<T: Send>(work: impl Fn(u64, u64) -> Option<T> + Sync) -> Vec<Vec<T>> {
+    let work = &work;
+    thread::scope(|scope| {
+        let start = |thread| scope.spawn(move || (0..RECORDS).filter_map(|n| work(thread, n)).collect());
+        let threads: Vec<_> = (0..THREADS).map(start).collect();
+        join_all(threads)
+    })
+}

@@ -1,0 +1,172 @@
+use std::collections::BTreeMap;
+
+/// The entries of a collection.
+type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// What a store has to hold, as simply as it can be said: a map of maps, to compare a store with.
+///
+/// ```
+/// use kv_testkit::{Model, Operation, Outcome};
+///
+/// let mut model = Model::default();
+/// let put = Operation::put("users", "alice", "Alice");
+/// assert_eq!(model.apply(&put), Outcome::Done);
+/// assert_eq!(model.get("users", b"alice"), Some(&b"Alice"[..]));
+///
+/// let deletions = [Operation::delete("users", "alice"), Operation::delete("users", "bob")];
+/// assert_eq!(model.apply_batch(&deletions), Outcome::KeyNotFound); // all or nothing
+/// assert_eq!(model.get("users", b"alice"), Some(&b"Alice"[..]));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Model {
+    collections: BTreeMap<String, Entries>,
+}
+
+/// A change that a store can make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Sets the value of a key, in a collection that is created if it does not exist.
+    Put {
+        /// The collection's name.
+        collection: String,
+        /// The key.
+        key: Vec<u8>,
+        /// The value.
+        value: Vec<u8>,
+    },
+    /// Deletes a key, which has to be there.
+    Delete {
+        /// The collection's name.
+        collection: String,
+        /// The key.
+        key: Vec<u8>,
+    },
+    /// Deletes a key if it is there.
+    DeleteIfPresent {
+        /// The collection's name.
+        collection: String,
+        /// The key.
+        key: Vec<u8>,
+    },
+    /// Creates a collection if it does not exist.
+    Create {
+        /// The collection's name.
+        collection: String,
+    },
+    /// Drops a collection, which has to exist, with everything in it.
+    Drop {
+        /// The collection's name.
+        collection: String,
+    },
+}
+
+/// What a store has to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is done.
+    Done,
+    /// There was nothing to do: the key that might be present is not, or the collection exists already.
+    Unchanged,
+    /// The key is not there. Nothing was changed.
+    KeyNotFound,
+    /// The collection does not exist. Nothing was changed.
+    CollectionNotFound,
+}
+
+impl Operation {
+    /// A [`Put`](Operation::Put).
+    pub fn put(collection: &str, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+        Self::Put { collection: collection.to_owned(), key: key.into(), value: value.into() }
+    }
+
+    /// A [`Delete`](Operation::Delete).
+    pub fn delete(collection: &str, key: impl Into<Vec<u8>>) -> Self {
+        Self::Delete { collection: collection.to_owned(), key: key.into() }
+    }
+
+    /// A [`DeleteIfPresent`](Operation::DeleteIfPresent).
+    pub fn delete_if_present(collection: &str, key: impl Into<Vec<u8>>) -> Self {
+        Self::DeleteIfPresent { collection: collection.to_owned(), key: key.into() }
+    }
+
+    /// A [`Create`](Operation::Create).
+    pub fn create(collection: &str) -> Self {
+        Self::Create { collection: collection.to_owned() }
+    }
+
+    /// A [`Drop`](Operation::Drop).
+    pub fn drop(collection: &str) -> Self {
+        Self::Drop { collection: collection.to_owned() }
+    }
+}
+
+impl Model {
+    /// Makes a change, or none if it cannot be made.
+    pub fn apply(&mut self, operation: &Operation) -> Outcome {
+        match operation {
+            Operation::Put { collection, key, value } => {
+                self.collections.entry(collection.clone()).or_default().insert(key.clone(), value.clone());
+                Outcome::Done
+            }
+            Operation::Delete { collection, key } => self.remove(collection, key).map_or(Outcome::KeyNotFound, done),
+            Operation::DeleteIfPresent { collection, key } => {
+                self.remove(collection, key).map_or(Outcome::Unchanged, done)
+            }
+            Operation::Create { collection } => {
+                let existing = self.collections.contains_key(collection);
+                self.collections.entry(collection.clone()).or_default();
+                if existing { Outcome::Unchanged } else { Outcome::Done }
+            }
+            Operation::Drop { collection } => {
+                self.collections.remove(collection).map_or(Outcome::CollectionNotFound, |_| Outcome::Done)
+            }
+        }
+    }
+
+    /// Makes all changes, one after the other, or none: the answer is then that of the first that cannot be made.
+    pub fn apply_batch(&mut self, operations: &[Operation]) -> Outcome {
+        let mut changed = self.clone();
+        for operation in operations {
+            match changed.apply(operation) {
+                Outcome::Done | Outcome::Unchanged => {}
+                refused => return refused,
+            }
+        }
+        *self = changed;
+        Outcome::Done
+    }
+
+    /// The value of a key.
+    pub fn get(&self, collection: &str, key: &[u8]) -> Option<&[u8]> {
+        self.collections.get(collection)?.get(key).map(Vec::as_slice)
+    }
+
+    /// The entries of a collection whose keys begin with `prefix`, in byte order; none if it does not exist.
+    pub fn prefix<'a>(&'a self, collection: &str, prefix: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let entries = self.collections.get(collection).into_iter().flatten();
+        entries.map(|(key, value)| (&key[..], &value[..])).filter(move |(key, _)| key.starts_with(prefix))
+    }
+
+    /// How many keys a collection has.
+    pub fn len(&self, collection: &str) -> usize {
+        self.collections.get(collection).map_or(0, BTreeMap::len)
+    }
+
+    /// Whether a collection has no keys.
+    pub fn is_empty(&self, collection: &str) -> bool {
+        self.len(collection) == 0
+    }
+
+    /// All collections, by name.
+    pub fn collections(&self) -> &BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>> {
+        &self.collections
+    }
+
+    fn remove(&mut self, collection: &str, key: &[u8]) -> Option<Vec<u8>> {
+        self.collections.get_mut(collection)?.remove(key)
+    }
+}
+
+fn done(_removed: Vec<u8>) -> Outcome {
+    Outcome::Done
+}

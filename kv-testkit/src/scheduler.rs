@@ -1,0 +1,184 @@
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::{self, ThreadId},
+};
+
+use kv_core::{
+    Result,
+    background::{Job, Next, Scheduler, Wake},
+};
+
+/// A [`Scheduler`] whose jobs run only when the test says so, on the test's thread.
+///
+/// ```
+/// use kv_core::background::{Job, Next, Scheduler};
+/// use kv_testkit::ManualScheduler;
+///
+/// struct Beat;
+/// impl Job for Beat {
+///     fn run(&mut self) -> Next {
+///         Next::WhenWoken
+///     }
+/// }
+///
+/// let scheduler = ManualScheduler::new();
+/// let wake = scheduler.spawn("beat", Box::new(Beat))?;
+/// assert_eq!(scheduler.run_woken(), 0);
+/// wake.wake();
+/// assert_eq!(scheduler.run_woken(), 1);
+/// assert_eq!(scheduler.run("beat"), Some(Next::WhenWoken));
+/// # Ok::<(), kv_core::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct ManualScheduler {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    jobs: Mutex<Vec<Entry>>,
+    stopped: Condvar,
+    ids: AtomicU64,
+}
+
+struct Entry {
+    id: u64,
+    name: &'static str,
+    woken: bool,
+    state: State,
+}
+
+enum State {
+    Idle(Box<dyn Job>),
+    Running(ThreadId),
+}
+
+impl ManualScheduler {
+    /// A scheduler without jobs.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs each job that has been woken, once, in the order in which they were spawned, and says how many those were. One that is woken
+    /// by such a run, and not yet past its turn, runs too.
+    pub fn run_woken(&self) -> usize {
+        let mut count = 0;
+        let mut after = None;
+        while let Some(id) = self.shared.next_id(after, |entry| entry.woken) {
+            count += usize::from(self.shared.run(id).is_some());
+            after = Some(id);
+        }
+        count
+    }
+
+    /// Runs the jobs of that name, woken or not, as if the time that they asked for had passed. Gives what the last of them answered; `None`
+    /// if there is none.
+    pub fn run(&self, name: &str) -> Option<Next> {
+        let mut answer = None;
+        let mut after = None;
+        while let Some(id) = self.shared.next_id(after, |entry| entry.name == name) {
+            answer = self.shared.run(id).or(answer);
+            after = Some(id);
+        }
+        answer
+    }
+
+    /// The names of the jobs that have been woken, in the order in which they were spawned.
+    pub fn woken(&self) -> Vec<&'static str> {
+        self.shared.lock().iter().filter(|entry| entry.woken).map(|entry| entry.name).collect()
+    }
+
+    /// The names of all jobs, in the order in which they were spawned.
+    pub fn jobs(&self) -> Vec<&'static str> {
+        self.shared.lock().iter().map(|entry| entry.name).collect()
+    }
+}
+
+impl Scheduler for ManualScheduler {
+    fn spawn(&self, name: &'static str, job: Box<dyn Job>) -> Result<Box<dyn Wake>> {
+        let mut jobs = self.shared.lock();
+        let id = self.shared.ids.fetch_add(1, Ordering::Relaxed);
+        jobs.push(Entry { id, name, woken: false, state: State::Idle(job) });
+        Ok(Box::new(Handle { id, shared: Arc::clone(&self.shared) }))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next_id(&self, after: Option<u64>, wanted: impl Fn(&Entry) -> bool) -> Option<u64> {
+        self.lock().iter().find(|entry| Some(entry.id) > after && wanted(entry)).map(|entry| entry.id)
+    }
+
+    /// Runs a job, without the lock: it may wake and spawn jobs, and end itself. `None` if it is gone, or running in another thread.
+    fn run(&self, id: u64) -> Option<Next> {
+        let mut job = self.start(id)?;
+        let next = job.run();
+        let mut jobs = self.lock();
+        match jobs.iter_mut().find(|entry| entry.id == id) {
+            Some(entry) => entry.state = State::Idle(job),
+            None => {
+                drop(jobs);
+                drop(job); // its handle was dropped in the run; what it owns may end further jobs
+            }
+        }
+        self.stopped.notify_all();
+        Some(next)
+    }
+
+    fn start(&self, id: u64) -> Option<Box<dyn Job>> {
+        let mut jobs = self.lock();
+        let entry = jobs.iter_mut().find(|entry| entry.id == id)?;
+        match std::mem::replace(&mut entry.state, State::Running(thread::current().id())) {
+            State::Idle(job) => {
+                entry.woken = false;
+                Some(job)
+            }
+            running @ State::Running(_) => {
+                entry.state = running;
+                None
+            }
+        }
+    }
+
+    /// Forgets a job, after the run that is under way, unless that is where this is called.
+    fn end(&self, id: u64) {
+        let mut jobs = self.lock();
+        while let Some(index) = jobs.iter().position(|entry| entry.id == id) {
+            match jobs[index].state {
+                State::Running(thread) if thread != thread::current().id() => {
+                    jobs = self.stopped.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+                }
+                _ => {
+                    let entry = jobs.remove(index);
+                    drop(jobs);
+                    return drop(entry); // without the lock: what the job owns may end further jobs
+                }
+            }
+        }
+    }
+}
+
+struct Handle {
+    id: u64,
+    shared: Arc<Shared>,
+}
+
+impl Wake for Handle {
+    fn wake(&self) {
+        if let Some(entry) = self.shared.lock().iter_mut().find(|entry| entry.id == self.id) {
+            entry.woken = true;
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.end(self.id);
+    }
+}

@@ -1,0 +1,32 @@
+use std::{
+    panic::resume_unwind,
+    sync::atomic::{AtomicBool, Ordering},
+    thread::ScopedJoinHandle,
+};
+
+/// Waits for the threads and gives what each returned. If one panicked, its panic goes on here, message and all.
+pub fn join_all<'scope, T>(threads: impl IntoIterator<Item = ScopedJoinHandle<'scope, T>>) -> Vec<T> {
+    let results: Vec<_> = threads.into_iter().map(ScopedJoinHandle::join).collect();
+    results.into_iter().map(|result| result.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+}
+
+/// Says that something is over, by a return or a panic: a thread that waits for it must not wait for ever.
+#[derive(Default)]
+pub struct Over(AtomicBool);
+
+impl Over {
+    pub fn is_over(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// It is over when the returned value is dropped.
+    pub fn when_dropped(&self) -> impl Drop {
+        struct Ends<'a>(&'a Over);
+        impl Drop for Ends<'_> {
+            fn drop(&mut self) {
+                self.0.0.store(true, Ordering::Release);
+            }
+        }
+        Ends(self)
+    }
+}

@@ -1,0 +1,126 @@
+use std::{
+    fmt, io, mem,
+    path::Path,
+    sync::{
+        Mutex, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use kv_vfs::{Error, Result};
+
+use super::{Event, Fault, Kind};
+
+/// What all files and directories of a [`TestVfs`](super::TestVfs) share.
+#[derive(Debug, Default)]
+pub(super) struct Control {
+    faults: Mutex<Vec<Fault>>,
+    failures: AtomicU64,
+    counts: [AtomicU64; Kind::Map as usize + 1],
+    trace: Mutex<String>,
+    random: Mutex<fastrand::Rng>,
+    /// Held for reading by every operation.
+    halt: RwLock<()>,
+}
+
+impl Control {
+    pub fn with_seed(seed: u64) -> Self {
+        Self { random: Mutex::new(fastrand::Rng::with_seed(seed)), ..Self::default() }
+    }
+
+    pub fn fail(&self, fault: Fault) {
+        self.faults.lock().unwrap().push(fault);
+    }
+
+    pub fn heal(&self) {
+        self.faults.lock().unwrap().clear();
+    }
+
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    pub fn count(&self, kind: Kind) -> u64 {
+        self.counts[kind as usize].load(Ordering::Relaxed)
+    }
+
+    pub fn take_trace(&self) -> String {
+        mem::take(&mut *self.trace.lock().unwrap())
+    }
+
+    pub fn random(&self) -> u128 {
+        self.random.lock().unwrap().u128(..)
+    }
+
+    /// Runs `run` while no operation is under way.
+    pub fn while_halted<T>(&self, run: impl FnOnce() -> T) -> T {
+        let _nothing_moves = self.halt.write().unwrap();
+        run()
+    }
+
+    pub fn run<T>(&self, event: &Event, path: &Path, run: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.run_or_tear(event, path, run, || Ok(()))
+    }
+
+    pub fn run_or_tear<T>(
+        &self,
+        event: &Event,
+        path: &Path,
+        run: impl FnOnce() -> Result<T>,
+        tear: impl FnOnce() -> Result<()>,
+    ) -> Result<T> {
+        let _not_halted = self.halt.read().unwrap();
+        self.counts[event.kind as usize].fetch_add(1, Ordering::Relaxed);
+        let failure = self.faults.lock().unwrap().iter_mut().find_map(|fault| fault.meet(event));
+        let Some(failure) = failure else {
+            let result = run();
+            self.note(event, if result.is_ok() { "" } else { " failed" });
+            return result;
+        };
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.note(event, if failure.torn { " torn" } else { " failed" });
+        if failure.torn {
+            tear()?;
+        }
+        Err(Error::new(verb(event.kind), path, io::Error::new(failure.error, Injected)))
+    }
+
+    fn note(&self, event: &Event, outcome: &str) {
+        if event.kind.changes() {
+            self.trace.lock().unwrap().push_str(&format!("{event}{outcome}\n"));
+        }
+    }
+}
+
+fn verb(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Open => "open",
+        Kind::Create => "create",
+        Kind::Rename => "rename",
+        Kind::Remove => "remove",
+        Kind::List => "list",
+        Kind::SyncDirectory => "sync directory",
+        Kind::OpenDirectory => "open directory",
+        Kind::CreateDirectory => "create directory",
+        Kind::Lock => "lock",
+        Kind::Random => "get random bytes for",
+        Kind::Read => "read",
+        Kind::Write => "write to",
+        Kind::Sync => "sync",
+        Kind::DropCache => "drop the cache of",
+        Kind::Len => "measure",
+        Kind::SetLen => "resize",
+        Kind::Map => "map",
+    }
+}
+
+#[derive(Debug)]
+struct Injected;
+
+impl fmt::Display for Injected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a failure that a test asked for")
+    }
+}
+
+impl std::error::Error for Injected {}

@@ -1,0 +1,81 @@
+use std::fmt;
+
+/// A kind of file operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is the method of `Vfs` or `File` of that name")]
+pub enum Kind {
+    Open,
+    Create,
+    Rename,
+    Remove,
+    List,
+    SyncDirectory,
+    OpenDirectory,
+    CreateDirectory,
+    Lock,
+    Random,
+    Read,
+    Write,
+    Sync,
+    DropCache,
+    Len,
+    SetLen,
+    Map,
+}
+
+impl Kind {
+    /// Whether it changes what is on the disk, or what of it survives: only such operations are in a
+    /// [trace](crate::vfs::TestVfs::take_trace).
+    pub fn changes(self) -> bool {
+        use Kind::{Create, CreateDirectory, Remove, Rename, SetLen, Sync, SyncDirectory, Write};
+        matches!(self, Create | CreateDirectory | Remove | Rename | SetLen | Sync | SyncDirectory | Write)
+    }
+}
+
+/// A file operation that was attempted. It is displayed as in `write log/a 4096+512`, `rename a.tmp a`, `sync directory log`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// What was attempted.
+    pub kind: Kind,
+    /// The file or directory, from the top directory of the [`TestVfs`](crate::vfs::TestVfs); empty for that itself.
+    pub path: String,
+    /// The new name, of a [`Kind::Rename`]; otherwise empty.
+    pub to: String,
+    /// Where, in bytes from the start of the file, of a [`Kind::Read`] or [`Kind::Write`]; the new length of a [`Kind::SetLen`].
+    pub offset: u64,
+    /// How many bytes, of a [`Kind::Read`] or [`Kind::Write`].
+    pub bytes: usize,
+}
+
+impl Event {
+    pub(super) fn new(kind: Kind, path: String) -> Self {
+        Self { kind, path, to: String::new(), offset: 0, bytes: 0 }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, path, to, offset, bytes } = self;
+        let verb = match kind {
+            Kind::Open => "open",
+            Kind::Create => "create",
+            Kind::Rename => return write!(f, "rename {path} {to}"),
+            Kind::Remove => "remove",
+            Kind::List => "list directory",
+            Kind::SyncDirectory => "sync directory",
+            Kind::OpenDirectory => "open directory",
+            Kind::CreateDirectory => "create directory",
+            Kind::Lock => "lock",
+            Kind::Random => "random for",
+            Kind::Read => return write!(f, "read {path} {offset}+{bytes}"),
+            Kind::Write => return write!(f, "write {path} {offset}+{bytes}"),
+            Kind::Sync => "sync",
+            Kind::DropCache => "drop cache of",
+            Kind::Len => "length of",
+            Kind::SetLen => return write!(f, "set length {path} {offset}"),
+            Kind::Map => "map",
+        };
+        f.write_str(verb)?;
+        if path.is_empty() { Ok(()) } else { write!(f, " {path}") }
+    }
+}

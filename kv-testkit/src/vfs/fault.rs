@@ -1,0 +1,114 @@
+use std::{fmt, io};
+
+use super::{Event, Kind};
+
+/// A failure that is going to happen: which operations it meets, from which of them on, and what they give.
+///
+/// ```
+/// use std::io::ErrorKind;
+/// use kv_testkit::vfs::{Fault, Kind};
+///
+/// // The third sync fails, and each one after it.
+/// let fault = Fault::on(Kind::Sync).nth(3).for_ever();
+/// // There is no space for new files whose names have "segment" in them.
+/// let fault = Fault::on(Kind::Create).of("segment").for_ever().with(ErrorKind::StorageFull);
+/// ```
+pub struct Fault {
+    matches: Box<dyn Fn(&Event) -> bool + Send>,
+    /// How many more matching operations succeed before the first failure.
+    pass: u64,
+    repeats: bool,
+    spent: bool,
+    torn: bool,
+    error: io::ErrorKind,
+}
+
+/// What a fault does to an operation that it meets.
+pub(super) struct Failure {
+    pub error: io::ErrorKind,
+    pub torn: bool,
+}
+
+impl Fault {
+    /// Meets the operations for which `matches` holds: the first of them fails, once, with [`io::ErrorKind::Other`].
+    pub fn when(matches: impl Fn(&Event) -> bool + Send + 'static) -> Self {
+        Self {
+            matches: Box::new(matches),
+            pass: 0,
+            repeats: false,
+            spent: false,
+            torn: false,
+            error: io::ErrorKind::Other,
+        }
+    }
+
+    /// Meets operations of that kind.
+    pub fn on(kind: Kind) -> Self {
+        Self::when(move |event| event.kind == kind)
+    }
+
+    /// Meets operations that change the disk.
+    pub fn on_changes() -> Self {
+        Self::when(|event| event.kind.changes())
+    }
+
+    /// Meets every operation.
+    pub fn on_any() -> Self {
+        Self::when(|_| true)
+    }
+
+    /// Meets only those of files and directories whose path, or new path, contains `part`.
+    #[must_use]
+    pub fn of(self, part: impl Into<String>) -> Self {
+        let part = part.into();
+        let matches = self.matches;
+        Self {
+            matches: Box::new(move |event| (event.path.contains(&part) || event.to.contains(&part)) && matches(event)),
+            ..self
+        }
+    }
+
+    /// The n-th operation from now that it meets fails, instead of the first; counted from 1.
+    #[must_use]
+    pub fn nth(self, n: u64) -> Self {
+        Self { pass: n.saturating_sub(1), ..self }
+    }
+
+    /// Every one after the first failure fails too.
+    #[must_use]
+    pub fn for_ever(self) -> Self {
+        Self { repeats: true, ..self }
+    }
+
+    /// The operations fail with an error of that kind.
+    #[must_use]
+    pub fn with(self, error: io::ErrorKind) -> Self {
+        Self { error, ..self }
+    }
+
+    /// A write that fails has written the first half of its bytes.
+    #[must_use]
+    pub fn torn(self) -> Self {
+        Self { torn: true, ..self }
+    }
+
+    /// Whether the operation fails. `None` if it does not, or the fault is over.
+    pub(super) fn meet(&mut self, event: &Event) -> Option<Failure> {
+        if self.spent || !(self.matches)(event) {
+            return None;
+        }
+        if self.pass > 0 {
+            self.pass -= 1;
+            return None;
+        }
+        self.spent = !self.repeats;
+        Some(Failure { error: self.error, torn: self.torn })
+    }
+}
+
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { matches: _, pass, repeats, spent, torn, error } = self;
+        write!(f, "Fault {{ pass: {pass}, repeats: {repeats}, spent: {spent}, torn: {torn}, error: {error} }}")
+    }
+}

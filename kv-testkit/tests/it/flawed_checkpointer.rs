@@ -1,0 +1,121 @@
+//! Checkpointers with one flaw each.
+
+mod backend;
+
+use std::sync::{Arc, Mutex};
+
+use kv_core::{CheckpointDamage, CheckpointId, Checkpointer, MemoryCheckpointMedium, MemoryCheckpointer, Result};
+use kv_testkit::checkpointer::{
+    CheckpointerDamage, CheckpointerFaults, CheckpointerHarness, CheckpointerPowerCut, cases,
+};
+
+use crate::caught::flaws;
+use backend::{Flaw, Flawed};
+
+struct Harness {
+    medium: MemoryCheckpointMedium,
+    flaw: Flaw,
+    fails: bool,
+}
+
+impl Harness {
+    fn new(flaw: Flaw) -> Self {
+        Self { medium: MemoryCheckpointMedium::new(), flaw, fails: false }
+    }
+}
+
+impl CheckpointerHarness for Harness {
+    fn open(&mut self) -> Result<Arc<dyn Checkpointer>> {
+        let inner = MemoryCheckpointer::open(&self.medium);
+        let newest = inner.list()?.first().copied();
+        let hidden = newest.filter(|_| self.flaw == Flaw::ForgetsNewestAtOpening);
+        Ok(Arc::new(Flawed {
+            inner,
+            flaw: self.flaw,
+            removed: Arc::default(),
+            newest: Arc::default(),
+            writing: Arc::default(),
+            hidden,
+            mixed: Mutex::default(),
+        }))
+    }
+
+    fn kill(&mut self) {
+        self.medium = self.medium.after_crash();
+    }
+}
+
+impl CheckpointerPowerCut for Harness {
+    fn cut_power(&mut self) {
+        self.medium = self.medium.after_crash();
+    }
+}
+
+impl CheckpointerFaults for Harness {
+    fn fail_nth_operation(&mut self, n: u64) {
+        self.fails = n == 1;
+        if self.fails {
+            self.medium.fail_next_write();
+        }
+    }
+
+    fn failed(&mut self) -> bool {
+        self.fails
+    }
+}
+
+impl CheckpointerDamage for Harness {
+    fn damage(&mut self, id: CheckpointId, number: u64) {
+        let damage = if number.is_multiple_of(2) { CheckpointDamage::Head } else { CheckpointDamage::Entries };
+        self.medium.damage(id, damage);
+    }
+
+    fn repair(&mut self) {
+        self.medium.repair();
+    }
+
+    fn verify(&mut self) -> Result<()> {
+        self.medium.verify()
+    }
+}
+
+macro_rules! run {
+    ($case:ident, $flaw:expr) => {
+        cases::$case(&mut Harness::new($flaw))
+    };
+}
+
+flaws! { run:
+    bounds_are_exclusive: Flaw::BoundsAreExclusive => c5_bounds_of_every_kind "C5";
+    cancelled_is_done: Flaw::CancelledIsDone => c2_cancelled_write_leaves_nothing "C2";
+    cursor_backwards: Flaw::CursorBackwards
+        => c5_keys_in_byte_order "C5", c5_bounds_of_every_kind "C5";
+    collections_are_one: Flaw::CollectionsAreOne => c5_collections_are_apart "C5";
+    cursor_ends_with_checkpoint: Flaw::CursorEndsWithCheckpoint => cursor_is_owned "ends before";
+    damage_is_absence: Flaw::DamageIsAbsence => c4_damage_is_never_data "C5";
+    drops_tombstones: Flaw::DropsTombstones => c5_tombstones "C5", c5_applies_changes "C5";
+    empty_is_absent: Flaw::EmptyIsAbsent => c5_large_and_empty_values "C5", c5_empty "C5", c5_many_entries "C5";
+    failure_loses_old: Flaw::FailureLosesOld
+        => c2_failed_write_leaves_nothing "C2", c2_failed_changes_leave_nothing "C2";
+    failure_succeeds: Flaw::FailureSucceeds
+        => c2_failed_write_leaves_nothing "C2", c2_failed_changes_leave_nothing "C2";
+    follows_newest: Flaw::FollowsNewest => checkpoint_stays_as_it_is "C5";
+    forgets_newest_at_opening: Flaw::ForgetsNewestAtOpening
+        => c1_written_survives_kill "C1", c1_written_survives_power_cut "C1", c3_lists_newest_first "C3";
+    get_with_forgets_to_call: Flaw::GetWithForgetsToCall => c5_applies_changes "get_with";
+    hides_damaged: Flaw::HidesDamaged => c3_lists_what_is_damaged "C3";
+    ignores_damage_met: Flaw::IgnoresDamageMet => c9_damage_stops_upkeep "C9";
+    keeps_dropped_collections: Flaw::KeepsDroppedCollections => c5_drops_collections "C5";
+    lists_oldest_first: Flaw::ListsOldestFirst => c3_lists_newest_first "C3";
+    lists_what_is_set_aside: Flaw::ListsWhatIsSetAside
+        => c7_sets_newer_ones_aside "C7", c7_sets_all_aside_without_previous "C7", c7_sets_damaged_ones_aside "C7";
+    maintains_to_nothing: Flaw::MaintainsToNothing => c5_keeps_state_in_maintenance "C5";
+    publishes_first: Flaw::PublishesFirst
+        => c2_killed_write_leaves_nothing "C2", c2_power_cut_in_a_write_leaves_nothing "C2";
+    remove_closes_it: Flaw::RemoveClosesIt => c6_removal_disturbs_nobody "C5";
+    remove_fails_if_absent: Flaw::RemoveFailsIfAbsent => c6_removing_what_is_not_there "it is not there";
+    seq_stays: Flaw::SeqStays => c8_ids_rise "C8";
+    truncates_keys: Flaw::TruncatesKeys => c5_keys_in_byte_order "C5";
+    write_disturbs_readers: Flaw::WriteDisturbsReaders => reads_with_threads_beside_a_write "C5";
+    writers_mix: Flaw::WritersMix => writers_wait_for_each_other "C5";
+}

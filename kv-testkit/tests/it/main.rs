@@ -1,0 +1,10 @@
+//! The tests are tested: each flaw of a backend is found by the case that is there for it.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+mod caught;
+mod enrolled;
+mod flawed_checkpointer;
+mod flawed_log;
+mod model;
+mod scheduler;
+mod vfs;

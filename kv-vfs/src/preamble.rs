@@ -1,0 +1,147 @@
+//! How every file of kv that has a header begins. It is the same in every version, so that any version can tell a damaged file from one
+//! that is newer than itself. Integers are little-endian.
+//!
+//! ```text
+//! 0       8          16        20     24              32            40         56
+//! | magic | checksum | version | zero | incompatible  | compatible  | store id | fields of the kind of file ...
+//! ```
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 8 | magic: which kind of file it is |
+//! | 8 | 8 | checksum: xxh3 of the header from offset 16 to its end |
+//! | 16 | 4 | format version, from 1 |
+//! | 20 | 4 | zero |
+//! | 24 | 8 | incompatible features: who does not know a bit that is set must not read the file |
+//! | 32 | 8 | compatible features: unknown bits do not matter |
+//! | 40 | 16 | store id: which store the file belongs to |
+//!
+//! How long the header is, is a constant of the kind of file. The checksum is judged before anything behind it is believed: a wrong
+//! magic or checksum is damage, and a sound header with a higher version or an unknown incompatible feature is newer.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Where the fields of the kind of file begin, in bytes.
+pub const PREAMBLE_BYTES: usize = 56;
+
+const CHECKSUM_AT: usize = 8;
+const COVERED_AT: usize = 16;
+const INCOMPATIBLE_AT: usize = 24;
+const STORE_ID_AT: usize = 40;
+
+/// A kind of file, and what this software knows of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Preamble {
+    /// The first bytes of every file of this kind.
+    pub magic: [u8; 8],
+    /// The newest format version that is known; files are written in it.
+    pub version: u32,
+    /// The incompatible features that are known, as bits.
+    pub incompatible_known: u64,
+}
+
+/// Why a header cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PreambleError {
+    /// It is not what was written.
+    Damaged {
+        /// Where in the file the damage shows, in bytes.
+        offset: u64,
+        /// What is wrong.
+        detail: &'static str,
+    },
+    /// It is sound, and newer than this software.
+    Newer {
+        /// What is unknown.
+        detail: String,
+    },
+}
+
+impl Preamble {
+    /// Writes the preamble at the beginning of a whole header, whose other fields are in place, and its checksum.
+    pub fn seal(&self, header: &mut [u8], incompatible: u64, store_id: u128) {
+        header[..CHECKSUM_AT].copy_from_slice(&self.magic);
+        header[COVERED_AT..INCOMPATIBLE_AT].copy_from_slice(&u64::from(self.version).to_le_bytes());
+        header[INCOMPATIBLE_AT..INCOMPATIBLE_AT + 8].copy_from_slice(&incompatible.to_le_bytes());
+        header[INCOMPATIBLE_AT + 8..STORE_ID_AT].fill(0);
+        header[STORE_ID_AT..PREAMBLE_BYTES].copy_from_slice(&store_id.to_le_bytes());
+        let checksum = xxh3_64(&header[COVERED_AT..]);
+        header[CHECKSUM_AT..COVERED_AT].copy_from_slice(&checksum.to_le_bytes());
+    }
+
+    /// Judges a whole header and returns the store id. No header is shorter than the preamble.
+    pub fn open(&self, header: &[u8]) -> Result<u128, PreambleError> {
+        let damaged = |offset: usize, detail| PreambleError::Damaged { offset: offset as u64, detail };
+        if header.len() < PREAMBLE_BYTES {
+            return Err(damaged(header.len(), "it ends within its header"));
+        }
+        if header[..CHECKSUM_AT] != self.magic {
+            return Err(damaged(0, "it does not begin as a file of its name does"));
+        }
+        if u64_at(header, CHECKSUM_AT) != xxh3_64(&header[COVERED_AT..]) {
+            return Err(damaged(CHECKSUM_AT, "the header does not match its checksum"));
+        }
+        let version = u64_at(header, COVERED_AT);
+        if version == 0 {
+            return Err(damaged(COVERED_AT, "there is no format version 0"));
+        }
+        let unknown = u64_at(header, INCOMPATIBLE_AT) & !self.incompatible_known;
+        if version > u64::from(self.version) {
+            let detail = format!("format version {version}; this software knows up to {}", self.version);
+            return Err(PreambleError::Newer { detail });
+        }
+        if unknown != 0 {
+            let detail = format!("features {unknown:#x}, which this software does not know");
+            return Err(PreambleError::Newer { detail });
+        }
+        let low = u64_at(header, STORE_ID_AT);
+        let high = u64_at(header, STORE_ID_AT + 8);
+        Ok(u128::from(high) << 64 | u128::from(low))
+    }
+}
+
+fn u64_at(header: &[u8], at: usize) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&header[at..at + 8]);
+    u64::from_le_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIND: Preamble = Preamble { magic: *b"kvtests1", version: 2, incompatible_known: 0b101 };
+
+    fn sealed(kind: Preamble, incompatible: u64) -> Vec<u8> {
+        let mut header = vec![7; 100];
+        kind.seal(&mut header, incompatible, 0x0102_0304 << 80);
+        header
+    }
+
+    #[test]
+    fn what_was_sealed_opens_and_the_other_fields_are_untouched() {
+        let header = sealed(KIND, 0b100);
+        assert_eq!(KIND.open(&header), Ok(0x0102_0304 << 80));
+        assert!(header[PREAMBLE_BYTES..].iter().all(|&byte| byte == 7));
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_damage() {
+        let header = sealed(KIND, 0);
+        for bit in 0..header.len() * 8 {
+            let mut flipped = header.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(matches!(KIND.open(&flipped), Err(PreambleError::Damaged { .. })), "bit {bit}");
+        }
+        for len in 0..header.len() {
+            assert!(matches!(KIND.open(&header[..len]), Err(PreambleError::Damaged { .. })), "length {len}");
+        }
+    }
+
+    #[test]
+    fn what_is_sound_and_unknown_is_newer() {
+        for header in [sealed(Preamble { version: 3, ..KIND }, 0), sealed(KIND, 0b10)] {
+            assert!(matches!(KIND.open(&header), Err(PreambleError::Newer { .. })));
+        }
+    }
+}

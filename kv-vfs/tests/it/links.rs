@@ -1,0 +1,69 @@
+//! Nothing is reached through a link, and nothing but regular files is opened.
+
+use std::{fs, io::ErrorKind, os::unix::fs::symlink, sync::mpsc, thread, time::Duration};
+
+use kv_vfs::{Access, Vfs};
+use rustix::fs::{CWD, FileType, Mode};
+
+use crate::{empty, kind};
+
+#[test]
+fn a_linked_file_is_neither_opened_nor_locked() {
+    let (outside, _) = empty();
+    let (directory, vfs) = empty();
+    fs::write(outside.path().join("target"), "secret").unwrap();
+    symlink(outside.path().join("target"), directory.path().join("link")).unwrap();
+    assert!(vfs.open("link", Access::Read).is_err());
+    assert!(vfs.open("link", Access::ReadWrite).is_err());
+    assert!(vfs.try_lock("link").is_err());
+    assert_eq!(kind(vfs.create("link")), ErrorKind::AlreadyExists);
+}
+
+#[test]
+fn nothing_is_created_through_a_dangling_link() {
+    let (outside, _) = empty();
+    let (directory, vfs) = empty();
+    symlink(outside.path().join("absent"), directory.path().join("link")).unwrap();
+    assert_eq!(kind(vfs.create("link")), ErrorKind::AlreadyExists);
+    assert!(vfs.try_lock("link").is_err());
+    assert!(vfs.create_directory("link").is_err());
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_linked_subdirectory_is_not_opened() {
+    let (outside, _) = empty();
+    let (directory, vfs) = empty();
+    symlink(outside.path(), directory.path().join("link")).unwrap();
+    assert!(vfs.open_directory("link").is_err());
+    assert!(vfs.create_directory("link").is_err());
+}
+
+#[test]
+fn removing_and_renaming_touch_the_link_and_not_its_target() {
+    let (outside, _) = empty();
+    let (directory, vfs) = empty();
+    let target = outside.path().join("target");
+    fs::write(&target, "kept").unwrap();
+    symlink(&target, directory.path().join("link")).unwrap();
+    symlink(&target, directory.path().join("other")).unwrap();
+    vfs.create("file").unwrap();
+    vfs.remove("link").unwrap();
+    vfs.rename("file", "other").unwrap();
+    assert_eq!(vfs.open("other", Access::Read).unwrap().len().unwrap(), 0);
+    assert_eq!(fs::read(&target).unwrap(), b"kept");
+}
+
+#[test]
+fn a_fifo_is_refused_at_once() {
+    let (directory, vfs) = empty();
+    rustix::fs::mknodat(CWD, directory.path().join("fifo"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let (done, opened) = mpsc::channel();
+    thread::spawn(move || {
+        let read = kind(vfs.open("fifo", Access::Read));
+        let written = kind(vfs.open("fifo", Access::ReadWrite));
+        done.send((read, written, kind(vfs.try_lock("fifo")))).unwrap();
+    });
+    let kinds = opened.recv_timeout(Duration::from_secs(20)).unwrap(); // it would wait for the other end for ever
+    assert_eq!(kinds, (ErrorKind::InvalidInput, ErrorKind::InvalidInput, ErrorKind::InvalidInput));
+}

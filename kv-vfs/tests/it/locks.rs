@@ -1,0 +1,71 @@
+//! One holder at a time, in this process and across processes.
+
+use std::{
+    fs,
+    io::{self, BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
+    process::{Child, ChildStdin, Command, Stdio},
+};
+
+use kv_vfs::{Access, OsVfs, Vfs};
+
+use crate::{child, child_directory, empty};
+
+#[test]
+fn a_second_taker_in_the_same_process_is_refused_until_the_first_lets_go() {
+    let (directory, vfs) = empty();
+    let lock = vfs.try_lock("LOCK").unwrap().unwrap();
+    assert!(vfs.try_lock("LOCK").unwrap().is_none());
+    assert!(OsVfs::open(directory.path()).unwrap().try_lock("LOCK").unwrap().is_none());
+    assert!(vfs.try_lock("OTHER").unwrap().is_some());
+    drop(lock);
+    assert_eq!(vfs.open("LOCK", Access::Read).unwrap().len().unwrap(), 0, "the file stays");
+    let _again = vfs.try_lock("LOCK").unwrap().unwrap();
+}
+
+#[test]
+fn a_lock_ends_with_its_process_and_not_with_the_programs_that_it_started() {
+    if let Some(directory) = child_directory() {
+        hold_until_killed(&OsVfs::open(directory).unwrap());
+    }
+    let (directory, vfs) = empty();
+    let test = "locks::a_lock_ends_with_its_process_and_not_with_the_programs_that_it_started";
+    let (mut holder, _grandchild_lives_on) = start_holder(child(test, directory.path()));
+    assert!(vfs.try_lock("LOCK").unwrap().is_none());
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    assert!(vfs.try_lock("LOCK").unwrap().is_some());
+}
+
+/// Starts a child that holds the lock and returns when it does. What the child started lives until the returned pipe is
+/// closed.
+fn start_holder(mut command: Command) -> (Child, ChildStdin) {
+    let mut holder = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("locked")), "the child ended early");
+    let stdin = holder.stdin.take().unwrap();
+    (holder, stdin)
+}
+
+fn hold_until_killed(vfs: &OsVfs) -> ! {
+    let _lock = vfs.try_lock("LOCK").unwrap().unwrap();
+    // It shares our standard input, and so outlives us, until its other end is closed.
+    let mut grandchild = Command::new("cat").stdout(Stdio::null()).spawn().unwrap();
+    io::Write::write_all(&mut io::stdout(), b"locked\n").unwrap();
+    grandchild.wait().unwrap();
+    panic!("nobody killed this process");
+}
+
+#[test]
+fn a_lock_needs_no_right_to_write() {
+    // The superuser may write anyway: run as root, this shows only that locking works.
+    let (directory, vfs) = empty();
+    vfs.create("LOCK").unwrap();
+    let permit = |mode| fs::set_permissions(directory.path(), fs::Permissions::from_mode(mode)).unwrap();
+    fs::set_permissions(directory.path().join("LOCK"), fs::Permissions::from_mode(0o400)).unwrap();
+    permit(0o500);
+    let first = vfs.try_lock("LOCK").unwrap();
+    let second = vfs.try_lock("LOCK").unwrap();
+    permit(0o700);
+    assert!(first.is_some() && second.is_none());
+}

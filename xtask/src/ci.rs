@@ -1,0 +1,124 @@
+//! Everything that continuous integration checks. It changes no file outside cargo's target directory.
+
+use std::{
+    env,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Result,
+    command::{cargo, cargo_command, run as run_command},
+    edges, packages,
+};
+
+struct Step {
+    name: &'static str,
+    checks: &'static str,
+    /// The cargo command that it needs and that may not be installed.
+    needs: Option<&'static str>,
+    check: fn() -> Result,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Outcome {
+    Passed,
+    Skipped,
+    Failed,
+}
+
+/// The cheap ones first: they fail early.
+const STEPS: &[Step] = &[
+    step("lock", "Cargo.lock is current", packages::check_lock),
+    step("edges", "crates use each other as ARCHITECTURE.md says", edges::check),
+    step("sources", "packages come from the registry", packages::check_sources),
+    step("licences", "packages are under licences that deny.toml allows", packages::check_licences),
+    Step { needs: Some("deny"), ..step("deny", "licences, bans and sources of deny.toml", deny) },
+    step("fmt", "the code is formatted", || cargo(["fmt", "--all", "--check"])),
+    step("clippy", "no lint warns, in tests and benchmarks too", clippy),
+    step("docs", "the documentation builds without a warning", docs),
+    step("tests", "cargo test --workspace", || cargo(["test", "--workspace"])),
+];
+
+const fn step(name: &'static str, checks: &'static str, check: fn() -> Result) -> Step {
+    Step { name, checks, needs: None, check }
+}
+
+/// The names of the steps and what they check, one a line.
+pub fn steps_help() -> String {
+    STEPS.iter().map(|step| format!("  {:10} {}\n", step.name, step.checks)).collect()
+}
+
+/// Runs the steps, all of them though one fail, and then says how each went.
+pub fn run(arguments: &[&str]) -> Result {
+    let mut results = Vec::new();
+    for step in selected(arguments)? {
+        println!("==> {}: {}", step.name, step.checks);
+        let start = Instant::now();
+        let outcome = outcome(step);
+        results.push((step.name, start.elapsed(), outcome));
+    }
+    summarize(&results)
+}
+
+fn outcome(step: &Step) -> Outcome {
+    if let Some(command) = step.needs
+        && !is_installed(command)
+    {
+        println!("SKIPPED: there is no cargo {command} here; install cargo-{command} to have it checked");
+        return Outcome::Skipped;
+    }
+    match (step.check)() {
+        Ok(()) => Outcome::Passed,
+        Err(message) => {
+            println!("{message}");
+            Outcome::Failed
+        }
+    }
+}
+
+fn is_installed(command: &str) -> bool {
+    let version = cargo_command().args([command, "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    version.is_ok_and(|status| status.success())
+}
+
+fn selected(arguments: &[&str]) -> Result<Vec<&'static Step>> {
+    let (mut only, mut skipped) = (Vec::new(), Vec::new());
+    let mut arguments = arguments.iter();
+    while let Some(&argument) = arguments.next() {
+        match argument {
+            "--skip" => skipped.push(named(arguments.next().ok_or("--skip needs the name of a step")?)?),
+            name => only.push(named(name)?),
+        }
+    }
+    let wanted = |step: &&Step| (only.is_empty() || only.contains(&step.name)) && !skipped.contains(&step.name);
+    Ok(STEPS.iter().filter(wanted).collect())
+}
+
+fn named(name: &str) -> Result<&'static str> {
+    let step = STEPS.iter().find(|step| step.name == name);
+    step.map(|step| step.name).ok_or_else(|| format!("there is no step {name:?}; the steps are:\n{}", steps_help()))
+}
+
+fn summarize(results: &[(&str, Duration, Outcome)]) -> Result {
+    println!();
+    for (name, time, outcome) in results {
+        println!("{name:10} {:6.1} s  {outcome:?}", time.as_secs_f64());
+    }
+    let failed = results.iter().filter(|(.., outcome)| *outcome == Outcome::Failed);
+    let failed: Vec<&str> = failed.map(|(name, ..)| *name).collect();
+    if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
+}
+
+fn clippy() -> Result {
+    cargo(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])
+}
+
+fn docs() -> Result {
+    let flags = format!("{} -D warnings", env::var("RUSTDOCFLAGS").unwrap_or_default());
+    run_command(cargo_command().args(["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", flags))
+}
+
+fn deny() -> Result {
+    cargo(["deny", "--offline", "check", "licenses", "bans", "sources"])
+}

@@ -1,0 +1,40 @@
+//! Running other programs.
+
+use std::{
+    env,
+    ffi::OsString,
+    process::{Command, Stdio},
+};
+
+use crate::Result;
+
+/// The cargo that runs this chore.
+pub fn cargo_command() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    // Messages name crates by paths from the root, wherever the chore was called.
+    command.current_dir(crate::root()).stdin(Stdio::null());
+    command
+}
+
+/// Runs cargo with what it prints shown.
+pub fn cargo<const N: usize>(arguments: [&str; N]) -> Result {
+    run(cargo_command().args(arguments))
+}
+
+/// Runs a command with what it prints shown; an error if it fails.
+pub fn run(command: &mut Command) -> Result {
+    let status = command.status().map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{} ({status})", shown(command))) }
+}
+
+/// Runs a command and returns what it printed on standard output.
+pub fn output(command: &mut Command) -> Result<Vec<u8>> {
+    let output =
+        command.stderr(Stdio::inherit()).output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    if output.status.success() { Ok(output.stdout) } else { Err(format!("{} ({})", shown(command), output.status)) }
+}
+
+fn shown(command: &Command) -> String {
+    let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+    format!("`cargo {}` failed", arguments.join(" "))
+}

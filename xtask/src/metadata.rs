@@ -1,0 +1,66 @@
+//! What cargo knows of the workspace.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::{
+    Result,
+    command::{cargo_command, output},
+};
+
+#[derive(Deserialize)]
+pub struct Metadata {
+    pub packages: Vec<Package>,
+    /// Where cargo builds, whatever the environment and the configuration say.
+    pub target_directory: PathBuf,
+}
+
+#[derive(Deserialize)]
+pub struct Package {
+    pub name: String,
+    pub version: String,
+    /// An SPDX expression.
+    pub license: Option<String>,
+    pub dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+pub struct Dependency {
+    pub name: String,
+    pub kind: Option<Kind>,
+    /// Where it is, for a crate of the workspace.
+    pub path: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Build,
+    Dev,
+}
+
+/// The crates of the workspace alone.
+pub fn workspace() -> Result<Metadata> {
+    metadata(&["--no-deps", "--offline"])
+}
+
+/// The crates of the workspace and everything that they need on this machine, as Cargo.lock has it. An error if Cargo.lock
+/// is not current.
+pub fn everything() -> Result<Metadata> {
+    let verbose_version = output(rustc().arg("-vV"))?;
+    let host = String::from_utf8_lossy(&verbose_version)
+        .lines()
+        .find_map(|line| line.strip_prefix("host: ").map(str::to_owned))
+        .ok_or("rustc -vV names no host")?;
+    metadata(&["--locked", "--filter-platform", &host])
+}
+
+fn metadata(arguments: &[&str]) -> Result<Metadata> {
+    let json = output(cargo_command().args(["metadata", "--format-version", "1"]).args(arguments))?;
+    serde_json::from_slice(&json).map_err(|error| format!("cannot understand cargo metadata: {error}"))
+}
+
+fn rustc() -> std::process::Command {
+    std::process::Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+}

@@ -1,0 +1,91 @@
+//! What every package must be like, needing no other tool: where it comes from, and its licence.
+
+use std::fs;
+
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::{
+    Result, licence,
+    metadata::{self, Package},
+};
+
+/// The parts of deny.toml that are checked here too.
+#[derive(Deserialize)]
+struct Deny {
+    licenses: Licences,
+    sources: Sources,
+}
+
+#[derive(Deserialize)]
+struct Licences {
+    allow: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Sources {
+    allow_registry: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Lock {
+    package: Vec<Locked>,
+}
+
+#[derive(Deserialize)]
+struct Locked {
+    name: String,
+    version: String,
+    /// Absent for the crates of the workspace.
+    source: Option<String>,
+}
+
+/// Cargo.lock fits every Cargo.toml.
+pub fn check_lock() -> Result {
+    metadata::everything().map(drop)
+}
+
+/// Every package in Cargo.lock, of every platform, comes from a registry that deny.toml allows, or is in the workspace.
+pub fn check_sources() -> Result {
+    let workspace = metadata::workspace()?;
+    let allowed = read::<Deny>("deny.toml")?.sources.allow_registry;
+    let foreign = read::<Lock>("Cargo.lock")?.package.into_iter().filter(|package| match &package.source {
+        Some(source) => !source.strip_prefix("registry+").is_some_and(|url| allowed.iter().any(|known| known == url)),
+        None => !workspace.packages.iter().any(|own| own.name == package.name),
+    });
+    none_of(foreign.map(|Locked { name, version, source }| {
+        let source = source.as_deref().unwrap_or("a path outside the workspace");
+        format!("{name} {version} comes from {source}, which [sources] in deny.toml does not allow")
+    }))
+}
+
+/// Every package that is needed on this platform is under licences that deny.toml allows.
+pub fn check_licences() -> Result {
+    let allowed = read::<Deny>("deny.toml")?.licenses.allow;
+    none_of(metadata::everything()?.packages.iter().filter_map(|package| refusal(package, &allowed)))
+}
+
+fn refusal(package: &Package, allowed: &[String]) -> Option<String> {
+    let Package { name, version, license, .. } = package;
+    let Some(expression) = license else {
+        return Some(format!("{name} {version} states no licence"));
+    };
+    match licence::is_satisfied(expression, allowed) {
+        Ok(true) => None,
+        Ok(false) => {
+            Some(format!("{name} {version} is under {expression}, which [licenses] in deny.toml does not allow"))
+        }
+        Err(error) => Some(format!("{name} {version}: {error}")),
+    }
+}
+
+/// An error of one line for each of the complaints, if there are any.
+fn none_of(complaints: impl Iterator<Item = String>) -> Result {
+    let complaints: Vec<String> = complaints.collect();
+    if complaints.is_empty() { Ok(()) } else { Err(complaints.join("\n")) }
+}
+
+fn read<T: DeserializeOwned>(name: &str) -> Result<T> {
+    let text = fs::read_to_string(crate::root().join(name)).map_err(|error| format!("cannot read {name}: {error}"))?;
+    toml::from_str(&text).map_err(|error| format!("cannot understand {name}: {error}"))
+}
