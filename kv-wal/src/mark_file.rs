@@ -24,10 +24,8 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Option<Mark>> {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => continue,
             read => read.map_err(error::io)?,
         }
-        let decoded = Mark::decode(&slot).map_err(|version| Error::NewerVersion {
-            file: error::path(vfs, names::MARK),
-            detail: format!("the acknowledgement mark has version {version} or unknown features"),
-        })?;
+        let decoded = Mark::decode(&slot)
+            .map_err(|detail| Error::NewerVersion { file: error::path(vfs, names::MARK), detail })?;
         newest = newest.into_iter().chain(decoded).max_by_key(|mark| mark.counter);
     }
     Ok(newest)

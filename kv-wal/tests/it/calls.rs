@@ -6,28 +6,38 @@ use std::{
 };
 
 use kv_core::{Durability, Log, Lsn};
+use kv_testkit::vfs::{Kind, TestVfs};
 use kv_wal::{Options, SegmentedLog};
 
 use crate::{
     memory::{Files, MemoryVfs},
-    support::{
-        Disk,
-        Operation::{self, Create, Remove, Rename, Sync, SyncDirectory, Write},
-        TestVfs, append, append_and_sync, assert_holds, small,
-    },
+    support::{Disk, append, append_and_sync, assert_holds, small},
 };
+
+/// What was done to the disk since the last call, a line each, without the places in the files.
+fn calls(vfs: &TestVfs) -> String {
+    let trace = vfs.take_trace();
+    let without_place = |line: &str| match line.split_once(' ') {
+        Some(("write", rest)) => format!("write {}\n", rest.split(' ').next().unwrap()),
+        _ => format!("{line}\n"),
+    };
+    trace.lines().map(without_place).collect()
+}
 
 fn name(number: u64) -> String {
     format!("{number:016x}.wal")
 }
 
-fn mark() -> Operation {
-    Write("MARK".to_owned())
+fn write(number: u64) -> String {
+    format!("write {}\n", name(number))
 }
 
-fn temporary() -> String {
-    "segment.tmp".to_owned()
+fn sync(number: u64) -> String {
+    format!("sync {}\n", name(number))
 }
+
+const SYNC_DIRECTORY: &str = "sync directory\n";
+const MARK: &str = "write MARK\n";
 
 fn open() -> (Arc<TestVfs>, SegmentedLog) {
     let vfs = TestVfs::new(MemoryVfs::new(&Files::new()));
@@ -36,46 +46,46 @@ fn open() -> (Arc<TestVfs>, SegmentedLog) {
 }
 
 /// A new segment: filled, synced, renamed, the directory synced.
-fn preparation(number: u64) -> Vec<Operation> {
-    let write = || Write(temporary());
-    vec![Create(temporary()), write(), write(), Sync(temporary()), Rename(name(number)), SyncDirectory]
+fn preparation(number: u64) -> String {
+    let fill = "create segment.tmp\nwrite segment.tmp\nwrite segment.tmp\nsync segment.tmp\n";
+    format!("{fill}rename segment.tmp {}\n{SYNC_DIRECTORY}", name(number))
 }
 
 #[test]
 fn a_disk_record_costs_one_write_one_flush_and_one_mark() {
     let (vfs, log) = open();
     append_and_sync(&log, 1);
-    vfs.take_operations();
+    calls(&vfs);
     append(&log, 1, Durability::Disk);
-    assert_eq!(vfs.take_operations(), []);
+    assert_eq!(calls(&vfs), "");
     log.sync(Lsn(2)).unwrap();
-    assert_eq!(vfs.take_operations(), [Write(name(1)), Sync(name(1)), mark()]);
+    assert_eq!(calls(&vfs), [write(1), sync(1), MARK.to_owned()].concat());
     log.sync(Lsn(1)).unwrap();
     log.sync(Lsn(2)).unwrap();
-    assert_eq!(vfs.take_operations(), [], "it is durable");
+    assert_eq!(calls(&vfs), "", "it is durable");
 }
 
 #[test]
 fn process_records_cost_one_write_each_and_one_flush_together() {
     let (vfs, log) = open();
     append_and_sync(&log, 1);
-    vfs.take_operations();
+    calls(&vfs);
     append(&log, 3, Durability::Process);
-    assert_eq!(vfs.take_operations(), [Write(name(1)), Write(name(1)), Write(name(1))]);
+    assert_eq!(calls(&vfs), [write(1), write(1), write(1)].concat());
     log.sync(Lsn(4)).unwrap();
-    assert_eq!(vfs.take_operations(), [Write(name(1)), Sync(name(1)), mark()], "the padding closes the block");
+    assert_eq!(calls(&vfs), [write(1), sync(1), MARK.to_owned()].concat(), "the padding closes the block");
 }
 
 #[test]
 fn many_records_leave_as_one_group() {
     let (vfs, log) = open();
     append_and_sync(&log, 1);
-    vfs.take_operations();
+    calls(&vfs);
     append(&log, 100, Durability::Disk);
     append(&log, 1, Durability::Process);
-    assert_eq!(vfs.take_operations(), []);
+    assert_eq!(calls(&vfs), "");
     log.sync(Lsn(50)).unwrap();
-    assert_eq!(vfs.take_operations(), [Write(name(1)), Sync(name(1)), mark()]);
+    assert_eq!(calls(&vfs), [write(1), sync(1), MARK.to_owned()].concat());
     assert_eq!(log.bounds().durable, Lsn(102));
 }
 
@@ -83,42 +93,40 @@ fn many_records_leave_as_one_group() {
 fn a_group_over_two_segments_flushes_the_older_one_first() {
     let (vfs, log) = open();
     append_and_sync(&log, 1);
-    vfs.take_operations();
+    calls(&vfs);
     for _ in 0..2 {
         log.append(&[1; 30_000], Durability::Disk).unwrap();
     }
-    assert_eq!(vfs.take_operations(), preparation(3), "the next spare, once the last one is used");
+    assert_eq!(calls(&vfs), preparation(3), "the next spare, once the last one is used");
     log.sync(Lsn(3)).unwrap();
-    assert_eq!(vfs.take_operations(), [Write(name(1)), Write(name(2)), Sync(name(1)), Sync(name(2)), mark()]);
+    assert_eq!(calls(&vfs), [write(1), write(2), sync(1), sync(2), MARK.to_owned()].concat());
 }
 
 #[test]
 fn the_first_record_uses_what_creation_made_and_only_then_a_spare_is_prepared() {
     let (vfs, log) = open();
-    let mark_file = || "MARK".to_owned();
-    let created = vfs.take_operations();
-    let make_mark = [Create(mark_file()), Write(mark_file()), Write(mark_file()), Sync(mark_file())];
-    assert_eq!(created, [&make_mark[..], &preparation(1)].concat());
+    let make_mark = "create MARK\nwrite MARK\nwrite MARK\nsync MARK\n".to_owned();
+    assert_eq!(calls(&vfs), make_mark + &preparation(1));
     append(&log, 1, Durability::Process);
-    assert_eq!(vfs.take_operations(), [&[SyncDirectory, Write(name(1))][..], &preparation(2)].concat());
+    assert_eq!(calls(&vfs), [SYNC_DIRECTORY.to_owned(), write(1), preparation(2)].concat());
 }
 
 #[test]
 fn after_a_seal_the_epoch_is_flushed_before_anything_else_is_written() {
     let (vfs, log) = open();
     append_and_sync(&log, 1);
-    vfs.take_operations();
+    calls(&vfs);
     log.close().unwrap();
-    assert_eq!(vfs.take_operations(), [Write(name(1)), Sync(name(1))]);
+    assert_eq!(calls(&vfs), [write(1), sync(1)].concat());
     drop(log);
     let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
     log.close().unwrap();
     drop(log);
-    assert_eq!(vfs.take_operations(), [Sync(name(1))], "the seal, in case it is in memory only");
+    assert_eq!(calls(&vfs), [sync(1)].concat(), "the seal, in case it is in memory only");
     let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
-    vfs.take_operations();
+    calls(&vfs);
     append(&log, 1, Durability::Process);
-    assert_eq!(vfs.take_operations(), [SyncDirectory, Write(name(1)), Sync(name(1)), Write(name(1))]);
+    assert_eq!(calls(&vfs), [SYNC_DIRECTORY.to_owned(), write(1), sync(1), write(1)].concat());
 }
 
 #[test]
@@ -128,11 +136,14 @@ fn a_trim_removes_oldest_first_and_syncs_the_directory_once() {
         log.append(&[1; 50_000], Durability::Disk).unwrap();
     }
     log.sync(Lsn(4)).unwrap();
-    vfs.take_operations();
+    calls(&vfs);
     log.trim(Lsn(2)).unwrap();
-    assert_eq!(vfs.take_operations(), [Remove(name(1)), Remove(name(2)), SyncDirectory]);
+    assert_eq!(
+        calls(&vfs),
+        [format!("remove {}\n", name(1)), format!("remove {}\n", name(2)), SYNC_DIRECTORY.to_owned()].concat()
+    );
     log.trim(Lsn(2)).unwrap();
-    assert_eq!(vfs.take_operations(), []);
+    assert_eq!(calls(&vfs), "");
 }
 
 #[test]
@@ -141,9 +152,9 @@ fn a_position_that_was_recovered_is_marked_before_a_sync_returns_it() {
     append(&log, 3, Durability::Process);
     drop(log);
     let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
-    vfs.take_operations();
+    calls(&vfs);
     assert_eq!(log.sync(Lsn(3)).unwrap(), Lsn(3));
-    assert_eq!(vfs.take_operations(), [mark()]);
+    assert_eq!(calls(&vfs), [MARK.to_owned()].concat());
 }
 
 #[test]
@@ -168,10 +179,8 @@ fn threads_share_a_flush() {
             });
         }
     });
-    let operations = vfs.take_operations();
-    let flushes =
-        operations.iter().filter(|operation| matches!(operation, Sync(name) if name.ends_with(".wal"))).count();
-    assert!((flushes as u64) < THREADS * RECORDS / 2, "{flushes} flushes for {} records", THREADS * RECORDS);
+    let flushes = vfs.count(Kind::Sync);
+    assert!(flushes < THREADS * RECORDS / 2, "{flushes} flushes for {} records", THREADS * RECORDS);
     drop(log);
     let log = disk.open().unwrap();
     let mut reader = log.reader(Lsn::START).unwrap();

@@ -64,12 +64,12 @@ impl Left {
     }
 
     /// Opens the damaged log and reads it: refused, or a prefix with everything that had to survive. True if it was refused.
-    fn check(&self, vfs: Arc<MemoryVfs>, must_survive: u64, what: &str) -> bool {
+    fn check(&self, vfs: &Arc<MemoryVfs>, must_survive: u64, what: &str) -> bool {
         let log = match SegmentedLog::open(vfs.clone(), small()) {
             Ok(log) => log,
             Err(error) => {
                 assert!(is_corrupt(&error), "{what}: {error}");
-                assert!(!verify(&*vfs).unwrap().is_empty(), "{what}: refused, but verify finds nothing");
+                assert!(!verify(&**vfs).unwrap().is_empty(), "{what}: refused, but verify finds nothing");
                 return true;
             }
         };
@@ -113,43 +113,44 @@ fn interesting_offsets(bytes: &[u8]) -> impl Iterator<Item = usize> {
     (0..bytes.len()).filter(move |at| near[at / 16] || at % 256 == 0)
 }
 
-fn flip_every_bit(left: &Left, must_survive: u64) {
+/// Flips every bit, or one of each byte, opens, and goes on.
+fn flip_bits(left: &Left, must_survive: u64, all: bool) {
     let (mut refused, mut served) = (0, 0);
     for (name, bytes) in &left.files {
         for at in interesting_offsets(bytes) {
-            for bit in 0..8 {
+            for bit in (0..8).filter(|bit| all || at % 8 == *bit) {
                 let what = format!("bit {bit} of byte {at} of {name}");
                 let vfs = left.with(name, |bytes| bytes[at] ^= 1 << bit);
-                if left.check(Arc::clone(&vfs), must_survive, &what) {
+                if left.check(&vfs, must_survive, &what) {
                     refused += 1;
                 } else {
                     served += 1;
-                    if at % 16 == 0 {
+                    if (at + bit) % 16 == 0 {
                         left.check_going_on(&vfs, &what);
                     }
                 }
             }
         }
     }
-    assert!(refused > 1000 && served > 100, "refused {refused}, served {served}: this proves nothing");
+    assert!(refused > 200 && served > 20, "refused {refused}, served {served}: this proves nothing");
 }
 
 #[test]
 fn flipped_bits_in_a_killed_log() {
     let left = left(false);
-    flip_every_bit(&left, left.acknowledged);
+    flip_bits(&left, left.acknowledged, true);
 }
 
 #[test]
 fn flipped_bits_in_a_killed_log_whose_mark_is_gone() {
     let left = left(false).without_mark();
-    flip_every_bit(&left, left.proven);
+    flip_bits(&left, left.proven, false);
 }
 
 #[test]
 fn flipped_bits_in_a_closed_log() {
     let left = left(true);
-    flip_every_bit(&left, left.acknowledged);
+    flip_bits(&left, left.acknowledged, true);
 }
 
 #[test]
@@ -160,7 +161,7 @@ fn zeroed_blocks() {
             for at in (0..bytes.len()).step_by(4096) {
                 let what = format!("block at {at} of {name}, sealed: {sealed}");
                 let vfs = left.with(name, |bytes| bytes[at..][..4096].fill(0));
-                if !left.check(Arc::clone(&vfs), left.acknowledged, &what) {
+                if !left.check(&vfs, left.acknowledged, &what) {
                     left.check_going_on(&vfs, &what);
                 }
             }
@@ -178,7 +179,7 @@ fn a_log_cut_at_every_byte_gives_a_prefix_or_the_mark_proves_damage() {
             for len in interesting_offsets(&bytes).collect::<Vec<_>>().into_iter().rev() {
                 let what = format!("{name} cut to {len}, sealed: {sealed}");
                 let vfs = with_mark.with(&name, |bytes| bytes.truncate(len));
-                with_mark.check(vfs.clone(), with_mark.acknowledged, &what);
+                with_mark.check(&vfs, with_mark.acknowledged, &what);
                 let mut files = vfs.files();
                 files.remove("MARK");
                 let vfs = MemoryVfs::new(&files);
@@ -188,7 +189,7 @@ fn a_log_cut_at_every_byte_gives_a_prefix_or_the_mark_proves_damage() {
                     Ok(log) => {
                         prefixes.push(log.bounds().appended.0);
                         drop(log);
-                        assert!(!with_mark.check(vfs.clone(), 0, &what), "{what}: refused without proof");
+                        assert!(!with_mark.check(&vfs, 0, &what), "{what}: refused without proof");
                         with_mark.check_going_on(&vfs, &what);
                     }
                 }
@@ -232,9 +233,9 @@ fn left_with_void_records() -> Left {
 #[test]
 fn flipped_bits_bring_no_void_record_back() {
     let left = left_with_void_records();
-    flip_every_bit(&left, left.acknowledged);
+    flip_bits(&left, left.acknowledged, false);
     let left = left.without_mark();
-    flip_every_bit(&left, left.proven);
+    flip_bits(&left, left.proven, false);
 }
 
 #[test]

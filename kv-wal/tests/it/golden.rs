@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 use kv_core::{Durability, Log, Lsn};
+use kv_testkit::vfs::TestVfs;
 use kv_wal::SegmentedLog;
 
 use crate::{
     memory::{Files, MemoryVfs},
-    support::{TestVfs, append_and_sync, small},
+    support::{append_and_sync, small},
 };
 
 fn dump(vfs: &MemoryVfs) -> String {
