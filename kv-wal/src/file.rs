@@ -3,11 +3,12 @@
 use std::{io, sync::Arc};
 
 use kv_core::{Error, Result};
-use kv_vfs::{Access, File, Vfs};
+use kv_vfs::{Access, File, Vfs, preamble::PreambleError};
 
 use crate::{
     error, names,
-    segment::{HEADER_BYTES, Header, HeaderError},
+    scanner::read_up_to,
+    segment::{HEADER_BYTES, Header},
 };
 
 /// A segment that can be written.
@@ -29,21 +30,17 @@ pub(crate) fn open(vfs: &dyn Vfs, number: u64, access: Access) -> Result<Segment
     let name = names::segment(number);
     let file = vfs.open(&name, access).map_err(error::io)?;
     let mut bytes = vec![0; HEADER_BYTES];
-    match file.read_exact_at(&mut bytes, 0) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => bytes.clear(),
-        read => read.map_err(error::io)?,
-    }
-    match Header::decode(&bytes) {
+    let len = read_up_to(&*file, &mut bytes, 0)?;
+    match Header::decode(&bytes[..len]) {
         Ok(header) if header.number == number => Ok(Segment { header, file }),
         Ok(header) => {
             let detail = format!("it is segment {} under the name of another", header.number);
             Err(Error::corrupt(error::path(vfs, &name), 0, detail))
         }
-        Err(HeaderError::Damaged(detail)) => Err(Error::corrupt(error::path(vfs, &name), 0, detail)),
-        Err(HeaderError::Newer { version, incompatible }) => Err(Error::NewerVersion {
-            file: error::path(vfs, &name),
-            detail: format!("a segment of version {version} with features {incompatible:#x}"),
-        }),
+        Err(PreambleError::Damaged { offset, detail }) => {
+            Err(Error::corrupt(error::path(vfs, &name), offset, format!("{detail}: every record in it is lost")))
+        }
+        Err(PreambleError::Newer { detail }) => Err(Error::NewerVersion { file: error::path(vfs, &name), detail }),
     }
 }
 

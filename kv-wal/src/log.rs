@@ -133,9 +133,9 @@ impl Log for SegmentedLog {
             state.poison.set(cause);
             state.poison.unknown()?;
         }
-        let needs_spare = state.spare.is_none() && !state.preparing;
+        let wants_spare = std::mem::take(&mut state.wants_spare);
         drop(state);
-        if needs_spare {
+        if wants_spare {
             self.wake_spares();
         }
         Ok(lsn)
@@ -147,7 +147,11 @@ impl Log for SegmentedLog {
             return Err(Error::Misuse("a position was to be synced that was never appended"));
         }
         loop {
-            if state.durable >= upto && (state.marked >= upto || state.poison.is_set()) {
+            // What recovery found may be above the mark. Nobody is told of it before the mark says so too.
+            if state.marked >= upto {
+                return Ok(state.marked);
+            }
+            if state.poison.is_set() && state.durable >= upto {
                 return Ok(state.durable);
             }
             state.poison.unknown()?;
