@@ -68,7 +68,8 @@ impl SegmentedLog {
         loop {
             state.check_open()?;
             let buffered = state.buffer.bytes();
-            if buffered != 0 && buffered + record_bytes > self.buffered_bytes_max {
+            // Only where records wait: to flush a new segment's start frame by itself would take the room in which a record was made to fit.
+            if state.written < state.appended && buffered + record_bytes > self.buffered_bytes_max {
                 state = self.shared.flush_or_wait(state);
             } else if !state.begun {
                 self.shared.begin(&mut state)?;

@@ -47,7 +47,7 @@ fn refused_input_is_3() {
     kv.run_bytes(&[b"put", b"c\xff", b"k", b"v"]).expect_failure(3);
     let too_large = vec![0; (64 << 20) + 1];
     kv.run_with_stdin(&["put", "c", "k", "-"], &too_large).expect_failure(3);
-    kv.run_with_stdin(&["put", "c", "k", "-"], &too_large[..8 << 20]).expect(0);
+    kv.run_with_stdin(&["put", "c", "k", "-"], &too_large[..64 << 20]).expect(0);
 }
 
 #[test]

@@ -320,6 +320,24 @@ fn an_append_beyond_the_buffer_flushes_first() {
 }
 
 #[test]
+fn a_record_larger_than_the_buffer_gets_one_segment_and_not_one_after_the_other() {
+    for durability in [Durability::Disk, Durability::Process] {
+        let disk = Disk::new();
+        let log = disk.open_with(Options { buffered_bytes_max: 8 << 10, ..small() }).unwrap();
+        append(&log, 3, Durability::Disk);
+        for bytes in [20 << 10, 100 << 10, 9 << 10] {
+            let lsn = log.append(&vec![7; bytes], durability).unwrap();
+            log.sync(lsn).unwrap();
+        }
+        assert!(disk.segments().len() <= 6, "{:?}", disk.segments());
+        drop(log);
+        let sizes: Vec<_> =
+            read_after(&disk.open().unwrap(), Lsn(3)).unwrap().iter().map(|(_, bytes)| bytes.len()).collect();
+        assert_eq!(sizes, [20 << 10, 100 << 10, 9 << 10]);
+    }
+}
+
+#[test]
 fn default_options_prepare_segments_in_a_thread() {
     let disk = Disk::new();
     let log = Arc::new(SegmentedLog::open(disk.vfs(), Options::default()).unwrap());
