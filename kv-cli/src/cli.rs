@@ -9,6 +9,8 @@ use crate::format::Format;
 const DIR_DEFAULT: &str = "kv-data";
 const DEMO_DIR_DEFAULT: &str = "kv-demo";
 
+// The texts are wrapped by hand at 80 columns, so that their tables stay tables.
+
 const EXAMPLES: &str = "\
 Examples:
   kv put fruit apple green             store a value
@@ -18,46 +20,68 @@ Examples:
   kv list fruit --prefix a --limit 10  keys, in byte order
   kv import words words.tsv            one entry a row, from tsv, csv or jsonl
   kv export words > words.jsonl        everything back out, exactly
-  kv demo                              see it work on real data, and survive a kill
+  kv demo                              see it work, and survive being killed
 
 Exit codes:
-  0 done   1 key, collection or store absent   2 usage   3 input refused (name, key, value, row)
-  4 locked by another process   5 damaged data   6 I/O error, or written by a newer version
+  0  done
+  1  key, collection or store absent
+  2  usage
+  3  input refused: a collection name, key, value or row
+  4  locked by another process
+  5  damaged data
+  6  I/O error, or written by a newer version
 
-Data goes to stdout, everything else to stderr. What a command has acknowledged survives a power cut.";
+Data goes to stdout, everything else to stderr. A write that ended with exit
+code 0 survives a power cut.";
 
 const IMPORT_HELP: &str = "\
-Formats (a file's extension .tsv, .csv, .jsonl or .ndjson chooses; otherwise tsv):
-  tsv    The key up to the first tab, the rest of the line the value, byte for byte. Lines end with \\n alone: the \\r of a
-         \\r\\n belongs to the value (`tr -d '\\r'` removes it).
-  csv    Exactly two fields a row, as in RFC 4180, in UTF-8, no header: key, value.
-  jsonl  One object a line: {\"key\":\"…\",\"value\":\"…\"}, with \"key_base64\" or \"value_base64\" for bytes that are not UTF-8.
+Formats (the extension .tsv, .csv, .jsonl or .ndjson chooses; otherwise tsv):
+  tsv    The key up to the first tab, the rest of the line the value, byte for
+         byte. Lines end with \\n alone: the \\r of a \\r\\n belongs to the value
+         (`tr -d '\\r'` removes it).
+  csv    Exactly two fields, as in RFC 4180, in UTF-8, no header: key, value.
+  jsonl  One object a line: {\"key\":\"…\",\"value\":\"…\"}, with \"key_base64\" or
+         \"value_base64\" instead for bytes that are not UTF-8.
 
 With --key FIELD:
-  csv    The first row names the fields; the field is the key, and the whole row as a JSON object of strings the value.
-  jsonl  Any objects; the field (a string, or the JSON text of a number or boolean) is the key, and the line the value.
+  csv    The first row names the fields. The field is the key, the whole row, as
+         a JSON object of strings, the value.
+  jsonl  Any objects. The field (a string, or the JSON text of a number or
+         boolean) is the key, the line the value.
 
-A key that is there already gets the new value; of several rows with one key the last counts.
+A key that is there already gets the new value. Of several rows with the same
+key the last counts.
 
-Rows are committed in batches of 1,000 or 4 MiB, each batch whole or not at all. A row that cannot be imported stops the
-import with exit code 3 and its line number: the batches before it stay imported, its own batch and what follows are not. Correct
-the row and import the file again, or from the line that the message names.";
+Rows are committed in batches of 1,000 rows or 4 MiB, each whole or not at all.
+A row that cannot be imported ends the import with exit code 3 and the row's
+line number. Then the batches before it stay imported; the row's own batch and
+what follows are not. The message names the first line that is not imported.
+Importing the whole file again, once it is corrected, does no harm.";
 
 const EXPORT_HELP: &str = "\
-jsonl carries everything: {\"key\":\"…\",\"value\":\"…\"}, with \"key_base64\" or \"value_base64\" for bytes that are not UTF-8. tsv cannot carry a
-tab in a key or a line feed anywhere, csv only UTF-8: a collection with such an entry is refused with exit code 3, and nothing
-is printed. What was exported and is imported again, in the same format, is the same, byte for byte.";
+  jsonl  Carries everything: {\"key\":\"…\",\"value\":\"…\"}, with \"key_base64\" or
+         \"value_base64\" instead for bytes that are not UTF-8.
+  tsv    Cannot carry a tab in a key, nor a line feed.
+  csv    Cannot carry bytes that are not UTF-8.
+
+A collection with an entry that the format cannot carry is refused with exit
+code 3, and nothing is printed. What is exported and imported again in the same
+format is the same, byte for byte.";
 
 const LIST_HELP: &str = "\
-Without COLLECTION: one collection a line, its name, a tab and how many keys it has. With COLLECTION: one key a line.
+Without COLLECTION: a line for each collection, its name, a tab and its number
+of keys. With COLLECTION: a line for each key.
 
-Names and keys are printed as they are but for a backslash (\\\\), line feed, carriage return and tab (\\n, \\r, \\t), and other control
-characters and bytes that are not UTF-8 (\\x and two hexadecimal digits a byte). --json is exact: an array of {\"name\":…,\"entries\":…,\"bytes\":…}
-or of {\"key\":…}, with \"key_base64\" for a key that is not UTF-8.";
+Names and keys are printed as they are, but for the backslash, line feed,
+carriage return and tab (\\\\, \\n, \\r, \\t), other control characters, and bytes
+that are not UTF-8 (\\x and two hexadecimal digits for each byte).
+
+--json is exact. It prints an array of {\"name\":…,\"entries\":…,\"bytes\":…} or of
+{\"key\":…}, with \"key_base64\" instead for a key that is not UTF-8.";
 
 /// A durable key-value store in a directory.
 #[derive(Debug, Parser)]
-#[command(name = "kv", version, arg_required_else_help = true, after_help = EXAMPLES, max_term_width = 120)]
+#[command(name = "kv", version, arg_required_else_help = true, after_help = EXAMPLES, max_term_width = 80)]
 pub struct Cli {
     /// The directory of the store; otherwise the environment variable KV_DIR, otherwise ./kv-data
     #[arg(long, global = true, value_name = "DIR")]
@@ -88,6 +112,7 @@ pub enum Command {
     /// Delete a key; exit code 1 if it is not there
     Delete(Key),
     /// List collections with their entry counts, or the keys of one, in byte order
+    #[command(after_long_help = LIST_HELP)]
     List(List),
     /// Import a file, one entry a row
     #[command(after_long_help = IMPORT_HELP)]
@@ -133,7 +158,6 @@ pub struct Key {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = LIST_HELP)]
 pub struct List {
     /// The collection whose keys to list; none lists the collections
     pub collection: Option<OsString>,

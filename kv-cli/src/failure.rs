@@ -1,6 +1,6 @@
 //! Why a command did not do what it was asked to.
 
-use std::{fmt::Write as _, io};
+use std::io;
 
 use kv_store::Error;
 
@@ -51,19 +51,10 @@ impl Failure {
     }
 }
 
-/// `what: error: its cause: its cause; what to do next`.
+/// `what: error: its cause: its cause; what to do next`, on one line.
 pub fn explain(what: &str, error: &Error) -> String {
-    let mut line = what.to_owned();
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(e) = cause {
-        // Writing to a String cannot fail.
-        let _ = write!(line, ": {e}");
-        cause = e.source();
-    }
-    if let Some(advice) = advice(error) {
-        let _ = write!(line, "; {advice}");
-    }
-    line.replace('\n', " ")
+    let advice = advice(error).map(|advice| format!("; {advice}")).unwrap_or_default();
+    format!("{what}: {}{advice}", error.chain()).replace('\n', " ")
 }
 
 /// Names what a call of the store was for.

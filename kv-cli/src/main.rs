@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         }
     };
     match run(cli) {
-        Ok(exit) => exit.into(),
+        Ok(()) => Exit::Done.into(),
         Err(failure) => {
             if let Some(line) = failure.line() {
                 output::tell(format_args!("kv: {line}"));
@@ -43,9 +43,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<Exit, Failure> {
+fn run(cli: Cli) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout());
-    let exit = commands::run(cli, &mut out)?;
-    out.flush().map_err(Failure::Output)?;
-    Ok(exit)
+    commands::run(cli, &mut out)?;
+    out.flush().map_err(Failure::Output)
 }

@@ -1,45 +1,53 @@
 //! Opening the store in a directory, so that what only reads never makes one.
 
-use std::{
-    ffi::OsStr,
-    fs,
-    io::{self, ErrorKind},
-    path::Path,
+use std::{ffi::OsStr, io::ErrorKind, path::Path};
+
+use kv_store::{Collection, Error, Options, Store};
+
+use crate::{
+    failure::{Context, Failure, explain},
+    output::tell,
 };
-
-use kv_store::{Collection, Store};
-
-use crate::failure::{Context, Failure};
 
 /// Opens the store in `dir`, which has to be there.
 pub fn existing(dir: &Path) -> Result<Store, Failure> {
-    must_exist(dir)?;
-    or_new(dir)
+    match Options::default().create(false).open(dir) {
+        Err(error) if is_absence(&error) => Err(absent(dir)?),
+        opened => opened.doing(|| doing(dir)).inspect(notes),
+    }
 }
 
 /// Opens the store in `dir`, made if it is not there.
 pub fn or_new(dir: &Path) -> Result<Store, Failure> {
-    kv_store::open(dir).doing(|| format!("cannot open the store in {}", dir.display()))
+    kv_store::open(dir).doing(|| doing(dir)).inspect(notes)
 }
 
-/// Refuses a directory that holds nothing.
-pub fn must_exist(dir: &Path) -> Result<(), Failure> {
-    let doing = || format!("cannot open the store in {}", dir.display());
-    match holds_nothing(dir) {
-        Ok(false) => Ok(()),
-        Ok(true) => Err(Failure::Absent(format!(
-            "there is no store in {}; put and import make one there, --dir or KV_DIR name another directory",
-            dir.display()
-        ))),
-        Err(e) => Err(e).doing(doing),
+fn doing(dir: &Path) -> String {
+    format!("cannot open the store in {}", dir.display())
+}
+
+/// Whether an error says that there is no store.
+pub fn is_absence(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound)
+}
+
+/// What to tell where no store was found: that, unless there are files of one, whose FORMAT file is lost.
+pub fn absent(dir: &Path) -> Result<Failure, Failure> {
+    if dir.join("log").exists() || dir.join("checkpoints").exists() {
+        // Opening refuses them if they hold anything, and otherwise finishes a creation that was cut off.
+        or_new(dir)?;
     }
+    Ok(Failure::Absent(format!(
+        "there is no store in {}; put and import make one there, --dir or KV_DIR name another directory",
+        dir.display()
+    )))
 }
 
-fn holds_nothing(dir: &Path) -> io::Result<bool> {
-    match fs::read_dir(dir) {
-        Ok(mut entries) => Ok(entries.next().transpose()?.is_none()),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(true),
-        Err(e) => Err(e),
+/// Tells what opening met that somebody should know: a torn tail that was cut, or a checkpoint that cannot be used.
+fn notes(store: &Store) {
+    let recovery = store.recovery();
+    if !recovery.log_notes.is_empty() || !recovery.bad_checkpoints.is_empty() {
+        tell(format_args!("kv: note: {recovery}"));
     }
 }
 
@@ -73,7 +81,7 @@ pub fn name_of(name: &OsStr) -> Result<&str, Failure> {
 /// Closes a store that was written to. What was acknowledged is safe whatever happens here, so a failure is only told.
 pub fn close(store: &Store) {
     if let Err(error) = store.close() {
-        let line = crate::failure::explain("warning: cannot close the store cleanly", &error);
-        crate::output::tell(format_args!("kv: {line} (everything that was acknowledged is safe)"));
+        let line = explain("warning: cannot close the store cleanly", &error);
+        tell(format_args!("kv: {line} (everything that was acknowledged is safe)"));
     }
 }

@@ -1,6 +1,7 @@
 //! The blocks of a mapped part, each verified when it is touched for the first time.
 
 use std::{
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -51,6 +52,12 @@ impl Blocks {
         &self.map
     }
 
+    /// The end of the block in which the byte at `offset` lies.
+    #[inline]
+    pub(crate) fn block_end(offset: u64) -> u64 {
+        (offset >> BLOCK_SHIFT << BLOCK_SHIFT) + BLOCK_BYTES as u64
+    }
+
     /// The bytes from `start` to before `end`, verified.
     #[inline]
     pub(crate) fn bytes(&self, start: u64, end: u64) -> Result<&[u8]> {
@@ -61,12 +68,16 @@ impl Blocks {
         if end > self.tree.end() << BLOCK_SHIFT {
             return Err(self.beyond(start));
         }
-        for block in start >> BLOCK_SHIFT..=(end - 1) >> BLOCK_SHIFT {
-            if !self.is_verified(block) {
-                self.verify(block)?;
-            }
+        let (first, last) = (start >> BLOCK_SHIFT, (end - 1) >> BLOCK_SHIFT);
+        if first != last || !self.is_verified(first) {
+            self.verify_all(first..=last)?;
         }
         Ok(&self.map[start as usize..end as usize])
+    }
+
+    #[inline(never)]
+    fn verify_all(&self, mut blocks: RangeInclusive<u64>) -> Result<()> {
+        blocks.try_for_each(|block| if self.is_verified(block) { Ok(()) } else { self.verify(block) })
     }
 
     #[inline]

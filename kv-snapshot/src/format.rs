@@ -406,3 +406,43 @@ pub(crate) fn digest(header: &Block, footer: &Block) -> u128 {
     digest.update(footer);
     digest.digest128()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_that_are_not_known_are_newer_and_not_damaged() {
+        let header = EntryHeader { key_bytes: 3, value_bytes: 70_000 };
+        assert_eq!(EntryHeader::decode(&header.encode()), Ok(header));
+        assert_eq!(header.bytes(), 8 + 3 + 70_000);
+        let decode = |change: fn(&mut [u8; 8])| {
+            let mut bytes = header.encode();
+            change(&mut bytes);
+            EntryHeader::decode(&bytes)
+        };
+        let newer: [fn(&mut [u8; 8]); 4] =
+            [|entry| entry[0] = ENTRY_TOMBSTONE, |entry| entry[0] = 77, |entry| entry[1] = 1, |entry| entry[1] = 128];
+        for change in newer {
+            assert!(matches!(decode(change), Err(Fault::Newer { .. })));
+        }
+        let damaged: [fn(&mut [u8; 8]); 3] = [|entry| *entry = [0; 8], |entry| entry[2] = 0, |entry| entry[7] = 0x80];
+        for change in damaged {
+            assert!(matches!(decode(change), Err(Fault::Damaged { .. })));
+        }
+    }
+
+    #[test]
+    fn homes_keep_the_load_at_four_fifths_and_cover_all_hashes() {
+        assert_eq!((homes(0), homes(1), homes(6), homes(7)), (0, 8, 8, 16));
+        assert!((1..10_000).all(|entries| homes(entries) * 4 >= entries * 5 && homes(entries) < entries * 5 / 4 + 10));
+        assert_eq!((home(0, 8), home(u64::MAX, 8), home(u64::MAX / 2 + 1, 8)), (0, 7, 4));
+    }
+
+    #[test]
+    fn anchor_prefixes_order_as_keys_do() {
+        let keys: [&[u8]; 6] = [b"", b"\0", b"\0\x01", b"a", b"abcdefgh", b"abcdefgi"];
+        assert!(keys.is_sorted_by_key(|key| anchor_prefix(key)));
+        assert_eq!(anchor_prefix(b"abcdefgh"), anchor_prefix(b"abcdefgh and more"));
+    }
+}

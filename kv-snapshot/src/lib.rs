@@ -25,6 +25,8 @@ mod codec;
 mod cursor;
 mod dump;
 mod fault;
+#[cfg(test)]
+mod forged_tests;
 mod format;
 mod index;
 mod listing;

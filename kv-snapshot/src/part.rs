@@ -156,17 +156,23 @@ impl Part {
     /// The entry of a key, through the hash index.
     pub(crate) fn find(&self, section: &Section, key: &[u8]) -> Result<Option<Entry>> {
         let hash = format::hash(key, self.blocks.seed());
-        for slot in format::home(hash, section.homes)..section.slots {
-            let slot = self.slot(section, slot)?;
-            if slot == EMPTY_SLOT {
-                return Ok(None);
-            }
-            if let Some(offset) = format::slot_candidate(slot, hash) {
-                let entry = self.entry(section, offset)?;
-                if self.key(entry) == key {
-                    return Ok(Some(entry));
+        let mut start = section.slots_offset + format::home(hash, section.homes) * SLOT_BYTES;
+        let slots_end = section.slots_offset + section.slots * SLOT_BYTES;
+        while start < slots_end {
+            let end = Blocks::block_end(start).min(slots_end);
+            for slot in self.blocks.bytes(start, end)?.as_chunks().0 {
+                let slot = u64::from_le_bytes(*slot);
+                if slot == EMPTY_SLOT {
+                    return Ok(None);
+                }
+                if let Some(offset) = format::slot_candidate(slot, hash) {
+                    let entry = self.entry(section, offset)?;
+                    if self.key(entry) == key {
+                        return Ok(Some(entry));
+                    }
                 }
             }
+            start = end;
         }
         Ok(None)
     }

@@ -4,6 +4,7 @@ mod export;
 pub mod import;
 mod keys;
 mod list;
+mod stats;
 mod upkeep;
 
 use std::{ffi::OsStr, io::Write, os::unix::ffi::OsStrExt as _};
@@ -11,12 +12,11 @@ use std::{ffi::OsStr, io::Write, os::unix::ffi::OsStrExt as _};
 use crate::{
     cli::{Cli, Command},
     demo,
-    exit::Exit,
     failure::Failure,
 };
 
 /// Carries out a command. `out` is not flushed.
-pub fn run(cli: Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
+pub fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
     let dir = &cli.directory();
     match cli.command {
         Command::Put(args) => keys::put(dir, &args)?,
@@ -26,12 +26,12 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
         Command::Import(args) => import::run(dir, args)?,
         Command::Export(args) => export::run(dir, &args, out)?,
         Command::Checkpoint => upkeep::checkpoint(dir)?,
-        Command::Verify => return upkeep::verify(dir, out),
-        Command::Stats(args) => upkeep::stats(dir, &args, out)?,
+        Command::Verify => upkeep::verify(dir, out)?,
+        Command::Stats(args) => stats::run(dir, &args, out)?,
         Command::Demo => demo::run(dir, out)?,
         Command::DemoWriter(args) => demo::writer::run(dir, &args)?,
     }
-    Ok(Exit::Done)
+    Ok(())
 }
 
 /// An argument's bytes: keys and values need not be text.

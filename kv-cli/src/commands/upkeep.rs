@@ -1,11 +1,9 @@
-//! checkpoint, verify and stats.
+//! checkpoint and verify.
 
 use std::{io::Write, path::Path};
 
 use crate::{
-    cli::Stats,
-    exit::Exit,
-    failure::{Context, Failure, explain},
+    failure::{Context, Failure},
     opening,
     output::{counted, size, tell},
 };
@@ -20,25 +18,20 @@ pub fn checkpoint(dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prints what was checked and every damage that was found.
-pub fn verify(dir: &Path, out: &mut dyn Write) -> Result<Exit, Failure> {
-    opening::must_exist(dir)?;
-    let result = kv_store::verify(dir).doing(|| format!("cannot verify {}", dir.display()))?;
+/// Prints what was checked and everything that is wrong.
+pub fn verify(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
+    let result = match kv_store::verify(dir) {
+        Err(error) if opening::is_absence(&error) => return Err(opening::absent(dir)?),
+        result => result.doing(|| format!("cannot verify {}", dir.display()))?,
+    };
     for damage in &result.damage {
-        writeln!(out, "{}", explain("damaged", damage)).map_err(Failure::Output)?;
+        writeln!(out, "damaged: {}", damage.chain()).map_err(Failure::Output)?;
     }
     let checked = format!("checked {}, {}", counted(result.files, "file"), size(result.bytes));
     if result.damage.is_empty() {
-        writeln!(out, "{checked}: no damage").map_err(Failure::Output)?;
-        return Ok(Exit::Done);
+        return writeln!(out, "{checked}: no damage").map_err(Failure::Output);
     }
-    let found = format!("{checked}: damage in {}", counted(result.damage.len() as u64, "place"));
+    let found = format!("{checked}: {} found", counted(result.damage.len() as u64, "damaged place"));
     out.flush().map_err(Failure::Output)?;
-    Err(Failure::Damaged(format!("{found}; restore {} from a backup", dir.display())))
-}
-
-pub fn stats(dir: &Path, _args: &Stats, _out: &mut dyn Write) -> Result<(), Failure> {
-    let store = opening::existing(dir)?;
-    let _stats = store.stats().doing(|| "cannot read the statistics".into())?;
-    Ok(())
+    Err(Failure::Damaged(format!("{found}; nothing was changed, restore {} from a backup", dir.display())))
 }

@@ -49,6 +49,9 @@ pub fn run(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     close(store)?;
 
     let store = steps.run("reopen", || reopen(dir))?;
+    if store.recovery().checkpoint.is_none() {
+        return Err(Failure::Damaged("a proof failed: the store was not opened from its checkpoint".into()));
+    }
     steps.run("prove", || child::prove(&store, WRITES, &prefix, &acknowledged))?;
     steps.run("prove", || unicode.check(&store))?;
     close(store)?;

@@ -123,6 +123,22 @@ fn parts_cannot_be_exchanged() {
     }
 }
 
+/// The same bytes have other checksums in another part.
+#[test]
+fn checksums_are_seeded_with_the_identity() {
+    let directory = TempDir::new().unwrap();
+    let vfs = OsVfs::open(directory.path()).unwrap();
+    let [one, other] = ["one", "other"].map(|name| {
+        let mut writer = TableWriter::create(vfs.clone(), name).unwrap();
+        writer.insert(b"key", &[1; 3 * 4096]).unwrap();
+        writer.finish().unwrap();
+        fs::read(directory.path().join(name)).unwrap()
+    });
+    assert_eq!(one[2 * 4096..3 * 4096], other[2 * 4096..3 * 4096]);
+    let checksum_of_block_2 = one.len() - 2 * 4096 + 2 * 8;
+    assert_ne!(one[checksum_of_block_2..][..8], other[checksum_of_block_2..][..8]);
+}
+
 #[test]
 fn damage_that_is_read_stops_upkeep_until_it_is_repaired_and_verified() {
     let mut small = Small::new();

@@ -80,9 +80,11 @@ impl State {
     }
 }
 
+type OwnedChange = ((CollectionId, Vec<u8>), Option<Vec<u8>>);
+
 pub struct StateChanges {
     pub head: CheckpointHead,
-    pub changes: Vec<((CollectionId, Vec<u8>), Option<Vec<u8>>)>,
+    pub changes: Vec<OwnedChange>,
     next: usize,
     pub cancel_after: usize,
 }

@@ -1,0 +1,126 @@
+use std::fmt::Write as _;
+
+use crate::kv::Kv;
+
+fn rows(count: usize) -> String {
+    (1..=count).fold(String::new(), |mut text, i| {
+        writeln!(text, "key-{i:06}\tvalue {i}").unwrap();
+        text
+    })
+}
+
+#[test]
+fn formats_by_extension_and_by_option() {
+    let kv = Kv::new();
+    kv.file("a.tsv", "k\ttsv, \"x\"\n");
+    kv.file("a.csv", "k,\"csv, \"\"x\"\"\"\r\n");
+    kv.file("a.jsonl", "{\"key\":\"k\",\"value_base64\":\"/w==\"}\n");
+    kv.file("a.txt", "k\ttext\n");
+    for (file, value) in [("a.tsv", &b"tsv, \"x\""[..]), ("a.csv", b"csv, \"x\""), ("a.jsonl", b"\xff"), ("a.txt", b"text")]
+    {
+        assert_eq!(kv.ok(&["import", "c", file]), "");
+        assert_eq!(kv.run(&["get", "c", "k"]).out, value, "{file}");
+    }
+    kv.run_with_stdin(&["import", "c", "-", "--format", "csv"], b"k,stdin").expect(0);
+    assert_eq!(kv.ok(&["get", "c", "k"]), "stdin");
+    kv.ok(&["import", "c", "a.txt", "--format", "tsv"]);
+    assert_eq!(kv.ok(&["get", "c", "k"]), "text");
+}
+
+#[test]
+fn it_says_what_it_did_on_stderr() {
+    let kv = Kv::new();
+    kv.file("a.tsv", rows(2_500));
+    let ran = kv.run(&["import", "c", "a.tsv"]);
+    assert!(ran.err.starts_with("imported 2,500 rows into \"c\" in "), "{}", ran.err);
+    assert!(ran.err.ends_with(" rows/s)\n"), "{}", ran.err);
+    assert_eq!(ran.expect(0), "");
+    assert_eq!(kv.ok(&["list"]), "c\t2500\n");
+    assert_eq!(kv.ok(&["get", "c", "key-002500"]), "value 2500");
+}
+
+#[test]
+fn a_field_as_the_key() {
+    let kv = Kv::new();
+    kv.file("a.csv", "name,\"n, 1\"\nAda,\"1\n\"\"2\"\"\"\n");
+    kv.ok(&["import", "c", "a.csv", "--key", "name"]);
+    assert_eq!(kv.ok(&["get", "c", "Ada"]), "{\"name\":\"Ada\",\"n, 1\":\"1\\n\\\"2\\\"\"}");
+    kv.file("a.jsonl", "{\"id\": 7, \"x\": [1.50]}\n{\"x\":null,\"id\":\"b\"}\n");
+    kv.ok(&["import", "d", "a.jsonl", "--key", "id"]);
+    assert_eq!(kv.ok(&["get", "d", "7"]), "{\"id\": 7, \"x\": [1.50]}");
+    assert_eq!(kv.ok(&["get", "d", "b"]), "{\"x\":null,\"id\":\"b\"}");
+    assert!(kv.fails(2, &["import", "c", "a.tsv", "--key", "id"]).contains("--key needs rows with named fields"));
+    assert!(kv.fails(3, &["import", "c", "a.csv", "--key", "id"]).starts_with("kv: line 1: the header has no field"));
+}
+
+#[test]
+fn a_bad_row_names_its_line_and_what_stays() {
+    let kv = Kv::new();
+    kv.file("a.tsv", rows(2_233) + "no tab\n" + &rows(9));
+    let err = kv.fails(3, &["import", "c", "a.tsv"]);
+    let expected = "kv: line 2234: there is no tab between a key and a value; the 2000 rows before line 2001 stay imported\n";
+    assert_eq!(err, expected);
+    assert_eq!(kv.ok(&["list"]), "c\t2000\n");
+    kv.fails(1, &["get", "c", "key-002001"]);
+    assert_eq!(kv.ok(&["get", "c", "key-002000"]), "value 2000");
+
+    kv.file("b.tsv", rows(1_000) + "\tempty\n");
+    let err = kv.fails(3, &["import", "d", "b.tsv"]);
+    assert_eq!(err, "kv: line 1001: the key is empty; the 1000 rows before line 1001 stay imported\n");
+    kv.file("c.jsonl", "{\"key\":\"a\",\"value\":\"\"}\n{}\n");
+    let err = kv.fails(3, &["import", "e", "c.jsonl"]);
+    assert_eq!(err, "kv: line 2: neither \"key\" nor \"key_base64\" is there; nothing was imported\n");
+    kv.fails(1, &["list", "e"]);
+}
+
+#[test]
+fn large_rows_make_small_batches() {
+    let kv = Kv::new();
+    let value = "x".repeat(3 << 20);
+    kv.file("a.tsv", format!("a\t{value}\nb\t{value}\nc\t{value}\nbad\n"));
+    let err = kv.fails(3, &["import", "c", "a.tsv"]);
+    assert!(err.ends_with("the 2 rows before line 3 stay imported\n"), "{err}");
+    assert_eq!(kv.ok(&["list", "c"]), "a\nb\n");
+}
+
+#[test]
+fn a_row_that_is_too_long_is_refused() {
+    let kv = Kv::new();
+    kv.file("a.tsv", "k\tv\n".to_owned() + &"k".repeat(65_536) + "\tv\n");
+    assert!(kv.fails(3, &["import", "c", "a.tsv"]).starts_with("kv: line 2: the key of 65536 bytes is longer than"));
+    let endless = vec![b'x'; (64 << 20) + 70_000];
+    let err = kv.run_with_stdin(&["import", "c", "-"], &endless).expect_failure(3);
+    assert!(err.starts_with("kv: line 1: the line is longer than"), "{err}");
+}
+
+#[test]
+fn an_absent_file_makes_no_store() {
+    let kv = Kv::new();
+    assert!(kv.fails(6, &["import", "c", "absent.tsv"]).starts_with("kv: cannot read absent.tsv: No such file"));
+    kv.fails(6, &["import", "c", "."]);
+    assert!(!kv.store().exists());
+}
+
+#[test]
+fn an_empty_file_is_no_error() {
+    let kv = Kv::new();
+    kv.file("a.tsv", "");
+    let ran = kv.run(&["import", "c", "a.tsv"]);
+    assert!(ran.err.starts_with("imported 0 rows"), "{}", ran.err);
+    ran.expect(0);
+}
+
+#[test]
+fn the_data_set() {
+    let kv = Kv::new();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/data/unicode.tsv");
+    kv.ok(&["import", "unicode", file]);
+    assert_eq!(kv.ok(&["list"]), "unicode\t34924\n");
+    assert!(kv.ok(&["get", "unicode", "U+1F600"]).starts_with("{\"name\":\"GRINNING FACE\","));
+    let exported = kv.ok(&["export", "unicode", "--format", "tsv"]);
+    let original = std::fs::read_to_string(file).unwrap();
+    let (mut exported, mut original): (Vec<_>, Vec<_>) = (exported.lines().collect(), original.lines().collect());
+    exported.sort_unstable();
+    original.sort_unstable();
+    assert!(exported == original);
+}

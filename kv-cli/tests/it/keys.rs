@@ -1,0 +1,112 @@
+use std::{fs, time::Instant};
+
+use crate::kv::{Kv, files};
+
+#[test]
+fn put_get_delete() {
+    let kv = Kv::new();
+    assert_eq!(kv.ok(&["put", "fruit", "apple", "green"]), "");
+    assert_eq!(kv.ok(&["get", "fruit", "apple"]), "green");
+    assert_eq!(kv.ok(&["put", "fruit", "apple", "red"]), "");
+    assert_eq!(kv.ok(&["get", "fruit", "apple"]), "red");
+    assert_eq!(kv.ok(&["delete", "fruit", "apple"]), "");
+    let gone = kv.fails(1, &["get", "fruit", "apple"]);
+    assert_eq!(gone, "kv: there is no key \"apple\" in the collection \"fruit\"\n");
+    assert_eq!(kv.fails(1, &["delete", "fruit", "apple"]), gone);
+    kv.fails(1, &["get", "vegetables", "apple"]);
+    kv.fails(1, &["delete", "vegetables", "apple"]);
+}
+
+#[test]
+fn a_value_comes_from_stdin_byte_for_byte() {
+    let kv = Kv::new();
+    let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+    for args in [&["put", "c", "k", "-"][..], &["put", "c", "k"]] {
+        kv.run_with_stdin(args, &bytes).expect(0);
+        assert_eq!(kv.run(&["get", "c", "k"]).out, bytes);
+        kv.ok(&["put", "c", "k", ""]);
+        assert_eq!(kv.run(&["get", "c", "k"]).out, b"");
+    }
+    kv.run_with_stdin(&["put", "c", "empty"], b"").expect(0);
+    assert_eq!(kv.ok(&["get", "c", "empty"]), "");
+}
+
+#[test]
+fn keys_and_values_are_any_bytes() {
+    let kv = Kv::new();
+    kv.run_bytes(&[b"put", b"c", b"\xff\n\xc3", b"\xfe\x80"]).expect(0);
+    assert_eq!(kv.run_bytes(&[b"get", b"c", b"\xff\n\xc3"]).out, b"\xfe\x80");
+    let err = kv.run_bytes(&[b"get", b"c", b"\xff\n"]).expect_failure(1);
+    assert_eq!(err, "kv: there is no key \"\\xff\\n\" in the collection \"c\"\n");
+    kv.run_bytes(&[b"delete", b"c", b"\xff\n\xc3"]).expect(0);
+    assert_eq!(kv.ok(&["list"]), "c\t0\n");
+}
+
+#[test]
+fn values_that_look_like_options() {
+    let kv = Kv::new();
+    kv.ok(&["put", "c", "-5", "-1.5"]);
+    assert_eq!(kv.ok(&["get", "c", "-5"]), "-1.5");
+    kv.ok(&["put", "--", "c", "--key", "--value"]);
+    assert_eq!(kv.ok(&["get", "--", "c", "--key"]), "--value");
+}
+
+#[test]
+fn the_directory() {
+    let kv = Kv::new();
+    kv.ok(&["--dir", "a", "put", "c", "k", "in a"]);
+    kv.ok(&["put", "--dir", "b", "c", "k", "in b"]);
+    kv.ok(&["put", "c", "k", "in kv-data"]);
+    assert_eq!(kv.ok(&["get", "c", "k", "--dir", "a"]), "in a");
+    let from_environment = kv.command(&["get", "c", "k"]).env("KV_DIR", "b").output().unwrap();
+    assert_eq!(from_environment.stdout, b"in b");
+    let both = kv.command(&["--dir", "a", "get", "c", "k"]).env("KV_DIR", "b").output().unwrap();
+    assert_eq!(both.stdout, b"in a");
+    let empty = kv.command(&["get", "c", "k"]).env("KV_DIR", "").output().unwrap();
+    assert_eq!(empty.stdout, b"in kv-data");
+}
+
+#[test]
+fn what_only_reads_makes_no_store() {
+    let kv = Kv::new();
+    fs::create_dir(kv.path("empty")).unwrap();
+    for dir in ["absent", "empty"] {
+        for args in [
+            &["get", "c", "k"][..],
+            &["delete", "c", "k"],
+            &["list"],
+            &["list", "c"],
+            &["export", "c"],
+            &["stats"],
+            &["verify"],
+            &["checkpoint"],
+        ] {
+            let err = kv.fails(1, &[&["--dir", dir], args].concat());
+            assert!(err.starts_with(&format!("kv: there is no store in {dir}; put and import make one")), "{err}");
+        }
+    }
+    assert!(!kv.path("absent").exists());
+    assert_eq!(files(&kv.path("empty")), []);
+}
+
+#[test]
+fn reading_writes_nothing() {
+    let kv = Kv::new();
+    kv.ok(&["put", "c", "k", "v"]);
+    let before = files(&kv.store());
+    for args in
+        [&["get", "c", "k"][..], &["list"], &["list", "c"], &["export", "c"], &["stats"], &["stats", "--json"], &["verify"]]
+    {
+        kv.ok(args);
+        assert_eq!(files(&kv.store()), before, "{args:?}");
+    }
+}
+
+#[test]
+fn a_put_on_a_fresh_directory_is_quick() {
+    let kv = Kv::new();
+    let started = Instant::now();
+    kv.ok(&["put", "c", "k", "v"]);
+    // It takes milliseconds; the bound leaves room for a busy machine, and none for gigabytes.
+    assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+}

@@ -1,0 +1,179 @@
+//! Files whose checksums are right and whose content is not: no such content makes a reader panic, hang or reach outside the file.
+
+use std::{fs, ops::Bound, path::Path, sync::Arc};
+
+use fastrand::Rng;
+use kv_core::{CheckpointId, CollectionId, Cursor, Epoch, Error, Lsn, Result};
+use kv_vfs::{OsVfs, Vfs};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{
+    audit_entries::audit_entries,
+    cursor::TableCursor,
+    fault::Fault,
+    format::{self, BLOCK_BYTES, Block, Footer, Header, SECTION_BYTES},
+    manifest::{Manifest, PartRef},
+    part::Part,
+    part_writer::PartWriter,
+    preamble::{put_u64, u64_at},
+    tree::Tree,
+};
+
+fn small_part(vfs: &dyn Vfs) -> Vec<u8> {
+    let mut writer =
+        PartWriter::new(vfs.create("part").unwrap(), 1, 0x1234_5678_9abc_def0_1111_2222_3333_4444).unwrap();
+    for index in 0..3 {
+        writer.start_collection(CollectionId { lsn: Lsn(1), index }).unwrap();
+        for n in 0..index * 20 {
+            writer.insert(format!("key {n:02}").as_bytes(), &vec![b'v'; n as usize]).unwrap();
+        }
+    }
+    writer.finish().unwrap();
+    fs::read(vfs.path().join("part")).unwrap()
+}
+
+fn footer_of(file: &[u8]) -> (Footer, u64) {
+    let first: &Block = file.first_chunk().unwrap();
+    let seed = Header::decode(first).unwrap().seed();
+    (Footer::decode(file.last_chunk::<BLOCK_BYTES>().unwrap(), seed).unwrap(), seed)
+}
+
+/// Makes the checksums right again. The part is small: its tree is one block.
+fn seal(file: &mut [u8], change: impl FnOnce(&mut Footer)) {
+    let (mut footer, seed) = footer_of(file);
+    let covered = footer.blocks_covered as usize;
+    assert_eq!(Tree::new(covered as u64).end() as usize, covered + 1);
+    let (data, rest) = file.split_at_mut(covered * BLOCK_BYTES);
+    for (number, block) in data.chunks_exact(BLOCK_BYTES).enumerate() {
+        put_u64(rest, number * 8, format::checksum(block, seed));
+    }
+    footer.root = format::checksum(&rest[..BLOCK_BYTES], seed);
+    change(&mut footer);
+    rest[BLOCK_BYTES..].copy_from_slice(&*footer.encode(seed));
+}
+
+/// Reads everything, in every way.
+fn read_all(vfs: &dyn Vfs) -> Result<()> {
+    let part = Arc::new(Part::open(vfs, "part")?);
+    let mut first = Ok(());
+    let mut keep = |read: Result<()>| {
+        if first.is_ok() {
+            first = read
+        }
+    };
+    keep(audit_entries(&part));
+    for section in part.sections() {
+        for key in [&b"key 00"[..], b"key 07", b"key 39", b"key", b"z"] {
+            keep(part.find(section, key).and_then(|entry| entry.map_or(Ok(()), |entry| part.value(entry).map(drop))));
+            let cursor = TableCursor::new(part.clone(), *section, Bound::Included(key), Bound::Unbounded);
+            keep(cursor.and_then(|mut cursor| {
+                while cursor.advance()? {
+                    assert!(!cursor.key().is_empty());
+                }
+                Ok(())
+            }));
+        }
+    }
+    first
+}
+
+fn is_typed(read: &Result<()>) -> bool {
+    matches!(read, Ok(()) | Err(Error::Corrupt { .. } | Error::NewerVersion { .. }))
+}
+
+fn forge(vfs: &dyn Vfs, path: &Path, file: &[u8]) -> Result<()> {
+    fs::write(path, file).unwrap();
+    read_all(vfs)
+}
+
+#[test]
+fn forged_parts() {
+    let directory = tempfile::tempdir().unwrap();
+    let vfs = OsVfs::open(directory.path()).unwrap();
+    let path = directory.path().join("part");
+    let good = small_part(&*vfs);
+    read_all(&*vfs).unwrap();
+    let (footer, _) = footer_of(&good);
+    let directory_start = footer.directory_offset as usize;
+    let directory_end = directory_start + 3 * SECTION_BYTES;
+    let mut rng = Rng::with_seed(5);
+    let mut refused = 0;
+    for round in 0..4000 {
+        let mut file = good.clone();
+        for _ in 0..rng.usize(1..3) {
+            let in_directory = directory_start..directory_end;
+            let anywhere = BLOCK_BYTES..directory_end;
+            let at = rng.usize(if round % 2 == 0 { in_directory } else { anywhere });
+            file[at] = rng.choice([0, 1, 127, 255, file[at] ^ 1, file[at].wrapping_add(8)]).unwrap();
+        }
+        seal(&mut file, |_| {});
+        let read = forge(&*vfs, &path, &file);
+        assert!(is_typed(&read), "round {round}: {read:?}");
+        refused += usize::from(read.is_err());
+    }
+    assert!(refused > 2000, "only {refused} were found to be wrong");
+}
+
+#[test]
+fn forged_footers() {
+    let directory = tempfile::tempdir().unwrap();
+    let vfs = OsVfs::open(directory.path()).unwrap();
+    let path = directory.path().join("part");
+    let good = small_part(&*vfs);
+    for number in [0, 1, 2, 3, 4, 100, 4096, 1 << 32, u64::MAX / 96, u64::MAX / 8, u64::MAX] {
+        let changes: [fn(&mut Footer, u64); 4] = [
+            |footer, n| footer.blocks = n,
+            |footer, n| footer.blocks_covered = n,
+            |footer, n| footer.directory_offset = n,
+            |footer, n| footer.collections = n,
+        ];
+        for (which, change) in changes.iter().enumerate() {
+            let mut file = good.clone();
+            seal(&mut file, |footer| change(footer, number));
+            let read = forge(&*vfs, &path, &file);
+            assert!(is_typed(&read), "field {which} {number}: {read:?}");
+        }
+    }
+}
+
+#[test]
+fn forged_manifests() {
+    let id = CheckpointId { epoch: Epoch(1), lsn: Lsn(2), seq: 3 };
+    let info = |index, name: &str| kv_core::CollectionInfo {
+        id: CollectionId { lsn: Lsn(1), index },
+        name: name.to_owned(),
+        entries: 1,
+        bytes: 2,
+    };
+    let summary = crate::part_writer::Summary { bytes: 8192, identity: 1, digest: 2 };
+    let manifest = Manifest {
+        id,
+        previous: None,
+        log_id: kv_core::LogId(9),
+        collections: vec![info(1, "one"), info(2, "two")],
+        parts: vec![PartRef { seq: 3, summary }],
+    };
+    let good = manifest.encode().unwrap();
+    assert_eq!(Manifest::decode(&good, id), Ok(manifest.clone()));
+    let other = Manifest::decode(&good, CheckpointId { seq: 4, ..id });
+    assert!(matches!(other, Err(Fault::Damaged { .. })), "{other:?}");
+
+    let header_bytes = good.len() - u64_at(&good, 56) as usize;
+    let mut rng = Rng::with_seed(6);
+    for _ in 0..20_000 {
+        let mut file = good.clone();
+        let at = rng.usize(header_bytes..file.len());
+        file[at] = rng.u8(..);
+        let checksum = xxh3_64(&file[header_bytes..]);
+        put_u64(&mut file, 64, checksum);
+        let checksum = xxh3_64(&file[16..header_bytes]);
+        put_u64(&mut file, 8, checksum);
+        if let Ok(decoded) = Manifest::decode(&file, id) {
+            assert_eq!(decoded.id, id);
+        }
+    }
+    let two_parts = Manifest { parts: vec![manifest.parts[0]; 2], ..manifest.clone() };
+    assert_eq!(two_parts.encode(), None, "a feature that this version does not write");
+    let unordered = Manifest { collections: vec![info(2, "two"), info(1, "one")], ..manifest };
+    assert_eq!(unordered.encode(), None);
+}
