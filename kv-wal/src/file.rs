@@ -65,21 +65,20 @@ impl CreateError {
 /// unused spare of that number, if there is one), the directory synced. It may be used on return and not before.
 pub(crate) fn create(vfs: &dyn Vfs, header: &Header) -> Result<Segment, CreateError> {
     let name = names::segment(header.number);
-    let prepared = fill(vfs, header)
-        .and_then(|()| vfs.rename(names::TEMPORARY, &name))
-        .and_then(|()| vfs.open(&name, Access::ReadWrite));
-    let file = match prepared {
+    let file = match fill(vfs, header).and_then(|file| vfs.rename(names::TEMPORARY, &name).map(|()| file)) {
         Ok(file) => file,
         Err(error) => {
             let _ = vfs.remove(names::TEMPORARY); // gives the space back; a left-over is removed by the next attempt
             return Err(CreateError::Refused(error::io(error)));
         }
     };
+    // The same file, for the sake of its name in messages. From the rename on, nothing may be refused any more.
+    let file = vfs.open(&name, Access::ReadWrite).unwrap_or(file);
     vfs.sync_directory().map_err(|error| CreateError::Directory(error::io(error)))?;
     Ok(Segment { header: *header, file })
 }
 
-fn fill(vfs: &dyn Vfs, header: &Header) -> kv_vfs::Result<()> {
+fn fill(vfs: &dyn Vfs, header: &Header) -> kv_vfs::Result<Arc<dyn File>> {
     let file = match vfs.create(names::TEMPORARY) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             vfs.remove(names::TEMPORARY)?; // left by a process that was killed
@@ -94,5 +93,5 @@ fn fill(vfs: &dyn Vfs, header: &Header) -> kv_vfs::Result<()> {
     if filled.is_err() {
         let _ = file.set_len(0); // the file is removed next, but somebody may hold it open
     }
-    filled
+    filled.map(|()| file)
 }

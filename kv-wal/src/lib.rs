@@ -104,6 +104,7 @@ mod dump;
 mod error;
 mod file;
 mod frame;
+mod judge;
 mod log;
 mod mark;
 mod mark_file;

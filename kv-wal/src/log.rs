@@ -33,13 +33,13 @@ pub struct SegmentedLog {
 }
 
 impl SegmentedLog {
-    /// Opens the log in that directory, and creates it if there is none. An existing log is only read; it is first written by the
+    /// Opens the log in that directory, and creates it if there is none, unless the options say otherwise. An existing log is only read; it is first written by the
     /// first [`append`](Log::append).
     ///
     /// # Errors
     /// [`Locked`](Error::Locked) if it is open already; [`Corrupt`](Error::Corrupt) if something that was durable is proven to be
     /// damaged or missing, and then nothing was changed; [`NewerVersion`](Error::NewerVersion); [`DiskFull`](Error::DiskFull) and
-    /// [`Io`](Error::Io).
+    /// [`Io`](Error::Io), with [`NotFound`](std::io::ErrorKind::NotFound) if there is no log and none was to be created.
     pub fn open(vfs: Arc<dyn Vfs>, options: Options) -> Result<Self> {
         let lock = crate::open::lock(&*vfs)?;
         let sizes = options.sizes(vfs.block_bytes());

@@ -73,6 +73,7 @@ impl Left {
                 return true;
             }
         };
+        assert!(log.bounds().appended.0 <= self.last, "{what}: {:?}", log.bounds());
         let mut reader = log.reader(Lsn::START).unwrap();
         for lsn in 1.. {
             match reader.next() {
