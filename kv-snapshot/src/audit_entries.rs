@@ -3,7 +3,7 @@
 use kv_core::{Error, Result};
 
 use crate::{
-    format::{self, ANCHOR_ENTRIES, EMPTY_SLOT, LINE_SLOTS, Section},
+    format::{self, ANCHOR_ENTRIES, EMPTY_SLOT, Section},
     part::{Entry, Part},
 };
 
@@ -61,9 +61,8 @@ impl Audit<'_> {
     /// Each entry has been found; so as many slots as entries means that there are no others.
     fn slots(&self) -> Result<()> {
         let mut used = 0;
-        for number in 0..self.section.lines {
-            let line = self.part.line(self.section, number)?;
-            used += (0..LINE_SLOTS).filter(|slot| format::line_slot(line, *slot) != EMPTY_SLOT).count() as u64;
+        for slot in 0..self.section.slots {
+            used += u64::from(self.part.slot(self.section, slot)? != EMPTY_SLOT);
         }
         if used != self.section.entries {
             return Err(self.wrong(self.section.slots_offset, "the index does not hold as many entries as there are"));

@@ -52,6 +52,12 @@ impl Blocks {
         &self.map
     }
 
+    /// The end of the block in which the byte at `offset` lies.
+    #[inline]
+    pub(crate) fn block_end(offset: u64) -> u64 {
+        (offset >> BLOCK_SHIFT << BLOCK_SHIFT) + BLOCK_BYTES as u64
+    }
+
     /// The bytes from `start` to before `end`, verified.
     #[inline]
     pub(crate) fn bytes(&self, start: u64, end: u64) -> Result<&[u8]> {

@@ -7,7 +7,7 @@ use kv_vfs::Vfs;
 
 use crate::{
     checkpoint::read_manifest,
-    format::{self, BLOCK_BYTES, EMPTY_SLOT, LINE_SLOTS, Section},
+    format::{self, BLOCK_BYTES, EMPTY_SLOT, Section},
     manifest::Manifest,
     names::Name,
     part::Part,
@@ -88,13 +88,12 @@ impl Printer<'_> {
             let (prefix, offset) = part.anchor(section, anchor)?;
             self.line(format_args!("    {prefix:016x} -> {offset}"))?;
         }
-        let (lines, home_lines) = (section.lines, section.home_lines);
-        self.line(format_args!("  slots at {}: {lines} lines, {home_lines} of them homes", section.slots_offset))?;
-        for number in 0..lines {
-            let line = part.line(section, number)?;
-            for slot in (0..LINE_SLOTS).map(|slot| format::line_slot(line, slot)).filter(|slot| *slot != EMPTY_SLOT) {
+        self.line(format_args!("  slots at {}: {}, {} homes", section.slots_offset, section.slots, section.homes))?;
+        for number in 0..section.slots {
+            let slot = part.slot(section, number)?;
+            if slot != EMPTY_SLOT {
                 let (tag, offset) = (format::slot_tag(slot), format::slot_offset(slot));
-                self.line(format_args!("    line {number} tag {tag:04x} -> {offset}"))?;
+                self.line(format_args!("    {number} tag {tag:04x} -> {offset}"))?;
             }
         }
         Ok(())

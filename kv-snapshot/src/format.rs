@@ -41,18 +41,16 @@
 //! | 0 | 8 | the 8 bytes of its key behind the prefix common to all keys of the collection (zeroes where it ends before), as an integer whose order is that of the bytes |
 //! | 8 | 8 | offset of the entry |
 //!
-//! **Slots** of a collection: a hash index of 8-byte slots, 8 of them to a line, which is a cache line; 0 is an empty slot:
+//! **Slots** of a collection: a hash index of 8-byte slots; 0 is an empty slot:
 //!
 //! | bits | field |
 //! |---|---|
 //! | 0..48 | offset of the entry |
 //! | 48..64 | tag: bits 0..16 of the hash |
 //!
-//! The hash is xxh3-64 of the key with the seed. A key's home is the line whose number is the upper half of the 128-bit product of its hash
-//! and the number of home lines in the directory. Entries stand in order of their hashes, each in the first free slot from the beginning
-//! of its home on; what remains of the last line is empty. So a key that is in no line from its home up to the first with an empty slot, or up
-//! to the last, is absent. There are four entries to five slots of home lines, so that mostly one line is read; and whole lines are compared at once, without
-//! branches that a processor would guess wrong.
+//! The hash is xxh3-64 of the key with the seed. With `homes` of the directory, a key's home is the upper half of the 128-bit product of hash and
+//! `homes`. Entries stand in order of their hashes, each at its home or, where that is taken, in the next free slot; so what is not found from its
+//! home up to an empty slot or the end is absent. There are no more slots than that takes, and at least `homes`. At four entries to five homes about one cache line is read.
 //!
 //! **Directory**: one record of 96 bytes a collection, in order of ids, each id once:
 //!
@@ -69,8 +67,8 @@
 //! | 48 | 8 | end of the entries |
 //! | 56 | 8 | offset of the anchors; their number follows from that of the entries |
 //! | 64 | 8 | offset of the slots |
-//! | 72 | 8 | number of lines |
-//! | 80 | 8 | number of home lines, at most that of lines |
+//! | 72 | 8 | number of slots |
+//! | 80 | 8 | homes |
 //! | 88 | 8 | zero |
 //!
 //! **Checksum tree**: see [`tree`](crate::tree). It covers every block before it.
@@ -113,10 +111,8 @@ pub(crate) const ENTRY_HEADER_BYTES: usize = 8;
 pub(crate) const ANCHOR_ENTRIES: u64 = 16;
 /// The size of an anchor, in bytes.
 pub(crate) const ANCHOR_BYTES: u64 = 16;
-/// How many slots a line of the index has.
-pub(crate) const LINE_SLOTS: usize = 8;
-/// The size of a line, in bytes.
-pub(crate) const LINE_BYTES: u64 = LINE_SLOTS as u64 * 8;
+/// The size of a slot, in bytes.
+pub(crate) const SLOT_BYTES: u64 = 8;
 /// The slot that holds nothing. No entry has offset 0: the header is there.
 pub(crate) const EMPTY_SLOT: u64 = 0;
 /// The size of a record of the directory, in bytes.
@@ -131,7 +127,7 @@ const ENTRY_TOMBSTONE: u8 = 2;
 const TAG_SHIFT: u32 = 48;
 
 const _: () = assert!(BLOCK_BYTES.is_multiple_of(ALIGN_BYTES as usize), "sections align with blocks");
-const _: () = assert!(ALIGN_BYTES.is_multiple_of(LINE_BYTES), "a line lies in one block");
+const _: () = assert!((ALIGN_BYTES as usize).is_multiple_of(SLOT_BYTES as usize), "a slot lies in one block");
 const _: () = assert!(BLOCK_BYTES.is_multiple_of(ANCHOR_BYTES as usize), "an anchor lies in one block");
 const _: () = assert!(KEY_BYTES_MAX <= u16::MAX as usize, "a key length fits");
 const _: () = assert!(VALUE_BYTES_CAP <= u32::MAX as usize, "a value length fits");
@@ -225,8 +221,8 @@ pub(crate) struct Section {
     pub(crate) entries_end: u64,
     pub(crate) anchors_offset: u64,
     pub(crate) slots_offset: u64,
-    pub(crate) lines: u64,
-    pub(crate) home_lines: u64,
+    pub(crate) slots: u64,
+    pub(crate) homes: u64,
 }
 
 impl Section {
@@ -241,8 +237,8 @@ impl Section {
         put_u64(&mut record, 48, self.entries_end);
         put_u64(&mut record, 56, self.anchors_offset);
         put_u64(&mut record, 64, self.slots_offset);
-        put_u64(&mut record, 72, self.lines);
-        put_u64(&mut record, 80, self.home_lines);
+        put_u64(&mut record, 72, self.slots);
+        put_u64(&mut record, 80, self.homes);
         record
     }
 
@@ -264,8 +260,8 @@ impl Section {
             entries_end: u64_at(record, 48),
             anchors_offset: u64_at(record, 56),
             slots_offset: u64_at(record, 64),
-            lines: u64_at(record, 72),
-            home_lines: u64_at(record, 80),
+            slots: u64_at(record, 72),
+            homes: u64_at(record, 80),
         };
         let lies_within = section.lies_within(end);
         lies_within.then_some(section).ok_or_else(|| Fault::damaged(0, "a record of the directory makes no sense"))
@@ -281,10 +277,10 @@ impl Section {
             && self.entries_end.checked_sub(self.entries_offset).is_some_and(|b| b / header_bytes >= self.entries)
             && fits(self.anchors_offset, self.anchors(), ANCHOR_BYTES)
             && self.anchors_offset.is_multiple_of(ALIGN_BYTES)
-            && fits(self.slots_offset, self.lines, LINE_BYTES)
+            && fits(self.slots_offset, self.slots, SLOT_BYTES)
             && self.slots_offset.is_multiple_of(ALIGN_BYTES)
-            && self.home_lines <= self.lines
-            && (self.home_lines > 0 || self.entries == 0)
+            && self.homes <= self.slots
+            && (self.homes > 0 || self.entries == 0)
     }
 
     /// How many anchors there are.
@@ -347,20 +343,27 @@ pub(crate) fn checksum(block: &[u8], seed: u64) -> u64 {
     xxh3_64_with_seed(block, seed)
 }
 
-/// How many home lines a collection of `entries` entries gets: 5 slots for each 4.
-pub(crate) fn home_lines(entries: u64) -> u64 {
-    (entries + entries.div_ceil(4)).div_ceil(LINE_SLOTS as u64)
+/// How many homes a collection of `entries` entries gets: 5 for each 4, in whole cache lines.
+pub(crate) fn homes(entries: u64) -> u64 {
+    (entries + entries.div_ceil(4)).next_multiple_of(ALIGN_BYTES / SLOT_BYTES)
 }
 
-/// The number of the line where the search for a hash begins.
+/// The slot where the search for a hash begins.
 #[inline]
-pub(crate) fn home_line(hash: u64, home_lines: u64) -> u64 {
-    ((u128::from(hash) * u128::from(home_lines)) >> 64) as u64
+pub(crate) fn home(hash: u64, homes: u64) -> u64 {
+    ((u128::from(hash) * u128::from(homes)) >> 64) as u64
 }
 
 /// The slot for the entry at `offset`, whose key has that hash.
+#[inline]
 pub(crate) fn slot(hash: u64, offset: u64) -> u64 {
     hash << TAG_SHIFT | offset
+}
+
+/// The offset in a slot, if its tag is that of `hash`.
+#[inline]
+pub(crate) fn slot_candidate(slot: u64, hash: u64) -> Option<u64> {
+    (slot_tag(slot) == hash & 0xffff).then_some(slot_offset(slot))
 }
 
 /// The tag in a slot.
@@ -373,27 +376,6 @@ pub(crate) fn slot_tag(slot: u64) -> u64 {
 #[inline]
 pub(crate) fn slot_offset(slot: u64) -> u64 {
     slot & ((1 << TAG_SHIFT) - 1)
-}
-
-/// A line of the index.
-pub(crate) type Line = [u8; LINE_BYTES as usize];
-
-/// A slot of a line.
-#[inline]
-pub(crate) fn line_slot(line: &Line, slot: usize) -> u64 {
-    u64_at(line, slot * 8)
-}
-
-/// Which slots of a line have the tag of `hash`, a bit each, and whether one is empty.
-#[inline]
-pub(crate) fn search_line(line: &Line, hash: u64) -> (u32, bool) {
-    let (mut found, mut empty) = (0, 0);
-    for number in 0..LINE_SLOTS {
-        let slot = line_slot(line, number);
-        found |= u32::from(slot_tag(slot) == hash & 0xffff) << number;
-        empty |= u32::from(slot == EMPTY_SLOT) << number;
-    }
-    (found & !empty, empty != 0)
 }
 
 /// The part of a key, behind the common prefix, that stands in an anchor.
@@ -451,33 +433,10 @@ mod tests {
     }
 
     #[test]
-    fn home_lines_keep_the_load_at_four_fifths_and_cover_all_hashes() {
-        assert_eq!((home_lines(0), home_lines(1), home_lines(6), home_lines(7)), (0, 1, 1, 2));
-        let slots = |entries| home_lines(entries) * LINE_SLOTS as u64;
-        assert!((1..10_000).all(|entries| slots(entries) * 4 >= entries * 5 && slots(entries) < entries * 5 / 4 + 10));
-        assert_eq!((home_line(0, 8), home_line(u64::MAX, 8), home_line(u64::MAX / 2 + 1, 8)), (0, 7, 4));
-    }
-
-    #[test]
-    fn a_line_is_searched_by_tag_and_empty_slots_have_none() {
-        let hash = 0xaaaa_0000_0000_1234;
-        let slots = [
-            slot(hash, 5),
-            slot(7, 5),
-            slot(hash, 9),
-            EMPTY_SLOT,
-            slot(0, 1),
-            slot(hash + 1, 5),
-            slot(1, 1),
-            slot(hash, 1),
-        ];
-        let mut line = [0; LINE_BYTES as usize];
-        slots.iter().enumerate().for_each(|(number, slot)| put_u64(&mut line, number * 8, *slot));
-        assert_eq!(search_line(&line, hash), (0b1000_0101, true));
-        assert_eq!(search_line(&line, 0), (0b0001_0000, true));
-        put_u64(&mut line, 3 * 8, slot(9, 9));
-        assert_eq!(search_line(&line, 0xffff), (0, false));
-        assert_eq!((slot_offset(line_slot(&line, 2)), slot_tag(line_slot(&line, 2))), (9, 0x1234));
+    fn homes_keep_the_load_at_four_fifths_and_cover_all_hashes() {
+        assert_eq!((homes(0), homes(1), homes(6), homes(7)), (0, 8, 8, 16));
+        assert!((1..10_000).all(|entries| homes(entries) * 4 >= entries * 5 && homes(entries) < entries * 5 / 4 + 10));
+        assert_eq!((home(0, 8), home(u64::MAX, 8), home(u64::MAX / 2 + 1, 8)), (0, 7, 4));
     }
 
     #[test]

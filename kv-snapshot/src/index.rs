@@ -3,7 +3,7 @@
 use kv_core::Result;
 
 use crate::{
-    format::{self, ANCHOR_ENTRIES, EMPTY_SLOT, LINE_SLOTS},
+    format::{self, ANCHOR_ENTRIES, EMPTY_SLOT},
     output::Output,
 };
 
@@ -32,8 +32,8 @@ pub(crate) struct Index {
     pub(crate) common_bytes: usize,
     pub(crate) anchors_offset: u64,
     pub(crate) slots_offset: u64,
-    pub(crate) lines: u64,
-    pub(crate) home_lines: u64,
+    pub(crate) slots: u64,
+    pub(crate) homes: u64,
 }
 
 impl IndexBuilder {
@@ -70,9 +70,9 @@ impl IndexBuilder {
         }
         output.pad_to(format::ALIGN_BYTES)?;
         let slots_offset = output.position();
-        let home_lines = format::home_lines(self.hashes.len() as u64);
-        let lines = self.write_slots(home_lines, output)?;
-        Ok(Index { common_bytes: self.common_bytes, anchors_offset, slots_offset, lines, home_lines })
+        let homes = format::homes(self.hashes.len() as u64);
+        let slots = self.write_slots(homes, output)?;
+        Ok(Index { common_bytes: self.common_bytes, anchors_offset, slots_offset, slots, homes })
     }
 
     /// The prefix behind what turned out to be common to all keys. Up to what was common before, the key is the first key.
@@ -82,8 +82,7 @@ impl IndexBuilder {
         format::anchor_prefix(&bytes)
     }
 
-    /// Returns the number of lines.
-    fn write_slots(&mut self, home_lines: u64, output: &mut Output) -> Result<u64> {
+    fn write_slots(&mut self, homes: u64, output: &mut Output) -> Result<u64> {
         self.hashes.sort_unstable();
         let mut next = 0;
         let fill = |next: &mut u64, upto: u64, output: &mut Output| {
@@ -93,15 +92,13 @@ impl IndexBuilder {
             }
             Ok(())
         };
-        let line_slots = LINE_SLOTS as u64;
         for packed in &self.hashes {
             let (hash, offset) = ((packed >> 64) as u64, *packed as u64);
-            fill(&mut next, format::home_line(hash, home_lines) * line_slots, output)?;
+            fill(&mut next, format::home(hash, homes), output)?;
             output.write(&format::slot(hash, offset).to_le_bytes())?;
             next += 1;
         }
-        let lines = home_lines.max(next.div_ceil(line_slots));
-        fill(&mut next, lines * line_slots, output)?;
-        Ok(lines)
+        fill(&mut next, homes, output)?;
+        Ok(next)
     }
 }

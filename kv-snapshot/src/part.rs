@@ -10,8 +10,8 @@ use crate::{
     blocks::Blocks,
     fault::{Fault, from_vfs},
     format::{
-        self, ANCHOR_BYTES, BLOCK_BYTES, Block, ENTRY_HEADER_BYTES, EntryHeader, Footer, Header, LINE_BYTES, Line,
-        SECTION_BYTES, Section,
+        self, ANCHOR_BYTES, BLOCK_BYTES, Block, EMPTY_SLOT, ENTRY_HEADER_BYTES, EntryHeader, Footer, Header,
+        SECTION_BYTES, SLOT_BYTES, Section,
     },
     part_writer::Summary,
     stripes::Stripes,
@@ -156,30 +156,30 @@ impl Part {
     /// The entry of a key, through the hash index.
     pub(crate) fn find(&self, section: &Section, key: &[u8]) -> Result<Option<Entry>> {
         let hash = format::hash(key, self.blocks.seed());
-        for line in format::home_line(hash, section.home_lines)..section.lines {
-            let line = self.line(section, line)?;
-            let (mut found, has_empty) = format::search_line(line, hash);
-            while found != 0 {
-                let slot = format::line_slot(line, found.trailing_zeros() as usize);
-                let entry = self.entry(section, format::slot_offset(slot))?;
-                if self.key(entry) == key {
-                    return Ok(Some(entry));
+        let mut start = section.slots_offset + format::home(hash, section.homes) * SLOT_BYTES;
+        let slots_end = section.slots_offset + section.slots * SLOT_BYTES;
+        while start < slots_end {
+            let end = Blocks::block_end(start).min(slots_end);
+            for slot in self.blocks.bytes(start, end)?.as_chunks().0 {
+                let slot = u64::from_le_bytes(*slot);
+                if slot == EMPTY_SLOT {
+                    return Ok(None);
                 }
-                found &= found - 1;
+                if let Some(offset) = format::slot_candidate(slot, hash) {
+                    let entry = self.entry(section, offset)?;
+                    if self.key(entry) == key {
+                        return Ok(Some(entry));
+                    }
+                }
             }
-            if has_empty {
-                break;
-            }
+            start = end;
         }
         Ok(None)
     }
 
-    /// A line of the index.
-    #[inline]
-    pub(crate) fn line(&self, section: &Section, line: u64) -> Result<&Line> {
-        let offset = section.slots_offset + line * LINE_BYTES;
-        let bytes = self.blocks.bytes(offset, offset + LINE_BYTES)?;
-        bytes.first_chunk().ok_or_else(|| Error::corrupt(self.blocks.file(), offset, "a line of the index is cut"))
+    pub(crate) fn slot(&self, section: &Section, slot: u64) -> Result<u64> {
+        let offset = section.slots_offset + slot * SLOT_BYTES;
+        Ok(crate::preamble::u64_at(self.blocks.bytes(offset, offset + SLOT_BYTES)?, 0))
     }
 
     /// Prefix and offset of an anchor.

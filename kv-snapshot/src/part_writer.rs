@@ -55,8 +55,8 @@ impl PartWriter {
             entries_end: at,
             anchors_offset: at,
             slots_offset: at,
-            lines: 0,
-            home_lines: 0,
+            slots: 0,
+            homes: 0,
         });
         Ok(())
     }
@@ -135,8 +135,8 @@ impl PartWriter {
             section.common_bytes = index.common_bytes;
             section.anchors_offset = index.anchors_offset;
             section.slots_offset = index.slots_offset;
-            section.lines = index.lines;
-            section.home_lines = index.home_lines;
+            section.slots = index.slots;
+            section.homes = index.homes;
         }
         Ok(())
     }
