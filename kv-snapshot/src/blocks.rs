@@ -58,6 +58,12 @@ impl Blocks {
         (offset >> BLOCK_SHIFT << BLOCK_SHIFT) + BLOCK_BYTES as u64
     }
 
+    /// Whether the bytes from `start` to before `end`, of which there is one at least, lie in one block.
+    #[inline]
+    pub(crate) fn is_one_block(start: u64, end: u64) -> bool {
+        start >> BLOCK_SHIFT == (end - 1) >> BLOCK_SHIFT
+    }
+
     /// The bytes from `start` to before `end`, verified.
     #[inline]
     pub(crate) fn bytes(&self, start: u64, end: u64) -> Result<&[u8]> {
