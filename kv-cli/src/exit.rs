@@ -37,6 +37,7 @@ impl From<&Error> for Exit {
             Error::InvalidKey { .. }
             | Error::ValueTooLarge { .. }
             | Error::BatchTooLarge { .. }
+            | Error::TooManyCollections { .. }
             | Error::InvalidCollectionName { .. } => Self::Refused,
             // Fenced: another writer has taken over. What to do is the same.
             Error::Locked { .. } | Error::Fenced => Self::Locked,
@@ -98,6 +99,7 @@ mod tests {
             (Error::InvalidKey { len: 0, max: 1 }, 3),
             (Error::ValueTooLarge { len: 2, max: 1 }, 3),
             (Error::BatchTooLarge { bytes: 2, max: 1 }, 3),
+            (Error::TooManyCollections { max: 1 }, 3),
             (Error::InvalidCollectionName { len: 0, max: 1 }, 3),
             (Error::Locked { path: "x".into() }, 4),
             (Error::Fenced, 4),

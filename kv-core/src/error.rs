@@ -45,6 +45,13 @@ pub enum Error {
         max: usize,
     },
 
+    /// There are as many collections as there may be. Nothing was written; drop one that is not needed.
+    #[error("there are {max} collections already, and no more are allowed")]
+    TooManyCollections {
+        /// How many are allowed at a time.
+        max: usize,
+    },
+
     /// The key to be deleted is not there.
     #[error("key not found")]
     KeyNotFound,

@@ -54,7 +54,7 @@ pub use checkpoint::{Change, Changes, Checkpoint, CheckpointHead, Checkpointer, 
 pub use collections::{Entries, Entry};
 pub use durability::Durability;
 pub use error::{Error, Refusal, Result};
-pub use limits::{BATCH_BYTES_MAX, KEY_BYTES_MAX, Limits, NAME_BYTES_MAX, VALUE_BYTES_MAX};
+pub use limits::{BATCH_BYTES_MAX, COLLECTIONS_MAX, KEY_BYTES_MAX, Limits, NAME_BYTES_MAX, VALUE_BYTES_MAX};
 pub use log::{Bounds, Log, LogReader, Record};
 pub use memory::{CheckpointDamage, Crash, MemoryCheckpointMedium, MemoryCheckpointer, MemoryLog, MemoryLogMedium};
 pub use position::{CheckpointId, CollectionId, Epoch, LogId, Lsn};

@@ -8,6 +8,8 @@ pub const VALUE_BYTES_MAX: usize = 64 << 20;
 pub const BATCH_BYTES_MAX: usize = 128 << 20;
 /// The longest name of a collection, in bytes of UTF-8.
 pub const NAME_BYTES_MAX: usize = 255;
+/// The most collections that a store may have at a time.
+pub const COLLECTIONS_MAX: usize = 1 << 20;
 
 /// How large the parts of new writes may be. The defaults are the caps of the formats; they can be lowered, and lowering them
 /// does not touch what has been written.
@@ -21,6 +23,8 @@ pub struct Limits {
     pub batch_bytes_max: usize,
     /// The longest name of a collection, in bytes of UTF-8; at most, and by default, [`NAME_BYTES_MAX`].
     pub name_bytes_max: usize,
+    /// The most collections at a time; at most, and by default, [`COLLECTIONS_MAX`].
+    pub collections_max: usize,
 }
 
 impl Default for Limits {
@@ -30,6 +34,7 @@ impl Default for Limits {
             value_bytes_max: VALUE_BYTES_MAX,
             batch_bytes_max: BATCH_BYTES_MAX,
             name_bytes_max: NAME_BYTES_MAX,
+            collections_max: COLLECTIONS_MAX,
         }
     }
 }
@@ -43,6 +48,7 @@ impl Limits {
             value_bytes_max: self.value_bytes_max.min(caps.value_bytes_max),
             batch_bytes_max: self.batch_bytes_max.min(caps.batch_bytes_max),
             name_bytes_max: self.name_bytes_max.min(caps.name_bytes_max),
+            collections_max: self.collections_max.min(caps.collections_max),
         }
     }
 
@@ -67,6 +73,14 @@ impl Limits {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether there may be one more collection beside the `existing`.
+    pub(crate) fn check_collections(&self, existing: usize) -> Result<()> {
+        if existing >= self.collections_max {
+            return Err(Error::TooManyCollections { max: self.collections_max });
+        }
+        Ok(())
     }
 
     pub(crate) fn check_batch(&self, bytes: usize) -> Result<()> {

@@ -38,6 +38,7 @@ const PAYLOAD_CHECKSUM_AT: usize = PAYLOAD_BYTES_AT + 8;
 pub(crate) const MANIFEST_BYTES_MAX: u64 = (HEADER_BYTES + codec::PAYLOAD_BYTES_MAX) as u64;
 /// The most collections that a manifest carries.
 pub(crate) const COLLECTIONS_MAX: usize = 1 << 20;
+const _: () = assert!(kv_core::COLLECTIONS_MAX <= COLLECTIONS_MAX, "a store that is within its limits has checkpoints");
 /// The most parts that a manifest carries.
 const PARTS_MAX: usize = 1 << 10;
 

@@ -32,9 +32,9 @@ mod verify;
 use std::path::Path;
 
 pub use kv_core::{
-    BATCH_BYTES_MAX, Batch, CheckpointId, Collection, CollectionId, CollectionInfo, Durability, Entries, Entry, Epoch,
-    Error, KEY_BYTES_MAX, Limits, Lsn, NAME_BYTES_MAX, Recovery, Refusal, Result, Stats, Store, StoreOptions,
-    VALUE_BYTES_MAX, Value,
+    BATCH_BYTES_MAX, Batch, COLLECTIONS_MAX, CheckpointId, Collection, CollectionId, CollectionInfo, Durability,
+    Entries, Entry, Epoch, Error, KEY_BYTES_MAX, Limits, Lsn, NAME_BYTES_MAX, Recovery, Refusal, Result, Stats, Store,
+    StoreOptions, VALUE_BYTES_MAX, Value,
 };
 pub use options::Options;
 pub use verify::{Verification, verify};

@@ -1,4 +1,11 @@
-use std::{collections::HashMap, hash::BuildHasher, sync::Arc};
+use std::{
+    collections::HashMap,
+    hash::BuildHasher,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use arc_swap::ArcSwap;
 use foldhash::quality::RandomState;
@@ -14,6 +21,8 @@ const SHARDS: usize = 64;
 pub(crate) struct Names {
     shards: Box<[ArcSwap<Shard>]>,
     hasher: RandomState,
+    /// How many names stand for a collection after everything that was applied.
+    live: AtomicUsize,
 }
 
 type Shard = HashMap<Arc<str>, Arc<Versions<CollectionId>>, RandomState>;
@@ -22,7 +31,7 @@ impl Names {
     pub(crate) fn new() -> Self {
         let hasher = RandomState::default();
         let shard = || ArcSwap::from_pointee(Shard::with_hasher(hasher.clone()));
-        Self { shards: std::iter::repeat_with(shard).take(SHARDS).collect(), hasher }
+        Self { shards: std::iter::repeat_with(shard).take(SHARDS).collect(), hasher, live: AtomicUsize::new(0) }
     }
 
     /// The collection of that name at `position`.
@@ -33,6 +42,11 @@ impl Names {
     /// The collection of that name after everything that was applied.
     pub(crate) fn newest(&self, name: &str) -> Option<CollectionId> {
         self.shard(name).load().get(name)?.newest().copied()
+    }
+
+    /// How many collections there are after everything that was applied.
+    pub(crate) fn live(&self) -> usize {
+        self.live.load(Ordering::Relaxed)
     }
 
     /// All collections at `position`, in order of their identities.
@@ -52,6 +66,11 @@ impl Names {
     /// Lets the name stand for another collection, or none, from `lsn` on.
     pub(crate) fn apply(&self, lsn: Lsn, name: &str, id: Option<CollectionId>, oldest_visible: Lsn) {
         let shard = self.shard(name);
+        match (self.newest(name), id) {
+            (None, Some(_)) => self.live.fetch_add(1, Ordering::Relaxed),
+            (Some(_), None) => self.live.fetch_sub(1, Ordering::Relaxed),
+            _ => self.live(),
+        };
         let mut changed = Shard::clone(&shard.load());
         changed.retain(|_, versions| !versions.is_gone(oldest_visible));
         let versions = match changed.get(name) {
@@ -102,6 +121,7 @@ mod tests {
         let all = |position| names.all_at(Lsn(position)).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
         assert_eq!(all(3), ["z", "a", "m"].map(Arc::from));
         assert_eq!(all(4), ["z", "m"].map(Arc::from));
+        assert_eq!(names.live(), 2);
     }
 
     #[test]

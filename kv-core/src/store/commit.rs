@@ -84,7 +84,7 @@ impl Inner {
     pub(super) fn write(&self, writes: &[Write<'_>], durability: Durability) -> Result<usize> {
         let bytes_expected = write::check(&self.options.limits, writes)?;
         let writer = self.writer()?;
-        match write::build(&self.collections, writes, bytes_expected) {
+        match write::build(&self.collections, &self.options.limits, writes, bytes_expected) {
             Ok((Some(record), deleted)) => self.commit(writer, &record, durability).map(|()| deleted),
             Ok((None, _)) => self.answer(writer, Ok(0)),
             Err(error) => self.answer(writer, Err(error)),

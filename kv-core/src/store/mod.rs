@@ -147,12 +147,15 @@ impl Store {
     /// Creates an empty collection; `false` if it exists already.
     ///
     /// # Errors
-    /// As [`Collection::put`].
+    /// As [`Collection::put`], and [`TooManyCollections`](Error::TooManyCollections).
     pub fn create_collection(&self, name: &str) -> Result<bool> {
         self.inner.options.limits.check_name(name)?;
         self.inner.change_name(name, |existing| match existing {
             Some(_) => Ok(None),
-            None => Ok(Some(Operation::Create { name })),
+            None => {
+                self.inner.options.limits.check_collections(self.inner.collections.names.live())?;
+                Ok(Some(Operation::Create { name }))
+            }
         })
     }
 

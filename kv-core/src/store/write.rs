@@ -43,13 +43,15 @@ pub(super) fn check(limits: &Limits, writes: &[Write<'_>]) -> Result<usize> {
 
 /// The record for `writes`, given the state after everything that was applied, and for each write whether it changes anything; `None` in the
 /// place of the record if none does. For the writer only.
-pub(super) fn build(
-    collections: &Collections,
-    writes: &[Write<'_>],
+pub(super) fn build<'a>(
+    collections: &'a Collections,
+    limits: &'a Limits,
+    writes: &[Write<'a>],
     bytes_expected: usize,
 ) -> Result<(Option<Vec<u8>>, usize)> {
     let mut builder = Builder {
         collections,
+        limits,
         record: RecordBuilder::with_capacity(bytes_expected),
         resolved: None,
         created: HashMap::new(),
@@ -66,6 +68,7 @@ pub(super) fn build(
 
 struct Builder<'a> {
     collections: &'a Collections,
+    limits: &'a Limits,
     record: RecordBuilder,
     /// The collection resolved last: most writes of a batch are to the same one.
     resolved: Option<(&'a str, CollectionId)>,
@@ -82,7 +85,7 @@ impl<'a> Builder<'a> {
         let &Write { collection: name, key, action } = write;
         match action {
             Action::Put(value) => {
-                let collection = self.resolve_or_create(name);
+                let collection = self.resolve_or_create(name)?;
                 self.record.push(&Operation::Put { collection, key, value });
             }
             Action::Delete | Action::DeleteIfPresent => match self.holding(name, key)? {
@@ -121,12 +124,14 @@ impl<'a> Builder<'a> {
         Some(collection)
     }
 
-    fn resolve_or_create(&mut self, name: &'a str) -> CollectionId {
-        self.resolve(name).unwrap_or_else(|| {
-            let collection = created_here(self.record.push(&Operation::Create { name }));
-            self.created.insert(name, collection);
-            self.resolved = Some((name, collection));
-            collection
-        })
+    fn resolve_or_create(&mut self, name: &'a str) -> Result<CollectionId> {
+        if let Some(collection) = self.resolve(name) {
+            return Ok(collection);
+        }
+        self.limits.check_collections(self.collections.names.live() + self.created.len())?;
+        let collection = created_here(self.record.push(&Operation::Create { name }));
+        self.created.insert(name, collection);
+        self.resolved = Some((name, collection));
+        Ok(collection)
     }
 }

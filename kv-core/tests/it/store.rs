@@ -68,7 +68,8 @@ fn lowered_limits_bind_new_writes_only() {
     before.close().unwrap();
     drop(before);
 
-    let limits = Limits { key_bytes_max: 3, value_bytes_max: 4, name_bytes_max: 5, batch_bytes_max: 100 };
+    let limits =
+        Limits { key_bytes_max: 3, value_bytes_max: 4, name_bytes_max: 5, batch_bytes_max: 100, collections_max: 2 };
     let store = media.open_with(StoreOptions { limits, ..StoreOptions::default() }).unwrap();
     let old = store.collection("long name").unwrap();
     assert_eq!(old.get("long key").unwrap().unwrap(), "long value");
@@ -83,6 +84,17 @@ fn lowered_limits_bind_new_writes_only() {
     assert_error!(store.write(&batch), Error::BatchTooLarge { max: 100, .. });
     assert!(short.is_empty().unwrap(), "nothing of it was written");
     short.put("key", "4444").unwrap();
+    assert_error!(store.create_collection("more"), Error::TooManyCollections { max: 2 });
+    assert_error!(
+        store.write(Batch::new().put("short", "k", "v").put("more", "k", "v")),
+        Error::TooManyCollections { .. }
+    );
+    store.drop_collection("long name").unwrap();
+    assert_error!(
+        store.write(Batch::new().put("more", "k", "v").put("most", "k", "v")),
+        Error::TooManyCollections { .. }
+    );
+    store.write(Batch::new().put("more", "k", "v").put("short", "k", "v")).unwrap();
 }
 
 #[test]
