@@ -3,6 +3,7 @@
 //! - [`log`] and [`checkpointer`]: suites that say whether a [`Log`](kv_core::Log) or [`Checkpointer`](kv_core::Checkpointer) keeps the
 //!   numbered guarantees of its trait, with opening again, killed processes, failed I/O and threads in them;
 //! - [`vfs::TestVfs`]: a file layer that notes what is done, fails where it is told to, and can be halted and copied;
+//! - [`sim::SimDisk`]: a disk in memory that crashes in every way that file systems may, fails, lies, fills up and rots;
 //! - [`ManualScheduler`]: background work that runs when the test says so;
 //! - [`Model`]: what a store has to hold, as a map of maps, and [`store`]: comparing the two, step by step.
 //!
@@ -89,6 +90,7 @@ mod enrol;
 pub mod log;
 mod model;
 mod scheduler;
+pub mod sim;
 pub mod store;
 mod threads;
 pub mod vfs;

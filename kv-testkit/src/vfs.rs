@@ -6,7 +6,9 @@ mod event;
 mod fault;
 mod wrapper;
 
+pub(crate) use control::Injected;
 pub use copy::copy_directory;
 pub use event::{Event, Kind};
 pub use fault::Fault;
+pub(crate) use fault::{Effect, Failure};
 pub use wrapper::TestVfs;

@@ -9,7 +9,7 @@ use std::{
 
 use kv_vfs::{Error, Result};
 
-use super::{Event, Fault, Kind};
+use super::{Event, Fault, Kind, fault::Effect};
 
 /// What all files and directories of a [`TestVfs`](super::TestVfs) share.
 #[derive(Debug, Default)]
@@ -78,11 +78,12 @@ impl Control {
             return result;
         };
         self.failures.fetch_add(1, Ordering::Relaxed);
-        self.note(event, if failure.torn { " torn" } else { " failed" });
-        if failure.torn {
+        let torn = failure.effect == Effect::Tears;
+        self.note(event, if torn { " torn" } else { " failed" });
+        if torn {
             tear()?;
         }
-        Err(Error::new(verb(event.kind), path, io::Error::new(failure.error, Injected)))
+        Err(Error::new(event.kind.verb(), path, io::Error::new(failure.error, Injected)))
     }
 
     fn note(&self, event: &Event, outcome: &str) {
@@ -92,30 +93,8 @@ impl Control {
     }
 }
 
-fn verb(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Open => "open",
-        Kind::Create => "create",
-        Kind::Rename => "rename",
-        Kind::Remove => "remove",
-        Kind::List => "list",
-        Kind::SyncDirectory => "sync directory",
-        Kind::OpenDirectory => "open directory",
-        Kind::CreateDirectory => "create directory",
-        Kind::Lock => "lock",
-        Kind::Random => "get random bytes for",
-        Kind::Read => "read",
-        Kind::Write => "write to",
-        Kind::Sync => "sync",
-        Kind::DropCache => "drop the cache of",
-        Kind::Len => "measure",
-        Kind::SetLen => "resize",
-        Kind::Map => "map",
-    }
-}
-
 #[derive(Debug)]
-struct Injected;
+pub(crate) struct Injected;
 
 impl fmt::Display for Injected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -30,6 +30,29 @@ impl Kind {
         use Kind::{Create, CreateDirectory, Remove, Rename, SetLen, Sync, SyncDirectory, Write};
         matches!(self, Create | CreateDirectory | Remove | Rename | SetLen | Sync | SyncDirectory | Write)
     }
+
+    /// What an error says was attempted.
+    pub(crate) fn verb(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Create => "create",
+            Self::Rename => "rename",
+            Self::Remove => "remove",
+            Self::List => "list",
+            Self::SyncDirectory => "sync directory",
+            Self::OpenDirectory => "open directory",
+            Self::CreateDirectory => "create directory",
+            Self::Lock => "lock",
+            Self::Random => "get random bytes for",
+            Self::Read => "read",
+            Self::Write => "write to",
+            Self::Sync => "sync",
+            Self::DropCache => "drop the cache of",
+            Self::Len => "measure",
+            Self::SetLen => "resize",
+            Self::Map => "map",
+        }
+    }
 }
 
 /// A file operation that was attempted. It is displayed as in `write log/a 4096+512`, `rename a.tmp a`, `sync directory log`.
@@ -48,7 +71,7 @@ pub struct Event {
 }
 
 impl Event {
-    pub(super) fn new(kind: Kind, path: String) -> Self {
+    pub(crate) fn new(kind: Kind, path: String) -> Self {
         Self { kind, path, to: String::new(), offset: 0, bytes: 0 }
     }
 }

@@ -19,14 +19,25 @@ pub struct Fault {
     pass: u64,
     repeats: bool,
     spent: bool,
-    torn: bool,
+    effect: Effect,
     error: io::ErrorKind,
 }
 
 /// What a fault does to an operation that it meets.
-pub(super) struct Failure {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failure {
     pub error: io::ErrorKind,
-    pub torn: bool,
+    pub effect: Effect,
+}
+
+/// What becomes of an operation that a fault meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Fails,
+    Tears,
+    Shortens,
+    Forgets,
+    Pretends,
 }
 
 impl Fault {
@@ -37,7 +48,7 @@ impl Fault {
             pass: 0,
             repeats: false,
             spent: false,
-            torn: false,
+            effect: Effect::Fails,
             error: io::ErrorKind::Other,
         }
     }
@@ -89,11 +100,30 @@ impl Fault {
     /// A write that fails has written the first half of its bytes.
     #[must_use]
     pub fn torn(self) -> Self {
-        Self { torn: true, ..self }
+        Self { effect: Effect::Tears, ..self }
+    }
+
+    /// A write takes the first half of its bytes and says so, without an error. On a [`SimDisk`](crate::sim::SimDisk); elsewhere it fails.
+    #[must_use]
+    pub fn short(self) -> Self {
+        Self { effect: Effect::Shortens, ..self }
+    }
+
+    /// A sync that fails drops what it should have written: readers go on to see it, until the cache is dropped or the power cut, and
+    /// a later sync succeeds without it. So do Linux's file systems. On a [`SimDisk`](crate::sim::SimDisk); elsewhere it only fails.
+    #[must_use]
+    pub fn forgetful(self) -> Self {
+        Self { effect: Effect::Forgets, ..self }
+    }
+
+    /// A sync succeeds without having been done. On a [`SimDisk`](crate::sim::SimDisk); elsewhere it fails.
+    #[must_use]
+    pub fn pretended(self) -> Self {
+        Self { effect: Effect::Pretends, ..self }
     }
 
     /// Whether the operation fails. `None` if it does not, or the fault is over.
-    pub(super) fn meet(&mut self, event: &Event) -> Option<Failure> {
+    pub(crate) fn meet(&mut self, event: &Event) -> Option<Failure> {
         if self.spent || !(self.matches)(event) {
             return None;
         }
@@ -102,13 +132,13 @@ impl Fault {
             return None;
         }
         self.spent = !self.repeats;
-        Some(Failure { error: self.error, torn: self.torn })
+        Some(Failure { error: self.error, effect: self.effect })
     }
 }
 
 impl fmt::Debug for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { matches: _, pass, repeats, spent, torn, error } = self;
-        write!(f, "Fault {{ pass: {pass}, repeats: {repeats}, spent: {spent}, torn: {torn}, error: {error} }}")
+        let Self { matches: _, pass, repeats, spent, effect, error } = self;
+        write!(f, "Fault {{ pass: {pass}, repeats: {repeats}, spent: {spent}, effect: {effect:?}, error: {error} }}")
     }
 }

@@ -7,4 +7,5 @@ mod flawed_checkpointer;
 mod flawed_log;
 mod model;
 mod scheduler;
+mod sim;
 mod vfs;

@@ -1,0 +1,151 @@
+//! The bytes of a file, shared between all copies that have not changed them.
+
+use std::sync::Arc;
+
+/// The unit that copies share, and in which space is taken, in bytes.
+pub(super) const PAGE_BYTES: usize = 4096;
+/// No file grows beyond this, in bytes: the table of its pages is in memory.
+pub(super) const FILE_BYTES_MAX: u64 = 4 << 30;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Content {
+    pages: Vec<Page>,
+    len: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Page {
+    /// Reads as zeroes and takes no space.
+    Hole,
+    /// Zeroes that were written.
+    Zero,
+    Data(Arc<[u8; PAGE_BYTES]>),
+}
+
+impl Content {
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The bytes of the disk that it takes.
+    pub fn space_bytes(&self) -> u64 {
+        let taken = self.pages.iter().filter(|page| !matches!(page, Page::Hole)).count();
+        (taken * PAGE_BYTES) as u64
+    }
+
+    /// Fills the buffer from `offset` and returns how many bytes there were.
+    pub fn read(&self, buffer: &mut [u8], offset: u64) -> usize {
+        let len = self.len.saturating_sub(offset).min(buffer.len() as u64) as usize;
+        for (page, in_page, range) in spans(offset, len) {
+            match self.pages.get(page) {
+                Some(Page::Data(bytes)) => buffer[range.clone()].copy_from_slice(&bytes[in_page..][..range.len()]),
+                _ => buffer[range].fill(0),
+            }
+        }
+        len
+    }
+
+    /// Writes at `offset`; a write beyond the end enlarges the file, with a hole between.
+    pub fn write(&mut self, bytes: &[u8], offset: u64) {
+        let end = offset + bytes.len() as u64;
+        self.grow(end);
+        for (page, in_page, range) in spans(offset, bytes.len()) {
+            let bytes = &bytes[range];
+            if bytes.len() == PAGE_BYTES && bytes.iter().all(|byte| *byte == 0) {
+                self.pages[page] = Page::Zero;
+            } else {
+                self.pages[page].to_mut()[in_page..][..bytes.len()].copy_from_slice(bytes);
+            }
+        }
+    }
+
+    pub fn set_len(&mut self, len: u64) {
+        if len < self.len {
+            self.pages.truncate(len.div_ceil(PAGE_BYTES as u64) as usize);
+            let in_page = (len % PAGE_BYTES as u64) as usize;
+            if let Some(Page::Data(last)) = self.pages.last_mut()
+                && in_page != 0
+            {
+                Arc::make_mut(last)[in_page..].fill(0);
+            }
+            self.len = len;
+        }
+        self.grow(len);
+    }
+
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.len as usize];
+        self.read(&mut bytes, 0);
+        bytes
+    }
+
+    fn grow(&mut self, len: u64) {
+        if len > self.len {
+            self.len = len;
+            self.pages.resize(len.div_ceil(PAGE_BYTES as u64) as usize, Page::Hole);
+        }
+    }
+}
+
+impl Page {
+    fn to_mut(&mut self) -> &mut [u8; PAGE_BYTES] {
+        if !matches!(self, Self::Data(_)) {
+            *self = Self::Data(Arc::new([0; PAGE_BYTES]));
+        }
+        match self {
+            Self::Data(bytes) => Arc::make_mut(bytes),
+            _ => unreachable!("it was just made data"),
+        }
+    }
+}
+
+/// The pages that a range of bytes lies in: which, where in it, and which part of the range.
+fn spans(offset: u64, len: usize) -> impl Iterator<Item = (usize, usize, std::ops::Range<usize>)> {
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        let at = offset as usize + done;
+        let span = (PAGE_BYTES - at % PAGE_BYTES).min(len - done);
+        let range = done..done + span;
+        done += span;
+        (span != 0).then_some((at / PAGE_BYTES, at % PAGE_BYTES, range))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_what_a_vector_would_be() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        let (mut content, mut plain) = (Content::default(), Vec::new());
+        for _ in 0..500 {
+            let at = rng.usize(..20_000);
+            if rng.u8(..4) == 0 {
+                content.set_len(at as u64);
+                plain.resize(at, 0);
+            } else {
+                let bytes = vec![rng.u8(..3); rng.usize(..9000)];
+                if bytes.is_empty() {
+                    continue;
+                }
+                content.write(&bytes, at as u64);
+                plain.resize(plain.len().max(at + bytes.len()), 0);
+                plain[at..at + bytes.len()].copy_from_slice(&bytes);
+            }
+            assert!(content.to_vec() == plain);
+        }
+    }
+
+    #[test]
+    fn copies_do_not_see_changes_and_holes_take_no_space() {
+        let mut content = Content::default();
+        content.set_len(100_000);
+        assert_eq!(content.space_bytes(), 0);
+        let before = content.clone();
+        content.write(b"x", 50_000);
+        content.write(&[0; PAGE_BYTES], 0);
+        assert_eq!(content.space_bytes(), 2 * PAGE_BYTES as u64);
+        assert!(before.to_vec().iter().all(|byte| *byte == 0));
+    }
+}

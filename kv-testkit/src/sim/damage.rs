@@ -1,0 +1,69 @@
+use super::state::FileNode;
+
+const SECTOR_BYTES: u64 = 512;
+
+/// What becomes of a file at rest. Sectors have 512 bytes and are counted from 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// A bit changes, counted from the first byte's lowest.
+    FlippedBit(u64),
+    /// A sector is full of zeroes.
+    ZeroedSector(u64),
+    /// Two sectors change places.
+    SwappedSectors(u64, u64),
+    /// A sector has other content: an older one, that of another file, a write that went astray.
+    ForeignSector(u64, Vec<u8>),
+    /// The file ends early, at this length in bytes.
+    Cut(u64),
+}
+
+impl Damage {
+    pub(super) fn apply(&self, file: &mut FileNode) -> bool {
+        let len = file.seen.len();
+        match self {
+            Self::FlippedBit(bit) => change(file, bit / 8, 1, |bytes| bytes[0] ^= 1 << (bit % 8)),
+            Self::ZeroedSector(sector) => change_sector(file, *sector, |bytes| bytes.fill(0)),
+            Self::SwappedSectors(one, other) => {
+                let (Some(first), Some(second)) = (sector(file, *one), sector(file, *other)) else { return false };
+                change_sector(file, *one, |bytes| copy(bytes, &second))
+                    && change_sector(file, *other, |bytes| copy(bytes, &first))
+            }
+            Self::ForeignSector(sector, content) => change_sector(file, *sector, |bytes| copy(bytes, content)),
+            Self::Cut(end) => {
+                file.seen.set_len(len.min(*end));
+                file.durable.set_len(file.durable.len().min(*end));
+                *end < len
+            }
+        }
+    }
+}
+
+fn copy(to: &mut [u8], from: &[u8]) {
+    let len = to.len().min(from.len());
+    to[..len].copy_from_slice(&from[..len]);
+}
+
+fn sector(file: &FileNode, sector: u64) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; SECTOR_BYTES as usize];
+    let len = file.seen.read(&mut bytes, sector * SECTOR_BYTES);
+    bytes.truncate(len);
+    (len != 0).then_some(bytes)
+}
+
+fn change_sector(file: &mut FileNode, sector: u64, change_bytes: impl Fn(&mut [u8])) -> bool {
+    change(file, sector * SECTOR_BYTES, SECTOR_BYTES as usize, change_bytes)
+}
+
+/// Changes what readers see and what survives. `false` if the file ends before.
+fn change(file: &mut FileNode, offset: u64, len: usize, change_bytes: impl Fn(&mut [u8])) -> bool {
+    let is_there = offset < file.seen.len();
+    for content in [&mut file.seen, &mut file.durable] {
+        let mut bytes = vec![0; len];
+        let len = content.read(&mut bytes, offset);
+        if len != 0 {
+            change_bytes(&mut bytes[..len]);
+            content.write(&bytes[..len], offset);
+        }
+    }
+    is_there
+}

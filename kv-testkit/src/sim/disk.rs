@@ -1,0 +1,295 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, io, mem,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use kv_vfs::{Error, Result, Vfs};
+
+use super::{
+    atoms::Atoms,
+    crash::{CrashChoice, CrashModel, crash},
+    damage::Damage,
+    state::{NodeId, ROOT, State},
+    vfs::SimVfs,
+};
+use crate::vfs::{Effect, Event, Failure, Fault, Injected, Kind};
+
+/// A disk in memory that crashes, fails, lies, fills up and rots. Clones are the same disk. See the [module](super).
+#[derive(Clone)]
+pub struct SimDisk {
+    shared: Arc<Mutex<Inner>>,
+}
+
+struct Inner {
+    state: State,
+    faults: Vec<Fault>,
+    failures: u64,
+    operations: u64,
+    stop_at: u64,
+    lies: bool,
+    random: fastrand::Rng,
+    trace: String,
+    recording: Option<Vec<Moment>>,
+    locks: BTreeSet<(NodeId, String)>,
+}
+
+/// A disk as it was before one of the operations that changed it; see [`SimDisk::record`].
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// The operation's number: so many were done before.
+    pub operation: u64,
+    /// The operation that comes next; empty at the end of the recording.
+    pub next: String,
+    /// The disk. It is nobody else's.
+    pub disk: SimDisk,
+}
+
+impl SimDisk {
+    /// An empty disk. What [`random`](Vfs::random) answers follows from the seed.
+    pub fn new(seed: u64) -> Self {
+        Self::with_state(State::new(), fastrand::Rng::with_seed(seed))
+    }
+
+    fn with_state(state: State, random: fastrand::Rng) -> Self {
+        let inner = Inner {
+            state,
+            faults: Vec::new(),
+            failures: 0,
+            operations: 0,
+            stop_at: u64::MAX,
+            lies: false,
+            random,
+            trace: String::new(),
+            recording: None,
+            locks: BTreeSet::new(),
+        };
+        Self { shared: Arc::new(Mutex::new(inner)) }
+    }
+
+    /// The top directory.
+    pub fn vfs(&self) -> Arc<dyn Vfs> {
+        Arc::new(SimVfs::new(self.clone(), ROOT, String::new()))
+    }
+
+    /// The disk after a crash at this instant. This one goes on as if nothing had happened: what is open stays open, and what is done to it does not
+    /// show on the other. Locks end, and so do faults, a stop and a limit of space.
+    #[must_use = "the crash happens to the disk that is returned"]
+    pub fn crash(&self, choice: &CrashChoice) -> Self {
+        let inner = self.lock();
+        let mut state = crash(&inner.state, *choice);
+        state.space_bytes_max = u64::MAX;
+        Self::with_state(state, inner.random.clone())
+    }
+
+    /// The choices that a crash at this instant has: all, if there are at most `limit`; otherwise nothing and everything survives, every prefix, all but
+    /// one, only one, and so many others as a quarter of the limit, that follow from the seed. Different choices may leave the same disk.
+    pub fn crash_states(&self, model: CrashModel, limit: u64, seed: u64) -> Vec<CrashChoice> {
+        Atoms::of(&self.lock().state, model).choices(limit, seed)
+    }
+
+    /// How many operations there were, failed ones among them.
+    pub fn operations(&self) -> u64 {
+        self.lock().operations
+    }
+
+    /// The operation of that number, counted from 0 at the disk's creation, and all after it fail: as if the process were gone.
+    pub fn stop_at(&self, operation: u64) {
+        self.lock().stop_at = operation;
+    }
+
+    /// From now on, what was on the disk before each operation that changes it is kept; see [`take_recording`](SimDisk::take_recording).
+    pub fn record(&self) {
+        self.lock().recording = Some(Vec::new());
+    }
+
+    /// Ends a recording: the disk before each changing operation, and as it is now.
+    pub fn take_recording(&self) -> Vec<Moment> {
+        let mut inner = self.lock();
+        let mut moments = inner.recording.take().unwrap_or_default();
+        moments.push(inner.moment(String::new()));
+        moments
+    }
+
+    /// Adds a fault. An interrupted open, read or write is repeated by the file layer, so that nobody sees it.
+    pub fn fail(&self, fault: Fault) {
+        self.lock().faults.push(fault);
+    }
+
+    /// Takes away all faults, a stop, a limit of space, and stops lying.
+    pub fn heal(&self) {
+        let mut inner = self.lock();
+        inner.faults.clear();
+        inner.stop_at = u64::MAX;
+        inner.state.space_bytes_max = u64::MAX;
+        inner.lies = false;
+    }
+
+    /// How many operations have failed by a fault or a stop.
+    pub fn failures(&self) -> u64 {
+        self.lock().failures
+    }
+
+    /// From now on syncs succeed and do nothing.
+    pub fn lie(&self) {
+        self.lock().lies = true;
+    }
+
+    /// Files take at most so many bytes of the disk, in pages of 4 KiB; above that there is no space.
+    pub fn limit_space(&self, bytes_max: u64) {
+        self.lock().state.space_bytes_max = bytes_max;
+    }
+
+    /// How many bytes of the disk files take.
+    pub fn space_bytes(&self) -> u64 {
+        self.lock().state.space_bytes()
+    }
+
+    /// What was done to the disk since the last call, in order, a line each. See [`Kind::changes`].
+    pub fn take_trace(&self) -> String {
+        mem::take(&mut self.lock().trace)
+    }
+
+    /// The content of every file by its path from the top, as readers see it.
+    pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let inner = self.lock();
+        let content = |node| inner.state.file(node).map(|file| file.seen.to_vec()).unwrap_or_default();
+        inner.state.paths().into_iter().map(|(path, node)| (path, content(node))).collect()
+    }
+
+    /// Damages a file at rest: what readers see, and what survives a crash. `false` if there is no such file, or it is shorter.
+    pub fn damage(&self, path: &str, damage: &Damage) -> bool {
+        let mut inner = self.lock();
+        let node = inner.state.paths().remove(path);
+        node.and_then(|node| inner.state.file_mut(node).ok()).is_some_and(|file| damage.apply(file))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does an operation, as the faults want it.
+    pub(super) fn run<T>(
+        &self,
+        event: &Event,
+        path: &Path,
+        run: impl FnOnce(&mut State, Manner) -> Result<T, io::ErrorKind>,
+    ) -> Result<T> {
+        let mut inner = self.lock();
+        let error = |source: io::Error| Error::new(event.kind.verb(), path, source);
+        let failure = match inner.begin(event) {
+            Some(failure) => Some(failure),
+            None if inner.lies && is_sync(event.kind) => {
+                Some(Failure { error: io::ErrorKind::Other, effect: Effect::Pretends })
+            }
+            None => None,
+        };
+        let (manner, fails) =
+            failure.map_or((Some(Manner::Whole), false), |failure| manner(event.kind, failure.effect));
+        let result = manner.map(|manner| run(&mut inner.state, manner));
+        let failed = fails || matches!(result, Some(Err(_)));
+        inner.note(event, if failed { " failed" } else { "" });
+        match (failure, result) {
+            (_, Some(Err(kind))) => Err(error(kind.into())),
+            (_, Some(Ok(value))) if !fails => Ok(value),
+            (failure, _) => {
+                inner.failures += 1;
+                let kind = failure.map_or(io::ErrorKind::Other, |failure| failure.error);
+                Err(error(io::Error::new(kind, Injected)))
+            }
+        }
+    }
+
+    pub(super) fn random(&self) -> u128 {
+        self.lock().random.u128(..)
+    }
+
+    /// Takes a lock until the returned value is dropped; `None` if it is taken.
+    pub(super) fn try_lock(&self, directory: NodeId, name: &str) -> Option<Held> {
+        let key = (directory, name.to_owned());
+        let taken = self.lock().locks.insert(key.clone());
+        taken.then(|| Held { disk: self.clone(), key })
+    }
+
+    pub(super) fn closed(&self, node: NodeId) {
+        if let Ok(file) = self.lock().state.file_mut(node) {
+            file.open -= 1;
+        }
+    }
+}
+
+/// How an operation is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    Whole,
+    /// A write, of the first half of its bytes.
+    Half,
+    /// A sync that drops what it should write.
+    Forgetting,
+    /// A sync that does nothing.
+    Pretending,
+}
+
+/// How an operation with that fault is carried out, if it is, and whether it fails.
+fn manner(kind: Kind, effect: Effect) -> (Option<Manner>, bool) {
+    match effect {
+        Effect::Tears if kind == Kind::Write => (Some(Manner::Half), true),
+        Effect::Shortens if kind == Kind::Write => (Some(Manner::Half), false),
+        Effect::Forgets if kind == Kind::Sync => (Some(Manner::Forgetting), true),
+        Effect::Pretends if is_sync(kind) => (Some(Manner::Pretending), false),
+        _ => (None, true),
+    }
+}
+
+fn is_sync(kind: Kind) -> bool {
+    matches!(kind, Kind::Sync | Kind::SyncDirectory)
+}
+
+/// A lock that is taken.
+pub(super) struct Held {
+    disk: SimDisk,
+    key: (NodeId, String),
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.disk.lock().locks.remove(&self.key);
+    }
+}
+
+impl Inner {
+    /// Counts the operation, keeps the moment before it, and says what makes it fail.
+    fn begin(&mut self, event: &Event) -> Option<Failure> {
+        let changes = event.kind.changes() || event.kind == Kind::Lock;
+        if changes && self.recording.is_some() {
+            let moment = self.moment(event.to_string());
+            self.recording.get_or_insert_default().push(moment);
+        }
+        self.operations += 1;
+        if self.operations > self.stop_at {
+            return Some(Failure { error: io::ErrorKind::Other, effect: Effect::Fails });
+        }
+        let failure = self.faults.iter_mut().find_map(|fault| fault.meet(event));
+        // The file layer repeats what was interrupted, but for a sync.
+        let is_repeated = matches!(event.kind, Kind::Open | Kind::Read | Kind::Write);
+        failure.filter(|failure| !(is_repeated && failure.error == io::ErrorKind::Interrupted))
+    }
+
+    fn moment(&self, next: String) -> Moment {
+        let disk = SimDisk::with_state(self.state.clone(), self.random.clone());
+        Moment { operation: self.operations, next, disk }
+    }
+
+    fn note(&mut self, event: &Event, outcome: &str) {
+        if event.kind.changes() {
+            self.trace.push_str(&format!("{event}{outcome}\n"));
+        }
+    }
+}
+
+impl fmt::Debug for SimDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimDisk").field("operations", &self.operations()).finish_non_exhaustive()
+    }
+}

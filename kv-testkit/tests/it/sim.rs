@@ -1,0 +1,426 @@
+//! The simulated disk does what is known of real ones, and nothing that they do not.
+
+use std::{collections::BTreeSet, io::ErrorKind, sync::Arc};
+
+use kv_testkit::{
+    sim::{CrashChoice, CrashModel, Damage, Exploration, Pick, SimDisk},
+    vfs::{Fault, Kind},
+};
+use kv_vfs::{Access, File};
+
+const POWER_CUTS: [CrashModel; 3] = [CrashModel::Ext4, CrashModel::Xfs, CrashModel::Posix];
+
+fn written(disk: &SimDisk, name: &str, bytes: &[u8]) -> Arc<dyn File> {
+    let file = disk.vfs().create(name).unwrap();
+    file.write_all_at(bytes, 0).unwrap();
+    file
+}
+
+/// A disk with a durable file `f`.
+fn with_old() -> SimDisk {
+    let disk = SimDisk::new(1);
+    written(&disk, "f", b"old").sync_data().unwrap();
+    disk.vfs().sync_directory().unwrap();
+    disk
+}
+
+fn content(disk: &SimDisk, name: &str) -> Option<Vec<u8>> {
+    disk.files().remove(name)
+}
+
+/// What is left of a file if nothing survives that was not synced, as where a power cut was measured.
+fn left(disk: &SimDisk, model: CrashModel, name: &str) -> Option<Vec<u8>> {
+    content(&disk.crash(&CrashChoice { model, pick: Pick::Nothing }), name)
+}
+
+/// What may be left of a file, over all states.
+fn all_left(disk: &SimDisk, model: CrashModel, name: &str) -> BTreeSet<Option<Vec<u8>>> {
+    let states = disk.crash_states(model, 100_000, 0);
+    states.iter().map(|choice| content(&disk.crash(choice), name)).collect()
+}
+
+#[test]
+fn a_killed_process_loses_nothing() {
+    let disk = with_old();
+    let file = written(&disk, "g", b"new");
+    disk.vfs().rename("g", "f").unwrap();
+    file.write_all_at(b"er", 3).unwrap();
+    for choice in disk.crash_states(CrashModel::Killed, 10, 0) {
+        let left = disk.crash(&choice);
+        assert_eq!(left.files(), disk.files());
+        // It is still only in the cache, though.
+        assert_eq!(self::left(&left, CrashModel::Posix, "f").unwrap(), b"old");
+    }
+}
+
+#[test]
+fn created_written_synced_without_its_directory() {
+    let disk = SimDisk::new(1);
+    written(&disk, "f", b"new").sync_data().unwrap();
+    assert_eq!(left(&disk, CrashModel::Ext4, "f").unwrap(), b"new");
+    assert_eq!(left(&disk, CrashModel::Xfs, "f").unwrap(), b"new");
+    assert_eq!(left(&disk, CrashModel::Posix, "f"), None, "POSIX promises nothing");
+}
+
+#[test]
+fn created_written_and_only_the_directory_synced() {
+    let disk = SimDisk::new(1);
+    written(&disk, "f", b"new");
+    disk.vfs().sync_directory().unwrap();
+    for model in POWER_CUTS {
+        assert_eq!(left(&disk, model, "f").unwrap(), b"", "{model}");
+    }
+    let states = [&b""[..], b"new", b"\0\0\0"].map(|bytes| Some(bytes.to_vec()));
+    assert!(all_left(&disk, CrashModel::Posix, "f").is_superset(&states.into()));
+    assert_eq!(all_left(&disk, CrashModel::Xfs, "f"), [Some(b"".to_vec()), Some(b"new".to_vec())].into());
+}
+
+#[test]
+fn renamed_without_the_directory_is_the_old_or_the_new() {
+    let disk = with_old();
+    written(&disk, "g", b"new").sync_data().unwrap();
+    disk.vfs().rename("g", "f").unwrap();
+    for model in POWER_CUTS {
+        assert_eq!(left(&disk, model, "f").unwrap(), b"old", "{model}: atomic is not durable");
+        assert_eq!(all_left(&disk, model, "f"), [Some(b"old".to_vec()), Some(b"new".to_vec())].into(), "{model}");
+    }
+    disk.vfs().sync_directory().unwrap();
+    for model in POWER_CUTS {
+        assert_eq!(all_left(&disk, model, "f"), [Some(b"new".to_vec())].into(), "{model}");
+    }
+}
+
+#[test]
+fn renamed_without_a_sync_of_the_file() {
+    let disk = with_old();
+    written(&disk, "g", b"longer");
+    disk.vfs().rename("g", "f").unwrap();
+    disk.vfs().sync_directory().unwrap();
+    assert_eq!(left(&disk, CrashModel::Ext4, "f").unwrap(), [0; 6], "the right length, all zeroes");
+    assert_eq!(left(&disk, CrashModel::Xfs, "f").unwrap(), b"");
+    let posix = all_left(&disk, CrashModel::Posix, "f");
+    assert!(posix.contains(&Some(vec![0; 6])) && posix.contains(&Some(Vec::new())) && !posix.contains(&None));
+}
+
+#[test]
+fn the_zeroes_of_a_replacing_file_may_come_with_an_unsynced_rename_too() {
+    let disk = with_old();
+    written(&disk, "g", b"longer");
+    disk.vfs().rename("g", "f").unwrap();
+    let states = [&b"old"[..], &[0; 6], b"longer"].map(|bytes| Some(bytes.to_vec()));
+    assert_eq!(all_left(&disk, CrashModel::Ext4, "f"), states.into());
+}
+
+#[test]
+fn removed_without_the_directory_may_come_back() {
+    let disk = with_old();
+    disk.vfs().remove("f").unwrap();
+    for model in POWER_CUTS {
+        assert_eq!(left(&disk, model, "f").unwrap(), b"old", "{model}");
+        assert_eq!(all_left(&disk, model, "f"), [None, Some(b"old".to_vec())].into(), "{model}");
+    }
+    disk.vfs().sync_directory().unwrap();
+    for model in POWER_CUTS {
+        assert_eq!(all_left(&disk, model, "f"), [None].into(), "{model}");
+    }
+}
+
+#[test]
+fn a_sync_of_data_covers_the_length() {
+    let disk = with_old();
+    let file = disk.vfs().open("f", Access::ReadWrite).unwrap();
+    file.write_all_at(&[7; 5000], 3).unwrap();
+    for model in POWER_CUTS {
+        assert_eq!(left(&disk, model, "f").unwrap(), b"old", "{model}");
+    }
+    file.sync_data().unwrap();
+    for model in POWER_CUTS {
+        assert_eq!(left(&disk, model, "f").unwrap().len(), 5003, "{model}");
+    }
+    file.set_len(2).unwrap();
+    for model in POWER_CUTS {
+        assert_eq!(left(&disk, model, "f").unwrap().len(), 5003, "{model}: a cut needs its own sync");
+    }
+    file.sync_data().unwrap();
+    for model in POWER_CUTS {
+        assert_eq!(all_left(&disk, model, "f"), [Some(b"ol".to_vec())].into(), "{model}");
+    }
+}
+
+#[test]
+fn sectors_survive_in_any_order_and_only_posix_tears_them() {
+    let disk = SimDisk::new(1);
+    let file = written(&disk, "f", &[0; 1024]);
+    file.sync_data().unwrap();
+    disk.vfs().sync_directory().unwrap();
+    file.write_all_at(&[1; 1024], 0).unwrap();
+    let whole = |first: u8, second: u8| Some([[first; 512], [second; 512]].concat());
+    let states = BTreeSet::from([whole(0, 0), whole(0, 1), whole(1, 0), whole(1, 1)]);
+    assert_eq!(all_left(&disk, CrashModel::Ext4, "f"), states);
+    let posix = all_left(&disk, CrashModel::Posix, "f");
+    assert!(posix.len() == 9 && posix.is_superset(&states));
+}
+
+#[test]
+fn a_sector_that_was_written_twice_is_as_it_was_at_some_time() {
+    let disk = SimDisk::new(1);
+    let file = written(&disk, "f", b"aa");
+    file.sync_data().unwrap();
+    disk.vfs().sync_directory().unwrap();
+    file.write_all_at(b"b", 0).unwrap();
+    file.write_all_at(b"b", 1).unwrap();
+    let states = ["aa", "ba", "bb"].map(|text| Some(text.as_bytes().to_vec()));
+    assert_eq!(all_left(&disk, CrashModel::Xfs, "f"), states.into());
+    assert!(all_left(&disk, CrashModel::Posix, "f").contains(&Some(b"ab".to_vec())));
+}
+
+#[test]
+fn a_journal_keeps_the_order_of_names_and_posix_does_not() {
+    let disk = SimDisk::new(1);
+    for name in ["a", "b"] {
+        disk.vfs().create_directory(name).unwrap();
+    }
+    let names = |model| {
+        let states = disk.crash_states(model, 1000, 0);
+        let list = |choice| disk.crash(choice).vfs().list().unwrap().concat();
+        states.iter().map(list).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(names(CrashModel::Ext4), ["", "a", "ab"].map(String::from).into());
+    assert_eq!(names(CrashModel::Posix), ["", "a", "ab", "b"].map(String::from).into());
+}
+
+#[test]
+fn what_a_journal_commits_it_commits_for_all() {
+    let disk = with_old();
+    disk.vfs().create_directory("d").unwrap();
+    let old = disk.vfs().open("f", Access::ReadWrite).unwrap();
+    old.write_all_at(b"OLD", 0).unwrap();
+    old.sync_data().unwrap();
+    let is_there = |model| disk.crash(&CrashChoice { model, pick: Pick::Nothing }).vfs().open_directory("d").is_ok();
+    assert!(!is_there(CrashModel::Ext4), "overwriting in place commits nothing");
+    written(&disk, "new", b"").sync_data().unwrap();
+    assert!(is_there(CrashModel::Ext4) && is_there(CrashModel::Xfs) && !is_there(CrashModel::Posix));
+}
+
+#[test]
+fn the_original_goes_on_and_locks_end() {
+    let disk = with_old();
+    let lock = disk.vfs().try_lock("LOCK").unwrap().unwrap();
+    assert!(disk.vfs().try_lock("LOCK").unwrap().is_none());
+    let left = disk.crash(&CrashChoice { model: CrashModel::Killed, pick: Pick::Everything });
+    let of_the_other = left.vfs().try_lock("LOCK").unwrap().unwrap();
+    written(&left, "g", b"x");
+    assert!(!disk.files().contains_key("g"));
+    drop((lock, of_the_other));
+    assert!(disk.vfs().try_lock("LOCK").unwrap().is_some());
+}
+
+#[test]
+fn a_lying_disk_loses_what_was_synced() {
+    let disk = with_old();
+    disk.lie();
+    let file = disk.vfs().open("f", Access::ReadWrite).unwrap();
+    file.write_all_at(b"new", 0).unwrap();
+    file.sync_data().unwrap();
+    disk.vfs().sync_directory().unwrap();
+    assert_eq!(content(&disk, "f").unwrap(), b"new");
+    assert_eq!(left(&disk, CrashModel::Posix, "f").unwrap(), b"old");
+}
+
+#[test]
+fn a_failed_sync_forgets_and_the_next_one_succeeds_without() {
+    let disk = with_old();
+    let file = disk.vfs().open("f", Access::ReadWrite).unwrap();
+    file.write_all_at(b"new", 0).unwrap();
+    disk.fail(Fault::on(Kind::Sync).forgetful());
+    assert!(file.sync_data().is_err());
+    file.sync_data().unwrap();
+    assert_eq!(content(&disk, "f").unwrap(), b"new", "readers see it");
+    assert_eq!(left(&disk, CrashModel::Ext4, "f").unwrap(), b"old");
+    file.drop_cache().unwrap();
+    assert_eq!(content(&disk, "f").unwrap(), b"old", "until the cache is dropped");
+}
+
+#[test]
+fn faults_of_every_kind() {
+    let disk = with_old();
+    let file = disk.vfs().open("f", Access::ReadWrite).unwrap();
+    disk.fail(Fault::on(Kind::Write).short());
+    assert_eq!(file.write_at(b"1234", 0).unwrap(), 2);
+    disk.fail(Fault::on(Kind::Write).torn().with(ErrorKind::StorageFull));
+    assert_eq!(file.write_at(b"abcd", 0).unwrap_err().kind(), ErrorKind::StorageFull);
+    assert_eq!(content(&disk, "f").unwrap(), b"abd");
+    for kind in [Kind::Open, Kind::Read, Kind::Write] {
+        disk.fail(Fault::on(kind).with(ErrorKind::Interrupted));
+    }
+    file.write_all_at(b"xyz", 0).unwrap();
+    let mut read = [0; 3];
+    disk.vfs().open("f", Access::Read).unwrap().read_exact_at(&mut read, 0).unwrap();
+    assert_eq!(read, *b"xyz", "what is interrupted is repeated");
+    disk.fail(Fault::on(Kind::Sync).with(ErrorKind::Interrupted));
+    assert_eq!(file.sync_data().unwrap_err().kind(), ErrorKind::Interrupted, "but not a sync");
+    disk.fail(Fault::on(Kind::Sync).pretended());
+    file.sync_data().unwrap();
+    assert_eq!(left(&disk, CrashModel::Ext4, "f").unwrap(), b"old");
+    assert_eq!(disk.failures(), 2);
+}
+
+#[test]
+fn after_a_stop_everything_fails_and_nothing_changes() {
+    let disk = with_old();
+    disk.stop_at(disk.operations() + 1);
+    let file = disk.vfs().open("f", Access::ReadWrite).unwrap();
+    assert!(file.write_all_at(b"new", 0).is_err());
+    assert!(disk.vfs().list().is_err());
+    assert_eq!(content(&disk, "f").unwrap(), b"old");
+    disk.heal();
+    assert_eq!(disk.vfs().list().unwrap(), ["f"]);
+}
+
+#[test]
+fn space_ends_for_what_is_new_only() {
+    let disk = SimDisk::new(1);
+    let file = written(&disk, "f", &[1; 8192]);
+    assert_eq!(disk.space_bytes(), 8192);
+    disk.limit_space(8192);
+    file.write_all_at(&[2; 8192], 0).unwrap();
+    assert_eq!(file.write_at(b"x", 8192).unwrap_err().kind(), ErrorKind::StorageFull);
+    file.set_len(1 << 30).unwrap(); // a hole takes none
+    disk.vfs().remove("f").unwrap();
+    disk.limit_space(10_000);
+    assert!(disk.vfs().create("g").unwrap().write_at(b"x", 0).is_err(), "it is open and still takes space");
+    drop(file);
+    written(&disk, "h", b"x");
+}
+
+#[test]
+fn bits_rot() {
+    let disk = SimDisk::new(1);
+    written(&disk, "f", &[[1; 512], [2; 512]].concat());
+    assert!(disk.damage("f", &Damage::SwappedSectors(0, 1)));
+    assert!(disk.damage("f", &Damage::FlippedBit(8)));
+    assert!(disk.damage("f", &Damage::ZeroedSector(1)));
+    let bytes = content(&disk, "f").unwrap();
+    assert_eq!((&bytes[..3], bytes[512], bytes.len()), (&[2, 3, 2][..], 0, 1024));
+    assert!(disk.damage("f", &Damage::ForeignSector(1, vec![9; 512])) && disk.damage("f", &Damage::Cut(600)));
+    assert_eq!(content(&disk, "f").unwrap()[512..], [9; 88]);
+    assert!(!disk.damage("f", &Damage::ZeroedSector(2)) && !disk.damage("g", &Damage::ZeroedSector(0)));
+}
+
+#[test]
+fn what_is_no_longer_reachable_is_forgotten_and_open_files_are_not() {
+    let disk = with_old();
+    let open = disk.vfs().open("f", Access::Read).unwrap();
+    disk.vfs().remove("f").unwrap();
+    disk.vfs().sync_directory().unwrap();
+    assert_eq!(&open.map().unwrap()[..], b"old");
+    assert!(disk.vfs().open("f", Access::Read).is_err());
+}
+
+#[test]
+fn bad_names_and_wrong_kinds_are_refused() {
+    let disk = with_old();
+    let vfs = disk.vfs();
+    vfs.create_directory("d").unwrap();
+    for name in ["", ".", "..", "a/b"] {
+        assert_eq!(vfs.create(name).unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+    assert_eq!(vfs.create("f").unwrap_err().kind(), ErrorKind::AlreadyExists);
+    assert_eq!(vfs.open("d", Access::Read).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(vfs.open_directory("f").unwrap_err().kind(), ErrorKind::NotADirectory);
+    assert_eq!(vfs.open("absent", Access::Read).unwrap_err().kind(), ErrorKind::NotFound);
+    let read_only = vfs.open("f", Access::Read).unwrap();
+    assert!(read_only.write_at(b"x", 0).is_err());
+}
+
+#[test]
+fn a_trace_shows_writes_syncs_and_names() {
+    let disk = SimDisk::new(1);
+    let log = disk.vfs().create_directory("log").unwrap();
+    let file = log.create("a.tmp").unwrap();
+    file.write_all_at(b"hello", 0).unwrap();
+    file.sync_data().unwrap();
+    log.rename("a.tmp", "a").unwrap();
+    log.sync_directory().unwrap();
+    assert!(log.create("a").is_err());
+    let expected = "\
+create directory log
+create log/a.tmp
+write log/a.tmp 0+5
+sync log/a.tmp
+rename log/a.tmp log/a
+sync directory log
+create log/a failed
+";
+    assert_eq!(disk.take_trace(), expected);
+}
+
+#[test]
+fn a_choice_prints_as_it_is_parsed_and_means_the_same_each_time() {
+    let disk = with_old();
+    written(&disk, "g", &[5; 3000]);
+    disk.vfs().rename("g", "f").unwrap();
+    for model in CrashModel::ALL {
+        for choice in disk.crash_states(model, 50, 7) {
+            assert_eq!(choice.to_string().parse(), Ok(choice));
+            assert_eq!(disk.crash(&choice).files(), disk.crash(&choice).files());
+        }
+        assert_eq!(disk.crash_states(model, 50, 7), disk.crash_states(model, 50, 7));
+    }
+    assert!("posix:only".parse::<CrashChoice>().is_err());
+}
+
+/// A run that is stopped at an operation leaves what a recording has for the moment before it.
+#[test]
+fn a_moment_of_a_recording_is_the_disk_that_a_stop_there_leaves() {
+    let work = |disk: &SimDisk| -> kv_vfs::Result<()> {
+        let file = disk.vfs().create("a.tmp")?;
+        file.write_all_at(b"hello", 0)?;
+        file.sync_data()?;
+        disk.vfs().rename("a.tmp", "a")?;
+        disk.vfs().sync_directory()
+    };
+    let disk = SimDisk::new(1);
+    disk.record();
+    work(&disk).unwrap();
+    let moments = disk.take_recording();
+    assert_eq!(moments.len(), 6);
+    for moment in moments {
+        let stopped = SimDisk::new(1);
+        stopped.stop_at(moment.operation);
+        assert_eq!(work(&stopped).is_ok(), moment.next.is_empty());
+        for model in CrashModel::ALL {
+            let states = moment.disk.crash_states(model, 1000, 0);
+            assert_eq!(stopped.crash_states(model, 1000, 0), states);
+            for choice in states {
+                assert_eq!(stopped.crash(&choice).files(), moment.disk.crash(&choice).files());
+            }
+        }
+    }
+}
+
+/// What is acknowledged after a sync is in every state, unless the disk lies: and then a test sees it.
+#[test]
+fn an_exploration_notices_a_lying_disk() {
+    let acknowledged_is_lost = |lies: bool| {
+        let disk = with_old();
+        if lies {
+            disk.lie();
+        }
+        disk.record();
+        let file = disk.vfs().open("f", Access::ReadWrite).unwrap();
+        file.write_all_at(b"new", 0).unwrap();
+        file.sync_data().unwrap();
+        let acknowledged_at = disk.operations();
+        let mut lost = 0;
+        let moments = disk.take_recording();
+        let count = Exploration::from_env(1000).run("lying disk", &moments, &POWER_CUTS, &mut |moment, _, left| {
+            let is_there = content(left, "f").unwrap() == b"new";
+            lost += u32::from(moment.operation >= acknowledged_at && !is_there);
+        });
+        assert!(count.states > 10);
+        lost
+    };
+    assert_eq!(acknowledged_is_lost(false), 0);
+    assert!(acknowledged_is_lost(true) > 0);
+}
