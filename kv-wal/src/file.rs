@@ -23,6 +23,18 @@ impl Segment {
     pub(crate) fn block(&self) -> u64 {
         u64::from(self.header.block_bytes)
     }
+
+    /// Whether it can be written without taking space, and flushed in blocks that a disk with blocks of that size overwrites at once.
+    pub(crate) fn is_whole(&self, disk_block: u64) -> Result<bool> {
+        let len = self.file.len().map_err(error::io)?;
+        Ok(len >= self.header.length && self.block() >= disk_block)
+    }
+
+    /// Whether the log goes on in this segment behind a seal that ends at `end`: there must be room for the epoch frame, a record and the
+    /// next seal. If not, it goes on in the next segment.
+    pub(crate) fn goes_on_behind_seal(&self, end: u64, disk_block: u64) -> Result<bool> {
+        Ok(end + 3 * self.block() <= self.header.length && self.is_whole(disk_block)?)
+    }
 }
 
 /// Opens the segment with that number and reads its header, which must be valid and bear that number.

@@ -27,7 +27,7 @@
 //! | 5 | epoch | epoch of what follows |
 //!
 //! A frame is valid if and only if both checksums are right, it ends within its segment, its position is one above the last record's
-//! (a record) or equal to it (the others), and its watermark is not above its position. So a frame of zeroes is not valid,
+//! (a record) or equal to it (the others) and at most 2^62, and its watermark is below its position (a record) or not above it. So a frame of zeroes is not valid,
 //! nor is one that was moved to another segment or another position. All integers are little-endian.
 
 use kv_core::{Epoch, Lsn};

@@ -68,9 +68,10 @@
 //!    file had its name.
 //! 2. Follow the links back from the highest valid start frame: this run of segments is the log. What lies before it was trimmed, what lies between
 //!    is void. A segment that is missing from the run's end on is damage.
-//! 3. If the run ends in a seal and nothing was written after it, that is all.
-//! 4. Otherwise sync, and drop from the page cache, every segment that may hold something above the highest position that a start
-//!    frame of the run proves durable; then go through their frames, oldest first, up to the first that is bad or missing, of position n.
+//! 3. If the run ends in a seal, read from the disk and not from memory, and nothing was written after it, that is all.
+//! 4. Otherwise sync every segment, drop it from the page cache, and begin again: a flush that failed may have left a start frame in memory
+//!    only. Then go through the frames of each segment that may hold something above the highest position that a start frame of the run
+//!    proves durable, oldest first, up to the first frame that is bad or missing, of position n.
 //! 5. **Only proof refuses.** If the mark, or any valid frame beyond that place, states a durable position of n or more, something durable is
 //!    lost: [`Corrupt`](kv_core::Error::Corrupt) names the place and what is missing, and nothing is changed.
 //! 6. Otherwise it is a torn tail, which no acknowledged record is in: it is [reported](Recovery::torn), and the next write goes to a new segment,

@@ -9,7 +9,7 @@
 //! | 64 | 8 | counter: one higher with each mark; odd ones are in the second slot |
 //! | 72 | 56 | zeroes |
 //!
-//! A slot is valid if and only if its preamble is. One that is not valid says nothing: a mark is written without
+//! A slot is valid if and only if its preamble is and neither number is above 2^62. One that is not valid says nothing: a mark is written without
 //! a sync, and a power cut may leave anything of it. The mark is the valid slot with the higher counter.
 
 use kv_core::{LogId, Lsn};

@@ -9,7 +9,7 @@ use crate::{
     Options, Recovery,
     buffer::{Buffer, Unsynced},
     error,
-    file::{self, CreateError, Segment},
+    file::{self, CreateError},
     frame::NUMBER_MAX,
     mark_file::{self, MarkWriter},
     names,
@@ -86,7 +86,7 @@ fn trimmed(recovered: &Recovered) -> Lsn {
 fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Result<State> {
     let spare = recovered.spare.map(|number| file::open(vfs, number, Access::ReadWrite)).transpose()?;
     let (spare, useless) = match spare {
-        Some(spare) if !is_whole(&spare, &sizes)? => (None, Some(spare.header.number)),
+        Some(spare) if !spare.is_whole(sizes.block)? => (None, Some(spare.header.number)),
         spare => (spare, None),
     };
     Ok(State {
@@ -119,17 +119,9 @@ fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Res
 fn tail(vfs: &dyn Vfs, recovered: &Recovered, sizes: &Sizes) -> Result<Tail> {
     let (Tail::Sealed(end), Some(last)) = (recovered.tail, recovered.run.last()) else { return Ok(recovered.tail) };
     let segment = file::open(vfs, last.number, Access::Read)?;
-    // Behind the seal there must be room for the epoch frame, a record and the next seal.
-    let has_room = end + 3 * segment.block() <= segment.header.length;
-    if has_room && is_whole(&segment, sizes)? {
+    if segment.goes_on_behind_seal(end, sizes.block)? {
         return Ok(recovered.tail);
     }
     let Header { number, identity, .. } = segment.header;
     Ok(Tail::Cut(Some(crate::frame::Link { number, identity, end })))
-}
-
-/// Whether a segment can be written without taking space, and flushed in blocks that the disk overwrites at once.
-fn is_whole(segment: &Segment, sizes: &Sizes) -> Result<bool> {
-    let len = segment.file.len().map_err(error::io)?;
-    Ok(len >= segment.header.length && segment.block() >= sizes.block)
 }

@@ -93,16 +93,22 @@ pub(crate) struct Recovered {
 pub(crate) fn recover(vfs: &dyn Vfs) -> Result<Option<Recovered>> {
     let survey = Survey::read(vfs)?;
     let chain = survey.chain();
+    if let Some(scanned) = seal::find(vfs, &survey, &chain)? {
+        check_segments(vfs, &survey, &chain)?;
+        check_sealed(vfs, &survey, &chain, &scanned)?;
+        let ending = Ending { run: chain.run, scanned, beyond: Lost::default() };
+        return Ok(ending.into_recovered(&survey));
+    }
+    // What a failed flush of an earlier process left in memory only must not be taken for what is on the disk: neither records nor a
+    // start frame. From here on the disk decides.
+    sync_and_drop(vfs, &survey.segments)?;
+    let survey = Survey::read(vfs)?;
+    let chain = survey.chain();
     check_segments(vfs, &survey, &chain)?;
-    let Some(log_id) = survey.log_id() else { return Ok(None) };
-    let ending = match seal::find(vfs, &survey, &chain)? {
-        Some(scanned) => {
-            check_sealed(vfs, &survey, &chain, &scanned)?;
-            Ending { run: chain.run, scanned, beyond: Lost::default() }
-        }
-        None => find_end(vfs, &survey, &chain)?,
-    };
-    Ok(Some(ending.into_recovered(log_id, &survey)))
+    if survey.segments.is_empty() {
+        return Ok(None);
+    }
+    Ok(find_end(vfs, &survey, &chain)?.into_recovered(&survey))
 }
 
 /// What the names alone prove: that a segment is missing.
@@ -131,8 +137,9 @@ struct Ending {
 }
 
 impl Ending {
-    fn into_recovered(self, log_id: LogId, survey: &Survey) -> Recovered {
+    fn into_recovered(self, survey: &Survey) -> Option<Recovered> {
         let Self { run, scanned, beyond } = self;
+        let log_id = survey.log_id()?;
         let highest = survey.segments.last().map_or(0, |found| found.header.number);
         let last = run.last().map(|at| survey.segments[*at].header);
         // The highest segment is a spare if there is nothing in it. One below it is not, as the next start frame makes it void.
@@ -148,7 +155,7 @@ impl Ending {
                 end: scanned.offset,
             })),
         };
-        Recovered {
+        Some(Recovered {
             log_id,
             run: run_segments(&run, scanned.offset, survey),
             tail,
@@ -159,7 +166,7 @@ impl Ending {
             mark: survey.mark,
             epoch: survey.epoch().max(scanned.epoch),
             torn: beyond.torn,
-        }
+        })
     }
 }
 
@@ -185,9 +192,7 @@ fn run_segments(run: &[usize], end: u64, survey: &Survey) -> Vec<RunSegment> {
 /// Validates every segment that may hold a position above the highest proven one, oldest first, up to where the log ends.
 fn find_end(vfs: &dyn Vfs, survey: &Survey, chain: &Chain) -> Result<Ending> {
     let judge = Judge { vfs, survey, chain };
-    let from = first_unproven(survey, chain);
-    sync_and_drop(vfs, &survey.segments[chain.run.get(from).copied().unwrap_or(0)..])?;
-    for at in from..chain.run.len() {
+    for at in first_unproven(survey, chain)..chain.run.len() {
         let scanned = judge.scan(at)?;
         if judge.is_continued(at, &scanned) {
             continue;
@@ -212,7 +217,6 @@ fn first_unproven(survey: &Survey, chain: &Chain) -> usize {
     starts.iter().skip(1).take_while(|next| next.base <= proven).count()
 }
 
-/// What a failed flush of an earlier process left in memory only must not be taken for what is on the disk.
 fn sync_and_drop(vfs: &dyn Vfs, segments: &[Found]) -> Result<()> {
     for found in segments {
         let file = found.open(vfs)?.file;

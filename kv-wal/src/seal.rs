@@ -5,9 +5,11 @@ use kv_vfs::Vfs;
 
 use crate::{
     bytes::is_zero,
+    error,
     file::Segment,
     frame::{self, FrameHeader, Kind},
     judge::Scanned,
+    proof,
     scanner::read_up_to,
     survey::{Chain, Survey},
 };
@@ -23,22 +25,31 @@ pub(crate) fn is_sealed_after(sealed: bool, kind: Kind) -> bool {
 
 /// The end of the log, if it is a seal with nothing behind it.
 ///
-/// The first write after a seal is an epoch frame in the next block, flushed before anything else is written anywhere. So when that block
-/// and the next segment's first are untouched, nothing has been written since.
+/// Where the log goes on in the same segment, the first write after the seal is an epoch frame in the next block, flushed before
+/// anything else is written anywhere: so when that block and the next segment's first are untouched, nothing has been written since.
+/// Where it goes on in the next segment, unflushed blocks of that may have survived in any order, so all of it must be untouched.
 pub(crate) fn find(vfs: &dyn Vfs, survey: &Survey, chain: &Chain) -> Result<Option<Scanned>> {
     let (Some(last), None) = (chain.run.last(), chain.broken) else { return Ok(None) };
+    let segment = survey.segments[*last].open(vfs)?;
+    if last_seal(&segment)?.is_none() {
+        return Ok(None);
+    }
+    // A flush of the seal that failed has left it in memory only: the disk decides.
+    segment.file.sync_data().and_then(|()| segment.file.drop_cache()).map_err(error::io)?;
+    let Some(sealed) = last_seal(&segment)? else { return Ok(None) };
+    let in_place = segment.goes_on_behind_seal(sealed.offset, u64::from(vfs.block_bytes()))?;
     for found in &survey.segments[last + 1..] {
-        if !is_zero(&read_block(&found.open(vfs)?, 1)?) {
+        let next = found.open(vfs)?;
+        let untouched = if in_place { is_zero(&read_block(&next, 1)?) } else { proof::is_unused(&next)? };
+        if !untouched {
             return Ok(None);
         }
     }
-    let segment = survey.segments[*last].open(vfs)?;
-    let sealed = decode(&segment, last_used_block(&segment)?)?;
-    if sealed.is_some() {
-        // It may be in memory only, and the next segment may refer to it.
-        segment.file.sync_data().map_err(crate::error::io)?;
-    }
-    Ok(sealed)
+    Ok(Some(sealed))
+}
+
+fn last_seal(segment: &Segment) -> Result<Option<Scanned>> {
+    decode(segment, last_used_block(segment)?)
 }
 
 /// The last block before the zeroes at the segment's end, if its blocks are used in order. If they are not, it is some block that is

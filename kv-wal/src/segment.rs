@@ -7,8 +7,8 @@
 //!
 //! | at | bytes | field |
 //! |---|---|---|
-//! | 0 | 56 | the [preamble](kv_vfs::preamble) of every file: magic `kvwalseg`, checksum of the 4,096 bytes, version 1, features, the log's identity |
-//! | 56 | 8 | the segment's number, from 1; the file's name says the same |
+//! | 0 | 56 | the [preamble](kv_vfs::preamble) of every file: magic `kvwalseg`, checksum of the bytes up to 4,096, version 1, features, the log's identity |
+//! | 56 | 8 | the segment's number, from 1 to 2^62; the file's name says the same |
 //! | 64 | 8 | the segment's identity, random and not zero: the seed of every checksum in it |
 //! | 72 | 8 | the length in bytes to which the file was filled: whole blocks, at least four |
 //! | 80 | 4 | size of a block in bytes: a power of two from 4,096 to 1 MiB |
@@ -20,7 +20,10 @@
 use kv_core::LogId;
 use kv_vfs::preamble::{PREAMBLE_BYTES, Preamble, PreambleError};
 
-use crate::bytes::{get_u32, get_u64, put};
+use crate::{
+    bytes::{get_u32, get_u64, put},
+    frame::NUMBER_MAX,
+};
 
 /// How many bytes of block 0 are written and covered by the checksum.
 pub(crate) const HEADER_BYTES: usize = 4096;
@@ -80,7 +83,7 @@ impl Header {
         let block = u64::from(self.block_bytes);
         self.block_bytes.is_power_of_two()
             && (BLOCK_BYTES_MIN..=BLOCK_BYTES_MAX).contains(&self.block_bytes)
-            && self.number != 0
+            && (1..=NUMBER_MAX).contains(&self.number)
             && self.identity != 0
             && self.length.is_multiple_of(block)
             && (BLOCKS_MIN * block..=LENGTH_MAX).contains(&self.length)

@@ -1,8 +1,11 @@
 //! What the log shares with its readers and its background job: the state, and the ways to write.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+};
 
-use kv_core::{LogId, Lsn, Result};
+use kv_core::{Error, LogId, Lsn, Result};
 use kv_vfs::{Access, Vfs};
 
 use crate::{
@@ -14,6 +17,8 @@ use crate::{
     segment::Header,
     state::State,
 };
+
+const PANICKED: &str = "the file layer panicked";
 
 pub(crate) type Guard<'a> = MutexGuard<'a, State>;
 
@@ -32,8 +37,13 @@ impl Shared {
         Arc::new(Self { vfs, log_id, state: Mutex::new(state), changed: Condvar::new(), mark: Mutex::new(mark) })
     }
 
+    /// The state. If a thread panicked while it changed it, something may be half done: the log is poisoned.
     pub(crate) fn lock(&self) -> Guard<'_> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(|panicked| {
+            let mut state = panicked.into_inner();
+            state.poison.set(Error::Misuse(PANICKED));
+            state
+        })
     }
 
     fn wait<'a>(&self, state: Guard<'a>) -> Guard<'a> {
@@ -58,7 +68,7 @@ impl Shared {
             outcome = unsynced.write(chunks, watermark);
         } else {
             drop(state);
-            outcome = unsynced.write(chunks, watermark);
+            outcome = guarded(|| unsynced.write(chunks, watermark));
             state = self.lock();
             if outcome.is_ok() {
                 state.written = upto;
@@ -66,7 +76,7 @@ impl Shared {
         }
         if outcome.is_ok() {
             drop(state);
-            outcome = self.sync_and_mark(&unsynced, upto);
+            outcome = guarded(|| self.sync_and_mark(&unsynced, upto));
             state = self.lock();
         }
         state.flushing = false;
@@ -125,7 +135,8 @@ impl Shared {
         let number = unused.as_ref().map_or(state.next_number, |spare| spare.header.number);
         let (length, block) = (state.new_length(record_bytes), state.sizes.block);
         drop(state);
-        let created = self.create_segment(number, length, block);
+        let created = guarded(|| Ok(self.create_segment(number, length, block)))
+            .unwrap_or_else(|panicked| Err(CreateError::Refused(panicked)));
         let mut state = self.lock();
         state.preparing = false;
         self.changed.notify_all();
@@ -161,6 +172,12 @@ impl Shared {
             drop(self.prepare_spare(state, 0));
         }
     }
+}
+
+/// Does what is done outside the lock while others wait for it: were it to end in a panic, they would wait for ever. The log must not
+/// depend on what it left.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Error::Misuse(PANICKED)))
 }
 
 /// A segment's identity: random, and not zero.

@@ -66,8 +66,8 @@ impl State {
             .iter()
             .zip(lasts)
             .map(|(segment, last)| {
-                let used = self.end_of(segment) - segment.block;
-                let records = last.0 - segment.base.0;
+                let used = self.end_of(segment).saturating_sub(segment.block);
+                let records = last.0.saturating_sub(segment.base.0);
                 let wanted = last.0.saturating_sub(after.0).min(records);
                 if records == 0 { 0 } else { (u128::from(used) * u128::from(wanted) / u128::from(records)) as u64 }
             })

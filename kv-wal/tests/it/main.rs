@@ -11,4 +11,5 @@ mod golden;
 mod memory;
 mod model;
 mod power;
+mod reopened;
 mod support;
