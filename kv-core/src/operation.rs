@@ -182,6 +182,9 @@ impl<'a> Operations<'a> {
         if key_len == 0 || value_len > VALUE_BYTES_MAX || (kind != PUT && value_len != 0) {
             return Err(malformed("a length that no operation can have"));
         }
+        if kind == CREATE && (named != THIS_RECORD || collection.index != 0) {
+            return Err(malformed("a collection that is named before it is created"));
+        }
         let key = self.take(key_len)?;
         let value = self.take(value_len)?;
         let name = || match std::str::from_utf8(key) {
@@ -260,6 +263,15 @@ mod tests {
         }
         let longer = [&whole[..], &[0]].concat();
         assert!(matches!(decode_all(&longer), Err(DecodeError::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_creation_names_no_collection() {
+        for offset in [16, 24] {
+            let mut record = sample(); // begins with a creation
+            record[offset] = 1;
+            assert!(matches!(decode_all(&record), Err(DecodeError::Malformed { .. })), "byte {offset}");
+        }
     }
 
     #[test]

@@ -32,12 +32,13 @@ mod verify;
 use std::path::Path;
 
 pub use kv_core::{
-    BATCH_BYTES_MAX, Batch, COLLECTIONS_MAX, CheckpointId, Collection, CollectionId, CollectionInfo, Durability,
-    Entries, Entry, Epoch, Error, KEY_BYTES_MAX, Limits, Lsn, NAME_BYTES_MAX, Recovery, Refusal, Result, Stats, Store,
-    StoreOptions, VALUE_BYTES_MAX, Value,
+    BATCH_BYTES_MAX, Batch, Bounds, COLLECTIONS_MAX, CheckpointId, Collection, CollectionId, CollectionInfo,
+    Durability, Entries, Entry, Epoch, Error, KEY_BYTES_MAX, Limits, LogId, Lsn, NAME_BYTES_MAX, Recovery, Refusal,
+    Result, Stats, Store, StoreOptions, VALUE_BYTES_MAX, Value, background,
 };
+pub use kv_wal::Options as LogOptions;
 pub use options::Options;
-pub use verify::{Verification, verify};
+pub use verify::{Verification, verify, verify_in};
 
 /// Opens the store in a directory with the default [`Options`], and creates it if there is none.
 ///

@@ -7,6 +7,9 @@ use kv_wal::SegmentedLog;
 
 use crate::{file_error, format};
 
+/// More openings than this there are not.
+const EPOCH_MAX: u64 = 1 << 62;
+
 const LOCK: &str = "LOCK";
 const LOG: &str = "log";
 const CHECKPOINTS: &str = "checkpoints";
@@ -60,7 +63,15 @@ impl Options {
     /// - [`Error::Corrupt`], [`Error::Unrecoverable`]: it is damaged; nothing was changed.
     /// - [`Error::NewerVersion`].
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Store> {
-        let directory = Directory::lock(path.as_ref(), self.create)?;
+        self.open_in(directory(path.as_ref(), self.create)?)
+    }
+
+    /// Opens the store in a directory of any file system: a simulated one, say. Otherwise as [`open`](Options::open).
+    ///
+    /// # Errors
+    /// As [`open`](Options::open).
+    pub fn open_in(&self, vfs: Arc<dyn Vfs>) -> Result<Store> {
+        let directory = Directory::lock(vfs, self.create)?;
         let checkpointer = directory.open_checkpointer()?;
         let log = directory.open_log(&*checkpointer, &self.log)?;
         if directory.log_id.is_none() {
@@ -69,6 +80,12 @@ impl Options {
         let keep = Some(Arc::new(directory.lock) as _);
         Store::open(log, checkpointer, StoreOptions { keep, ..self.store.clone() })
     }
+}
+
+/// The directory of that path.
+pub(crate) fn directory(path: &Path, create: bool) -> Result<Arc<dyn Vfs>> {
+    let opened = if create { OsVfs::create(path) } else { OsVfs::open(path) };
+    opened.map(|vfs| vfs as _).map_err(file_error)
 }
 
 /// A store's directory, locked.
@@ -82,16 +99,17 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    pub(crate) fn lock(path: &Path, create: bool) -> Result<Self> {
-        let vfs: Arc<dyn Vfs> = match create {
-            true => OsVfs::create(path).map_err(file_error)?,
-            false => OsVfs::open(path).map_err(file_error)?,
-        };
+    pub(crate) fn lock(vfs: Arc<dyn Vfs>, create: bool) -> Result<Self> {
         if !create && format::read(&*vfs)?.is_none() {
             return Err(no_format(&*vfs)?);
         }
-        let lock = vfs.try_lock(LOCK).map_err(file_error)?.ok_or_else(|| Error::Locked { path: path.to_owned() })?;
+        let locked = vfs.try_lock(LOCK).map_err(file_error)?;
+        let lock = locked.ok_or_else(|| Error::Locked { path: vfs.path().to_owned() })?;
         let log_id = format::read(&*vfs)?;
+        if log_id.is_some() {
+            // The creation may have been cut off before its last step: nothing must be acknowledged while FORMAT's name can be lost.
+            vfs.sync_directory().map_err(file_error)?;
+        }
         let (log, checkpoints) = match log_id {
             Some(_) => (existing(&*vfs, LOG)?, existing(&*vfs, CHECKPOINTS)?),
             None => create_layout(&*vfs)?,
@@ -115,8 +133,12 @@ impl Directory {
 
     /// Opens the log, in an epoch above that of every checkpoint.
     fn open_log(&self, checkpointer: &dyn Checkpointer, options: &kv_wal::Options) -> Result<Arc<SegmentedLog>> {
-        let newest = checkpointer.list()?.into_iter().map(|id| id.epoch).max();
-        let epoch_min = newest.map_or(options.epoch_min, |Epoch(epoch)| options.epoch_min.max(Epoch(epoch + 1)));
+        let newest = checkpointer.list()?.into_iter().map(|id| id.epoch.0).max();
+        let above_newest = newest.map_or(Some(0), |epoch| epoch.checked_add(1));
+        let above_newest = above_newest.filter(|epoch| *epoch <= EPOCH_MAX).ok_or_else(|| {
+            Error::corrupt(self.checkpoints.path(), 0, "a checkpoint's name states an epoch that no log reaches")
+        })?;
+        let epoch_min = options.epoch_min.max(Epoch(above_newest));
         let create = self.log_id.is_none();
         let options = kv_wal::Options { epoch_min, create, ..options.clone() };
         let log = SegmentedLog::open(Arc::clone(&self.log), options).map_err(|error| self.missing_log(error))?;

@@ -1,9 +1,12 @@
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use kv_core::{Error, Result};
-use kv_vfs::Access;
+use kv_vfs::{Access, Vfs};
 
-use crate::{Options, file_error, options::Directory};
+use crate::{
+    Options, file_error,
+    options::{Directory, directory},
+};
 
 /// What [`verify`] found.
 #[derive(Debug)]
@@ -29,13 +32,21 @@ pub struct Verification {
 /// [`Locked`](Error::Locked), [`Io`](Error::Io), [`NewerVersion`](Error::NewerVersion): it could not be verified. Damage is
 /// no error but the result.
 pub fn verify(path: impl AsRef<Path>) -> Result<Verification> {
-    let path = path.as_ref();
+    verify_in(directory(path.as_ref(), false)?)
+}
+
+/// Verifies the store in a directory of any file system: a simulated one, say. Otherwise as [`verify`].
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_in(vfs: Arc<dyn Vfs>) -> Result<Verification> {
     let mut verification = Verification { damage: Vec::new(), checkpoints: 0, files: 0, bytes: 0 };
-    let checked = Directory::lock(path, false).and_then(|directory| check_files(&directory, &mut verification));
+    let checked =
+        Directory::lock(Arc::clone(&vfs), false).and_then(|directory| check_files(&directory, &mut verification));
     verification.note(checked)?;
     if verification.damage.is_empty() {
         // Files that are sound each by itself may still not make a store.
-        let opened = Options::default().create(false).open(path);
+        let opened = Options::default().create(false).open_in(vfs);
         verification.note(opened.map(|_| ()))?;
     }
     Ok(verification)

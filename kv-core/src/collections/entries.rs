@@ -1,6 +1,6 @@
 use std::{cmp::Ordering, iter::Peekable, vec};
 
-use super::{Snapshot, generation::Changed};
+use super::generation::Changed;
 use crate::{Cursor, Result, Value};
 
 /// A key and its value.
@@ -20,17 +20,18 @@ pub struct Entries {
     changed: Peekable<vec::IntoIter<Changed>>,
     /// Stands at the next entry of the checkpoint; `None` when there is no other.
     cursor: Option<Box<dyn Cursor>>,
-    /// Keeps the position readable.
-    _snapshot: Snapshot,
 }
 
 impl Entries {
-    pub(super) fn empty(snapshot: Snapshot) -> Self {
-        Self { changed: Vec::new().into_iter().peekable(), cursor: None, _snapshot: snapshot }
+    /// No entries.
+    pub(super) fn empty() -> Self {
+        Self { changed: Vec::new().into_iter().peekable(), cursor: None }
     }
 
-    pub(super) fn merge(snapshot: Snapshot, changed: Vec<Changed>, cursor: Option<Box<dyn Cursor>>) -> Result<Self> {
-        let mut entries = Self { changed: changed.into_iter().peekable(), cursor, _snapshot: snapshot };
+    /// Those in `changed`, and those under the cursor that are not. Both are of one position; they keep what they show alive, so nobody else
+    /// needs to.
+    pub(super) fn merge(changed: Vec<Changed>, cursor: Option<Box<dyn Cursor>>) -> Result<Self> {
+        let mut entries = Self { changed: changed.into_iter().peekable(), cursor };
         entries.advance_cursor()?;
         Ok(entries)
     }
@@ -65,11 +66,6 @@ impl Entries {
             }
         }
     }
-
-    fn finish(&mut self) {
-        self.changed = Vec::new().into_iter().peekable();
-        self.cursor = None;
-    }
 }
 
 impl Iterator for Entries {
@@ -78,7 +74,7 @@ impl Iterator for Entries {
     fn next(&mut self) -> Option<Result<Entry>> {
         let next = self.try_next();
         if next.is_err() {
-            self.finish();
+            *self = Self::empty();
         }
         next.transpose()
     }

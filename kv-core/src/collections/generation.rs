@@ -194,8 +194,14 @@ impl Entry {
     }
 }
 
-/// Copies key and value into one allocation: most entries live and die together.
+/// Up to this many bytes a value shares the allocation of its key, which lives as long as the entry does.
+const SHARED_VALUE_BYTES_MAX: usize = 512;
+
+/// Copies key and value, into one allocation where they are small: most entries live and die together.
 fn copy_together(key: &[u8], value: Option<&[u8]>) -> (Value, Option<Value>) {
+    if value.is_some_and(|value| value.len() > SHARED_VALUE_BYTES_MAX) {
+        return (Value::copy_from(key), value.map(Value::copy_from));
+    }
     let mut joined = Bytes::from([key, value.unwrap_or_default()].concat());
     let key = joined.split_to(key.len());
     (key.into(), value.map(|_| joined.into()))

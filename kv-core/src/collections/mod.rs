@@ -43,14 +43,9 @@ pub(crate) struct Superseded(VecDeque<(Lsn, CollectionId, Value)>);
 impl Collections {
     /// The state of a checkpoint, or nothing.
     pub(crate) fn new(checkpoint: Option<Arc<dyn Checkpoint>>) -> Self {
-        let names = Names::new();
-        let mut position = Lsn::START;
-        if let Some(head) = checkpoint.as_ref().map(|checkpoint| checkpoint.head()) {
-            position = head.lsn;
-            for collection in &head.collections {
-                names.apply(collection.id.lsn, &collection.name, Some(collection.id), position);
-            }
-        }
+        let head = checkpoint.as_ref().map(|checkpoint| checkpoint.head());
+        let position = head.map_or(Lsn::START, |head| head.lsn);
+        let names = Names::of(head.map_or(&[], |head| &head.collections));
         let collections =
             Self { names, view: ArcSwap::from_pointee(View::new(checkpoint)), horizon: Horizon::default() };
         collections.horizon.publish(position);
@@ -120,7 +115,7 @@ impl Collections {
     /// The published value of a key.
     pub(crate) fn get(&self, name: &str, key: &[u8]) -> Result<Option<Value>> {
         let view = self.view.load();
-        let Some(collection) = self.names.at(name, self.horizon.published()) else { return Ok(None) };
+        let Some(collection) = self.names.at(name, || self.horizon.published()) else { return Ok(None) };
         match view.in_memory(collection, key, || self.horizon.published()) {
             Found::Value(value) => Ok(Some(value)),
             Found::Deleted => Ok(None),
@@ -134,7 +129,7 @@ impl Collections {
     /// Calls `read` with the published value of a key; `false` if there is none.
     pub(crate) fn get_with(&self, name: &str, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let view = self.view.load();
-        let Some(collection) = self.names.at(name, self.horizon.published()) else { return Ok(false) };
+        let Some(collection) = self.names.at(name, || self.horizon.published()) else { return Ok(false) };
         match view.in_memory(collection, key, || self.horizon.published()) {
             Found::Value(value) => {
                 read(&value);

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use foldhash::quality::RandomState;
 
 use super::versions::Versions;
-use crate::{CollectionId, Lsn};
+use crate::{CollectionId, CollectionInfo, Lsn};
 
 /// How many shards there are. A change copies its shard, so that readers take no lock; more shards make the copies smaller.
 const SHARDS: usize = 64;
@@ -28,15 +28,23 @@ pub(crate) struct Names {
 type Shard = HashMap<Arc<str>, Arc<Versions<CollectionId>>, RandomState>;
 
 impl Names {
-    pub(crate) fn new() -> Self {
+    /// The names of these collections, as they have been since those were created.
+    pub(crate) fn of(collections: &[CollectionInfo]) -> Self {
         let hasher = RandomState::default();
-        let shard = || ArcSwap::from_pointee(Shard::with_hasher(hasher.clone()));
-        Self { shards: std::iter::repeat_with(shard).take(SHARDS).collect(), hasher, live: AtomicUsize::new(0) }
+        let mut shards = vec![Shard::with_hasher(hasher.clone()); SHARDS];
+        for CollectionInfo { id, name, .. } in collections {
+            let versions = Arc::new(Versions::new(id.lsn, Some(*id)));
+            shards[shard_of(&hasher, name)].insert(name.as_str().into(), versions);
+        }
+        let live = shards.iter().map(HashMap::len).sum();
+        let shards = shards.into_iter().map(ArcSwap::from_pointee).collect();
+        Self { shards, hasher, live: AtomicUsize::new(live) }
     }
 
-    /// The collection of that name at `position`.
-    pub(crate) fn at(&self, name: &str, position: Lsn) -> Option<CollectionId> {
-        self.shard(name).load().get(name)?.at(position)?.copied()
+    /// The collection of that name at the position that `position` gives. It is asked for after the names were taken, and so not before a
+    /// pruning that they could miss.
+    pub(crate) fn at(&self, name: &str, position: impl FnOnce() -> Lsn) -> Option<CollectionId> {
+        self.shard(name).load().get(name)?.at(position())?.copied()
     }
 
     /// The collection of that name after everything that was applied.
@@ -87,8 +95,12 @@ impl Names {
     }
 
     fn shard(&self, name: &str) -> &ArcSwap<Shard> {
-        &self.shards[self.hasher.hash_one(name) as usize % SHARDS]
+        &self.shards[shard_of(&self.hasher, name)]
     }
+}
+
+fn shard_of(hasher: &RandomState, name: &str) -> usize {
+    hasher.hash_one(name) as usize % SHARDS
 }
 
 #[cfg(test)]
@@ -101,11 +113,11 @@ mod tests {
 
     #[test]
     fn a_name_stands_for_what_it_stood_for_at_the_position() {
-        let names = Names::new();
+        let names = Names::of(&[]);
         names.apply(Lsn(1), "a", Some(id(1)), Lsn(0));
         names.apply(Lsn(2), "a", None, Lsn(0));
         names.apply(Lsn(3), "a", Some(id(3)), Lsn(0));
-        let seen: Vec<_> = (0..4).map(|position| names.at("a", Lsn(position))).collect();
+        let seen: Vec<_> = (0..4).map(|position| names.at("a", || Lsn(position))).collect();
         assert_eq!(seen, [None, Some(id(1)), None, Some(id(3))]);
         assert_eq!(names.newest("a"), Some(id(3)));
         assert_eq!(names.newest("b"), None);
@@ -113,7 +125,7 @@ mod tests {
 
     #[test]
     fn all_collections_come_in_order_of_identity() {
-        let names = Names::new();
+        let names = Names::of(&[]);
         for (lsn, name) in [(1, "z"), (2, "a"), (3, "m")] {
             names.apply(Lsn(lsn), name, Some(id(lsn)), Lsn(0));
         }
@@ -126,7 +138,7 @@ mod tests {
 
     #[test]
     fn dropped_names_are_forgotten() {
-        let names = Names::new();
+        let names = Names::of(&[]);
         for lsn in 0..10_000 {
             let (name, lsn) = (format!("n{lsn}"), 2 * lsn + 1);
             names.apply(Lsn(lsn), &name, Some(id(lsn)), Lsn(lsn.saturating_sub(1)));

@@ -26,7 +26,7 @@ impl Snapshot {
     }
 
     pub(crate) fn collection(&self, name: &str) -> Option<CollectionId> {
-        self.collections.names.at(name, self.position)
+        self.collections.names.at(name, || self.position)
     }
 
     /// Every collection and its size, in order of identity.
@@ -44,8 +44,8 @@ impl Snapshot {
     }
 
     /// The entries of the collection of that name whose keys begin with `prefix`, in order of their keys.
-    pub(crate) fn prefix(self, name: &str, prefix: &[u8]) -> Result<Entries> {
-        let Some(id) = self.collection(name) else { return Ok(Entries::empty(self)) };
+    pub(crate) fn prefix(&self, name: &str, prefix: &[u8]) -> Result<Entries> {
+        let Some(id) = self.collection(name) else { return Ok(Entries::empty()) };
         let changed = self.view.changed(self.position, |collection, key| collection == id && key.starts_with(prefix));
         let end = prefix_end(prefix);
         let upper = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
@@ -53,7 +53,7 @@ impl Snapshot {
             Some(checkpoint) => Some(checkpoint.range(id, Bound::Included(prefix), upper)?),
             None => None,
         };
-        Entries::merge(self, changed, cursor)
+        Entries::merge(changed, cursor)
     }
 }
 

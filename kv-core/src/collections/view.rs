@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::generation::{Changed, Found, Generation};
-use crate::{Checkpoint, CheckpointId, CollectionId, CollectionInfo, Lsn, Result, Value};
+use crate::{Checkpoint, CheckpointId, CollectionId, CollectionInfo, Error, Lsn, Result, Value};
 
 /// Where readers look: the active generation, then the frozen ones, then the checkpoint. A view never changes; another takes its place.
 pub(crate) struct View {
@@ -104,29 +104,54 @@ impl View {
     ) -> Result<Vec<CollectionInfo>> {
         let mut infos = Vec::with_capacity(collections.len());
         for (id, name) in collections {
-            let (mut entries, mut bytes) = self.size_in_checkpoint(id);
+            let mut size = self.size_in_checkpoint(id);
             let first = changed.partition_point(|change| change.collection < id);
             for change in changed[first..].iter().take_while(|change| change.collection == id) {
-                let entry_bytes = |value_len: usize| (change.key.len() + value_len) as u64;
-                self.in_checkpoint(id, &change.key, &mut |old| {
-                    entries -= 1;
-                    bytes -= entry_bytes(old.len());
-                })?;
-                if let Some(value) = &change.value {
-                    entries += 1;
-                    bytes += entry_bytes(value.len());
-                }
+                let mut replaced = None;
+                self.in_checkpoint(id, &change.key, &mut |old| replaced = Some(old.len()))?;
+                size = size.after(change, replaced).ok_or_else(|| self.miscounted(&name))?;
             }
+            let Size { entries, bytes } = size;
             infos.push(CollectionInfo { id, name: name.as_ref().to_owned(), entries, bytes });
         }
         Ok(infos)
     }
 
-    fn size_in_checkpoint(&self, id: CollectionId) -> (u64, u64) {
-        let Some(checkpoint) = &self.checkpoint else { return (0, 0) };
+    fn size_in_checkpoint(&self, id: CollectionId) -> Size {
+        let Some(checkpoint) = &self.checkpoint else { return Size::default() };
         let collections = &checkpoint.head().collections;
         collections
             .binary_search_by_key(&id, |collection| collection.id)
-            .map_or((0, 0), |at| (collections[at].entries, collections[at].bytes))
+            .map_or(Size::default(), |at| Size { entries: collections[at].entries, bytes: collections[at].bytes })
+    }
+
+    /// The error for a checkpoint that holds more than it says.
+    fn miscounted(&self, name: &str) -> Error {
+        let checkpoint = format!("the checkpoint at position {}", self.checkpoint_lsn());
+        Error::corrupt(checkpoint, 0, format!("it holds more of the collection {name:?} than its counts say"))
+    }
+}
+
+/// How much a collection holds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    entries: u64,
+    bytes: u64,
+}
+
+impl Size {
+    /// With a key changed that had a value of `replaced` bytes, or none. `None` if there was not that much.
+    fn after(self, change: &Changed, replaced: Option<usize>) -> Option<Self> {
+        let entry_bytes = |value_len: usize| (change.key.len() + value_len) as u64;
+        let Self { mut entries, mut bytes } = self;
+        if let Some(value_len) = replaced {
+            entries = entries.checked_sub(1)?;
+            bytes = bytes.checked_sub(entry_bytes(value_len))?;
+        }
+        if let Some(value) = &change.value {
+            entries += 1;
+            bytes += entry_bytes(value.len());
+        }
+        Some(Self { entries, bytes })
     }
 }

@@ -39,16 +39,18 @@ impl Shared {
 
     fn freeze_and_write(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
         let mut state = lock(&self.checkpoint);
+        self.restart_counting()?;
         let unfinished = self.write_frozen(&mut state, cancelled)?;
         state.frozen = self.freeze()?;
         Ok(self.write_frozen(&mut state, cancelled)?.or(unfinished))
     }
 
-    /// On close: if enough has changed, or a checkpoint was under way.
+    /// On close: if something was written since opening, and enough has changed or a checkpoint was under way.
     pub(super) fn checkpoint_on_close(&self) -> Result<()> {
         let due = {
             let writer = self.lock_writer()?;
-            writer.record_bytes >= self.options.close_checkpoint_record_bytes || self.log_has_outgrown(&writer)
+            let much = writer.record_bytes >= self.options.close_checkpoint_record_bytes;
+            writer.has_written() && (much || self.log_has_outgrown(&writer))
         };
         if due || lock(&self.checkpoint).frozen.is_some() {
             self.checkpoint(&|| false)?;
@@ -56,10 +58,12 @@ impl Shared {
         Ok(())
     }
 
-    /// Whether so much has changed that a checkpoint should be made in the background.
-    pub(super) fn checkpoint_is_due(&self) -> Result<bool> {
-        let writer = self.lock_writer()?;
-        Ok(writer.record_bytes >= self.options.checkpoint_record_bytes || self.log_has_outgrown(&writer))
+    /// The next attempt is made when as much has changed again, whatever becomes of this one.
+    fn restart_counting(&self) -> Result<()> {
+        let mut writer = self.lock_writer()?;
+        writer.record_bytes = 0;
+        writer.checkpoint_begun = self.publication.applied();
+        Ok(())
     }
 
     /// Freezes what is active, if anything has changed since the checkpoint.
@@ -70,8 +74,6 @@ impl Shared {
             return Ok(None);
         }
         self.collections.freeze(&mut writer.superseded);
-        writer.record_bytes = 0;
-        writer.checkpoint_begun = lsn;
         let epoch = self.log.bounds().epoch;
         Ok(Some(Frozen { epoch, lsn, collections: self.collections.names.all_at(lsn) }))
     }
@@ -155,7 +157,7 @@ impl Job for CheckpointJob {
     fn run(&mut self) -> Next {
         let closing = || self.0.closing.load(Ordering::Acquire);
         if !closing() {
-            // A failure has been noted for `Stats`. It leaves everything as it was; the next attempt is made when as much has changed again.
+            // A failure has been noted for `Stats`, and leaves everything as it was.
             let _ = self.0.checkpoint(&closing);
         }
         Next::WhenWoken

@@ -40,6 +40,11 @@ impl Writer {
             commits: 0,
         }
     }
+
+    /// Whether anything was written since the store was opened.
+    pub(super) fn has_written(&self) -> bool {
+        self.commits > 0
+    }
 }
 
 /// How far readers may see: `min(applied, with the kernel, the first Disk position that is not durable - 1)`.

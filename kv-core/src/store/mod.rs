@@ -113,9 +113,6 @@ impl Store {
             options,
         });
         let inner = Inner { flusher: flusher::spawn(&shared)?, checkpoint_job: checkpoint::spawn(&shared)?, shared };
-        if inner.checkpoint_is_due()? {
-            inner.checkpoint_job.wake();
-        }
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -216,7 +213,7 @@ impl Store {
     /// is quick. Later writes through any handle fail with [`Closed`](Error::Closed); reads go on.
     ///
     /// What holds the medium, such as the lock of a directory, is released when the last handle is gone. A store that is not closed is
-    /// closed when that happens, without a checkpoint, and nobody hears of errors.
+    /// closed when that happens, without a checkpoint, and nobody hears of errors. Closing again is allowed.
     ///
     /// # Errors
     /// What flushing, or the checkpoint, met.
@@ -233,7 +230,9 @@ impl fmt::Debug for Store {
 
 impl Shared {
     fn close(&self) -> Result<()> {
-        self.writer()?.closed = true;
+        if std::mem::replace(&mut self.lock_writer()?.closed, true) {
+            return self.log.close();
+        }
         self.closing.store(true, Ordering::Release); // a background checkpoint stops, and a new one does not begin
         let checkpointed = self.checkpoint_on_close();
         self.log.close()?;

@@ -1,8 +1,17 @@
 //! Background work, run step by step.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use kv_core::{Crash, Durability, StoreOptions, background::Next};
+use kv_core::{
+    Changes, Checkpoint, CheckpointId, Checkpointer, Crash, Durability, Error, MemoryLog, Result, Store, StoreOptions,
+    background::Next,
+};
 use kv_testkit::ManualScheduler;
 
 use crate::support::Media;
@@ -51,15 +60,54 @@ fn a_checkpoint_is_made_when_enough_records_were_logged() {
     scheduler.run_woken();
     assert_eq!(store.stats().checkpoint, first, "it counts from the last checkpoint");
 
-    let killed = media.after(Crash::Killed);
-    a.put("k", vec![0; 1000]).unwrap();
+    a.put("k", vec![0; 900]).unwrap();
     let replays_much = media.after(Crash::Killed);
-    for (media, due) in [(killed, false), (replays_much, true)] {
-        let (scheduler, options) = manual();
-        let options = StoreOptions { checkpoint_record_bytes: 1000, ..options };
-        let store = media.open_with(options).unwrap();
+    let (scheduler, options) = manual();
+    let store = replays_much.open_with(StoreOptions { checkpoint_record_bytes: 1000, ..options }).unwrap();
+    assert_eq!(scheduler.run_woken(), 0, "opening writes nothing");
+    store.collection("a").unwrap().put("k", vec![0; 100]).unwrap();
+    scheduler.run_woken();
+    assert_ne!(store.stats().checkpoint, first, "what was replayed counts too");
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_is_not_tried_at_each_write() {
+    let (scheduler, options) = manual();
+    let checkpointer = Arc::new(FullCheckpointer::default());
+    let options = StoreOptions { checkpoint_record_bytes: 10_000, ..options };
+    let store = Store::open(Arc::new(MemoryLog::new()), Arc::clone(&checkpointer) as _, options).unwrap();
+    let a = store.collection("a").unwrap();
+    for n in 0..1000_u32 {
+        a.put(n.to_le_bytes(), [0; 70]).unwrap(); // about 100 bytes of record
         scheduler.run_woken();
-        assert_eq!(store.stats().checkpoint != first, due, "what was replayed counts too");
+    }
+    let attempts = checkpointer.attempts.load(Ordering::Relaxed);
+    assert!((5..=11).contains(&attempts), "{attempts} attempts for 100 kB");
+    assert_eq!(a.len().unwrap(), 1000);
+}
+
+/// Has no space for a checkpoint.
+#[derive(Default)]
+struct FullCheckpointer {
+    attempts: AtomicU64,
+}
+
+impl Checkpointer for FullCheckpointer {
+    fn list(&self) -> Result<Vec<CheckpointId>> {
+        Ok(Vec::new())
+    }
+
+    fn open(&self, _: CheckpointId) -> Result<Arc<dyn Checkpoint>> {
+        Err(Error::Misuse("there is none"))
+    }
+
+    fn write(&self, _: Option<CheckpointId>, _: &mut dyn Changes) -> Result<Arc<dyn Checkpoint>> {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+        Err(Error::from_io("write to", "a full disk", std::io::ErrorKind::StorageFull.into()))
+    }
+
+    fn remove(&self, _: CheckpointId) -> Result<()> {
+        Ok(())
     }
 }
 

@@ -3,6 +3,10 @@
 use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 
 use kv_store::{Durability, Error, Refusal, Store};
+use kv_testkit::{
+    sim::{CrashChoice, CrashModel, Pick, SimDisk},
+    vfs::{Fault, Kind},
+};
 
 use crate::support::{content, copy, files, small};
 
@@ -69,8 +73,11 @@ fn opening_and_reading_a_closed_or_killed_store_write_no_file() {
     drop(store);
     for path in [path, killed] {
         let before = files(&path);
-        for _ in 0..2 {
-            let store = small().open(&path).unwrap();
+        let mut checkpoints_often = small();
+        checkpoints_often.store.checkpoint_record_bytes = 1;
+        checkpoints_often.store.close_checkpoint_record_bytes = 1;
+        for options in [small(), checkpoints_often] {
+            let store = options.open(&path).unwrap();
             assert_eq!(content(&store).unwrap(), expected);
             store.close().unwrap();
             drop(store);
@@ -199,4 +206,30 @@ fn each_opening_that_writes_has_an_epoch_above_all_before_it() {
         }
     }
     assert!(epochs.is_sorted_by(|a, b| a < b), "{epochs:?}");
+}
+
+#[test]
+fn a_creation_whose_last_step_failed_is_made_up_for_before_anything_is_acknowledged() {
+    let disk = SimDisk::new(1);
+    // The store's directory is synced after its subdirectories were made, and after FORMAT was renamed.
+    disk.fail(Fault::when(|event| event.kind == Kind::SyncDirectory && event.path.is_empty()).nth(2));
+    assert!(small().open_in(disk.vfs()).is_err());
+    assert!(disk.files().contains_key("FORMAT"));
+    disk.heal();
+
+    let store = small().open_in(disk.vfs()).unwrap();
+    store.collection("all").unwrap().put("k", "v").unwrap();
+    let cut = disk.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+    let store = small().open_in(cut.vfs()).unwrap();
+    assert_eq!(store.collection("all").unwrap().get("k").unwrap().unwrap(), "v");
+}
+
+#[test]
+fn a_checkpoint_named_with_the_last_epoch_is_damage() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("store");
+    filled(&path).close().unwrap();
+    let name = "checkpoints/ffffffffffffffff-0000000000000001-0000000000000001.manifest";
+    fs::write(path.join(name), "").unwrap();
+    assert!(matches!(small().open(&path), Err(Error::Corrupt { .. })));
 }
