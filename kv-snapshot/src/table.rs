@@ -98,7 +98,8 @@ impl Table {
         TableCursor::new(self.part.clone(), self.section, keys.start_bound().cloned(), keys.end_bound().cloned())
     }
 
-    /// Reads everything and verifies every block, and whether entries, order and index agree.
+    /// Verifies every block that was not verified before, and whether entries, order and index agree. To have every byte read again, open
+    /// the table anew.
     ///
     /// # Errors
     /// [`Corrupt`](kv_core::Error::Corrupt) for the first damage that is found.

@@ -19,9 +19,11 @@ use crate::{
     output::{escaped, grouped},
 };
 
-/// The child is killed after so many acknowledged writes, or so much time.
+/// The child is killed after so many acknowledged writes, or so much time since the first.
 const ACKNOWLEDGED_ENOUGH: usize = 2_000;
 const TIME_ENOUGH: Duration = Duration::from_secs(2);
+/// How long the first may take: a busy machine starts a process and flushes a disk slowly.
+const TIME_TO_BEGIN: Duration = Duration::from_secs(60);
 
 const SIGKILL: i32 = 9;
 
@@ -55,10 +57,13 @@ fn spawn(dir: &Path, collection: &str, prefix: &str) -> io::Result<Child> {
 fn kill_after_enough(child: &mut Child) -> io::Result<HashSet<String>> {
     let pipe = child.stdout.take().ok_or_else(|| io::Error::other("the child has no stdout"))?;
     let lines = lines_of(pipe);
-    let deadline = Instant::now() + TIME_ENOUGH;
     let mut acknowledged = HashSet::new();
+    let mut deadline = Instant::now() + TIME_TO_BEGIN;
     while acknowledged.len() < ACKNOWLEDGED_ENOUGH {
         let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) else { break };
+        if acknowledged.is_empty() {
+            deadline = Instant::now() + TIME_ENOUGH;
+        }
         acknowledged.insert(line?);
     }
     child.kill()?;
