@@ -141,8 +141,8 @@ after
     fn package(name: &str, used: &[(&str, Option<Kind>)]) -> Package {
         let dependencies = used
             .iter()
-            .map(|&(name, kind)| Dependency { name: name.to_owned(), kind, path: Some(name.into()) })
-            .chain([Dependency { name: "bytes".to_owned(), kind: None, path: None }])
+            .map(|&(name, kind)| Dependency { name: name.to_owned(), kind, registry: None, path: Some(name.into()) })
+            .chain([Dependency { name: "bytes".to_owned(), kind: None, registry: None, path: None }])
             .collect();
         Package { name: name.to_owned(), version: String::new(), license: None, dependencies }
     }

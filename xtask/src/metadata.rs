@@ -29,6 +29,8 @@ pub struct Package {
 pub struct Dependency {
     pub name: String,
     pub kind: Option<Kind>,
+    /// Where it comes from, if not from cargo's own registry.
+    pub registry: Option<String>,
     /// Where it is, for a crate of the workspace.
     pub path: Option<PathBuf>,
 }

@@ -13,18 +13,11 @@ use crate::{
 #[derive(Deserialize)]
 struct Deny {
     licenses: Licences,
-    sources: Sources,
 }
 
 #[derive(Deserialize)]
 struct Licences {
     allow: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Sources {
-    allow_registry: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -45,18 +38,25 @@ pub fn check_lock() -> Result {
     metadata::everything().map(drop)
 }
 
-/// Every package in Cargo.lock, of every platform, comes from a registry that deny.toml allows, or is in the workspace.
+/// Every package in Cargo.lock, of every platform, comes from cargo's own registry, or is in the workspace: no crate of the workspace names
+/// another registry, and there is no second one in Cargo.lock.
 pub fn check_sources() -> Result {
     let workspace = metadata::workspace()?;
-    let allowed = read::<Deny>("deny.toml")?.sources.allow_registry;
-    let foreign = read::<Lock>("Cargo.lock")?.package.into_iter().filter(|package| match &package.source {
-        Some(source) => !source.strip_prefix("registry+").is_some_and(|url| allowed.iter().any(|known| known == url)),
+    let named = workspace.packages.iter().flat_map(|package| {
+        let named = package.dependencies.iter().filter(|dependency| dependency.registry.is_some());
+        named.map(|dependency| format!("{} takes {} from a registry of its own", package.name, dependency.name))
+    });
+    let locked = read::<Lock>("Cargo.lock")?.package;
+    let registry = locked.iter().find_map(|package| package.source.as_deref()).unwrap_or_default();
+    let foreign = locked.iter().filter(|package| match &package.source {
+        Some(source) => source != registry || !source.starts_with("registry+"),
         None => !workspace.packages.iter().any(|own| own.name == package.name),
     });
-    none_of(foreign.map(|Locked { name, version, source }| {
+    let foreign = foreign.map(|Locked { name, version, source }| {
         let source = source.as_deref().unwrap_or("a path outside the workspace");
-        format!("{name} {version} comes from {source}, which [sources] in deny.toml does not allow")
-    }))
+        format!("{name} {version} comes from {source}")
+    });
+    none_of(named.chain(foreign))
 }
 
 /// Every package that is needed on this platform is under licences that deny.toml allows.
