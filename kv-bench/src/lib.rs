@@ -113,9 +113,9 @@ pub fn killed_image(store: &Path, image: &Path) {
     for entry in fs::read_dir(store).unwrap() {
         let (from, to) = paths(&entry.unwrap(), image);
         match from.is_dir() {
-            false => copy(&from, &to, |from, to| fs::copy(from, to).map(drop)),
+            false => copy(&from, &to, copy_and_sync),
             true if from.ends_with("checkpoints") => copy_files(&from, &to, |from, to| fs::hard_link(from, to)),
-            true => copy_files(&from, &to, |from, to| fs::copy(from, to).map(drop)),
+            true => copy_files(&from, &to, copy_and_sync),
         }
     }
 }
@@ -126,6 +126,12 @@ fn copy_files(from: &Path, to: &Path, copy_file: impl Fn(&Path, &Path) -> io::Re
         let (from, to) = paths(&entry.unwrap(), to);
         copy(&from, &to, &copy_file);
     }
+}
+
+/// Synced, so that whoever opens the image does not flush the whole copy.
+fn copy_and_sync(from: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(from, to)?;
+    fs::File::open(to)?.sync_all()
 }
 
 fn paths(entry: &fs::DirEntry, to: &Path) -> (PathBuf, PathBuf) {

@@ -17,6 +17,7 @@ mod output;
 use std::{
     io::{self, BufWriter, Write},
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::Parser;
@@ -32,6 +33,9 @@ fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
     };
+    if let Err(error) = outlive_file_size_limit() {
+        output::tell(format_args!("kv: warning: a limit on the size of files will end this process: {error}"));
+    }
     match run(cli) {
         Ok(()) => Exit::Done.into(),
         Err(failure) => {
@@ -41,6 +45,11 @@ fn main() -> ExitCode {
             failure.exit().into()
         }
     }
+}
+
+/// A write beyond the limit on the size of files (`ulimit -f`) then fails, as on a full disk, and is reported; by default its signal kills.
+fn outlive_file_size_limit() -> io::Result<()> {
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).map(|_| ())
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {

@@ -12,7 +12,7 @@ use crate::{
 /// Opens the store in `dir`, which has to be there.
 pub fn existing(dir: &Path) -> Result<Store, Failure> {
     match Options::default().create(false).open(dir) {
-        Err(error) if is_absence(&error) => Err(absent(dir)?),
+        Err(error) if is_absence(&error) => Err(absent(dir)),
         opened => opened.doing(|| doing(dir)).inspect(notes),
     }
 }
@@ -31,16 +31,12 @@ pub fn is_absence(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound)
 }
 
-/// What to tell where no store was found: that, unless there are files of one, whose FORMAT file is lost.
-pub fn absent(dir: &Path) -> Result<Failure, Failure> {
-    if dir.join("log").exists() || dir.join("checkpoints").exists() {
-        // Opening refuses them if they hold anything, and otherwise finishes a creation that was cut off.
-        or_new(dir)?;
-    }
-    Ok(Failure::Absent(format!(
+/// What to tell where no store was found.
+pub fn absent(dir: &Path) -> Failure {
+    Failure::Absent(format!(
         "there is no store in {}; put and import make one there, --dir or KV_DIR name another directory",
         dir.display()
-    )))
+    ))
 }
 
 /// Tells what opening met that somebody should know: a torn tail that was cut, or a checkpoint that cannot be used.

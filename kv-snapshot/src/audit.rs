@@ -6,10 +6,10 @@ use kv_core::{Error, Result};
 use kv_vfs::File;
 
 use crate::{
+    bytes::u64_at,
     fault::from_vfs,
     format::{self, BLOCK_BYTES, Block, Footer, Header},
     part_writer::Summary,
-    preamble::u64_at,
     tree::Tree,
 };
 

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use kv_core::{Error, Result};
 
 use crate::{
+    bytes::u64_at,
     format::{self, BLOCK_BYTES},
-    preamble::u64_at,
     tree::Tree,
 };
 
@@ -56,6 +56,12 @@ impl Blocks {
     #[inline]
     pub(crate) fn block_end(offset: u64) -> u64 {
         (offset >> BLOCK_SHIFT << BLOCK_SHIFT) + BLOCK_BYTES as u64
+    }
+
+    /// Whether the bytes from `start` to before `end`, of which there is one at least, lie in one block.
+    #[inline]
+    pub(crate) fn is_one_block(start: u64, end: u64) -> bool {
+        start >> BLOCK_SHIFT == (end - 1) >> BLOCK_SHIFT
     }
 
     /// The bytes from `start` to before `end`, verified.

@@ -6,12 +6,12 @@ use kv_core::{CheckpointId, Error, Result};
 use kv_vfs::Vfs;
 
 use crate::{
+    bytes::u64_at,
     checkpoint::read_manifest,
     format::{self, BLOCK_BYTES, EMPTY_SLOT, Section},
     manifest::Manifest,
     names::Name,
     part::Part,
-    preamble::u64_at,
 };
 
 /// How many bytes of a key or value are shown.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use kv_core::Error;
+use kv_vfs::preamble::PreambleError;
 
 /// What is wrong with bytes, said by a decoder, which does not know the file that they are from.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,6 +16,15 @@ pub(crate) enum Fault {
     },
     /// They are sound, and mean something that this version does not know.
     Newer { detail: String },
+}
+
+impl From<PreambleError> for Fault {
+    fn from(error: PreambleError) -> Self {
+        match error {
+            PreambleError::Damaged { offset, detail } => Self::damaged(offset, detail),
+            PreambleError::Newer { detail } => Self::newer(detail),
+        }
+    }
 }
 
 impl Fault {

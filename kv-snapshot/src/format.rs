@@ -14,7 +14,7 @@
 //! matches the top of the checksum tree; a block is valid if and only if its checksum stands in its place in the tree and that
 //! block of the tree is valid. So header and footer together pin every byte.
 //!
-//! **Header**, block 0 (begins as in [`preamble`](crate::preamble); the header checksum covers the whole block):
+//! **Header**, block 0 (begins as in [`preamble`](kv_vfs::preamble); the header checksum covers the whole block):
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
@@ -90,11 +90,12 @@
 //! The **digest** of a part is the xxh3-128 of header block and footer block, one after the other.
 
 use kv_core::{CollectionId, KEY_BYTES_MAX, Lsn};
+use kv_vfs::preamble::{PREAMBLE_BYTES, Preamble};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
 use crate::{
+    bytes::{put_u32, put_u64, put_u128, u16_at, u32_at, u64_at, u128_at},
     fault::Fault,
-    preamble::{self, Kind, PREAMBLE_BYTES, put_u32, put_u64, put_u128, u16_at, u32_at, u64_at, u128_at},
 };
 
 /// The unit of checksums, in bytes: a page, so that verifying touches no page more than reading does.
@@ -118,7 +119,7 @@ pub(crate) const EMPTY_SLOT: u64 = 0;
 /// The size of a record of the directory, in bytes.
 pub(crate) const SECTION_BYTES: usize = 96;
 
-const KIND: Kind = Kind { magic: *b"kvpart\r\n", version: 1, incompatible_known: 0 };
+const KIND: Preamble = Preamble { magic: *b"kvpart\r\n", version: 1, incompatible_known: 0 };
 const FOOTER_MAGIC: [u8; 8] = *b"kvpartFT";
 const IDENTITY_AT: usize = PREAMBLE_BYTES;
 const BLOCK_BYTES_AT: usize = IDENTITY_AT + 16;
@@ -148,12 +149,12 @@ impl Header {
         let mut block = Box::new([0; BLOCK_BYTES]);
         put_u128(&mut *block, IDENTITY_AT, self.identity);
         put_u32(&mut *block, BLOCK_BYTES_AT, BLOCK_BYTES as u32);
-        preamble::seal(&mut *block, KIND, 0, self.store);
+        KIND.seal(&mut *block, 0, self.store);
         block
     }
 
     pub(crate) fn decode(block: &Block) -> Result<Self, Fault> {
-        let store = preamble::open(block, KIND)?;
+        let store = KIND.open(block)?;
         match u32_at(block, BLOCK_BYTES_AT) as usize {
             BLOCK_BYTES => Ok(Self { store, identity: u128_at(block, IDENTITY_AT) }),
             other => Err(Fault::damaged(BLOCK_BYTES_AT as u64, format!("blocks of {other} bytes"))),

@@ -7,7 +7,7 @@ use crate::{
     output::Output,
 };
 
-/// Takes 16 bytes of memory an entry and about 1.5 more for the anchors.
+/// Takes 16 bytes of memory an entry (up to twice that where their number was not said before) and about 1.5 for the anchors.
 #[derive(Debug, Default)]
 pub(crate) struct IndexBuilder {
     first_key: Vec<u8>,
@@ -37,6 +37,14 @@ pub(crate) struct Index {
 }
 
 impl IndexBuilder {
+    /// For about so many entries.
+    pub(crate) fn new(entries: u64) -> Self {
+        let mut hashes = Vec::new();
+        // It only saves growing: a number that is far out, which memory does not suffice for, is no reason to fail.
+        let _ = hashes.try_reserve_exact(usize::try_from(entries).unwrap_or(usize::MAX));
+        Self { hashes, ..Self::default() }
+    }
+
     /// Adds the entry of the next key, in order.
     pub(crate) fn add(&mut self, key: &[u8], hash: u64, offset: u64) {
         let entries = self.hashes.len() as u64;

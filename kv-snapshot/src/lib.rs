@@ -19,6 +19,7 @@
 mod audit;
 mod audit_entries;
 mod blocks;
+mod bytes;
 mod checkpoint;
 mod checkpointer;
 mod codec;
@@ -38,7 +39,6 @@ mod new_file;
 mod output;
 mod part;
 mod part_writer;
-mod preamble;
 mod stripes;
 mod table;
 mod tree;

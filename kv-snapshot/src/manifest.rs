@@ -2,11 +2,11 @@
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
-//! | 0 | 56 | [`preamble`](crate::preamble), magic `kvmanif\n`; incompatible features: bit 0 there is more than one part |
+//! | 0 | 56 | [`preamble`](kv_vfs::preamble), magic `kvmanif\n`; incompatible features: bit 0 there is more than one part |
 //! | 56 | 8 | payload length |
 //! | 64 | 8 | payload checksum, xxh3-64 |
 //! | 72 | 24 | zero |
-//! | 96 | | payload, see [`codec`](crate::codec), up to the end of the file |
+//! | 96 | | payload, see [`codec`], up to the end of the file |
 //!
 //! The header checksum covers the 96 bytes. The payload: id of the checkpoint; id of the one that it was made from, if there was one; log id;
 //! for each collection, in order of ids: id, name, number of entries, bytes of keys and values; for each part, the newest first: number in its
@@ -19,16 +19,17 @@
 //! writes one part and knows only that.
 
 use kv_core::{CheckpointHead, CheckpointId, CollectionId, CollectionInfo, Epoch, LogId, Lsn, NAME_BYTES_MAX};
+use kv_vfs::preamble::{PREAMBLE_BYTES, Preamble};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
+    bytes::{put_u64, u64_at},
     codec::{self, CollectionRecord, IdRecord, ManifestRecord, PartRecord},
     fault::Fault,
     part_writer::Summary,
-    preamble::{self, Kind, PREAMBLE_BYTES, put_u64, u64_at},
 };
 
-const KIND: Kind = Kind { magic: *b"kvmanif\n", version: 1, incompatible_known: 0 };
+const KIND: Preamble = Preamble { magic: *b"kvmanif\n", version: 1, incompatible_known: 0 };
 const HEADER_BYTES: usize = 96;
 const PAYLOAD_BYTES_AT: usize = PREAMBLE_BYTES;
 const PAYLOAD_CHECKSUM_AT: usize = PAYLOAD_BYTES_AT + 8;
@@ -105,7 +106,7 @@ impl Manifest {
         let mut file = vec![0; HEADER_BYTES];
         put_u64(&mut file, PAYLOAD_BYTES_AT, payload.len() as u64);
         put_u64(&mut file, PAYLOAD_CHECKSUM_AT, xxh3_64(&payload));
-        preamble::seal(&mut file, KIND, 0, self.log_id.0);
+        KIND.seal(&mut file, 0, self.log_id.0);
         file.extend_from_slice(&payload);
         Some(file)
     }
@@ -114,7 +115,7 @@ impl Manifest {
     pub(crate) fn decode(file: &[u8], id: CheckpointId) -> Result<Self, Fault> {
         let cut = || Fault::damaged(file.len() as u64, "the file is cut: there is no header");
         let (header, payload) = file.split_at_checked(HEADER_BYTES).ok_or_else(cut)?;
-        let store = preamble::open(header, KIND)?;
+        let store = KIND.open(header)?;
         let expected = u64_at(header, PAYLOAD_BYTES_AT);
         if payload.len() as u64 != expected {
             let detail = format!("the content has {} bytes instead of {expected}", payload.len());

@@ -52,7 +52,7 @@ struct Pending {
 
 impl Merge<'_> {
     fn collection(&mut self, info: &CollectionInfo, mut old: Option<Box<dyn Cursor>>) -> Result<()> {
-        self.writer.start_collection(info.id)?;
+        self.writer.start_collection(info.id, info.entries)?;
         let mut has_old = advance(&mut old)?;
         loop {
             self.ask()?;

@@ -154,6 +154,7 @@ impl Part {
     }
 
     /// The entry of a key, through the hash index.
+    #[inline]
     pub(crate) fn find(&self, section: &Section, key: &[u8]) -> Result<Option<Entry>> {
         let hash = format::hash(key, self.blocks.seed());
         let mut start = section.slots_offset + format::home(hash, section.homes) * SLOT_BYTES;
@@ -179,7 +180,7 @@ impl Part {
 
     pub(crate) fn slot(&self, section: &Section, slot: u64) -> Result<u64> {
         let offset = section.slots_offset + slot * SLOT_BYTES;
-        Ok(crate::preamble::u64_at(self.blocks.bytes(offset, offset + SLOT_BYTES)?, 0))
+        Ok(crate::bytes::u64_at(self.blocks.bytes(offset, offset + SLOT_BYTES)?, 0))
     }
 
     /// Prefix and offset of an anchor.
@@ -189,20 +190,27 @@ impl Part {
     }
 
     /// The entry at `offset`; its value is not verified yet.
+    #[inline]
     pub(crate) fn entry(&self, section: &Section, offset: u64) -> Result<Entry> {
-        let outside = || Error::corrupt(self.blocks.file(), offset, "an entry reaches beyond its collection");
         let header_end = offset.saturating_add(ENTRY_HEADER_BYTES as u64);
         if offset < section.entries_offset || header_end > section.entries_end {
-            return Err(outside());
+            return Err(self.outside(offset));
         }
-        let header = self.blocks.bytes(offset, header_end)?.first_chunk().ok_or_else(outside)?;
+        let header = self.blocks.bytes(offset, header_end)?.first_chunk().ok_or_else(|| self.outside(offset))?;
         let lengths = EntryHeader::decode(header).map_err(|fault| fault.at(self.blocks.file(), offset))?;
         let entry = Entry { offset, lengths };
         if entry.end() > section.entries_end {
-            return Err(outside());
+            return Err(self.outside(offset));
         }
-        self.blocks.bytes(offset, entry.value_start())?;
+        if !Blocks::is_one_block(offset, entry.value_start()) {
+            self.blocks.bytes(offset, entry.value_start())?;
+        }
         Ok(entry)
+    }
+
+    #[cold]
+    fn outside(&self, offset: u64) -> Error {
+        Error::corrupt(self.blocks.file(), offset, "an entry reaches beyond its collection")
     }
 
     /// The key of an entry, which was verified when it was found.
@@ -212,7 +220,11 @@ impl Part {
     }
 
     /// The value of an entry, verified.
+    #[inline]
     pub(crate) fn value(&self, entry: Entry) -> Result<&[u8]> {
+        if Blocks::is_one_block(entry.offset, entry.end()) {
+            return Ok(&self.blocks.map()[entry.value_range()]); // the block in which the entry was found
+        }
         self.blocks.bytes(entry.value_start(), entry.end())
     }
 

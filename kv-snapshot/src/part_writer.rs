@@ -36,14 +36,15 @@ impl PartWriter {
         Ok(Self { output, header, sections: Vec::new(), index: IndexBuilder::default(), last_key: Vec::new() })
     }
 
-    /// Starts a collection, with an id above those before.
-    pub(crate) fn start_collection(&mut self, id: CollectionId) -> Result<()> {
+    /// Starts a collection, with an id above those before, of about so many entries.
+    pub(crate) fn start_collection(&mut self, id: CollectionId, entries: u64) -> Result<()> {
         if self.sections.last().is_some_and(|last| last.id >= id) {
             return Err(Error::Misuse("collections must come in order of their ids, each once"));
         }
         self.end_collection()?;
         self.output.pad_to(ALIGN_BYTES)?;
         self.last_key.clear();
+        self.index = IndexBuilder::new(entries);
         let at = self.output.position();
         self.sections.push(Section {
             id,

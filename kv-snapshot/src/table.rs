@@ -132,7 +132,7 @@ impl TableWriter {
         let identity = vfs.random().map_err(from_vfs)?;
         let new = NewFile::create(&vfs, name)?;
         let mut writer = PartWriter::new(new.file().clone(), NO_STORE, identity)?;
-        writer.start_collection(COLLECTION)?;
+        writer.start_collection(COLLECTION, 0)?;
         Ok(Self { vfs, name: name.to_owned(), writer, new })
     }
 

@@ -88,8 +88,7 @@ impl Directory {
             false => OsVfs::open(path).map_err(file_error)?,
         };
         if !create && format::read(&*vfs)?.is_none() {
-            let absent = io::Error::new(io::ErrorKind::NotFound, "there is no store in this directory");
-            return Err(Error::from_io("open", path.join(format::NAME), absent));
+            return Err(no_format(&*vfs)?);
         }
         let lock = vfs.try_lock(LOCK).map_err(file_error)?.ok_or_else(|| Error::Locked { path: path.to_owned() })?;
         let log_id = format::read(&*vfs)?;
@@ -144,11 +143,31 @@ fn existing(vfs: &dyn Vfs, name: &str) -> Result<Arc<dyn Vfs>> {
 fn create_layout(vfs: &dyn Vfs) -> Result<(Arc<dyn Vfs>, Arc<dyn Vfs>)> {
     let log = vfs.create_directory(LOG).map_err(file_error)?;
     let checkpoints = vfs.create_directory(CHECKPOINTS).map_err(file_error)?;
-    let no_checkpoints = MmapCheckpointer::open(Arc::clone(&checkpoints))?.list()?.is_empty();
-    if !no_checkpoints || !kv_wal::is_blank(&*log)? {
-        let detail = "the file is missing, but there are a log and checkpoints that belong to a store";
-        return Err(Error::corrupt(vfs.path().join(format::NAME), 0, detail));
+    if !is_blank(&log, &checkpoints)? {
+        return Err(lost_format(vfs));
     }
     vfs.sync_directory().map_err(file_error)?;
     Ok((log, checkpoints))
+}
+
+/// Whether nothing was ever written to the log or the checkpoints.
+fn is_blank(log: &Arc<dyn Vfs>, checkpoints: &Arc<dyn Vfs>) -> Result<bool> {
+    let no_checkpoints = MmapCheckpointer::open(Arc::clone(checkpoints))?.list()?.is_empty();
+    Ok(no_checkpoints && kv_wal::is_blank(&**log)?)
+}
+
+fn lost_format(vfs: &dyn Vfs) -> Error {
+    let detail = "the file is missing, but there are a log and checkpoints that belong to a store";
+    Error::corrupt(vfs.path().join(format::NAME), 0, detail)
+}
+
+/// The error for a directory without a FORMAT file in which nothing is to be created: there is no store, or it has lost that file.
+fn no_format(vfs: &dyn Vfs) -> Result<Error> {
+    if let (Ok(log), Ok(checkpoints)) = (vfs.open_directory(LOG), vfs.open_directory(CHECKPOINTS))
+        && !is_blank(&log, &checkpoints)?
+    {
+        return Ok(lost_format(vfs));
+    }
+    let absent = io::Error::new(io::ErrorKind::NotFound, "there is no store in this directory");
+    Ok(Error::from_io("open", vfs.path().join(format::NAME), absent))
 }

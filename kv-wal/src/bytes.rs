@@ -10,11 +10,6 @@ pub(crate) fn get_u64(bytes: &[u8], at: usize) -> u64 {
     get(bytes, at).map_or(0, u64::from_le_bytes)
 }
 
-/// The `u128` at `at`; zero where the slice ends before, which no caller lets happen.
-pub(crate) fn get_u128(bytes: &[u8], at: usize) -> u128 {
-    get(bytes, at).map_or(0, u128::from_le_bytes)
-}
-
 fn get<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk().copied()
 }

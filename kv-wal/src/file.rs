@@ -3,11 +3,12 @@
 use std::{io, sync::Arc};
 
 use kv_core::{Error, Result};
-use kv_vfs::{Access, File, Vfs};
+use kv_vfs::{Access, File, Vfs, preamble::PreambleError};
 
 use crate::{
     error, names,
-    segment::{HEADER_BYTES, Header, HeaderError},
+    scanner::read_up_to,
+    segment::{HEADER_BYTES, Header},
 };
 
 /// A segment that can be written.
@@ -29,21 +30,17 @@ pub(crate) fn open(vfs: &dyn Vfs, number: u64, access: Access) -> Result<Segment
     let name = names::segment(number);
     let file = vfs.open(&name, access).map_err(error::io)?;
     let mut bytes = vec![0; HEADER_BYTES];
-    match file.read_exact_at(&mut bytes, 0) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => bytes.clear(),
-        read => read.map_err(error::io)?,
-    }
-    match Header::decode(&bytes) {
+    let len = read_up_to(&*file, &mut bytes, 0)?;
+    match Header::decode(&bytes[..len]) {
         Ok(header) if header.number == number => Ok(Segment { header, file }),
         Ok(header) => {
             let detail = format!("it is segment {} under the name of another", header.number);
             Err(Error::corrupt(error::path(vfs, &name), 0, detail))
         }
-        Err(HeaderError::Damaged(detail)) => Err(Error::corrupt(error::path(vfs, &name), 0, detail)),
-        Err(HeaderError::Newer { version, incompatible }) => Err(Error::NewerVersion {
-            file: error::path(vfs, &name),
-            detail: format!("a segment of version {version} with features {incompatible:#x}"),
-        }),
+        Err(PreambleError::Damaged { offset, detail }) => {
+            Err(Error::corrupt(error::path(vfs, &name), offset, format!("{detail}: every record in it is lost")))
+        }
+        Err(PreambleError::Newer { detail }) => Err(Error::NewerVersion { file: error::path(vfs, &name), detail }),
     }
 }
 
@@ -68,21 +65,20 @@ impl CreateError {
 /// unused spare of that number, if there is one), the directory synced. It may be used on return and not before.
 pub(crate) fn create(vfs: &dyn Vfs, header: &Header) -> Result<Segment, CreateError> {
     let name = names::segment(header.number);
-    let prepared = fill(vfs, header)
-        .and_then(|()| vfs.rename(names::TEMPORARY, &name))
-        .and_then(|()| vfs.open(&name, Access::ReadWrite));
-    let file = match prepared {
+    let file = match fill(vfs, header).and_then(|file| vfs.rename(names::TEMPORARY, &name).map(|()| file)) {
         Ok(file) => file,
         Err(error) => {
             let _ = vfs.remove(names::TEMPORARY); // gives the space back; a left-over is removed by the next attempt
             return Err(CreateError::Refused(error::io(error)));
         }
     };
+    // The same file, for the sake of its name in messages. From the rename on, nothing may be refused any more.
+    let file = vfs.open(&name, Access::ReadWrite).unwrap_or(file);
     vfs.sync_directory().map_err(|error| CreateError::Directory(error::io(error)))?;
     Ok(Segment { header: *header, file })
 }
 
-fn fill(vfs: &dyn Vfs, header: &Header) -> kv_vfs::Result<()> {
+fn fill(vfs: &dyn Vfs, header: &Header) -> kv_vfs::Result<Arc<dyn File>> {
     let file = match vfs.create(names::TEMPORARY) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             vfs.remove(names::TEMPORARY)?; // left by a process that was killed
@@ -97,5 +93,5 @@ fn fill(vfs: &dyn Vfs, header: &Header) -> kv_vfs::Result<()> {
     if filled.is_err() {
         let _ = file.set_len(0); // the file is removed next, but somebody may hold it open
     }
-    filled
+    filled.map(|()| file)
 }

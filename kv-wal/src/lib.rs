@@ -1,4 +1,100 @@
 //! A durable, segmented, group-committing log of opaque records.
+//!
+//! [`SegmentedLog`] implements [`kv_core::Log`], whose numbered guarantees are its contract. It keeps records of any bytes, numbers
+//! them densely from 1, and says when they are durable. It knows nothing of keys or collections, and can be used alone:
+//!
+//! ```
+//! use kv_core::{Durability, Log, Lsn};
+//! use kv_vfs::OsVfs;
+//! use kv_wal::{Options, SegmentedLog};
+//!
+//! # let directory = tempfile::tempdir().unwrap();
+//! let vfs = OsVfs::create(directory.path().join("log"))?;
+//! let log = SegmentedLog::open(vfs, Options::default())?;
+//!
+//! let first = log.append(b"one", Durability::Disk)?;
+//! let second = log.append(b"two", Durability::Disk)?;
+//! log.sync(second)?; // one flush for both, and for whatever other threads wait for
+//!
+//! let mut reader = log.reader(Lsn::START)?;
+//! while let Some(record) = reader.next()? {
+//!     println!("{}: {:?}", record.lsn, record.payload);
+//! }
+//! log.trim(first)?; // the log may forget the first record now
+//! log.close()?; // or be killed: nothing that was synced is lost
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Files
+//!
+//! | name | |
+//! |---|---|
+//! | `0000000000000001.wal`, … | segments, numbered in hexadecimal in the order in which they were created |
+//! | `MARK` | the acknowledgement mark: the last durable position that was acknowledged, in two slots |
+//! | `LOCK` | locked while the log is open; never removed |
+//! | `segment.tmp` | a segment that is being prepared; does not count |
+//!
+//! Other names are left alone. A segment is filled with zeroes and synced, renamed, and its directory synced before a record is written
+//! to it; it is never used twice. One is always ready ahead of need, so that an append need not wait for space; it is prepared in the background,
+//! and only after the first append: opening and reading write no file.
+//!
+//! # Format
+//!
+//! ```text
+//! block 0    header: magic, checksum, version, features, log, number, the segment's random identity, length; then zeroes
+//! block 1    start ─ record ─ record ─ … ─ padding │      a flush ends with padding at a block's boundary,
+//! block 2    record ─ … ─ padding                  │      so no block that holds a flushed byte is written again
+//! …          seal ─ padding                        │      left by a clean close
+//! …          epoch ─ padding                       │      first thing after a seal, flushed by itself
+//! …          record ─ …
+//!            zeroes
+//!
+//! frame      kind, flags, length, position, watermark, checksum │ payload, zeroes to 8 bytes │ checksum
+//! ```
+//!
+//! Fields and their places are described in the sources that own them: `segment.rs` (the header), `frame.rs`, `mark.rs`, and `names.rs`.
+//! Three of them carry the argument:
+//!
+//! - every checksum is seeded with the **identity** of its segment, so that nothing old, foreign or stored by a user passes for a
+//!   frame;
+//! - the **start frame** names the segment's predecessor and where in it the log continues. What the predecessor holds beyond, and every
+//!   segment between the two, is void for ever: so a torn tail is cut without rewriting anything;
+//! - the **watermark** of a frame is the highest durable position when the frame was handed to the kernel: so what was written later proves
+//!   what must be there.
+//!
+//! # Recovery
+//!
+//! 1. Read each segment's header and start frame, and the mark. A header that is not valid is damage: it was synced before the
+//!    file had its name.
+//! 2. Follow the links back from the highest valid start frame: this run of segments is the log. What lies before it was trimmed, what lies between
+//!    is void. A segment that is missing from the run's end on is damage.
+//! 3. If the run ends in a seal and nothing was written after it, that is all.
+//! 4. Otherwise sync, and drop from the page cache, every segment that may hold something above the highest position that a start
+//!    frame of the run proves durable; then go through their frames, oldest first, up to the first that is bad or missing, of position n.
+//! 5. **Only proof refuses.** If the mark, or any valid frame beyond that place, states a durable position of n or more, something durable is
+//!    lost: [`Corrupt`](kv_core::Error::Corrupt) names the place and what is missing, and nothing is changed.
+//! 6. Otherwise it is a torn tail, which no acknowledged record is in: it is [reported](Recovery::torn), and the next write goes to a new segment,
+//!    whose start frame makes the cut durable before anything is acknowledged.
+//!
+//! What was found is durable, and so can be read at once.
+//!
+//! What cannot be seen: after a *power cut*, damage to the records of the very last flush, when nothing that was written later states their
+//! position and the mark, which is written without a sync, did not reach the disk. They look torn. After a *killed process* the mark is exact,
+//! and this window is closed.
+//!
+//! # What the disk is assumed to do
+//!
+//! 1. What `sync_data` returned for survives a power cut; what was not synced may survive in any part, in any order, sector by sector.
+//! 2. A name survives after `sync_directory`; before that it may be old or new. A rename is atomic.
+//! 3. Writing to one block does not disturb another one.
+//! 4. After a failed flush nothing is known of what was written, and a second flush proves nothing. So the first failed write or flush
+//!    of a segment in use, of the mark, or of the directory is final.
+//! 5. Random numbers do not repeat.
+//!
+//! # Looking at a log
+//!
+//! [`verify`] reads everything and lists all damage, also of a log that refuses to open; [`dump`] prints it frame by frame; [`is_blank`]
+//! says whether anything was ever written. None of them changes anything.
 
 #![forbid(unsafe_code)]
 
@@ -8,6 +104,7 @@ mod dump;
 mod error;
 mod file;
 mod frame;
+mod judge;
 mod log;
 mod mark;
 mod mark_file;

@@ -33,13 +33,13 @@ pub struct SegmentedLog {
 }
 
 impl SegmentedLog {
-    /// Opens the log in that directory, and creates it if there is none. An existing log is only read; it is first written by the
+    /// Opens the log in that directory, and creates it if there is none, unless the options say otherwise. An existing log is only read; it is first written by the
     /// first [`append`](Log::append).
     ///
     /// # Errors
     /// [`Locked`](Error::Locked) if it is open already; [`Corrupt`](Error::Corrupt) if something that was durable is proven to be
     /// damaged or missing, and then nothing was changed; [`NewerVersion`](Error::NewerVersion); [`DiskFull`](Error::DiskFull) and
-    /// [`Io`](Error::Io).
+    /// [`Io`](Error::Io), with [`NotFound`](std::io::ErrorKind::NotFound) if there is no log and none was to be created.
     pub fn open(vfs: Arc<dyn Vfs>, options: Options) -> Result<Self> {
         let lock = crate::open::lock(&*vfs)?;
         let sizes = options.sizes(vfs.block_bytes());
@@ -68,7 +68,8 @@ impl SegmentedLog {
         loop {
             state.check_open()?;
             let buffered = state.buffer.bytes();
-            if buffered != 0 && buffered + record_bytes > self.buffered_bytes_max {
+            // Only where records wait: to flush a new segment's start frame by itself would take the room in which a record was made to fit.
+            if state.written < state.appended && buffered + record_bytes > self.buffered_bytes_max {
                 state = self.shared.flush_or_wait(state);
             } else if !state.begun {
                 self.shared.begin(&mut state)?;
@@ -133,9 +134,9 @@ impl Log for SegmentedLog {
             state.poison.set(cause);
             state.poison.unknown()?;
         }
-        let needs_spare = state.spare.is_none() && !state.preparing;
+        let wants_spare = std::mem::take(&mut state.wants_spare);
         drop(state);
-        if needs_spare {
+        if wants_spare {
             self.wake_spares();
         }
         Ok(lsn)
@@ -147,7 +148,11 @@ impl Log for SegmentedLog {
             return Err(Error::Misuse("a position was to be synced that was never appended"));
         }
         loop {
-            if state.durable >= upto && (state.marked >= upto || state.poison.is_set()) {
+            // What recovery found may be above the mark. Nobody is told of it before the mark says so too.
+            if state.marked >= upto {
+                return Ok(state.marked);
+            }
+            if state.poison.is_set() && state.durable >= upto {
                 return Ok(state.durable);
             }
             state.poison.unknown()?;

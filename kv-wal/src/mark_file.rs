@@ -24,10 +24,8 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Option<Mark>> {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => continue,
             read => read.map_err(error::io)?,
         }
-        let decoded = Mark::decode(&slot).map_err(|version| Error::NewerVersion {
-            file: error::path(vfs, names::MARK),
-            detail: format!("the acknowledgement mark has version {version} or unknown features"),
-        })?;
+        let decoded = Mark::decode(&slot)
+            .map_err(|detail| Error::NewerVersion { file: error::path(vfs, names::MARK), detail })?;
         newest = newest.into_iter().chain(decoded).max_by_key(|mark| mark.counter);
     }
     Ok(newest)
@@ -36,11 +34,9 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Option<Mark>> {
 /// Creates the file with two empty slots if it is absent, and makes its bytes durable. Its name is durable after the
 /// directory's next sync; if it is lost before that, nothing is: the mark is a lower bound.
 pub(crate) fn create(vfs: &dyn Vfs) -> Result<Arc<dyn File>> {
-    let file = match vfs.create(names::MARK) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            vfs.open(names::MARK, Access::ReadWrite).map_err(error::io)?
-        }
-        created => created.map_err(error::io)?,
+    let file = match vfs.open(names::MARK, Access::ReadWrite) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => vfs.create(names::MARK).map_err(error::io)?,
+        opened => opened.map_err(error::io)?,
     };
     // Whole blocks are taken here, so that writing a mark needs no space.
     let slot_bytes = u64::from(vfs.block_bytes());

@@ -98,6 +98,7 @@ fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Res
         recovered_number: recovered.run.last().map_or(0, |last| last.number),
         run: recovered.run,
         spare,
+        wants_spare: false,
         preparing: false,
         next_number: recovered.next_number,
         garbage: recovered.garbage.into_iter().chain(useless).collect(),

@@ -7,7 +7,7 @@ use crate::{
     bytes::is_zero,
     file::Segment,
     frame::{self, FrameHeader, Kind},
-    recovery::Scanned,
+    judge::Scanned,
     scanner::read_up_to,
     survey::{Chain, Survey},
 };

@@ -38,6 +38,8 @@ pub(crate) struct State {
     /// The number of the last segment that was there when the log was opened.
     pub(crate) recovered_number: u64,
     pub(crate) spare: Option<Segment>,
+    /// A spare should be prepared: a segment was begun since that was last asked for.
+    pub(crate) wants_spare: bool,
     /// Somebody prepares a spare, and nobody else may.
     pub(crate) preparing: bool,
     pub(crate) next_number: u64,
@@ -91,6 +93,7 @@ impl State {
     /// Goes on in the block after the seal of the last segment, with a frame that states the new epoch.
     pub(crate) fn continue_sealed(&mut self, segment: Segment, end: u64) {
         self.active = Some(Active { segment: Arc::new(segment), end, filled_one: false });
+        self.wants_spare = true;
         if let Some(last) = self.run.last_mut() {
             last.end = None;
         }
@@ -121,6 +124,7 @@ impl State {
         });
         let (end, filled_one) = (spare.block(), self.active.is_some());
         self.active = Some(Active { segment: Arc::new(spare), end, filled_one });
+        self.wants_spare = true;
         self.push(Kind::Start, self.appended, &Start { epoch: self.epoch, predecessor }.encode());
     }
 

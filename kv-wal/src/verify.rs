@@ -4,8 +4,9 @@ use kv_core::{Error, Lsn, Result};
 use kv_vfs::Vfs;
 
 use crate::{
+    judge::{Judge, Scanned},
     proof,
-    recovery::{Judge, Scanned, check_segments},
+    recovery::check_segments,
     survey::Survey,
 };
 

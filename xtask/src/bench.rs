@@ -6,8 +6,10 @@ use crate::{
     metadata,
 };
 
-/// Criterion's settings, and how many entries there are, for a run that only shows that the benchmarks work.
-const QUICK_ARGUMENTS: [&str; 6] = ["--warm-up-time", "0.1", "--measurement-time", "0.5", "--sample-size", "10"];
+/// Criterion's settings, and how many entries there are, for a run that only shows that the benchmarks work. Full runs are
+/// not compared to it.
+const QUICK_ARGUMENTS: [&str; 8] =
+    ["--warm-up-time", "0.1", "--measurement-time", "0.5", "--sample-size", "10", "--save-baseline", "quick"];
 const QUICK_ENTRIES: &str = "20000";
 
 pub fn run(arguments: &[&str]) -> Result {

@@ -31,17 +31,11 @@ pub fn run(dir: &Path, args: &List, out: &mut dyn Write) -> Result<(), Failure> 
 
 fn collections(store: &Store, prefix: &[u8], limit: usize, listing: &mut Listing<'_>) -> Result<(), Failure> {
     let all = store.collections().doing(|| "cannot list the collections".into())?;
-    let chosen = all.iter().filter(|info| info.name.as_bytes().starts_with(prefix)).take(limit);
-    chosen.map(|info| listing.collection(info)).collect::<io::Result<()>>().map_err(Failure::Output)
+    let mut chosen = all.iter().filter(|info| info.name.as_bytes().starts_with(prefix)).take(limit);
+    chosen.try_for_each(|info| listing.collection(info)).map_err(Failure::Output)
 }
 
-fn keys(
-    store: &Store,
-    name: &OsStr,
-    prefix: &[u8],
-    limit: usize,
-    listing: &mut Listing<'_>,
-) -> Result<(), Failure> {
+fn keys(store: &Store, name: &OsStr, prefix: &[u8], limit: usize, listing: &mut Listing<'_>) -> Result<(), Failure> {
     let collection = opening::existing_collection(store, name)?;
     let what = || format!("cannot list the keys of {:?}", collection.name());
     for entry in collection.prefix(prefix).doing(what)?.take(limit) {
@@ -58,7 +52,6 @@ struct Listing<'a> {
 }
 
 impl Listing<'_> {
-
     fn collection(&mut self, info: &CollectionInfo) -> io::Result<()> {
         if !self.json {
             write_escaped(self.out, info.name.as_bytes())?;

@@ -21,7 +21,7 @@ pub fn checkpoint(dir: &Path) -> Result<(), Failure> {
 /// Prints what was checked and everything that is wrong.
 pub fn verify(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     let result = match kv_store::verify(dir) {
-        Err(error) if opening::is_absence(&error) => return Err(opening::absent(dir)?),
+        Err(error) if opening::is_absence(&error) => return Err(opening::absent(dir)),
         result => result.doing(|| format!("cannot verify {}", dir.display()))?,
     };
     for damage in &result.damage {

@@ -26,11 +26,7 @@ const TIME_ENOUGH: Duration = Duration::from_secs(2);
 const SIGKILL: i32 = 9;
 
 /// Has a child write to the store, kills it, and returns the keys of all writes that it had acknowledged.
-pub fn killed_in_mid_write(
-    dir: &Path,
-    collection: &str,
-    prefix: &str,
-) -> Result<(HashSet<String>, String), Failure> {
+pub fn killed_in_mid_write(dir: &Path, collection: &str, prefix: &str) -> Result<(HashSet<String>, String), Failure> {
     let mut child = spawn(dir, collection, prefix).doing(|| "cannot start a child process".into())?;
     let acknowledged = kill_after_enough(&mut child);
     // Whatever went wrong, the child must not stay behind.
@@ -123,7 +119,12 @@ pub fn prove(
         return Err(wrong(prefix, "has more writes than were ever started"));
     }
     let found = grouped(found as u64);
-    Ok(((), format!("all {found} acknowledged writes are there; of those cut off in the middle, {unacknowledged} are")))
+    Ok((
+        (),
+        format!(
+            "all {found} acknowledged writes are there, and {unacknowledged} that the kill cut off before their acknowledgement"
+        ),
+    ))
 }
 
 /// How many writes there are in all; none of them may be missing before another of the same thread.

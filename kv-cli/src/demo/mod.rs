@@ -75,9 +75,7 @@ fn import(store: &Store) -> Result<(u64, String), Failure> {
     let runs = writes.get(RUNS.as_bytes()).doing(|| "cannot read the number of the last run".into())?;
     let last: u64 = runs.and_then(|text| str::from_utf8(&text).ok()?.parse().ok()).unwrap_or(0);
     let run = last.saturating_add(1);
-    writes
-        .put(RUNS.as_bytes(), run.to_string().as_bytes())
-        .doing(|| "cannot write the number of this run".into())?;
+    writes.put(RUNS.as_bytes(), run.to_string().as_bytes()).doing(|| "cannot write the number of this run".into())?;
 
     let started = std::time::Instant::now();
     let mut loader = Loader::new(store, UNICODE);

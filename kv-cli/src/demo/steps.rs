@@ -22,11 +22,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Runs a step that returns something for the steps after it and a sentence about what it did.
-    pub fn run<T>(
-        &mut self,
-        name: &str,
-        step: impl FnOnce() -> Result<(T, String), Failure>,
-    ) -> Result<T, Failure> {
+    pub fn run<T>(&mut self, name: &str, step: impl FnOnce() -> Result<(T, String), Failure>) -> Result<T, Failure> {
         let started = Instant::now();
         let (result, text) = step()?;
         let time = started.elapsed();

@@ -139,7 +139,9 @@ impl<'de> Visitor<'de> for KeyField<'_> {
 fn key_text(value: &RawValue) -> Result<String, String> {
     match value.get() {
         text if text.starts_with('"') => serde_json::from_str(text).map_err(|e| reason(&e)),
-        text if text.starts_with(['{', '[', 'n']) => Err(format!("the key is neither a string, number nor boolean: {text:.40}")),
+        text if text.starts_with(['{', '[', 'n']) => {
+            Err(format!("the key is neither a string, number nor boolean: {text:.40}"))
+        }
         text => Ok(text.to_owned()),
     }
 }

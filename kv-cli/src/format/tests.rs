@@ -97,7 +97,12 @@ fn jsonl_pairs() {
     refuses(Format::Jsonl, None, "{\"key\":\"a\",\"key\":\"b\",\"value\":\"\"}", "line 1: duplicate field `key`");
     refuses(Format::Jsonl, None, "{\"key\":\"a\",\"value\":\"\",\"x\":1}", "line 1: unknown field `x`");
     refuses(Format::Jsonl, None, "{\"key\":\"a\",\"value\":5}", "line 1: invalid type: integer `5`, expected a string");
-    refuses(Format::Jsonl, None, "{\"key\":\"a\",\"value\":\"", "line 1: not JSON: EOF while parsing a string at column");
+    refuses(
+        Format::Jsonl,
+        None,
+        "{\"key\":\"a\",\"value\":\"",
+        "line 1: not JSON: EOF while parsing a string at column",
+    );
     refuses(Format::Jsonl, None, "{\"key\":\"a\",\"value\":\"\"} x", "line 1: not JSON: trailing characters");
 }
 

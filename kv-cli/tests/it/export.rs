@@ -70,7 +70,8 @@ fn export_and_import_round_trip_any_bytes() {
                 key = String::from_utf8_lossy(&key).into_owned().into();
                 value = String::from_utf8_lossy(&value).into_owned().into();
             }
-            let [key, value] = [key, value].map(|bytes| base64::Engine::encode(&base64::prelude::BASE64_STANDARD, bytes));
+            let [key, value] =
+                [key, value].map(|bytes| base64::Engine::encode(&base64::prelude::BASE64_STANDARD, bytes));
             text += &format!("{{\"key_base64\":\"{key}\",\"value_base64\":\"{value}\"}}\n");
         }
         let [from, to] = ["from", "to"].map(|name| format!("{name}-{format}"));
@@ -95,7 +96,11 @@ fn a_broken_pipe_ends_it_quietly() {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let output = child.wait_with_output().unwrap();
-        assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(0), ""), "{args:?}");
+        assert_eq!(
+            (output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()),
+            (Some(0), ""),
+            "{args:?}"
+        );
     }
 }
 

@@ -16,7 +16,8 @@ fn formats_by_extension_and_by_option() {
     kv.file("a.csv", "k,\"csv, \"\"x\"\"\"\r\n");
     kv.file("a.jsonl", "{\"key\":\"k\",\"value_base64\":\"/w==\"}\n");
     kv.file("a.txt", "k\ttext\n");
-    for (file, value) in [("a.tsv", &b"tsv, \"x\""[..]), ("a.csv", b"csv, \"x\""), ("a.jsonl", b"\xff"), ("a.txt", b"text")]
+    for (file, value) in
+        [("a.tsv", &b"tsv, \"x\""[..]), ("a.csv", b"csv, \"x\""), ("a.jsonl", b"\xff"), ("a.txt", b"text")]
     {
         assert_eq!(kv.ok(&["import", "c", file]), "");
         assert_eq!(kv.run(&["get", "c", "k"]).out, value, "{file}");
@@ -58,7 +59,8 @@ fn a_bad_row_names_its_line_and_what_stays() {
     let kv = Kv::new();
     kv.file("a.tsv", rows(2_233) + "no tab\n" + &rows(9));
     let err = kv.fails(3, &["import", "c", "a.tsv"]);
-    let expected = "kv: line 2234: there is no tab between a key and a value; the 2000 rows before line 2001 stay imported\n";
+    let expected =
+        "kv: line 2234: there is no tab between a key and a value; the 2000 rows before line 2001 stay imported\n";
     assert_eq!(err, expected);
     assert_eq!(kv.ok(&["list"]), "c\t2000\n");
     kv.fails(1, &["get", "c", "key-002001"]);

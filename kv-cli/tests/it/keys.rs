@@ -94,9 +94,15 @@ fn reading_writes_nothing() {
     let kv = Kv::new();
     kv.ok(&["put", "c", "k", "v"]);
     let before = files(&kv.store());
-    for args in
-        [&["get", "c", "k"][..], &["list"], &["list", "c"], &["export", "c"], &["stats"], &["stats", "--json"], &["verify"]]
-    {
+    for args in [
+        &["get", "c", "k"][..],
+        &["list"],
+        &["list", "c"],
+        &["export", "c"],
+        &["stats"],
+        &["stats", "--json"],
+        &["verify"],
+    ] {
         kv.ok(args);
         assert_eq!(files(&kv.store()), before, "{args:?}");
     }

@@ -24,7 +24,10 @@ fn keys_in_byte_order() {
     assert_eq!(kv.ok(&["list", "fruit", "--prefix", "ap"]), "apple\napricot\n");
     assert_eq!(kv.ok(&["list", "fruit", "--prefix", "ap", "--limit", "1"]), "apple\n");
     assert_eq!(kv.ok(&["list", "fruit", "--limit", "0"]), "");
-    assert_eq!(kv.ok(&["list", "fruit", "--json", "--limit", "2"]), "[\n{\"key\":\"apple\"},\n{\"key\":\"apricot\"}\n]\n");
+    assert_eq!(
+        kv.ok(&["list", "fruit", "--json", "--limit", "2"]),
+        "[\n{\"key\":\"apple\"},\n{\"key\":\"apricot\"}\n]\n"
+    );
     assert_eq!(kv.ok(&["list", "fruit", "--json", "--prefix", "x"]), "[]\n");
     kv.fails(1, &["list", "vegetables"]);
     kv.fails(1, &["list", "vegetables", "--json"]);

@@ -45,11 +45,12 @@ pub struct Recovery {
 
 impl fmt::Display for Recovery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "opened at position {}: ", self.position)?;
         match self.checkpoint {
-            Some(id) => write!(f, "opened from the checkpoint at position {}", id.lsn)?,
-            None => write!(f, "opened without a checkpoint")?,
+            Some(id) => write!(f, "from the checkpoint at position {}", id.lsn)?,
+            None => write!(f, "without a checkpoint")?,
         }
-        write!(f, " and {} replayed records, at position {}", self.replayed_records, self.position)?;
+        write!(f, ", records replayed: {}", self.replayed_records)?;
         for (id, error) in &self.bad_checkpoints {
             write!(f, "; the checkpoint at position {} cannot be used: {error}", id.lsn)?;
         }

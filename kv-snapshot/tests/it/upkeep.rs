@@ -1,11 +1,8 @@
-use std::{
-    fs,
-    sync::{Arc, Mutex},
-};
+use std::fs;
 
 use kv_core::{Checkpointer, Error};
 use kv_snapshot::MmapCheckpointer;
-use kv_vfs::{Access, File, Lock, OsVfs, Vfs};
+use kv_vfs::OsVfs;
 use tempfile::TempDir;
 
 use crate::support::{State, collection, compare};
@@ -17,11 +14,11 @@ fn names(directory: &TempDir) -> Vec<String> {
     names
 }
 
-fn open(directory: &TempDir) -> MmapCheckpointer {
+pub fn open(directory: &TempDir) -> MmapCheckpointer {
     MmapCheckpointer::open(OsVfs::open(directory.path()).unwrap()).unwrap()
 }
 
-fn state() -> State {
+pub fn state() -> State {
     let mut state = State::default();
     (0..2000u32).for_each(|n| state.put(1, &n.to_be_bytes(), b"value"));
     state
@@ -167,33 +164,6 @@ fn changes_that_break_their_contract_are_refused() {
     assert!(matches!(checkpointer.write(Some(written.id()), &mut foreign).map(drop), Err(Error::Misuse(_))));
 }
 
-/// Removals while a checkpoint is being written take nothing of it away.
-#[test]
-fn removal_beside_a_write() {
-    struct Removing<'a>(crate::support::StateChanges, &'a MmapCheckpointer, kv_core::CheckpointId);
-    impl kv_core::Changes for Removing<'_> {
-        fn head(&self) -> &kv_core::CheckpointHead {
-            self.0.head()
-        }
-        fn next(&mut self) -> kv_core::Result<Option<kv_core::Change<'_>>> {
-            self.0.next()
-        }
-        fn cancelled(&self) -> bool {
-            self.1.remove(self.2).unwrap();
-            false
-        }
-    }
-    let directory = TempDir::new().unwrap();
-    let checkpointer = open(&directory);
-    let mut state = state();
-    let first = checkpointer.write(None, &mut state.take()).unwrap().id();
-    state.put(1, b"more", b"");
-    let written = checkpointer.write(Some(first), &mut Removing(state.take(), &checkpointer, first)).unwrap();
-    compare(&*written, &state.collections).unwrap();
-    assert_eq!(checkpointer.list().unwrap(), [written.id()]);
-    assert!(checkpointer.verify().unwrap().is_clean());
-}
-
 /// A disk that does not give back what was written to it is noticed before anything is published.
 #[test]
 fn what_is_read_back_wrong_is_not_published() {
@@ -220,82 +190,4 @@ fn what_is_read_back_wrong_is_not_published() {
     let written = checkpointer.write(None, &mut Damaging(state().take(), &directory)).map(drop);
     assert!(matches!(&written, Err(Error::Corrupt { offset: 8192, .. })), "{written:?}");
     assert_eq!(names(&directory), ["LOCK"], "and it is no damage to what is there");
-}
-
-/// A removal at the one moment when a part has its name and no manifest names it yet.
-#[test]
-fn removal_between_part_and_manifest() {
-    type Act = Box<dyn FnOnce() + Send>;
-
-    /// Acts once, before the directory is synced.
-    #[derive(Clone)]
-    struct ActingVfs(Arc<OsVfs>, Arc<Mutex<Option<Act>>>);
-
-    impl std::fmt::Debug for ActingVfs {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            self.0.fmt(f)
-        }
-    }
-
-    impl Vfs for ActingVfs {
-        fn sync_directory(&self) -> kv_vfs::Result<()> {
-            let act = self.1.lock().unwrap().take();
-            if let Some(act) = act {
-                std::thread::spawn(act).join().unwrap();
-            }
-            self.0.sync_directory()
-        }
-        fn path(&self) -> &std::path::Path {
-            self.0.path()
-        }
-        fn open(&self, name: &str, access: Access) -> kv_vfs::Result<Arc<dyn File>> {
-            self.0.open(name, access)
-        }
-        fn create(&self, name: &str) -> kv_vfs::Result<Arc<dyn File>> {
-            self.0.create(name)
-        }
-        fn rename(&self, from: &str, to: &str) -> kv_vfs::Result<()> {
-            self.0.rename(from, to)
-        }
-        fn remove(&self, name: &str) -> kv_vfs::Result<()> {
-            self.0.remove(name)
-        }
-        fn list(&self) -> kv_vfs::Result<Vec<String>> {
-            self.0.list()
-        }
-        fn open_directory(&self, name: &str) -> kv_vfs::Result<Arc<dyn Vfs>> {
-            self.0.open_directory(name)
-        }
-        fn create_directory(&self, name: &str) -> kv_vfs::Result<Arc<dyn Vfs>> {
-            self.0.create_directory(name)
-        }
-        fn try_lock(&self, name: &str) -> kv_vfs::Result<Option<Lock>> {
-            self.0.try_lock(name)
-        }
-        fn block_bytes(&self) -> u32 {
-            self.0.block_bytes()
-        }
-        fn random(&self) -> kv_vfs::Result<u128> {
-            self.0.random()
-        }
-    }
-
-    let directory = TempDir::new().unwrap();
-    let act: Arc<Mutex<Option<Act>>> = Arc::default();
-    let vfs = ActingVfs(OsVfs::open(directory.path()).unwrap(), act.clone());
-    let checkpointer = Arc::new(MmapCheckpointer::open(Arc::new(vfs)).unwrap());
-    let mut state = state();
-    let first = checkpointer.write(None, &mut state.take()).unwrap().id();
-    let remover = checkpointer.clone();
-    let path = directory.path().to_owned();
-    *act.lock().unwrap() = Some(Box::new(move || {
-        let left = fs::read_dir(path).unwrap().count();
-        assert_eq!(left, 4, "lock, first part and manifest, second part");
-        remover.remove(first).unwrap();
-    }));
-    state.put(1, b"more", b"");
-    let written = checkpointer.write(Some(first), &mut state.take()).unwrap();
-    assert!(act.lock().unwrap().is_none());
-    assert!(checkpointer.verify().unwrap().is_clean());
-    compare(&*checkpointer.open(written.id()).unwrap(), &state.collections).unwrap();
 }

@@ -139,16 +139,16 @@ fn readers_go_on_where_they_were_and_begin_anywhere() {
 fn a_trimmed_log_says_so_and_keeps_its_position() {
     let disk = Disk::new();
     let log = disk.open().unwrap();
-    append_and_sync(&log, 300);
+    append_and_sync(&log, 900);
     let mut slow = log.reader(Lsn::START).unwrap();
     assert_eq!(slow.next().unwrap().unwrap().lsn, Lsn(1));
     let segments = disk.segments().len();
-    log.trim(Lsn(150)).unwrap();
+    log.trim(Lsn(450)).unwrap();
     let trimmed = log.bounds().trimmed;
-    assert!(trimmed > Lsn(100) && trimmed <= Lsn(150), "{trimmed}");
+    assert!(trimmed > Lsn(300) && trimmed <= Lsn(450), "{trimmed}");
     assert!(disk.segments().len() < segments);
     assert!(matches!(log.reader(Lsn(trimmed.0 - 1)), Err(Error::Trimmed { .. })));
-    assert_holds(&log, 300);
+    assert_holds(&log, 900);
     let end = loop {
         match slow.next() {
             Ok(Some(_)) => {}
@@ -157,26 +157,26 @@ fn a_trimmed_log_says_so_and_keeps_its_position() {
     };
     assert!(matches!(end, Err(Error::Trimmed { .. })), "{end:?}");
 
-    log.trim(Lsn(300)).unwrap();
-    assert!(log.bounds().trimmed < Lsn(300), "the last segment stays");
+    log.trim(Lsn(900)).unwrap();
+    assert!(log.bounds().trimmed < Lsn(900), "the last segment stays");
     drop(log);
     let log = disk.open().unwrap();
-    assert_eq!(log.bounds().appended, Lsn(300));
+    assert_eq!(log.bounds().appended, Lsn(900));
     append_and_sync(&log, 1);
     log.trim(Lsn(u64::MAX)).unwrap();
-    assert_eq!(log.bounds().trimmed, Lsn(300));
-    assert_holds(&log, 301);
+    assert_eq!(log.bounds().trimmed, Lsn(900));
+    assert_holds(&log, 901);
     drop(log);
-    assert_holds(&disk.open().unwrap(), 301);
+    assert_holds(&disk.open().unwrap(), 901);
 }
 
 #[test]
 fn segments_that_come_back_after_a_trim_are_harmless() {
     let disk = Disk::new();
     let log = disk.open().unwrap();
-    append_and_sync(&log, 300);
+    append_and_sync(&log, 900);
     let before = disk.files();
-    log.trim(Lsn(200)).unwrap();
+    log.trim(Lsn(600)).unwrap();
     drop(log);
     let after = disk.files();
     let removed: Vec<_> = before.iter().filter(|(name, _)| !after.iter().any(|(kept, _)| kept == name)).collect();
@@ -190,8 +190,8 @@ fn segments_that_come_back_after_a_trim_are_harmless() {
             }
         }
         let log = disk.open().unwrap();
-        assert!(log.bounds().trimmed.0 > 150, "history with a hole is none");
-        assert_holds(&log, 300);
+        assert!(log.bounds().trimmed.0 > 450, "history with a hole is none");
+        assert_holds(&log, 900);
         log.trim(log.bounds().trimmed).unwrap();
         assert!(removed.iter().all(|(name, _)| !disk.segments().contains(name)), "left-overs are removed");
     }
@@ -317,6 +317,24 @@ fn an_append_beyond_the_buffer_flushes_first() {
         log.append(&[7; 1000], Durability::Disk).unwrap();
     }
     assert!(log.bounds().durable >= Lsn(9), "{:?}", log.bounds());
+}
+
+#[test]
+fn a_record_larger_than_the_buffer_gets_one_segment_and_not_one_after_the_other() {
+    for durability in [Durability::Disk, Durability::Process] {
+        let disk = Disk::new();
+        let log = disk.open_with(Options { buffered_bytes_max: 8 << 10, ..small() }).unwrap();
+        append(&log, 3, Durability::Disk);
+        for bytes in [20 << 10, 100 << 10, 9 << 10] {
+            let lsn = log.append(&vec![7; bytes], durability).unwrap();
+            log.sync(lsn).unwrap();
+        }
+        assert!(disk.segments().len() <= 6, "{:?}", disk.segments());
+        drop(log);
+        let sizes: Vec<_> =
+            read_after(&disk.open().unwrap(), Lsn(3)).unwrap().iter().map(|(_, bytes)| bytes.len()).collect();
+        assert_eq!(sizes, [20 << 10, 100 << 10, 9 << 10]);
+    }
 }
 
 #[test]

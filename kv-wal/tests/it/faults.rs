@@ -3,11 +3,12 @@
 use std::{io::ErrorKind, sync::Arc};
 
 use kv_core::{Durability, Error, Log, Lsn};
+use kv_testkit::vfs::{Fault, Kind, TestVfs};
 use kv_wal::{SegmentedLog, is_blank};
 
 use crate::{
     memory::{Files, MemoryVfs},
-    support::{Fault, Operation, TestVfs, append, append_and_sync, assert_holds, read_all, record, small},
+    support::{append, append_and_sync, assert_holds, read_all, record, small},
 };
 
 /// What a workload was promised.
@@ -35,6 +36,7 @@ fn work(vfs: &Arc<TestVfs>, promised: &mut Promised) -> Result<(), Error> {
         if let Err(error) = outcome {
             promised.poisoned = matches!(error, Error::OutcomeUnknown { .. } | Error::Poisoned { .. });
             if promised.poisoned {
+                vfs.heal(); // which changes nothing any more
                 check_poisoned(&log);
             }
             return Err(error);
@@ -84,17 +86,21 @@ fn whatever_operation_fails_nothing_acknowledged_is_lost() {
     for kind in [ErrorKind::Other, ErrorKind::StorageFull, ErrorKind::QuotaExceeded] {
         for persistent in [false, true] {
             let mut outcomes = [0; 3];
-            for after in 0.. {
+            for nth in 1.. {
                 let memory = MemoryVfs::new(&Files::new());
                 let vfs = TestVfs::new(memory.clone());
-                vfs.fail(Fault { after, kind, persistent });
+                // Where there is no space, only what takes some fails.
+                let fault = if kind == ErrorKind::Other { Fault::on_any() } else { Fault::on_changes() };
+                let fault = fault.nth(nth).with(kind);
+                vfs.fail(if persistent { fault.for_ever() } else { fault });
                 let mut promised = Promised::default();
                 let outcome = work(&vfs, &mut promised);
                 outcomes[if promised.poisoned { 0 } else { usize::from(outcome.is_err()) + 1 }] += 1;
-                let failed = vfs.heal();
+                vfs.heal();
+                let failed = vfs.failures() > 0;
                 assert!(failed || outcome.is_ok());
 
-                let what = format!("operation {after} failed with {kind}, persistent: {persistent}");
+                let what = format!("operation {nth} failed with {kind}, persistent: {persistent}");
                 let log = SegmentedLog::open(vfs.clone(), small()).unwrap_or_else(|error| panic!("{what}: {error}"));
                 let last = log.bounds().appended.0;
                 assert!(last >= promised.durable && last >= promised.written, "{what}: {last} of {}", promised.written);
@@ -120,16 +126,20 @@ fn everyone_who_waited_for_a_failed_flush_is_told_that_the_outcome_is_unknown() 
     let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
     append_and_sync(&log, 1);
     let last = append(&log, 3, Durability::Disk);
-    vfs.take_operations();
-    vfs.fail(Fault { after: 1, kind: ErrorKind::Other, persistent: false }); // the write succeeds, the flush does not
+    vfs.take_trace();
+    vfs.fail(Fault::on(Kind::Sync));
     let Err(Error::OutcomeUnknown { cause }) = log.sync(Lsn(3)) else { panic!() };
     assert!(matches!(*cause, Error::Io { .. }));
-    assert!(vfs.heal());
     assert!(matches!(log.sync(last), Err(Error::OutcomeUnknown { .. })), "a failed flush is never tried again");
     let Err(Error::Poisoned { cause: carried }) = log.append(b"more", Durability::Disk) else { panic!() };
     assert!(Arc::ptr_eq(&cause, &carried), "the first cause reaches everybody");
-    assert!(matches!(vfs.take_operations()[..], [Operation::Write(_)]), "no mark, and no second flush");
+    let trace = vfs.take_trace();
+    assert!(trace.lines().count() == 2 && trace.ends_with("failed\n"), "no mark, and no second flush: {trace}");
     assert_holds(&log, 1);
+}
+
+fn no_space_for_files() -> Fault {
+    Fault::on(Kind::Create).for_ever().with(ErrorKind::StorageFull)
 }
 
 #[test]
@@ -138,7 +148,7 @@ fn a_full_disk_refuses_before_anything_is_logged_and_the_last_spare_is_used_up()
     let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
     append_and_sync(&log, 1);
     // No new file from now on.
-    vfs.refuse_creation(true);
+    vfs.fail(no_space_for_files());
     let error = loop {
         match log.append(&record(log.bounds().appended.0 + 1), Durability::Disk) {
             Ok(lsn) => assert!(log.sync(lsn).unwrap() >= lsn),
@@ -150,7 +160,7 @@ fn a_full_disk_refuses_before_anything_is_logged_and_the_last_spare_is_used_up()
     assert!(last >= Lsn(3), "the spare was there, and was not used: {last}");
     assert_holds(&log, last.0);
     assert!(matches!(log.append(&[1; 100_000], Durability::Process), Err(Error::DiskFull { .. })));
-    vfs.refuse_creation(false);
+    vfs.heal();
     append_and_sync(&log, 30);
     assert_holds(&log, last.0 + 30);
 }
@@ -160,28 +170,44 @@ fn a_record_larger_than_the_spare_leaves_it_in_place_when_there_is_no_space() {
     let vfs = TestVfs::new(MemoryVfs::new(&Files::new()));
     let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
     append_and_sync(&log, 1);
-    vfs.refuse_creation(true);
+    vfs.fail(no_space_for_files());
     assert!(matches!(log.append(&[1; 100_000], Durability::Disk), Err(Error::DiskFull { .. })));
     for _ in 0..3 {
         append_and_sync(&log, 1); // goes on in the spare
     }
     assert_holds(&log, 4);
-    vfs.refuse_creation(false);
+    vfs.heal();
     let lsn = log.append(&[1; 100_000], Durability::Disk).unwrap();
     log.sync(lsn).unwrap();
     assert_eq!(read_all(&log).unwrap().last().unwrap().1.len(), 100_000);
 }
 
 #[test]
+fn a_segment_that_took_the_place_of_a_spare_is_used_though_it_cannot_be_opened_again() {
+    let memory = MemoryVfs::new(&Files::new());
+    let vfs = TestVfs::new(memory.clone());
+    let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
+    append_and_sync(&log, 1);
+    vfs.fail(Fault::on(Kind::Open).for_ever());
+    let _ = log.append(&[1; 20_000], Durability::Disk);
+    for _ in 0..20 {
+        append_and_sync(&log, 1);
+    }
+    let last = log.bounds().durable;
+    drop(log);
+    assert_eq!(SegmentedLog::open(memory, small()).unwrap().bounds().durable, last);
+}
+
+#[test]
 fn a_log_that_could_not_be_created_is_blank_and_can_be_created_later() {
-    for after in 0.. {
+    for nth in 1.. {
         let memory = MemoryVfs::new(&Files::new());
         let vfs = TestVfs::new(memory.clone());
-        vfs.fail(Fault { after, kind: ErrorKind::StorageFull, persistent: true });
+        vfs.fail(Fault::on_changes().nth(nth).for_ever().with(ErrorKind::StorageFull));
         let opened = SegmentedLog::open(vfs.clone(), small());
         vfs.heal();
         if opened.is_ok() {
-            assert!(after > 5);
+            assert!(nth > 5);
             break;
         }
         assert!(matches!(opened, Err(Error::DiskFull { .. })));

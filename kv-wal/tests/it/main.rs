@@ -1,9 +1,15 @@
 //! The log on the operating system's files, and on disks that fail.
+#![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
+#![expect(clippy::disallowed_methods, reason = "the tests look at files, and damage them")]
 
 mod basics;
+mod calls;
+mod conformance;
 mod crash;
 mod damage;
 mod faults;
+mod golden;
 mod memory;
+mod model;
 mod power;
 mod support;
