@@ -7,7 +7,7 @@ const STATES_COUNTED_MAX: u64 = 4096;
 
 /// Goes through the states that crashes may leave of a recorded workload.
 ///
-/// Each model gets an equal share of the states, and each moment of what is left then: a moment that has fewer leaves the rest to others.
+/// Each model and moment gets an equal share of the states; one that has fewer leaves the rest to others.
 /// Where a moment has more states than its share, nothing and everything that may survive are always among those that are looked at, and the rest
 /// follows from the seed. When a check panics, the name, the moment and the choice are printed in the form that `KV_CRASH_REPLAY` takes to look at that
 /// state alone; of a crash after a crash, both, to be given with a comma between them.
@@ -77,14 +77,18 @@ impl Exploration {
             );
             return count;
         }
-        let mut work = (models.len() * moments.len()) as u64;
-        for model in models {
-            for moment in moments {
-                let share = self.states_max.saturating_sub(count.states) / work;
-                work -= 1;
-                for choice in self.choices(moment, *model, share) {
-                    look_at(name, moment, &choice, check, &mut count);
-                }
+        let mut work: Vec<_> =
+            models.iter().flat_map(|model| moments.iter().map(move |moment| (*model, moment))).collect();
+        let visits_max = usize::try_from(self.states_max / 2).unwrap_or(usize::MAX);
+        if visits_max < work.len() {
+            // Not even two states for each: some moments are left out.
+            fastrand::Rng::with_seed(self.seed).shuffle(&mut work);
+            work.truncate(visits_max);
+        }
+        for (at, (model, moment)) in work.iter().enumerate() {
+            let share = self.states_max.saturating_sub(count.states) / (work.len() - at) as u64;
+            for choice in self.choices(moment, *model, share) {
+                look_at(name, moment, &choice, check, &mut count);
             }
         }
         count
