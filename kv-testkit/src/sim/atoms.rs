@@ -77,7 +77,7 @@ impl Atoms {
     pub fn choices(&self, limit: u64, seed: u64) -> Vec<CrashChoice> {
         let atoms = self.atoms.len();
         let picks: Vec<_> = match self.count() {
-            Some(count) if count <= limit => (0..count).map(Pick::Numbered).collect(),
+            Some(count) if count <= limit.max(1) => (0..count).map(Pick::Numbered).collect(),
             _ => {
                 let mut rng = fastrand::Rng::with_seed(seed);
                 [Pick::Nothing, Pick::Everything]

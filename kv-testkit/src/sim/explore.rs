@@ -7,15 +7,15 @@ const STATES_COUNTED_MAX: u64 = 4096;
 
 /// Goes through the states that crashes may leave of a recorded workload.
 ///
-/// Each model gets an equal share of the states, and each moment of what is left then: a moment that has fewer leaves the rest to others.
+/// Each model and moment gets an equal share of the states; one that has fewer leaves the rest to others.
 /// Where a moment has more states than its share, nothing and everything that may survive are always among those that are looked at, and the rest
-/// follows from the seed. When a check panics, the moment and the choice are printed in the form that `KV_CRASH_REPLAY` takes to look at that state
-/// alone.
+/// follows from the seed. When a check panics, the name, the moment and the choice are printed in the form that `KV_CRASH_REPLAY` takes to look at that
+/// state alone; of a crash after a crash, both, to be given with a comma between them.
 #[derive(Clone, Debug)]
 pub struct Exploration {
     states_max: u64,
     seed: u64,
-    replay: Option<(String, u64, CrashChoice)>,
+    replay: Vec<(String, u64, CrashChoice)>,
 }
 
 /// How many states were looked at.
@@ -42,19 +42,19 @@ impl Exploration {
         Self {
             states_max: number("KV_CRASH_STATES").unwrap_or(states_max),
             seed: number("KV_CRASH_SEED").unwrap_or(0),
-            replay: env::var("KV_CRASH_REPLAY").ok().map(|text| parse_replay(&text)),
+            replay: env::var("KV_CRASH_REPLAY")
+                .map(|text| text.split(',').map(parse_replay).collect())
+                .unwrap_or_default(),
         }
     }
 
-    /// The same for a part of the work, with that share of the states.
-    #[must_use]
-    pub fn share(&self, parts: u64) -> Self {
-        Self { states_max: self.states_max / parts, ..self.clone() }
-    }
-
-    /// The seed of what is not counted out.
-    pub fn seed(&self) -> u64 {
-        self.seed
+    /// For a second crash after the first, in about one of so many states that the first one leaves: at most about `states_max` states for each.
+    pub fn again(&self, moment: &Moment, choice: &CrashChoice, one_in: u64, states_max: u64) -> Option<Self> {
+        let seed = choice.to_string().bytes().fold(self.seed ^ moment.operation, |seed, byte| {
+            (seed ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        let chosen = fastrand::Rng::with_seed(seed).u64(..one_in) == 0;
+        chosen.then(|| Self { states_max, seed, replay: self.replay.clone() })
     }
 
     /// Looks at the states of the recording. `name` tells workloads apart in what is printed.
@@ -66,7 +66,7 @@ impl Exploration {
         check: &mut dyn FnMut(&Moment, &CrashChoice, &SimDisk),
     ) -> Count {
         let mut count = Count { moments: moments.len() as u64, ..Count::default() };
-        if let Some((_, operation, choice)) = self.replay.as_ref().filter(|(of, ..)| of == name) {
+        if let Some((_, operation, choice)) = self.replay.iter().find(|(of, ..)| of == name) {
             let moment = moments.iter().find(|moment| moment.operation == *operation);
             look_at(
                 name,
@@ -77,14 +77,18 @@ impl Exploration {
             );
             return count;
         }
-        let mut work = (models.len() * moments.len()) as u64;
-        for model in models {
-            for moment in moments {
-                let share = self.states_max.saturating_sub(count.states) / work;
-                work -= 1;
-                for choice in self.choices(moment, *model, share) {
-                    look_at(name, moment, &choice, check, &mut count);
-                }
+        let mut work: Vec<_> =
+            models.iter().flat_map(|model| moments.iter().map(move |moment| (*model, moment))).collect();
+        let visits_max = usize::try_from(self.states_max / 2).unwrap_or(usize::MAX);
+        if visits_max < work.len() {
+            // Not even two states for each: some moments are left out.
+            fastrand::Rng::with_seed(self.seed).shuffle(&mut work);
+            work.truncate(visits_max);
+        }
+        for (at, (model, moment)) in work.iter().enumerate() {
+            let share = self.states_max.saturating_sub(count.states) / (work.len() - at) as u64;
+            for choice in self.choices(moment, *model, share) {
+                look_at(name, moment, &choice, check, &mut count);
             }
         }
         count
@@ -149,7 +153,18 @@ impl Drop for Failing<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
             let Self { name, moment, choice } = self;
-            eprintln!("in the state KV_CRASH_REPLAY={name}@{}:{choice}, before: {}", moment.operation, moment.next);
+            eprintln!("in the state KV_CRASH_REPLAY={name}@{}:{choice} (before: {})", moment.operation, moment.next);
+        }
+    }
+}
+
+impl Count {
+    /// Counts the states of another exploration too.
+    pub fn add(&mut self, other: &Self) {
+        self.moments += other.moments;
+        self.states += other.states;
+        for (pick, count) in &other.by_pick {
+            *self.by_pick.entry(pick.clone()).or_default() += count;
         }
     }
 }

@@ -5,6 +5,7 @@
 mod basics;
 mod calls;
 mod conformance;
+mod crash;
 mod damage;
 mod faults;
 mod golden;

@@ -1,0 +1,279 @@
+//! Crashes at every operation of a workload, with every state that a disk may be left in, or a sample of them; and again while the log recovers.
+
+use std::sync::Arc;
+
+use kv_core::{Durability, Error, Log, Lsn, Result};
+use kv_testkit::{
+    log::{LogHarness, LogPowerCut},
+    sim::{Count, CrashChoice, CrashModel, Exploration, Moment, Pick, SimDisk},
+};
+use kv_wal::{Options, SegmentedLog, verify};
+
+use crate::support::small;
+
+/// How many states a run looks at that is not told otherwise, not counting those of second crashes.
+const STATES: u64 = 20_000;
+/// A second crash follows in one of so many states, with so many states of its own.
+const AGAIN_ONE_IN: u64 = 24;
+const AGAIN_STATES: u64 = 16;
+
+/// What the outside knows, each with how many operations had been done when it came to know.
+#[derive(Clone, Default)]
+struct Known {
+    /// The records by their positions, from 1, and when each was begun.
+    records: Vec<(u64, Vec<u8>)>,
+    /// Positions that were acknowledged as durable.
+    durable: Vec<(u64, Lsn)>,
+    /// Positions that are with the kernel.
+    written: Vec<(u64, Lsn)>,
+    /// Positions up to which the log was allowed to forget.
+    trimmed: Vec<(u64, Lsn)>,
+}
+
+fn highest_at(known: &[(u64, Lsn)], operation: u64) -> Lsn {
+    known.iter().filter(|(at, _)| *at <= operation).map(|(_, lsn)| *lsn).max().unwrap_or_default()
+}
+
+/// A log in use, and what is known of it.
+struct Life<'a> {
+    disk: &'a SimDisk,
+    log: SegmentedLog,
+    known: Known,
+    /// Told apart from other lives by what its records say.
+    number: u8,
+}
+
+impl<'a> Life<'a> {
+    /// Opens the log, of which that is known.
+    fn begin(disk: &'a SimDisk, mut known: Known, number: u8) -> Result<Self> {
+        let log = SegmentedLog::open(disk.vfs(), small())?;
+        known.durable.push((disk.operations(), Lsn(known.records.len() as u64)));
+        Ok(Self { disk, log, known, number })
+    }
+
+    fn append(&mut self, bytes: usize, durability: Durability) -> Result<()> {
+        let lsn = self.known.records.len() as u64 + 1;
+        let mut record = format!("life {}, record {lsn} ", self.number).into_bytes();
+        record.resize(record.len() + bytes, lsn as u8);
+        self.known.records.push((self.disk.operations(), record.clone()));
+        assert_eq!(self.log.append(&record, durability)?, Lsn(lsn));
+        let written = self.log.bounds().written;
+        self.known.written.push((self.disk.operations(), written));
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: usize) -> Result<()> {
+        self.append(bytes, Durability::Disk)?;
+        self.sync()
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        let durable = self.log.sync(self.log.bounds().appended)?;
+        self.known.durable.push((self.disk.operations(), durable));
+        Ok(())
+    }
+
+    fn trim(&mut self, upto: u64) -> Result<()> {
+        self.known.trimmed.push((self.disk.operations(), Lsn(upto)));
+        self.log.trim(Lsn(upto))
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.log.close()?;
+        self.known.durable.push((self.disk.operations(), self.log.bounds().appended));
+        Ok(())
+    }
+
+    /// Opens the log again, as the next process would.
+    fn reopen(&mut self) -> Result<()> {
+        let parked = SimDisk::new(0);
+        self.log = SegmentedLog::open(parked.vfs(), small())?; // the old one lets go of its lock first
+        self.log = SegmentedLog::open(self.disk.vfs(), small())?;
+        self.known.durable.push((self.disk.operations(), self.log.bounds().durable));
+        Ok(())
+    }
+}
+
+/// Creation, both durabilities and their mixtures, roll-overs with and without a spare, a record larger than a segment, trimming, openings after a
+/// clean close and without one.
+fn long_life(disk: &SimDisk) -> Result<Known> {
+    let mut life = Life::begin(disk, Known::default(), 1)?;
+    for bytes in [0, 10, 700] {
+        life.put(bytes)?;
+    }
+    for bytes in [100, 3000, 20, 500, 1400, 9] {
+        life.append(bytes, Durability::Process)?;
+    }
+    life.append(50, Durability::Disk)?;
+    life.append(60, Durability::Process)?;
+    life.sync()?;
+    life.append(30_000, Durability::Disk)?;
+    life.append(10, Durability::Disk)?;
+    life.sync()?;
+    life.trim(4)?;
+    life.put(5000)?;
+    life.close()?;
+    life.reopen()?;
+    life.append(40, Durability::Process)?;
+    life.put(2000)?;
+    life.trim(13)?;
+    life.append(70, Durability::Process)?;
+    life.append(7000, Durability::Process)?;
+    life.append(7000, Durability::Process)?;
+    life.reopen()?;
+    life.put(10)?;
+    life.append(10, Durability::Process)?;
+    life.trim(17)?;
+    life.close()?;
+    Ok(life.known)
+}
+
+/// The first writes after a crash, and a clean end.
+fn short_life(disk: &SimDisk, known: Known) -> Result<Known> {
+    let mut life = Life::begin(disk, known, 2)?;
+    life.append(600, Durability::Process)?;
+    life.put(30)?;
+    life.trim(life.known.records.len() as u64 - 2)?;
+    life.put(3000)?;
+    life.close()?;
+    Ok(life.known)
+}
+
+fn read_all(log: &SegmentedLog) -> (Lsn, Vec<Vec<u8>>) {
+    let trimmed = log.bounds().trimmed;
+    let mut reader = log.reader(trimmed).unwrap();
+    let mut records = Vec::new();
+    while let Some(record) = reader.next().unwrap() {
+        assert_eq!(record.lsn.0, trimmed.0 + records.len() as u64 + 1, "positions are dense");
+        records.push(record.payload.to_vec());
+    }
+    (trimmed, records)
+}
+
+/// Opens what a crash left, compares it with what was known, and returns what is known of that.
+fn check(known: &Known, operation: u64, model: CrashModel, left: &SimDisk) -> Known {
+    let damages = verify(&*left.vfs()).unwrap();
+    assert!(damages.is_empty(), "damage where there is none: {damages:?}");
+    let log = SegmentedLog::open(left.vfs(), small()).unwrap_or_else(|error| panic!("locked out: {}", error.chain()));
+    let (trimmed, records) = read_all(&log);
+    let last = Lsn(trimmed.0 + records.len() as u64);
+    let durable = highest_at(&known.durable, operation);
+    let promised =
+        if model == CrashModel::Killed { durable.max(highest_at(&known.written, operation)) } else { durable };
+    let begun = known.records.iter().filter(|(at, _)| *at <= operation).count() as u64;
+    assert!(last >= promised, "position {promised} was acknowledged, and the log ends at {last}");
+    assert!(last.0 <= begun, "position {last} was never appended");
+    assert!(trimmed <= highest_at(&known.trimmed, operation), "forgotten up to {trimmed}");
+    let all = known.records[..last.0 as usize].iter().map(|(_, bytes)| bytes);
+    assert!(all.clone().skip(trimmed.0 as usize).eq(&records), "records differ");
+    drop(log);
+
+    // What one opening has found, the next one finds, though the power goes between them.
+    let again = left.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+    let log = SegmentedLog::open(again.vfs(), small()).unwrap();
+    let (trimmed_again, records_again) = read_all(&log);
+    // A removed segment may have come back.
+    assert!(trimmed_again <= trimmed, "a second recovery has forgotten more");
+    let all_again = known.records[trimmed_again.0 as usize..last.0 as usize].iter().map(|(_, bytes)| bytes);
+    assert!(all_again.eq(&records_again), "a second recovery finds something else");
+    Known {
+        records: all.map(|bytes| (0, bytes.clone())).collect(),
+        trimmed: vec![(0, highest_at(&known.trimmed, operation))],
+        ..Known::default()
+    }
+}
+
+fn explore(exploration: &Exploration, name: &str, depth: u32, moments: &[Moment], known: &Known) -> Count {
+    let mut second = Count::default();
+    let mut count = exploration.run(name, moments, &CrashModel::ALL, &mut |moment, choice, left| {
+        let found = check(known, moment.operation, choice.model, left);
+        if depth == 1
+            && let Some(again) = exploration.again(moment, choice, AGAIN_ONE_IN, AGAIN_STATES)
+        {
+            let left = moment.disk.crash(choice);
+            left.record();
+            let known = short_life(&left, found).unwrap_or_else(|error| panic!("{}", error.chain()));
+            second.add(&explore(&again, "log again", 2, &left.take_recording(), &known));
+        }
+    });
+    count.add(&second);
+    count
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "how much was looked at belongs to the result")]
+fn no_crash_loses_what_was_acknowledged_or_locks_out() {
+    let disk = SimDisk::new(1);
+    disk.record();
+    let known = long_life(&disk).unwrap();
+    let moments = disk.take_recording();
+    let count = explore(&Exploration::from_env(STATES), "log", 1, &moments, &known);
+    eprintln!("crashes of a log: {count}");
+}
+
+/// The same workload on a disk whose syncs do nothing: what it acknowledged is lost, and that is noticed.
+#[test]
+fn a_disk_that_lies_is_found_out() {
+    let disk = SimDisk::new(1);
+    let mut life = Life::begin(&disk, Known::default(), 1).unwrap();
+    life.put(10).unwrap();
+    disk.lie();
+    life.put(10).unwrap();
+    let known = life.known;
+    let left = disk.crash(&CrashChoice { model: CrashModel::Ext4, pick: Pick::Nothing });
+    let checked = std::panic::catch_unwind(|| check(&known, disk.operations(), CrashModel::Ext4, &left));
+    assert!(checked.is_err());
+}
+
+/// An append that fails for want of a process does not acknowledge anything.
+#[test]
+fn a_process_that_ends_acknowledges_nothing_more() {
+    let operations = {
+        let disk = SimDisk::new(1);
+        long_life(&disk).unwrap();
+        disk.operations()
+    };
+    for stop in 0..operations {
+        let disk = SimDisk::new(1);
+        disk.stop_at(stop);
+        match long_life(&disk) {
+            Err(Error::Io { .. } | Error::Poisoned { .. } | Error::OutcomeUnknown { .. }) => {}
+            other => panic!("stopped at {stop} of {operations}: {:?}", other.map(|_| ())),
+        }
+    }
+}
+
+/// A log on a simulated disk, whose power cuts leave one state after another.
+struct Simulated {
+    disk: SimDisk,
+    cuts: u64,
+}
+
+impl Simulated {
+    fn new() -> Self {
+        Self { disk: SimDisk::new(1), cuts: 0 }
+    }
+}
+
+impl LogHarness for Simulated {
+    fn open(&mut self) -> Result<Arc<dyn Log>> {
+        let options = Options { record_bytes_max: 1 << 20, ..small() };
+        Ok(Arc::new(SegmentedLog::open(self.disk.vfs(), options)?))
+    }
+
+    fn kill(&mut self) {
+        self.disk = self.disk.crash(&CrashChoice { model: CrashModel::Killed, pick: Pick::Everything });
+    }
+}
+
+impl LogPowerCut for Simulated {
+    fn cut_power(&mut self) {
+        self.cuts += 1;
+        let model = [CrashModel::Posix, CrashModel::Ext4, CrashModel::Xfs][(self.cuts / 2 % 3) as usize];
+        let pick = if self.cuts % 2 == 1 { Pick::Nothing } else { Pick::Sample(self.cuts) };
+        self.disk = self.disk.crash(&CrashChoice { model, pick });
+    }
+}
+
+kv_testkit::log_suite!(simulated, Simulated::new);
+kv_testkit::log_power_cut_suite!(simulated_power_cut, Simulated::new);
