@@ -7,6 +7,7 @@
 )]
 
 mod conformance;
+mod crash;
 mod damage;
 mod faults;
 mod golden;

@@ -48,6 +48,11 @@ impl Exploration {
         }
     }
 
+    /// The seed of what is not counted out.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// For a second crash after the first, in about one of so many states that the first one leaves: at most about `states_max` states for each.
     pub fn again(&self, moment: &Moment, choice: &CrashChoice, one_in: u64, states_max: u64) -> Option<Self> {
         let seed = choice.to_string().bytes().fold(self.seed ^ moment.operation, |seed, byte| {
@@ -99,9 +104,13 @@ impl Exploration {
         let mut choices = moment.disk.crash_states(model, share.min(STATES_COUNTED_MAX), seed);
         let share = share.max(2) as usize;
         if choices.len() > share {
-            // Everything and nothing stay.
-            fastrand::Rng::with_seed(seed).shuffle(&mut choices[2..]);
+            // Everything and nothing stay; of the others some are replaced by what has no pattern.
+            let mut rng = fastrand::Rng::with_seed(seed);
+            rng.shuffle(&mut choices[2..]);
             choices.truncate(share);
+            for choice in choices[2..].iter_mut().step_by(3) {
+                choice.pick = Pick::Sample(rng.u64(..1 << 32));
+            }
         }
         choices
     }

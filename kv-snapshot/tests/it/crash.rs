@@ -1,0 +1,219 @@
+//! Power cuts at every operation of writing, maintaining and removing checkpoints: each is there, whole, or not at all, and none that was made is lost.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use kv_core::{CheckpointId, Checkpointer, CollectionId, Error, Result};
+use kv_snapshot::MmapCheckpointer;
+use kv_testkit::{
+    checkpointer::{CheckpointerHarness, CheckpointerPowerCut},
+    sim::{Count, CrashChoice, CrashModel, Exploration, Moment, Pick, SimDisk},
+};
+
+use crate::support::{Entries, State, compare};
+
+/// How many states a run looks at that is not told otherwise, not counting those of second crashes.
+const STATES: u64 = 30_000;
+/// A second crash follows in one of so many states, with so many states of its own.
+const AGAIN_ONE_IN: u64 = 24;
+const AGAIN_STATES: u64 = 24;
+
+type Content = BTreeMap<CollectionId, Entries>;
+
+/// What the outside knows, each with how many operations the disk had done when it came to know.
+#[derive(Clone, Default)]
+struct Known {
+    /// What a new checkpoint holds, from when on it may be there.
+    contents: Vec<(u64, u64, Content)>,
+    /// Checkpoints that were made, and when.
+    made: Vec<(u64, CheckpointId)>,
+    /// Checkpoints that may be gone, and since when.
+    removed: Vec<(u64, CheckpointId)>,
+}
+
+struct Life<'a> {
+    disk: &'a SimDisk,
+    checkpointer: MmapCheckpointer,
+    known: Known,
+    state: State,
+}
+
+impl Life<'_> {
+    fn write(&mut self, previous: Option<CheckpointId>) -> Result<CheckpointId> {
+        self.known.contents.push((self.disk.operations(), self.state.lsn, self.state.collections.clone()));
+        let id = self.checkpointer.write(previous, &mut self.state.take())?.id();
+        self.known.made.push((self.disk.operations(), id));
+        Ok(id)
+    }
+
+    fn maintain(&mut self, newest: CheckpointId) -> Result<CheckpointId> {
+        let Some(checkpoint) = self.checkpointer.maintain(newest, u64::MAX)? else { return Ok(newest) };
+        self.known.made.push((self.disk.operations(), checkpoint.id()));
+        Ok(checkpoint.id())
+    }
+
+    fn remove(&mut self, id: CheckpointId) -> Result<()> {
+        self.known.removed.push((self.disk.operations(), id));
+        self.checkpointer.remove(id)
+    }
+
+    fn change(&mut self, round: u8) {
+        for n in 0..12_u8 {
+            self.state.put(
+                u32::from(n % 3),
+                &[b'k', n.wrapping_mul(round + 3) % 20],
+                &vec![round; usize::from(n) * 40],
+            );
+        }
+        self.state.delete(1, b"k\x04");
+        if round == 2 {
+            self.state.drop_collection(2);
+        }
+    }
+}
+
+/// Six checkpoints, each made of the one before, and the older ones removed; maintenance, and an opening in between.
+fn long_life(disk: &SimDisk) -> Result<Known> {
+    let checkpointer = MmapCheckpointer::open(disk.vfs())?;
+    let mut life = Life { disk, checkpointer, known: Known::default(), state: State::default() };
+    let mut kept: Vec<CheckpointId> = Vec::new();
+    for round in 0..6 {
+        life.change(round);
+        kept.push(life.write(kept.last().copied())?);
+        if round == 3 {
+            let newest = kept[kept.len() - 1];
+            let maintained = life.maintain(newest)?;
+            if maintained != newest {
+                kept.push(maintained);
+                life.remove(newest)?;
+                kept.retain(|id| *id != newest);
+            }
+            life.checkpointer = MmapCheckpointer::open(disk.vfs())?;
+        }
+        while kept.len() > 2 {
+            life.remove(kept.remove(0))?;
+        }
+    }
+    Ok(life.known)
+}
+
+/// The first checkpoint after a crash, and the removal of all others.
+fn short_life(disk: &SimDisk, known: &Known, operation: u64) -> Result<Known> {
+    let checkpointer = MmapCheckpointer::open(disk.vfs())?;
+    let list = checkpointer.list()?;
+    let mut state = State::default();
+    let mut found = Known::default();
+    for id in &list {
+        let (_, lsn, content) = content_of(known, operation, *id).expect("it was checked");
+        found.contents.push((0, *lsn, content.clone()));
+        found.made.push((0, *id));
+    }
+    if let Some(newest) = list.first() {
+        state.lsn = newest.lsn.0;
+        state.collections = content_of(known, operation, *newest).expect("it was checked").2.clone();
+    }
+    let mut life = Life { disk, checkpointer, known: found, state };
+    life.change(9);
+    life.write(list.first().copied())?;
+    for id in list {
+        life.remove(id)?;
+    }
+    Ok(life.known)
+}
+
+fn content_of(known: &Known, operation: u64, id: CheckpointId) -> Option<&(u64, u64, Content)> {
+    known.contents.iter().find(|(begun, lsn, _)| *begun <= operation && *lsn == id.lsn.0)
+}
+
+fn check(known: &Known, operation: u64, left: &SimDisk) {
+    let checkpointer = MmapCheckpointer::open(left.vfs()).unwrap();
+    let list = checkpointer.list().unwrap();
+    for id in &list {
+        let content = content_of(known, operation, *id);
+        let (.., content) = content.unwrap_or_else(|| panic!("{id:?} was never written"));
+        let is_doubtful = known.removed.iter().any(|(since, removed)| since <= &operation && removed == id);
+        match checkpointer.open(*id).and_then(|checkpoint| compare(&*checkpoint, content)) {
+            // Its removal may have got as far as its part.
+            Err(Error::Corrupt { .. }) if is_doubtful => {}
+            opened => opened.unwrap_or_else(|error| panic!("{id:?}: {}", error.chain())),
+        }
+    }
+    for (since, id) in &known.made {
+        let may_be_gone = known.removed.iter().any(|(since, removed)| *since <= operation && removed == id);
+        assert!(*since > operation || may_be_gone || list.contains(id), "{id:?} is lost");
+    }
+    assert!(
+        known.removed.iter().any(|(since, _)| *since <= operation)
+            || checkpointer.verify().unwrap().findings.is_empty()
+    );
+}
+
+fn explore(exploration: &Exploration, name: &str, depth: u32, moments: &[Moment], known: &Known) -> Count {
+    let mut second = Count::default();
+    let mut count = exploration.run(name, moments, &CrashModel::ALL, &mut |moment, choice, left| {
+        check(known, moment.operation, left);
+        if depth == 1
+            && let Some(again) = exploration.again(moment, choice, AGAIN_ONE_IN, AGAIN_STATES)
+        {
+            let left = moment.disk.crash(choice);
+            left.record();
+            let known = short_life(&left, known, moment.operation).unwrap_or_else(|error| panic!("{}", error.chain()));
+            second.add(&explore(&again, "checkpoints again", 2, &left.take_recording(), &known));
+        }
+    });
+    count.add(&second);
+    count
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "how much was looked at belongs to the result")]
+fn no_crash_loses_a_checkpoint_or_leaves_half_of_one() {
+    let disk = SimDisk::new(1);
+    disk.record();
+    let known = long_life(&disk).unwrap();
+    let count = explore(&Exploration::from_env(STATES), "checkpoints", 1, &disk.take_recording(), &known);
+    eprintln!("crashes of checkpoints: {count}");
+}
+
+/// On a disk whose syncs do nothing a checkpoint is lost that was said to be made, and that is noticed.
+#[test]
+fn a_disk_that_lies_is_found_out() {
+    let disk = SimDisk::new(1);
+    disk.lie();
+    let known = long_life(&disk).unwrap();
+    let left = disk.crash(&CrashChoice { model: CrashModel::Xfs, pick: Pick::Nothing });
+    assert!(std::panic::catch_unwind(|| check(&known, disk.operations(), &left)).is_err());
+}
+
+/// Checkpoints on a simulated disk, whose power cuts leave one state after another.
+struct Simulated {
+    disk: SimDisk,
+    cuts: u64,
+}
+
+impl Simulated {
+    fn new() -> Self {
+        Self { disk: SimDisk::new(1), cuts: 0 }
+    }
+}
+
+impl CheckpointerHarness for Simulated {
+    fn open(&mut self) -> Result<Arc<dyn Checkpointer>> {
+        Ok(Arc::new(MmapCheckpointer::open(self.disk.vfs())?))
+    }
+
+    fn kill(&mut self) {
+        self.disk = self.disk.crash(&CrashChoice { model: CrashModel::Killed, pick: Pick::Everything });
+    }
+}
+
+impl CheckpointerPowerCut for Simulated {
+    fn cut_power(&mut self) {
+        self.cuts += 1;
+        let model = [CrashModel::Posix, CrashModel::Ext4, CrashModel::Xfs][(self.cuts / 2 % 3) as usize];
+        let pick = if self.cuts % 2 == 1 { Pick::Nothing } else { Pick::Sample(self.cuts) };
+        self.disk = self.disk.crash(&CrashChoice { model, pick });
+    }
+}
+
+kv_testkit::checkpointer_suite!(simulated, Simulated::new);
+kv_testkit::checkpointer_power_cut_suite!(simulated_power_cut, Simulated::new);
