@@ -6,7 +6,7 @@ use kv_core::{CheckpointId, Checkpointer, CollectionId, Error, Result};
 use kv_snapshot::MmapCheckpointer;
 use kv_testkit::{
     checkpointer::{CheckpointerHarness, CheckpointerPowerCut},
-    sim::{Count, CrashChoice, CrashModel, Exploration, Moment, Pick, SimDisk},
+    sim::{Count, CrashChoice, CrashModel, Damage, Exploration, Moment, Pick, SimDisk},
 };
 
 use crate::support::{Entries, State, compare};
@@ -28,6 +28,8 @@ struct Known {
     made: Vec<(u64, CheckpointId)>,
     /// Checkpoints that may be gone, and since when.
     removed: Vec<(u64, CheckpointId)>,
+    /// Checkpoints that were set aside, and when.
+    set_aside: Vec<(u64, CheckpointId)>,
 }
 
 struct Life<'a> {
@@ -35,20 +37,36 @@ struct Life<'a> {
     checkpointer: MmapCheckpointer,
     known: Known,
     state: State,
+    /// The states of the newest checkpoint and the one before.
+    written: State,
+    before: State,
 }
 
-impl Life<'_> {
+impl<'a> Life<'a> {
+    fn begin(disk: &'a SimDisk, known: Known, state: State) -> Result<Self> {
+        let checkpointer = MmapCheckpointer::open(disk.vfs())?;
+        Ok(Self { disk, checkpointer, known, state, written: State::default(), before: State::default() })
+    }
+
     fn write(&mut self, previous: Option<CheckpointId>) -> Result<CheckpointId> {
         self.known.contents.push((self.disk.operations(), self.state.lsn, self.state.collections.clone()));
         let id = self.checkpointer.write(previous, &mut self.state.take())?.id();
+        self.before = std::mem::replace(&mut self.written, self.state.clone());
         self.known.made.push((self.disk.operations(), id));
         Ok(id)
     }
 
-    fn maintain(&mut self, newest: CheckpointId) -> Result<CheckpointId> {
-        let Some(checkpoint) = self.checkpointer.maintain(newest, u64::MAX)? else { return Ok(newest) };
-        self.known.made.push((self.disk.operations(), checkpoint.id()));
-        Ok(checkpoint.id())
+    /// Damages the newest checkpoint and makes the next one of the one before: the damaged one is set aside.
+    fn write_over_damaged(&mut self, newest: CheckpointId, previous: CheckpointId) -> Result<CheckpointId> {
+        self.known.removed.push((self.disk.operations(), newest));
+        assert!(self.disk.damage(&format!("{:016x}.part", newest.seq), &Damage::ZeroedSector(0)));
+        let lsn = self.state.lsn;
+        self.state = self.before.clone();
+        self.state.lsn = lsn;
+        self.change(8);
+        let id = self.write(Some(previous))?;
+        self.known.set_aside.push((self.disk.operations(), newest));
+        Ok(id)
     }
 
     fn remove(&mut self, id: CheckpointId) -> Result<()> {
@@ -71,22 +89,19 @@ impl Life<'_> {
     }
 }
 
-/// Six checkpoints, each made of the one before, and the older ones removed; maintenance, and an opening in between.
+/// Checkpoints each made of the one before, one made of the one before a damaged one, the removal of the older ones, an opening in between.
 fn long_life(disk: &SimDisk) -> Result<Known> {
-    let checkpointer = MmapCheckpointer::open(disk.vfs())?;
-    let mut life = Life { disk, checkpointer, known: Known::default(), state: State::default() };
+    let mut life = Life::begin(disk, Known::default(), State::default())?;
     let mut kept: Vec<CheckpointId> = Vec::new();
-    for round in 0..6 {
-        life.change(round);
-        kept.push(life.write(kept.last().copied())?);
+    for round in 0..7 {
+        if round == 5 {
+            let (newest, previous) = (kept.remove(1), kept[0]);
+            kept.push(life.write_over_damaged(newest, previous)?);
+        } else {
+            life.change(round);
+            kept.push(life.write(kept.last().copied())?);
+        }
         if round == 3 {
-            let newest = kept[kept.len() - 1];
-            let maintained = life.maintain(newest)?;
-            if maintained != newest {
-                kept.push(maintained);
-                life.remove(newest)?;
-                kept.retain(|id| *id != newest);
-            }
             life.checkpointer = MmapCheckpointer::open(disk.vfs())?;
         }
         while kept.len() > 2 {
@@ -98,22 +113,25 @@ fn long_life(disk: &SimDisk) -> Result<Known> {
 
 /// The first checkpoint after a crash, and the removal of all others.
 fn short_life(disk: &SimDisk, known: &Known, operation: u64) -> Result<Known> {
-    let checkpointer = MmapCheckpointer::open(disk.vfs())?;
-    let list = checkpointer.list()?;
-    let mut state = State::default();
+    let list = MmapCheckpointer::open(disk.vfs())?.list()?;
     let mut found = Known::default();
     for id in &list {
-        let (_, lsn, content) = content_of(known, operation, *id).expect("it was checked");
+        let (_, lsn, content) = content_of(known, operation, *id).unwrap();
         found.contents.push((0, *lsn, content.clone()));
         found.made.push((0, *id));
     }
-    if let Some(newest) = list.first() {
-        state.lsn = newest.lsn.0;
-        state.collections = content_of(known, operation, *newest).expect("it was checked").2.clone();
+    let is_bad =
+        |id: &&CheckpointId| known.removed.iter().any(|(since, removed)| *since <= operation && removed == *id);
+    found.removed.extend(list.iter().filter(is_bad).map(|id| (0, *id)));
+    let newest = list.iter().find(|id| !is_bad(id)).copied();
+    let mut state = State { lsn: list.first().map_or(0, |id| id.lsn.0), ..State::default() };
+    if let Some(newest) = newest {
+        state.collections = content_of(known, operation, newest).unwrap().2.clone();
     }
-    let mut life = Life { disk, checkpointer, known: found, state };
+    let mut life = Life::begin(disk, found, state)?;
     life.change(9);
-    life.write(list.first().copied())?;
+    life.known.removed.extend(list.iter().filter(|id| Some(**id) > newest).map(|id| (0, *id)));
+    life.write(newest)?;
     for id in list {
         life.remove(id)?;
     }

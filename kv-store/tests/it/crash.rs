@@ -62,12 +62,19 @@ struct Known {
     durable: Vec<(u64, Lsn)>,
     /// Positions that were acknowledged to survive a killed process.
     written: Vec<(u64, Lsn)>,
+    /// Positions of checkpoints that were made.
+    checkpoints: Vec<(u64, Lsn)>,
 }
 
 impl Known {
     /// A store in that state, and what led to it.
     fn begin(states: Vec<Model>) -> Self {
-        Self { states: states.into_iter().map(|model| (0, model)).collect(), durable: Vec::new(), written: Vec::new() }
+        Self {
+            states: states.into_iter().map(|model| (0, model)).collect(),
+            durable: Vec::new(),
+            written: Vec::new(),
+            checkpoints: Vec::new(),
+        }
     }
 
     fn last(&self) -> Lsn {
@@ -133,6 +140,7 @@ impl Life {
             Step::Checkpoint => {
                 store.checkpoint()?;
                 self.note_durable();
+                self.known.checkpoints.push((self.engine.disk.operations(), self.known.last()));
             }
             Step::Background => {
                 self.engine.scheduler.run_woken();
@@ -250,6 +258,8 @@ fn check(known: &Known, operation: u64, model: CrashModel, left: &SimDisk) -> Kn
     let begun = known.states.iter().rposition(|(at, _)| *at <= operation).unwrap() as u64;
     assert!(position >= promised, "position {promised} was acknowledged, and the store is at {position}");
     assert!(position.0 <= begun, "position {position} was never written");
+    let checkpoint = engine.store.recovery().checkpoint.map_or(Lsn::START, |id| id.lsn);
+    assert!(checkpoint >= highest_at(&known.checkpoints, operation), "a checkpoint is lost");
     let expected = &known.states[position.0 as usize].1;
     assert!(engine.store.recovery().bad_checkpoints.is_empty(), "{}", engine.store.recovery());
     assert!(content(&engine.store).unwrap() == *expected.collections(), "the state at {position} is another");
