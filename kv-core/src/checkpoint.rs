@@ -118,18 +118,24 @@ pub trait Checkpoint: Send + Sync {
     /// Calls `read` with the value of a key, in place; `false`, without a call, if it is absent.
     fn get_with(&self, collection: CollectionId, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool>;
 
-    /// The entries of a collection whose keys lie within the bounds, in byte order of their keys. The cursor stands before the first. Bounds
-    /// that contain nothing, however they lie, give an empty cursor.
+    /// The entries of a collection whose keys lie within the bounds, in byte order of their keys, to be taken from both ends. Bounds that
+    /// contain nothing, however they lie, give an empty cursor.
     fn range(&self, collection: CollectionId, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Result<Box<dyn Cursor>>;
 }
 
-/// A position among the entries of a collection. It is owned: it keeps what it reads alive.
+/// Entries in byte order of their keys, taken one by one from either end. A cursor is owned: it keeps what it reads alive.
 pub trait Cursor: Send {
-    /// Goes to the next entry; `false` at the end, and ever after.
+    /// Goes to the first entry that was not taken from either end; `false` if there is none, and ever after.
     ///
     /// # Errors
-    /// After an error the cursor stands at no entry, and at the end.
+    /// After an error the cursor stands at no entry, and there are no others.
     fn advance(&mut self) -> Result<bool>;
+
+    /// Goes to the last entry that was not taken from either end; `false` if there is none, and ever after.
+    ///
+    /// # Errors
+    /// As [`advance`](Cursor::advance).
+    fn retreat(&mut self) -> Result<bool>;
 
     /// The key of the current entry. Empty when the cursor stands at none.
     fn key(&self) -> &[u8];

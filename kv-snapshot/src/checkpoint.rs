@@ -121,6 +121,10 @@ impl Cursor for WatchedCursor {
         self.marker.watch(self.cursor.advance())
     }
 
+    fn retreat(&mut self) -> Result<bool> {
+        self.marker.watch(self.cursor.retreat())
+    }
+
     fn key(&self) -> &[u8] {
         self.cursor.key()
     }
@@ -143,6 +147,10 @@ struct Nothing;
 
 impl Cursor for Nothing {
     fn advance(&mut self) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn retreat(&mut self) -> Result<bool> {
         Ok(false)
     }
 

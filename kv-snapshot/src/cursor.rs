@@ -5,17 +5,22 @@ use std::{
 
 use kv_core::{Cursor, Result, Value};
 
-use crate::{format::Section, part::Part};
+use crate::{
+    format::Section,
+    part::{Entry, Part},
+};
 
-/// Goes through the entries of a part in order of their keys, reading in place. It keeps the file mapped.
+/// Goes through the entries of a part in order of their keys, from either end, reading in place. It keeps the file mapped.
 #[derive(Debug)]
 pub struct TableCursor {
     part: Arc<Part>,
     section: Section,
-    /// Where the next entry begins.
+    /// Where the first entry begins that was not taken.
     next: u64,
-    /// Where the entries beyond the upper bound begin.
+    /// Where the last one ends.
     end: u64,
+    /// Where the last few entries before `end` begin. Entries have no link to the one before: they are found from an anchor on.
+    before_end: Vec<u64>,
     key: Range<usize>,
     value: Range<usize>,
 }
@@ -32,31 +37,56 @@ impl TableCursor {
             Bound::Included(key) => part.seek(&section, key, true)?,
             Bound::Excluded(key) => part.seek(&section, key, false)?,
         };
-        Ok(Self { part, section, next, end, key: 0..0, value: 0..0 })
+        Ok(Self { part, section, next, end, before_end: Vec::new(), key: 0..0, value: 0..0 })
     }
 
-    fn step(&mut self) -> Result<bool> {
+    fn take_first(&mut self) -> Result<bool> {
         if self.next >= self.end {
             return Ok(false);
         }
         let entry = self.part.entry(&self.section, self.next)?;
-        self.part.value(entry)?;
         self.next = entry.end();
+        self.stand_at(entry)
+    }
+
+    fn take_last(&mut self) -> Result<bool> {
+        if self.next >= self.end {
+            return Ok(false);
+        }
+        if self.before_end.is_empty() {
+            self.before_end = self.part.entries_before(&self.section, self.end)?;
+        }
+        let Some(last) = self.before_end.pop() else { return Ok(false) };
+        let entry = self.part.entry(&self.section, last)?;
+        self.end = last;
+        self.stand_at(entry)
+    }
+
+    fn stand_at(&mut self, entry: Entry) -> Result<bool> {
+        self.part.value(entry)?;
         self.key = entry.key_range();
         self.value = entry.value_range();
         Ok(true)
+    }
+
+    fn take(&mut self, take: impl FnOnce(&mut Self) -> Result<bool>) -> Result<bool> {
+        self.key = 0..0;
+        self.value = 0..0;
+        let taken = take(self);
+        if taken.is_err() {
+            self.next = self.end;
+        }
+        taken
     }
 }
 
 impl Cursor for TableCursor {
     fn advance(&mut self) -> Result<bool> {
-        self.key = 0..0;
-        self.value = 0..0;
-        let stepped = self.step();
-        if stepped.is_err() {
-            self.next = self.end;
-        }
-        stepped
+        self.take(Self::take_first)
+    }
+
+    fn retreat(&mut self) -> Result<bool> {
+        self.take(Self::take_last)
     }
 
     fn key(&self) -> &[u8] {

@@ -10,8 +10,8 @@ use crate::{
     blocks::Blocks,
     fault::{Fault, from_vfs},
     format::{
-        self, ANCHOR_BYTES, BLOCK_BYTES, Block, EMPTY_SLOT, ENTRY_HEADER_BYTES, EntryHeader, Footer, Header,
-        SECTION_BYTES, SLOT_BYTES, Section,
+        self, ANCHOR_BYTES, ANCHOR_ENTRIES, BLOCK_BYTES, Block, EMPTY_SLOT, ENTRY_HEADER_BYTES, EntryHeader, Footer,
+        Header, SECTION_BYTES, SLOT_BYTES, Section,
     },
     part_writer::Summary,
     stripes::Stripes,
@@ -280,6 +280,28 @@ impl Part {
             }
         }
         Ok(found)
+    }
+
+    /// The offsets of the last entries before `end`, which ends an entry, in order: from the last anchor there on.
+    pub(crate) fn entries_before(&self, section: &Section, end: u64) -> Result<Vec<u64>> {
+        let (mut low, mut high) = (0, section.anchors());
+        let mut offset = section.entries_offset;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let (_, anchored) = self.anchor(section, middle)?;
+            if anchored < end {
+                offset = anchored;
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let mut offsets = Vec::with_capacity(ANCHOR_ENTRIES as usize);
+        while offset < end {
+            offsets.push(offset);
+            offset = self.entry(section, offset)?.end();
+        }
+        Ok(offsets)
     }
 
     /// The offset of the first entry from `offset` on that is not before the bound.

@@ -68,6 +68,7 @@ macro_rules! checkpointer_suite {
             c5_keys_in_byte_order,
             c5_large_and_empty_values,
             c5_many_entries,
+            c5_taken_from_both_ends,
             c5_tombstones,
             c6_removal_disturbs_nobody,
             c6_removing_what_is_not_there,

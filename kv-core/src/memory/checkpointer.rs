@@ -1,4 +1,8 @@
-use std::{collections::BTreeSet, ops::Bound, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    ops::{Bound, RangeBounds},
+    sync::Arc,
+};
 
 use super::checkpoint_medium::{Collections, Entries, Image, MemoryCheckpointMedium};
 use crate::{
@@ -124,22 +128,35 @@ struct MemoryCursor {
     value: Value,
 }
 
+impl MemoryCursor {
+    fn stand_at(&mut self, entry: Option<(Value, Value)>) -> bool {
+        let found = entry.is_some();
+        (self.key, self.value) = entry.unwrap_or_default();
+        found
+    }
+}
+
+// Ranges with one bound only: BTreeMap answers an inverted one with a panic.
 impl Cursor for MemoryCursor {
     fn advance(&mut self) -> Result<bool> {
-        // A range without upper end cannot be an inverted one, which BTreeMap would answer with a panic.
-        let from = self.lower.as_ref().map(|key| &**key);
-        let next = self.entries.range::<[u8], _>((from, Bound::Unbounded)).next();
-        let next = next.filter(|(key, _)| match &self.upper {
-            Bound::Included(upper) => *key <= upper,
-            Bound::Excluded(upper) => *key < upper,
-            Bound::Unbounded => true,
-        });
-        let found = next.is_some();
-        let (key, value) = next.map(|(key, value)| (key.clone(), value.clone())).unwrap_or_default();
+        let lower = self.lower.as_ref().map(|key| &**key);
+        let next = self.entries.range::<[u8], _>((lower, Bound::Unbounded)).next();
+        let next = next.filter(|(key, _)| (Bound::Unbounded, self.upper.as_ref()).contains(key));
+        let found = self.stand_at(next.map(|(key, value)| (key.clone(), value.clone())));
         if found {
-            self.lower = Bound::Excluded(key.clone());
+            self.lower = Bound::Excluded(self.key.clone());
         }
-        (self.key, self.value) = (key, value);
+        Ok(found)
+    }
+
+    fn retreat(&mut self) -> Result<bool> {
+        let upper = self.upper.as_ref().map(|key| &**key);
+        let last = self.entries.range::<[u8], _>((Bound::Unbounded, upper)).next_back();
+        let last = last.filter(|(key, _)| (self.lower.as_ref(), Bound::Unbounded).contains(key));
+        let found = self.stand_at(last.map(|(key, value)| (key.clone(), value.clone())));
+        if found {
+            self.upper = Bound::Excluded(self.key.clone());
+        }
         Ok(found)
     }
 

@@ -89,11 +89,20 @@ fn check_key(checkpoint: &dyn Checkpoint, id: CollectionId, key: &[u8], expected
 }
 
 fn check_range(checkpoint: &dyn Checkpoint, id: CollectionId, expected: &BTreeMap<Vec<u8>, Vec<u8>>) -> usize {
+    check_entries(checkpoint, id, expected.iter(), |cursor| cursor.advance())
+        + check_entries(checkpoint, id, expected.iter().rev(), |cursor| cursor.retreat())
+}
+
+fn check_entries<'a>(
+    checkpoint: &dyn Checkpoint,
+    id: CollectionId,
+    mut expected: impl Iterator<Item = (&'a Vec<u8>, &'a Vec<u8>)>,
+    take: fn(&mut dyn Cursor) -> Result<bool>,
+) -> usize {
     let Some(mut cursor) = ok_or_corrupt(checkpoint.range(id, Bound::Unbounded, Bound::Unbounded)) else { return 1 };
-    let mut expected = expected.iter();
     assert_at_no_entry(&*cursor);
     loop {
-        match ok_or_corrupt(cursor.advance()) {
+        match ok_or_corrupt(take(&mut *cursor)) {
             Some(true) => {
                 let Some((key, value)) = expected.next() else {
                     panic!("C5: the cursor gives {} beyond the last entry", cursor.key().escape_ascii());

@@ -95,6 +95,7 @@ flaws! { run:
     damage_is_absence: Flaw::DamageIsAbsence => c4_damage_is_never_data "C5";
     drops_tombstones: Flaw::DropsTombstones => c5_tombstones "C5", c5_applies_changes "C5";
     empty_is_absent: Flaw::EmptyIsAbsent => c5_large_and_empty_values "C5", c5_empty "C5", c5_many_entries "C5";
+    ends_pass_each_other: Flaw::EndsPassEachOther => c5_taken_from_both_ends "C5";
     failure_loses_old: Flaw::FailureLosesOld
         => c2_failed_write_leaves_nothing "C2", c2_failed_changes_leave_nothing "C2";
     failure_succeeds: Flaw::FailureSucceeds
@@ -114,6 +115,8 @@ flaws! { run:
         => c2_killed_write_leaves_nothing "C2", c2_power_cut_in_a_write_leaves_nothing "C2";
     remove_closes_it: Flaw::RemoveClosesIt => c6_removal_disturbs_nobody "C5";
     remove_fails_if_absent: Flaw::RemoveFailsIfAbsent => c6_removing_what_is_not_there "it is not there";
+    retreats_from_the_front: Flaw::RetreatsFromTheFront
+        => c5_taken_from_both_ends "C5", c5_keys_in_byte_order "C5", c5_bounds_of_every_kind "C5";
     seq_stays: Flaw::SeqStays => c8_ids_rise "C8";
     truncates_keys: Flaw::TruncatesKeys => c5_keys_in_byte_order "C5";
     write_disturbs_readers: Flaw::WriteDisturbsReaders => reads_with_threads_beside_a_write "C5";

@@ -1,4 +1,5 @@
 use std::{
+    collections::VecDeque,
     ops::{Bound, RangeBounds},
     sync::Arc,
 };
@@ -191,12 +192,45 @@ pub fn c5_bounds_of_every_kind(harness: &mut dyn CheckpointerHarness) {
     for (lower, upper) in bounds().flat_map(|lower| bounds().map(move |upper| (lower, upper))) {
         let expected = keys.iter().filter(|key| RangeBounds::<[u8]>::contains(&(lower, upper), **key));
         let mut cursor = checkpoint.range(id, lower, upper).unwrap();
-        for key in expected {
+        for key in expected.clone() {
             assert!(cursor.advance().unwrap(), "C5: the range {lower:?} to {upper:?} ends before {key:?}");
             assert_eq!(cursor.key(), *key, "C5: the range {lower:?} to {upper:?} gives another key");
             assert_eq!(cursor.value(), [key, &b"!"[..]].concat(), "C5: a range gives another value");
         }
         assert!(!cursor.advance().unwrap(), "C5: the range {lower:?} to {upper:?} gives {:?}", cursor.key());
+        let mut cursor = checkpoint.range(id, lower, upper).unwrap();
+        for key in expected.rev() {
+            assert!(cursor.retreat().unwrap(), "C5: the range {lower:?} to {upper:?}, backwards, ends before {key:?}");
+            assert_eq!(cursor.key(), *key, "C5: the range {lower:?} to {upper:?}, backwards, gives another key");
+        }
+        assert!(!cursor.retreat().unwrap(), "C5: the range {lower:?} to {upper:?} gives {:?}", cursor.key());
+    }
+}
+
+/// Entries that are taken from both ends of a range, in any turn, are all of it, each once.
+pub fn c5_taken_from_both_ends(harness: &mut dyn CheckpointerHarness) {
+    let mut rng = Rng::with_seed(9);
+    let image = sample(1, 10, 300);
+    let checkpointer = open(harness);
+    let checkpoint = write(&*checkpointer, None, &image);
+    for (id, (_, entries)) in &image.collections {
+        for likely in [0.0, 0.1, 0.5, 0.9] {
+            let (from, to) = (key(rng.usize(..150)), key(rng.usize(150..320)));
+            let mut left: VecDeque<_> = entries.range(from.clone()..to.clone()).collect();
+            let mut cursor = checkpoint.range(*id, Bound::Included(&from), Bound::Excluded(&to)).unwrap();
+            loop {
+                let retreats = rng.f64() >= likely;
+                let taken = if retreats { cursor.retreat() } else { cursor.advance() }.unwrap();
+                let Some((key, value)) = (if retreats { left.pop_back() } else { left.pop_front() }) else {
+                    assert!(!taken, "C5: both ends give {}", cursor.key().escape_ascii());
+                    break;
+                };
+                assert!(taken, "C5: the cursor ends before {}", key.escape_ascii());
+                assert_eq!(cursor.key(), *key, "C5: the cursor gives another key");
+                assert!(cursor.value() == *value, "C5: the cursor gives another value of {}", key.escape_ascii());
+            }
+            assert!(!cursor.advance().unwrap() && !cursor.retreat().unwrap(), "C5: a cursor went on after its end");
+        }
     }
 }
 

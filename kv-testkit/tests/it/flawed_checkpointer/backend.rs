@@ -1,4 +1,5 @@
 use std::{
+    collections::VecDeque,
     ops::Bound,
     sync::{
         Arc, Mutex, Weak,
@@ -21,6 +22,7 @@ pub enum Flaw {
     DamageIsAbsence,
     DropsTombstones,
     EmptyIsAbsent,
+    EndsPassEachOther,
     FailureLosesOld,
     FailureSucceeds,
     FollowsNewest,
@@ -35,6 +37,7 @@ pub enum Flaw {
     PublishesFirst,
     RemoveClosesIt,
     RemoveFailsIfAbsent,
+    RetreatsFromTheFront,
     SeqStays,
     TruncatesKeys,
     WriteDisturbsReaders,
@@ -244,17 +247,17 @@ impl Checkpoint for FlawedCheckpoint {
         };
         let mut cursor = self.inner.range(collection, lower, upper)?;
         match self.flaw {
-            Flaw::CursorBackwards => {}
+            Flaw::CursorBackwards | Flaw::RetreatsFromTheFront | Flaw::EndsPassEachOther => {}
             Flaw::CursorEndsWithCheckpoint => {
                 return Ok(Box::new(Ending { cursor, checkpoint: Arc::downgrade(&self.alive) }));
             }
             _ => return Ok(cursor),
         }
-        let mut entries = Vec::new();
+        let mut entries = VecDeque::new();
         while cursor.advance()? {
-            entries.push((cursor.key_handle(), cursor.value_handle()));
+            entries.push_back((cursor.key_handle(), cursor.value_handle()));
         }
-        Ok(Box::new(Backwards { entries, at: None }))
+        Ok(Box::new(Collected { from_end: entries.clone(), entries, flaw: self.flaw, at: None }))
     }
 }
 
@@ -268,6 +271,10 @@ impl Cursor for Ending {
         Ok(self.checkpoint.strong_count() > 0 && self.cursor.advance()?)
     }
 
+    fn retreat(&mut self) -> Result<bool> {
+        Ok(self.checkpoint.strong_count() > 0 && self.cursor.retreat()?)
+    }
+
     fn key(&self) -> &[u8] {
         self.cursor.key()
     }
@@ -277,14 +284,26 @@ impl Cursor for Ending {
     }
 }
 
-struct Backwards {
-    entries: Vec<(Value, Value)>,
+struct Collected {
+    entries: VecDeque<(Value, Value)>,
+    /// Them again, for who does not know what was taken from the other end.
+    from_end: VecDeque<(Value, Value)>,
+    flaw: Flaw,
     at: Option<(Value, Value)>,
 }
 
-impl Cursor for Backwards {
+impl Cursor for Collected {
     fn advance(&mut self) -> Result<bool> {
-        self.at = self.entries.pop();
+        let backwards = self.flaw == Flaw::CursorBackwards;
+        self.at = if backwards { self.entries.pop_back() } else { self.entries.pop_front() };
+        Ok(self.at.is_some())
+    }
+
+    fn retreat(&mut self) -> Result<bool> {
+        self.at = match self.flaw {
+            Flaw::EndsPassEachOther => self.from_end.pop_back(),
+            _ => self.entries.pop_front(),
+        };
         Ok(self.at.is_some())
     }
 
