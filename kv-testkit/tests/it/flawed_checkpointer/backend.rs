@@ -296,6 +296,9 @@ impl Cursor for Collected {
     fn advance(&mut self) -> Result<bool> {
         let backwards = self.flaw == Flaw::CursorBackwards;
         self.at = if backwards { self.entries.pop_back() } else { self.entries.pop_front() };
+        if self.entries.is_empty() {
+            self.from_end.clear();
+        }
         Ok(self.at.is_some())
     }
 
@@ -304,6 +307,9 @@ impl Cursor for Collected {
             Flaw::EndsPassEachOther => self.from_end.pop_back(),
             _ => self.entries.pop_front(),
         };
+        if self.from_end.is_empty() {
+            self.entries.clear();
+        }
         Ok(self.at.is_some())
     }
 
