@@ -15,7 +15,9 @@ fn assert_poisoned(subject: &Subject, outcomes: &[Result<Lsn>]) {
     let bounds = subject.log.bounds();
     assert_eq!(bounds.durable, Lsn(1), "something was acknowledged after the failure");
     assert!(matches!(subject.log.append(b"later", Durability::Disk), Err(Error::Poisoned { .. })));
-    assert!(bounds.appended == Lsn(1) || matches!(subject.log.sync(bounds.appended), Err(Error::OutcomeUnknown { .. })));
+    assert!(
+        bounds.appended == Lsn(1) || matches!(subject.log.sync(bounds.appended), Err(Error::OutcomeUnknown { .. }))
+    );
     assert_eq!(subject.log.sync(Lsn(1)).unwrap(), Lsn(1), "what was durable stays so");
 }
 

@@ -68,8 +68,7 @@ impl Subject {
 
     pub fn with_scheduler(bytes: u64, scheduler: Arc<dyn Scheduler>) -> Self {
         let medium = Medium::new();
-        let options =
-            Options { segment_bytes_min: bytes, segment_bytes_max: bytes, scheduler, ..Options::default() };
+        let options = Options { segment_bytes_min: bytes, segment_bytes_max: bytes, scheduler, ..Options::default() };
         let log = SegmentedLog::open(medium.clone(), options).unwrap();
         let subject = Self { log: Arc::new(log), medium };
         subject.append_and_sync("first").unwrap();
