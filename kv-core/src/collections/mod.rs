@@ -17,8 +17,6 @@ mod view;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use arc_swap::ArcSwap;
-
 pub use entries::{Entries, Entry};
 pub(crate) use generation::Changed;
 use generation::Found;
@@ -27,7 +25,7 @@ use names::Names;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use view::View;
 
-use crate::{Checkpoint, CollectionId, Lsn, Result, Value, operation::Operation};
+use crate::{Checkpoint, CollectionId, Lsn, Result, Value, operation::Operation, sync::ArcSwap};
 
 /// All collections.
 pub(crate) struct Collections {
