@@ -20,7 +20,7 @@ pub fn run(dir: &Path, args: &Export, out: &mut dyn Write) -> Result<(), Failure
         must_carry(&collection, args.format)?;
     }
     let what = || format!("cannot export {:?}", collection.name());
-    for entry in collection.iter().doing(what)? {
+    for entry in collection.iter() {
         let entry = entry.doing(what)?;
         args.format.write_row(out, &entry.key, &entry.value).map_err(Failure::Output)?;
     }
@@ -29,7 +29,7 @@ pub fn run(dir: &Path, args: &Export, out: &mut dyn Write) -> Result<(), Failure
 
 fn must_carry(collection: &Collection, format: Format) -> Result<(), Failure> {
     let what = || format!("cannot export {:?}", collection.name());
-    for entry in collection.iter().doing(what)? {
+    for entry in collection.iter() {
         let entry = entry.doing(what)?;
         if let Some(objection) = format.objection(&entry.key, &entry.value) {
             let key = escaped(&entry.key);

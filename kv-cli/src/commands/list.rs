@@ -38,7 +38,7 @@ fn collections(store: &Store, prefix: &[u8], limit: usize, listing: &mut Listing
 fn keys(store: &Store, name: &OsStr, prefix: &[u8], limit: usize, listing: &mut Listing<'_>) -> Result<(), Failure> {
     let collection = opening::existing_collection(store, name)?;
     let what = || format!("cannot list the keys of {:?}", collection.name());
-    for entry in collection.prefix(prefix).doing(what)?.take(limit) {
+    for entry in collection.prefix(prefix).take(limit) {
         listing.key(&entry.doing(what)?.key).map_err(Failure::Output)?;
     }
     Ok(())

@@ -107,7 +107,7 @@ pub fn prove(
     let doing = || "cannot read the writes of the killed process".to_owned();
     let collection = store.collection(collection).doing(doing)?;
     let mut found = 0;
-    for entry in collection.prefix(prefix.as_bytes()).doing(doing)? {
+    for entry in collection.prefix(prefix.as_bytes()) {
         let entry = entry.doing(doing)?;
         let key = escaped(&entry.key);
         if entry.value != writer::value(&key) {
@@ -139,7 +139,7 @@ fn in_order(store: &Store, collection: &str, prefix: &str) -> Result<u64, Failur
     let mut count = 0;
     for thread in 0..THREADS {
         let prefix = format!("{prefix}{thread}-");
-        for (number, entry) in (0..).zip(collection.prefix(prefix.as_bytes()).doing(doing)?) {
+        for (number, entry) in (0..).zip(collection.prefix(prefix.as_bytes())) {
             let expected = writer::key(&prefix, number);
             if entry.doing(doing)?.key != expected {
                 return Err(wrong(&expected, "is missing, though a later one of its thread is there"));

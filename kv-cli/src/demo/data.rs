@@ -49,7 +49,7 @@ impl Unicode {
         }
         let mut expected = self.expected.iter();
         let mut foreign = 0;
-        for entry in collection.iter().doing(doing)? {
+        for entry in collection.iter() {
             let entry = entry.doing(doing)?;
             if !self.original.contains_key(&*entry.key) {
                 foreign += 1;

@@ -1,7 +1,17 @@
-use std::{cmp::Ordering, iter::Peekable, vec};
+use std::{
+    collections::VecDeque,
+    fmt,
+    iter::FusedIterator,
+    ops::{Bound, RangeBounds},
+    sync::Arc,
+};
 
-use super::generation::Changed;
-use crate::{Cursor, Result, Value};
+use super::{
+    merge::{Merge, Scan},
+    order::Direction,
+    snapshot::Snapshot,
+};
+use crate::{Result, Value};
 
 /// A key and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,58 +23,57 @@ pub struct Entry {
     pub value: Value,
 }
 
-/// The entries of a collection in byte order of their keys, all as they were at one position of the log. Writers do not wait for it.
+/// Entries of a collection in byte order of their keys, from either end, all as they were at one position of the log. Writers do not wait for it.
 ///
-/// It ends after an error.
+/// It ends after an error. Taking few of many entries costs little.
 pub struct Entries {
-    changed: Peekable<vec::IntoIter<Changed>>,
-    /// Stands at the next entry of the checkpoint; `None` when there is no other.
-    cursor: Option<Box<dyn Cursor>>,
+    scan: Option<Scan>,
+    /// Keeps what is seen from being forgotten.
+    _snapshot: Option<Arc<Snapshot>>,
+    /// What was not taken yet lies between these.
+    lower: Bound<Value>,
+    upper: Bound<Value>,
+    front: Option<Merge>,
+    back: Option<Merge>,
 }
 
 impl Entries {
     /// No entries.
     pub(super) fn empty() -> Self {
-        Self { changed: Vec::new().into_iter().peekable(), cursor: None }
+        Self { scan: None, _snapshot: None, lower: Bound::Unbounded, upper: Bound::Unbounded, front: None, back: None }
     }
 
-    /// Those in `changed`, and those under the cursor that are not. Both are of one position; they keep what they show alive, so nobody else
-    /// needs to.
-    pub(super) fn merge(changed: Vec<Changed>, cursor: Option<Box<dyn Cursor>>) -> Result<Self> {
-        let mut entries = Self { changed: changed.into_iter().peekable(), cursor };
-        entries.advance_cursor()?;
-        Ok(entries)
+    /// The entries of `scan`, at the position of `snapshot`, within the bounds.
+    pub(super) fn new(snapshot: Arc<Snapshot>, scan: Scan, lower: Bound<Value>, upper: Bound<Value>) -> Self {
+        Self { scan: Some(scan), _snapshot: Some(snapshot), lower, upper, front: None, back: None }
     }
 
-    fn advance_cursor(&mut self) -> Result<()> {
-        if let Some(cursor) = &mut self.cursor
-            && !cursor.advance()?
-        {
-            self.cursor = None;
+    fn take(&mut self, direction: Direction) -> Result<Option<Entry>> {
+        let Some(scan) = &self.scan else { return Ok(None) };
+        let end = match direction {
+            Direction::Forward => &mut self.front,
+            Direction::Backward => &mut self.back,
+        };
+        let merge = match end {
+            Some(merge) => merge,
+            None => end.insert(scan.merge(&self.lower, &self.upper, direction, VecDeque::new())?),
+        };
+        // The other end may have taken it already.
+        let entry = merge.next()?.filter(|entry| (self.lower.as_ref(), self.upper.as_ref()).contains(&entry.key));
+        match (&entry, direction) {
+            (Some(entry), Direction::Forward) => self.lower = Bound::Excluded(entry.key.clone()),
+            (Some(entry), Direction::Backward) => self.upper = Bound::Excluded(entry.key.clone()),
+            (None, _) => *self = Self::empty(),
         }
-        Ok(())
+        Ok(entry)
     }
 
-    fn try_next(&mut self) -> Result<Option<Entry>> {
-        loop {
-            let first = match (self.changed.peek(), &self.cursor) {
-                (None, None) => return Ok(None),
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (Some(change), Some(cursor)) => (*change.key).cmp(cursor.key()),
-            };
-            if first == Ordering::Greater {
-                let entry = self.cursor.as_ref().map(|at| Entry { key: at.key_handle(), value: at.value_handle() });
-                self.advance_cursor()?;
-                return Ok(entry);
-            }
-            if first == Ordering::Equal {
-                self.advance_cursor()?; // the change stands in the place of what the checkpoint has
-            }
-            if let Some(Changed { key, value: Some(value), .. }) = self.changed.next() {
-                return Ok(Some(Entry { key, value }));
-            }
+    fn take_or_end(&mut self, direction: Direction) -> Option<Result<Entry>> {
+        let taken = self.take(direction);
+        if taken.is_err() {
+            *self = Self::empty();
         }
+        taken.transpose()
     }
 }
 
@@ -72,10 +81,20 @@ impl Iterator for Entries {
     type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Result<Entry>> {
-        let next = self.try_next();
-        if next.is_err() {
-            *self = Self::empty();
-        }
-        next.transpose()
+        self.take_or_end(Direction::Forward)
+    }
+}
+
+impl DoubleEndedIterator for Entries {
+    fn next_back(&mut self) -> Option<Result<Entry>> {
+        self.take_or_end(Direction::Backward)
+    }
+}
+
+impl FusedIterator for Entries {}
+
+impl fmt::Debug for Entries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entries").field("lower", &self.lower).field("upper", &self.upper).finish_non_exhaustive()
     }
 }

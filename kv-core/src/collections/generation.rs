@@ -1,10 +1,17 @@
-use std::{hash::BuildHasher, sync::atomic::Ordering};
+use std::{
+    hash::BuildHasher,
+    sync::{Arc, atomic::Ordering},
+};
 
 use bytes::Bytes;
 use foldhash::quality::RandomState;
 use hashbrown::{HashTable, hash_table};
 
-use super::versions::Versions;
+use super::{
+    horizon::Visible,
+    order::{Order, Orders},
+    versions::Versions,
+};
 use crate::{
     CollectionId, Lsn, Value,
     sync::{AtomicUsize, RwLock, read, write},
@@ -25,6 +32,7 @@ pub(crate) struct Generation {
     hasher: RandomState,
     bytes: AtomicUsize,
     entries: AtomicUsize,
+    orders: Orders,
 }
 
 /// On cache lines of its own, so that cores that lock different shards do not disturb each other.
@@ -75,6 +83,7 @@ impl Generation {
             hasher: RandomState::default(),
             bytes: AtomicUsize::new(0),
             entries: AtomicUsize::new(0),
+            orders: Orders::default(),
         }
     }
 
@@ -110,15 +119,15 @@ impl Generation {
         table.find(hash, |entry| entry.is(collection, key)).map_or(Found::Nothing, |entry| with(&entry.versions))
     }
 
-    /// Puts a new version before the older ones, and prunes those. Returns the key's handle if older versions are left, which shall be
-    /// [pruned](Generation::prune) when nobody can see them any more.
+    /// Puts a new version before the older ones. Returns the key's handle if it had no older versions before and has some now, which shall be
+    /// [pruned](Generation::prune) when that is published.
     pub(crate) fn apply(
         &self,
         lsn: Lsn,
         collection: CollectionId,
         key: &[u8],
         value: Option<&[u8]>,
-        oldest_visible: Lsn,
+        visible: &Visible,
     ) -> Option<Value> {
         let hash = self.hash(collection, key);
         let mut table = write(&self.shard(hash).0);
@@ -129,27 +138,42 @@ impl Generation {
                 let entry = occupied.get_mut();
                 self.bytes.fetch_add(value.map_or(0, <[u8]>::len), Ordering::Relaxed);
                 self.bytes.fetch_sub(entry.versions.newest().map_or(0, |value| value.len()), Ordering::Relaxed);
+                let was_alone = entry.versions.is_alone();
+                // Behind versions that are not published yet there may be many of them: they are left to the pruning that is due then.
+                let all_published = entry.versions.lsn() <= visible.published();
                 entry.versions.push(lsn, value.map(Value::copy_from));
-                (!entry.versions.prune(oldest_visible)).then(|| entry.key.clone())
+                let is_alone = all_published && entry.versions.prune(visible);
+                (was_alone && !is_alone).then(|| entry.key.clone())
             }
             hash_table::Entry::Vacant(vacant) => {
                 let (key, value) = copy_together(key, value);
                 let value_len = value.as_ref().map_or(0, |value| value.len());
                 self.bytes.fetch_add(ENTRY_BYTES + key.len() + value_len, Ordering::Relaxed);
                 self.entries.fetch_add(1, Ordering::Relaxed);
+                self.orders.insert(collection, &key);
                 vacant.insert(Entry { collection, key, versions: Versions::new(lsn, value) });
                 None
             }
         }
     }
 
-    /// Drops the versions of a key that nobody can see any more.
-    pub(crate) fn prune(&self, collection: CollectionId, key: &[u8], oldest_visible: Lsn) {
+    /// Drops the versions of a key that nobody can see any more, and returns the position of the newest if others are left.
+    pub(crate) fn prune(&self, collection: CollectionId, key: &[u8], visible: &Visible) -> Option<Lsn> {
         let hash = self.hash(collection, key);
         let mut table = write(&self.shard(hash).0);
-        if let Some(entry) = table.find_mut(hash, |entry| entry.is(collection, key)) {
-            entry.versions.prune(oldest_visible);
-        }
+        let entry = table.find_mut(hash, |entry| entry.is(collection, key))?;
+        (!entry.versions.prune(visible)).then(|| entry.versions.lsn())
+    }
+
+    /// The keys of a collection in byte order. The first call costs as much as has changed in this generation; from then on the writer keeps
+    /// them in order.
+    pub(crate) fn in_order(&self, collection: CollectionId) -> Arc<Order> {
+        self.orders.get(collection, |order| {
+            for shard in &self.shards {
+                let table = read(&shard.0);
+                table.iter().filter(|entry| entry.collection == collection).for_each(|entry| order.insert(&entry.key));
+            }
+        })
     }
 
     /// Adds the keys that `wanted` picks, as they were at `position`, to `changed`, in no order.
@@ -170,6 +194,11 @@ impl Generation {
                 }
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn versions(&self) -> usize {
+        self.shards.iter().map(|shard| read(&shard.0).iter().map(|entry| entry.versions.len()).sum::<usize>()).sum()
     }
 
     fn hash(&self, collection: CollectionId, key: &[u8]) -> u64 {
@@ -203,7 +232,10 @@ fn copy_together(key: &[u8], value: Option<&[u8]>) -> (Value, Option<Value>) {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Bound;
+
     use super::*;
+    use crate::collections::order::Direction;
 
     const A: CollectionId = CollectionId { lsn: Lsn(1), index: 0 };
     const B: CollectionId = CollectionId { lsn: Lsn(1), index: 1 };
@@ -215,9 +247,9 @@ mod tests {
     #[test]
     fn versions_are_seen_at_their_positions_and_collections_are_apart() {
         let generation = Generation::new();
-        generation.apply(Lsn(1), A, b"key", Some(b"one"), Lsn(0));
-        generation.apply(Lsn(2), B, b"key", Some(b"other"), Lsn(0));
-        generation.apply(Lsn(3), A, b"key", None, Lsn(0));
+        generation.apply(Lsn(1), A, b"key", Some(b"one"), &Visible::from(Lsn(0)));
+        generation.apply(Lsn(2), B, b"key", Some(b"other"), &Visible::from(Lsn(0)));
+        generation.apply(Lsn(3), A, b"key", None, &Visible::from(Lsn(0)));
 
         assert_eq!(get(&generation, A, 0), Found::Nothing);
         assert_eq!(get(&generation, A, 2), Found::Value(Value::copy_from(b"one")));
@@ -230,10 +262,25 @@ mod tests {
     #[test]
     fn older_versions_are_reported_until_they_can_be_pruned() {
         let generation = Generation::new();
-        generation.apply(Lsn(1), A, b"key", Some(b"one"), Lsn(0));
-        assert!(generation.apply(Lsn(2), A, b"key", Some(b"two"), Lsn(1)).is_some(), "position 1 is still read");
-        generation.prune(A, b"key", Lsn(2));
+        let apply =
+            |lsn, published| generation.apply(Lsn(lsn), A, b"key", Some(b"value"), &Visible::from(Lsn(published)));
+        assert!(apply(1, 0).is_none());
+        assert!(apply(2, 1).is_some(), "position 1 is still read");
+        assert!(apply(3, 1).is_none(), "it was reported already");
+        assert_eq!(generation.prune(A, b"key", &Visible::from(Lsn(2))), Some(Lsn(3)));
         assert_eq!(get(&generation, A, 1), Found::Nothing);
-        assert!(generation.apply(Lsn(3), A, b"key", None, Lsn(3)).is_none());
+        assert_eq!(generation.prune(A, b"key", &Visible::from(Lsn(3))), None);
+        assert!(apply(4, 4).is_none(), "nobody sees the older one");
+    }
+
+    #[test]
+    fn keys_are_in_order_whether_they_come_before_or_after_the_first_scan() {
+        let generation = Generation::new();
+        let apply = |key: &[u8]| generation.apply(Lsn(1), A, key, Some(b"value"), &Visible::from(Lsn(0)));
+        apply(b"c");
+        generation.apply(Lsn(1), B, b"b", None, &Visible::from(Lsn(0)));
+        let order = generation.in_order(A);
+        apply(b"a");
+        assert_eq!(order.keys(Bound::Unbounded, Bound::Unbounded, Direction::Forward, 9), ["a", "c"]);
     }
 }

@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use crate::{
     Lsn,
@@ -7,13 +10,36 @@ use crate::{
 
 /// What readers can see: the published position, and the older positions that somebody still reads at.
 ///
-/// The published position only rises. It is loaded before the registry is read ([`oldest_visible`](Horizon::oldest_visible)), and a position
+/// The published position only rises. It is loaded before the registry is read ([`visible`](Horizon::visible)), and a position
 /// is registered as loaded under the registry's lock: so a position that is registered after the registry was read is not below the
 /// one loaded before.
 #[derive(Debug, Default)]
 pub(crate) struct Horizon {
     published: AtomicU64,
-    readers: Mutex<BTreeMap<Lsn, usize>>,
+    readers: Mutex<Readers>,
+}
+
+#[derive(Debug, Default)]
+struct Readers {
+    counts: BTreeMap<Lsn, usize>,
+    /// The positions in `counts`, in order, to be handed out.
+    positions: Arc<[Lsn]>,
+    releases: u64,
+}
+
+impl Readers {
+    fn list(&mut self) {
+        self.positions = self.counts.keys().copied().collect();
+    }
+}
+
+/// The positions that anybody reads at, or will: those that were registered, and all from the published one on.
+#[derive(Clone, Debug)]
+pub(crate) struct Visible {
+    published: Lsn,
+    /// In order.
+    readers: Arc<[Lsn]>,
+    releases: u64,
 }
 
 impl Horizon {
@@ -31,25 +57,55 @@ impl Horizon {
     pub(crate) fn register(&self) -> Lsn {
         let mut readers = lock(&self.readers);
         let position = self.published();
-        *readers.entry(position).or_default() += 1;
+        let count = readers.counts.entry(position).or_default();
+        *count += 1;
+        if *count == 1 {
+            readers.list();
+        }
         position
     }
 
     pub(crate) fn release(&self, position: Lsn) {
         let mut readers = lock(&self.readers);
-        if let Some(count) = readers.get_mut(&position) {
+        if let Some(count) = readers.counts.get_mut(&position) {
             *count -= 1;
             if *count == 0 {
-                readers.remove(&position);
+                readers.counts.remove(&position);
+                readers.list();
+                readers.releases += 1;
             }
         }
     }
 
-    /// The oldest position that anybody reads at, or will: of the versions at or before it only the newest is still needed.
-    pub(crate) fn oldest_visible(&self) -> Lsn {
+    /// The positions at which versions are still needed.
+    pub(crate) fn visible(&self) -> Visible {
         let published = self.published();
-        let oldest = lock(&self.readers).first_key_value().map(|(&position, _)| position);
-        oldest.map_or(published, |oldest| oldest.min(published))
+        let readers = lock(&self.readers);
+        Visible { published, readers: Arc::clone(&readers.positions), releases: readers.releases }
+    }
+}
+
+impl Visible {
+    /// Nothing before `published` is read.
+    #[cfg(test)]
+    pub(crate) fn from(published: Lsn) -> Self {
+        Self { published, readers: Arc::default(), releases: 0 }
+    }
+
+    /// The position from which on everything may be read.
+    pub(crate) fn published(&self) -> Lsn {
+        self.published
+    }
+
+    /// Rises when a registered position is no longer read at.
+    pub(crate) fn releases(&self) -> u64 {
+        self.releases
+    }
+
+    /// Whether anybody reads at `from` or later, but before `before`.
+    pub(crate) fn is_read(&self, from: Lsn, before: Lsn) -> bool {
+        let next = self.readers.partition_point(|reader| *reader < from);
+        from < before && before > self.published || self.readers.get(next).is_some_and(|reader| *reader < before)
     }
 }
 
@@ -66,14 +122,18 @@ mod tests {
     }
 
     #[test]
-    fn registered_positions_hold_the_horizon_back() {
+    fn positions_are_read_while_they_are_registered() {
         let horizon = Horizon::default();
         horizon.publish(Lsn(5));
         let (first, second) = (horizon.register(), horizon.register());
         horizon.publish(Lsn(9));
         horizon.release(first);
-        assert_eq!(horizon.oldest_visible(), Lsn(5));
+        let visible = horizon.visible();
+        assert!(visible.is_read(Lsn(5), Lsn(6)) && visible.is_read(Lsn(3), Lsn(9)), "somebody reads at 5");
+        assert!(!visible.is_read(Lsn(6), Lsn(9)), "nobody reads from 6 to 8");
+        assert!(visible.is_read(Lsn(6), Lsn(10)), "whoever comes reads at 9 or later");
         horizon.release(second);
-        assert_eq!(horizon.oldest_visible(), Lsn(9));
+        assert!(!horizon.visible().is_read(Lsn(5), Lsn(6)));
+        assert_eq!(horizon.visible().releases(), 1);
     }
 }

@@ -10,8 +10,12 @@
 mod entries;
 mod generation;
 mod horizon;
+mod merge;
 mod names;
+mod order;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod versions;
 mod view;
 
@@ -19,13 +23,17 @@ use std::{collections::VecDeque, sync::Arc};
 
 pub use entries::{Entries, Entry};
 pub(crate) use generation::Changed;
-use generation::Found;
+use generation::Generation;
 pub(crate) use horizon::Horizon;
+use horizon::Visible;
 use names::Names;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use view::View;
 
 use crate::{Checkpoint, CollectionId, Lsn, Result, Value, operation::Operation, sync::ArcSwap};
+
+/// At this position everything is seen that was applied, published or not. For the writer only.
+const NEWEST: Lsn = Lsn(u64::MAX);
 
 /// All collections.
 pub(crate) struct Collections {
@@ -34,9 +42,16 @@ pub(crate) struct Collections {
     horizon: Horizon,
 }
 
-/// What only the writer has: the keys that hold older versions, in the order in which those were superseded.
+/// What only the writer has: the keys that hold older versions.
 #[derive(Debug, Default)]
-pub(crate) struct Superseded(VecDeque<(Lsn, CollectionId, Value)>);
+pub(crate) struct Superseded {
+    /// With the position after whose publication somebody has to look at them, in about that order.
+    queue: VecDeque<(Lsn, CollectionId, Value)>,
+    /// Those that somebody still reads at an older position.
+    held: Vec<(Lsn, CollectionId, Value)>,
+    /// How many positions had been released when the last one was held.
+    releases: u64,
+}
 
 impl Collections {
     /// The state of a checkpoint, or nothing.
@@ -61,40 +76,27 @@ impl Collections {
 
     /// Applies the change at `lsn`. For the writer only, after it was logged.
     pub(crate) fn apply(&self, lsn: Lsn, index: u32, operation: &Operation<'_>, superseded: &mut Superseded) {
-        let oldest_visible = self.horizon.oldest_visible();
+        let visible = self.horizon.visible();
+        let view = self.view.load();
         let mut change = |collection, key, value| {
-            let active = &self.view.load().active;
-            if let Some(key) = active.apply(lsn, collection, key, value, oldest_visible) {
-                superseded.0.push_back((lsn, collection, key));
+            if let Some(key) = view.active.apply(lsn, collection, key, value, &visible) {
+                superseded.queue.push_back((lsn, collection, key));
             }
         };
         match *operation {
             Operation::Put { collection, key, value } => change(collection, key, Some(value)),
             Operation::Delete { collection, key } => change(collection, key, None),
             Operation::Create { name } => {
-                self.names.apply(lsn, name, Some(CollectionId { lsn, index }), oldest_visible);
+                self.names.apply(lsn, name, Some(CollectionId { lsn, index }), &visible);
             }
-            Operation::Drop { collection: _, name } => self.names.apply(lsn, name, None, oldest_visible),
+            Operation::Drop { collection: _, name } => self.names.apply(lsn, name, None, &visible),
         }
-    }
-
-    /// Drops superseded versions that nobody can see any more. For the writer only.
-    pub(crate) fn prune(&self, superseded: &mut Superseded) {
-        if superseded.0.is_empty() {
-            return;
-        }
-        let oldest_visible = self.horizon.oldest_visible();
-        let view = self.view.load();
-        while superseded.0.front().is_some_and(|&(lsn, ..)| lsn <= oldest_visible) {
-            if let Some((_, collection, key)) = superseded.0.pop_front() {
-                view.active.prune(collection, &key, oldest_visible);
-            }
-        }
+        superseded.prune(&view.active, &visible);
     }
 
     /// Freezes the active generation and starts another. For the writer only, when nothing is frozen.
     pub(crate) fn freeze(&self, superseded: &mut Superseded) {
-        superseded.0.clear(); // a frozen generation is dropped whole
+        *superseded = Superseded::default(); // a frozen generation is dropped whole
         self.view.store(Arc::new(self.view.load().with_active_frozen()));
     }
 
@@ -113,7 +115,7 @@ impl Collections {
     /// The value of a key after everything that was applied. For the writer only.
     pub(crate) fn get_newest(&self, name: &str, key: &[u8]) -> Result<Option<Value>> {
         match self.names.newest(name) {
-            Some(collection) => self.view.load().get_newest(collection, key),
+            Some(collection) => self.view.load().get(collection, key, || NEWEST),
             None => Ok(None),
         }
     }
@@ -121,33 +123,46 @@ impl Collections {
     /// The published value of a key.
     pub(crate) fn get(&self, name: &str, key: &[u8]) -> Result<Option<Value>> {
         let view = self.view.load();
-        let Some(collection) = self.names.at(name, || self.horizon.published()) else { return Ok(None) };
-        match view.in_memory(collection, key, || self.horizon.published()) {
-            Found::Value(value) => Ok(Some(value)),
-            Found::Deleted => Ok(None),
-            Found::Nothing => match &view.checkpoint {
-                Some(checkpoint) => checkpoint.get(collection, key),
-                None => Ok(None),
-            },
+        match self.names.at(name, || self.horizon.published()) {
+            Some(collection) => view.get(collection, key, || self.horizon.published()),
+            None => Ok(None),
         }
     }
 
     /// Calls `read` with the published value of a key; `false` if there is none.
     pub(crate) fn get_with(&self, name: &str, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let view = self.view.load();
-        let Some(collection) = self.names.at(name, || self.horizon.published()) else { return Ok(false) };
-        match view.in_memory(collection, key, || self.horizon.published()) {
-            Found::Value(value) => {
-                read(&value);
-                Ok(true)
-            }
-            Found::Deleted => Ok(false),
-            Found::Nothing => view.in_checkpoint(collection, key, read),
+        match self.names.at(name, || self.horizon.published()) {
+            Some(collection) => view.get_with(collection, key, || self.horizon.published(), read),
+            None => Ok(false),
         }
     }
 
     /// Everything as it is published now.
     pub(crate) fn snapshot(self: &Arc<Self>) -> Snapshot {
         Snapshot::take(self)
+    }
+}
+
+/// How many keys are pruned for each change: more than a change supersedes, so that none are left behind, and few, so that none waits long.
+const PRUNED_AT_ONCE: usize = 4;
+
+impl Superseded {
+    /// Drops versions that nobody can see any more.
+    fn prune(&mut self, active: &Generation, visible: &Visible) {
+        if self.releases != visible.releases() {
+            self.releases = visible.releases();
+            self.queue.extend(self.held.drain(..));
+        }
+        for _ in 0..PRUNED_AT_ONCE {
+            let Some((_, collection, key)) = self.queue.pop_front_if(|(lsn, ..)| *lsn <= visible.published()) else {
+                return;
+            };
+            match active.prune(collection, &key, visible) {
+                Some(newest) if newest > visible.published() => self.queue.push_back((newest, collection, key)),
+                Some(newest) => self.held.push((newest, collection, key)),
+                None => {}
+            }
+        }
     }
 }

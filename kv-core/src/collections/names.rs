@@ -6,7 +6,7 @@ use std::{
 
 use foldhash::quality::RandomState;
 
-use super::versions::Versions;
+use super::{horizon::Visible, versions::Versions};
 use crate::{
     CollectionId, CollectionInfo, Lsn,
     sync::{ArcSwap, AtomicUsize},
@@ -71,7 +71,7 @@ impl Names {
     }
 
     /// Lets the name stand for another collection, or none, from `lsn` on.
-    pub(crate) fn apply(&self, lsn: Lsn, name: &str, id: Option<CollectionId>, oldest_visible: Lsn) {
+    pub(crate) fn apply(&self, lsn: Lsn, name: &str, id: Option<CollectionId>, visible: &Visible) {
         let shard = self.shard(name);
         match (self.newest(name), id) {
             (None, Some(_)) => self.live.fetch_add(1, Ordering::Relaxed),
@@ -79,12 +79,12 @@ impl Names {
             _ => self.live(),
         };
         let mut changed = Shard::clone(&shard.load());
-        changed.retain(|_, versions| !versions.is_gone(oldest_visible));
+        changed.retain(|_, versions| !versions.is_gone(visible));
         let versions = match changed.get(name) {
             Some(older) => {
                 let mut versions = Versions::clone(older);
                 versions.push(lsn, id);
-                versions.prune(oldest_visible);
+                versions.prune(visible);
                 versions
             }
             None => Versions::new(lsn, id),
@@ -113,9 +113,9 @@ mod tests {
     #[test]
     fn a_name_stands_for_what_it_stood_for_at_the_position() {
         let names = Names::of(&[]);
-        names.apply(Lsn(1), "a", Some(id(1)), Lsn(0));
-        names.apply(Lsn(2), "a", None, Lsn(0));
-        names.apply(Lsn(3), "a", Some(id(3)), Lsn(0));
+        names.apply(Lsn(1), "a", Some(id(1)), &Visible::from(Lsn(0)));
+        names.apply(Lsn(2), "a", None, &Visible::from(Lsn(0)));
+        names.apply(Lsn(3), "a", Some(id(3)), &Visible::from(Lsn(0)));
         let seen: Vec<_> = (0..4).map(|position| names.at("a", || Lsn(position))).collect();
         assert_eq!(seen, [None, Some(id(1)), None, Some(id(3))]);
         assert_eq!(names.newest("a"), Some(id(3)));
@@ -126,9 +126,9 @@ mod tests {
     fn all_collections_come_in_order_of_identity() {
         let names = Names::of(&[]);
         for (lsn, name) in [(1, "z"), (2, "a"), (3, "m")] {
-            names.apply(Lsn(lsn), name, Some(id(lsn)), Lsn(0));
+            names.apply(Lsn(lsn), name, Some(id(lsn)), &Visible::from(Lsn(0)));
         }
-        names.apply(Lsn(4), "a", None, Lsn(0));
+        names.apply(Lsn(4), "a", None, &Visible::from(Lsn(0)));
         let all = |position| names.all_at(Lsn(position)).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
         assert_eq!(all(3), ["z", "a", "m"].map(Arc::from));
         assert_eq!(all(4), ["z", "m"].map(Arc::from));
@@ -140,8 +140,8 @@ mod tests {
         let names = Names::of(&[]);
         for lsn in 0..10_000 {
             let (name, lsn) = (format!("n{lsn}"), 2 * lsn + 1);
-            names.apply(Lsn(lsn), &name, Some(id(lsn)), Lsn(lsn.saturating_sub(1)));
-            names.apply(Lsn(lsn + 1), &name, None, Lsn(lsn));
+            names.apply(Lsn(lsn), &name, Some(id(lsn)), &Visible::from(Lsn(lsn.saturating_sub(1))));
+            names.apply(Lsn(lsn + 1), &name, None, &Visible::from(Lsn(lsn)));
         }
         let kept: usize = names.shards.iter().map(|shard| shard.load().len()).sum();
         assert!(kept <= 2 * SHARDS, "{kept} names are kept");

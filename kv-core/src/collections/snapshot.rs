@@ -1,7 +1,7 @@
 use std::{ops::Bound, sync::Arc};
 
-use super::{Collections, Entries, view::View};
-use crate::{CollectionId, CollectionInfo, Lsn, Result};
+use super::{Collections, Entries, merge::Scan, view::View};
+use crate::{CollectionId, CollectionInfo, Lsn, Result, Value};
 
 /// Every collection at one position of the log, for as long as this value lives.
 pub(crate) struct Snapshot {
@@ -25,6 +25,10 @@ impl Snapshot {
         }
     }
 
+    pub(crate) fn position(&self) -> Lsn {
+        self.position
+    }
+
     pub(crate) fn collection(&self, name: &str) -> Option<CollectionId> {
         self.collections.names.at(name, || self.position)
     }
@@ -43,23 +47,53 @@ impl Snapshot {
         Ok(sizes.iter().map(|info| info.entries).sum())
     }
 
-    /// The entries of the collection of that name whose keys begin with `prefix`, in order of their keys.
-    pub(crate) fn prefix(&self, name: &str, prefix: &[u8]) -> Result<Entries> {
-        let Some(id) = self.collection(name) else { return Ok(Entries::empty()) };
-        let changed = self.view.changed(self.position, |collection, key| collection == id && key.starts_with(prefix));
+    /// The value of a key.
+    pub(crate) fn get(&self, name: &str, key: &[u8]) -> Result<Option<Value>> {
+        match self.collection(name) {
+            Some(id) => self.view.get(id, key, || self.position),
+            None => Ok(None),
+        }
+    }
+
+    /// Calls `read` with the value of a key; `false` if there is none.
+    pub(crate) fn get_with(&self, name: &str, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        match self.collection(name) {
+            Some(id) => self.view.get_with(id, key, || self.position, read),
+            None => Ok(false),
+        }
+    }
+
+    /// The entries of the collection of that name within the bounds.
+    pub(crate) fn range(self: &Arc<Self>, name: &str, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Entries {
+        let Some(collection) = self.collection(name).filter(|_| !is_empty(lower, upper)) else {
+            return Entries::empty();
+        };
+        let scan = Scan { view: Arc::clone(&self.view), collection, position: self.position };
+        Entries::new(Arc::clone(self), scan, lower.map(Value::copy_from), upper.map(Value::copy_from))
+    }
+
+    /// The entries of the collection of that name whose keys begin with `prefix`.
+    pub(crate) fn prefix(self: &Arc<Self>, name: &str, prefix: &[u8]) -> Entries {
         let end = prefix_end(prefix);
         let upper = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let cursor = match &self.view.checkpoint {
-            Some(checkpoint) => Some(checkpoint.range(id, Bound::Included(prefix), upper)?),
-            None => None,
-        };
-        Entries::merge(changed, cursor)
+        self.range(name, Bound::Included(prefix), upper)
     }
 }
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
         self.collections.horizon.release(self.position);
+    }
+}
+
+/// Whether there are no keys between the bounds, as far as those can tell.
+fn is_empty(lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> bool {
+    match (lower, upper) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(lower), Bound::Included(upper)) => lower > upper,
+        (Bound::Included(lower) | Bound::Excluded(lower), Bound::Included(upper) | Bound::Excluded(upper)) => {
+            lower >= upper
+        }
     }
 }
 

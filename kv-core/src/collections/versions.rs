@@ -1,3 +1,4 @@
+use super::horizon::Visible;
 use crate::Lsn;
 
 /// The versions of one thing, newest first. `None` in the place of a content says that the thing was deleted.
@@ -33,22 +34,44 @@ impl<T> Versions<T> {
         Some(version.content.as_ref())
     }
 
-    /// Drops the versions that nobody can see who reads at `oldest_visible` or later, and says whether only one is left.
-    pub(crate) fn prune(&mut self, oldest_visible: Lsn) -> bool {
-        let mut version = &mut *self;
-        while version.lsn > oldest_visible {
-            match version.older.as_deref_mut() {
-                Some(older) => version = older,
-                None => return self.older.is_none(),
+    /// Drops the older versions that nobody can see, and says whether only the newest is left. It costs as much as there are versions.
+    pub(crate) fn prune(&mut self, visible: &Visible) -> bool {
+        let mut newer = &mut *self;
+        while let Some(mut version) = newer.older.take() {
+            if visible.is_read(version.lsn, newer.lsn) {
+                newer = newer.older.insert(version);
+            } else {
+                newer.older = version.older.take();
             }
         }
-        version.older = None;
+        self.is_alone()
+    }
+
+    /// The position of the newest version.
+    pub(crate) fn lsn(&self) -> Lsn {
+        self.lsn
+    }
+
+    /// Whether there are no older versions.
+    pub(crate) fn is_alone(&self) -> bool {
         self.older.is_none()
     }
 
-    /// Whether the thing is deleted for everybody who reads at `oldest_visible` or later.
-    pub(crate) fn is_gone(&self, oldest_visible: Lsn) -> bool {
-        self.lsn <= oldest_visible && self.content.is_none()
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        std::iter::successors(Some(self), |version| version.older.as_deref()).count()
+    }
+
+    /// Whether the thing is deleted for everybody.
+    pub(crate) fn is_gone(&self, visible: &Visible) -> bool {
+        let mut version = self;
+        while let Some(older) = &version.older {
+            if visible.is_read(older.lsn, version.lsn) {
+                return false;
+            }
+            version = older;
+        }
+        self.content.is_none()
     }
 }
 
@@ -65,6 +88,7 @@ impl<T> Drop for Versions<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::collections::horizon::Horizon;
 
     fn versions() -> Versions<&'static str> {
         let mut versions = Versions::new(Lsn(2), Some("two"));
@@ -84,15 +108,37 @@ mod tests {
 
     #[test]
     fn pruning_keeps_what_can_be_seen() {
-        for oldest_visible in 0..9 {
+        for published in 0..9 {
             let mut pruned = versions();
-            pruned.prune(Lsn(oldest_visible));
-            for position in oldest_visible..9 {
-                assert_eq!(pruned.at(Lsn(position)), versions().at(Lsn(position)), "{oldest_visible}, {position}");
+            pruned.prune(&Visible::from(Lsn(published)));
+            for position in published..9 {
+                assert_eq!(pruned.at(Lsn(position)), versions().at(Lsn(position)), "{published}, {position}");
             }
         }
-        assert!(versions().prune(Lsn(6)), "only the newest is left");
-        assert!(!versions().prune(Lsn(5)), "an older one is needed");
+        assert!(versions().prune(&Visible::from(Lsn(6))), "only the newest is left");
+        assert!(!versions().prune(&Visible::from(Lsn(5))), "an older one is needed");
+    }
+
+    #[test]
+    fn pruning_drops_what_lies_between_those_who_read() {
+        let horizon = Horizon::default();
+        horizon.publish(Lsn(3));
+        horizon.register();
+        horizon.publish(Lsn(8));
+        let mut pruned = versions();
+        assert!(!pruned.prune(&horizon.visible()));
+        assert_eq!(pruned.at(Lsn(3)), Some(Some(&"two")));
+        assert_eq!(pruned.at(Lsn(8)), Some(Some(&"six")));
+        assert_eq!(pruned.at(Lsn(5)), Some(Some(&"two")), "the deletion at 4 is forgotten");
+    }
+
+    #[test]
+    fn a_deleted_thing_is_gone_when_nobody_sees_it() {
+        let mut deleted = versions();
+        deleted.push(Lsn(8), None);
+        assert!(!deleted.is_gone(&Visible::from(Lsn(7))));
+        assert!(deleted.is_gone(&Visible::from(Lsn(8))));
+        assert!(!versions().is_gone(&Visible::from(Lsn(9))));
     }
 
     #[test]

@@ -45,9 +45,36 @@ impl View {
         self.checkpoint_id().map_or(Lsn::START, |id| id.lsn)
     }
 
-    /// What has become of a key since the checkpoint.
-    pub(crate) fn in_memory(&self, collection: CollectionId, key: &[u8], position: impl Fn() -> Lsn) -> Found<Value> {
-        self.first_found(|generation| generation.get(collection, key, &position))
+    /// The value of a key at the position that `position` gives, which is asked for again at each place that is looked at.
+    pub(crate) fn get(
+        &self,
+        collection: CollectionId,
+        key: &[u8],
+        position: impl Fn() -> Lsn,
+    ) -> Result<Option<Value>> {
+        match (self.first_found(|generation| generation.get(collection, key, &position)), &self.checkpoint) {
+            (Found::Value(value), _) => Ok(Some(value)),
+            (Found::Nothing, Some(checkpoint)) => checkpoint.get(collection, key),
+            (Found::Deleted, _) | (Found::Nothing, None) => Ok(None),
+        }
+    }
+
+    /// Calls `read` with the value of a key at the position that `position` gives; `false` if there is none.
+    pub(crate) fn get_with(
+        &self,
+        collection: CollectionId,
+        key: &[u8],
+        position: impl Fn() -> Lsn,
+        read: &mut dyn FnMut(&[u8]),
+    ) -> Result<bool> {
+        match self.first_found(|generation| generation.get(collection, key, &position)) {
+            Found::Value(value) => {
+                read(&value);
+                Ok(true)
+            }
+            Found::Deleted => Ok(false),
+            Found::Nothing => self.in_checkpoint(collection, key, read),
+        }
     }
 
     /// Whether the key holds a value after everything that was applied, seen or not.
@@ -56,15 +83,6 @@ impl View {
             Found::Value(()) => Ok(true),
             Found::Deleted => Ok(false),
             Found::Nothing => self.in_checkpoint(collection, key, &mut |_| {}),
-        }
-    }
-
-    /// The value of a key after everything that was applied, seen or not.
-    pub(crate) fn get_newest(&self, collection: CollectionId, key: &[u8]) -> Result<Option<Value>> {
-        match (self.first_found(|generation| generation.newest(collection, key, Value::clone)), &self.checkpoint) {
-            (Found::Value(value), _) => Ok(Some(value)),
-            (Found::Nothing, Some(checkpoint)) => checkpoint.get(collection, key),
-            (Found::Deleted, _) | (Found::Nothing, None) => Ok(None),
         }
     }
 

@@ -1,10 +1,10 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::RangeBounds, sync::Arc};
 
 use super::{
     Store,
     write::{Action, Write},
 };
-use crate::{Durability, Entries, Error, Result, Value, limits::Limits};
+use crate::{Durability, Entries, Entry, Error, Result, Value, limits::Limits};
 
 /// A handle to a collection: a bucket of `key -> blob`.
 ///
@@ -123,7 +123,7 @@ impl Collection {
     /// # Errors
     /// As [`get`](Collection::get).
     pub fn len(&self) -> Result<u64> {
-        self.store.inner.collections.snapshot().len(&self.name)
+        self.store.snapshot().len(&self.name)
     }
 
     /// Whether there are no keys, or there is no such collection.
@@ -131,23 +131,39 @@ impl Collection {
     /// # Errors
     /// As [`get`](Collection::get).
     pub fn is_empty(&self) -> Result<bool> {
-        Ok(self.len()? == 0)
+        self.store.snapshot().is_empty(&self.name)
     }
 
     /// All entries in byte order of their keys, as they are now.
-    ///
-    /// # Errors
-    /// As [`get`](Collection::get), here and from the iterator.
-    pub fn iter(&self) -> Result<Entries> {
-        self.prefix([])
+    pub fn iter(&self) -> Entries {
+        self.store.snapshot().iter(&self.name)
+    }
+
+    /// The entries whose keys lie in `keys`, in byte order of their keys, as they are now. A range that contains nothing, however it
+    /// lies, is empty.
+    pub fn range<K: AsRef<[u8]>>(&self, keys: impl RangeBounds<K>) -> Entries {
+        self.store.snapshot().range(&self.name, keys)
     }
 
     /// The entries whose keys begin with `prefix`, in byte order of their keys, as they are now.
+    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Entries {
+        self.store.snapshot().prefix(&self.name, prefix)
+    }
+
+    /// The entry with the lowest key.
     ///
     /// # Errors
-    /// As [`get`](Collection::get), here and from the iterator.
-    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Entries> {
-        self.store.inner.collections.snapshot().prefix(&self.name, prefix.as_ref())
+    /// As [`get`](Collection::get).
+    pub fn first(&self) -> Result<Option<Entry>> {
+        self.store.snapshot().first(&self.name)
+    }
+
+    /// The entry with the highest key.
+    ///
+    /// # Errors
+    /// As [`get`](Collection::get).
+    pub fn last(&self) -> Result<Option<Entry>> {
+        self.store.snapshot().last(&self.name)
     }
 
     fn write(&self, key: &[u8], action: Action<'_>) -> Result<usize> {
@@ -175,7 +191,7 @@ pub struct Mismatch {
 }
 
 /// A key that can exist. Lowered limits bind new writes only: here the caps of the format hold.
-fn checked(key: &[u8]) -> Result<&[u8], Error> {
+pub(super) fn checked(key: &[u8]) -> Result<&[u8], Error> {
     Limits::default().check_key(key)?;
     Ok(key)
 }

@@ -172,7 +172,6 @@ impl Inner {
     /// writes.
     #[expect(clippy::expect_used, reason = "the record was built by this process: no input can break it")]
     fn apply(&self, writer: &mut Writer, lsn: Lsn, record: &[u8]) {
-        self.collections.prune(&mut writer.superseded);
         let operations = decode(record, lsn).expect("a record that was just built is valid");
         for (index, operation) in (0..).zip(operations) {
             let operation = operation.expect("an operation that was just built is valid");

@@ -5,6 +5,7 @@ mod commit;
 mod flusher;
 mod options;
 pub mod recovery;
+mod snapshot;
 mod stats;
 mod write;
 
@@ -17,6 +18,7 @@ pub use batch::Batch;
 pub use collection::{Collection, Mismatch};
 pub use options::StoreOptions;
 pub use recovery::Recovery;
+pub use snapshot::Snapshot;
 pub use stats::Stats;
 
 use checkpoint::CheckpointState;
@@ -175,9 +177,12 @@ impl Store {
     /// # Errors
     /// As [`Collection::get`].
     pub fn collections(&self) -> Result<Vec<CollectionInfo>> {
-        let mut collections = self.inner.collections.snapshot().collections()?;
-        collections.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(collections)
+        self.snapshot().collections()
+    }
+
+    /// Everything as it is now, for as long as the returned value lives.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.inner.collections.snapshot())
     }
 
     /// Makes everything that was written before survive a power cut, whatever its durability.

@@ -165,7 +165,6 @@ fn replay(log: &dyn Log, collections: &Collections, recovery: &mut Recovery) -> 
         }
         // Nobody reads yet: what was superseded is not needed.
         collections.horizon().publish(lsn);
-        collections.prune(&mut superseded);
         recovery.replayed_records += 1;
         recovery.replayed_bytes += record.payload.len() as u64;
         recovery.position = lsn;

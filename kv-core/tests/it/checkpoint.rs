@@ -136,7 +136,7 @@ fn superseded_versions_are_freed_when_nobody_can_see_them() {
     let media = Media::default();
     let store = media.open().unwrap();
     let a = store.collection("a").unwrap();
-    let iterator = a.iter().unwrap();
+    let iterator = a.iter();
     let value = Arc::<[u8]>::from(vec![1; 64]);
     for round in 0..10_000_u32 {
         a.put((round % 10).to_le_bytes(), &value).unwrap();

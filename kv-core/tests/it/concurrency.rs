@@ -64,7 +64,6 @@ fn readers_never_go_back_while_checkpoints_come_and_go() {
                 // Keys are written in order: so at one position no key is ahead of the one before it, and the last is at most one behind.
                 let rounds: Vec<u64> = all
                     .iter()
-                    .unwrap()
                     .map(|entry| u64::from_le_bytes(entry.unwrap().value.as_ref().try_into().unwrap()))
                     .collect();
                 assert_eq!(rounds.len() as u64, KEYS);
@@ -98,7 +97,7 @@ fn a_batch_is_seen_whole_by_iterators() {
         scope.spawn(|| {
             let all = store.collection("all").unwrap();
             while !done.load(Ordering::SeqCst) {
-                let mut values: Vec<_> = all.iter().unwrap().map(|entry| entry.unwrap().value).collect();
+                let mut values: Vec<_> = all.iter().map(|entry| entry.unwrap().value).collect();
                 assert!(values.is_empty() || values.len() == 8);
                 values.dedup();
                 assert!(values.len() <= 1, "a part of a batch was seen: {values:?}");

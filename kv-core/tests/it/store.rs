@@ -211,10 +211,10 @@ fn entries_come_in_byte_order_and_by_prefix() {
     }
     let keys_of = |entries: kv_core::Entries| entries.map(|entry| entry.unwrap().key.to_vec()).collect::<Vec<_>>();
     let sorted: [&[u8]; 6] = [b"a", b"ab", b"a\xFF", b"b", b"\xFF", b"\xFF\xFF"];
-    assert_eq!(keys_of(all.iter().unwrap()), sorted);
-    assert_eq!(keys_of(all.prefix("a").unwrap()), sorted[..3]);
-    assert_eq!(keys_of(all.prefix(b"\xFF").unwrap()), sorted[4..]);
-    assert_eq!(keys_of(all.prefix("c").unwrap()), [b""; 0]);
+    assert_eq!(keys_of(all.iter()), sorted);
+    assert_eq!(keys_of(all.prefix("a")), sorted[..3]);
+    assert_eq!(keys_of(all.prefix(b"\xFF")), sorted[4..]);
+    assert_eq!(keys_of(all.prefix("c")), [b""; 0]);
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn an_iterator_sees_one_position() {
     for key in 0..100_u8 {
         all.put([key], "old").unwrap();
     }
-    let iterator = all.iter().unwrap();
+    let iterator = all.iter();
     for key in 0..100_u8 {
         all.put([key], "new").unwrap();
     }

@@ -40,7 +40,7 @@ pub fn entries(store: &Store, name: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
         let entry = entry.unwrap();
         (entry.key.to_vec(), entry.value.to_vec())
     };
-    store.collection(name).unwrap().iter().unwrap().map(entry).collect()
+    store.collection(name).unwrap().iter().map(entry).collect()
 }
 
 /// A log whose flush can be held shut, and then fail. It keeps everything, as a log may, whatever is trimmed.

@@ -47,7 +47,7 @@ pub fn content(store: &Store) -> kv_store::Result<Content> {
     for info in store.collections()? {
         let collection = store.collection(&info.name)?;
         let mut entries = BTreeMap::new();
-        for entry in collection.iter()? {
+        for entry in collection.iter() {
             let entry = entry?;
             // Both ways to the value are taken.
             assert_eq!(collection.get(&entry.key)?.as_deref(), Some(&*entry.value));

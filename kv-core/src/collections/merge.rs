@@ -1,0 +1,175 @@
+//! The entries of a collection in order, from one end: what has changed in memory, over what the checkpoint has.
+
+use std::{cmp::Ordering, collections::VecDeque, ops::Bound, sync::Arc};
+
+use super::{
+    entries::Entry,
+    generation::{Found, Generation},
+    order::{Direction, Order},
+    view::View,
+};
+use crate::{CollectionId, Cursor, Lsn, Result, Value};
+
+/// How many keys are taken from memory the first time, and at most: few, so that whoever wants the first entry only does not pay for others.
+const KEYS_AT_ONCE: usize = 4;
+const KEYS_AT_ONCE_MAX: usize = 256;
+
+/// A collection at a position. Whoever scans it keeps the position registered.
+#[derive(Clone)]
+pub(super) struct Scan {
+    pub(super) view: Arc<View>,
+    pub(super) collection: CollectionId,
+    pub(super) position: Lsn,
+}
+
+/// A key that has changed, and its value; `None` if it was deleted.
+pub(super) type Change = (Value, Option<Value>);
+
+impl Scan {
+    /// The entries within the bounds, from the end that `direction` begins at. `above` are changes that stand in the place of all others, in that
+    /// direction.
+    pub(super) fn merge(
+        &self,
+        lower: &Bound<Value>,
+        upper: &Bound<Value>,
+        direction: Direction,
+        above: VecDeque<Change>,
+    ) -> Result<Merge> {
+        let Self { view, collection, position } = self;
+        let mut sources = vec![Source { ready: above, rest: None }];
+        for generation in view.generations() {
+            let rest = Rest {
+                generation: Arc::clone(generation),
+                order: generation.in_order(*collection),
+                collection: *collection,
+                position: *position,
+                direction,
+                lower: lower.clone(),
+                upper: upper.clone(),
+                count: KEYS_AT_ONCE,
+            };
+            sources.push(Source { ready: VecDeque::new(), rest: Some(rest) });
+        }
+        let cursor = match &view.checkpoint {
+            Some(checkpoint) => Some(checkpoint.range(*collection, bytes(lower), bytes(upper))?),
+            None => None,
+        };
+        let mut merge = Merge { direction, sources, cursor };
+        merge.step_cursor()?;
+        Ok(merge)
+    }
+}
+
+pub(super) fn bytes(bound: &Bound<Value>) -> Bound<&[u8]> {
+    bound.as_ref().map(|key| &**key)
+}
+
+/// Several sources of entries, the newer ones standing in the place of the older ones.
+pub(super) struct Merge {
+    direction: Direction,
+    /// What has changed in memory, the newest first.
+    sources: Vec<Source>,
+    /// Stands at the next entry of the checkpoint; `None` when there is no other.
+    cursor: Option<Box<dyn Cursor>>,
+}
+
+impl Merge {
+    pub(super) fn next(&mut self) -> Result<Option<Entry>> {
+        loop {
+            self.sources.iter_mut().for_each(Source::make_ready);
+            let Some((first, key)) = self.first_changed() else { return self.take_from_cursor() };
+            let order = self.cursor.as_ref().map(|cursor| self.direction.compare(key, cursor.key()));
+            match order {
+                Some(Ordering::Greater) => return self.take_from_cursor(),
+                Some(Ordering::Equal) => self.step_cursor()?,
+                Some(Ordering::Less) | None => {}
+            }
+            let (newest, older) = self.sources[first..].split_at_mut(1);
+            let Some((key, value)) = newest[0].ready.pop_front() else { continue };
+            for source in older {
+                source.ready.pop_front_if(|(other, _)| *other == key);
+            }
+            if let Some(value) = value {
+                return Ok(Some(Entry { key, value }));
+            }
+        }
+    }
+
+    /// The newest source of the key that comes first, and that key.
+    fn first_changed(&self) -> Option<(usize, &[u8])> {
+        let keys = self.sources.iter().enumerate().filter_map(|(at, source)| Some((at, &*source.ready.front()?.0)));
+        keys.min_by(|(_, a), (_, b)| self.direction.compare(a, b)) // of equals the first, which is the newest
+    }
+
+    fn take_from_cursor(&mut self) -> Result<Option<Entry>> {
+        let entry = self.cursor.as_ref().map(|at| Entry { key: at.key_handle(), value: at.value_handle() });
+        self.step_cursor()?;
+        Ok(entry)
+    }
+
+    fn step_cursor(&mut self) -> Result<()> {
+        let Some(cursor) = &mut self.cursor else { return Ok(()) };
+        let found = match self.direction {
+            Direction::Forward => cursor.advance()?,
+            Direction::Backward => cursor.retreat()?,
+        };
+        if !found {
+            self.cursor = None;
+        }
+        Ok(())
+    }
+}
+
+/// Changes in order.
+struct Source {
+    ready: VecDeque<Change>,
+    /// Where there are others.
+    rest: Option<Rest>,
+}
+
+/// The changes of a generation that were not taken yet.
+struct Rest {
+    generation: Arc<Generation>,
+    order: Arc<Order>,
+    collection: CollectionId,
+    position: Lsn,
+    direction: Direction,
+    lower: Bound<Value>,
+    upper: Bound<Value>,
+    count: usize,
+}
+
+impl Source {
+    /// Has a change ready, if there is another.
+    fn make_ready(&mut self) {
+        while self.ready.is_empty()
+            && let Some(rest) = &mut self.rest
+        {
+            if !rest.take(&mut self.ready) {
+                self.rest = None;
+            }
+        }
+    }
+}
+
+impl Rest {
+    /// Takes the next few keys, of which some may not have changed yet at the position; `false` if there are no others.
+    fn take(&mut self, ready: &mut VecDeque<Change>) -> bool {
+        let keys = self.order.keys(bytes(&self.lower), bytes(&self.upper), self.direction, self.count);
+        let Some(last) = keys.last().cloned() else { return false };
+        let is_end = keys.len() < self.count;
+        for key in keys {
+            match self.generation.get(self.collection, &key, || self.position) {
+                Found::Value(value) => ready.push_back((key, Some(value))),
+                Found::Deleted => ready.push_back((key, None)),
+                Found::Nothing => {}
+            }
+        }
+        match self.direction {
+            Direction::Forward => self.lower = Bound::Excluded(last),
+            Direction::Backward => self.upper = Bound::Excluded(last),
+        }
+        self.count = (self.count * 2).min(KEYS_AT_ONCE_MAX);
+        !is_end
+    }
+}

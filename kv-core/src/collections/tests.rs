@@ -1,0 +1,93 @@
+use super::*;
+
+const KEYS: u64 = 100;
+
+/// Collections with one writer, who publishes at once.
+struct Written {
+    collections: Arc<Collections>,
+    superseded: Superseded,
+    lsn: Lsn,
+}
+
+impl Written {
+    fn new() -> Self {
+        Self { collections: Arc::new(Collections::new(None)), superseded: Superseded::default(), lsn: Lsn::START }
+    }
+
+    fn apply(&mut self, operation: &Operation<'_>) {
+        self.lsn = Lsn(self.lsn.0 + 1);
+        self.collections.apply(self.lsn, 0, operation, &mut self.superseded);
+    }
+
+    fn put(&mut self, collection: CollectionId, key: u64) {
+        let key = key.to_be_bytes();
+        self.apply(&Operation::Put { collection, key: &key, value: b"value" });
+    }
+
+    fn publish(&self) {
+        self.collections.horizon.publish(self.lsn);
+    }
+
+    fn versions(&self) -> usize {
+        self.collections.view().active.versions()
+    }
+
+    fn waiting(&self) -> usize {
+        self.superseded.queue.len() + self.superseded.held.len()
+    }
+}
+
+fn overwritten(in_flight: u64, mut before_each_round: impl FnMut(&Arc<Collections>)) -> Written {
+    let mut written = Written::new();
+    let collection = CollectionId { lsn: Lsn(1), index: 0 };
+    written.apply(&Operation::Create { name: "a" });
+    written.publish();
+    for round in 0..1000 {
+        before_each_round(&written.collections);
+        for key in 0..KEYS {
+            written.put(collection, key);
+            if (round * KEYS + key) % in_flight == 0 {
+                written.publish();
+            }
+        }
+    }
+    written.publish();
+    (0..KEYS).for_each(|key| written.put(collection, key));
+    written
+}
+
+#[test]
+fn overwriting_keeps_no_versions_that_nobody_sees() {
+    for in_flight in [1, 10, 1000] {
+        let written = overwritten(in_flight, |_| {});
+        assert!(written.versions() as u64 <= 2 * KEYS, "{} versions, {in_flight} in flight", written.versions());
+        assert!(written.waiting() as u64 <= KEYS);
+    }
+}
+
+#[test]
+fn a_snapshot_keeps_one_version_of_each_key() {
+    let mut held = None;
+    let written = overwritten(1, |collections| {
+        held.get_or_insert_with(|| collections.snapshot());
+    });
+    assert!(written.versions() as u64 <= 3 * KEYS, "{} versions", written.versions());
+    assert!(written.waiting() as u64 <= 2 * KEYS);
+}
+
+#[test]
+fn what_snapshots_have_kept_is_forgotten_after_them() {
+    let mut held = Vec::new();
+    let written = overwritten(1, |collections| {
+        held.push(collections.snapshot());
+        if held.len() > 3 {
+            held.remove(0);
+        }
+    });
+    drop(held);
+    let mut written = written;
+    written.publish();
+    (0..2 * KEYS).for_each(|_| written.apply(&Operation::Create { name: "b" }));
+    assert_eq!(written.versions() as u64, KEYS);
+    assert_eq!(written.waiting(), 0);
+}

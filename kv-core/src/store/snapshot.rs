@@ -1,0 +1,130 @@
+use std::{fmt, ops::RangeBounds, sync::Arc};
+
+use super::collection::checked;
+use crate::{CollectionInfo, Entries, Entry, Lsn, Result, Value, collections};
+
+/// Every collection as it was at one position of the log, for as long as this value lives. Clones are cheap and see the same.
+///
+/// Writers do not wait for it; while it lives, what it sees is kept in memory. It is a read-only transaction that costs nothing to begin and waits
+/// for nobody.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// let users = store.collection("users")?;
+/// users.put("alice", "Alice Liddell")?;
+/// let snapshot = store.snapshot();
+/// users.delete("alice")?;
+/// assert_eq!(snapshot.get("users", "alice")?.unwrap(), "Alice Liddell");
+/// assert_eq!(users.get("alice")?, None);
+/// # Ok::<(), kv_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Snapshot(Arc<collections::Snapshot>);
+
+impl Snapshot {
+    pub(super) fn new(snapshot: collections::Snapshot) -> Self {
+        Self(Arc::new(snapshot))
+    }
+
+    /// The position whose state it sees.
+    pub fn position(&self) -> Lsn {
+        self.0.position()
+    }
+
+    /// The value of a key, or `None`; so also if there is no such collection.
+    ///
+    /// # Errors
+    /// [`InvalidKey`](crate::Error::InvalidKey); [`Corrupt`](crate::Error::Corrupt) if the checkpoint is damaged where the key would be.
+    pub fn get(&self, collection: &str, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
+        self.0.get(collection, checked(key.as_ref())?)
+    }
+
+    /// What `read` makes of the value of a key, in place; `None`, without a call, if the key is absent.
+    ///
+    /// # Errors
+    /// As [`get`](Snapshot::get).
+    pub fn get_with<R>(
+        &self,
+        collection: &str,
+        key: impl AsRef<[u8]>,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
+        let (mut read, mut result) = (Some(read), None);
+        let mut read_once = |value: &[u8]| result = read.take().map(|read| read(value));
+        self.0.get_with(collection, checked(key.as_ref())?, &mut read_once)?;
+        Ok(result)
+    }
+
+    /// Whether the key is there.
+    ///
+    /// # Errors
+    /// As [`get`](Snapshot::get).
+    pub fn contains(&self, collection: &str, key: impl AsRef<[u8]>) -> Result<bool> {
+        self.0.get_with(collection, checked(key.as_ref())?, &mut |_| {})
+    }
+
+    /// How many keys the collection has, exactly. It costs as much as has changed since the last checkpoint.
+    ///
+    /// # Errors
+    /// As [`get`](Snapshot::get).
+    pub fn len(&self, collection: &str) -> Result<u64> {
+        self.0.len(collection)
+    }
+
+    /// Whether the collection has no keys, or there is no such collection.
+    ///
+    /// # Errors
+    /// As [`get`](Snapshot::get).
+    pub fn is_empty(&self, collection: &str) -> Result<bool> {
+        Ok(self.first(collection)?.is_none())
+    }
+
+    /// All entries of a collection in byte order of their keys.
+    pub fn iter(&self, collection: &str) -> Entries {
+        self.0.prefix(collection, &[])
+    }
+
+    /// The entries whose keys lie in `keys`, in byte order of their keys. A range that contains nothing, however it lies, is empty.
+    pub fn range<K: AsRef<[u8]>>(&self, collection: &str, keys: impl RangeBounds<K>) -> Entries {
+        self.0.range(collection, keys.start_bound().map(AsRef::as_ref), keys.end_bound().map(AsRef::as_ref))
+    }
+
+    /// The entries whose keys begin with `prefix`, in byte order of their keys.
+    pub fn prefix(&self, collection: &str, prefix: impl AsRef<[u8]>) -> Entries {
+        self.0.prefix(collection, prefix.as_ref())
+    }
+
+    /// The entry with the lowest key.
+    ///
+    /// # Errors
+    /// As [`get`](Snapshot::get).
+    pub fn first(&self, collection: &str) -> Result<Option<Entry>> {
+        self.iter(collection).next().transpose()
+    }
+
+    /// The entry with the highest key.
+    ///
+    /// # Errors
+    /// As [`get`](Snapshot::get).
+    pub fn last(&self, collection: &str) -> Result<Option<Entry>> {
+        self.iter(collection).next_back().transpose()
+    }
+
+    /// All collections and their sizes, in order of their names. It costs as much as has changed since the last checkpoint.
+    ///
+    /// # Errors
+    /// As [`get`](Snapshot::get).
+    pub fn collections(&self) -> Result<Vec<CollectionInfo>> {
+        let mut collections = self.0.collections()?;
+        collections.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(collections)
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").field("position", &self.position()).finish_non_exhaustive()
+    }
+}
