@@ -46,7 +46,7 @@ fn overwritten(in_flight: u64, mut before_each_round: impl FnMut(&Arc<Collection
         before_each_round(&written.collections);
         for key in 0..KEYS {
             written.put(collection, key);
-            if (round * KEYS + key) % in_flight == 0 {
+            if (round * KEYS + key).is_multiple_of(in_flight) {
                 written.publish();
             }
         }
