@@ -63,6 +63,17 @@ pub enum Error {
         name: String,
     },
 
+    /// There is a collection of that name already. Nothing was written.
+    #[error("there is a collection {name:?} already")]
+    CollectionExists {
+        /// The name that was to be given.
+        name: String,
+    },
+
+    /// Inside the closure of a transaction the store was to be changed otherwise than through that transaction: it would have waited for itself.
+    #[error("inside a transaction the store is changed through the transaction only")]
+    InTransaction,
+
     /// Bytes on the medium are not what was written there. Nothing was changed; restore from a backup, or from another replica.
     #[error("{} is damaged at byte {offset}: {detail}", file.display())]
     Corrupt {

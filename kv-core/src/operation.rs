@@ -15,6 +15,7 @@
 //! | delete | 2 | the collection's identity | the key | empty |
 //! | create collection | 3 | zero | the name, UTF-8 | empty |
 //! | drop collection | 4 | the collection's identity | the name, UTF-8 | empty |
+//! | rename collection | 5 | the collection's identity | the name, UTF-8 | the new name, UTF-8 |
 //!
 //! A collection is named by its identity: the position of the record and the index of the operation that created it. Position 0
 //! means this very record, whose position is not known before the log has taken it.
@@ -39,6 +40,7 @@ const PUT: u8 = 1;
 const DELETE: u8 = 2;
 const CREATE: u8 = 3;
 const DROP: u8 = 4;
+const RENAME: u8 = 5;
 
 const FLAG_DEADLINE: u8 = 1;
 
@@ -55,6 +57,26 @@ pub(crate) enum Operation<'a> {
     Delete { collection: CollectionId, key: &'a [u8] },
     Create { name: &'a str },
     Drop { collection: CollectionId, name: &'a str },
+    Rename { collection: CollectionId, from: &'a str, to: &'a str },
+}
+
+impl Operation<'_> {
+    /// The bytes of its key and value together.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Put { key, value, .. } => key.len() + value.len(),
+            Self::Delete { key, .. } => key.len(),
+            Self::Create { name } | Self::Drop { name, .. } => name.len(),
+            Self::Rename { from, to, .. } => from.len() + to.len(),
+        }
+    }
+}
+
+impl CollectionId {
+    /// Whether the record being built creates it.
+    pub(crate) fn is_created_here(self) -> bool {
+        self.lsn == THIS_RECORD
+    }
 }
 
 /// The identity of the collection that operation `index` of the record being built creates.
@@ -85,6 +107,7 @@ impl RecordBuilder {
             Operation::Delete { collection, key } => (DELETE, collection, key, &[][..]),
             Operation::Create { name } => (CREATE, none, name.as_bytes(), &[][..]),
             Operation::Drop { collection, name } => (DROP, collection, name.as_bytes(), &[][..]),
+            Operation::Rename { collection, from, to } => (RENAME, collection, from.as_bytes(), to.as_bytes()),
         };
         debug_assert!(key.len() <= KEY_BYTES_MAX && value.len() <= VALUE_BYTES_MAX);
         self.bytes.extend_from_slice(&[kind, 0]);
@@ -100,6 +123,11 @@ impl RecordBuilder {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Its size, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
     }
 
     /// The record.
@@ -169,7 +197,7 @@ impl<'a> Operations<'a> {
         if flags == FLAG_DEADLINE {
             return Err(DecodeError::Newer { what: "an entry that expires".to_owned() });
         }
-        if flags != 0 || !(PUT..=DROP).contains(&kind) {
+        if flags != 0 || !(PUT..=RENAME).contains(&kind) {
             return Err(DecodeError::Newer { what: format!("an operation of kind {kind} with flags {flags:#x}") });
         }
         let key_len = usize::from(u16::from_le_bytes([k0, k1]));
@@ -179,7 +207,7 @@ impl<'a> Operations<'a> {
             lsn: if named == THIS_RECORD { self.lsn } else { named },
             index: u32::from_le_bytes([i0, i1, i2, i3]),
         };
-        if key_len == 0 || value_len > VALUE_BYTES_MAX || (kind != PUT && value_len != 0) {
+        if key_len == 0 || value_len > VALUE_BYTES_MAX || (!matches!(kind, PUT | RENAME) && value_len != 0) {
             return Err(malformed("a length that no operation can have"));
         }
         if kind == CREATE && (named != THIS_RECORD || collection.index != 0) {
@@ -187,15 +215,16 @@ impl<'a> Operations<'a> {
         }
         let key = self.take(key_len)?;
         let value = self.take(value_len)?;
-        let name = || match std::str::from_utf8(key) {
-            Ok(name) if name.len() <= NAME_BYTES_MAX => Ok(name),
+        let name = |bytes| match std::str::from_utf8(bytes) {
+            Ok(name) if (1..=NAME_BYTES_MAX).contains(&name.len()) => Ok(name),
             _ => Err(malformed("a name that no collection can have")),
         };
         Ok(match kind {
             PUT => Operation::Put { collection, key, value },
             DELETE => Operation::Delete { collection, key },
-            CREATE => Operation::Create { name: name()? },
-            _ => Operation::Drop { collection, name: name()? },
+            CREATE => Operation::Create { name: name(key)? },
+            DROP => Operation::Drop { collection, name: name(key)? },
+            _ => Operation::Rename { collection, from: name(key)?, to: name(value)? },
         })
     }
 
@@ -219,6 +248,7 @@ mod tests {
         record.push(&Operation::Put { collection: id(3, 1), key: b"k2", value: b"" });
         record.push(&Operation::Delete { collection: id(3, 1), key: b"k" });
         record.push(&Operation::Drop { collection: id(3, 2), name: "old" });
+        record.push(&Operation::Rename { collection: id(3, 3), from: "before", to: "after" });
         record.finish()
     }
 
@@ -238,6 +268,7 @@ mod tests {
             Operation::Put { collection: id(3, 1), key: b"k2", value: b"" },
             Operation::Delete { collection: id(3, 1), key: b"k" },
             Operation::Drop { collection: id(3, 2), name: "old" },
+            Operation::Rename { collection: id(3, 3), from: "before", to: "after" },
         ];
         assert_eq!(decode_all(&sample()), Ok(expected));
     }

@@ -69,6 +69,18 @@ pub enum Operation {
         /// The collection's name.
         collection: String,
     },
+    /// Empties a collection, which has to exist.
+    Clear {
+        /// The collection's name.
+        collection: String,
+    },
+    /// Gives a collection, which has to exist, another name, which has to be free.
+    Rename {
+        /// The collection's name.
+        collection: String,
+        /// Its new name.
+        to: String,
+    },
 }
 
 /// What a store has to answer.
@@ -84,6 +96,8 @@ pub enum Outcome {
     Mismatch,
     /// The collection does not exist. Nothing was changed.
     CollectionNotFound,
+    /// There is a collection of that name already. Nothing was changed.
+    CollectionExists,
 }
 
 impl Operation {
@@ -141,6 +155,24 @@ impl Model {
             }
             Operation::Drop { collection } => {
                 self.collections.remove(collection).map_or(Outcome::CollectionNotFound, |_| Outcome::Done)
+            }
+            Operation::Clear { collection } => match self.collections.get_mut(collection) {
+                Some(entries) => {
+                    entries.clear();
+                    Outcome::Done
+                }
+                None => Outcome::CollectionNotFound,
+            },
+            Operation::Rename { collection, to } => {
+                if !self.collections.contains_key(collection) {
+                    return Outcome::CollectionNotFound;
+                }
+                if self.collections.contains_key(to) {
+                    return Outcome::CollectionExists;
+                }
+                let entries = self.collections.remove(collection).unwrap_or_default();
+                self.collections.insert(to.clone(), entries);
+                Outcome::Done
             }
         }
     }

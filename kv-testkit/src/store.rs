@@ -1,13 +1,13 @@
 //! Comparing a [`Store`], over any backends, with the [`Model`].
 
-use std::{
-    collections::BTreeMap,
-    ops::{Bound, RangeBounds},
-};
+mod change;
+mod same;
 
-use kv_core::{Batch, Collection, Durability, Error, Result, Store};
+use kv_core::{Durability, Result, Store};
 
-use crate::{Model, Operation, Outcome};
+use crate::{Model, Operation};
+use change::{batch, change, outcome, transact};
+pub use same::assert_same;
 
 /// How a store is opened on its media, and what a killed process leaves of those.
 pub trait StoreHarness {
@@ -23,8 +23,10 @@ pub trait StoreHarness {
 pub enum Step {
     /// A change.
     Change(Operation, Durability),
-    /// Changes that are made together; creations and drops of collections, and comparisons, are left out, as no batch has them.
+    /// Changes that are made together; what no batch can have (comparisons, and what is done to whole collections) is left out.
     Batch(Vec<Operation>, Durability),
+    /// A transaction, which reads what it writes.
+    Transaction(Vec<Operation>, Durability),
     /// A checkpoint.
     Checkpoint,
     /// Closing and opening.
@@ -46,7 +48,10 @@ pub fn steps(seeds: &[Seed]) -> Vec<Step> {
             0..=7 => Step::Checkpoint,
             8..=13 => Step::Reopen,
             14..=19 => Step::Kill,
-            20..=70 => Step::Batch(seeds.by_ref().take(usize::from(seed[2] % 8)).map(operation).collect(), durability),
+            20..=40 => {
+                Step::Transaction(seeds.by_ref().take(usize::from(seed[2] % 8)).map(operation).collect(), durability)
+            }
+            41..=80 => Step::Batch(seeds.by_ref().take(usize::from(seed[2] % 8)).map(operation).collect(), durability),
             _ => Step::Change(operation(seed), durability),
         });
     }
@@ -68,8 +73,13 @@ fn operation(seed: &Seed) -> Operation {
             expected: (!value.is_multiple_of(3)).then(Vec::new),
             new: (!value.is_multiple_of(5)).then(|| vec![value; usize::from(value % 2)]),
         },
+        14 if key[0] % 4 == 0 => Operation::Clear { collection: collection.to_owned() },
         14 => Operation::create(collection),
-        _ => Operation::drop(collection),
+        _ if key[0] % 2 == 0 => Operation::drop(collection),
+        _ => Operation::Rename {
+            collection: collection.to_owned(),
+            to: ["a", "b", "c", "d"][usize::from(value) % 4].to_owned(),
+        },
     }
 }
 
@@ -90,6 +100,13 @@ pub fn compare_with_model(harness: &mut dyn StoreHarness, steps: &[Step]) {
                 let outcome = outcome(store.write_with(&batch, *durability).map(|()| true));
                 assert_eq!(outcome, model.apply_batch(&operations), "{step:?}");
             }
+            Step::Transaction(operations, durability) => {
+                assert_eq!(
+                    transact(&store, operations, *durability, &model),
+                    model.apply_batch(operations),
+                    "{step:?}"
+                );
+            }
             Step::Checkpoint => {
                 store.checkpoint().unwrap();
                 assert_same(&store, &model);
@@ -108,113 +125,4 @@ pub fn compare_with_model(harness: &mut dyn StoreHarness, steps: &[Step]) {
         }
     }
     assert_same(&store, &model);
-}
-
-fn change(store: &Store, operation: &Operation, durability: Durability) -> Outcome {
-    let handle = |name: &str| store.collection(name).unwrap().with_durability(durability);
-    outcome(match operation {
-        Operation::Put { collection, key, value } => handle(collection).put(key, value).map(|()| true),
-        Operation::Delete { collection, key } => handle(collection).delete(key).map(|()| true),
-        Operation::DeleteIfPresent { collection, key } => handle(collection).delete_if_present(key),
-        Operation::CompareAndSet { collection, key, expected, new } => {
-            return match handle(collection).compare_and_set(key, expected.as_deref(), new.as_deref()).unwrap() {
-                Ok(()) => Outcome::Done,
-                Err(mismatch) => {
-                    assert_eq!(mismatch.actual, handle(collection).get(key).unwrap());
-                    Outcome::Mismatch
-                }
-            };
-        }
-        Operation::Create { collection } => store.create_collection(collection),
-        Operation::Drop { collection } => store.drop_collection(collection).map(|()| true),
-    })
-}
-
-fn outcome(answer: Result<bool>) -> Outcome {
-    match answer {
-        Ok(true) => Outcome::Done,
-        Ok(false) => Outcome::Unchanged,
-        Err(Error::KeyNotFound) => Outcome::KeyNotFound,
-        Err(Error::CollectionNotFound { .. }) => Outcome::CollectionNotFound,
-        Err(error) => panic!("the store failed: {}", error.chain()),
-    }
-}
-
-/// The batch of the operations that a batch can have, and those.
-fn batch(operations: &[Operation]) -> (Batch, Vec<Operation>) {
-    let mut batch = Batch::new();
-    let mut taken = Vec::new();
-    for operation in operations {
-        match operation {
-            Operation::Put { collection, key, value } => batch.put(collection, key, value),
-            Operation::Delete { collection, key } => batch.delete(collection, key),
-            Operation::DeleteIfPresent { collection, key } => batch.delete_if_present(collection, key),
-            Operation::CompareAndSet { .. } | Operation::Create { .. } | Operation::Drop { .. } => continue,
-        };
-        taken.push(operation.clone());
-    }
-    (batch, taken)
-}
-
-/// Compares everything that a store answers with what the model holds.
-///
-/// # Panics
-/// Where they differ.
-pub fn assert_same(store: &Store, model: &Model) {
-    let listed = store.collections().unwrap();
-    let sizes = listed.iter().map(|info| (info.name.clone(), info.entries, info.bytes)).collect::<Vec<_>>();
-    let size_of = |entries: &BTreeMap<Vec<u8>, Vec<u8>>| {
-        entries.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum::<u64>()
-    };
-    let expected =
-        model.collections().iter().map(|(name, entries)| (name.clone(), entries.len() as u64, size_of(entries)));
-    assert_eq!(sizes, expected.collect::<Vec<_>>());
-
-    for (name, entries) in model.collections() {
-        let collection = store.collection(name).unwrap();
-        assert_eq!(collection.len().unwrap(), entries.len() as u64);
-        assert_same_order(&collection, entries);
-        for (key, value) in entries {
-            assert_eq!(collection.get(key).unwrap().unwrap(), *value);
-            assert_eq!(collection.get_with(key, <[u8]>::to_vec).unwrap().as_ref(), Some(value));
-        }
-        for key in (0..=32).flat_map(|byte| [vec![byte], vec![byte; 2]]) {
-            let expected = model.prefix(name, &key).map(|(key, value)| (key.to_vec(), value.to_vec()));
-            assert!(collection.prefix(&key).map(owned).eq(expected), "{name} differs at {key:?}");
-            assert_eq!(collection.contains(&key).unwrap(), model.get(name, &key).is_some());
-        }
-    }
-}
-
-/// Compares the entries of a collection from both ends, and in ranges.
-fn assert_same_order(collection: &Collection, entries: &BTreeMap<Vec<u8>, Vec<u8>>) {
-    let name = collection.name();
-    assert!(collection.iter().map(owned).eq(entries.clone()), "{name} differs");
-    assert!(collection.iter().rev().map(owned).eq(entries.clone().into_iter().rev()), "{name} differs, backwards");
-    let as_owned = |entry: Option<kv_core::Entry>| entry.map(|entry| owned(Ok(entry)));
-    let cloned = |(key, value): (&Vec<u8>, &Vec<u8>)| (key.clone(), value.clone());
-    assert_eq!(as_owned(collection.first().unwrap()), entries.first_key_value().map(cloned));
-    assert_eq!(as_owned(collection.last().unwrap()), entries.last_key_value().map(cloned));
-    let bounds: Vec<_> = entries.keys().step_by(entries.len() / 4 + 1).collect();
-    for (lower, upper) in bounds.iter().flat_map(|lower| bounds.iter().map(move |upper| (*lower, *upper))) {
-        for range in [
-            (Bound::Included(lower), Bound::Included(upper)),
-            (Bound::Included(lower), Bound::Excluded(upper)),
-            (Bound::Excluded(lower), Bound::Unbounded),
-        ] {
-            let expected =
-                || entries.iter().filter(|(key, _)| RangeBounds::<Vec<u8>>::contains(&range, *key)).map(cloned);
-            assert!(collection.range::<Vec<u8>>(range).map(owned).eq(expected()), "{name} differs in {range:?}");
-            let backwards = expected().collect::<Vec<_>>().into_iter().rev();
-            assert!(
-                collection.range::<Vec<u8>>(range).rev().map(owned).eq(backwards),
-                "{name} differs in {range:?}, backwards"
-            );
-        }
-    }
-}
-
-fn owned(entry: Result<kv_core::Entry>) -> (Vec<u8>, Vec<u8>) {
-    let entry = entry.unwrap();
-    (entry.key.to_vec(), entry.value.to_vec())
 }

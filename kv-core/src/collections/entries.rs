@@ -7,11 +7,15 @@ use std::{
 };
 
 use super::{
-    merge::{Merge, Scan},
+    NEWEST,
+    merge::{Change, Merge, Scan, Stored},
     order::Direction,
     snapshot::Snapshot,
+    view::View,
 };
-use crate::{Result, Value};
+use crate::{CollectionId, Result, Value};
+
+type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
 /// A key and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,9 +47,31 @@ impl Entries {
         Self { scan: None, _snapshot: None, lower: Bound::Unbounded, upper: Bound::Unbounded, front: None, back: None }
     }
 
-    /// The entries of `scan`, at the position of `snapshot`, within the bounds.
-    pub(super) fn new(snapshot: Arc<Snapshot>, scan: Scan, lower: Bound<Value>, upper: Bound<Value>) -> Self {
-        Self { scan: Some(scan), _snapshot: Some(snapshot), lower, upper, front: None, back: None }
+    /// The entries of a collection within the bounds, as the snapshot sees them.
+    pub(super) fn of_snapshot(snapshot: &Arc<Snapshot>, collection: CollectionId, bounds: Bounds<'_>) -> Self {
+        let stored = Stored { collection, position: snapshot.position() };
+        let scan = Scan { view: Arc::clone(snapshot.view()), stored: Some(stored), above: VecDeque::new() };
+        Self { _snapshot: Some(Arc::clone(snapshot)), ..Self::within(scan, bounds) }
+    }
+
+    /// The entries of a collection within the bounds after everything that was applied, with the changes `above` in their place. For the writer only,
+    /// as long as nothing is applied.
+    pub(crate) fn of_newest(
+        view: Arc<View>,
+        collection: Option<CollectionId>,
+        bounds: Bounds<'_>,
+        above: VecDeque<Change>,
+    ) -> Self {
+        let stored = collection.map(|collection| Stored { collection, position: NEWEST });
+        Self::within(Scan { view, stored, above }, bounds)
+    }
+
+    fn within(scan: Scan, (lower, upper): Bounds<'_>) -> Self {
+        if is_empty(lower, upper) {
+            return Self::empty();
+        }
+        let (lower, upper) = (lower.map(Value::copy_from), upper.map(Value::copy_from));
+        Self { scan: Some(scan), lower, upper, ..Self::empty() }
     }
 
     fn take(&mut self, direction: Direction) -> Result<Option<Entry>> {
@@ -56,7 +82,7 @@ impl Entries {
         };
         let merge = match end {
             Some(merge) => merge,
-            None => end.insert(scan.merge(&self.lower, &self.upper, direction, VecDeque::new())?),
+            None => end.insert(scan.merge(&self.lower, &self.upper, direction)?),
         };
         // The other end may have taken it already.
         let entry = merge.next()?.filter(|entry| (self.lower.as_ref(), self.upper.as_ref()).contains(&entry.key));
@@ -74,6 +100,17 @@ impl Entries {
             *self = Self::empty();
         }
         taken.transpose()
+    }
+}
+
+/// Whether there are no keys between the bounds, as far as those can tell.
+fn is_empty(lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> bool {
+    match (lower, upper) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(lower), Bound::Included(upper)) => lower > upper,
+        (Bound::Included(lower) | Bound::Excluded(lower), Bound::Included(upper) | Bound::Excluded(upper)) => {
+            lower >= upper
+        }
     }
 }
 

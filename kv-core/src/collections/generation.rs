@@ -100,23 +100,10 @@ impl Generation {
     /// The value of a key at the position that `position` gives. It is asked for under the shard's lock, and so not before a pruning that
     /// this read could miss.
     pub(crate) fn get(&self, collection: CollectionId, key: &[u8], position: impl FnOnce() -> Lsn) -> Found<Value> {
-        self.find(collection, key, |versions| Found::from(versions.at(position()).map(Option::<&Value>::cloned)))
-    }
-
-    /// What `read` makes of the newest value of a key, seen or not.
-    pub(crate) fn newest<T>(&self, collection: CollectionId, key: &[u8], read: impl Fn(&Value) -> T) -> Found<T> {
-        self.find(collection, key, |versions| Found::from(Some(versions.newest().map(read))))
-    }
-
-    fn find<T>(
-        &self,
-        collection: CollectionId,
-        key: &[u8],
-        with: impl FnOnce(&Versions<Value>) -> Found<T>,
-    ) -> Found<T> {
         let hash = self.hash(collection, key);
         let table = read(&self.shard(hash).0);
-        table.find(hash, |entry| entry.is(collection, key)).map_or(Found::Nothing, |entry| with(&entry.versions))
+        let found = table.find(hash, |entry| entry.is(collection, key));
+        Found::from(found.and_then(|entry| entry.versions.at(position())).map(Option::<&Value>::cloned))
     }
 
     /// Puts a new version before the older ones. Returns the key's handle if it had no older versions before and has some now, which shall be
@@ -255,7 +242,6 @@ mod tests {
         assert_eq!(get(&generation, A, 2), Found::Value(Value::copy_from(b"one")));
         assert_eq!(get(&generation, A, 3), Found::Deleted);
         assert_eq!(get(&generation, B, 3), Found::Value(Value::copy_from(b"other")));
-        assert_eq!(generation.newest(A, b"key", Value::clone), Found::Deleted);
         assert_eq!(generation.entries(), 2);
     }
 

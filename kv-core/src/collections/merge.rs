@@ -1,6 +1,11 @@
 //! The entries of a collection in order, from one end: what has changed in memory, over what the checkpoint has.
 
-use std::{cmp::Ordering, collections::VecDeque, ops::Bound, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::VecDeque,
+    ops::{Bound, RangeBounds},
+    sync::Arc,
+};
 
 use super::{
     entries::Entry,
@@ -14,47 +19,51 @@ use crate::{CollectionId, Cursor, Lsn, Result, Value};
 const KEYS_AT_ONCE: usize = 4;
 const KEYS_AT_ONCE_MAX: usize = 256;
 
-/// A collection at a position. Whoever scans it keeps the position registered.
-#[derive(Clone)]
+/// What is scanned.
 pub(super) struct Scan {
     pub(super) view: Arc<View>,
+    /// Where the entries are; `None` if there are none but those above.
+    pub(super) stored: Option<Stored>,
+    /// Changes that stand in the place of what is stored, in order.
+    pub(super) above: VecDeque<Change>,
+}
+
+/// A collection at a position. Who scans it keeps the position registered.
+#[derive(Clone, Copy)]
+pub(super) struct Stored {
     pub(super) collection: CollectionId,
     pub(super) position: Lsn,
 }
 
 /// A key that has changed, and its value; `None` if it was deleted.
-pub(super) type Change = (Value, Option<Value>);
+pub(crate) type Change = (Value, Option<Value>);
 
 impl Scan {
-    /// The entries within the bounds, from the end that `direction` begins at. `above` are changes that stand in the place of all others, in that
-    /// direction.
-    pub(super) fn merge(
-        &self,
-        lower: &Bound<Value>,
-        upper: &Bound<Value>,
-        direction: Direction,
-        above: VecDeque<Change>,
-    ) -> Result<Merge> {
-        let Self { view, collection, position } = self;
-        let mut sources = vec![Source { ready: above, rest: None }];
-        for generation in view.generations() {
-            let rest = Rest {
-                generation: Arc::clone(generation),
-                order: generation.in_order(*collection),
-                collection: *collection,
-                position: *position,
-                direction,
-                lower: lower.clone(),
-                upper: upper.clone(),
-                count: KEYS_AT_ONCE,
-            };
-            sources.push(Source { ready: VecDeque::new(), rest: Some(rest) });
-        }
-        let cursor = match &view.checkpoint {
-            Some(checkpoint) => Some(checkpoint.range(*collection, bytes(lower), bytes(upper))?),
-            None => None,
+    /// The entries within the bounds, from the end that `direction` begins at.
+    pub(super) fn merge(&self, lower: &Bound<Value>, upper: &Bound<Value>, direction: Direction) -> Result<Merge> {
+        let above = self.above.iter().filter(|(key, _)| (lower.as_ref(), upper.as_ref()).contains(key)).cloned();
+        let ready = match direction {
+            Direction::Forward => above.collect(),
+            Direction::Backward => above.rev().collect(),
         };
-        let mut merge = Merge { direction, sources, cursor };
+        let mut merge = Merge { direction, sources: vec![Source { ready, rest: None }], cursor: None };
+        if let Some(stored) = self.stored {
+            for generation in self.view.generations() {
+                let rest = Rest {
+                    generation: Arc::clone(generation),
+                    order: generation.in_order(stored.collection),
+                    stored,
+                    direction,
+                    lower: lower.clone(),
+                    upper: upper.clone(),
+                    count: KEYS_AT_ONCE,
+                };
+                merge.sources.push(Source { ready: VecDeque::new(), rest: Some(rest) });
+            }
+            if let Some(checkpoint) = &self.view.checkpoint {
+                merge.cursor = Some(checkpoint.range(stored.collection, bytes(lower), bytes(upper))?);
+            }
+        }
         merge.step_cursor()?;
         Ok(merge)
     }
@@ -131,8 +140,7 @@ struct Source {
 struct Rest {
     generation: Arc<Generation>,
     order: Arc<Order>,
-    collection: CollectionId,
-    position: Lsn,
+    stored: Stored,
     direction: Direction,
     lower: Bound<Value>,
     upper: Bound<Value>,
@@ -159,7 +167,7 @@ impl Rest {
         let Some(last) = keys.last().cloned() else { return false };
         let is_end = keys.len() < self.count;
         for key in keys {
-            match self.generation.get(self.collection, &key, || self.position) {
+            match self.generation.get(self.stored.collection, &key, || self.stored.position) {
                 Found::Value(value) => ready.push_back((key, Some(value))),
                 Found::Deleted => ready.push_back((key, None)),
                 Found::Nothing => {}

@@ -27,7 +27,7 @@ use generation::Generation;
 pub(crate) use horizon::Horizon;
 use horizon::Visible;
 use names::Names;
-pub(crate) use snapshot::Snapshot;
+pub(crate) use snapshot::{Snapshot, prefix_bounds};
 pub(crate) use view::View;
 
 use crate::{Checkpoint, CollectionId, Lsn, Result, Value, operation::Operation, sync::ArcSwap};
@@ -90,6 +90,10 @@ impl Collections {
                 self.names.apply(lsn, name, Some(CollectionId { lsn, index }), &visible);
             }
             Operation::Drop { collection: _, name } => self.names.apply(lsn, name, None, &visible),
+            Operation::Rename { collection, from, to } => {
+                self.names.apply(lsn, from, None, &visible);
+                self.names.apply(lsn, to, Some(collection), &visible);
+            }
         }
         superseded.prune(&view.active, &visible);
     }
@@ -107,17 +111,19 @@ impl Collections {
         self.view.store(Arc::new(self.view.load().with_checkpoint(checkpoint)));
     }
 
-    /// Whether the key holds a value after everything that was applied. For the writer only.
-    pub(crate) fn holds_newest(&self, collection: CollectionId, key: &[u8]) -> Result<bool> {
-        self.view.load().holds_newest(collection, key)
+    /// The value of a key after everything that was applied. For the writer only.
+    pub(crate) fn get_newest(&self, collection: CollectionId, key: &[u8]) -> Result<Option<Value>> {
+        self.view.load().get(collection, key, || NEWEST)
     }
 
-    /// The value of a key after everything that was applied. For the writer only.
-    pub(crate) fn get_newest(&self, name: &str, key: &[u8]) -> Result<Option<Value>> {
-        match self.names.newest(name) {
-            Some(collection) => self.view.load().get(collection, key, || NEWEST),
-            None => Ok(None),
-        }
+    /// Calls `read` with the value of a key after everything that was applied; `false` if there is none. For the writer only.
+    pub(crate) fn get_newest_with(
+        &self,
+        collection: CollectionId,
+        key: &[u8],
+        read: &mut dyn FnMut(&[u8]),
+    ) -> Result<bool> {
+        self.view.load().get_with(collection, key, || NEWEST, read)
     }
 
     /// The published value of a key.

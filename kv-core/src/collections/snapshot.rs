@@ -1,6 +1,6 @@
 use std::{ops::Bound, sync::Arc};
 
-use super::{Collections, Entries, merge::Scan, view::View};
+use super::{Collections, Entries, view::View};
 use crate::{CollectionId, CollectionInfo, Lsn, Result, Value};
 
 /// Every collection at one position of the log, for as long as this value lives.
@@ -23,6 +23,10 @@ impl Snapshot {
                 return snapshot;
             }
         }
+    }
+
+    pub(super) fn view(&self) -> &Arc<View> {
+        &self.view
     }
 
     pub(crate) fn position(&self) -> Lsn {
@@ -65,35 +69,27 @@ impl Snapshot {
 
     /// The entries of the collection of that name within the bounds.
     pub(crate) fn range(self: &Arc<Self>, name: &str, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Entries {
-        let Some(collection) = self.collection(name).filter(|_| !is_empty(lower, upper)) else {
-            return Entries::empty();
-        };
-        let scan = Scan { view: Arc::clone(&self.view), collection, position: self.position };
-        Entries::new(Arc::clone(self), scan, lower.map(Value::copy_from), upper.map(Value::copy_from))
+        match self.collection(name) {
+            Some(collection) => Entries::of_snapshot(self, collection, (lower, upper)),
+            None => Entries::empty(),
+        }
     }
 
     /// The entries of the collection of that name whose keys begin with `prefix`.
     pub(crate) fn prefix(self: &Arc<Self>, name: &str, prefix: &[u8]) -> Entries {
-        let end = prefix_end(prefix);
-        let upper = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        self.range(name, Bound::Included(prefix), upper)
+        let (lower, upper) = prefix_bounds(prefix);
+        self.range(name, lower, upper.as_ref().map(|key| &**key))
     }
+}
+
+/// The bounds of the keys that begin with `prefix`.
+pub(crate) fn prefix_bounds(prefix: &[u8]) -> (Bound<&[u8]>, Bound<Vec<u8>>) {
+    (Bound::Included(prefix), prefix_end(prefix).map_or(Bound::Unbounded, Bound::Excluded))
 }
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
         self.collections.horizon.release(self.position);
-    }
-}
-
-/// Whether there are no keys between the bounds, as far as those can tell.
-fn is_empty(lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> bool {
-    match (lower, upper) {
-        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
-        (Bound::Included(lower), Bound::Included(upper)) => lower > upper,
-        (Bound::Included(lower) | Bound::Excluded(lower), Bound::Included(upper) | Bound::Excluded(upper)) => {
-            lower >= upper
-        }
     }
 }
 

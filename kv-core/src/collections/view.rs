@@ -77,15 +77,6 @@ impl View {
         }
     }
 
-    /// Whether the key holds a value after everything that was applied, seen or not.
-    pub(crate) fn holds_newest(&self, collection: CollectionId, key: &[u8]) -> Result<bool> {
-        match self.first_found(|generation| generation.newest(collection, key, |_| ())) {
-            Found::Value(()) => Ok(true),
-            Found::Deleted => Ok(false),
-            Found::Nothing => self.in_checkpoint(collection, key, &mut |_| {}),
-        }
-    }
-
     fn first_found<T>(&self, find: impl Fn(&Generation) -> Found<T>) -> Found<T> {
         for generation in self.generations() {
             match find(generation) {

@@ -1,6 +1,10 @@
 use std::ops::Range;
 
-use super::write::{Action, Write};
+use super::draft::Draft;
+use crate::{
+    Error, Limits, Result,
+    operation::{OPERATION_HEADER_BYTES, RECORD_HEADER_BYTES},
+};
 
 /// Changes to one or several collections that are made together: all of them or none, visible at one instant.
 ///
@@ -101,17 +105,42 @@ impl Batch {
         self
     }
 
-    /// The changes as writes.
-    pub(super) fn writes(&self) -> Vec<Write<'_>> {
-        let write = |change: &BatchedChange| Write {
-            collection: self.names[change.name].as_str(),
-            key: &self.bytes[change.key.clone()],
-            action: match &change.action {
-                BatchedAction::Put(value) => Action::Put(&self.bytes[value.clone()]),
-                BatchedAction::Delete => Action::Delete,
-                BatchedAction::DeleteIfPresent => Action::DeleteIfPresent,
-            },
-        };
-        self.changes.iter().map(write).collect()
+    /// Checks everything that can be checked without looking at the state, and returns the size of the record, in bytes, not counting the
+    /// creation of collections.
+    pub(super) fn check(&self, limits: &Limits) -> Result<usize> {
+        self.names.iter().try_for_each(|name| limits.check_name(name))?;
+        let mut bytes = RECORD_HEADER_BYTES;
+        for change in &self.changes {
+            limits.check_key(&self.bytes[change.key.clone()])?;
+            bytes += OPERATION_HEADER_BYTES + change.key.len();
+            if let BatchedAction::Put(value) = &change.action {
+                limits.check_value(&self.bytes[value.clone()])?;
+                bytes += value.len();
+            }
+        }
+        limits.check_batch(bytes)?;
+        Ok(bytes)
+    }
+
+    /// Whether a change asks for the outcome of another.
+    pub(super) fn asks(&self) -> bool {
+        self.changes.len() > 1 && self.changes.iter().any(|change| !matches!(change.action, BatchedAction::Put(_)))
+    }
+
+    /// Makes the changes, in their order.
+    ///
+    /// # Errors
+    /// [`KeyNotFound`](Error::KeyNotFound) if one deletes a key that is absent then.
+    pub(super) fn make(&self, draft: &mut Draft<'_>) -> Result<()> {
+        for change in &self.changes {
+            let (name, key) = (self.names[change.name].as_str(), &self.bytes[change.key.clone()]);
+            match &change.action {
+                BatchedAction::Put(value) => draft.put(name, key, &self.bytes[value.clone()])?,
+                BatchedAction::Delete if !draft.delete(name, key)? => return Err(Error::KeyNotFound),
+                BatchedAction::DeleteIfPresent => drop(draft.delete(name, key)?),
+                BatchedAction::Delete => {}
+            }
+        }
+        Ok(())
     }
 }

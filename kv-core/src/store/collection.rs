@@ -1,9 +1,6 @@
 use std::{fmt, ops::RangeBounds, sync::Arc};
 
-use super::{
-    Store,
-    write::{Action, Write},
-};
+use super::{Store, commit::Expected, draft::Draft};
 use crate::{Durability, Entries, Entry, Error, Result, Value, limits::Limits};
 
 /// A handle to a collection: a bucket of `key -> blob`.
@@ -42,7 +39,9 @@ impl Collection {
     /// [`Poisoned`](Error::Poisoned), [`Closed`](Error::Closed): nothing was written.
     /// [`OutcomeUnknown`](Error::OutcomeUnknown): it may or may not have been.
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
-        self.write(key.as_ref(), Action::Put(value.as_ref())).map(|_| ())
+        let (key, value) = (key.as_ref(), value.as_ref());
+        self.limits().check_value(value)?;
+        self.write(key, value.len(), |draft| draft.put(&self.name, key, value))
     }
 
     /// The value of a key, or `None`.
@@ -77,7 +76,7 @@ impl Collection {
     /// # Errors
     /// [`KeyNotFound`](Error::KeyNotFound) if it is absent; otherwise as [`put`](Collection::put).
     pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<()> {
-        self.write(key.as_ref(), Action::Delete).map(|_| ())
+        if self.delete_if_present(key)? { Ok(()) } else { Err(Error::KeyNotFound) }
     }
 
     /// Deletes a key if it is there, and says whether it was.
@@ -85,7 +84,8 @@ impl Collection {
     /// # Errors
     /// As [`put`](Collection::put).
     pub fn delete_if_present(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        self.write(key.as_ref(), Action::DeleteIfPresent).map(|deleted| deleted > 0)
+        let key = key.as_ref();
+        self.write(key, 0, |draft| draft.delete(&self.name, key))
     }
 
     /// Sets the value of a key to `new`, if it is `expected`; otherwise nothing is written, and the inner result has the value that is there. In
@@ -113,9 +113,21 @@ impl Collection {
         expected: Option<&[u8]>,
         new: Option<&[u8]>,
     ) -> Result<Result<(), Mismatch>> {
-        let action = new.map_or(Action::DeleteIfPresent, Action::Put);
-        let write = Write { collection: &self.name, key: key.as_ref(), action };
-        self.store.inner.write_if(write, expected, self.writes_with())
+        let key = key.as_ref();
+        if let Some(new) = new {
+            self.limits().check_value(new)?;
+        }
+        self.write(key, new.map_or(0, <[u8]>::len), |draft| {
+            let actual = draft.get(&self.name, key)?;
+            if actual.as_deref() != expected {
+                return Ok(Err(Mismatch { actual }));
+            }
+            match new {
+                Some(new) => draft.put(&self.name, key, new)?,
+                None => drop(draft.delete(&self.name, key)?),
+            }
+            Ok(Ok(()))
+        })
     }
 
     /// How many keys there are, exactly. It costs as much as has changed since the last checkpoint.
@@ -166,13 +178,16 @@ impl Collection {
         self.store.snapshot().last(&self.name)
     }
 
-    fn write(&self, key: &[u8], action: Action<'_>) -> Result<usize> {
-        let write = Write { collection: &self.name, key, action };
-        self.store.inner.write(&[write], self.writes_with())
+    fn limits(&self) -> &Limits {
+        &self.store.inner.options.limits
     }
 
-    fn writes_with(&self) -> Durability {
-        self.durability.unwrap_or(self.store.inner.options.durability)
+    /// One change to a key, whose new value has been checked.
+    fn write<T>(&self, key: &[u8], value_len: usize, make: impl FnOnce(&mut Draft<'_>) -> Result<T>) -> Result<T> {
+        self.limits().check_name(&self.name)?;
+        self.limits().check_key(key)?;
+        let durability = self.durability.unwrap_or(self.store.inner.options.durability);
+        self.store.inner.write(durability, make, Expected::one(key, value_len))
     }
 }
 

@@ -2,14 +2,11 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{
-    Inner, Mismatch, Shared,
-    write::{self, Write},
-};
+use super::{Inner, Shared, draft::Draft};
 use crate::{
-    CollectionId, Durability, Error, Log, Lsn, Result,
+    Durability, Error, Log, Lsn, Result,
     collections::{Horizon, Superseded},
-    operation::{Operation, RecordBuilder, decode},
+    operation::{OPERATION_HEADER_BYTES, RECORD_HEADER_BYTES, decode},
     sync::{AtomicU64, MutexGuard},
 };
 
@@ -42,6 +39,22 @@ impl Writer {
     /// Whether anything was written since the store was opened.
     pub(super) fn has_written(&self) -> bool {
         self.commits > 0
+    }
+}
+
+/// What is known of a record before it is drafted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Expected {
+    /// About how large it will be, in bytes.
+    pub(super) bytes: usize,
+    /// Whether it is read what was drafted.
+    pub(super) remembers: bool,
+}
+
+impl Expected {
+    /// A record of one change to a key, and a value of so many bytes.
+    pub(super) fn one(key: &[u8], value_len: usize) -> Self {
+        Self { bytes: RECORD_HEADER_BYTES + OPERATION_HEADER_BYTES + key.len() + value_len, remembers: false }
     }
 }
 
@@ -83,68 +96,36 @@ impl Publication {
 }
 
 impl Inner {
-    /// Makes the writes, all or none, and returns how many keys were deleted, when that is durable as asked, and published.
-    pub(super) fn write(&self, writes: &[Write<'_>], durability: Durability) -> Result<usize> {
-        let bytes_expected = write::check(&self.options.limits, writes)?;
-        let writer = self.writer()?;
-        self.make(writer, writes, bytes_expected, durability)
-    }
-
-    /// Makes the write if its key holds `expected`; the value that it holds is looked at under the lock that orders the write.
-    pub(super) fn write_if(
+    /// Has `make` draft a record under the writer's lock, on the newest state, and commits that. Returns what `make` returned, when the record, or what
+    /// the answer rests on, is durable as asked, and published.
+    pub(super) fn write<T>(
         &self,
-        write: Write<'_>,
-        expected: Option<&[u8]>,
         durability: Durability,
-    ) -> Result<Result<(), Mismatch>> {
-        let bytes_expected = write::check(&self.options.limits, &[write])?;
+        make: impl FnOnce(&mut Draft<'_>) -> Result<T>,
+        expected: Expected,
+    ) -> Result<T> {
         let writer = self.writer()?;
-        match self.collections.get_newest(write.collection, write.key) {
-            Ok(actual) if actual.as_deref() == expected => {
-                self.make(writer, &[write], bytes_expected, durability).map(|_| Ok(()))
+        let mut draft = Draft::new(&self.collections, &self.options.limits, expected.bytes, expected.remembers);
+        match make(&mut draft) {
+            Ok(value) => self.commit(writer, draft.finish(), durability).map(|()| value),
+            Err(error) => {
+                self.answer(writer)?;
+                Err(error)
             }
-            Ok(actual) => self.answer(writer, Ok(Err(Mismatch { actual }))),
-            Err(error) => self.answer(writer, Err(error)),
         }
     }
 
-    fn make(
+    /// Logs the record, applies it, lets the next writer in, and waits until it is durable as asked, and published. Where there is none, it
+    /// waits until everything before is published.
+    pub(super) fn commit(
         &self,
-        writer: MutexGuard<'_, Writer>,
-        writes: &[Write<'_>],
-        bytes_expected: usize,
+        mut writer: MutexGuard<'_, Writer>,
+        record: Option<Vec<u8>>,
         durability: Durability,
-    ) -> Result<usize> {
-        match write::build(&self.collections, &self.options.limits, writes, bytes_expected) {
-            Ok((Some(record), deleted)) => self.commit(writer, &record, durability).map(|()| deleted),
-            Ok((None, _)) => self.answer(writer, Ok(0)),
-            Err(error) => self.answer(writer, Err(error)),
-        }
-    }
-
-    /// Creates or drops a collection, as `decide` says given the present one; `false` if it has nothing to do.
-    pub(super) fn change_name<'a>(
-        &self,
-        name: &str,
-        decide: impl FnOnce(Option<CollectionId>) -> Result<Option<Operation<'a>>>,
-    ) -> Result<bool> {
-        let writer = self.writer()?;
-        match decide(self.collections.names.newest(name)) {
-            Ok(Some(operation)) => {
-                let mut record = RecordBuilder::with_capacity(0);
-                record.push(&operation);
-                self.commit(writer, &record.finish(), self.options.durability).map(|()| true)
-            }
-            Ok(None) => self.answer(writer, Ok(false)),
-            Err(error) => self.answer(writer, Err(error)),
-        }
-    }
-
-    /// Logs the record, applies it, lets the next writer in, and waits until it is durable as asked, and published.
-    fn commit(&self, mut writer: MutexGuard<'_, Writer>, record: &[u8], durability: Durability) -> Result<()> {
-        self.options.limits.check_batch(record.len())?; // creating collections has made it longer
-        let lsn = self.log.append(record, durability)?;
-        self.apply(&mut writer, lsn, record);
+    ) -> Result<()> {
+        let Some(record) = record else { return self.answer(writer) };
+        let lsn = self.log.append(&record, durability)?;
+        self.apply(&mut writer, lsn, &record);
         self.publication.set_applied(lsn, durability);
         let checkpoint_due = self.note_growth(&mut writer, record.len());
         drop(writer);
@@ -160,12 +141,11 @@ impl Inner {
         self.publish_upto(lsn)
     }
 
-    /// Gives an answer that rests on what was applied, once that is published.
-    fn answer<T>(&self, writer: MutexGuard<'_, Writer>, answer: Result<T>) -> Result<T> {
+    /// Waits until an answer can be given that rests on everything that was applied: when that is published.
+    pub(super) fn answer(&self, writer: MutexGuard<'_, Writer>) -> Result<()> {
         let rests_on = self.publication.applied();
         drop(writer);
-        self.publish_upto(rests_on)?;
-        answer
+        self.publish_upto(rests_on)
     }
 
     /// Applies a record that was just logged, by the code that replays it. It cannot fail; should it panic, the writer's lock takes no more
@@ -201,8 +181,12 @@ impl Shared {
     /// The writer's lock.
     ///
     /// # Errors
-    /// [`Poisoned`](Error::Poisoned) if a writer panicked and so may have left something half done.
+    /// [`Poisoned`](Error::Poisoned) if a writer panicked and so may have left something half done; [`InTransaction`](Error::InTransaction) if this thread
+    /// has it already.
     pub(super) fn lock_writer(&self) -> Result<MutexGuard<'_, Writer>> {
+        if self.closure.is_here() {
+            return Err(Error::InTransaction);
+        }
         let panicked = || Error::Misuse("a thread panicked while it changed the store");
         self.writer.lock().map_err(|_| Error::Poisoned { cause: Arc::new(panicked()) })
     }

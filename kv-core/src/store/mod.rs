@@ -1,13 +1,15 @@
 mod batch;
 mod checkpoint;
+mod closure;
 mod collection;
 mod commit;
+mod draft;
 mod flusher;
 mod options;
 pub mod recovery;
 mod snapshot;
 mod stats;
-mod write;
+mod transaction;
 
 use std::{
     fmt,
@@ -20,15 +22,16 @@ pub use options::StoreOptions;
 pub use recovery::Recovery;
 pub use snapshot::Snapshot;
 pub use stats::Stats;
+pub use transaction::{Transaction, TransactionEntries};
 
 use checkpoint::CheckpointState;
-use commit::{Publication, Writer};
+use closure::RunningClosure;
+use commit::{Expected, Publication, Writer};
 
 use crate::{
-    CheckpointId, Checkpointer, CollectionInfo, Durability, Error, Limits, Log, Result,
+    CheckpointId, Checkpointer, CollectionInfo, Durability, Limits, Log, Result,
     background::Wake,
     collections::Collections,
-    operation::Operation,
     sync::{AtomicBool, Mutex},
 };
 
@@ -76,6 +79,7 @@ impl std::ops::Deref for Inner {
 pub(crate) struct Shared {
     collections: Arc<Collections>,
     writer: Mutex<Writer>,
+    closure: RunningClosure,
     publication: Publication,
     checkpoint: Mutex<CheckpointState>,
     /// Why the last checkpoint was not finished, if it was not.
@@ -104,6 +108,7 @@ impl Store {
         let shared = Arc::new(Shared {
             publication: Publication::new(recovered.recovery.position),
             writer: Mutex::new(Writer::new(recovered.recovery.replayed_bytes, checkpoint_lsn)),
+            closure: RunningClosure::default(),
             checkpoint: Mutex::default(),
             checkpoint_error: Mutex::default(),
             closing: AtomicBool::new(false),
@@ -140,7 +145,8 @@ impl Store {
     /// # Errors
     /// As [`write`](Store::write).
     pub fn write_with(&self, batch: &Batch, durability: Durability) -> Result<()> {
-        self.inner.write(&batch.writes(), durability).map(|_| ())
+        let bytes = batch.check(&self.inner.options.limits)?;
+        self.inner.write(durability, |draft| batch.make(draft), Expected { bytes, remembers: batch.asks() })
     }
 
     /// Creates an empty collection; `false` if it exists already.
@@ -148,14 +154,7 @@ impl Store {
     /// # Errors
     /// As [`Collection::put`], and [`TooManyCollections`](Error::TooManyCollections).
     pub fn create_collection(&self, name: &str) -> Result<bool> {
-        self.inner.options.limits.check_name(name)?;
-        self.inner.change_name(name, |existing| match existing {
-            Some(_) => Ok(None),
-            None => {
-                self.inner.options.limits.check_collections(self.inner.collections.names.live())?;
-                Ok(Some(Operation::Create { name }))
-            }
-        })
+        self.transact(|tx| tx.create_collection(name))
     }
 
     /// Drops a collection with everything in it, at a cost that does not depend on its size.
@@ -163,13 +162,23 @@ impl Store {
     /// # Errors
     /// [`CollectionNotFound`](Error::CollectionNotFound); otherwise as [`Collection::put`].
     pub fn drop_collection(&self, name: &str) -> Result<()> {
-        Limits::default().check_name(name)?;
-        self.inner
-            .change_name(name, |existing| match existing {
-                Some(collection) => Ok(Some(Operation::Drop { collection, name })),
-                None => Err(Error::CollectionNotFound { name: name.to_owned() }),
-            })
-            .map(|_| ())
+        self.transact(|tx| tx.drop_collection(name))
+    }
+
+    /// Empties a collection, at a cost that does not depend on its size.
+    ///
+    /// # Errors
+    /// As [`drop_collection`](Store::drop_collection).
+    pub fn clear_collection(&self, name: &str) -> Result<()> {
+        self.transact(|tx| tx.clear_collection(name))
+    }
+
+    /// Gives a collection another name, at a cost that does not depend on its size. Handles stand for names: those to the old one see an absent collection then.
+    ///
+    /// # Errors
+    /// [`CollectionExists`](Error::CollectionExists) if the new name is taken; otherwise as [`drop_collection`](Store::drop_collection).
+    pub fn rename_collection(&self, from: &str, to: &str) -> Result<()> {
+        self.transact(|tx| tx.rename_collection(from, to))
     }
 
     /// All collections and their sizes, in order of their names. It costs as much as has changed since the last checkpoint.

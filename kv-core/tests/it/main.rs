@@ -10,3 +10,4 @@ mod publication;
 mod recovery;
 mod store;
 mod support;
+mod transaction;

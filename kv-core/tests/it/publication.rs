@@ -133,6 +133,10 @@ fn an_answer_that_rests_on_something_unpublished_waits_for_it() {
             let refused = move || all.compare_and_set("k", Some(b"old"), Some(b"new")).unwrap().unwrap_err();
             thread::spawn(move || assert_eq!(refused().actual, None))
         },
+        {
+            let store = store.clone();
+            thread::spawn(move || assert_eq!(store.transact(|tx| tx.get("all", "k")).unwrap(), None))
+        },
         thread::spawn(move || assert!(!store.create_collection("all").unwrap())),
     ];
     thread::sleep(std::time::Duration::from_millis(20));

@@ -1,0 +1,226 @@
+//! A record in the making, and the state that it would lead to.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    ops::Bound,
+    sync::Arc,
+};
+
+use crate::{
+    CollectionId, Entries, Error, Limits, Result, Value,
+    collections::Collections,
+    operation::{OPERATION_HEADER_BYTES, Operation, RecordBuilder, created_here},
+};
+
+/// Changes on top of everything that was applied, which may become a record: all of them or none. For the writer only.
+///
+/// Keys, values and names have been checked against the limits.
+pub(super) struct Draft<'a> {
+    collections: &'a Arc<Collections>,
+    limits: &'a Limits,
+    record: RecordBuilder,
+    /// The collections that were touched, by their names.
+    touched: HashMap<Arc<str>, Touched>,
+    /// The one resolved last: most changes are to the same one.
+    resolved: Option<(Arc<str>, CollectionId)>,
+    /// How many collections there would be.
+    live: usize,
+    /// Whether anybody may ask for what was changed.
+    remembers: bool,
+}
+
+/// A collection as the draft leaves it.
+#[derive(Default)]
+struct Touched {
+    /// `None` if there is none of that name.
+    id: Option<CollectionId>,
+    changes: Changes,
+}
+
+/// The new values of keys; `None` for one that was deleted.
+type Changes = BTreeMap<Value, Option<Value>>;
+
+impl<'a> Draft<'a> {
+    /// A draft without changes. Who never asks for what it changed need not have it remembered.
+    pub(super) fn new(
+        collections: &'a Arc<Collections>,
+        limits: &'a Limits,
+        bytes_expected: usize,
+        remembers: bool,
+    ) -> Self {
+        Self {
+            collections,
+            limits,
+            record: RecordBuilder::with_capacity(bytes_expected),
+            touched: HashMap::new(),
+            resolved: None,
+            live: collections.names.live(),
+            remembers,
+        }
+    }
+
+    /// The record; `None` if nothing was changed.
+    pub(super) fn finish(self) -> Option<Vec<u8>> {
+        (!self.record.is_empty()).then(|| self.record.finish())
+    }
+
+    /// Sets the value of a key, in a collection that is created if it does not exist.
+    pub(super) fn put(&mut self, name: &str, key: &[u8], value: &[u8]) -> Result<()> {
+        let collection = match self.resolve(name) {
+            Some(collection) => collection,
+            None => self.create_new(name)?,
+        };
+        self.push(&Operation::Put { collection, key, value })?;
+        self.remember(name, key, Some(value));
+        Ok(())
+    }
+
+    /// Deletes a key if it is there, and says whether it was.
+    pub(super) fn delete(&mut self, name: &str, key: &[u8]) -> Result<bool> {
+        let Some(collection) = self.resolve(name) else { return Ok(false) };
+        if !self.get_with(name, key, &mut |_| {})? {
+            return Ok(false);
+        }
+        self.push(&Operation::Delete { collection, key })?;
+        self.remember(name, key, None);
+        Ok(true)
+    }
+
+    /// Creates an empty collection; `false` if it exists already.
+    pub(super) fn create(&mut self, name: &str) -> Result<bool> {
+        if self.resolve(name).is_some() {
+            return Ok(false);
+        }
+        self.create_new(name).map(|_| true)
+    }
+
+    /// Drops a collection.
+    ///
+    /// # Errors
+    /// [`CollectionNotFound`](Error::CollectionNotFound).
+    pub(super) fn drop_collection(&mut self, name: &str) -> Result<()> {
+        let collection = self.resolve_existing(name)?;
+        self.push(&Operation::Drop { collection, name })?;
+        self.live -= 1;
+        self.set(name, Touched::default());
+        Ok(())
+    }
+
+    /// Empties a collection: one with another identity takes its place.
+    ///
+    /// # Errors
+    /// [`CollectionNotFound`](Error::CollectionNotFound).
+    pub(super) fn clear(&mut self, name: &str) -> Result<()> {
+        self.drop_collection(name)?;
+        self.create_new(name).map(|_| ())
+    }
+
+    /// Gives a collection another name, which must be free.
+    ///
+    /// # Errors
+    /// [`CollectionNotFound`](Error::CollectionNotFound), [`CollectionExists`](Error::CollectionExists).
+    pub(super) fn rename(&mut self, from: &str, to: &str) -> Result<()> {
+        let collection = self.resolve_existing(from)?;
+        if self.resolve(to).is_some() {
+            return Err(Error::CollectionExists { name: to.to_owned() });
+        }
+        self.push(&Operation::Rename { collection, from, to })?;
+        let changes = self.touched.remove(from).map(|touched| touched.changes).unwrap_or_default();
+        self.set(from, Touched::default());
+        self.set(to, Touched { id: Some(collection), changes });
+        Ok(())
+    }
+
+    /// The value of a key.
+    pub(super) fn get(&self, name: &str, key: &[u8]) -> Result<Option<Value>> {
+        match self.changed(name, key) {
+            Some(value) => Ok(value.clone()),
+            None => self.stored(name).map_or(Ok(None), |id| self.collections.get_newest(id, key)),
+        }
+    }
+
+    /// Calls `read` with the value of a key; `false` if there is none.
+    pub(super) fn get_with(&self, name: &str, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        match self.changed(name, key) {
+            Some(Some(value)) => {
+                read(value);
+                Ok(true)
+            }
+            Some(None) => Ok(false),
+            None => self.stored(name).map_or(Ok(false), |id| self.collections.get_newest_with(id, key, read)),
+        }
+    }
+
+    /// The entries of a collection within the bounds, to be used up before anything else is written.
+    pub(super) fn range(&self, name: &str, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Entries {
+        let is_within = |key: &Value| std::ops::RangeBounds::<[u8]>::contains(&(lower, upper), &**key);
+        let changes = self.touched.get(name).map(|touched| &touched.changes);
+        let changed = changes.into_iter().flatten().filter(|(key, _)| is_within(key));
+        let above: VecDeque<_> = changed.map(|(key, value)| (key.clone(), value.clone())).collect();
+        Entries::of_newest(self.collections.view(), self.stored(name), (lower, upper), above)
+    }
+
+    fn changed(&self, name: &str, key: &[u8]) -> Option<&Option<Value>> {
+        self.touched.get(name)?.changes.get(key)
+    }
+
+    /// The collection of that name in which entries may be that the draft did not write.
+    fn stored(&self, name: &str) -> Option<CollectionId> {
+        self.find(name).filter(|id| !id.is_created_here())
+    }
+
+    fn find(&self, name: &str) -> Option<CollectionId> {
+        match self.touched.get(name) {
+            Some(touched) => touched.id,
+            None => self.collections.names.newest(name),
+        }
+    }
+
+    fn resolve(&mut self, name: &str) -> Option<CollectionId> {
+        if let Some((last, collection)) = &self.resolved
+            && **last == *name
+        {
+            return Some(*collection);
+        }
+        let id = self.find(name)?;
+        self.resolved = Some((name.into(), id));
+        Some(id)
+    }
+
+    fn resolve_existing(&mut self, name: &str) -> Result<CollectionId> {
+        self.resolve(name).ok_or_else(|| Error::CollectionNotFound { name: name.to_owned() })
+    }
+
+    fn create_new(&mut self, name: &str) -> Result<CollectionId> {
+        self.limits.check_collections(self.live)?;
+        let id = created_here(self.push(&Operation::Create { name })?);
+        self.live += 1;
+        self.set(name, Touched { id: Some(id), changes: Changes::new() });
+        Ok(id)
+    }
+
+    fn set(&mut self, name: &str, touched: Touched) {
+        self.resolved = None;
+        self.touched.insert(name.into(), touched);
+    }
+
+    fn push(&mut self, operation: &Operation<'_>) -> Result<u32> {
+        self.limits.check_batch(self.record.len() + OPERATION_HEADER_BYTES + operation.bytes())?;
+        Ok(self.record.push(operation))
+    }
+
+    fn remember(&mut self, name: &str, key: &[u8], value: Option<&[u8]>) {
+        if !self.remembers {
+            return;
+        }
+        let (key, value) = (Value::copy_from(key), value.map(Value::copy_from));
+        match self.touched.get_mut(name) {
+            Some(touched) => touched.changes.insert(key, value),
+            None => {
+                let touched = Touched { id: self.find(name), changes: Changes::from([(key, value)]) };
+                self.touched.insert(name.into(), touched);
+                None
+            }
+        };
+    }
+}

@@ -1,0 +1,209 @@
+//! Transactions: alone, on the newest state, all or nothing.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Barrier,
+    thread,
+};
+
+use kv_core::{Durability, Error, Limits, Lsn, Result, Store, StoreOptions};
+
+use crate::{assert_error, support::Media};
+
+const PROCESS: Durability = Durability::Process;
+
+fn memory_store() -> Store {
+    Media::default().open().unwrap()
+}
+
+fn put(store: &Store, collection: &str, key: &str, value: &str) {
+    store.collection(collection).unwrap().put(key, value).unwrap();
+}
+
+fn number(store: &Store, key: &str) -> u64 {
+    store.collection("n").unwrap().get(key).unwrap().map_or(0, |value| u64::from_le_bytes((*value).try_into().unwrap()))
+}
+
+#[test]
+fn a_transaction_reads_what_it_writes_and_nobody_else_does() {
+    let store = memory_store();
+    let all = store.collection("a").unwrap();
+    all.put("old", "1").unwrap();
+    let seen = store
+        .transact(|tx| {
+            tx.put("a", "new", "2")?;
+            tx.delete("a", "old")?;
+            assert_eq!(tx.get("a", "new")?.unwrap(), "2");
+            assert!(!tx.contains("a", "old")?);
+            assert_eq!(all.get("old")?.unwrap(), "1", "nobody else sees it yet");
+            assert_eq!(all.get("new")?, None);
+            Ok::<_, Error>(tx.iter("a").map(|entry| entry.unwrap().key).collect::<Vec<_>>())
+        })
+        .unwrap();
+    assert_eq!(seen, ["new"]);
+    assert_eq!(all.get("new").unwrap().unwrap(), "2");
+    assert_eq!(store.stats().log.appended, Lsn(2), "one record");
+}
+
+#[test]
+fn an_error_or_a_panic_leaves_no_trace_and_poisons_nothing() {
+    #[derive(Debug)]
+    enum Mine {
+        GivenUp,
+        #[expect(dead_code, reason = "it is there to be converted from")]
+        Store(Error),
+    }
+    impl From<Error> for Mine {
+        fn from(error: Error) -> Self {
+            Self::Store(error)
+        }
+    }
+
+    let store = memory_store();
+    let given_up = store.transact(|tx| {
+        tx.put("a", "key", "value")?;
+        tx.create_collection("b")?;
+        Err::<(), _>(Mine::GivenUp)
+    });
+    assert!(matches!(given_up, Err(Mine::GivenUp)));
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        store.transact(|tx| {
+            tx.put("a", "key", "value")?;
+            if tx.contains("a", "key")? {
+                panic!("on purpose");
+            }
+            Ok::<_, Error>(())
+        })
+    }));
+    assert_eq!(*panicked.unwrap_err().downcast_ref::<&str>().unwrap(), "on purpose");
+    assert_eq!(store.collections().unwrap(), []);
+    assert_eq!(store.stats().log.appended, Lsn(0));
+    put(&store, "a", "key", "value");
+    store.transact(|tx| tx.put("a", "other", "value")).unwrap();
+}
+
+#[test]
+fn from_inside_of_a_transaction_the_store_is_changed_through_it_only() {
+    let store = memory_store();
+    let all = store.collection("a").unwrap();
+    store
+        .transact(|tx| {
+            tx.put("a", "key", "value")?;
+            for refused in [
+                all.put("other", "value"),
+                all.delete("key"),
+                store.transact(|_| Ok(())),
+                store.checkpoint().map(drop),
+                store.close(),
+                store.create_collection("b").map(drop),
+            ] {
+                assert!(matches!(refused, Err(Error::InTransaction)), "{refused:?}");
+            }
+            store.sync()
+        })
+        .unwrap();
+    assert_eq!(all.len().unwrap(), 1);
+    all.put("other", "value").unwrap();
+}
+
+/// Each adds one to the same number: none is lost.
+#[test]
+fn no_update_is_lost() {
+    let store = memory_store();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    store
+                        .transact_with(PROCESS, |tx| {
+                            let old = tx
+                                .get("n", "counter")?
+                                .map_or(0, |value| u64::from_le_bytes((*value).try_into().unwrap()));
+                            tx.put("n", "counter", (old + 1).to_le_bytes())
+                        })
+                        .unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(number(&store, "counter"), 2000);
+}
+
+/// Each takes one away where both together have two: with write skew both would, and leave none.
+#[test]
+fn there_is_no_write_skew() {
+    for _ in 0..50 {
+        let store = memory_store();
+        for key in ["x", "y"] {
+            store.collection("n").unwrap().put(key, 1u64.to_le_bytes()).unwrap();
+        }
+        let (store, start) = (&store, &Barrier::new(2));
+        thread::scope(|scope| {
+            for mine in ["x", "y"] {
+                scope.spawn(move || {
+                    start.wait();
+                    let read = |tx: &kv_core::Transaction<'_>, key| tx.get("n", key).unwrap().unwrap()[0];
+                    let taken: Result<()> = store.transact(|tx| {
+                        if read(tx, "x") + read(tx, "y") == 2 {
+                            tx.put("n", mine, 0u64.to_le_bytes())?;
+                        }
+                        Ok(())
+                    });
+                    taken.unwrap();
+                });
+            }
+        });
+        assert_eq!(number(store, "x") + number(store, "y"), 1);
+    }
+}
+
+/// Each enters itself if the range is empty: with phantoms both would.
+#[test]
+fn there_are_no_phantoms() {
+    for _ in 0..50 {
+        let (store, start) = (&memory_store(), &Barrier::new(2));
+        thread::scope(|scope| {
+            for mine in ["booking 1", "booking 2"] {
+                scope.spawn(move || {
+                    start.wait();
+                    let booked: Result<()> = store.transact(|tx| {
+                        if tx.range("rooms", "booking".."bookinh").next().is_none() {
+                            tx.put("rooms", mine, "")?;
+                        }
+                        Ok(())
+                    });
+                    booked.unwrap();
+                });
+            }
+        });
+        assert_eq!(store.collection("rooms").unwrap().len().unwrap(), 1);
+    }
+}
+
+#[test]
+fn a_transaction_may_be_as_large_as_a_batch() {
+    let limits = Limits { batch_bytes_max: 1000, ..Limits::default() };
+    let store = Media::default().open_with(StoreOptions { limits, ..StoreOptions::default() }).unwrap();
+    let refused = store.transact(|tx| (0..100).try_for_each(|n: u8| tx.put("a", [n], [n; 50])));
+    assert_error!(refused, Error::BatchTooLarge { max: 1000, .. });
+    assert_eq!(store.collections().unwrap(), []);
+}
+
+#[test]
+fn collections_are_renamed_and_cleared_with_everything_in_them() {
+    let store = memory_store();
+    put(&store, "a", "key", "value");
+    store.rename_collection("a", "b").unwrap();
+    assert_error!(store.rename_collection("a", "c"), Error::CollectionNotFound { .. });
+    put(&store, "a", "key", "of another collection");
+    assert_error!(store.rename_collection("a", "b"), Error::CollectionExists { .. });
+    let b = store.collection("b").unwrap();
+    assert_eq!(b.get("key").unwrap().unwrap(), "value");
+    store.checkpoint().unwrap();
+    let snapshot = store.snapshot();
+    store.clear_collection("b").unwrap();
+    assert!(b.is_empty().unwrap());
+    assert_eq!(snapshot.get("b", "key").unwrap().unwrap(), "value");
+    assert_eq!(snapshot.len("b").unwrap(), 1);
+    assert_error!(store.clear_collection("c"), Error::CollectionNotFound { .. });
+}
