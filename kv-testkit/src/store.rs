@@ -73,9 +73,9 @@ fn operation(seed: &Seed) -> Operation {
             expected: (!value.is_multiple_of(3)).then(Vec::new),
             new: (!value.is_multiple_of(5)).then(|| vec![value; usize::from(value % 2)]),
         },
-        14 if key[0] % 4 == 0 => Operation::Clear { collection: collection.to_owned() },
+        14 if key[0].is_multiple_of(4) => Operation::Clear { collection: collection.to_owned() },
         14 => Operation::create(collection),
-        _ if key[0] % 2 == 0 => Operation::drop(collection),
+        _ if key[0].is_multiple_of(2) => Operation::drop(collection),
         _ => Operation::Rename {
             collection: collection.to_owned(),
             to: ["a", "b", "c", "d"][usize::from(value) % 4].to_owned(),
