@@ -40,7 +40,7 @@ impl Collection {
     /// [`OutcomeUnknown`](Error::OutcomeUnknown): it may or may not have been.
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         let (key, value) = (key.as_ref(), value.as_ref());
-        self.limits().check_value(value)?;
+        self.check_put(key, value)?;
         self.write(key, value.len(), |draft| draft.put(&self.name, key, value))
     }
 
@@ -85,6 +85,7 @@ impl Collection {
     /// As [`put`](Collection::put).
     pub fn delete_if_present(&self, key: impl AsRef<[u8]>) -> Result<bool> {
         let key = key.as_ref();
+        self.check_key(key)?;
         self.write(key, 0, |draft| draft.delete(&self.name, key))
     }
 
@@ -114,9 +115,7 @@ impl Collection {
         new: Option<&[u8]>,
     ) -> Result<Result<(), Mismatch>> {
         let key = key.as_ref();
-        if let Some(new) = new {
-            self.limits().check_value(new)?;
-        }
+        self.check_put(key, new.unwrap_or_default())?;
         self.write(key, new.map_or(0, <[u8]>::len), |draft| {
             let actual = draft.get(&self.name, key)?;
             if actual.as_deref() != expected {
@@ -178,16 +177,28 @@ impl Collection {
         self.store.snapshot().last(&self.name)
     }
 
-    fn limits(&self) -> &Limits {
-        &self.store.inner.options.limits
+    pub(super) fn store(&self) -> &Store {
+        &self.store
     }
 
-    /// One change to a key, whose new value has been checked.
+    pub(super) fn durability(&self) -> Durability {
+        self.durability.unwrap_or(self.store.inner.options.durability)
+    }
+
+    fn check_key(&self, key: &[u8]) -> Result<()> {
+        let limits = &self.store.inner.options.limits;
+        limits.check_name(&self.name)?;
+        limits.check_key(key)
+    }
+
+    pub(super) fn check_put(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.check_key(key)?;
+        self.store.inner.options.limits.check_value(value)
+    }
+
+    /// One change to a key; what is written has been checked.
     fn write<T>(&self, key: &[u8], value_len: usize, make: impl FnOnce(&mut Draft<'_>) -> Result<T>) -> Result<T> {
-        self.limits().check_name(&self.name)?;
-        self.limits().check_key(key)?;
-        let durability = self.durability.unwrap_or(self.store.inner.options.durability);
-        self.store.inner.write(durability, make, Expected::one(key, value_len))
+        self.store.inner.write(self.durability(), make, Expected::one(key, value_len))
     }
 }
 

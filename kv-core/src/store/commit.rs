@@ -42,6 +42,15 @@ impl Writer {
     }
 }
 
+/// What an answer rests on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Basis {
+    /// The position up to which everything has to be published before the answer is given.
+    pub(super) lsn: Lsn,
+    /// What the record at that position has to survive, if it is the answer's own.
+    pub(super) durability: Option<Durability>,
+}
+
 /// What is known of a record before it is drafted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expected {
@@ -104,26 +113,34 @@ impl Inner {
         make: impl FnOnce(&mut Draft<'_>) -> Result<T>,
         expected: Expected,
     ) -> Result<T> {
+        let (value, basis) = self.write_deferred(durability, make, expected)?;
+        self.wait_for(basis)?;
+        Ok(value)
+    }
+
+    /// As [`write`](Inner::write), but returns at once, and what has to be waited for.
+    pub(super) fn write_deferred<T>(
+        &self,
+        durability: Durability,
+        make: impl FnOnce(&mut Draft<'_>) -> Result<T>,
+        expected: Expected,
+    ) -> Result<(T, Basis)> {
         let writer = self.writer()?;
         let mut draft = Draft::new(&self.collections, &self.options.limits, expected.bytes, expected.remembers);
         match make(&mut draft) {
-            Ok(value) => self.commit(writer, draft.finish(), durability).map(|()| value),
-            Err(error) => {
-                self.answer(writer)?;
-                Err(error)
-            }
+            Ok(value) => Ok((value, self.commit(writer, draft.finish(), durability)?)),
+            Err(error) => Err(self.refuse(writer, error)),
         }
     }
 
-    /// Logs the record, applies it, lets the next writer in, and waits until it is durable as asked, and published. Where there is none, it
-    /// waits until everything before is published.
+    /// Logs the record, if there is one, applies it, and lets the next writer in.
     pub(super) fn commit(
         &self,
         mut writer: MutexGuard<'_, Writer>,
         record: Option<Vec<u8>>,
         durability: Durability,
-    ) -> Result<()> {
-        let Some(record) = record else { return self.answer(writer) };
+    ) -> Result<Basis> {
+        let Some(record) = record else { return Ok(Basis { lsn: self.publication.applied(), durability: None }) };
         let lsn = self.log.append(&record, durability)?;
         self.apply(&mut writer, lsn, &record);
         self.publication.set_applied(lsn, durability);
@@ -133,19 +150,34 @@ impl Inner {
         if checkpoint_due {
             self.checkpoint_job.wake();
         }
-        if durability == Durability::Process {
-            self.want_flush();
-        } else {
-            self.log.sync(lsn)?;
-        }
-        self.publish_upto(lsn)
+        Ok(Basis { lsn, durability: Some(durability) })
     }
 
-    /// Waits until an answer can be given that rests on everything that was applied: when that is published.
-    pub(super) fn answer(&self, writer: MutexGuard<'_, Writer>) -> Result<()> {
+    /// Waits until an answer can be given.
+    pub(super) fn wait_for(&self, basis: Basis) -> Result<()> {
+        match basis.durability {
+            Some(Durability::Disk) => drop(self.log.sync(basis.lsn)?),
+            Some(Durability::Process) => self.want_flush(),
+            None => {}
+        }
+        self.publish_upto(basis.lsn)
+    }
+
+    /// Sees to it that an answer can be given soon, though nobody wait for it.
+    pub(super) fn prepare_for(&self, basis: Basis) {
+        match basis.durability {
+            Some(Durability::Disk) => self.want_flush_now(),
+            Some(Durability::Process) => self.want_flush(),
+            None => {}
+        }
+        self.publish();
+    }
+
+    /// Gives an error that rests on everything that was applied, once that is published.
+    pub(super) fn refuse<E: From<Error>>(&self, writer: MutexGuard<'_, Writer>, error: E) -> E {
         let rests_on = self.publication.applied();
         drop(writer);
-        self.publish_upto(rests_on)
+        self.publish_upto(rests_on).map_or_else(E::from, |()| error)
     }
 
     /// Applies a record that was just logged, by the code that replays it. It cannot fail; should it panic, the writer's lock takes no more
@@ -193,13 +225,19 @@ impl Shared {
 
     /// Waits until `lsn` is published; syncs the log up to it if that is what it takes.
     pub(super) fn publish_upto(&self, lsn: Lsn) -> Result<()> {
-        let horizon = self.collections.horizon();
-        self.publication.publish(&*self.log, horizon);
-        if horizon.published() < lsn {
+        self.publish();
+        if self.collections.horizon().published() < lsn {
             self.log.sync(lsn)?;
-            self.publication.publish(&*self.log, horizon);
+            self.publish();
         }
         Ok(())
+    }
+
+    /// Publishes what may be seen, and wakes those who wait for it.
+    pub(super) fn publish(&self) {
+        let horizon = self.collections.horizon();
+        self.publication.publish(&*self.log, horizon);
+        self.for_published.wake(horizon.published());
     }
 
     pub(super) fn sync(&self) -> Result<()> {

@@ -15,6 +15,26 @@ impl Inner {
             self.flusher.wake();
         }
     }
+
+    /// Has everything flushed as soon as can be.
+    pub(super) fn want_flush_now(&self) {
+        if !self.flush_wanted_now.swap(true, Ordering::AcqRel) {
+            self.flusher.wake();
+        }
+    }
+}
+
+impl Shared {
+    /// Has those who wait for what was flushed look again.
+    pub(super) fn note_flush(&self, flushed: &Result<()>) {
+        match flushed {
+            Ok(()) => self.publish(),
+            Err(_) => {
+                self.flush_failed.store(true, Ordering::Release);
+                self.for_published.wake_all();
+            }
+        }
+    }
 }
 
 pub(super) fn spawn(shared: &Arc<Shared>) -> Result<Box<dyn Wake>> {
@@ -30,15 +50,16 @@ struct Flusher {
 
 impl Job for Flusher {
     fn run(&mut self) -> Next {
-        if !self.waiting {
+        // Lowered before the flush: a write that comes while it is under way asks for another.
+        let now = self.shared.flush_wanted_now.swap(false, Ordering::AcqRel);
+        if !now && !self.waiting {
             self.waiting = true;
             return Next::After(self.shared.options.flush_interval);
         }
         self.waiting = false;
-        // Lowered before the flush: a write that comes while it is under way asks for another.
         self.shared.flush_wanted.store(false, Ordering::Release);
-        // The log remembers a failure and gives it to the next write.
-        let _ = self.shared.sync();
+        // The log remembers a failure and gives it to the next write, and to whoever waits for one.
+        self.shared.note_flush(&self.shared.sync());
         Next::WhenWoken
     }
 }

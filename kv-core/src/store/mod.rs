@@ -3,6 +3,7 @@ mod checkpoint;
 mod closure;
 mod collection;
 mod commit;
+mod deferred;
 mod draft;
 mod flusher;
 mod options;
@@ -10,6 +11,7 @@ pub mod recovery;
 mod snapshot;
 mod stats;
 mod transaction;
+mod waiters;
 
 use std::{
     fmt,
@@ -18,6 +20,7 @@ use std::{
 
 pub use batch::Batch;
 pub use collection::{Collection, Mismatch};
+pub use deferred::Commit;
 pub use options::StoreOptions;
 pub use recovery::Recovery;
 pub use snapshot::Snapshot;
@@ -27,6 +30,7 @@ pub use transaction::{Transaction, TransactionEntries};
 use checkpoint::CheckpointState;
 use closure::RunningClosure;
 use commit::{Expected, Publication, Writer};
+use waiters::Waiters;
 
 use crate::{
     CheckpointId, Checkpointer, CollectionInfo, Durability, Limits, Log, Result,
@@ -88,6 +92,12 @@ pub(crate) struct Shared {
     closing: AtomicBool,
     /// Whether the flusher has been asked to flush, and has not begun.
     flush_wanted: AtomicBool,
+    /// Whether it has been asked to flush without waiting for others.
+    flush_wanted_now: AtomicBool,
+    /// Whether a flush has failed: then none ever succeeds.
+    flush_failed: AtomicBool,
+    /// Who waits for a position to be published.
+    for_published: Waiters,
     recovery: Recovery,
     log: Arc<dyn Log>,
     checkpointer: Arc<dyn Checkpointer>,
@@ -113,6 +123,9 @@ impl Store {
             checkpoint_error: Mutex::default(),
             closing: AtomicBool::new(false),
             flush_wanted: AtomicBool::new(false),
+            flush_wanted_now: AtomicBool::new(false),
+            flush_failed: AtomicBool::new(false),
+            for_published: Waiters::default(),
             collections: Arc::new(recovered.collections),
             recovery: recovered.recovery,
             log,
@@ -249,7 +262,9 @@ impl Shared {
         }
         self.closing.store(true, Ordering::Release); // a background checkpoint stops, and a new one does not begin
         let checkpointed = self.checkpoint_on_close();
-        self.log.close()?;
+        let closed = self.log.close();
+        self.note_flush(&closed);
+        closed?;
         checkpointed
     }
 }

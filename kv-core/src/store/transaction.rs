@@ -7,7 +7,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
 };
 
-use super::{Inner, Store, collection::checked, draft::Draft};
+use super::{Inner, Store, collection::checked, commit::Basis, draft::Draft};
 use crate::{Durability, Entries, Entry, Error, Limits, Result, Value};
 
 /// What a closure of [`Store::transact`] works on: the newest state, and its own changes to it.
@@ -197,16 +197,19 @@ impl Store {
         durability: Durability,
         transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.inner.transact(durability, transaction)
+        let (value, basis) = self.inner.transact_deferred(durability, transaction)?;
+        self.inner.wait_for(basis)?;
+        Ok(value)
     }
 }
 
 impl Inner {
-    pub(super) fn transact<T, E: From<Error>>(
+    /// Runs a transaction and returns, beside its result, what has to be waited for.
+    pub(super) fn transact_deferred<T, E: From<Error>>(
         &self,
         durability: Durability,
         transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
-    ) -> Result<T, E> {
+    ) -> Result<(T, Basis), E> {
         let writer = self.writer()?;
         let limits = &self.options.limits;
         let mut tx = Transaction { draft: Draft::new(&self.collections, limits, 0, true), limits };
@@ -216,11 +219,8 @@ impl Inner {
             catch_unwind(AssertUnwindSafe(|| transaction(&mut tx)))
         };
         match outcome {
-            Ok(Ok(value)) => self.commit(writer, tx.draft.finish(), durability).map(|()| value).map_err(E::from),
-            Ok(Err(error)) => {
-                self.answer(writer)?;
-                Err(error)
-            }
+            Ok(Ok(value)) => Ok((value, self.commit(writer, tx.draft.finish(), durability)?)),
+            Ok(Err(error)) => Err(self.refuse(writer, error)),
             Err(panic) => {
                 drop(writer);
                 resume_unwind(panic)

@@ -5,6 +5,7 @@ mod background;
 mod checkpoint;
 mod concurrency;
 mod conformance;
+mod deferred;
 mod model;
 mod publication;
 mod recovery;

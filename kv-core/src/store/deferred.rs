@@ -1,0 +1,141 @@
+//! Writes whose caller goes on while the disk works.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
+};
+
+use super::{
+    Collection, Inner, Store, Transaction,
+    commit::{Basis, Expected},
+    draft::Draft,
+    waiters::Waiting,
+};
+use crate::{Batch, Error, Lsn, Result};
+
+/// A write that was made, and that may not be durable and visible yet.
+///
+/// It has its place in the order of all writes, and later ones build on it, but readers, the writer's own thread among them, do not see it before it is
+/// published: with [`Durability::Disk`](crate::Durability::Disk) when it is durable. [`wait`](Commit::wait) for that, or `.await` it: no runtime is needed. A commit that is dropped
+/// becomes durable and visible soon all the same; only its failure is then not heard of.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// let events = store.collection("events")?;
+/// let mut commits = Vec::new();
+/// for number in 0..1000_u32 {
+///     commits.push(events.put_deferred(number.to_be_bytes(), "happened")?); // one thread, many in flight
+/// }
+/// commits.pop().unwrap().wait()?; // the last one: so all before it are durable too
+/// assert_eq!(events.len()?, 1000);
+/// # Ok::<(), kv_core::Error>(())
+/// ```
+pub struct Commit {
+    inner: Arc<Inner>,
+    basis: Basis,
+    waiting: Option<Waiting>,
+}
+
+impl Commit {
+    fn new(inner: &Arc<Inner>, basis: Basis) -> Self {
+        inner.prepare_for(basis);
+        Self { inner: Arc::clone(inner), basis, waiting: None }
+    }
+
+    /// The write's position in the log; if nothing was written, that of the last write before.
+    pub fn lsn(&self) -> Lsn {
+        self.basis.lsn
+    }
+
+    /// Waits until the write is durable as was asked for, and published.
+    ///
+    /// # Errors
+    /// [`OutcomeUnknown`](Error::OutcomeUnknown) if a write or flush of the log failed.
+    pub fn wait(self) -> Result<()> {
+        self.inner.wait_for(self.basis)
+    }
+
+    /// What has become of it, if that is known.
+    fn outcome(&self) -> Option<Result<()>> {
+        self.inner.publish();
+        if self.inner.collections.horizon().published() >= self.basis.lsn {
+            return Some(Ok(()));
+        }
+        // A failure is final: to ask again waits for nobody.
+        self.inner.flush_failed.load(Ordering::Acquire).then(|| self.inner.wait_for(self.basis))
+    }
+}
+
+impl Future for Commit {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        if let Some(outcome) = self.outcome() {
+            return Poll::Ready(outcome);
+        }
+        let waiting = self.waiting.unwrap_or_else(|| self.inner.for_published.number(self.basis.lsn));
+        self.waiting = Some(waiting);
+        self.inner.for_published.register(waiting, context.waker());
+        self.outcome().map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+impl Drop for Commit {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.waiting {
+            self.inner.for_published.forget(waiting);
+        }
+    }
+}
+
+impl fmt::Debug for Commit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Commit").field("lsn", &self.lsn()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// As [`write`](Store::write), without waiting for the disk.
+    ///
+    /// # Errors
+    /// As [`write`](Store::write): nothing was written. Appending waits only where too many bytes wait for the disk already.
+    pub fn write_deferred(&self, batch: &Batch) -> Result<Commit> {
+        let bytes = batch.check(&self.inner.options.limits)?;
+        let expected = Expected { bytes, remembers: batch.asks() };
+        let make = |draft: &mut Draft<'_>| batch.make(draft);
+        let ((), basis) = self.inner.write_deferred(self.inner.options.durability, make, expected)?;
+        Ok(Commit::new(&self.inner, basis))
+    }
+
+    /// As [`transact`](Store::transact), without waiting for the disk. What the closure returned may rest on writes that are not published before
+    /// the commit is.
+    ///
+    /// # Errors
+    /// As [`transact`](Store::transact).
+    pub fn transact_deferred<T, E: From<Error>>(
+        &self,
+        transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
+    ) -> Result<(T, Commit), E> {
+        let (value, basis) = self.inner.transact_deferred(self.inner.options.durability, transaction)?;
+        Ok((value, Commit::new(&self.inner, basis)))
+    }
+}
+
+impl Collection {
+    /// As [`put`](Collection::put), without waiting for the disk.
+    ///
+    /// # Errors
+    /// As [`put`](Collection::put): nothing was written.
+    pub fn put_deferred(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Commit> {
+        let (key, value) = (key.as_ref(), value.as_ref());
+        self.check_put(key, value)?;
+        let inner = &self.store().inner;
+        let make = |draft: &mut Draft<'_>| draft.put(self.name(), key, value);
+        let ((), basis) = inner.write_deferred(self.durability(), make, Expected::one(key, value.len()))?;
+        Ok(Commit::new(inner, basis))
+    }
+}

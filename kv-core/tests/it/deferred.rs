@@ -1,0 +1,139 @@
+//! Writes that are waited for later, or not at all.
+
+use std::{
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+    time::{Duration, Instant},
+};
+
+use kv_core::{Batch, Durability, Error, Lsn, MemoryLog, Result, Store, StoreOptions};
+
+use crate::{
+    assert_error,
+    support::{GatedLog, Media},
+};
+
+/// Runs a future to its end on this thread.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+fn gated() -> (Arc<GatedLog>, Store) {
+    let media = Media::default();
+    let log = GatedLog::new(MemoryLog::open(&media.log).unwrap());
+    (Arc::clone(&log), Store::open(log, media.checkpointer(), StoreOptions::default()).unwrap())
+}
+
+#[test]
+fn one_thread_has_thousands_in_flight_and_they_come_in_order() {
+    let (log, store) = gated();
+    let all = store.collection("all").unwrap();
+    log.shut();
+    let mut commits: Vec<_> = (0..5000u32).map(|n| all.put_deferred("k", n.to_be_bytes()).unwrap()).collect();
+    assert!(commits.iter().map(|commit| commit.lsn()).eq((1..=5000).map(Lsn)));
+    assert_eq!(all.get("k").unwrap(), None, "a Disk write is not seen before it is durable");
+    log.open();
+    commits.remove(2500).wait().unwrap();
+    assert!(u32::from_be_bytes((*all.get("k").unwrap().unwrap()).try_into().unwrap()) >= 2500);
+    for commit in commits {
+        block_on(commit).unwrap();
+    }
+    assert_eq!(all.get("k").unwrap().unwrap(), 4999u32.to_be_bytes());
+}
+
+#[test]
+fn a_commit_is_awaited_without_a_runtime() {
+    let (log, store) = gated();
+    log.shut();
+    let commit = store.write_deferred(Batch::new().put("all", "k", "v")).unwrap();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| block_on(commit));
+        log.until_somebody_waits();
+        thread::sleep(Duration::from_millis(10));
+        assert!(!waiting.is_finished());
+        log.open();
+        waiting.join().unwrap().unwrap();
+    });
+    assert!(store.collection("all").unwrap().contains("k").unwrap());
+}
+
+#[test]
+fn a_commit_that_nobody_waits_for_is_soon_published() {
+    let (log, store) = gated();
+    log.shut();
+    drop(store.write_deferred(Batch::new().put("all", "k", "v")).unwrap());
+    log.until_somebody_waits(); // the flusher, at once
+    log.open();
+    let start = Instant::now();
+    while !store.collection("all").unwrap().contains("k").unwrap() {
+        assert!(start.elapsed() < Duration::from_secs(20), "it was never published");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_failed_flush_is_heard_of_by_all_who_wait() {
+    let (log, store) = gated();
+    log.shut();
+    let mut commits = (0..3).map(|n| store.write_deferred(Batch::new().put("all", [n], "v")).unwrap());
+    let (waited, awaited, dropped) = (commits.next().unwrap(), commits.next().unwrap(), commits.next().unwrap());
+    drop(dropped);
+    let results: Vec<Result<()>> = thread::scope(|scope| {
+        let waiting = [scope.spawn(|| waited.wait()), scope.spawn(|| block_on(awaited))];
+        log.until_somebody_waits();
+        log.fail_and_open();
+        waiting.map(|thread| thread.join().unwrap()).into()
+    });
+    for result in results {
+        assert_error!(result, Error::OutcomeUnknown { .. });
+    }
+    assert_eq!(store.collection("all").unwrap().len().unwrap(), 0);
+}
+
+#[test]
+fn a_process_write_is_seen_at_once_and_a_close_completes_what_is_in_flight() {
+    let media = Media::default();
+    let options = StoreOptions { durability: Durability::Process, ..StoreOptions::default() };
+    let store = media.open_with(options).unwrap();
+    let all = store.collection("all").unwrap();
+    let commit = all.put_deferred("k", "v").unwrap();
+    assert!(all.contains("k").unwrap());
+    commit.wait().unwrap();
+    let disk = all.with_durability(Durability::Disk).put_deferred("k", "w").unwrap();
+    store.close().unwrap();
+    block_on(disk).unwrap();
+    assert_eq!(all.get("k").unwrap().unwrap(), "w");
+}
+
+#[test]
+fn a_transaction_is_deferred_with_its_result() {
+    let store = Media::default().open().unwrap();
+    let (before, commit) = store
+        .transact_deferred(|tx| {
+            let before = tx.contains("all", "k")?;
+            tx.put("all", "k", "v").map(|()| before)
+        })
+        .unwrap();
+    assert!(!before);
+    commit.wait().unwrap();
+    let (there, nothing) = store.transact_deferred(|tx| tx.contains("all", "k")).unwrap();
+    assert!(there);
+    assert_eq!(nothing.lsn(), Lsn(1));
+    block_on(nothing).unwrap();
+    assert_eq!(store.stats().log.appended, Lsn(1));
+}
