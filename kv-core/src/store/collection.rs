@@ -89,46 +89,6 @@ impl Collection {
         self.write(key, 0, |draft| draft.delete(&self.name, key))
     }
 
-    /// Sets the value of a key to `new`, if it is `expected`; otherwise nothing is written, and the inner result has the value that is there. In
-    /// both places `None` stands for an absent key: so this creates, replaces or deletes a key of which nobody else has made something different meanwhile.
-    ///
-    /// Looking and writing are one step: no other write comes between them.
-    ///
-    /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
-    /// let leases = store.collection("leases")?;
-    /// assert!(leases.compare_and_set("printer", None, Some(b"alice"))?.is_ok());
-    /// let refused = leases.compare_and_set("printer", None, Some(b"bob"))?.unwrap_err();
-    /// assert_eq!(refused.actual.unwrap(), "alice");
-    /// assert!(leases.compare_and_set("printer", Some(b"alice"), None)?.is_ok()); // given back
-    /// # Ok::<(), kv_core::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`put`](Collection::put). That the value is another is no error of the outer result.
-    pub fn compare_and_set(
-        &self,
-        key: impl AsRef<[u8]>,
-        expected: Option<&[u8]>,
-        new: Option<&[u8]>,
-    ) -> Result<Result<(), Mismatch>> {
-        let key = key.as_ref();
-        self.check_put(key, new.unwrap_or_default())?;
-        self.write(key, new.map_or(0, <[u8]>::len), |draft| {
-            let actual = draft.get(&self.name, key)?;
-            if actual.as_deref() != expected {
-                return Ok(Err(Mismatch { actual }));
-            }
-            match new {
-                Some(new) => draft.put(&self.name, key, new)?,
-                None => drop(draft.delete(&self.name, key)?),
-            }
-            Ok(Ok(()))
-        })
-    }
-
     /// How many keys there are, exactly. It costs as much as has changed since the last checkpoint.
     ///
     /// # Errors
@@ -185,7 +145,7 @@ impl Collection {
         self.durability.unwrap_or(self.store.inner.options.durability)
     }
 
-    fn check_key(&self, key: &[u8]) -> Result<()> {
+    pub(super) fn check_key(&self, key: &[u8]) -> Result<()> {
         let limits = &self.store.inner.options.limits;
         limits.check_name(&self.name)?;
         limits.check_key(key)
@@ -197,7 +157,12 @@ impl Collection {
     }
 
     /// One change to a key; what is written has been checked.
-    fn write<T>(&self, key: &[u8], value_len: usize, make: impl FnOnce(&mut Draft<'_>) -> Result<T>) -> Result<T> {
+    pub(super) fn write<T>(
+        &self,
+        key: &[u8],
+        value_len: usize,
+        make: impl FnOnce(&mut Draft<'_>) -> Result<T>,
+    ) -> Result<T> {
         self.store.inner.write(self.durability(), make, Expected::one(key, value_len))
     }
 }
@@ -206,14 +171,6 @@ impl fmt::Debug for Collection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Collection").field("name", &self.name).finish_non_exhaustive()
     }
-}
-
-/// Why [`Collection::compare_and_set`] wrote nothing: the value is not the one that was expected.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the value is not the one that was expected")]
-pub struct Mismatch {
-    /// The value that the key has; `None` if it is absent.
-    pub actual: Option<Value>,
 }
 
 /// A key that can exist. Lowered limits bind new writes only: here the caps of the format hold.

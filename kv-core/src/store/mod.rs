@@ -3,6 +3,7 @@ mod checkpoint;
 mod closure;
 mod collection;
 mod commit;
+mod conditional;
 mod deferred;
 mod draft;
 mod flusher;
@@ -19,7 +20,8 @@ use std::{
 };
 
 pub use batch::Batch;
-pub use collection::{Collection, Mismatch};
+pub use collection::Collection;
+pub use conditional::Mismatch;
 pub use deferred::Commit;
 pub use options::StoreOptions;
 pub use recovery::Recovery;

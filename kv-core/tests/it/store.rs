@@ -64,6 +64,33 @@ fn compare_and_set_writes_only_over_what_was_expected() {
 }
 
 #[test]
+fn verbs_that_look_before_they_write() {
+    let media = Media::default();
+    let store = media.open().unwrap();
+    let all = store.collection("all").unwrap();
+    let plus_one = |value: Option<&[u8]>| Some([value.map_or(0, |value| value[0]) + 1]);
+    for round in 1..=2 {
+        assert_eq!(all.take("k").unwrap(), None);
+        assert_eq!(all.put_if_absent("k", [5]).unwrap(), None);
+        assert_eq!(all.put_if_absent("k", [6]).unwrap().unwrap(), [5]);
+        assert_eq!(all.update("k", plus_one).unwrap().unwrap(), [6]);
+        store.checkpoint().unwrap();
+        assert_eq!(all.update("k", plus_one).unwrap().unwrap(), [7]);
+        assert_eq!(all.update("k", |_| None::<&[u8]>).unwrap(), None, "deleted");
+        assert_eq!(all.update("k", plus_one).unwrap().unwrap(), [1]);
+        assert_eq!(all.take("k").unwrap().unwrap(), [1]);
+        assert_eq!(store.stats().log.appended.0, 6 * round, "what changes nothing is not logged");
+    }
+    assert_error!(
+        all.update("k", |_| all.put("other", "v").err().map(|_| vec![0; 65 << 20])),
+        Error::ValueTooLarge { .. }
+    );
+    assert_error!(all.put_if_absent("", "v"), Error::InvalidKey { .. });
+    assert_error!(all.take(""), Error::InvalidKey { .. });
+    assert!(all.is_empty().unwrap());
+}
+
+#[test]
 fn keys_values_and_names_have_limits() {
     let media = Media::default();
     let store = media.open().unwrap();
