@@ -59,7 +59,7 @@ pub use log::{Bounds, Log, LogReader, Record};
 pub use memory::{CheckpointDamage, Crash, MemoryCheckpointMedium, MemoryCheckpointer, MemoryLog, MemoryLogMedium};
 pub use position::{CheckpointId, CollectionId, Epoch, LogId, Lsn};
 pub use store::{
-    Batch, Collection, Commit, Mismatch, Recovery, Snapshot, Stats, Store, StoreOptions, Transaction,
-    TransactionEntries, recovery,
+    Batch, ChangeFeed, ChangeRecord, Collection, Commit, Mismatch, RecordedChange, Recovery, Snapshot, Stats, Store,
+    StoreOptions, Transaction, TransactionEntries, recovery,
 };
 pub use value::Value;

@@ -91,16 +91,17 @@ impl Publication {
         self.applied.store(lsn.0, Ordering::Release);
     }
 
-    /// Publishes what may be seen.
+    /// Publishes what may be seen, and returns the durable position that it knows of.
     ///
     /// `applied` is loaded before `last_disk`: so every `Disk` position up to the one is at most the other. While a `Disk` write is not
     /// durable, nothing above the durable position is published; what came before the first such write was published when it was made.
-    fn publish(&self, log: &dyn Log, horizon: &Horizon) {
+    fn publish(&self, log: &dyn Log, horizon: &Horizon) -> Lsn {
         let applied = self.applied();
         let last_disk = Lsn(self.last_disk.load(Ordering::Acquire));
         let bounds = log.bounds();
         let seen_upto = if bounds.durable >= last_disk { bounds.written } else { bounds.durable };
         horizon.publish(applied.min(seen_upto));
+        bounds.durable
     }
 }
 
@@ -236,8 +237,9 @@ impl Shared {
     /// Publishes what may be seen, and wakes those who wait for it.
     pub(super) fn publish(&self) {
         let horizon = self.collections.horizon();
-        self.publication.publish(&*self.log, horizon);
+        let durable = self.publication.publish(&*self.log, horizon);
         self.for_published.wake(horizon.published());
+        self.for_durable.wake(durable);
     }
 
     pub(super) fn sync(&self) -> Result<()> {

@@ -6,6 +6,7 @@ mod commit;
 mod conditional;
 mod deferred;
 mod draft;
+mod feed;
 mod flusher;
 mod options;
 pub mod recovery;
@@ -23,6 +24,7 @@ pub use batch::Batch;
 pub use collection::Collection;
 pub use conditional::Mismatch;
 pub use deferred::Commit;
+pub use feed::{ChangeFeed, ChangeRecord, RecordedChange};
 pub use options::StoreOptions;
 pub use recovery::Recovery;
 pub use snapshot::Snapshot;
@@ -100,6 +102,8 @@ pub(crate) struct Shared {
     flush_failed: AtomicBool,
     /// Who waits for a position to be published.
     for_published: Waiters,
+    /// Who waits for a position to be durable.
+    for_durable: Waiters,
     recovery: Recovery,
     log: Arc<dyn Log>,
     checkpointer: Arc<dyn Checkpointer>,
@@ -128,6 +132,7 @@ impl Store {
             flush_wanted_now: AtomicBool::new(false),
             flush_failed: AtomicBool::new(false),
             for_published: Waiters::default(),
+            for_durable: Waiters::default(),
             collections: Arc::new(recovered.collections),
             recovery: recovered.recovery,
             log,

@@ -173,7 +173,7 @@ fn replay(log: &dyn Log, collections: &Collections, recovery: &mut Recovery) -> 
 }
 
 /// The error for a record that the log gave as it was appended, and that is not one of ours.
-fn undecodable(lsn: Lsn, error: DecodeError) -> Error {
+pub(super) fn undecodable(lsn: Lsn, error: DecodeError) -> Error {
     let record = format!("record {lsn} of the log");
     match error {
         DecodeError::Malformed { offset, what } => Error::corrupt(record, offset as u64, what),

@@ -6,6 +6,7 @@ mod checkpoint;
 mod concurrency;
 mod conformance;
 mod deferred;
+mod feed;
 mod model;
 mod publication;
 mod recovery;

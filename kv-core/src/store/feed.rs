@@ -1,0 +1,251 @@
+//! Every change in the order of the log, for who keeps something in step with the store.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::Arc,
+    task::{Wake, Waker},
+    thread::{self, Thread},
+    time::{Duration, Instant},
+};
+
+use super::{Inner, Shared, Store, recovery::undecodable, waiters::Waiting};
+use crate::{
+    CollectionId, Epoch, Error, LogReader, Lsn, Result, Value,
+    operation::{Operation, decode},
+};
+
+/// The changes that were made together: a single write, a batch or a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChangeRecord {
+    /// The opening for writing in which they were made.
+    pub epoch: Epoch,
+    /// Their position, one above that of the record before.
+    pub lsn: Lsn,
+    /// The changes, in the order in which they were made.
+    pub changes: Vec<RecordedChange>,
+}
+
+/// A change, as the log has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecordedChange {
+    /// A key got a value.
+    Put {
+        /// The collection's name.
+        collection: Arc<str>,
+        /// The key.
+        key: Value,
+        /// The new value.
+        value: Value,
+    },
+    /// A key was deleted.
+    Delete {
+        /// The collection's name.
+        collection: Arc<str>,
+        /// The key.
+        key: Value,
+    },
+    /// A collection was created, empty.
+    CollectionCreated {
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// A collection was dropped, with everything in it. One that was cleared was dropped and created.
+    CollectionDropped {
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// A collection got another name.
+    CollectionRenamed {
+        /// Its old name.
+        from: Arc<str>,
+        /// Its new name.
+        to: Arc<str>,
+    },
+}
+
+/// Every change after a position, in order, each once it is durable, whatever its durability; see [`Store::changes`].
+///
+/// As an iterator it gives what is there and then `None`; when there is more it goes on. [`wait`](ChangeFeed::wait) waits for that.
+pub struct ChangeFeed {
+    inner: Arc<Inner>,
+    reader: Box<dyn LogReader>,
+    /// The position that was given last.
+    after: Lsn,
+    names: HashMap<CollectionId, Arc<str>>,
+}
+
+impl Store {
+    /// Every change after position `after`, from the log and then as changes are made. [`Lsn::START`] is the beginning.
+    ///
+    /// To follow the store without missing or repeating anything, take a [`snapshot`](Store::snapshot) and begin after its position; to go on later,
+    /// keep the position of the last record that was dealt with.
+    ///
+    /// ```
+    /// # use std::{sync::Arc, time::Duration};
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, RecordedChange, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// let mut feed = store.changes(store.snapshot().position())?;
+    /// store.collection("users")?.put("alice", "Alice Liddell")?;
+    /// while feed.wait(Duration::from_millis(10)) {
+    ///     for record in &mut feed {
+    ///         for change in record?.changes {
+    ///             if let RecordedChange::Put { collection, key, value } = change {
+    ///                 println!("{collection}: {key:?} is {value:?}");
+    ///             }
+    ///         }
+    ///     }
+    /// }
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Trimmed`](Error::Trimmed) if the log no longer has what follows: begin with a snapshot. [`Misuse`](Error::Misuse) if nothing was ever written
+    /// at `after`.
+    pub fn changes(&self, after: Lsn) -> Result<ChangeFeed> {
+        let bounds = self.inner.log.bounds();
+        if after < bounds.trimmed {
+            return Err(Error::Trimmed { after, trimmed: bounds.trimmed });
+        }
+        if after > bounds.appended {
+            return Err(Error::Misuse("changes were asked for after a position at which nothing was ever written"));
+        }
+        let names = self.inner.names_at(after)?;
+        let reader = self.inner.log.reader(after)?;
+        Ok(ChangeFeed { inner: Arc::clone(&self.inner), reader, after, names })
+    }
+}
+
+impl ChangeFeed {
+    /// The position up to which everything was given.
+    pub fn position(&self) -> Lsn {
+        self.after
+    }
+
+    /// Waits until there is another record, at most for so long, and says whether there is one.
+    pub fn wait(&mut self, timeout: Duration) -> bool {
+        let start = Instant::now();
+        let waiters = &self.inner.for_durable;
+        let waiting = waiters.number(self.after.next());
+        let _forget = Forget { inner: &self.inner, waiting };
+        loop {
+            waiters.register(waiting, &Waker::from(Arc::new(Unpark(thread::current()))));
+            if self.inner.log.bounds().durable > self.after {
+                return true;
+            }
+            let Some(left) = timeout.checked_sub(start.elapsed()) else { return false };
+            thread::park_timeout(left);
+        }
+    }
+
+    fn try_next(&mut self) -> Result<Option<ChangeRecord>> {
+        let Some(record) = self.reader.next()? else { return Ok(None) };
+        let (epoch, lsn) = (record.epoch, record.lsn);
+        let operations = decode(record.payload, lsn).map_err(|error| undecodable(lsn, error))?;
+        let mut changes = Vec::new();
+        for (index, operation) in (0..).zip(operations) {
+            let operation = operation.map_err(|error| undecodable(lsn, error))?;
+            changes.push(recorded(&self.names, &operation)?);
+            note_name(&mut self.names, CollectionId { lsn, index }, &operation);
+        }
+        self.after = lsn;
+        Ok(Some(ChangeRecord { epoch, lsn, changes }))
+    }
+}
+
+impl Iterator for ChangeFeed {
+    type Item = Result<ChangeRecord>;
+
+    fn next(&mut self) -> Option<Result<ChangeRecord>> {
+        self.try_next().transpose()
+    }
+}
+
+impl fmt::Debug for ChangeFeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChangeFeed").field("position", &self.after).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// The names of the collections at a position that the log reaches back to: from the newest checkpoint that is no newer, and the log from there on.
+    fn names_at(&self, position: Lsn) -> Result<HashMap<CollectionId, Arc<str>>> {
+        let newest = self.collections.view().checkpoint.clone();
+        let checkpoint = match newest.filter(|checkpoint| checkpoint.head().lsn <= position) {
+            Some(checkpoint) => Some(checkpoint),
+            None => {
+                let older = self.checkpointer.list()?.into_iter().find(|id| id.lsn <= position);
+                older.map(|id| self.checkpointer.open(id)).transpose()?
+            }
+        };
+        let mut names = HashMap::new();
+        let mut reached = Lsn::START;
+        if let Some(checkpoint) = checkpoint {
+            let head = checkpoint.head();
+            names.extend(head.collections.iter().map(|info| (info.id, info.name.as_str().into())));
+            reached = head.lsn;
+        }
+        let mut reader = self.log.reader(reached)?;
+        while reached < position {
+            self.log.sync(reached.next())?; // a reader gives nothing that is not durable
+            let Some(record) = reader.next()? else { break };
+            reached = record.lsn;
+            let operations = decode(record.payload, reached).map_err(|error| undecodable(reached, error))?;
+            for (index, operation) in (0..).zip(operations) {
+                let operation = operation.map_err(|error| undecodable(reached, error))?;
+                note_name(&mut names, CollectionId { lsn: reached, index }, &operation);
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// Takes note of what the operation, which has the identity of what it may create, does to the names.
+fn note_name(names: &mut HashMap<CollectionId, Arc<str>>, id: CollectionId, operation: &Operation<'_>) {
+    match *operation {
+        Operation::Create { name } => drop(names.insert(id, name.into())),
+        Operation::Drop { collection, .. } => drop(names.remove(&collection)),
+        Operation::Rename { collection, to, .. } => drop(names.insert(collection, to.into())),
+        Operation::Put { .. } | Operation::Delete { .. } => {}
+    }
+}
+
+fn recorded(names: &HashMap<CollectionId, Arc<str>>, operation: &Operation<'_>) -> Result<RecordedChange> {
+    let name_of = |collection: CollectionId| {
+        names.get(&collection).cloned().ok_or(Error::Misuse("a change of a collection that does not exist was logged"))
+    };
+    Ok(match *operation {
+        Operation::Put { collection, key, value } => RecordedChange::Put {
+            collection: name_of(collection)?,
+            key: Value::copy_from(key),
+            value: Value::copy_from(value),
+        },
+        Operation::Delete { collection, key } => {
+            RecordedChange::Delete { collection: name_of(collection)?, key: Value::copy_from(key) }
+        }
+        Operation::Create { name } => RecordedChange::CollectionCreated { name: name.into() },
+        Operation::Drop { name, .. } => RecordedChange::CollectionDropped { name: name.into() },
+        Operation::Rename { from, to, .. } => RecordedChange::CollectionRenamed { from: from.into(), to: to.into() },
+    })
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+struct Forget<'a> {
+    inner: &'a Inner,
+    waiting: Waiting,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.inner.for_durable.forget(self.waiting);
+    }
+}

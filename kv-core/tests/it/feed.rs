@@ -1,0 +1,153 @@
+//! The change feed.
+
+use std::{collections::BTreeMap, thread, time::Duration};
+
+use kv_core::{
+    Batch, ChangeFeed, ChangeRecord, Durability, Error, Lsn, MemoryLog, RecordedChange, Result, Snapshot, Store,
+    StoreOptions,
+};
+
+use crate::{
+    assert_error,
+    support::{GatedLog, Media},
+};
+
+type State = BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>>;
+
+fn state_of(snapshot: &Snapshot) -> State {
+    let entries = |name: &str| snapshot.iter(name).map(|entry| entry.unwrap());
+    let names = snapshot.collections().unwrap().into_iter().map(|info| info.name);
+    names
+        .map(|name| {
+            let entries = entries(&name).map(|entry| (entry.key.to_vec(), entry.value.to_vec())).collect();
+            (name, entries)
+        })
+        .collect()
+}
+
+/// Does to a state what a record says.
+fn follow(state: &mut State, record: &ChangeRecord) {
+    for change in &record.changes {
+        match change {
+            RecordedChange::Put { collection, key, value } => {
+                let collection = state.get_mut(&**collection).expect("it was created before");
+                collection.insert(key.to_vec(), value.to_vec());
+            }
+            RecordedChange::Delete { collection, key } => {
+                state.get_mut(&**collection).unwrap().remove(&**key).expect("it was there");
+            }
+            RecordedChange::CollectionCreated { name } => {
+                assert!(state.insert(name.to_string(), BTreeMap::new()).is_none());
+            }
+            RecordedChange::CollectionDropped { name } => drop(state.remove(&**name).expect("it was there")),
+            RecordedChange::CollectionRenamed { from, to } => {
+                let entries = state.remove(&**from).unwrap();
+                assert!(state.insert(to.to_string(), entries).is_none());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn follow_all(state: &mut State, feed: &mut ChangeFeed) {
+    for record in feed {
+        follow(state, &record.unwrap());
+    }
+}
+
+fn change_everything(store: &Store, round: u8) -> Result<()> {
+    let a = store.collection("a")?;
+    a.put([round], "put")?;
+    a.with_durability(Durability::Process).put([round], "again")?;
+    store.write(Batch::new().put("b", [round], "in a batch").delete("a", [round]))?;
+    store.rename_collection("b", "c")?;
+    store.transact(|tx| {
+        tx.put("c", "key", "renamed")?;
+        tx.put("new", "key", "value")?;
+        tx.rename_collection("new", "newer")?;
+        tx.drop_collection("c")
+    })?;
+    store.clear_collection("a")?;
+    store.drop_collection("newer")?;
+    a.put([round, 1], "last")
+}
+
+#[test]
+fn a_snapshot_and_the_feed_after_it_are_the_state_at_every_position() {
+    let media = Media::default();
+    let store = media.open().unwrap();
+    let mut snapshots = vec![store.snapshot()];
+    for round in 0..3 {
+        change_everything(&store, round).unwrap();
+        snapshots.push(store.snapshot());
+    }
+    let last = state_of(&store.snapshot());
+    for snapshot in snapshots {
+        let mut state = state_of(&snapshot);
+        follow_all(&mut state, &mut store.changes(snapshot.position()).unwrap());
+        assert_eq!(state, last, "from position {}", snapshot.position());
+    }
+    for after in 0..=store.stats().log.appended.0 {
+        let mut feed = store.changes(Lsn(after)).unwrap();
+        let positions = feed.by_ref().map(|record| record.unwrap().lsn.0);
+        assert!(positions.eq(after + 1..=store.stats().log.appended.0), "dense, after {after}");
+        assert_eq!(feed.position(), store.stats().log.appended);
+    }
+}
+
+/// The names of collections, too, when the log no longer goes back to their creation.
+#[test]
+fn what_is_trimmed_is_refused_and_what_is_not_goes_on_from_a_checkpoint() {
+    let media = Media::default();
+    let store = media.open().unwrap();
+    let mut states = Vec::new();
+    for round in 0..3 {
+        change_everything(&store, round).unwrap();
+        store.checkpoint().unwrap();
+        change_everything(&store, round + 100).unwrap();
+        states.push((store.snapshot().position(), state_of(&store.snapshot())));
+    }
+    let trimmed = store.stats().log.trimmed;
+    assert!(trimmed > Lsn(0));
+    assert_error!(store.changes(Lsn(0)), Error::Trimmed { .. });
+    assert_error!(store.changes(Lsn(trimmed.0 - 1)), Error::Trimmed { .. });
+    assert_error!(store.changes(store.stats().log.appended.next()), Error::Misuse(_));
+    let last = states.last().unwrap().1.clone();
+    for (position, mut state) in states.into_iter().filter(|(position, _)| *position >= trimmed) {
+        follow_all(&mut state, &mut store.changes(position).unwrap());
+        assert_eq!(state, last, "from position {position}");
+    }
+    let epochs: Vec<_> = store.changes(trimmed).unwrap().map(|record| record.unwrap().epoch.0).collect();
+    assert!(!epochs.is_empty() && epochs.iter().all(|epoch| *epoch == 1));
+}
+
+#[test]
+fn a_feed_follows_writers_and_gives_nothing_before_it_is_durable() {
+    let media = Media::default();
+    let log = GatedLog::new(MemoryLog::open(&media.log).unwrap());
+    let store = Store::open(log.clone(), media.checkpointer(), StoreOptions::default()).unwrap();
+    let mut feed = store.changes(Lsn(0)).unwrap();
+    assert!(!feed.wait(Duration::ZERO));
+    assert!(feed.next().is_none());
+    let all = store.collection("all").unwrap();
+    log.shut();
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| all.put("k", "v"));
+        log.until_somebody_waits();
+        assert!(!feed.wait(Duration::from_millis(10)), "it is not durable");
+        assert!(feed.next().is_none());
+        log.open();
+        assert!(feed.wait(Duration::from_secs(60)));
+        assert_eq!(feed.next().unwrap().unwrap().changes.len(), 2, "created, and put");
+        writer.join().unwrap().unwrap();
+    });
+    let process = all.with_durability(Durability::Process);
+    thread::scope(|scope| {
+        scope.spawn(|| (0..100u8).for_each(|n| process.put([n], "v").unwrap()));
+        let mut seen = 0;
+        while seen < 100 {
+            assert!(feed.wait(Duration::from_secs(60)), "the flusher makes them durable");
+            seen += feed.by_ref().inspect(|record| assert!(record.is_ok())).count();
+        }
+    });
+}
