@@ -128,19 +128,28 @@ impl Collections {
 
     /// The published value of a key.
     pub(crate) fn get(&self, name: &str, key: &[u8]) -> Result<Option<Value>> {
-        let view = self.view.load();
-        match self.names.at(name, || self.horizon.published()) {
-            Some(collection) => view.get(collection, key, || self.horizon.published()),
-            None => Ok(None),
-        }
+        self.read(name, |view, collection| view.get(collection, key, || self.horizon.published()))
     }
 
     /// Calls `read` with the published value of a key; `false` if there is none.
     pub(crate) fn get_with(&self, name: &str, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        let view = self.view.load();
-        match self.names.at(name, || self.horizon.published()) {
-            Some(collection) => view.get_with(collection, key, || self.horizon.published(), read),
-            None => Ok(false),
+        let found = self.read(name, |view, collection| {
+            let found = view.get_with(collection, key, || self.horizon.published(), read)?;
+            Ok(found.then_some(()))
+        })?;
+        Ok(found.is_some())
+    }
+
+    /// Finds something in the collection that has the name. The view may be older than what the name stands for: so where nothing is found, and there is
+    /// another view by then, it is looked for again.
+    fn read<T>(&self, name: &str, mut find: impl FnMut(&View, CollectionId) -> Result<Option<T>>) -> Result<Option<T>> {
+        loop {
+            let view = self.view.load();
+            let Some(collection) = self.names.at(name, || self.horizon.published()) else { return Ok(None) };
+            let found = find(&view, collection)?;
+            if found.is_some() || Arc::ptr_eq(&view, &self.view.load()) {
+                return Ok(found);
+            }
         }
     }
 

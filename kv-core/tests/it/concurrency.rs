@@ -160,3 +160,36 @@ fn many_writers_get_dense_positions_and_lose_nothing() {
     drop(store);
     assert_eq!(media.open().unwrap().collection("all").unwrap().len().unwrap(), 4000);
 }
+
+/// A collection that is emptied and filled again in one transaction is never seen empty, whatever checkpoints come between.
+#[test]
+fn a_collection_is_never_seen_without_what_came_with_it() {
+    let media = Media::default();
+    let store = media.open().unwrap();
+    let fill = |round: u64| {
+        store.transact_with(Durability::Process, |tx| {
+            if round > 0 {
+                tx.clear_collection("a")?;
+            }
+            tx.put("a", "k", round.to_le_bytes())
+        })
+    };
+    fill(0).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let a = store.collection("a").unwrap();
+                while !done.load(Ordering::Relaxed) {
+                    assert!(a.get("k").unwrap().is_some());
+                    assert!(a.contains("k").unwrap());
+                }
+            });
+        }
+        for round in 1..3000 {
+            fill(round).unwrap();
+            store.checkpoint().unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
