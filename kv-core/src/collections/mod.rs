@@ -19,7 +19,10 @@ mod tests;
 mod versions;
 mod view;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 pub use entries::{Entries, Entry};
 pub(crate) use generation::Changed;
@@ -74,28 +77,35 @@ impl Collections {
         self.view.load_full()
     }
 
-    /// Applies the change at `lsn`. For the writer only, after it was logged.
-    pub(crate) fn apply(&self, lsn: Lsn, index: u32, operation: &Operation<'_>, superseded: &mut Superseded) {
+    /// Applies the changes at `lsn`. For the writer only, after they were logged.
+    pub(crate) fn apply<'a>(
+        &self,
+        lsn: Lsn,
+        operations: impl Iterator<Item = Operation<'a>>,
+        superseded: &mut Superseded,
+    ) {
         let visible = self.horizon.visible();
         let view = self.view.load();
-        let mut change = |collection, key, value| {
-            if let Some(key) = view.active.apply(lsn, collection, key, value, &visible) {
-                superseded.queue.push_back((lsn, collection, key));
-            }
-        };
-        match *operation {
-            Operation::Put { collection, key, value } => change(collection, key, Some(value)),
-            Operation::Delete { collection, key } => change(collection, key, None),
-            Operation::Create { name } => {
-                self.names.apply(lsn, name, Some(CollectionId { lsn, index }), &visible);
-            }
-            Operation::Drop { collection: _, name } => self.names.apply(lsn, name, None, &visible),
-            Operation::Rename { collection, from, to } => {
-                self.names.apply(lsn, from, None, &visible);
-                self.names.apply(lsn, to, Some(collection), &visible);
+        // What each name stands for in the end: a reader who has looked up a name in between would take that for the state at this position.
+        let mut names = BTreeMap::new();
+        for (index, operation) in (0..).zip(operations) {
+            let mut change = |collection, key, value| {
+                if let Some(key) = view.active.apply(lsn, collection, key, value, &visible) {
+                    superseded.queue.push_back((lsn, collection, key));
+                }
+                superseded.prune(&view.active, &visible);
+            };
+            match operation {
+                Operation::Put { collection, key, value } => change(collection, key, Some(value)),
+                Operation::Delete { collection, key } => change(collection, key, None),
+                Operation::Create { name } => drop(names.insert(name, Some(CollectionId { lsn, index }))),
+                Operation::Drop { collection: _, name } => drop(names.insert(name, None)),
+                Operation::Rename { collection, from, to } => names.extend([(from, None), (to, Some(collection))]),
             }
         }
-        superseded.prune(&view.active, &visible);
+        for (name, id) in names {
+            self.names.apply(lsn, name, id, &visible);
+        }
     }
 
     /// Freezes the active generation and starts another. For the writer only, when nothing is frozen.

@@ -16,7 +16,7 @@ impl Written {
 
     fn apply(&mut self, operation: &Operation<'_>) {
         self.lsn = Lsn(self.lsn.0 + 1);
-        self.collections.apply(self.lsn, 0, operation, &mut self.superseded);
+        self.collections.apply(self.lsn, std::iter::once(*operation), &mut self.superseded);
     }
 
     fn put(&mut self, collection: CollectionId, key: u64) {
@@ -87,7 +87,8 @@ fn what_snapshots_have_kept_is_forgotten_after_them() {
     drop(held);
     let mut written = written;
     written.publish();
-    (0..2 * KEYS).for_each(|_| written.apply(&Operation::Create { name: "b" }));
-    assert_eq!(written.versions() as u64, KEYS);
+    let other = CollectionId { lsn: Lsn(2), index: 0 };
+    (0..2 * KEYS).for_each(|key| written.put(other, key));
+    assert_eq!(written.versions() as u64, 3 * KEYS);
     assert_eq!(written.waiting(), 0);
 }

@@ -186,10 +186,8 @@ impl Inner {
     #[expect(clippy::expect_used, reason = "the record was built by this process: no input can break it")]
     fn apply(&self, writer: &mut Writer, lsn: Lsn, record: &[u8]) {
         let operations = decode(record, lsn).expect("a record that was just built is valid");
-        for (index, operation) in (0..).zip(operations) {
-            let operation = operation.expect("an operation that was just built is valid");
-            self.collections.apply(lsn, index, &operation, &mut writer.superseded);
-        }
+        let operations = operations.map(|operation| operation.expect("an operation that was just built is valid"));
+        self.collections.apply(lsn, operations, &mut writer.superseded);
     }
 
     /// Counts what was logged, and says whether a checkpoint is due.

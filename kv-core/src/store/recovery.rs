@@ -160,9 +160,8 @@ fn replay(log: &dyn Log, collections: &Collections, recovery: &mut Recovery) -> 
         for operation in decode(record.payload, lsn).map_err(undecodable)? {
             operation.map_err(undecodable)?;
         }
-        for (index, operation) in (0..).zip(decode(record.payload, lsn).map_err(undecodable)?) {
-            collections.apply(lsn, index, &operation.map_err(undecodable)?, &mut superseded);
-        }
+        let operations = decode(record.payload, lsn).map_err(undecodable)?.map_while(Result::ok); // all of them, as was seen
+        collections.apply(lsn, operations, &mut superseded);
         // Nobody reads yet: what was superseded is not needed.
         collections.horizon().publish(lsn);
         recovery.replayed_records += 1;

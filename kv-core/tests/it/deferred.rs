@@ -45,7 +45,7 @@ fn one_thread_has_thousands_in_flight_and_they_come_in_order() {
     let all = store.collection("all").unwrap();
     log.shut();
     let mut commits: Vec<_> = (0..5000u32).map(|n| all.put_deferred("k", n.to_be_bytes()).unwrap()).collect();
-    assert!(commits.iter().map(|commit| commit.lsn()).eq((1..=5000).map(Lsn)));
+    assert!(commits.iter().map(kv_core::Commit::lsn).eq((1..=5000).map(Lsn)));
     assert_eq!(all.get("k").unwrap(), None, "a Disk write is not seen before it is durable");
     log.open();
     commits.remove(2500).wait().unwrap();
