@@ -118,6 +118,11 @@ pub trait Checkpoint: Send + Sync {
     /// Calls `read` with the value of a key, in place; `false`, without a call, if it is absent.
     fn get_with(&self, collection: CollectionId, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool>;
 
+    /// The values of several keys, in their order. A backend may have the waits for memory or for its medium overlap.
+    fn get_many(&self, collection: CollectionId, keys: &[&[u8]]) -> Result<Vec<Option<Value>>> {
+        keys.iter().map(|key| self.get(collection, key)).collect()
+    }
+
     /// The entries of a collection whose keys lie within the bounds, in byte order of their keys, to be taken from both ends. Bounds that
     /// contain nothing, however they lie, give an empty cursor.
     fn range(&self, collection: CollectionId, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Result<Box<dyn Cursor>>;

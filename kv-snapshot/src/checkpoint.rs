@@ -98,6 +98,13 @@ impl Checkpoint for MmapCheckpoint {
         self.marker.watch(self.get_handle(collection, key))
     }
 
+    fn get_many(&self, collection: CollectionId, keys: &[&[u8]]) -> Result<Vec<Option<Value>>> {
+        if let Some(section) = self.part.section(collection) {
+            self.part.warm(section, keys);
+        }
+        keys.iter().map(|key| self.get(collection, key)).collect()
+    }
+
     fn get_with(&self, collection: CollectionId, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let value = self.marker.watch(self.get_in_place(collection, key))?;
         Ok(value.map(read).is_some())

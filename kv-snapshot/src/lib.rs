@@ -43,6 +43,7 @@ mod stripes;
 mod table;
 mod tree;
 mod verification;
+mod warm;
 
 pub use checkpointer::MmapCheckpointer;
 pub use cursor::TableCursor;

@@ -81,6 +81,15 @@ impl Table {
         Ok(Some(self.part.handle(entry.value_range())))
     }
 
+    /// The values of several keys, in their order: quicker than one after the other, as the waits for memory overlap.
+    ///
+    /// # Errors
+    /// As for [`get`](Table::get).
+    pub fn get_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<Value>>> {
+        self.part.warm(&self.section, keys);
+        keys.iter().map(|key| self.get(key)).collect()
+    }
+
     /// Calls `read` with the value of a key, in place; `None`, without a call, if it is absent. Touches no counter that threads share.
     ///
     /// # Errors

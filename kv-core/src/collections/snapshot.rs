@@ -59,6 +59,14 @@ impl Snapshot {
         }
     }
 
+    /// The values of keys, in their order.
+    pub(crate) fn get_many(&self, name: &str, keys: &[&[u8]]) -> Result<Vec<Option<Value>>> {
+        match self.collection(name) {
+            Some(id) => self.view.get_many(id, keys, self.position),
+            None => Ok(vec![None; keys.len()]),
+        }
+    }
+
     /// Calls `read` with the value of a key; `false` if there is none.
     pub(crate) fn get_with(&self, name: &str, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
         match self.collection(name) {

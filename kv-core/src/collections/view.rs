@@ -59,6 +59,30 @@ impl View {
         }
     }
 
+    /// The values of keys at `position`, in their order: from memory, and the rest from the checkpoint, all at once.
+    pub(crate) fn get_many(
+        &self,
+        collection: CollectionId,
+        keys: &[&[u8]],
+        position: Lsn,
+    ) -> Result<Vec<Option<Value>>> {
+        let mut values = vec![None; keys.len()];
+        let mut rest = Vec::new();
+        for (value, key) in values.iter_mut().zip(keys) {
+            match self.first_found(|generation| generation.get(collection, key, || position)) {
+                Found::Value(found) => *value = Some(found),
+                Found::Deleted => {}
+                Found::Nothing => rest.push((*key, value)),
+            }
+        }
+        if let Some(checkpoint) = &self.checkpoint {
+            let rest_keys: Vec<&[u8]> = rest.iter().map(|(key, _)| *key).collect();
+            let found = checkpoint.get_many(collection, &rest_keys)?;
+            rest.into_iter().zip(found).for_each(|((_, value), found)| *value = found);
+        }
+        Ok(values)
+    }
+
     /// Calls `read` with the value of a key at the position that `position` gives; `false` if there is none.
     pub(crate) fn get_with(
         &self,

@@ -52,6 +52,14 @@ impl Collection {
         self.store.inner.collections.get(&self.name, checked(key.as_ref())?)
     }
 
+    /// The values of several keys, in their order, all at one position: quicker than one after the other, as the waits for memory overlap.
+    ///
+    /// # Errors
+    /// As [`get`](Collection::get).
+    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Value>>> {
+        self.store.snapshot().get_many(&self.name, keys)
+    }
+
     /// What `read` makes of the value of a key, in place; `None`, without a call, if the key is absent.
     ///
     /// # Errors

@@ -41,6 +41,15 @@ impl Snapshot {
         self.0.get(collection, checked(key.as_ref())?)
     }
 
+    /// The values of several keys, in their order: quicker than one after the other, as the waits for memory overlap.
+    ///
+    /// # Errors
+    /// As [`get`](Snapshot::get).
+    pub fn get_many<K: AsRef<[u8]>>(&self, collection: &str, keys: &[K]) -> Result<Vec<Option<Value>>> {
+        let keys = keys.iter().map(|key| checked(key.as_ref())).collect::<Result<Vec<_>>>()?;
+        self.0.get_many(collection, &keys)
+    }
+
     /// What `read` makes of the value of a key, in place; `None`, without a call, if the key is absent.
     ///
     /// # Errors

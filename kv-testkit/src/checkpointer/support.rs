@@ -59,7 +59,7 @@ pub fn check_reads(checkpoint: &dyn Checkpoint, image: &Image) -> usize {
     assert_eq!(*checkpoint.head(), image.head(), "C5: the head is another");
     let mut damage_met = 0;
     for (id, (_, entries)) in &image.collections {
-        damage_met += check_range(checkpoint, *id, entries);
+        damage_met += check_range(checkpoint, *id, entries) + check_many(checkpoint, *id, entries);
         for (key, value) in entries {
             damage_met += check_key(checkpoint, *id, key, Some(value));
             let (longer, shorter) = ([key, &b"\0"[..]].concat(), &key[..key.len() - 1]);
@@ -86,6 +86,16 @@ fn check_key(checkpoint: &dyn Checkpoint, id: CollectionId, key: &[u8], expected
         assert!(seen.as_ref() == expected, "C5: get_with gives another value of {}", key.escape_ascii());
     }
     usize::from(got.is_none()) + usize::from(got_with.is_none())
+}
+
+/// All keys at once, with absent ones between them.
+fn check_many(checkpoint: &dyn Checkpoint, id: CollectionId, expected: &BTreeMap<Vec<u8>, Vec<u8>>) -> usize {
+    let absent: Vec<_> = expected.keys().map(|key| [key, &b"\0"[..]].concat()).collect();
+    let keys: Vec<&[u8]> = expected.keys().zip(&absent).flat_map(|(key, absent)| [&key[..], &absent[..]]).collect();
+    let Some(values) = ok_or_corrupt(checkpoint.get_many(id, &keys)) else { return 1 };
+    let right = keys.iter().map(|key| expected.get(*key).map(Vec::as_slice));
+    assert!(values.iter().map(Option::as_deref).eq(right), "C5: get_many gives other values than were written");
+    0
 }
 
 fn check_range(checkpoint: &dyn Checkpoint, id: CollectionId, expected: &BTreeMap<Vec<u8>, Vec<u8>>) -> usize {

@@ -27,6 +27,9 @@ pub fn assert_same(store: &Store, model: &Model) {
         let collection = store.collection(name).unwrap();
         assert_eq!(collection.len().unwrap(), entries.len() as u64);
         assert_same_order(&collection, entries);
+        let keys: Vec<_> = entries.keys().collect();
+        let many = collection.get_many(&keys).unwrap();
+        assert!(many.iter().map(Option::as_deref).eq(entries.values().map(|value| Some(&value[..]))), "{name} differs");
         for (key, value) in entries {
             assert_eq!(collection.get(key).unwrap().unwrap(), *value);
             assert_eq!(collection.get_with(key, <[u8]>::to_vec).unwrap().as_ref(), Some(value));

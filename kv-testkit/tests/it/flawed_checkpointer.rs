@@ -103,6 +103,7 @@ flaws! { run:
     follows_newest: Flaw::FollowsNewest => checkpoint_stays_as_it_is "C5";
     forgets_newest_at_opening: Flaw::ForgetsNewestAtOpening
         => c1_written_survives_kill "C1", c1_written_survives_power_cut "C1", c3_lists_newest_first "C3";
+    get_many_skips_the_absent: Flaw::GetManySkipsTheAbsent => c5_applies_changes "get_many";
     get_with_forgets_to_call: Flaw::GetWithForgetsToCall => c5_applies_changes "get_with";
     hides_damaged: Flaw::HidesDamaged => c3_lists_what_is_damaged "C3";
     ignores_damage_met: Flaw::IgnoresDamageMet => c9_damage_stops_upkeep "C9";

@@ -27,6 +27,7 @@ pub enum Flaw {
     FailureSucceeds,
     FollowsNewest,
     ForgetsNewestAtOpening,
+    GetManySkipsTheAbsent,
     GetWithForgetsToCall,
     HidesDamaged,
     IgnoresDamageMet,
@@ -231,6 +232,14 @@ impl Checkpoint for FlawedCheckpoint {
             },
             got => got,
         }
+    }
+
+    fn get_many(&self, collection: CollectionId, keys: &[&[u8]]) -> Result<Vec<Option<Value>>> {
+        let mut values = keys.iter().map(|key| self.get(collection, key)).collect::<Result<Vec<_>>>()?;
+        if self.flaw == Flaw::GetManySkipsTheAbsent {
+            values.retain(Option::is_some);
+        }
+        Ok(values)
     }
 
     fn get_with(&self, collection: CollectionId, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
