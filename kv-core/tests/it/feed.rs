@@ -30,16 +30,16 @@ fn follow(state: &mut State, record: &ChangeRecord) {
     for change in &record.changes {
         match change {
             RecordedChange::Put { collection, key, value } => {
-                let collection = state.get_mut(&**collection).expect("it was created before");
+                let collection = state.get_mut(&**collection).unwrap();
                 collection.insert(key.to_vec(), value.to_vec());
             }
             RecordedChange::Delete { collection, key } => {
-                state.get_mut(&**collection).unwrap().remove(&**key).expect("it was there");
+                state.get_mut(&**collection).unwrap().remove(&**key).unwrap();
             }
             RecordedChange::CollectionCreated { name } => {
                 assert!(state.insert(name.to_string(), BTreeMap::new()).is_none());
             }
-            RecordedChange::CollectionDropped { name } => drop(state.remove(&**name).expect("it was there")),
+            RecordedChange::CollectionDropped { name } => drop(state.remove(&**name).unwrap()),
             RecordedChange::CollectionRenamed { from, to } => {
                 let entries = state.remove(&**from).unwrap();
                 assert!(state.insert(to.to_string(), entries).is_none());
