@@ -45,8 +45,8 @@ pub enum Action {
     Put(Vec<u8>),
     /// It deleted the key.
     Delete {
-        /// Whether it said that the key was there.
-        existed: bool,
+        /// Whether it said that the key was there; `None` if it did not say.
+        existed: Option<bool>,
     },
     /// It compared and set.
     CompareAndSet {
@@ -215,7 +215,8 @@ impl fmt::Display for Call {
         match &self.part.action {
             Action::Get(found) => write!(f, "get: {}", show(found)),
             Action::Put(value) => write!(f, "put {}", value.escape_ascii()),
-            Action::Delete { existed } => write!(f, "delete: {existed}"),
+            Action::Delete { existed: Some(existed) } => write!(f, "delete: {existed}"),
+            Action::Delete { existed: None } => f.write_str("delete"),
             Action::CompareAndSet { expected, new, answer } => {
                 write!(f, "compare {} and set {}: ", show(expected), show(new))?;
                 f.write_str(&answer.as_ref().map_or_else(show, |()| "done".to_owned()))

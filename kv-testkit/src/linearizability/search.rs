@@ -13,7 +13,7 @@ impl Action {
         let (is_right, after) = match self {
             Self::Get(found) => (state == found.as_deref(), state),
             Self::Put(value) => (true, Some(value.as_slice())),
-            Self::Delete { existed } => (state.is_some() == *existed, None),
+            Self::Delete { existed } => (existed.is_none_or(|existed| existed == state.is_some()), None),
             Self::CompareAndSet { expected, new, answer: Ok(()) } => (state == expected.as_deref(), new.as_deref()),
             Self::CompareAndSet { expected, answer: Err(actual), .. } => {
                 (state == actual.as_deref() && actual != expected, state)

@@ -68,7 +68,7 @@ fn is_legal(steps: &[Step]) -> bool {
 #[test]
 fn what_a_register_does_is_legal() {
     assert!(is_legal(&[]));
-    let deleted = |existed| Action::Delete { existed };
+    let deleted = |existed| Action::Delete { existed: Some(existed) };
     assert!(is_legal(&serial(&[
         Action::Get(None),
         deleted(false),
@@ -79,6 +79,9 @@ fn what_a_register_does_is_legal() {
         deleted(true),
         compare_and_set(None, 4, Ok(())),
         get(4),
+        Action::Delete { existed: None },
+        Action::Delete { existed: None },
+        Action::Get(None),
     ])));
     assert!(is_legal(&concurrent(&[get(2), put(1), put(2), get(1)])));
 }
@@ -87,7 +90,7 @@ fn what_a_register_does_is_legal() {
 fn a_stale_read_is_illegal() {
     assert!(!is_legal(&serial(&[put(1), put(2), get(1)])));
     assert!(!is_legal(&serial(&[put(1), Action::Get(None)])));
-    assert!(!is_legal(&serial(&[put(1), Action::Delete { existed: true }, get(1)])));
+    assert!(!is_legal(&serial(&[put(1), Action::Delete { existed: Some(true) }, get(1)])));
     // While a write is under way: the new value, and then the old.
     let during_a_write = |reads: &[Action]| {
         [serial(&[put(1)]), vec![Step::Invoke(9)], serial(reads), vec![Step::Return(9, put(2))]].concat()
@@ -102,7 +105,11 @@ fn a_lost_update_is_illegal() {
         &[serial(&[put(0)]), concurrent(&[compare_and_set(value(0), 1, Ok(())), compare_and_set(value(0), 2, Ok(()))])]
             .concat()
     ));
-    assert!(!is_legal(&concurrent(&[put(1), Action::Delete { existed: true }, Action::Delete { existed: true }])));
+    assert!(!is_legal(&concurrent(&[
+        put(1),
+        Action::Delete { existed: Some(true) },
+        Action::Delete { existed: Some(true) }
+    ])));
     assert!(!is_legal(&serial(&[put(0), compare_and_set(value(0), 1, Ok(())), get(0)])));
 }
 
@@ -110,7 +117,7 @@ fn a_lost_update_is_illegal() {
 fn two_cannot_both_create() {
     let create = |n| compare_and_set(None, n, Ok(()));
     assert!(!is_legal(&concurrent(&[create(1), create(2)])));
-    assert!(is_legal(&concurrent(&[create(1), create(2), Action::Delete { existed: true }])));
+    assert!(is_legal(&concurrent(&[create(1), create(2), Action::Delete { existed: Some(true) }])));
     assert!(is_legal(&concurrent(&[create(1), compare_and_set(None, 2, Err(value(1)))])));
     assert!(!is_legal(&concurrent(&[create(1), compare_and_set(None, 2, Err(value(3)))])));
     assert!(!is_legal(&serial(&[put(1), compare_and_set(value(1), 2, Err(value(1)))])), "it found what it expected");
@@ -127,7 +134,7 @@ fn what_a_failed_write_would_have_written_is_not_read() {
     assert!(is_legal(&then(&[get(1), get(2)])));
     assert!(!is_legal(&then(&[get(2), get(1)])));
     assert!(!is_legal(&then(&[get(1), get(2), put(3), get(2)])));
-    assert!(!is_legal(&[lost.to_vec(), serial(&[get(2), Action::Delete { existed: true }, get(2)])].concat()));
+    assert!(!is_legal(&[lost.to_vec(), serial(&[get(2), Action::Delete { existed: Some(true) }, get(2)])].concat()));
 }
 
 #[test]
@@ -178,8 +185,9 @@ impl Specification for Register {
         match action {
             Action::Get(found) => unchanged(found == state),
             Action::Put(value) => (true, Some(value.clone())),
-            Action::Delete { existed: true } => (state.is_some(), None),
-            Action::Delete { existed: false } => unchanged(state.is_none()),
+            Action::Delete { existed: Some(true) } => (state.is_some(), None),
+            Action::Delete { existed: None } => (true, None),
+            Action::Delete { existed: Some(false) } => unchanged(state.is_none()),
             Action::CompareAndSet { expected, answer: Err(actual), .. } => {
                 unchanged(actual == state && actual != expected)
             }
@@ -257,7 +265,7 @@ fn random_action(rng: &mut fastrand::Rng, state: &mut Option<Vec<u8>>) -> Action
         }
         2 => {
             *state = None;
-            Action::Delete { existed: seen.is_some() }
+            Action::Delete { existed: Some(seen.is_some()) }
         }
         _ => {
             let (expected, new) = (random_value(rng), random_value(rng));

@@ -1,0 +1,291 @@
+//! A run: a store that lives, crashes and is opened again, several times, and what has to hold meanwhile.
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+    thread,
+    time::Duration,
+};
+
+use kv_core::{
+    Durability, Error, Lsn, Store,
+    background::{Scheduler, Threads},
+};
+use kv_testkit::{
+    ManualScheduler,
+    linearizability::{Action, History, Part},
+    sim::{CrashModel, SimDisk},
+};
+
+use crate::{
+    engine::{content, open},
+    plan::{End, Plan, Trouble},
+    witness::{Commits, Pauses},
+    worker::{Known, Worker},
+};
+
+/// Users of the store at a time.
+const WORKERS: usize = 4;
+
+/// Who makes the calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// Each worker, and each background job, is a thread.
+    Threads,
+    /// All of it on one thread, in an order that follows from the seed.
+    OneThread,
+}
+
+/// How much was done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Count {
+    pub runs: u64,
+    pub lives: u64,
+    pub writes: u64,
+    pub actions: u64,
+    pub failures: u64,
+    /// Writes that a crash has taken.
+    pub lost: u64,
+}
+
+pub struct Run {
+    seed: u64,
+    manner: Manner,
+    rng: fastrand::Rng,
+    disk: SimDisk,
+    commits: Commits,
+    calls: AtomicU64,
+    history: History,
+    known: Known,
+    /// What has to be there after the crash.
+    promised: Lsn,
+    /// The crash may have taken what was acknowledged: the history has begun anew.
+    begins_anew: bool,
+    pub count: Count,
+    /// What was done to the disk, line by line.
+    pub trace: String,
+}
+
+impl Run {
+    pub fn new(seed: u64, manner: Manner) -> Self {
+        Self {
+            seed,
+            manner,
+            rng: fastrand::Rng::with_seed(seed),
+            disk: SimDisk::new(seed),
+            commits: Commits::default(),
+            calls: AtomicU64::new(1),
+            history: History::new(),
+            known: Known::default(),
+            promised: Lsn::START,
+            begins_anew: false,
+            count: Count { runs: 1, ..Count::default() },
+            trace: String::new(),
+        }
+    }
+
+    /// At least three lives, and a last look.
+    pub fn go(&mut self) {
+        for _ in 0..self.rng.u32(3..6) {
+            let plan = Plan::random(&mut self.rng);
+            for (operations, crash) in &plan.openings_cut_off {
+                self.disk.stop_at(self.disk.operations() + operations);
+                let opened = self.open_with(&self.scheduler(&ManualScheduler::new()));
+                assert!(opened.is_ok() || self.disk.failures() > 0, "{:?}", opened.err());
+                drop(opened);
+                self.crash(crash);
+            }
+            self.live(&plan);
+        }
+        let store = self.recover(&self.scheduler(&ManualScheduler::new()));
+        self.look(&store);
+        self.count.actions += self.history.len() as u64;
+    }
+
+    fn scheduler(&self, manual: &ManualScheduler) -> Arc<dyn Scheduler> {
+        match self.manner {
+            Manner::Threads => Threads::shared(),
+            Manner::OneThread => Arc::new(manual.clone()),
+        }
+    }
+
+    fn open_with(&self, scheduler: &Arc<dyn Scheduler>) -> kv_core::Result<Store> {
+        let pauses = if self.manner == Manner::Threads { Pauses::Some } else { Pauses::None };
+        open(&self.disk, &self.commits, scheduler, pauses)
+    }
+
+    fn crash(&mut self, choice: &kv_testkit::sim::CrashChoice) {
+        self.trace += &self.disk.take_trace();
+        self.disk = self.disk.crash(choice);
+    }
+
+    /// Opens what a crash left. It has to be a prefix of what was committed, with all that was promised.
+    fn recover(&mut self, scheduler: &Arc<dyn Scheduler>) -> Store {
+        let store = self.open_with(scheduler).unwrap_or_else(|error| panic!("locked out: {}", error.chain()));
+        let (position, committed) = (store.recovery().position, Lsn(self.commits.lock().len() as u64));
+        assert!(store.recovery().bad_checkpoints.is_empty(), "{}", store.recovery());
+        assert!(position >= self.promised, "{position} was recovered, but {} was promised", self.promised);
+        assert!(position <= committed, "{position} was recovered, but {committed} is the last that was committed");
+        self.count.lost += committed.0 - position.0;
+        self.commits.cut(position);
+        let expected = self.commits.state_at(position);
+        assert_eq!(content(&store).unwrap(), *expected.collections(), "the state at {position} is another");
+        self.promised = position; // it is served: so it stays
+        if std::mem::take(&mut self.begins_anew) {
+            self.begin_anew(&expected);
+        }
+        store
+    }
+
+    /// The history so far is legal by itself; the next one begins with what there is.
+    fn begin_anew(&mut self, model: &kv_testkit::Model) {
+        self.check();
+        self.count.actions += self.history.len() as u64;
+        self.history = History::new();
+        let mut thread = self.history.thread();
+        for (collection, entries) in model.collections() {
+            for (key, value) in entries {
+                let put = thread.invoke();
+                let key = format!("{collection}/{}", str::from_utf8(key).unwrap());
+                thread.returned(&put, [Part::certain(key, Action::Put(crate::worker::tag(value)))]);
+            }
+        }
+        self.history.add(thread);
+    }
+
+    fn check(&self) {
+        if let Err(violation) = self.history.check() {
+            panic!("seed {}: {violation}", self.seed);
+        }
+    }
+
+    /// What there is, as a part of the history.
+    fn look(&mut self, store: &Store) {
+        let mut reader = Worker::new(store, &self.history, 0, crate::worker::Levels::Disk, &self.calls);
+        reader.read_all();
+        reader.finish(&mut self.history, &mut self.known);
+        self.check();
+    }
+
+    fn live(&mut self, plan: &Plan) {
+        let manual = ManualScheduler::new();
+        let store = self.recover(&self.scheduler(&manual));
+        self.look(&store);
+        self.count.lives += 1;
+        if let Some(trouble) = plan.trouble {
+            trouble.begin(&self.disk);
+        }
+        if let End::StopAt(operations) = plan.end {
+            self.disk.stop_at(self.disk.operations() + operations);
+        }
+
+        let before = (self.commits.lock().len(), self.known.failures);
+        let workers = (0..WORKERS).map(|_| self.rng.u64(..)).collect::<Vec<_>>();
+        let worker = |seed: &u64| Worker::new(&store, &self.history, *seed, plan.levels, &self.calls);
+        let workers: Vec<_> = workers.iter().map(worker).collect();
+        let checkpoints = self.rng.u32(..4);
+        let workers = match self.manner {
+            Manner::Threads => work_in_threads(workers, plan.calls, &store, checkpoints),
+            Manner::OneThread => work_in_turn(workers, plan.calls, &store, &mut self.rng, &manual),
+        };
+        workers.into_iter().for_each(|worker| worker.finish(&mut self.history, &mut self.known));
+        self.count.writes += (self.commits.lock().len() - before.0) as u64;
+        self.count.failures += self.known.failures - before.1;
+        let is_quiet = plan.trouble.is_none() && !matches!(plan.end, End::StopAt(_));
+        assert!(!is_quiet || self.known.failures == before.1, "nothing was wrong, and something failed");
+
+        let closed = plan.end == End::Close && store.close().is_ok();
+        assert!(closed || plan.end != End::Close || plan.trouble.is_some(), "nothing was wrong");
+        // A sync that fails and forgets takes what was only with the kernel.
+        let forgets = matches!(plan.trouble, Some(Trouble::SyncFails { forgets: true, .. }));
+        let keeps_all = plan.crash.model == CrashModel::Killed && !forgets;
+        self.promised = if closed { Lsn(self.commits.lock().len() as u64) } else { self.promise(keeps_all) };
+        self.begins_anew |= !(closed || keeps_all || plan.levels == crate::worker::Levels::Disk);
+        self.crash(&plan.crash);
+        self.history.crash();
+        drop(store); // the process that is gone does no harm to what the crash left
+    }
+
+    /// The last position that has to be there: what was acknowledged or seen, if the kernel keeps everything; otherwise the `Disk` writes up to there, which were
+    /// durable before it was published.
+    fn promise(&self, keeps_all: bool) -> Lsn {
+        let (mut promised, mut last_disk) = (self.promised, Lsn::START);
+        for (lsn, write) in (1..).map(Lsn).zip(self.commits.lock().iter()) {
+            if write.durability == Durability::Disk {
+                last_disk = lsn;
+            }
+            if self.known.acknowledged.contains(&write.call) || self.known.seen.contains(&write.call) {
+                promised = promised.max(if keeps_all { lsn } else { last_disk });
+            }
+        }
+        promised.max(self.known.synced)
+    }
+}
+
+fn work_in_threads<'a>(workers: Vec<Worker<'a>>, calls: u32, store: &Store, checkpoints: u32) -> Vec<Worker<'a>> {
+    thread::scope(|scope| {
+        let work = |mut worker: Worker<'a>| {
+            (0..calls).for_each(|_| worker.step());
+            worker
+        };
+        let threads: Vec<_> = workers.into_iter().map(|worker| scope.spawn(move || work(worker))).collect();
+        for _ in 0..checkpoints {
+            thread::sleep(Duration::from_micros(500));
+            checkpoint(store);
+        }
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+fn work_in_turn<'a>(
+    mut workers: Vec<Worker<'a>>,
+    calls: u32,
+    store: &Store,
+    rng: &mut fastrand::Rng,
+    manual: &ManualScheduler,
+) -> Vec<Worker<'a>> {
+    for _ in 0..calls as usize * workers.len() {
+        match rng.u8(..20) {
+            0..4 => drop(manual.run_woken()),
+            4 => checkpoint(store),
+            _ => {
+                let turn = rng.usize(..workers.len());
+                workers[turn].step();
+            }
+        }
+    }
+    workers
+}
+
+/// One that fails leaves everything as it was.
+fn checkpoint(store: &Store) {
+    if let Err(error) = store.checkpoint() {
+        let is_expected = matches!(
+            error,
+            Error::OutcomeUnknown { .. } | Error::Poisoned { .. } | Error::DiskFull { .. } | Error::Io { .. }
+        );
+        assert!(is_expected, "{}", error.chain());
+    }
+}
+
+impl Count {
+    pub fn add(&mut self, other: Self) {
+        self.runs += other.runs;
+        self.lives += other.lives;
+        self.writes += other.writes;
+        self.actions += other.actions;
+        self.failures += other.failures;
+        self.lost += other.lost;
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { runs, lives, writes, actions, failures, lost } = self;
+        write!(
+            f,
+            "{runs} runs, {lives} lives, {actions} actions, {writes} writes logged, {lost} of them lost by crashes, "
+        )?;
+        write!(f, "{failures} calls failed")
+    }
+}
