@@ -88,18 +88,24 @@ impl Run {
     pub fn go(&mut self) {
         for _ in 0..self.rng.u32(3..6) {
             let plan = Plan::random(&mut self.rng);
-            for (operations, crash) in &plan.openings_cut_off {
-                self.disk.stop_at(self.disk.operations() + operations);
-                let opened = self.open_with(&self.scheduler(&ManualScheduler::new()));
-                assert!(opened.is_ok() || self.disk.failures() > 0, "{:?}", opened.err());
-                drop(opened);
-                self.crash(crash);
-            }
             self.live(&plan);
+            self.cut_off_openings(&plan);
         }
         let store = self.recover(&self.scheduler(&ManualScheduler::new()));
         self.look(&store);
         self.count.actions += self.history.len() as u64;
+    }
+
+    /// Opens, and crashes again while that is under way.
+    fn cut_off_openings(&mut self, plan: &Plan) {
+        for (operations, crash) in &plan.openings_cut_off {
+            self.disk.stop_at(self.disk.operations() + operations);
+            let opened = self.open_with(&self.scheduler(&ManualScheduler::new()));
+            if let Err(error) = &opened {
+                assert!(self.disk.failures() > 0, "locked out: {}", error.chain());
+            }
+            self.crash(crash);
+        }
     }
 
     fn scheduler(&self, manual: &ManualScheduler) -> Arc<dyn Scheduler> {
@@ -198,7 +204,7 @@ impl Run {
         assert!(closed || plan.end != End::Close || plan.trouble.is_some(), "nothing was wrong");
         // A sync that fails and forgets takes what was only with the kernel.
         let forgets = matches!(plan.trouble, Some(Trouble::SyncFails { forgets: true, .. }));
-        let keeps_all = plan.crash.model == CrashModel::Killed && !forgets;
+        let keeps_all = plan.crashes().all(|crash| crash.model == CrashModel::Killed) && !forgets;
         self.promised = if closed { Lsn(self.commits.lock().len() as u64) } else { self.promise(keeps_all) };
         self.begins_anew |= !(closed || keeps_all || plan.levels == crate::worker::Levels::Disk);
         self.crash(&plan.crash);

@@ -1,6 +1,6 @@
 //! What happens to a store in one life: all of it follows from the seed.
 
-use std::io::ErrorKind;
+use std::{io::ErrorKind, iter};
 
 use kv_testkit::{
     sim::{CrashChoice, CrashModel, Pick, SimDisk},
@@ -17,7 +17,7 @@ pub struct Plan {
     pub trouble: Option<Trouble>,
     pub end: End,
     pub crash: CrashChoice,
-    /// Openings that are cut off, before the one that succeeds: after so many operations of the disk, by such a crash.
+    /// Openings after it that are cut off, before the one that succeeds: after so many operations of the disk, by such a crash.
     pub openings_cut_off: Vec<(u64, CrashChoice)>,
 }
 
@@ -62,6 +62,11 @@ impl Plan {
             crash: random_crash(rng),
             openings_cut_off: (0..cut_off).map(|_| (rng.u64(..40), random_crash(rng))).collect(),
         }
+    }
+
+    /// The crash at the end, and those of the openings that are cut off.
+    pub fn crashes(&self) -> impl Iterator<Item = &CrashChoice> {
+        iter::once(&self.crash).chain(self.openings_cut_off.iter().map(|(_, crash)| crash))
     }
 }
 
