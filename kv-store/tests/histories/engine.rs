@@ -37,8 +37,10 @@ pub fn open(disk: &SimDisk, commits: &Commits, scheduler: &Arc<dyn Scheduler>, p
     Store::open(Arc::new(witness), Arc::new(checkpointer), options)
 }
 
+type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// Everything that a store holds.
-pub fn content(store: &Store) -> Result<BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>>> {
+pub fn content(store: &Store) -> Result<BTreeMap<String, Entries>> {
     let mut content = BTreeMap::new();
     for info in store.collections()? {
         let mut entries = BTreeMap::new();

@@ -1,51 +1,41 @@
 //! A run: a store that lives, crashes and is opened again, several times, and what has to hold meanwhile.
 
 use std::{
-    fmt,
     sync::{Arc, atomic::AtomicU64},
     thread,
-    time::Duration,
 };
 
 use kv_core::{
-    Durability, Error, Lsn, Store,
+    Durability, Lsn, Store,
     background::{Scheduler, Threads},
 };
 use kv_testkit::{
-    ManualScheduler,
+    ManualScheduler, Model,
     linearizability::{Action, History, Part},
-    sim::{CrashModel, SimDisk},
+    sim::{CrashChoice, CrashModel, SimDisk},
 };
 
 use crate::{
+    count::Count,
     engine::{content, open},
     plan::{End, Plan, Trouble},
     witness::{Commits, Pauses},
-    worker::{Known, Worker},
+    work::{work_in_threads, work_in_turn},
+    worker::{Known, Levels, Worker, tag},
 };
 
 /// Users of the store at a time.
 const WORKERS: usize = 4;
 
-/// Who makes the calls.
+/// Who makes the calls, and on which disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     /// Each worker, and each background job, is a thread.
     Threads,
     /// All of it on one thread, in an order that follows from the seed.
     OneThread,
-}
-
-/// How much was done.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Count {
-    pub runs: u64,
-    pub lives: u64,
-    pub writes: u64,
-    pub actions: u64,
-    pub failures: u64,
-    /// Writes that a crash has taken.
-    pub lost: u64,
+    /// The same, on a disk that says that it has synced, and has not.
+    LyingDisk,
 }
 
 pub struct Run {
@@ -61,6 +51,8 @@ pub struct Run {
     promised: Lsn,
     /// The crash may have taken what was acknowledged: the history has begun anew.
     begins_anew: bool,
+    /// The present life's, for whoever has to find out why it failed.
+    plan: Option<Plan>,
     pub count: Count,
     /// What was done to the disk, line by line.
     pub trace: String,
@@ -79,6 +71,7 @@ impl Run {
             known: Known::default(),
             promised: Lsn::START,
             begins_anew: false,
+            plan: None,
             count: Count { runs: 1, ..Count::default() },
             trace: String::new(),
         }
@@ -111,7 +104,7 @@ impl Run {
     fn scheduler(&self, manual: &ManualScheduler) -> Arc<dyn Scheduler> {
         match self.manner {
             Manner::Threads => Threads::shared(),
-            Manner::OneThread => Arc::new(manual.clone()),
+            Manner::OneThread | Manner::LyingDisk => Arc::new(manual.clone()),
         }
     }
 
@@ -120,7 +113,7 @@ impl Run {
         open(&self.disk, &self.commits, scheduler, pauses)
     }
 
-    fn crash(&mut self, choice: &kv_testkit::sim::CrashChoice) {
+    fn crash(&mut self, choice: &CrashChoice) {
         self.trace += &self.disk.take_trace();
         self.disk = self.disk.crash(choice);
     }
@@ -132,10 +125,11 @@ impl Run {
         assert!(store.recovery().bad_checkpoints.is_empty(), "{}", store.recovery());
         assert!(position >= self.promised, "{position} was recovered, but {} was promised", self.promised);
         assert!(position <= committed, "{position} was recovered, but {committed} is the last that was committed");
+        self.count.on_checkpoints += u64::from(store.recovery().checkpoint.is_some());
         self.count.lost += committed.0 - position.0;
         self.commits.cut(position);
         let expected = self.commits.state_at(position);
-        assert_eq!(content(&store).unwrap(), *expected.collections(), "the state at {position} is another");
+        assert!(content(&store).unwrap() == *expected.collections(), "the state at {position} is another");
         self.promised = position; // it is served: so it stays
         if std::mem::take(&mut self.begins_anew) {
             self.begin_anew(&expected);
@@ -144,7 +138,7 @@ impl Run {
     }
 
     /// The history so far is legal by itself; the next one begins with what there is.
-    fn begin_anew(&mut self, model: &kv_testkit::Model) {
+    fn begin_anew(&mut self, model: &Model) {
         self.check();
         self.count.actions += self.history.len() as u64;
         self.history = History::new();
@@ -153,7 +147,7 @@ impl Run {
             for (key, value) in entries {
                 let put = thread.invoke();
                 let key = format!("{collection}/{}", str::from_utf8(key).unwrap());
-                thread.returned(&put, [Part::certain(key, Action::Put(crate::worker::tag(value)))]);
+                thread.returned(&put, [Part::certain(key, Action::Put(tag(value)))]);
             }
         }
         self.history.add(thread);
@@ -161,13 +155,13 @@ impl Run {
 
     fn check(&self) {
         if let Err(violation) = self.history.check() {
-            panic!("seed {}: {violation}", self.seed);
+            panic!("{violation}");
         }
     }
 
     /// What there is, as a part of the history.
     fn look(&mut self, store: &Store) {
-        let mut reader = Worker::new(store, &self.history, 0, crate::worker::Levels::Disk, &self.calls);
+        let mut reader = Worker::new(store, &self.history, 0, Levels::Disk, &self.calls);
         reader.read_all();
         reader.finish(&mut self.history, &mut self.known);
         self.check();
@@ -177,39 +171,52 @@ impl Run {
         let manual = ManualScheduler::new();
         let store = self.recover(&self.scheduler(&manual));
         self.look(&store);
-        self.count.lives += 1;
+        self.plan = Some(plan.clone());
+        self.begin_trouble(plan);
+        self.work(plan, &store, &manual);
+        self.end(plan, &store);
+        drop(store); // the process that is gone does no harm to what the crash left
+    }
+
+    fn begin_trouble(&self, plan: &Plan) {
         if let Some(trouble) = plan.trouble {
             trouble.begin(&self.disk);
+        }
+        if self.manner == Manner::LyingDisk {
+            self.disk.lie();
         }
         if let End::StopAt(operations) = plan.end {
             self.disk.stop_at(self.disk.operations() + operations);
         }
+    }
 
-        let before = (self.commits.lock().len(), self.known.failures);
-        let workers = (0..WORKERS).map(|_| self.rng.u64(..)).collect::<Vec<_>>();
-        let worker = |seed: &u64| Worker::new(&store, &self.history, *seed, plan.levels, &self.calls);
-        let workers: Vec<_> = workers.iter().map(worker).collect();
-        let checkpoints = self.rng.u32(..4);
+    fn work(&mut self, plan: &Plan, store: &Store, manual: &ManualScheduler) {
+        let (committed, failures) = (self.commits.lock().len(), self.known.failures);
+        let seeds: Vec<_> = (0..WORKERS).map(|_| self.rng.u64(..)).collect();
+        let worker = |seed: &u64| Worker::new(store, &self.history, *seed, plan.levels, &self.calls);
+        let workers: Vec<_> = seeds.iter().map(worker).collect();
         let workers = match self.manner {
-            Manner::Threads => work_in_threads(workers, plan.calls, &store, checkpoints),
-            Manner::OneThread => work_in_turn(workers, plan.calls, &store, &mut self.rng, &manual),
+            Manner::Threads => work_in_threads(workers, plan.calls, store, self.rng.u32(..4)),
+            Manner::OneThread | Manner::LyingDisk => work_in_turn(workers, plan.calls, store, &mut self.rng, manual),
         };
         workers.into_iter().for_each(|worker| worker.finish(&mut self.history, &mut self.known));
-        self.count.writes += (self.commits.lock().len() - before.0) as u64;
-        self.count.failures += self.known.failures - before.1;
-        let is_quiet = plan.trouble.is_none() && !matches!(plan.end, End::StopAt(_));
-        assert!(!is_quiet || self.known.failures == before.1, "nothing was wrong, and something failed");
+        self.count.lives += 1;
+        self.count.writes += (self.commits.lock().len() - committed) as u64;
+        self.count.failures += self.known.failures - failures;
+        assert!(!plan.is_quiet() || self.known.failures == failures, "nothing was wrong, and something failed");
+    }
 
+    /// Ends the process, in the way that is planned, and notes what has to be there afterwards.
+    fn end(&mut self, plan: &Plan, store: &Store) {
         let closed = plan.end == End::Close && store.close().is_ok();
-        assert!(closed || plan.end != End::Close || plan.trouble.is_some(), "nothing was wrong");
+        assert!(closed || plan.end != End::Close || !plan.is_quiet(), "nothing was wrong, and closing failed");
         // A sync that fails and forgets takes what was only with the kernel.
         let forgets = matches!(plan.trouble, Some(Trouble::SyncFails { forgets: true, .. }));
         let keeps_all = plan.crashes().all(|crash| crash.model == CrashModel::Killed) && !forgets;
         self.promised = if closed { Lsn(self.commits.lock().len() as u64) } else { self.promise(keeps_all) };
-        self.begins_anew |= !(closed || keeps_all || plan.levels == crate::worker::Levels::Disk);
+        self.begins_anew |= !(closed || keeps_all || plan.levels == Levels::Disk);
         self.crash(&plan.crash);
         self.history.crash();
-        drop(store); // the process that is gone does no harm to what the crash left
     }
 
     /// The last position that has to be there: what was acknowledged or seen, if the kernel keeps everything; otherwise the `Disk` writes up to there, which were
@@ -228,70 +235,19 @@ impl Run {
     }
 }
 
-fn work_in_threads<'a>(workers: Vec<Worker<'a>>, calls: u32, store: &Store, checkpoints: u32) -> Vec<Worker<'a>> {
-    thread::scope(|scope| {
-        let work = |mut worker: Worker<'a>| {
-            (0..calls).for_each(|_| worker.step());
-            worker
+impl Drop for Run {
+    /// Says how a run that fails is made again.
+    #[expect(clippy::print_stderr, reason = "it is what the failure needs to be looked into")]
+    fn drop(&mut self) {
+        let test = match self.manner {
+            Manner::Threads => "histories_of_threads",
+            Manner::OneThread => "histories_on_one_thread",
+            Manner::LyingDisk => return, // it has to fail
         };
-        let threads: Vec<_> = workers.into_iter().map(|worker| scope.spawn(move || work(worker))).collect();
-        for _ in 0..checkpoints {
-            thread::sleep(Duration::from_micros(500));
-            checkpoint(store);
+        if thread::panicking() {
+            let command = format!("cargo test -p kv-store --test histories {test}");
+            eprintln!("failed in life {}: {:?}", self.count.lives, self.plan);
+            eprintln!("again: KV_HISTORIES_SEED={} KV_HISTORIES_SEEDS=1 {command}", self.seed);
         }
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
-}
-
-fn work_in_turn<'a>(
-    mut workers: Vec<Worker<'a>>,
-    calls: u32,
-    store: &Store,
-    rng: &mut fastrand::Rng,
-    manual: &ManualScheduler,
-) -> Vec<Worker<'a>> {
-    for _ in 0..calls as usize * workers.len() {
-        match rng.u8(..20) {
-            0..4 => drop(manual.run_woken()),
-            4 => checkpoint(store),
-            _ => {
-                let turn = rng.usize(..workers.len());
-                workers[turn].step();
-            }
-        }
-    }
-    workers
-}
-
-/// One that fails leaves everything as it was.
-fn checkpoint(store: &Store) {
-    if let Err(error) = store.checkpoint() {
-        let is_expected = matches!(
-            error,
-            Error::OutcomeUnknown { .. } | Error::Poisoned { .. } | Error::DiskFull { .. } | Error::Io { .. }
-        );
-        assert!(is_expected, "{}", error.chain());
-    }
-}
-
-impl Count {
-    pub fn add(&mut self, other: Self) {
-        self.runs += other.runs;
-        self.lives += other.lives;
-        self.writes += other.writes;
-        self.actions += other.actions;
-        self.failures += other.failures;
-        self.lost += other.lost;
-    }
-}
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { runs, lives, writes, actions, failures, lost } = self;
-        write!(
-            f,
-            "{runs} runs, {lives} lives, {actions} actions, {writes} writes logged, {lost} of them lost by crashes, "
-        )?;
-        write!(f, "{failures} calls failed")
     }
 }

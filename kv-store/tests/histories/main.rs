@@ -12,15 +12,19 @@
 //! threads a seed decides what is done, but not how it interleaves: run it many times (`KV_HISTORIES_SEED=S KV_HISTORIES_SEEDS=1 KV_HISTORIES_TIMES=100`).
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
+mod calls;
+mod count;
 mod engine;
 mod lives;
 mod plan;
 mod witness;
+mod work;
 mod worker;
 
-use std::{env, thread};
+use std::{env, panic};
 
-use lives::{Count, Manner, Run};
+use count::Count;
+use lives::{Manner, Run};
 
 /// How many seeds are run by default.
 const SEEDS_WITH_THREADS: u64 = 60;
@@ -31,47 +35,30 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text:?}")))
 }
 
-/// Says how a run is made again, if it fails.
-struct Replay {
-    seed: u64,
-    test: &'static str,
-}
-
-impl Drop for Replay {
-    #[expect(clippy::print_stderr, reason = "it is what the failure needs to be looked into")]
-    fn drop(&mut self) {
-        let Self { seed, test } = self;
-        if thread::panicking() {
-            eprintln!(
-                "failed: KV_HISTORIES_SEED={seed} KV_HISTORIES_SEEDS=1 cargo test -p kv-store --test histories {test}"
-            );
-        }
-    }
-}
-
 #[expect(clippy::print_stderr, reason = "how much was looked at belongs to the result")]
-fn run_seeds(test: &'static str, manner: Manner, default: u64) {
-    let first = number("KV_HISTORIES_SEED").unwrap_or(0);
+fn run_seeds(manner: Manner, default: u64) {
+    let (first, seeds) = (number("KV_HISTORIES_SEED").unwrap_or(0), number("KV_HISTORIES_SEEDS"));
     let mut count = Count::default();
-    for seed in first..first + number("KV_HISTORIES_SEEDS").unwrap_or(default) {
+    for seed in first..first + seeds.unwrap_or(default) {
         for _ in 0..number("KV_HISTORIES_TIMES").unwrap_or(1) {
-            let _replay = Replay { seed, test };
             let mut run = Run::new(seed, manner);
             run.go();
             count.add(run.count);
         }
     }
-    eprintln!("{test}: {count}");
+    eprintln!("histories, {manner:?}: {count}");
+    let something_of_each = count.on_checkpoints > 0 && count.failures > 0 && count.lost > 0;
+    assert!(something_of_each || seeds.is_some(), "the runs are not what they are meant to be");
 }
 
 #[test]
 fn histories_of_threads_are_linearizable_and_survive_crashes() {
-    run_seeds("histories_of_threads", Manner::Threads, SEEDS_WITH_THREADS);
+    run_seeds(Manner::Threads, SEEDS_WITH_THREADS);
 }
 
 #[test]
 fn histories_on_one_thread_are_linearizable_and_survive_crashes() {
-    run_seeds("histories_on_one_thread", Manner::OneThread, SEEDS_ON_ONE_THREAD);
+    run_seeds(Manner::OneThread, SEEDS_ON_ONE_THREAD);
 }
 
 #[test]
@@ -80,10 +67,16 @@ fn a_run_on_one_thread_is_the_same_each_time() {
         let trace = || {
             let mut run = Run::new(seed, Manner::OneThread);
             run.go();
-            run.trace
+            std::mem::take(&mut run.trace)
         };
         let first = trace();
         assert!(!first.is_empty());
         assert!(first == trace(), "seed {seed} leads to two runs");
     }
+}
+
+#[test]
+fn a_disk_that_lies_is_found_out() {
+    let is_found_out = |seed| panic::catch_unwind(|| Run::new(seed, Manner::LyingDisk).go()).is_err();
+    assert!((0..20).any(is_found_out));
 }

@@ -64,6 +64,11 @@ impl Plan {
         }
     }
 
+    /// Whether nothing fails.
+    pub fn is_quiet(&self) -> bool {
+        self.trouble.is_none() && !matches!(self.end, End::StopAt(_))
+    }
+
     /// The crash at the end, and those of the openings that are cut off.
     pub fn crashes(&self) -> impl Iterator<Item = &CrashChoice> {
         iter::once(&self.crash).chain(self.openings_cut_off.iter().map(|(_, crash)| crash))

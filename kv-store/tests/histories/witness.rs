@@ -50,7 +50,12 @@ impl Commits {
                 [operation] => model.apply(operation),
                 operations => model.apply_batch(operations),
             };
-            assert_eq!(outcome, Outcome::Done, "{write:?} was logged, but that state gives it nothing to do");
+            let (call, operations) = (write.call, &write.operations);
+            assert_eq!(
+                outcome,
+                Outcome::Done,
+                "call {call} was decided on another state than that before it: {operations:?}"
+            );
         }
         model
     }
