@@ -9,7 +9,7 @@ const USAGE: &str = "usage: cargo xtask histories [--seeds N] [--seed S]";
 
 pub fn run(arguments: &[&str]) -> Result {
     let mut command = cargo_command();
-    command.args(["test", "--locked", "--release", "--package", "kv-store", "--test", "histories"]);
+    command.args(["test", "--locked", "--package", "kv-store", "--test", "histories"]);
     command.args(["--", "histories_", "--nocapture"]).env("KV_HISTORIES_SEEDS", "1000");
     for pair in arguments.chunks(2) {
         match pair {
