@@ -13,13 +13,14 @@ use kv_testkit::{
     ManualScheduler, Model,
     linearizability::{Action, History, Part},
     sim::{CrashChoice, CrashModel, SimDisk},
+    vfs::Fault,
 };
 
 use crate::{
     count::Count,
     engine::{content, open},
     plan::{End, Plan, Trouble},
-    witness::{Commits, Pauses},
+    witness::{Commits, Pauses, pause},
     work::{work_in_threads, work_in_turn},
     worker::{Known, Levels, Worker, tag},
 };
@@ -182,8 +183,10 @@ impl Run {
         if let Some(trouble) = plan.trouble {
             trouble.begin(&self.disk);
         }
-        if self.manner == Manner::LyingDisk {
-            self.disk.lie();
+        match self.manner {
+            Manner::Threads => self.disk.fail(slowly()),
+            Manner::OneThread => {}
+            Manner::LyingDisk => self.disk.lie(),
         }
         if let End::StopAt(operations) = plan.end {
             self.disk.stop_at(self.disk.operations() + operations);
@@ -233,6 +236,16 @@ impl Run {
         }
         promised.max(self.known.synced)
     }
+}
+
+/// Nothing fails, but what is done to the log takes its time, as on a real disk: so that others do something meanwhile.
+fn slowly() -> Fault {
+    Fault::when(|event| {
+        if event.kind.changes() && event.path.starts_with("log/") {
+            pause();
+        }
+        false
+    })
 }
 
 impl Drop for Run {

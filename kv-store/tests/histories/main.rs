@@ -27,7 +27,7 @@ use count::Count;
 use lives::{Manner, Run};
 
 /// How many seeds are run by default.
-const SEEDS_WITH_THREADS: u64 = 60;
+const SEEDS_WITH_THREADS: u64 = 100;
 const SEEDS_ON_ONE_THREAD: u64 = 150;
 
 fn number(name: &str) -> Option<u64> {

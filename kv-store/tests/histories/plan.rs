@@ -48,7 +48,7 @@ pub enum End {
 
 impl Plan {
     pub fn random(rng: &mut fastrand::Rng) -> Self {
-        let levels = [Levels::Disk, Levels::Disk, Levels::Process, Levels::Mixed];
+        let levels = [Levels::Disk, Levels::Disk, Levels::Process, Levels::Mixed, Levels::Mixed];
         let cut_off = if rng.u8(..4) == 0 { rng.usize(1..3) } else { 0 };
         Self {
             levels: levels[rng.usize(..levels.len())],
@@ -76,7 +76,7 @@ impl Plan {
 }
 
 fn random_crash(rng: &mut fastrand::Rng) -> CrashChoice {
-    let models = [CrashModel::Killed, CrashModel::Ext4, CrashModel::Xfs, CrashModel::Posix];
+    let models = [CrashModel::Killed, CrashModel::Killed, CrashModel::Ext4, CrashModel::Xfs, CrashModel::Posix];
     let pick = match rng.u8(..4) {
         0 => Pick::Nothing,
         1 => Pick::Prefix(rng.usize(..20)),

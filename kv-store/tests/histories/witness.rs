@@ -78,12 +78,17 @@ pub struct Witness {
 impl Witness {
     fn pause(&self) {
         if self.pauses == Pauses::Some {
-            match fastrand::u8(..16) {
-                0 => thread::sleep(Duration::from_micros(100)),
-                1..4 => thread::yield_now(),
-                _ => {}
-            }
+            pause();
         }
+    }
+}
+
+/// Lets others have a turn, now and then.
+pub fn pause() {
+    match fastrand::u8(..16) {
+        0 => thread::sleep(Duration::from_micros(100)),
+        1..4 => thread::yield_now(),
+        _ => {}
     }
 }
 
