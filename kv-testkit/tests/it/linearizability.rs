@@ -149,6 +149,14 @@ fn a_crash_ends_what_was_pending_and_keeps_what_was_acknowledged() {
     assert!(!is_legal(&seen.concat()), "what was read is taken back by a crash");
 }
 
+/// There are more than six thousand million orders of these, but few states that they lead to.
+#[test]
+fn what_was_met_once_is_not_searched_again() {
+    let mut calls: Vec<_> = (0..13).map(put).collect();
+    calls.push(get(99));
+    assert!(!is_legal(&concurrent(&calls)));
+}
+
 #[test]
 fn keys_are_apart_and_a_batch_is_in_all_of_its_own() {
     let steps = serial(&[put(1), Action::Get(None), get(1)]);
