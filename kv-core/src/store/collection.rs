@@ -88,8 +88,9 @@ impl Collection {
         self.write(key.as_ref(), Action::DeleteIfPresent).map(|deleted| deleted > 0)
     }
 
-    /// Sets the value of a key to `new`, if it is `expected`; otherwise nothing is written, and the inner result has the value that is there. In
-    /// both places `None` stands for an absent key: so this creates, replaces or deletes a key of which nobody else has made something different meanwhile.
+    /// Sets the value of a key to `new`, if it is `expected`; otherwise nothing is written, and the inner result has
+    /// the value that is there. In both places `None` stands for an absent key: so this creates, replaces or deletes a
+    /// key of which nobody else has made something different meanwhile.
     ///
     /// Looking and writing are one step: no other write comes between them.
     ///

@@ -29,10 +29,7 @@ impl Count {
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { runs, lives, on_checkpoints, writes, actions, failures, lost } = self;
-        write!(
-            f,
-            "{runs} runs, {lives} lives ({on_checkpoints} openings on a checkpoint), {actions} actions, {writes} writes logged, {lost} of them lost by crashes, "
-        )?;
-        write!(f, "{failures} calls failed")
+        write!(f, "{runs} runs, {lives} lives ({on_checkpoints} openings on a checkpoint), {actions} actions, ")?;
+        write!(f, "{writes} writes logged, {lost} of them lost by crashes, {failures} calls failed")
     }
 }

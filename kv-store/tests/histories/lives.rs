@@ -222,8 +222,8 @@ impl Run {
         self.history.crash();
     }
 
-    /// The last position that has to be there: what was acknowledged or seen, if the kernel keeps everything; otherwise the `Disk` writes up to there, which were
-    /// durable before it was published.
+    /// The last position that has to be there: what was acknowledged or seen, if the kernel keeps everything;
+    /// otherwise the `Disk` writes up to there, which were durable before it was published.
     fn promise(&self, keeps_all: bool) -> Lsn {
         let (mut promised, mut last_disk) = (self.promised, Lsn::START);
         for (lsn, write) in (1..).map(Lsn).zip(self.commits.lock().iter()) {

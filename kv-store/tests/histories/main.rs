@@ -1,15 +1,18 @@
-//! Whole runs of the engine on a simulated disk, each from a seed: several users put, get, delete, compare and set, write batches and iterate, while checkpoints are
-//! made; the disk fails, fills up, and stops at some operation; the power is cut or the process killed; opening is cut off; and then the store lives on, at least
-//! three times. Of each run it is checked that
+//! Whole runs of the engine on a simulated disk, each from a seed: several users put, get, delete, compare and set,
+//! write batches and iterate, while checkpoints are made; the disk fails, fills up, and stops at some operation; the
+//! power is cut or the process killed; opening is cut off; and then the store lives on, at least three times. Of each
+//! run it is checked that
 //!
-//! - what all users saw, in all lives, has an order in which it can have happened (linearizability), in which what was acknowledged stays and what was
-//!   pending in a crash happened before it or never; where a crash may take acknowledged writes (a power cut, and [`Durability::Process`](kv_core::Durability)), a new history begins;
-//! - what is recovered is a prefix of the commits in their order, in which each write finds the state that it was decided on: with every write that was acknowledged,
-//!   or seen, at a level that survives the crash;
+//! - what all users saw, in all lives, has an order in which it can have happened (linearizability), in which what
+//!   was acknowledged stays and what was pending in a crash happened before it or never; where a crash may take
+//!   acknowledged writes (a power cut, and [`Durability::Process`](kv_core::Durability)), a new history begins;
+//! - what is recovered is a prefix of the commits in their order, in which each write finds the state that it was
+//!   decided on: with every write that was acknowledged, or seen, at a level that survives the crash;
 //! - iterations see batches whole, and errors are those that a failing disk leads to.
 //!
-//! `KV_HISTORIES_SEEDS=N` runs N seeds instead of the usual ones, from `KV_HISTORIES_SEED` on (or 0). A seed that fails is printed. On one thread the run is the same each time; with
-//! threads a seed decides what is done, but not how it interleaves: run it many times (`KV_HISTORIES_SEED=S KV_HISTORIES_SEEDS=1 KV_HISTORIES_TIMES=100`).
+//! `KV_HISTORIES_SEEDS=N` runs N seeds instead of the usual ones, from `KV_HISTORIES_SEED` on (or 0). A seed that
+//! fails is printed. On one thread the run is the same each time; with threads a seed decides what is done, but not
+//! how it interleaves: run it many times (`KV_HISTORIES_SEED=S KV_HISTORIES_SEEDS=1 KV_HISTORIES_TIMES=100`).
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod calls;

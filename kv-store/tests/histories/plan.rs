@@ -17,7 +17,8 @@ pub struct Plan {
     pub trouble: Option<Trouble>,
     pub end: End,
     pub crash: CrashChoice,
-    /// Openings after it that are cut off, before the one that succeeds: after so many operations of the disk, by such a crash.
+    /// Openings after it that are cut off, before the one that succeeds: after so many operations of the disk, by
+    /// such a crash.
     pub openings_cut_off: Vec<(u64, CrashChoice)>,
 }
 

@@ -42,7 +42,8 @@ impl Commits {
         self.lock().truncate(position.0 as usize);
     }
 
-    /// The state at that position. Each write was decided on the state that the one before it made: so each has to do something there.
+    /// The state at that position. Each write was decided on the state that the one before it made: so each has to do
+    /// something there.
     pub fn state_at(&self, position: Lsn) -> Model {
         let mut model = Model::default();
         for write in &self.lock()[..position.0 as usize] {

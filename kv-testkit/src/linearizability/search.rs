@@ -23,8 +23,8 @@ impl Action {
     }
 }
 
-/// Tries all orders, of which it remembers what has been placed, and the state that this led to: it is enough to meet the two once. On failure it gives
-/// the most that could be placed.
+/// Tries all orders, of which it remembers what has been placed, and the state that this led to: it is enough to meet
+/// the two once. On failure it gives the most that could be placed.
 pub(super) fn search<'a>(calls: &[&'a Call]) -> Result<(), (Set, State<'a>)> {
     let mut met = HashSet::new();
     let mut best = (Set::new(calls.len()), None);
@@ -43,7 +43,8 @@ pub(super) fn search<'a>(calls: &[&'a Call]) -> Result<(), (Set, State<'a>)> {
             let Some(after) = call.part.action.after(state) else { continue };
             let mut placed = placed.clone();
             placed.insert(at);
-            // What could only have happened before this was made never has: what is certain would not have let this come first.
+            // What could only have happened before this was made never has: what is certain would not have let this
+            // come first.
             for (at, _) in calls.iter().enumerate().filter(|(_, other)| other.until < call.invoked) {
                 placed.insert(at);
             }

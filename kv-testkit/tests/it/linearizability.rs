@@ -204,8 +204,8 @@ impl Specification for Register {
     }
 }
 
-/// What the other checker says, which knows neither crashes nor lost calls: each lost call returns at the next crash, or at the end, or was never made; some
-/// choice of these has to be legal.
+/// What the other checker says, which knows neither crashes nor lost calls: each lost call returns at the next crash,
+/// or at the end, or was never made; some choice of these has to be legal.
 fn reference(steps: &[Step]) -> bool {
     let lost: Vec<usize> =
         steps.iter().filter_map(|s| if let Step::Lose(call, _) = s { Some(*call) } else { None }).collect();
@@ -227,7 +227,8 @@ fn reference(steps: &[Step]) -> bool {
     })
 }
 
-/// A history of up to eight calls by three threads, mostly as a register would have it, with up to three of them lost and maybe a crash.
+/// A history of up to eight calls by three threads, mostly as a register would have it, with up to three of them lost
+/// and maybe a crash.
 fn random_history(rng: &mut fastrand::Rng) -> Vec<Step> {
     let (mut steps, mut state) = (Vec::new(), None);
     let mut running: Vec<(usize, Option<Action>)> = Vec::new();
