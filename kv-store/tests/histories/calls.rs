@@ -1,17 +1,18 @@
 //! What a worker does: what it asks for, and what it makes of the answer.
 
-use kv_core::{Batch, Collection, Error, Result};
+use kv_core::{Batch, Collection, Durability, Error, Result, Store};
 use kv_testkit::{Operation, linearizability::Action};
 
 use crate::{
     witness::Write,
-    worker::{Worker, path, tag},
+    worker::{Parts, Worker, path, tag},
 };
 
 /// Keys that are written one by one, in the collection `single`.
 const SINGLE: &[&str] = &["a", "b", "c", "d"];
 /// Keys that only batches write, all with the same value, in the collection `group`.
 const GROUP: &[&str] = &["g1", "g2", "g3"];
+
 impl Worker<'_> {
     /// Makes one call.
     pub fn step(&mut self) {
@@ -23,7 +24,9 @@ impl Worker<'_> {
             49..56 => self.delete_if_present(key),
             56..78 => self.compare_and_set(key),
             78..90 => self.batch(),
-            90..99 => self.look_at_group(),
+            90..96 => self.look_at_group(),
+            96..98 => self.drop_group(),
+            98 => self.create_group(),
             _ => {
                 let published = self.store.stats().published;
                 match self.store.sync() {
@@ -150,5 +153,25 @@ impl Worker<'_> {
         self.called(Write { call, operations, durability }, done, |store| {
             store.write_with(&batch, durability).map(|()| None)
         });
+    }
+
+    /// Drops the group's collection: each of its keys is deleted.
+    fn drop_group(&mut self) {
+        let all = |action: Action| GROUP.iter().map(|key| (format!("group/{key}"), action.clone())).collect::<Parts>();
+        let drop = |store: &Store| match store.drop_collection("group") {
+            Ok(()) => Ok(None),
+            Err(Error::CollectionNotFound { .. }) => Ok(Some(all(Action::Get(None)))),
+            Err(error) => Err(error),
+        };
+        let (call, _) = self.new_value();
+        let write = Write { call, operations: vec![Operation::drop("group")], durability: Durability::Disk };
+        self.called(write, all(Action::Delete { existed: None }), drop);
+    }
+
+    /// Nobody sees it, but for the position that it takes.
+    fn create_group(&mut self) {
+        let (call, _) = self.new_value();
+        let write = Write { call, operations: vec![Operation::create("group")], durability: Durability::Disk };
+        self.called(write, Vec::new(), |store| store.create_collection("group").map(|_| None));
     }
 }
