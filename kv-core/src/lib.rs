@@ -58,5 +58,5 @@ pub use limits::{BATCH_BYTES_MAX, COLLECTIONS_MAX, KEY_BYTES_MAX, Limits, NAME_B
 pub use log::{Bounds, Log, LogReader, Record};
 pub use memory::{CheckpointDamage, Crash, MemoryCheckpointMedium, MemoryCheckpointer, MemoryLog, MemoryLogMedium};
 pub use position::{CheckpointId, CollectionId, Epoch, LogId, Lsn};
-pub use store::{Batch, Collection, Recovery, Stats, Store, StoreOptions, recovery};
+pub use store::{Batch, Collection, Mismatch, Recovery, Stats, Store, StoreOptions, recovery};
 pub use value::Value;

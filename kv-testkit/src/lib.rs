@@ -4,6 +4,7 @@
 //!   numbered guarantees of its trait, with opening again, killed processes, failed I/O and threads in them;
 //! - [`vfs::TestVfs`]: a file layer that notes what is done, fails where it is told to, and can be halted and copied;
 //! - [`sim::SimDisk`]: a disk in memory that crashes in every way that file systems may, fails, lies, fills up and rots;
+//! - [`linearizability`]: whether what several threads saw of a store can have happened in some order;
 //! - [`ManualScheduler`]: background work that runs when the test says so;
 //! - [`Model`]: what a store has to hold, as a map of maps, and [`store`]: comparing the two, step by step.
 //!
@@ -87,6 +88,7 @@
 
 pub mod checkpointer;
 mod enrol;
+pub mod linearizability;
 pub mod log;
 mod model;
 mod scheduler;

@@ -48,6 +48,17 @@ pub enum Operation {
         /// The key.
         key: Vec<u8>,
     },
+    /// Sets the value of a key, or deletes it, if it is the one that is expected; `None` stands for an absent key.
+    CompareAndSet {
+        /// The collection's name.
+        collection: String,
+        /// The key.
+        key: Vec<u8>,
+        /// The value that the key has to have.
+        expected: Option<Vec<u8>>,
+        /// The value that it gets.
+        new: Option<Vec<u8>>,
+    },
     /// Creates a collection if it does not exist.
     Create {
         /// The collection's name.
@@ -69,6 +80,8 @@ pub enum Outcome {
     Unchanged,
     /// The key is not there. Nothing was changed.
     KeyNotFound,
+    /// The value is not the one that was expected. Nothing was changed.
+    Mismatch,
     /// The collection does not exist. Nothing was changed.
     CollectionNotFound,
 }
@@ -111,6 +124,15 @@ impl Model {
             Operation::Delete { collection, key } => self.remove(collection, key).map_or(Outcome::KeyNotFound, done),
             Operation::DeleteIfPresent { collection, key } => {
                 self.remove(collection, key).map_or(Outcome::Unchanged, done)
+            }
+            Operation::CompareAndSet { collection, key, expected, new } => {
+                if self.get(collection, key) != expected.as_deref() {
+                    return Outcome::Mismatch;
+                }
+                match new {
+                    Some(value) => self.apply(&Operation::put(collection, key.clone(), value.clone())),
+                    None => self.remove(collection, key).map_or(Outcome::Done, done),
+                }
             }
             Operation::Create { collection } => {
                 let existing = self.collections.contains_key(collection);

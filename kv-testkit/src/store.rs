@@ -18,7 +18,7 @@ pub trait StoreHarness {
 pub enum Step {
     /// A change.
     Change(Operation, Durability),
-    /// Changes that are made together; creations and drops of collections are left out, as no batch has them.
+    /// Changes that are made together; creations and drops of collections, and comparisons, are left out, as no batch has them.
     Batch(Vec<Operation>, Durability),
     /// A checkpoint.
     Checkpoint,
@@ -54,8 +54,15 @@ fn operation(seed: &Seed) -> Operation {
     let key = vec![key % 32; 1 + usize::from(key % 3)];
     match kind % 16 {
         0..=8 => Operation::put(collection, key, vec![value; usize::from(value) * usize::from(value % 4)]),
-        9..=11 => Operation::delete(collection, key),
-        12..=13 => Operation::delete_if_present(collection, key),
+        9..=10 => Operation::delete(collection, key),
+        11..=12 => Operation::delete_if_present(collection, key),
+        13 => Operation::CompareAndSet {
+            collection: collection.to_owned(),
+            key,
+            // A quarter of the values are empty: so what is expected is there often enough.
+            expected: (!value.is_multiple_of(3)).then(Vec::new),
+            new: (!value.is_multiple_of(5)).then(|| vec![value; usize::from(value % 2)]),
+        },
         14 => Operation::create(collection),
         _ => Operation::drop(collection),
     }
@@ -104,6 +111,15 @@ fn change(store: &Store, operation: &Operation, durability: Durability) -> Outco
         Operation::Put { collection, key, value } => handle(collection).put(key, value).map(|()| true),
         Operation::Delete { collection, key } => handle(collection).delete(key).map(|()| true),
         Operation::DeleteIfPresent { collection, key } => handle(collection).delete_if_present(key),
+        Operation::CompareAndSet { collection, key, expected, new } => {
+            return match handle(collection).compare_and_set(key, expected.as_deref(), new.as_deref()).unwrap() {
+                Ok(()) => Outcome::Done,
+                Err(mismatch) => {
+                    assert_eq!(mismatch.actual, handle(collection).get(key).unwrap());
+                    Outcome::Mismatch
+                }
+            };
+        }
         Operation::Create { collection } => store.create_collection(collection),
         Operation::Drop { collection } => store.drop_collection(collection).map(|()| true),
     })
@@ -128,7 +144,7 @@ fn batch(operations: &[Operation]) -> (Batch, Vec<Operation>) {
             Operation::Put { collection, key, value } => batch.put(collection, key, value),
             Operation::Delete { collection, key } => batch.delete(collection, key),
             Operation::DeleteIfPresent { collection, key } => batch.delete_if_present(collection, key),
-            Operation::Create { .. } | Operation::Drop { .. } => continue,
+            Operation::CompareAndSet { .. } | Operation::Create { .. } | Operation::Drop { .. } => continue,
         };
         taken.push(operation.clone());
     }

@@ -8,6 +8,7 @@ mod bench;
 mod ci;
 mod command;
 mod edges;
+mod histories;
 mod licence;
 mod metadata;
 mod packages;
@@ -23,6 +24,8 @@ Usage: cargo xtask COMMAND
   fix                            format, and apply what clippy can mend by itself
   bench [FILTER] [--quick]       measure; FILTER is a part of the benchmarks' names, --quick a small run that only shows
                                  that they work
+  histories [--seeds N] [--seed S]
+                                 threads, crashes and faults: check histories of N runs (1000), from seed S (0) on
 
 Steps of ci:
 ";
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         ["ci", rest @ ..] => ci::run(rest),
         ["fix"] => fix(),
         ["bench", rest @ ..] => bench::run(rest),
+        ["histories", rest @ ..] => histories::run(rest),
         _ => Err(format!("cannot understand {:?}; see cargo xtask --help", arguments.join(" "))),
     };
     match done {

@@ -100,9 +100,9 @@ impl Generation {
         self.find(collection, key, |versions| Found::from(versions.at(position()).map(Option::<&Value>::cloned)))
     }
 
-    /// Whether the newest version of a key, seen or not, holds a value.
-    pub(crate) fn newest(&self, collection: CollectionId, key: &[u8]) -> Found<()> {
-        self.find(collection, key, |versions| Found::from(Some(versions.newest().map(|_| ()))))
+    /// What `read` makes of the newest value of a key, seen or not.
+    pub(crate) fn newest<T>(&self, collection: CollectionId, key: &[u8], read: impl Fn(&Value) -> T) -> Found<T> {
+        self.find(collection, key, |versions| Found::from(Some(versions.newest().map(read))))
     }
 
     fn find<T>(
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(get(&generation, A, 2), Found::Value(Value::copy_from(b"one")));
         assert_eq!(get(&generation, A, 3), Found::Deleted);
         assert_eq!(get(&generation, B, 3), Found::Value(Value::copy_from(b"other")));
-        assert_eq!(generation.newest(A, b"key"), Found::Deleted);
+        assert_eq!(generation.newest(A, b"key", Value::clone), Found::Deleted);
         assert_eq!(generation.entries(), 2);
     }
 

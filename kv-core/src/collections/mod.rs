@@ -112,6 +112,14 @@ impl Collections {
         self.view.load().holds_newest(collection, key)
     }
 
+    /// The value of a key after everything that was applied. For the writer only.
+    pub(crate) fn get_newest(&self, name: &str, key: &[u8]) -> Result<Option<Value>> {
+        match self.names.newest(name) {
+            Some(collection) => self.view.load().get_newest(collection, key),
+            None => Ok(None),
+        }
+    }
+
     /// The published value of a key.
     pub(crate) fn get(&self, name: &str, key: &[u8]) -> Result<Option<Value>> {
         let view = self.view.load();

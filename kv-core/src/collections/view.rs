@@ -52,10 +52,19 @@ impl View {
 
     /// Whether the key holds a value after everything that was applied, seen or not.
     pub(crate) fn holds_newest(&self, collection: CollectionId, key: &[u8]) -> Result<bool> {
-        match self.first_found(|generation| generation.newest(collection, key)) {
+        match self.first_found(|generation| generation.newest(collection, key, |_| ())) {
             Found::Value(()) => Ok(true),
             Found::Deleted => Ok(false),
             Found::Nothing => self.in_checkpoint(collection, key, &mut |_| {}),
+        }
+    }
+
+    /// The value of a key after everything that was applied, seen or not.
+    pub(crate) fn get_newest(&self, collection: CollectionId, key: &[u8]) -> Result<Option<Value>> {
+        match (self.first_found(|generation| generation.newest(collection, key, Value::clone)), &self.checkpoint) {
+            (Found::Value(value), _) => Ok(Some(value)),
+            (Found::Nothing, Some(checkpoint)) => checkpoint.get(collection, key),
+            (Found::Deleted, _) | (Found::Nothing, None) => Ok(None),
         }
     }
 

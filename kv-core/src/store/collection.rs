@@ -88,6 +88,37 @@ impl Collection {
         self.write(key.as_ref(), Action::DeleteIfPresent).map(|deleted| deleted > 0)
     }
 
+    /// Sets the value of a key to `new`, if it is `expected`; otherwise nothing is written, and the inner result has
+    /// the value that is there. In both places `None` stands for an absent key: so this creates, replaces or deletes a
+    /// key of which nobody else has made something different meanwhile.
+    ///
+    /// Looking and writing are one step: no other write comes between them.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// let leases = store.collection("leases")?;
+    /// assert!(leases.compare_and_set("printer", None, Some(b"alice"))?.is_ok());
+    /// let refused = leases.compare_and_set("printer", None, Some(b"bob"))?.unwrap_err();
+    /// assert_eq!(refused.actual.unwrap(), "alice");
+    /// assert!(leases.compare_and_set("printer", Some(b"alice"), None)?.is_ok()); // given back
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`put`](Collection::put). That the value is another is no error of the outer result.
+    pub fn compare_and_set(
+        &self,
+        key: impl AsRef<[u8]>,
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<Result<(), Mismatch>> {
+        let action = new.map_or(Action::DeleteIfPresent, Action::Put);
+        let write = Write { collection: &self.name, key: key.as_ref(), action };
+        self.store.inner.write_if(write, expected, self.writes_with())
+    }
+
     /// How many keys there are, exactly. It costs as much as has changed since the last checkpoint.
     ///
     /// # Errors
@@ -122,8 +153,11 @@ impl Collection {
 
     fn write(&self, key: &[u8], action: Action<'_>) -> Result<usize> {
         let write = Write { collection: &self.name, key, action };
-        let durability = self.durability.unwrap_or(self.store.inner.options.durability);
-        self.store.inner.write(&[write], durability)
+        self.store.inner.write(&[write], self.writes_with())
+    }
+
+    fn writes_with(&self) -> Durability {
+        self.durability.unwrap_or(self.store.inner.options.durability)
     }
 }
 
@@ -131,6 +165,14 @@ impl fmt::Debug for Collection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Collection").field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+/// Why [`Collection::compare_and_set`] wrote nothing: the value is not the one that was expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the value is not the one that was expected")]
+pub struct Mismatch {
+    /// The value that the key has; `None` if it is absent.
+    pub actual: Option<Value>,
 }
 
 /// A key that can exist. Lowered limits bind new writes only: here the caps of the format hold.

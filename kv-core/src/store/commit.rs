@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use super::{
-    Inner, Shared,
+    Inner, Mismatch, Shared,
     write::{self, Write},
 };
 use crate::{
@@ -89,6 +89,34 @@ impl Inner {
     pub(super) fn write(&self, writes: &[Write<'_>], durability: Durability) -> Result<usize> {
         let bytes_expected = write::check(&self.options.limits, writes)?;
         let writer = self.writer()?;
+        self.make(writer, writes, bytes_expected, durability)
+    }
+
+    /// Makes the write if its key holds `expected`; the value that it holds is looked at under the lock that orders the write.
+    pub(super) fn write_if(
+        &self,
+        write: Write<'_>,
+        expected: Option<&[u8]>,
+        durability: Durability,
+    ) -> Result<Result<(), Mismatch>> {
+        let bytes_expected = write::check(&self.options.limits, &[write])?;
+        let writer = self.writer()?;
+        match self.collections.get_newest(write.collection, write.key) {
+            Ok(actual) if actual.as_deref() == expected => {
+                self.make(writer, &[write], bytes_expected, durability).map(|_| Ok(()))
+            }
+            Ok(actual) => self.answer(writer, Ok(Err(Mismatch { actual }))),
+            Err(error) => self.answer(writer, Err(error)),
+        }
+    }
+
+    fn make(
+        &self,
+        writer: MutexGuard<'_, Writer>,
+        writes: &[Write<'_>],
+        bytes_expected: usize,
+        durability: Durability,
+    ) -> Result<usize> {
         match write::build(&self.collections, &self.options.limits, writes, bytes_expected) {
             Ok((Some(record), deleted)) => self.commit(writer, &record, durability).map(|()| deleted),
             Ok((None, _)) => self.answer(writer, Ok(0)),

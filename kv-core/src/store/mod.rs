@@ -17,7 +17,7 @@ use std::{
 };
 
 pub use batch::Batch;
-pub use collection::Collection;
+pub use collection::{Collection, Mismatch};
 pub use options::StoreOptions;
 pub use recovery::Recovery;
 pub use stats::Stats;

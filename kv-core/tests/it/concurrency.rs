@@ -108,6 +108,34 @@ fn a_batch_is_seen_whole_by_iterators() {
 }
 
 #[test]
+fn no_increment_by_compare_and_set_is_lost() {
+    const INCREMENTS: u64 = 200;
+    let media = Media::default();
+    let store = media.open().unwrap();
+    thread::scope(|scope| {
+        for writer in 0..4 {
+            let durability = if writer % 2 == 0 { Durability::Disk } else { Durability::Process };
+            let all = store.collection("all").unwrap().with_durability(durability);
+            scope.spawn(move || {
+                for _ in 0..INCREMENTS {
+                    let mut count = all.get("count").unwrap();
+                    loop {
+                        let next =
+                            count.as_deref().map_or(0, |bytes| u64::from_le_bytes(bytes.try_into().unwrap())) + 1;
+                        match all.compare_and_set("count", count.as_deref(), Some(&next.to_le_bytes())).unwrap() {
+                            Ok(()) => break,
+                            Err(mismatch) => count = mismatch.actual,
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let count = store.collection("all").unwrap().get("count").unwrap().unwrap();
+    assert_eq!(*count, (4 * INCREMENTS).to_le_bytes());
+}
+
+#[test]
 fn many_writers_get_dense_positions_and_lose_nothing() {
     let media = Media::default();
     let store = media.open().unwrap();

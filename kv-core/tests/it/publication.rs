@@ -128,6 +128,11 @@ fn an_answer_that_rests_on_something_unpublished_waits_for_it() {
             let all = all.clone();
             thread::spawn(move || assert!(!all.delete_if_present("k").unwrap()))
         },
+        {
+            let all = all.clone();
+            let refused = move || all.compare_and_set("k", Some(b"old"), Some(b"new")).unwrap().unwrap_err();
+            thread::spawn(move || assert_eq!(refused().actual, None))
+        },
         thread::spawn(move || assert!(!store.create_collection("all").unwrap())),
     ];
     thread::sleep(std::time::Duration::from_millis(20));

@@ -1,6 +1,6 @@
 //! What the verbs do.
 
-use kv_core::{Batch, Durability, Error, Limits, StoreOptions};
+use kv_core::{Batch, Durability, Error, Limits, Mismatch, StoreOptions};
 
 use crate::{
     assert_error,
@@ -30,6 +30,37 @@ fn put_get_overwrite_delete() {
     users.put("a", "").unwrap();
     assert_eq!(users.get("a").unwrap().unwrap(), "");
     assert!(users.delete_if_present("a").unwrap());
+}
+
+#[test]
+fn compare_and_set_writes_only_over_what_was_expected() {
+    let media = Media::default();
+    let store = media.open().unwrap();
+    let all = store.collection("all").unwrap();
+    let actual = |answer: Result<(), Mismatch>| answer.unwrap_err().actual;
+    for round in 1..=2 {
+        let set = |expected: Option<&[u8]>, new: Option<&[u8]>| all.compare_and_set("k", expected, new).unwrap();
+        assert_eq!(actual(set(Some(b"1"), Some(b"2"))), None, "absent");
+        assert_eq!(set(None, None), Ok(()));
+        assert_eq!(set(None, Some(b"1")), Ok(()));
+        assert_eq!(actual(set(None, Some(b"2"))).unwrap(), "1");
+        assert_eq!(actual(set(None, None)).unwrap(), "1");
+        assert_eq!(actual(set(Some(b"2"), None)).unwrap(), "1");
+        assert_eq!(all.get("k").unwrap().unwrap(), "1", "a refusal changes nothing");
+        assert_eq!(set(Some(b"1"), Some(b"")), Ok(()));
+        assert_eq!(actual(set(None, Some(b"2"))).unwrap(), "", "empty is not absent");
+        store.checkpoint().unwrap();
+        assert_eq!(actual(set(Some(b"1"), None)).unwrap(), "", "what only the checkpoint has");
+        assert_eq!(set(Some(b""), None), Ok(()));
+        assert_eq!(all.get("k").unwrap(), None);
+        let logged = store.stats().log.appended.0;
+        assert_eq!(logged, 3 * round, "what changes nothing is not logged");
+    }
+    assert_error!(all.compare_and_set("", None, None), Error::InvalidKey { .. });
+    let too_large = vec![0; (64 << 20) + 1];
+    assert_error!(all.compare_and_set("k", None, Some(&too_large)), Error::ValueTooLarge { .. });
+    store.close().unwrap();
+    assert_error!(all.compare_and_set("k", None, Some(b"1")), Error::Closed);
 }
 
 #[test]

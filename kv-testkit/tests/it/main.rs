@@ -5,6 +5,7 @@ mod caught;
 mod enrolled;
 mod flawed_checkpointer;
 mod flawed_log;
+mod linearizability;
 mod model;
 mod scheduler;
 mod sim;

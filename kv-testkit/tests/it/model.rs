@@ -1,11 +1,23 @@
 use kv_testkit::{Model, Operation, Outcome};
 
+fn compare_and_set(collection: &str, expected: Option<&str>, new: Option<&str>) -> Operation {
+    let bytes = |value: &str| value.as_bytes().to_vec();
+    Operation::CompareAndSet {
+        collection: collection.to_owned(),
+        key: b"m".to_vec(),
+        expected: expected.map(bytes),
+        new: new.map(bytes),
+    }
+}
+
 #[test]
 fn applies_operations() {
     let mut model = Model::default();
     for (operation, outcome) in [
         (Operation::delete("a", "k"), Outcome::KeyNotFound),
         (Operation::delete_if_present("a", "k"), Outcome::Unchanged),
+        (compare_and_set("a", Some("1"), Some("2")), Outcome::Mismatch),
+        (compare_and_set("a", None, None), Outcome::Done),
         (Operation::drop("a"), Outcome::CollectionNotFound),
     ] {
         assert_eq!(model.apply(&operation), outcome);
@@ -20,6 +32,9 @@ fn applies_operations() {
         (Operation::delete("b", "kk"), Outcome::Done),
         (Operation::put("b", "l", "3"), Outcome::Done),
         (Operation::delete_if_present("b", "l"), Outcome::Done),
+        (compare_and_set("b", None, Some("4")), Outcome::Done),
+        (compare_and_set("b", None, Some("5")), Outcome::Mismatch),
+        (compare_and_set("b", Some("4"), None), Outcome::Done),
     ] {
         assert_eq!(model.apply(&operation), outcome, "{operation:?}");
     }

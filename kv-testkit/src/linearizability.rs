@@ -1,0 +1,231 @@
+//! Whether what several threads saw of a store can have happened in some order: linearizability of recorded histories.
+//!
+//! Each thread records its calls, with the order in which they were made and answered, as one clock gives it. A
+//! [`History`] is linearizable if each call can be given an instant between the two at which it happened at once,
+//! such that each answer is right for a single-threaded map.
+//!
+//! ```
+//! use kv_testkit::linearizability::{Action, History, Part};
+//!
+//! let mut history = History::new();
+//! let (mut writer, mut reader) = (history.thread(), history.thread());
+//! let put = writer.invoke();
+//! // Here the store is called.
+//! writer.returned(&put, [Part::certain("k", Action::Put("1".into()))]);
+//! let get = reader.invoke();
+//! reader.returned(&get, [Part::certain("k", Action::Get(None))]); // a stale read
+//! history.add(writer);
+//! history.add(reader);
+//! assert!(history.check().is_err());
+//! ```
+//!
+//! A call whose outcome is unknown, or that never returned, is a [`maybe`](Part::maybe): it happened at some time
+//! after it was made, or never. A [crash](History::crash) ends that time: what was pending then happened before it,
+//! or never will. So what was acknowledged has to be there after a crash, and what was once read, too.
+//!
+//! The search is that of Wing and Gong (*Testing and Verifying Concurrent Objects*, 1993), with the memory of states
+//! already met that Lowe added (*Testing for Linearizability*, 2017). Linearizability is compositional (Herlihy and
+//! Wing), so keys are searched one by one, as Horn and Kroening do (*Faster Linearizability Checking via
+//! P-Compositionality*, 2015): each key's part of a batch is an action of its own. That a batch is whole is not
+//! checked here.
+
+mod search;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// What a call did with a key, and what it answered. `None` stands for an absent key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It read the value.
+    Get(Option<Vec<u8>>),
+    /// It set the value.
+    Put(Vec<u8>),
+    /// It deleted the key.
+    Delete {
+        /// Whether it said that the key was there; `None` if it did not say.
+        existed: Option<bool>,
+    },
+    /// It compared and set.
+    CompareAndSet {
+        /// The value that it was to find.
+        expected: Option<Vec<u8>>,
+        /// The value that it was to set.
+        new: Option<Vec<u8>>,
+        /// Whether it did so; otherwise the value that it found.
+        answer: Result<(), Option<Vec<u8>>>,
+    },
+}
+
+/// What a call did with one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    key: Vec<u8>,
+    action: Action,
+    is_certain: bool,
+}
+
+impl Part {
+    /// The call was acknowledged, or answered.
+    pub fn certain(key: impl Into<Vec<u8>>, action: Action) -> Self {
+        Self { key: key.into(), action, is_certain: true }
+    }
+
+    /// The call may have done this, may do it later, or never. A call that failed without effect has no part at all,
+    /// nor has a read that failed.
+    pub fn maybe(key: impl Into<Vec<u8>>, action: Action) -> Self {
+        Self { key: key.into(), action, is_certain: false }
+    }
+}
+
+/// A part of a call, and when it can have happened.
+#[derive(Clone, Debug)]
+struct Call {
+    part: Part,
+    invoked: u64,
+    /// When it returned. For what is only maybe: the crash after it.
+    until: u64,
+}
+
+/// The calls of all threads, in as many lives as the store has had.
+#[derive(Debug, Default)]
+pub struct History {
+    clock: Arc<AtomicU64>,
+    calls: Vec<Call>,
+}
+
+/// What one thread records.
+#[derive(Debug)]
+pub struct Thread {
+    clock: Arc<AtomicU64>,
+    calls: Vec<Call>,
+}
+
+/// When a call was made.
+#[derive(Debug)]
+#[must_use = "a call is recorded when it has returned"]
+pub struct Invoked(u64);
+
+impl Thread {
+    /// A call is made now.
+    pub fn invoke(&self) -> Invoked {
+        Invoked(self.clock.fetch_add(1, Ordering::SeqCst))
+    }
+
+    /// The call has returned now, or is not waited for any longer, and did this.
+    pub fn returned(&mut self, call: &Invoked, parts: impl IntoIterator<Item = Part>) {
+        let returned = self.clock.fetch_add(1, Ordering::SeqCst);
+        let until = |part: &Part| if part.is_certain { returned } else { u64::MAX };
+        self.calls.extend(parts.into_iter().map(|part| Call { invoked: call.0, until: until(&part), part }));
+    }
+}
+
+impl History {
+    /// A history without calls, of a store that is empty.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// For a thread to record its calls with.
+    pub fn thread(&self) -> Thread {
+        Thread { clock: Arc::clone(&self.clock), calls: Vec::new() }
+    }
+
+    /// Adds what a thread has recorded.
+    pub fn add(&mut self, thread: Thread) {
+        self.calls.extend(thread.calls);
+    }
+
+    /// There was a crash now, after everything that was added.
+    pub fn crash(&mut self) {
+        let now = self.clock.fetch_add(1, Ordering::SeqCst);
+        for call in &mut self.calls {
+            call.until = call.until.min(now);
+        }
+    }
+
+    /// How many actions there are.
+    pub fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Whether nothing was done.
+    pub fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// Looks for an order in which everything can have happened.
+    ///
+    /// # Errors
+    /// There is none for some key.
+    pub fn check(&self) -> Result<(), Violation> {
+        let mut keys: BTreeMap<&[u8], Vec<&Call>> = BTreeMap::new();
+        for call in &self.calls {
+            keys.entry(&call.part.key).or_default().push(call);
+        }
+        for (key, mut calls) in keys {
+            calls.sort_by_key(|call| call.invoked);
+            search::search(&calls).map_err(|(placed, state)| {
+                let mark = |at: usize| if placed.contains(at) { ' ' } else { '?' };
+                let line = |(at, call): (usize, &&Call)| format!("{} {call}", mark(at));
+                Violation {
+                    key: key.to_vec(),
+                    state: state.map(<[u8]>::to_vec),
+                    calls: calls.iter().enumerate().map(line).collect(),
+                }
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// There is no order in which what was done with a key can have happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The key.
+    pub key: Vec<u8>,
+    /// Its value after the longest part of the history that has an order.
+    pub state: Option<Vec<u8>>,
+    /// What was done with it, in the order of calling; those with a `?` are not in that part.
+    pub calls: Vec<String>,
+}
+
+impl std::error::Error for Violation {}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = |bytes: &[u8]| bytes.escape_ascii().to_string();
+        write!(f, "not linearizable: key {}, ", show(&self.key))?;
+        writeln!(f, "which was {} when it went on no more", self.state.as_deref().map_or("absent".into(), show))?;
+        // What comes long before and after says nothing.
+        let stuck = self.calls.iter().position(|call| call.starts_with('?')).unwrap_or_default();
+        for call in self.calls.iter().skip(stuck.saturating_sub(20)).take(60) {
+            writeln!(f, "  {call}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = |value: &Option<Vec<u8>>| value.as_ref().map_or("absent".into(), |v| v.escape_ascii().to_string());
+        let until = if self.until == u64::MAX { String::new() } else { self.until.to_string() };
+        write!(f, "{}..{until}{} ", self.invoked, if self.part.is_certain { "" } else { " maybe" })?;
+        match &self.part.action {
+            Action::Get(found) => write!(f, "get: {}", show(found)),
+            Action::Put(value) => write!(f, "put {}", value.escape_ascii()),
+            Action::Delete { existed: Some(existed) } => write!(f, "delete: {existed}"),
+            Action::Delete { existed: None } => f.write_str("delete"),
+            Action::CompareAndSet { expected, new, answer } => {
+                write!(f, "compare {} and set {}: ", show(expected), show(new))?;
+                f.write_str(&answer.as_ref().map_or_else(show, |()| "done".to_owned()))
+            }
+        }
+    }
+}
