@@ -89,6 +89,8 @@ pub mod checkpointer;
 mod enrol;
 pub mod log;
 mod model;
+#[cfg(loom)]
+pub mod orders;
 mod scheduler;
 pub mod sim;
 pub mod store;

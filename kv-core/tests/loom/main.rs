@@ -3,4 +3,5 @@
 
 mod log;
 mod publication;
+mod snapshots;
 mod support;
