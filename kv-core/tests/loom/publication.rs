@@ -30,7 +30,7 @@ fn a_reader_sees_nothing_that_a_power_cut_could_take() {
 /// The one that writes with [`Durability::Process`] may have to wait for the other, and may not let the other's write be seen early.
 #[test]
 fn writers_of_both_durabilities_see_what_they_wrote() {
-    let seen = explore("a Disk writer, a Process writer", None, || {
+    let seen = explore("a Disk writer, a Process writer", Some(3), || {
         let subject = Subject::new();
         let process = subject.all.with_durability(Durability::Process);
         let writer = subject.spawn(|subject| {
@@ -65,7 +65,7 @@ fn a_reader_beside_writers_of_both_durabilities() {
 
 #[test]
 fn an_answer_is_given_when_what_it_rests_on_can_be_seen() {
-    let told = explore("two who delete", None, || {
+    let told = explore("two who delete", Some(3), || {
         let subject = Subject::new();
         let delete = |subject: &Subject| {
             let told = subject.all.delete("k");

@@ -50,7 +50,7 @@ fn two_snapshots_beside_overwrites() {
 /// A name is seen at the position that was registered, and the entries in the view: they have to belong together.
 #[test]
 fn a_snapshot_beside_a_checkpoint_and_a_new_collection() {
-    let seen = explore("a snapshot beside a checkpoint and a new collection", None, || {
+    let seen = explore("a snapshot beside a checkpoint and a new collection", Some(2), || {
         let subject = Subject::new();
         let writer = subject.spawn(|subject| {
             subject.store.checkpoint().unwrap();
@@ -69,7 +69,7 @@ fn a_snapshot_beside_a_checkpoint_and_a_new_collection() {
 
 #[test]
 fn reads_beside_a_checkpoint_and_an_overwrite() {
-    let seen = explore("reads beside a checkpoint and an overwrite", None, || {
+    let seen = explore("reads beside a checkpoint and an overwrite", Some(2), || {
         let subject = Subject::new();
         let writer = subject.spawn(|subject| {
             subject.store.checkpoint().unwrap();
@@ -86,7 +86,7 @@ fn reads_beside_a_checkpoint_and_an_overwrite() {
 /// A checkpoint freezes at one position, and a writer goes on meanwhile: nothing may be lost between the generations.
 #[test]
 fn a_writer_beside_a_checkpoint() {
-    let in_checkpoint = explore("a writer beside a checkpoint", None, || {
+    let in_checkpoint = explore("a writer beside a checkpoint", Some(3), || {
         let subject = Subject::new();
         let writer = subject.spawn(|subject| {
             subject.put(2, Durability::Disk).unwrap();
@@ -103,7 +103,7 @@ fn a_writer_beside_a_checkpoint() {
 /// The collection is dropped and made anew: a reader sees the one or the other whole, or none.
 #[test]
 fn a_snapshot_beside_a_drop() {
-    let seen = explore("a snapshot beside a drop", None, || {
+    let seen = explore("a snapshot beside a drop", Some(3), || {
         let subject = Subject::new();
         let writer = subject.spawn(|subject| {
             subject.store.drop_collection("all").unwrap();

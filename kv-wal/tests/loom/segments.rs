@@ -46,7 +46,7 @@ fn an_append_and_the_background_prepare_the_next_segment() {
 /// The larger record needs a segment made to measure in the place of the spare, which the other append would use.
 #[test]
 fn a_spare_is_replaced_while_another_append_needs_it() {
-    let segments = explore("a spare that is too small", None, || {
+    let segments = explore("a spare that is too small", Some(3), || {
         let subject = full();
         subject.scheduler.run("kv-wal-spare");
         let other = subject.spawn(|subject| subject.append_and_sync("small").unwrap());
