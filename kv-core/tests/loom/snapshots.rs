@@ -69,18 +69,17 @@ fn a_snapshot_beside_a_checkpoint_and_a_new_collection() {
 
 #[test]
 fn reads_beside_a_checkpoint_and_an_overwrite() {
-    let seen = explore("reads beside a checkpoint and an overwrite", Some(2), || {
+    explore("reads beside a checkpoint and an overwrite", Some(2), || {
         let subject = Subject::new();
         let writer = subject.spawn(|subject| {
             subject.store.checkpoint().unwrap();
             subject.put(2, Durability::Process).unwrap();
         });
-        let seen = (subject.get(), subject.scan());
+        let (first, second) = (subject.get(), subject.scan());
+        assert!(first <= second, "a reader goes back");
         writer.join().unwrap();
         assert_eq!(subject.scan(), 2);
-        seen
     });
-    assert_eq!(seen, [(1, 1), (1, 2), (2, 2)].into(), "nobody goes back");
 }
 
 /// A checkpoint freezes at one position, and a writer goes on meanwhile: nothing may be lost between the generations.
