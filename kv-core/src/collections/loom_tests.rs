@@ -81,6 +81,46 @@ fn two_readers_may_register_the_same_position() {
     assert_eq!(seen, [(1, 1), (1, 2), (2, 1), (2, 2)].into());
 }
 
+/// Who prunes is not who publishes: a position that is published while the registry is read must not be taken for the oldest.
+#[test]
+fn pruning_beside_publishing() {
+    let seen = explore("the registry, publishing beside pruning", None, || {
+        let key = Key::new();
+        write(&key.versions).push(Lsn(2), Some(2));
+        let publisher = thread::spawn({
+            let key = Arc::clone(&key);
+            move || key.horizon.publish(Lsn(2))
+        });
+        let pruner = thread::spawn({
+            let key = Arc::clone(&key);
+            move || {
+                let oldest_visible = key.horizon.oldest_visible();
+                write(&key.versions).prune(oldest_visible);
+            }
+        });
+        let seen = key.read();
+        publisher.join().unwrap();
+        pruner.join().unwrap();
+        seen
+    });
+    assert_eq!(seen, [1, 2].into());
+}
+
+#[test]
+fn whoever_publishes_last_takes_nothing_back() {
+    explore("two who publish", None, || {
+        let key = Key::new();
+        let other = thread::spawn({
+            let key = Arc::clone(&key);
+            move || key.horizon.publish(Lsn(2))
+        });
+        key.horizon.publish(Lsn(3));
+        assert_eq!(key.horizon.published(), Lsn(3));
+        other.join().unwrap();
+        assert_eq!(key.horizon.published(), Lsn(3));
+    });
+}
+
 fn apply(collections: &Collections, lsn: Lsn, operations: &[Operation<'_>], superseded: &mut Superseded) {
     collections.prune(superseded);
     for (index, operation) in (0..).zip(operations) {
