@@ -122,6 +122,7 @@ mod segment;
 mod shared;
 mod state;
 mod survey;
+mod sync;
 mod trim;
 mod verify;
 

@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
 };
 
 use kv_core::{
@@ -13,6 +13,7 @@ use crate::{
     Options, Recovery,
     reader::Reader,
     shared::{Guard, Shared},
+    sync::Mutex,
 };
 
 /// A durable log of opaque records in segments, the files of one directory.

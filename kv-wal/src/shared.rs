@@ -2,7 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
 };
 
 use kv_core::{Error, LogId, Lsn, Result};
@@ -16,6 +16,7 @@ use crate::{
     recovery::Tail,
     segment::Header,
     state::State,
+    sync::{Condvar, Mutex, MutexGuard},
 };
 
 const PANICKED: &str = "the file layer panicked";

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     Result,
     command::{cargo, cargo_command, run as run_command},
-    edges, packages,
+    edges, loom, packages,
 };
 
 struct Step {
@@ -37,6 +37,7 @@ const STEPS: &[Step] = &[
     step("fmt", "the code is formatted", || cargo(["fmt", "--all", "--check"])),
     step("clippy", "no lint warns, in tests and benchmarks too", clippy),
     step("docs", "the documentation builds without a warning", docs),
+    step("loom", "locks and atomics hold in every order that loom tries", loom::run),
     step("tests", "cargo test --workspace", || cargo(["test", "--workspace"])),
 ];
 

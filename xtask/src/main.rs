@@ -10,6 +10,7 @@ mod command;
 mod edges;
 mod histories;
 mod licence;
+mod loom;
 mod metadata;
 mod packages;
 
@@ -22,6 +23,7 @@ Usage: cargo xtask COMMAND
 
   ci [STEP]... [--skip STEP]...  check everything that continuous integration checks, or only the named steps; changes no file
   fix                            format, and apply what clippy can mend by itself
+  loom                           try the orders in which threads may run, in the tests that loom drives
   bench [FILTER] [--quick]       measure; FILTER is a part of the benchmarks' names, --quick a small run that only shows
                                  that they work
   histories [--seeds N] [--seed S]
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         }
         ["ci", rest @ ..] => ci::run(rest),
         ["fix"] => fix(),
+        ["loom"] => loom::run(),
         ["bench", rest @ ..] => bench::run(rest),
         ["histories", rest @ ..] => histories::run(rest),
         _ => Err(format!("cannot understand {:?}; see cargo xtask --help", arguments.join(" "))),

@@ -1,19 +1,12 @@
-use std::{
-    hash::BuildHasher,
-    sync::{
-        RwLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{hash::BuildHasher, sync::atomic::Ordering};
 
 use bytes::Bytes;
-use foldhash::quality::RandomState;
 use hashbrown::{HashTable, hash_table};
 
 use super::versions::Versions;
 use crate::{
     CollectionId, Lsn, Value,
-    sync::{read, write},
+    sync::{AtomicUsize, RandomState, RwLock, read, write},
 };
 
 /// How many shards a generation has: enough that readers seldom meet the writer in one.

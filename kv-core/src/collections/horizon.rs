@@ -1,12 +1,9 @@
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
-use crate::{Lsn, sync::lock};
+use crate::{
+    Lsn,
+    sync::{AtomicU64, Mutex, lock},
+};
 
 /// What readers can see: the published position, and the older positions that somebody still reads at.
 ///

@@ -10,14 +10,14 @@
 mod entries;
 mod generation;
 mod horizon;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod names;
 mod snapshot;
 mod versions;
 mod view;
 
 use std::{collections::VecDeque, sync::Arc};
-
-use arc_swap::ArcSwap;
 
 pub use entries::{Entries, Entry};
 pub(crate) use generation::Changed;
@@ -27,7 +27,7 @@ use names::Names;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use view::View;
 
-use crate::{Checkpoint, CollectionId, Lsn, Result, Value, operation::Operation};
+use crate::{Checkpoint, CollectionId, Lsn, Result, Value, operation::Operation, sync::ArcSwap};
 
 /// All collections.
 pub(crate) struct Collections {

@@ -1,17 +1,14 @@
 use std::{
     collections::HashMap,
     hash::BuildHasher,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
-use arc_swap::ArcSwap;
-use foldhash::quality::RandomState;
-
 use super::versions::Versions;
-use crate::{CollectionId, CollectionInfo, Lsn};
+use crate::{
+    CollectionId, CollectionInfo, Lsn,
+    sync::{ArcSwap, AtomicUsize, RandomState},
+};
 
 /// How many shards there are. A change copies its shard, so that readers take no lock; more shards make the copies smaller.
 const SHARDS: usize = 64;

@@ -1,11 +1,9 @@
-use std::{
-    collections::BTreeMap,
-    fmt, io, mem,
-    path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard},
-};
+use std::{collections::BTreeMap, fmt, io, mem, path::PathBuf, sync::Arc};
 
-use crate::{CheckpointHead, CheckpointId, CollectionId, Error, Result, Value, sync::lock};
+use crate::{
+    CheckpointHead, CheckpointId, CollectionId, Error, Result, Value,
+    sync::{Mutex, MutexGuard, lock},
+};
 
 /// What a [`MemoryCheckpointer`](crate::MemoryCheckpointer) keeps its checkpoints on. It outlives the checkpointer, so that tests can open it again, have it crash, and
 /// damage what is on it. Clones are the same medium.

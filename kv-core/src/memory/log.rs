@@ -1,10 +1,7 @@
-use std::{
-    fmt,
-    sync::{Arc, MutexGuard},
-};
+use std::{fmt, sync::Arc};
 
 use super::log_medium::{MemoryLogMedium, State};
-use crate::{Bounds, Durability, Log, LogId, LogReader, Lsn, Record, Result};
+use crate::{Bounds, Durability, Log, LogId, LogReader, Lsn, Record, Result, sync::MutexGuard};
 
 /// A [`Log`] in memory. It gives both durabilities, as far as a [medium](MemoryLogMedium) in memory can: what is durable is what the
 /// medium's crashes leave.

@@ -3,10 +3,13 @@ use std::{
     fmt,
     hash::BuildHasher,
     io, mem,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::Arc,
 };
 
-use crate::{BATCH_BYTES_MAX, Bounds, Durability, Epoch, Error, LogId, Lsn, Result, sync::lock};
+use crate::{
+    BATCH_BYTES_MAX, Bounds, Durability, Epoch, Error, LogId, Lsn, Result,
+    sync::{Mutex, MutexGuard, lock},
+};
 
 /// Stands in errors where other logs name their file.
 const PLACE: &str = "(log in memory)";

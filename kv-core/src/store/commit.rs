@@ -1,9 +1,6 @@
 //! The write path: check, log, apply, wait for the disk, publish.
 
-use std::sync::{
-    Arc, MutexGuard,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use super::{
     Inner, Mismatch, Shared,
@@ -13,6 +10,7 @@ use crate::{
     CollectionId, Durability, Error, Log, Lsn, Result,
     collections::{Horizon, Superseded},
     operation::{Operation, RecordBuilder, decode},
+    sync::{AtomicU64, MutexGuard},
 };
 
 /// The log's size on its medium is looked at once in so many commits: often enough, and not each time.

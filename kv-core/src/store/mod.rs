@@ -10,10 +10,7 @@ mod write;
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 pub use batch::Batch;
@@ -26,8 +23,11 @@ use checkpoint::CheckpointState;
 use commit::{Publication, Writer};
 
 use crate::{
-    CheckpointId, Checkpointer, CollectionInfo, Durability, Error, Limits, Log, Result, background::Wake,
-    collections::Collections, operation::Operation,
+    CheckpointId, Checkpointer, CollectionInfo, Durability, Error, Limits, Log, Result,
+    background::Wake,
+    collections::Collections,
+    operation::Operation,
+    sync::{AtomicBool, Mutex},
 };
 
 /// A key-value store: named collections over a log and checkpoints.

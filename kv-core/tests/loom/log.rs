@@ -1,0 +1,138 @@
+//! A log whose flush takes two steps, between which others may run.
+
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard as StdMutexGuard};
+
+use kv_core::{Bounds, Durability, Epoch, Error, Log, LogId, LogReader, Lsn, Record, Result};
+use loom::sync::Mutex;
+
+#[derive(Default)]
+pub struct ModelLog {
+    /// What loom knows the log by: whoever calls takes it for a moment.
+    turn: Mutex<()>,
+    /// The standard library's lock: nobody is interrupted while holding it.
+    state: StdMutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// How each record is to be kept, from position 1 on.
+    records: Vec<Durability>,
+    written: Lsn,
+    durable: Lsn,
+    flush_fails: bool,
+    failure: Option<Arc<Error>>,
+}
+
+impl ModelLog {
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Has the next flush fail, for good.
+    pub fn fail_flush(&self) {
+        self.lock().flush_fails = true;
+    }
+
+    /// The last position that a reader may see now: everything up to it is with the kernel, and every `Disk` record is durable.
+    pub fn may_be_seen(&self) -> Lsn {
+        let state = self.lock();
+        let waits = |&(lsn, durability): &(Lsn, Durability)| lsn > state.durable && durability == Durability::Disk;
+        let first_waiting = state.positions().find(waits);
+        first_waiting.map_or(state.written, |(lsn, _)| state.written.min(Lsn(lsn.0 - 1)))
+    }
+
+    fn step(&self) -> StdMutexGuard<'_, State> {
+        drop(self.turn.lock().unwrap());
+        self.lock()
+    }
+
+    fn lock(&self) -> StdMutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+impl State {
+    fn appended(&self) -> Lsn {
+        Lsn(self.records.len() as u64)
+    }
+
+    fn positions(&self) -> impl Iterator<Item = (Lsn, Durability)> {
+        (1..).map(Lsn).zip(self.records.iter().copied())
+    }
+}
+
+impl Log for ModelLog {
+    fn id(&self) -> LogId {
+        LogId(1)
+    }
+
+    fn append(&self, _record: &[u8], durability: Durability) -> Result<Lsn> {
+        let mut state = self.step();
+        if let Some(cause) = state.failure.clone() {
+            return Err(Error::Poisoned { cause });
+        }
+        let alone = state.written == state.appended();
+        state.records.push(durability);
+        if alone && durability == Durability::Process {
+            state.written = state.appended();
+        }
+        Ok(state.appended())
+    }
+
+    fn sync(&self, upto: Lsn) -> Result<Lsn> {
+        let flushed = {
+            let mut state = self.step();
+            if state.durable >= upto {
+                return Ok(state.durable);
+            }
+            state.written = state.appended();
+            state.written
+        };
+        let mut state = self.step();
+        if std::mem::take(&mut state.flush_fails) {
+            state.failure = Some(Arc::new(Error::Misuse("the disk fails, as it was told to")));
+        }
+        if let Some(cause) = state.failure.clone() {
+            return Err(Error::OutcomeUnknown { cause });
+        }
+        state.durable = state.durable.max(flushed);
+        Ok(state.durable)
+    }
+
+    fn reader(&self, _after: Lsn) -> Result<Box<dyn LogReader>> {
+        Ok(Box::new(Nothing))
+    }
+
+    fn trim(&self, _upto: Lsn) -> Result<()> {
+        Ok(())
+    }
+
+    fn bounds(&self) -> Bounds {
+        let state = self.step();
+        Bounds {
+            trimmed: Lsn::START,
+            durable: state.durable,
+            written: state.written,
+            appended: state.appended(),
+            epoch: Epoch(1),
+            record_bytes_max: usize::MAX,
+        }
+    }
+
+    fn medium_bytes_after(&self, _after: Lsn) -> u64 {
+        0
+    }
+
+    fn close(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The log is empty when a store is opened over it.
+struct Nothing;
+
+impl LogReader for Nothing {
+    fn next(&mut self) -> Result<Option<Record<'_>>> {
+        Ok(None)
+    }
+}

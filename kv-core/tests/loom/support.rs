@@ -1,0 +1,55 @@
+//! What the tests share: a store over a modelled log.
+
+use std::sync::Arc;
+
+use kv_core::{Collection, Durability, MemoryCheckpointer, Result, Store, StoreOptions};
+use kv_testkit::ManualScheduler;
+
+use crate::log::ModelLog;
+
+/// A store and its log.
+#[derive(Clone)]
+pub struct Subject {
+    pub store: Store,
+    /// The collection in which the tests write.
+    pub all: Collection,
+    pub log: Arc<ModelLog>,
+    /// Runs background jobs when the test says so.
+    pub scheduler: ManualScheduler,
+}
+
+impl Subject {
+    /// With the key `k` at position 1, where its value says.
+    pub fn new() -> Self {
+        let (log, scheduler) = (ModelLog::new(), ManualScheduler::new());
+        let options = StoreOptions { scheduler: Arc::new(scheduler.clone()), ..StoreOptions::default() };
+        let store = Store::open(log.clone(), Arc::new(MemoryCheckpointer::new()), options).unwrap();
+        let subject = Self { all: store.collection("all").unwrap(), store, log, scheduler };
+        subject.put(1, Durability::Disk).unwrap();
+        subject
+    }
+
+    /// Puts `k` = `value`, which is also the position where a test writes in one thread only.
+    pub fn put(&self, value: u8, durability: Durability) -> Result<()> {
+        self.all.with_durability(durability).put("k", [value])
+    }
+
+    /// The value of `k`, which is never absent.
+    pub fn get(&self) -> u8 {
+        self.all.get("k").unwrap().expect("a version that can be seen was pruned")[0]
+    }
+
+    /// The value of `k` by way of a snapshot.
+    pub fn scan(&self) -> u8 {
+        let mut entries = self.all.iter().unwrap();
+        let entry = entries.next().expect("a version that can be seen was pruned").unwrap();
+        assert!(entries.next().is_none());
+        entry.value[0]
+    }
+
+    /// Runs it in a thread of the model.
+    pub fn spawn<T: 'static>(&self, run: impl FnOnce(&Self) -> T + 'static) -> loom::thread::JoinHandle<T> {
+        let subject = self.clone();
+        loom::thread::spawn(move || run(&subject))
+    }
+}
