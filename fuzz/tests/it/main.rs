@@ -1,0 +1,3 @@
+//! Every target over its corpus and mutations of it, and how much memory that takes.
+
+mod corpus;
