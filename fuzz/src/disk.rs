@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::ErrorKind,
+    mem,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -10,7 +11,7 @@ use std::{
     },
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use kv_vfs::{Access, Error, File, Lock, Result, Vfs};
 
 /// A directory.
@@ -158,11 +159,12 @@ struct Handle {
 }
 
 impl Handle {
-    fn change(&self, change: impl FnOnce(&mut Vec<u8>)) {
+    /// Changes the bytes in place, unless somebody has them mapped.
+    fn change(&self, change: impl FnOnce(&mut BytesMut)) {
         let mut bytes = lock(&self.content.0);
-        let mut changed = bytes.to_vec();
+        let mut changed = mem::take(&mut *bytes).try_into_mut().unwrap_or_else(|mapped| BytesMut::from(&mapped[..]));
         change(&mut changed);
-        *bytes = changed.into();
+        *bytes = changed.freeze();
     }
 }
 

@@ -27,6 +27,8 @@ const HEADER_BYTES: usize = 128;
 const MARK_SLOT_BYTES: usize = 128;
 const MARK_SLOTS_AT: [usize; 2] = [0, 64 << 10];
 const MARK: &str = "MARK";
+/// How many records of an input are written.
+const RECORDS_MAX: usize = 32;
 /// Longer inputs only take longer.
 const INPUT_BYTES_MAX: usize = 128 << 10;
 
@@ -38,9 +40,7 @@ pub(crate) fn frame(input: &[u8]) {
     let base = seeds::killed();
     let sparse = [&base.bytes(&segment_name(1))[..HEADER_BYTES], input].concat();
     try_log(&Folder::with([(&segment_name(1), sealed(&sparse)), (MARK, base.bytes(MARK))]));
-    if input.len() < 16 << 10 {
-        written_is_read(input);
-    }
+    written_is_read(input);
 }
 
 /// One segment without a mark: as it is, cut where the input ends, and with its checksums made right.
@@ -147,20 +147,21 @@ fn try_log(folder: &Arc<Folder>) -> Option<Vec<Record>> {
     assert!(folder.files() == before, "looking at a log wrote a file");
     let (records, log) = records?;
     let records = records?;
-    goes_on(folder, log, &records);
+    if damages.is_empty() {
+        goes_on(folder, log, &records);
+    }
     Some(records)
 }
 
-/// What was accepted can be written to, and is accepted then too.
+/// What verifies can be written to, and is accepted then too. (Behind a seal nothing is read that is not asked for: damage shows later.)
 fn goes_on(folder: &Arc<Folder>, log: SegmentedLog, records: &[Record]) {
     let last = decoded(log.append(b"one more", Durability::Disk).and_then(|lsn| log.sync(lsn)), folder);
     let epoch = log.bounds().epoch.0;
     drop(log);
-    let reopened = decoded(SegmentedLog::open(Arc::clone(folder) as _, idle::log_options(false)), folder);
-    let again = reopened.and_then(|log| decoded(read(&log), folder));
+    let again = sound(read(&sound(SegmentedLog::open(Arc::clone(folder) as _, idle::log_options(false)))));
     let more = last.map(|lsn| (epoch, lsn.0, b"one more".to_vec()));
     let expected: Vec<Record> = records.iter().cloned().chain(more).collect();
-    assert_eq!(again, Some(expected), "after one more record");
+    assert_eq!(again, expected, "after one more record");
 }
 
 fn read(log: &SegmentedLog) -> Result<Vec<Record>> {
@@ -170,7 +171,7 @@ fn read(log: &SegmentedLog) -> Result<Vec<Record>> {
     let mut records: Vec<Record> = Vec::new();
     while let Some(record) = reader.next()? {
         assert_eq!(record.lsn.0, bounds.trimmed.0 + 1 + records.len() as u64, "positions are dense");
-        assert!(record.epoch <= bounds.epoch && records.last().is_none_or(|last| last.0 <= record.epoch.0));
+        assert!(record.epoch <= bounds.epoch, "a record is of an opening that has not been yet");
         records.push((record.epoch.0, record.lsn.0, record.payload.to_vec()));
     }
     assert_eq!(bounds.trimmed.0 + records.len() as u64, bounds.durable.0, "all that is durable can be read");
@@ -183,7 +184,7 @@ fn written_is_read(input: &[u8]) {
     let mut written = Vec::new();
     let log = sound(SegmentedLog::open(Arc::clone(&folder) as _, idle::log_options(true)));
     let mut rest = input;
-    while let Some((&head, tail)) = rest.split_first() {
+    while let (true, Some((&head, tail))) = (written.len() < RECORDS_MAX, rest.split_first()) {
         let (record, tail) = tail.split_at(tail.len().min(usize::from(head & 0x7f)));
         let durability = if head & 0x80 == 0 { Durability::Process } else { Durability::Disk };
         written.push((1, sound(log.append(record, durability)).0, record.to_vec()));
