@@ -15,8 +15,11 @@
 
 mod bytes;
 mod disk;
+mod format;
 mod idle;
 mod log;
+mod manifest;
+mod part;
 mod verdict;
 
 pub mod mutation;
@@ -37,6 +40,10 @@ pub const TARGETS: &[Target] = &[
     Target { name: "log", run: log::log, seeds: log::seeds::seeds },
     Target { name: "start", run: log::start, seeds: log::seeds::seeds },
     Target { name: "mark", run: log::mark, seeds: log::seeds::seeds },
+    Target { name: "format", run: format::format, seeds: format::seeds },
+    Target { name: "part", run: part::part, seeds: part::seeds::seeds },
+    Target { name: "index", run: part::index, seeds: part::seeds::seeds },
+    Target { name: "manifest", run: manifest::manifest, seeds: manifest::seeds },
 ];
 
 impl Target {

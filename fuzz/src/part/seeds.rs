@@ -1,0 +1,43 @@
+//! Sound tables to start from.
+
+use std::{ops::Range, sync::OnceLock};
+
+use kv_snapshot::TableWriter;
+
+use super::{Folder, NAME, Pieces, sound};
+
+/// A table with several anchors and more than one line of slots.
+pub(super) fn indexed() -> &'static Pieces {
+    static TABLE: OnceLock<Pieces> = OnceLock::new();
+    TABLE.get_or_init(|| Pieces::of(&table(0..40, 3)))
+}
+
+/// A table of the keys with these numbers, each with a value of so many bytes for each that was there before.
+fn table(keys: Range<u32>, value_bytes: usize) -> Vec<u8> {
+    let folder = Folder::new();
+    let mut writer = sound(TableWriter::create(folder.clone(), NAME));
+    for (at, n) in keys.enumerate() {
+        sound(writer.insert(format!("key {n:02}").as_bytes(), &vec![b'v'; at * value_bytes]));
+    }
+    sound(writer.finish());
+    folder.bytes(NAME).into()
+}
+
+/// The inputs to start from, by the target's name.
+pub(crate) fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
+    let named = |name: &str, bytes| (name.to_owned(), bytes);
+    if target == "index" {
+        let Pieces { body, index, .. } = indexed();
+        let bytes = index.iter().flat_map(|range| &body[range.clone()]).copied().collect();
+        return vec![named("sound", bytes)];
+    }
+    let tables = [("empty", table(0..0, 0)), ("one-entry", table(7..8, 0)), ("two-blocks", table(0..40, 8))];
+    let sparse = tables.iter().map(|(name, file)| named(name, sparse(&Pieces::of(file))));
+    sparse.chain([named("file", table(0..3, 1))]).collect()
+}
+
+/// As the target `part` takes it.
+fn sparse(Pieces { header, footer, body, .. }: &Pieces) -> Vec<u8> {
+    let end = body.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    [header, footer, &body[..end]].concat()
+}
