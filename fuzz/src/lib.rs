@@ -15,11 +15,16 @@
 
 mod bytes;
 mod disk;
+#[expect(dead_code, unused_imports, reason = "the command uses more of it")]
+#[path = "../../kv-cli/src/format/mod.rs"]
 mod format;
+mod format_file;
 mod idle;
 mod log;
 mod manifest;
+mod operation;
 mod part;
+mod rows;
 mod verdict;
 
 pub mod mutation;
@@ -40,10 +45,14 @@ pub const TARGETS: &[Target] = &[
     Target { name: "log", run: log::log, seeds: log::seeds::seeds },
     Target { name: "start", run: log::start, seeds: log::seeds::seeds },
     Target { name: "mark", run: log::mark, seeds: log::seeds::seeds },
-    Target { name: "format", run: format::format, seeds: format::seeds },
+    Target { name: "format", run: format_file::format, seeds: format_file::seeds },
     Target { name: "part", run: part::part, seeds: part::seeds::seeds },
     Target { name: "index", run: part::index, seeds: part::seeds::seeds },
     Target { name: "manifest", run: manifest::manifest, seeds: manifest::seeds },
+    Target { name: "operation", run: operation::operation, seeds: operation::seeds },
+    Target { name: "tsv", run: rows::tsv, seeds: rows::seeds },
+    Target { name: "csv", run: rows::csv, seeds: rows::seeds },
+    Target { name: "jsonl", run: rows::jsonl, seeds: rows::seeds },
 ];
 
 impl Target {

@@ -61,7 +61,7 @@ fn the_corpus_holds_the_seeds() {
 }
 
 #[test]
-#[ignore = "writes into the sources: cargo test -p kv-fuzz write_the_seeds -- --ignored"]
+#[ignore = "writes into the sources: cargo test -p kv-fuzz --test it write_the_seeds -- --ignored"]
 fn write_the_seeds() {
     for target in TARGETS {
         fs::create_dir_all(folder(target)).unwrap();
