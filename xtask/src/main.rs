@@ -4,10 +4,13 @@
 //! decision. `bench` measures.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
+mod asan;
 mod bench;
 mod ci;
 mod command;
 mod edges;
+mod fuzz;
+mod instrumented;
 mod licence;
 mod metadata;
 mod packages;
@@ -23,6 +26,9 @@ Usage: cargo xtask COMMAND
   fix                            format, and apply what clippy can mend by itself
   bench [FILTER] [--quick]       measure; FILTER is a part of the benchmarks' names, --quick a small run that only shows
                                  that they work
+  fuzz [TARGET]... [--seconds N] give decoders hostile bytes with libFuzzer: all targets or the named ones, each for N seconds
+                                 (20 if not said otherwise)
+  asan                           run the tests of maps and of what reads through them under AddressSanitizer
 
 Steps of ci:
 ";
@@ -41,6 +47,8 @@ fn main() -> ExitCode {
         ["ci", rest @ ..] => ci::run(rest),
         ["fix"] => fix(),
         ["bench", rest @ ..] => bench::run(rest),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
+        ["asan"] => asan::run(),
         _ => Err(format!("cannot understand {:?}; see cargo xtask --help", arguments.join(" "))),
     };
     match done {
