@@ -15,7 +15,7 @@ fn folder(target: &Target) -> PathBuf {
 }
 
 /// The files of the target's corpus, in order of their names.
-fn corpus(target: &Target) -> Vec<(PathBuf, Vec<u8>)> {
+pub fn corpus(target: &Target) -> Vec<(PathBuf, Vec<u8>)> {
     let mut paths: Vec<PathBuf> = fs::read_dir(folder(target)).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort_unstable();
     paths.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
