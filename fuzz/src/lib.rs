@@ -36,23 +36,34 @@ pub struct Target {
     pub name: &'static str,
     run: fn(&[u8]),
     seeds: fn(&'static str) -> Vec<(String, Vec<u8>)>,
+    heavy: fn(&'static str) -> Vec<Heavy>,
+}
+
+/// An input of some mebibytes that makes a decoder take as much memory as its format allows.
+pub struct Heavy {
+    /// What is in it.
+    pub what: &'static str,
+    /// How long it is, in bytes.
+    pub bytes: usize,
+    /// Decodes it, and does nothing else that takes memory.
+    pub decode: Box<dyn FnOnce()>,
 }
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
-    Target { name: "frame", run: log::frame, seeds: log::seeds::seeds },
-    Target { name: "segment", run: log::segment, seeds: log::seeds::seeds },
-    Target { name: "log", run: log::log, seeds: log::seeds::seeds },
-    Target { name: "start", run: log::start, seeds: log::seeds::seeds },
-    Target { name: "mark", run: log::mark, seeds: log::seeds::seeds },
-    Target { name: "format", run: format_file::format, seeds: format_file::seeds },
-    Target { name: "part", run: part::part, seeds: part::seeds::seeds },
-    Target { name: "index", run: part::index, seeds: part::seeds::seeds },
-    Target { name: "manifest", run: manifest::manifest, seeds: manifest::seeds },
-    Target { name: "operation", run: operation::operation, seeds: operation::seeds },
-    Target { name: "tsv", run: rows::tsv, seeds: rows::seeds },
-    Target { name: "csv", run: rows::csv, seeds: rows::seeds },
-    Target { name: "jsonl", run: rows::jsonl, seeds: rows::seeds },
+    Target { name: "frame", run: log::frame, seeds: log::seeds::seeds, heavy: log::heavy },
+    Target { name: "segment", run: log::segment, seeds: log::seeds::seeds, heavy: log::heavy },
+    Target { name: "log", run: log::log, seeds: log::seeds::seeds, heavy: log::heavy },
+    Target { name: "start", run: log::start, seeds: log::seeds::seeds, heavy: log::heavy },
+    Target { name: "mark", run: log::mark, seeds: log::seeds::seeds, heavy: log::heavy },
+    Target { name: "format", run: format_file::format, seeds: format_file::seeds, heavy: none },
+    Target { name: "part", run: part::part, seeds: part::seeds::seeds, heavy: part::heavy },
+    Target { name: "index", run: part::index, seeds: part::seeds::seeds, heavy: part::heavy },
+    Target { name: "manifest", run: manifest::manifest, seeds: manifest::seeds, heavy: manifest::heavy },
+    Target { name: "operation", run: operation::operation, seeds: operation::seeds, heavy: operation::heavy },
+    Target { name: "tsv", run: rows::tsv, seeds: rows::seeds, heavy: rows::heavy },
+    Target { name: "csv", run: rows::csv, seeds: rows::seeds, heavy: rows::heavy },
+    Target { name: "jsonl", run: rows::jsonl, seeds: rows::seeds, heavy: rows::heavy },
 ];
 
 impl Target {
@@ -68,6 +79,16 @@ impl Target {
     pub fn seeds(&self) -> Vec<(String, Vec<u8>)> {
         (self.seeds)(self.name)
     }
+
+    /// Inputs that take much memory.
+    pub fn heavy(&self) -> Vec<Heavy> {
+        (self.heavy)(self.name)
+    }
+}
+
+/// For a decoder that reads a file of a fixed length.
+fn none(_: &str) -> Vec<Heavy> {
+    Vec::new()
 }
 
 /// Gives these bytes to the target of that name.

@@ -9,6 +9,7 @@ use kv_core::{Durability, Log, Lsn, Result};
 use kv_wal::SegmentedLog;
 
 use crate::{
+    Heavy,
     bytes::{put, u16_at, u32_at, u64_at},
     disk::Folder,
     idle,
@@ -129,6 +130,22 @@ fn sealed_mark_file(slots: &[u8]) -> Bytes {
     let mut slots = slots.to_vec();
     slots.chunks_exact_mut(MARK_SLOT_BYTES).for_each(seal_mark);
     mark_file(&slots)
+}
+
+/// One record of some mebibytes.
+pub(crate) fn heavy(target: &str) -> Vec<Heavy> {
+    if target != "segment" {
+        return Vec::new();
+    }
+    let bytes = 4 << 20;
+    let folder = seeds::one_record(bytes);
+    let decode = move || {
+        assert!(sound(kv_wal::verify(&*folder)).is_empty());
+        let log = sound(SegmentedLog::open(Arc::clone(&folder) as _, idle::log_options(false)));
+        let mut reader = sound(log.reader(Lsn::START));
+        assert!(sound(reader.next()).is_some_and(|record| record.payload.len() == bytes));
+    };
+    vec![Heavy { what: "a large record", bytes, decode: Box::new(decode) }]
 }
 
 /// A record: epoch, position, payload.

@@ -14,6 +14,7 @@ use kv_snapshot::MmapCheckpointer;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
+    Heavy,
     bytes::put_u64,
     disk::Folder,
     verdict::{check, decoded, sound},
@@ -171,4 +172,27 @@ pub(crate) fn seeds(_: &str) -> Vec<(String, Vec<u8>)> {
     second.push(1);
     second.extend([&[1_u64, 1, 0].map(u64::to_le_bytes).concat(), &first[HEADER_BYTES + 25..]].concat());
     vec![("first".to_owned(), first.into()), ("made-from-another".to_owned(), sealed(&second).into())]
+}
+
+/// Very many collections with the shortest names.
+pub(crate) fn heavy(_: &str) -> Vec<Heavy> {
+    let first = base().bytes(&name(base()));
+    let collections: Vec<CollectionInfo> = (0..100_000)
+        .map(|index| CollectionInfo {
+            id: CollectionId { lsn: Lsn(1), index },
+            name: "n".to_owned(),
+            entries: 0,
+            bytes: 0,
+        })
+        .collect();
+    let head = CheckpointHead { epoch: ID.epoch, lsn: ID.lsn, log_id: LogId(7), collections };
+    let parts = &first[first.len() - (8 + 48)..];
+    let file = sealed(&[&first[..HEADER_BYTES + 25], &encoded(&head), parts].concat());
+    let folder = base().copy();
+    folder.put(&name(&folder), file.clone());
+    let decode = move || {
+        let checkpointer = sound(MmapCheckpointer::open(Arc::clone(&folder) as _));
+        assert!(checkpointer.open(ID).is_err(), "the part has three collections");
+    };
+    vec![Heavy { what: "many collections", bytes: file.len(), decode: Box::new(decode) }]
 }

@@ -8,6 +8,7 @@ use std::{
 use kv_core::{Batch, Durability, Log, Lsn, MemoryCheckpointer, MemoryLog, Result, Store};
 
 use crate::{
+    Heavy,
     disk::Folder,
     idle,
     verdict::{decoded, sound},
@@ -114,4 +115,18 @@ pub(crate) fn seeds(_: &str) -> Vec<(String, Vec<u8>)> {
     let drop_a =
         [&[1, 0, 0, 0, 1, 0, 0, 0, 4, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0][..], b"a"].concat();
     vec![named("batch", sample()), named("create-and-put", recorded(&puts)), named("drop", drop_a)]
+}
+
+/// Operations of the smallest size, and one that is not valid at the end: so that all of it is decoded, and nothing applied.
+pub(crate) fn heavy(_: &str) -> Vec<Heavy> {
+    let count = 150_000_u32;
+    let put = [&[1, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0][..], b"k"].concat();
+    let record = [&[1, 0, 0, 0][..], &(count + 1).to_le_bytes(), &put.repeat(count as usize)].concat();
+    let log = Arc::new(MemoryLog::new());
+    sound(log.append(&record, Durability::Disk).and_then(|lsn| log.sync(lsn)));
+    let decode = move || {
+        let opened = Store::open(log as _, Arc::new(MemoryCheckpointer::new()), idle::store_options());
+        assert!(opened.is_err(), "the last operation is missing");
+    };
+    vec![Heavy { what: "many operations", bytes: record.len(), decode: Box::new(decode) }]
 }

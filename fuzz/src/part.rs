@@ -10,6 +10,7 @@ use kv_core::{Cursor, Result};
 use kv_snapshot::{Table, TableCursor};
 
 use crate::{
+    Heavy,
     bytes::{put, u64_at},
     disk::Folder,
     verdict::{decoded, sound},
@@ -125,4 +126,26 @@ impl Pieces {
             index: vec![directory..directory + 96, anchors..anchors + anchors_bytes, slots..slots + slots_bytes],
         }
     }
+}
+
+/// Very many collections without entries, and very many entries.
+pub(crate) fn heavy(target: &str) -> Vec<Heavy> {
+    let heavy = |what, file: Bytes| {
+        let (folder, bytes) = (Folder::with([(NAME, file.clone())]), file.len());
+        let decode = move || {
+            if let Some(table) = decoded(Table::open(&*folder, NAME), &folder) {
+                decoded(table.verify(), &folder);
+                let read = table.range(..).and_then(|mut cursor| {
+                    while cursor.advance()? {}
+                    Ok(())
+                });
+                decoded(read, &folder);
+            }
+        };
+        Heavy { what, bytes, decode: Box::new(decode) }
+    };
+    if target == "index" {
+        return Vec::new();
+    }
+    vec![heavy("many entries", seeds::many_entries()), heavy("many collections", seeds::many_collections())]
 }

@@ -1,6 +1,9 @@
 //! The readers of rows for import.
 
-use crate::format::{Format, RowError};
+use crate::{
+    Heavy,
+    format::{Format, RowError},
+};
 
 /// Longer inputs only take longer.
 const INPUT_BYTES_MAX: usize = 16 << 20;
@@ -85,4 +88,47 @@ pub(crate) fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
         ],
     };
     texts.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect()
+}
+
+/// One row of some mebibytes, which is read and dropped.
+pub(crate) fn heavy(target: &str) -> Vec<Heavy> {
+    const BYTES: usize = (4 << 20) + 1;
+    let heavy = |what, format: Format, key_field: Option<&str>, input: Vec<u8>| {
+        let key_field = key_field.map(str::to_owned);
+        let bytes = input.len();
+        let decode = move || {
+            let mut rows = format.rows(&input[..], key_field).unwrap_or_else(|error| panic!("cannot read: {error}"));
+            while let Ok(Some(_)) = rows.next() {}
+        };
+        Heavy { what, bytes, decode: Box::new(decode) }
+    };
+    let long =
+        |before: &str, of: &str, after: &str| [before, &of.repeat(BYTES / of.len()), after].concat().into_bytes();
+    match target {
+        "tsv" => vec![
+            heavy("a value", Format::Tsv, None, long("k\t", "v", "\n")),
+            heavy("no tab", Format::Tsv, None, long("", "v", "")),
+        ],
+        "csv" => vec![
+            heavy("a value", Format::Csv, None, long("k,", "v", "\n")),
+            heavy("quotes", Format::Csv, None, long("k,\"", "\"\"", "\"\n")),
+            heavy("fields", Format::Csv, None, long("", ",", "\n")),
+            heavy("as many fields as there may be", Format::Csv, Some("id"), ",".repeat(16_383).into()),
+            heavy("a header", Format::Csv, Some("id"), wide_header().into()),
+            heavy("an object", Format::Csv, Some("id"), long("id,x\nk,\"", "v", "\"\n")),
+        ],
+        _ => vec![
+            heavy("a value", Format::Jsonl, None, long("{\"key\":\"k\",\"value\":\"", "v", "\"}\n")),
+            heavy("escapes", Format::Jsonl, None, long("{\"key\":\"k\",\"value\":\"", "\\n", "\"}\n")),
+            heavy("base64", Format::Jsonl, None, long("{\"key\":\"k\",\"value_base64\":\"", "AAAA", "\"}\n")),
+            heavy("an object", Format::Jsonl, Some("id"), long("{\"id\":\"k\",\"x\":\"", "\\n", "\"}\n")),
+            heavy("a long key", Format::Jsonl, Some("id"), long("{\"id\":\"", "\\n", "\"}\n")),
+            heavy("nesting", Format::Jsonl, Some("id"), long("{\"id\":", "[", "\n")),
+        ],
+    }
+}
+
+fn wide_header() -> String {
+    let names: Vec<String> = (1..16_384).map(|n| format!("{n:x}")).collect();
+    format!("id,{}\n{}", names.join(","), ",".repeat(16_383))
 }

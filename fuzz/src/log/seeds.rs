@@ -37,6 +37,15 @@ pub(super) fn two_segments() -> &'static Arc<Folder> {
     LOG.get_or_init(|| made(&[Append(3, Durability::Process), Reopen, Append(2, Durability::Disk), Sync]))
 }
 
+/// A log of one record of that length.
+pub(super) fn one_record(bytes: usize) -> Arc<Folder> {
+    let folder = Folder::new();
+    let log = sound(SegmentedLog::open(Arc::clone(&folder) as _, idle::log_options(true)));
+    sound(log.append(&vec![7; bytes], Durability::Process));
+    sound(log.close());
+    folder
+}
+
 fn made(steps: &[Step]) -> Arc<Folder> {
     let folder = Folder::new();
     let open = || sound(SegmentedLog::open(Arc::clone(&folder) as _, idle::log_options(true)));

@@ -8,7 +8,7 @@ use crate::bytes::{put, put_u64, u64_at};
 
 pub(super) const BLOCK_BYTES: usize = 4096;
 /// How many blocks' checksums a block of the tree holds.
-const FAN_OUT: usize = BLOCK_BYTES / 8;
+pub(super) const FAN_OUT: usize = BLOCK_BYTES / 8;
 /// Where the footer has the checksum of the tree's top.
 const ROOT_AT: usize = 64;
 
