@@ -1,6 +1,6 @@
 use std::{
     fs,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
@@ -21,29 +21,49 @@ pub fn corpus(target: &Target) -> Vec<(PathBuf, Vec<u8>)> {
     paths.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
-fn run(target: &Target, input: &[u8], what: &str) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| target.run(input))) {
+/// Whether the target survives the input; if not, the input is kept.
+fn survives(target: &Target, input: &[u8], what: &str) -> bool {
+    let survived = catch_unwind(AssertUnwindSafe(|| target.run(input))).is_ok();
+    if !survived {
         let kept = std::env::temp_dir().join(format!("kv-fuzz-{}", target.name));
         fs::write(&kept, input).unwrap();
-        eprintln!("target {}, {what}; the input is in {}", target.name, kept.display());
-        resume_unwind(panic);
+        println!("FAILED: target {}, {what}; the input is in {}", target.name, kept.display());
     }
+    survived
 }
 
 #[test]
-fn every_target_survives_its_corpus_and_mutations_of_it() {
+fn every_target_survives_its_corpus() {
+    let failed = TARGETS.iter().flat_map(|target| {
+        let inputs = corpus(target).into_iter();
+        inputs.filter(|(path, input)| !survives(target, input, &path.display().to_string()))
+    });
+    assert_eq!(failed.map(|(path, _)| path).collect::<Vec<_>>(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn every_target_survives_mutations_of_its_corpus() {
     for target in TARGETS {
         let inputs = corpus(target);
-        for (path, input) in &inputs {
-            run(target, input, &path.display().to_string());
-        }
         let mut rng = Rng::with_seed(7);
         for n in 0..MUTATIONS {
             let (one, other) = (rng.usize(..inputs.len()), rng.usize(..inputs.len()));
-            run(target, &mutated(&inputs[one].1, &inputs[other].1, &mut rng), &format!("mutation {n}"));
+            let input = mutated(&inputs[one].1, &inputs[other].1, &mut rng);
+            assert!(survives(target, &input, &format!("mutation {n}")));
         }
-        println!("{:10} {:3} inputs, {MUTATIONS} mutations", target.name, inputs.len());
     }
+}
+
+/// libFuzzer has a binary for each target, and for nothing else.
+#[test]
+fn every_target_has_a_binary() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz_targets");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<String> = files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    let mut names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
+    files.sort_unstable();
+    names.sort_unstable();
+    assert_eq!(files, names);
 }
 
 /// The corpus begins with the seeds; what was found is beside them.
