@@ -22,16 +22,16 @@ const COMPATIBLE: std::ops::Range<usize> = 32..40;
 
 /// The whole file: as it is, and with its checksum made right.
 pub(crate) fn format(input: &[u8]) {
-    try_format(Bytes::copy_from_slice(input));
+    try_format(&Bytes::copy_from_slice(input));
     if input.len() >= BYTES {
         let mut file = input[..BYTES].to_vec();
         let checksum = xxh3_64(&file[16..]);
         put_u64(&mut file, 8, checksum);
-        try_format(file.into());
+        try_format(&file.into());
     }
 }
 
-fn try_format(file: Bytes) {
+fn try_format(file: &Bytes) {
     let folder = base().copy();
     folder.put(NAME, file.clone());
     let verification = kv_store::verify_in(Arc::clone(&folder) as _);
@@ -39,7 +39,7 @@ fn try_format(file: Bytes) {
         Ok(store) => {
             assert!(verification.is_ok_and(|verification| verification.damage.is_empty()));
             assert_eq!(sound(store.collections()).len(), 1);
-            assert_eq!(file[..BYTES], written_again(&file), "what is accepted is what is written");
+            assert_eq!(file[..BYTES], written_again(file), "what is accepted is what is written");
         }
         Err(error) => {
             check(&error, &folder);
@@ -77,6 +77,6 @@ fn base() -> &'static Arc<Folder> {
 }
 
 /// The inputs to start from.
-pub(crate) fn seeds(_: &str) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn seeds(_: &str) -> Vec<crate::Seed> {
     vec![("sound".to_owned(), base().bytes(NAME).into())]
 }

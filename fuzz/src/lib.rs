@@ -15,7 +15,8 @@
 
 mod bytes;
 mod disk;
-#[expect(dead_code, unused_imports, reason = "the command uses more of it")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the command and its tests use more of it"))]
+#[expect(unused_imports, reason = "the command uses more of it")]
 #[path = "../../kv-cli/src/format/mod.rs"]
 mod format;
 mod format_file;
@@ -35,9 +36,12 @@ pub struct Target {
     /// What it is called on the command line, and the folder of its corpus.
     pub name: &'static str,
     run: fn(&[u8]),
-    seeds: fn(&'static str) -> Vec<(String, Vec<u8>)>,
+    seeds: fn(&'static str) -> Vec<Seed>,
     heavy: fn(&'static str) -> Vec<Heavy>,
 }
+
+/// A sound input, and what it is called.
+pub type Seed = (String, Vec<u8>);
 
 /// An input of some mebibytes that makes a decoder take as much memory as its format allows.
 pub struct Heavy {
@@ -76,7 +80,7 @@ impl Target {
     }
 
     /// Inputs that are sound, by name: what the corpus began with.
-    pub fn seeds(&self) -> Vec<(String, Vec<u8>)> {
+    pub fn seeds(&self) -> Vec<Seed> {
         (self.seeds)(self.name)
     }
 

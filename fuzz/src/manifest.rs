@@ -31,9 +31,9 @@ pub(crate) fn manifest(input: &[u8]) {
     if input.len() > INPUT_BYTES_MAX {
         return;
     }
-    try_manifest(Bytes::copy_from_slice(input));
+    try_manifest(&Bytes::copy_from_slice(input));
     if input.len() >= HEADER_BYTES {
-        try_manifest(sealed(input));
+        try_manifest(&sealed(input));
     }
 }
 
@@ -48,7 +48,7 @@ fn sealed(input: &[u8]) -> Bytes {
 }
 
 /// Does everything that can be done with a checkpoint.
-fn try_manifest(file: Bytes) {
+fn try_manifest(file: &Bytes) {
     let folder = base().copy();
     folder.put(&name(&folder), file.clone());
     let checkpointer = sound(MmapCheckpointer::open(Arc::clone(&folder) as _));
@@ -63,7 +63,7 @@ fn try_manifest(file: Bytes) {
     assert!(opened.is_ok() || !verification.is_clean(), "a checkpoint that verifies does not open");
     let Some(checkpoint) = decoded(opened, &folder) else { return };
     assert_eq!(checkpoint.id(), ID);
-    assert_eq!(encoded(checkpoint.head()), stated(&file), "the manifest states what was decoded");
+    assert_eq!(encoded(checkpoint.head()), stated(file), "the manifest states what was decoded");
     let read = read(&*checkpoint);
     assert!(read.is_ok() || !verification.is_clean(), "a checkpoint that verifies cannot be read");
     decoded(read, &folder);
@@ -166,7 +166,7 @@ impl Changes for Sample {
 }
 
 /// The inputs to start from.
-pub(crate) fn seeds(_: &str) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn seeds(_: &str) -> Vec<crate::Seed> {
     let first = base().bytes(&name(base()));
     let mut second = first[..HEADER_BYTES + 24].to_vec(); // made from an older one
     second.push(1);

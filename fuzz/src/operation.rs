@@ -108,7 +108,7 @@ fn recorded(batch: &Batch) -> Vec<u8> {
 }
 
 /// The inputs to start from.
-pub(crate) fn seeds(_: &str) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn seeds(_: &str) -> Vec<crate::Seed> {
     let named = |name: &str, bytes| (name.to_owned(), bytes);
     let mut puts = Batch::new();
     puts.put("c", "key", "value");

@@ -71,7 +71,7 @@ fn read(format: Format, key_field: Option<&str>, input: &[u8]) -> (Vec<Entry>, b
 }
 
 /// The inputs to start from, by the target's name.
-pub(crate) fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn seeds(target: &str) -> Vec<crate::Seed> {
     let texts: &[(&str, &str)] = match target {
         "tsv" => &[("rows", "a\t1\nb\t\nc\ttab\there\r\n"), ("no-line-feed", "a\t1"), ("no-tab", "a\t1\nb")],
         "csv" => &[

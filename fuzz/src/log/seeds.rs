@@ -105,7 +105,7 @@ fn mark(folder: &Folder) -> Vec<u8> {
 }
 
 /// The inputs to start from, by the target's name.
-pub(crate) fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn seeds(target: &str) -> Vec<crate::Seed> {
     let named = |name: &str, bytes| (name.to_owned(), bytes);
     match target {
         "frame" => {

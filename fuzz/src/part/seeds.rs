@@ -59,7 +59,7 @@ pub(super) fn many_collections() -> Bytes {
 }
 
 /// The inputs to start from, by the target's name.
-pub(crate) fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn seeds(target: &str) -> Vec<crate::Seed> {
     let named = |name: &str, bytes| (name.to_owned(), bytes);
     if target == "index" {
         let Pieces { body, index, .. } = indexed();

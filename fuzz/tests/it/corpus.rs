@@ -21,24 +21,24 @@ pub fn corpus(target: &Target) -> Vec<(PathBuf, Vec<u8>)> {
     paths.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
-/// Whether the target survives the input; if not, the input is kept.
-fn survives(target: &Target, input: &[u8], what: &str) -> bool {
-    let survived = catch_unwind(AssertUnwindSafe(|| target.run(input))).is_ok();
-    if !survived {
+/// Gives the target an input; if it does not survive that, keeps the input and says where.
+fn survive(target: &Target, input: &[u8], what: &str) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(|| target.run(input))).map_err(|_| {
         let kept = std::env::temp_dir().join(format!("kv-fuzz-{}", target.name));
         fs::write(&kept, input).unwrap();
-        println!("FAILED: target {}, {what}; the input is in {}", target.name, kept.display());
-    }
-    survived
+        format!("{}: {what}, which is in {}", target.name, kept.display())
+    })
 }
 
 #[test]
 fn every_target_survives_its_corpus() {
-    let failed = TARGETS.iter().flat_map(|target| {
-        let inputs = corpus(target).into_iter();
-        inputs.filter(|(path, input)| !survives(target, input, &path.display().to_string()))
-    });
-    assert_eq!(failed.map(|(path, _)| path).collect::<Vec<_>>(), Vec::<PathBuf>::new());
+    let mut failures = Vec::new();
+    for target in TARGETS {
+        for (path, input) in corpus(target) {
+            failures.extend(survive(target, &input, &path.display().to_string()).err());
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn every_target_survives_mutations_of_its_corpus() {
         for n in 0..MUTATIONS {
             let (one, other) = (rng.usize(..inputs.len()), rng.usize(..inputs.len()));
             let input = mutated(&inputs[one].1, &inputs[other].1, &mut rng);
-            assert!(survives(target, &input, &format!("mutation {n}")));
+            survive(target, &input, &format!("mutation {n}")).unwrap();
         }
     }
 }
