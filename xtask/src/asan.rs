@@ -1,4 +1,8 @@
 //! The tests of whoever makes maps or reads through them, under AddressSanitizer.
+//!
+//! It sees reads beyond memory that was allocated and of memory that was given back, and any access to what is not mapped (any more): so one that
+//! outlives its map, or leaves its last page. It does not see one beyond a map's end within the last page, where a file's end is not a page's:
+//! there are zeroes, which the kernel put there.
 
 use crate::{Result, command::run as run_command, instrumented::Build};
 
@@ -13,6 +17,7 @@ pub fn run() -> Result {
     }
     let mut cargo = build.cargo("test", &["-Zsanitizer=address"]);
     cargo.args(PACKAGES.iter().flat_map(|package| ["--package", package])).args(["--lib", "--test", "it"]);
+    cargo.args(["--", "--skip", "crash::"]); // power cuts of a simulated disk, whose maps are copies: long, and nothing of it unsafe
     run_command(&mut cargo)
 }
 
