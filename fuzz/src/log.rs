@@ -2,7 +2,7 @@
 //!
 //! A segment is given without the zeroes that fill it: the first 128 bytes of its header, then what it has from block 1 on.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use kv_core::{Durability, Log, Lsn, Result};
@@ -211,6 +211,3 @@ fn written_is_read(input: &[u8]) {
     drop(log);
     assert_eq!(try_log(&folder), Some(written), "what was written is read");
 }
-
-/// A value that is made once.
-type Once<T> = OnceLock<T>;

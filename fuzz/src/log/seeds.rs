@@ -1,13 +1,13 @@
 //! Sound logs to start from.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kv_core::{Durability, Log};
 use kv_wal::SegmentedLog;
 
 use crate::verdict::sound;
 
-use super::{BLOCK_BYTES, Folder, HEADER_BYTES, MARK, MARK_SLOT_BYTES, MARK_SLOTS_AT, Once, idle, segment_name};
+use super::{BLOCK_BYTES, Folder, HEADER_BYTES, MARK, MARK_SLOT_BYTES, MARK_SLOTS_AT, idle, segment_name};
 
 /// One way to make a log: each step appends records and then syncs, closes or does neither.
 enum Step {
@@ -22,7 +22,7 @@ use Step::{Append, CloseAndReopen, Reopen, Sync};
 
 /// A log that was not closed; its mark proves the records of its first flush.
 pub(super) fn killed() -> &'static Arc<Folder> {
-    static LOG: Once<Arc<Folder>> = Once::new();
+    static LOG: OnceLock<Arc<Folder>> = OnceLock::new();
     LOG.get_or_init(|| made(&[Append(3, Durability::Disk), Sync]))
 }
 
@@ -33,7 +33,7 @@ pub(super) fn killed_records() -> usize {
 
 /// A log whose second segment cuts the first, and has a few records.
 pub(super) fn two_segments() -> &'static Arc<Folder> {
-    static LOG: Once<Arc<Folder>> = Once::new();
+    static LOG: OnceLock<Arc<Folder>> = OnceLock::new();
     LOG.get_or_init(|| made(&[Append(3, Durability::Process), Reopen, Append(2, Durability::Disk), Sync]))
 }
 
