@@ -7,8 +7,8 @@ use kv_wal::SegmentedLog;
 
 use crate::{file_error, format};
 
-/// More openings than this there are not.
-const EPOCH_MAX: u64 = 1 << 62;
+/// More openings than this there are not. Far enough below what the log believes to go on from here.
+const EPOCH_MAX: u64 = 1 << 60;
 
 const LOCK: &str = "LOCK";
 const LOG: &str = "log";

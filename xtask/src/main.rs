@@ -4,11 +4,14 @@
 //! decision. `bench` measures.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
+mod asan;
 mod bench;
 mod ci;
 mod command;
 mod edges;
+mod fuzz;
 mod histories;
+mod instrumented;
 mod licence;
 mod loom;
 mod metadata;
@@ -28,6 +31,9 @@ Usage: cargo xtask COMMAND
                                  that they work
   histories [--seeds N] [--seed S]
                                  threads, crashes and faults: check histories of N runs (1000), from seed S (0) on
+  fuzz [TARGET]... [--seconds N] give decoders hostile bytes with libFuzzer: all targets or the named ones, each for N seconds
+                                 (20 if not said otherwise)
+  asan                           run the tests of maps and of what reads through them under AddressSanitizer
 
 Steps of ci:
 ";
@@ -48,6 +54,8 @@ fn main() -> ExitCode {
         ["loom"] => loom::run(),
         ["bench", rest @ ..] => bench::run(rest),
         ["histories", rest @ ..] => histories::run(rest),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
+        ["asan"] => asan::run(),
         _ => Err(format!("cannot understand {:?}; see cargo xtask --help", arguments.join(" "))),
     };
     match done {
