@@ -1,1 +1,55 @@
-//! x
+//! A writer with several threads, killed again and again at any moment: after each kill everything acknowledged is there, batches are
+//! whole, and verification finds nothing.
+
+use std::{
+    io::Read as _,
+    thread,
+    time::{Duration, Instant},
+};
+
+use fastrand::Rng;
+
+use crate::{ledger::Ledger, tools, writer::Job};
+
+/// How often the writer is killed, at most. `cargo xtask crash --real` does it seven times as often.
+const KILLS: u64 = 210;
+/// More steps than a life has time for.
+const STEPS: u64 = 1_000_000;
+
+#[test]
+fn killed_at_any_moment() {
+    let mut rng = Rng::with_seed(tools::seed());
+    let mut ledger = Ledger::default();
+    let home = tempfile::tempdir().unwrap();
+    let started = Instant::now();
+    let kills = KILLS / tools::every();
+    for kill in 0..kills {
+        let first = kill * STEPS;
+        let job = Job { threads: 1 + rng.u32(0..4), lives: vec![first..first + STEPS] };
+        let out = killed(&job, home.path(), rng.u64(1..250));
+        ledger.note(&job, &out);
+        ledger.prove(home.path(), &(kill, tools::seed(), &job));
+    }
+    assert!(ledger.acknowledged as u64 > 2 * kills, "hardly any process got as far as a write");
+    tools::say(&format!(
+        "SIGKILL at random: {kills} kills, {} writes acknowledged, all recovered, {:.1} s",
+        ledger.acknowledged,
+        started.elapsed().as_secs_f64()
+    ));
+}
+
+/// What the writer said before it was killed, so many milliseconds after its start.
+fn killed(job: &Job, dir: &std::path::Path, after_ms: u64) -> String {
+    let mut child = job.command(dir).spawn().unwrap();
+    let mut pipe = child.stdout.take().unwrap();
+    let reader = thread::spawn(move || {
+        let mut out = Vec::new();
+        pipe.read_to_end(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    });
+    thread::sleep(Duration::from_millis(after_ms));
+    assert_eq!(child.try_wait().unwrap(), None, "the writer ended by itself");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    reader.join().unwrap()
+}
