@@ -12,8 +12,23 @@ use crate::{
 
 /// The calls that change something, or make it durable.
 const WRITING: [&str; 17] = [
-    "write", "pwrite64", "pwritev", "pwritev2", "fsync", "fdatasync", "sync_file_range", "syncfs", "ftruncate", "fallocate",
-    "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "mkdirat",
+    "write",
+    "pwrite64",
+    "pwritev",
+    "pwritev2",
+    "fsync",
+    "fdatasync",
+    "sync_file_range",
+    "syncfs",
+    "ftruncate",
+    "fallocate",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "mkdir",
+    "mkdirat",
 ];
 /// Calls that a signal may interrupt, and that are then made again.
 const REPEATED: [&str; 5] = ["read", "pread64", "write", "pwrite64", "openat"];
