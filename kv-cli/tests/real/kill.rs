@@ -3,6 +3,7 @@
 
 use std::{
     io::Read as _,
+    ops::Range,
     thread,
     time::{Duration, Instant},
 };
@@ -13,29 +14,39 @@ use crate::{ledger::Ledger, tools, writer::Job};
 
 /// How often the writer is killed, at most. `cargo xtask crash --real` does it seven times as often.
 const KILLS: u64 = 210;
+/// How often it is killed over one store.
+const KILLS_OF_ONE: u64 = 10;
 /// More steps than a life has time for.
 const STEPS: u64 = 1_000_000;
 
 #[test]
 fn killed_at_any_moment() {
     let mut rng = Rng::with_seed(tools::seed());
-    let mut ledger = Ledger::default();
-    let home = tempfile::tempdir().unwrap();
     let started = Instant::now();
-    let kills = KILLS / tools::every();
-    for kill in 0..kills {
+    let kills = (KILLS / tools::every()).max(KILLS_OF_ONE);
+    let mut acknowledged = 0;
+    for first in (0..kills).step_by(KILLS_OF_ONE as usize) {
+        acknowledged += killed_again_and_again(&mut rng, first..kills.min(first + KILLS_OF_ONE));
+    }
+    assert!(acknowledged as u64 > 2 * kills, "hardly any process got as far as a write");
+    tools::say(&format!(
+        "SIGKILL at random: {kills} kills, {acknowledged} writes acknowledged, all recovered, {:.1} s",
+        started.elapsed().as_secs_f64()
+    ));
+}
+
+/// One store whose writer is killed so often. How many writes were acknowledged.
+fn killed_again_and_again(rng: &mut Rng, kills: Range<u64>) -> usize {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::default();
+    for kill in kills {
         let first = kill * STEPS;
         let job = Job { threads: 1 + rng.u32(0..4), lives: vec![first..first + STEPS] };
         let out = killed(&job, home.path(), rng.u64(1..250));
         ledger.note(&job, &out);
         ledger.prove(home.path(), &(kill, tools::seed(), &job));
     }
-    assert!(ledger.acknowledged as u64 > 2 * kills, "hardly any process got as far as a write");
-    tools::say(&format!(
-        "SIGKILL at random: {kills} kills, {} writes acknowledged, all recovered, {:.1} s",
-        ledger.acknowledged,
-        started.elapsed().as_secs_f64()
-    ));
+    ledger.acknowledged
 }
 
 /// What the writer said before it was killed, so many milliseconds after its start.
