@@ -42,7 +42,7 @@ fn writer() -> Subject {
 }
 
 /// Whether the call changes something: also a file that is created, and a map or advice, whose failure may come as a surprise.
-fn writes(point: &Point) -> bool {
+pub fn writes(point: &Point) -> bool {
     let call = point.call.as_str();
     WRITING.contains(&call) || ["mmap", "fadvise64"].contains(&call) || point.line.contains("O_CREAT")
 }

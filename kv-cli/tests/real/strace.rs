@@ -104,7 +104,7 @@ impl Subject {
     }
 
     fn home(&self) -> TempDir {
-        let home = tempfile::tempdir().unwrap();
+        let home = tools::memory_dir();
         (self.prepare)(home.path());
         home
     }

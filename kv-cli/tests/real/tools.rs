@@ -6,6 +6,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use tempfile::TempDir;
+
 /// Says what is not tested, past the harness, which hides the output of tests that pass.
 pub fn not_tested(what: &str, why: &str) {
     say(&format!("NOT TESTED: {what}: {why}"));
@@ -33,6 +35,11 @@ pub fn is_root(tested: &str) -> bool {
         not_tested(tested, "only the super user can do it");
     }
     root
+}
+
+/// A directory in memory where there is such a file system: for tests whose faults are injected, for which a disk is only slower.
+pub fn memory_dir() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
 fn number(name: &str, default: u64) -> u64 {
