@@ -7,10 +7,12 @@
 mod bench;
 mod ci;
 mod command;
+mod crash;
 mod edges;
 mod licence;
 mod metadata;
 mod packages;
+mod real;
 
 use std::{env, path::Path, process::ExitCode};
 
@@ -23,6 +25,9 @@ Usage: cargo xtask COMMAND
   fix                            format, and apply what clippy can mend by itself
   bench [FILTER] [--quick]       measure; FILTER is a part of the benchmarks' names, --quick a small run that only shows
                                  that they work
+  crash --real [--every N] [--seed S]
+                                 crash it on the real system: kill it and fail it at each system call, or at one in N; fill
+                                 real file systems up, and have their flushes fail (as root)
 
 Steps of ci:
 ";
@@ -41,6 +46,7 @@ fn main() -> ExitCode {
         ["ci", rest @ ..] => ci::run(rest),
         ["fix"] => fix(),
         ["bench", rest @ ..] => bench::run(rest),
+        ["crash", rest @ ..] => crash::run(rest),
         _ => Err(format!("cannot understand {:?}; see cargo xtask --help", arguments.join(" "))),
     };
     match done {

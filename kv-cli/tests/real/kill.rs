@@ -41,7 +41,7 @@ fn killed_again_and_again(rng: &mut Rng, kills: Range<u64>) -> usize {
     let mut ledger = Ledger::default();
     for kill in kills {
         let first = kill * STEPS;
-        let job = Job { threads: 1 + rng.u32(0..4), lives: vec![first..first + STEPS] };
+        let job = Job { threads: 1 + rng.u32(0..4), lives: [first..first + STEPS].into() };
         let out = killed(&job, home.path(), rng.u64(1..250));
         ledger.note(&job, &out);
         ledger.prove(home.path(), &(kill, tools::seed(), &job));

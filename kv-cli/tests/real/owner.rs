@@ -11,7 +11,7 @@ const KILLS: usize = 10;
 
 fn acknowledged(lines: &mut Lines<BufReader<ChildStdout>>, count: usize) {
     for _ in 0..count {
-        lines.next().expect("the owner ended").unwrap();
+        lines.next().unwrap().unwrap();
     }
 }
 

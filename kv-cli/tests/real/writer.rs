@@ -151,7 +151,7 @@ impl Writer {
                 say(format_args!("ack {thread} {number}"));
             }
             Err(error @ Error::OutcomeUnknown { .. }) => {
-                say(format_args!("maybe {thread} {number} {}", described(error)))
+                say(format_args!("maybe {thread} {number} {}", described(error)));
             }
             Err(error) => say(format_args!("no {thread} {number} {}", described(error))),
         }
