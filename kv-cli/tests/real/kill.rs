@@ -2,7 +2,6 @@
 //! whole, and verification finds nothing.
 
 use std::{
-    io::Read as _,
     ops::Range,
     thread,
     time::{Duration, Instant},
@@ -10,7 +9,7 @@ use std::{
 
 use fastrand::Rng;
 
-use crate::{ledger::Ledger, tools, writer::Job};
+use crate::{ledger::Ledger, process::Running, tools, writer::Job};
 
 /// How often the writer is killed, at most. `cargo xtask crash --real` does it seven times as often.
 const KILLS: u64 = 210;
@@ -41,7 +40,7 @@ fn killed_again_and_again(rng: &mut Rng, kills: Range<u64>) -> usize {
     let mut ledger = Ledger::default();
     for kill in kills {
         let first = kill * STEPS;
-        let job = Job { threads: 1 + rng.u32(0..4), lives: [first..first + STEPS].into() };
+        let job = Job { threads: 1 + rng.u32(0..4), lives: std::iter::once(first..first + STEPS).collect() };
         let out = killed(&job, home.path(), rng.u64(1..250));
         ledger.note(&job, &out);
         ledger.prove(home.path(), &(kill, tools::seed(), &job));
@@ -51,16 +50,8 @@ fn killed_again_and_again(rng: &mut Rng, kills: Range<u64>) -> usize {
 
 /// What the writer said before it was killed, so many milliseconds after its start.
 fn killed(job: &Job, dir: &std::path::Path, after_ms: u64) -> String {
-    let mut child = job.command(dir).spawn().unwrap();
-    let mut pipe = child.stdout.take().unwrap();
-    let reader = thread::spawn(move || {
-        let mut out = Vec::new();
-        pipe.read_to_end(&mut out).unwrap();
-        String::from_utf8(out).unwrap()
-    });
+    let mut writer = Running::start(job, dir);
     thread::sleep(Duration::from_millis(after_ms));
-    assert_eq!(child.try_wait().unwrap(), None, "the writer ended by itself");
-    child.kill().unwrap();
-    child.wait().unwrap();
-    reader.join().unwrap()
+    assert!(writer.runs(), "the writer ended by itself");
+    writer.killed()
 }

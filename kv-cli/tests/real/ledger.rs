@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io, path::Path};
 
-use kv_store::{Error, Store};
+use kv_store::{Durability, Error, Store};
 
 use crate::{
     plan::{self, Content, Step},
@@ -51,6 +51,16 @@ impl Ledger {
             let last = self.fates.get(&thread).and_then(|fates| fates.last()).map(|(step, _)| step.number);
             let next = last.map_or(job.lives[0].start, |last| last + 1);
             self.push(Step { thread, number: next }, Fate::Unknown);
+        }
+    }
+
+    /// Power was lost: what was acknowledged as surviving a killed process is there only if something behind it in its thread is
+    /// acknowledged as surviving this.
+    pub fn power_lost(&mut self) {
+        for fates in self.fates.values_mut() {
+            let on_disk =
+                |(step, fate): &&mut (Step, Fate)| *fate == Fate::Acknowledged && step.durability() == Durability::Disk;
+            fates.iter_mut().rev().take_while(|fate| !on_disk(fate)).for_each(|(_, fate)| *fate = Fate::Unknown);
         }
     }
 

@@ -18,6 +18,7 @@ mod limits;
 mod mounts;
 mod owner;
 mod plan;
+mod power_cut;
 mod process;
 mod rights;
 mod strace;

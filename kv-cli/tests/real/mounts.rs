@@ -57,6 +57,9 @@ impl Drop for Mounted {
     }
 }
 
+/// Nothing is written by itself while an image is copied, but what is flushed is at once.
+const MOUNTED: &str = "loop,commit=300";
+
 /// An ext4 in a file.
 pub struct Ext4 {
     mounted: Option<Mounted>,
@@ -75,13 +78,18 @@ impl Ext4 {
         let small = ["-q", "-F", "-b", "1024", "-m", "0", "-E", now];
         let options = if bytes < 16 << 20 { &small[..] } else { &options[..] };
         command("mkfs.ext4", &[options, &[image.to_str().unwrap()]].concat())?;
+        Self::of(image, at)
+    }
+
+    /// Mounts the file system in a file.
+    pub fn of(image: PathBuf, at: PathBuf) -> Result<Self, String> {
         let mut ext4 = Self { mounted: None, image, at };
         ext4.mount()?;
         Ok(ext4)
     }
 
     fn mount(&mut self) -> Result<(), String> {
-        self.mounted = Some(Mounted::new(&["-t", "ext4", "-o", "loop", self.image.to_str().unwrap()], &self.at)?);
+        self.mounted = Some(Mounted::new(&["-t", "ext4", "-o", MOUNTED, self.image.to_str().unwrap()], &self.at)?);
         Ok(())
     }
 

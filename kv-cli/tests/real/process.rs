@@ -1,12 +1,17 @@
 //! Running a process that may hang, be killed or panic.
 
 use std::{
+    fs,
+    io::{self, Read as _},
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
-    process::{Command, ExitStatus, Stdio},
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
+
+use crate::writer::Job;
 
 /// A process that takes longer hangs. No run here takes a hundredth of it on an idle machine.
 const TIME_MAX: Duration = Duration::from_secs(180);
@@ -36,6 +41,56 @@ impl Ended {
         let code = self.code().unwrap_or_else(|| panic!("{what:?}: ended by a signal: {self:?}"));
         assert!(!self.err.contains("panicked"), "{what:?}: {self:?}");
         assert!(codes.contains(&code), "{what:?}: exit code {code}: {self:?}");
+    }
+}
+
+/// A writer on its way. It is killed when this is dropped.
+pub struct Running {
+    child: Child,
+    out: Option<JoinHandle<String>>,
+}
+
+impl Running {
+    pub fn start(job: &Job, dir: &Path) -> Self {
+        let mut child = job.command(dir).spawn().unwrap();
+        let mut pipe = child.stdout.take().unwrap();
+        let out = thread::spawn(move || {
+            let mut out = Vec::new();
+            pipe.read_to_end(&mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        });
+        Self { child, out: Some(out) }
+    }
+
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Stops every thread of it where it is. What the kernel was asked to do is done on return.
+    pub fn stop(&self) {
+        let id = self.child.id();
+        assert!(Command::new("kill").args(["-STOP", &id.to_string()]).status().unwrap().success());
+        let is_stopped = |task: io::Result<fs::DirEntry>| {
+            let stat = fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default();
+            stat.rsplit(')').next().is_some_and(|state| state.trim_start().starts_with('T'))
+        };
+        while !fs::read_dir(format!("/proc/{id}/task")).unwrap().all(is_stopped) {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Kills it. What it said before.
+    pub fn killed(mut self) -> String {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.out.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
