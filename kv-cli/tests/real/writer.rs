@@ -74,7 +74,7 @@ pub fn options(by_hand: Option<&ManualScheduler>) -> Options {
     let mut options = Options::default();
     options.log.segment_bytes_min = 16 << 10;
     options.log.segment_bytes_max = if by_hand.is_some() { 16 << 10 } else { 256 << 10 };
-    options.store.checkpoint_record_bytes = if by_hand.is_some() { 20_000 } else { 300_000 };
+    options.store.checkpoint_record_bytes = if by_hand.is_some() { 20_000 } else { 60_000 };
     if let Some(scheduler) = by_hand {
         options.log.scheduler = std::sync::Arc::new(scheduler.clone());
         options.store.scheduler = std::sync::Arc::new(scheduler.clone());
