@@ -80,6 +80,10 @@ fn judge(home: &TempDir, args: &[&str], done: bool, why: &dyn std::fmt::Debug) {
 fn try_point(subject: &Subject, points: &strace::Points, point: &Point, (fault, lasting): (&str, bool), args: &[&str]) {
     let run = subject.run(points, point, fault, lasting);
     let why = (args, fault, lasting, point);
+    if fault == KILL && run.met {
+        assert!(run.ended.was_killed(), "{why:?}: {:?}", run.ended);
+        return judge(&run.home, args, false, &why);
+    }
     run.ended.expect_code(&[0, 6], &why);
     let done = run.ended.code() == Some(0);
     if !done {
@@ -90,10 +94,17 @@ fn try_point(subject: &Subject, points: &strace::Points, point: &Point, (fault, 
     judge(&run.home, args, done, &why);
 }
 
-/// The faults that are tried at a call: an I/O error once and for ever, and a full disk where something is written.
+const KILL: &str = "signal=KILL";
+
+/// The faults that are tried at a call: an I/O error once and for ever, and a full disk and a kill where something is written.
 fn faults(point: &Point) -> impl Iterator<Item = (&'static str, bool)> + use<> {
     let (fails, writes) = (point.call != "close", inject::writes(point));
-    let faults = [(("error=EIO", false), fails), (("error=EIO", true), fails), (("error=ENOSPC", false), writes)];
+    let faults = [
+        (("error=EIO", false), fails),
+        (("error=EIO", true), fails),
+        (("error=ENOSPC", false), writes),
+        ((KILL, false), writes),
+    ];
     faults.into_iter().filter_map(|(fault, is_tried)| is_tried.then_some(fault))
 }
 

@@ -3,6 +3,7 @@
 
 use std::{
     ops::Range,
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -27,7 +28,6 @@ fn killed_at_any_moment() {
     for first in (0..kills).step_by(KILLS_OF_ONE as usize) {
         acknowledged += killed_again_and_again(&mut rng, first..kills.min(first + KILLS_OF_ONE));
     }
-    assert!(acknowledged as u64 > 2 * kills, "hardly any process got as far as a write");
     tools::say(&format!(
         "SIGKILL at random: {kills} kills, {acknowledged} writes acknowledged, all recovered, {:.1} s",
         started.elapsed().as_secs_f64()
@@ -41,16 +41,19 @@ fn killed_again_and_again(rng: &mut Rng, kills: Range<u64>) -> usize {
     for kill in kills {
         let first = kill * STEPS;
         let job = Job { threads: 1 + rng.u32(0..4), lives: std::iter::once(first..first + STEPS).collect() };
-        let out = killed(&job, home.path(), rng.u64(1..250));
+        let out = killed(&job, home.path(), kill % 2 == 0, rng.u64(1..150));
         ledger.note(&job, &out);
         ledger.prove(home.path(), &(kill, tools::seed(), &job));
     }
     ledger.acknowledged
 }
 
-/// What the writer said before it was killed, so many milliseconds after its start.
-fn killed(job: &Job, dir: &std::path::Path, after_ms: u64) -> String {
+/// What the writer said before it was killed, so many milliseconds after its start or its first acknowledgement.
+fn killed(job: &Job, dir: &Path, has_begun: bool, after_ms: u64) -> String {
     let mut writer = Running::start(job, dir);
+    if has_begun {
+        writer.acknowledges();
+    }
     thread::sleep(Duration::from_millis(after_ms));
     assert!(writer.runs(), "the writer ended by itself");
     writer.killed()

@@ -45,7 +45,7 @@ fn cut_again_and_again(rng: &mut Rng, cuts: Range<u64>) -> usize {
         let first = cut * STEPS;
         let job = Job { threads: 1 + rng.u32(0..4), lives: std::iter::once(first..first + STEPS).collect() };
         let copy = home.path().join(format!("after-{cut}.image"));
-        ledger.note(&job, &cut_off(&job, &ext4, rng.u64(20..250), &copy));
+        ledger.note(&job, &cut_off(&job, &ext4, rng.u64(1..200), &copy));
         ledger.power_lost();
 
         let old = ext4.image.clone();
@@ -57,9 +57,10 @@ fn cut_again_and_again(rng: &mut Rng, cuts: Range<u64>) -> usize {
     ledger.acknowledged
 }
 
-/// What the writer had said when power failed, so many milliseconds after its start, and in `copy` what the disk then held.
+/// What the writer had said when power failed, so many milliseconds after its first acknowledgement, and in `copy` what the disk then held.
 fn cut_off(job: &Job, ext4: &Ext4, after_ms: u64, copy: &Path) -> String {
     let mut writer = Running::start(job, &ext4.path().join("store"));
+    writer.acknowledges();
     thread::sleep(Duration::from_millis(after_ms));
     assert!(writer.runs(), "the writer ended by itself: {}", writer.killed());
     writer.stop();

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Read as _},
+    io::{self, BufRead as _, BufReader},
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -48,18 +48,30 @@ impl Ended {
 pub struct Running {
     child: Child,
     out: Option<JoinHandle<String>>,
+    first: mpsc::Receiver<()>,
 }
 
 impl Running {
     pub fn start(job: &Job, dir: &Path) -> Self {
         let mut child = job.command(dir).spawn().unwrap();
-        let mut pipe = child.stdout.take().unwrap();
+        let mut pipe = BufReader::new(child.stdout.take().unwrap());
+        let (sender, first) = mpsc::channel();
         let out = thread::spawn(move || {
-            let mut out = Vec::new();
-            pipe.read_to_end(&mut out).unwrap();
-            String::from_utf8(out).unwrap()
+            let (mut out, mut end) = (String::new(), 0);
+            while pipe.read_line(&mut out).unwrap() > 0 {
+                if out[end..].starts_with("ack") {
+                    let _ = sender.send(()); // nobody may wait for it
+                }
+                end = out.len();
+            }
+            out
         });
-        Self { child, out: Some(out) }
+        Self { child, out: Some(out), first }
+    }
+
+    /// Waits until something was acknowledged.
+    pub fn acknowledges(&self) {
+        self.first.recv_timeout(TIME_MAX).unwrap();
     }
 
     pub fn runs(&mut self) -> bool {
