@@ -7,7 +7,6 @@
 mod bench;
 mod ci;
 mod command;
-mod crash;
 mod edges;
 mod licence;
 mod metadata;
@@ -46,7 +45,7 @@ fn main() -> ExitCode {
         ["ci", rest @ ..] => ci::run(rest),
         ["fix"] => fix(),
         ["bench", rest @ ..] => bench::run(rest),
-        ["crash", rest @ ..] => crash::run(rest),
+        ["crash", "--real", rest @ ..] => real::run(rest),
         _ => Err(format!("cannot understand {:?}; see cargo xtask --help", arguments.join(" "))),
     };
     match done {
