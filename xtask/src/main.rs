@@ -16,6 +16,7 @@ mod licence;
 mod loom;
 mod metadata;
 mod packages;
+mod real;
 
 use std::{env, path::Path, process::ExitCode};
 
@@ -34,6 +35,9 @@ Usage: cargo xtask COMMAND
   fuzz [TARGET]... [--seconds N] give decoders hostile bytes with libFuzzer: all targets or the named ones, each for N seconds
                                  (20 if not said otherwise)
   asan                           run the tests of maps and of what reads through them under AddressSanitizer
+  crash --real [--every N] [--seed S]
+                                 crash it on the real system: kill it and fail it at each system call, or at one in N; fill
+                                 real file systems up, and have their flushes fail (as root)
 
 Steps of ci:
 ";
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         ["histories", rest @ ..] => histories::run(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["asan"] => asan::run(),
+        ["crash", "--real", rest @ ..] => real::run(rest),
         _ => Err(format!("cannot understand {:?}; see cargo xtask --help", arguments.join(" "))),
     };
     match done {
