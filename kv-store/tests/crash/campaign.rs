@@ -14,10 +14,10 @@ use crate::{
 /// How many states a run looks at that is not told otherwise.
 const STATES: u64 = 6_000;
 
-/// Of what is left for them all, the phases that can be exhausted get these shares at most, in percent.
+/// Of all states, the phases that can be exhausted get these shares at most, in percent.
 const DAMAGE_PERCENT: u64 = 40;
-const FAULTS_PERCENT: u64 = 30;
-const SPACE_PERCENT: u64 = 15;
+const FAULTS_PERCENT: u64 = 25;
+const SPACE_PERCENT: u64 = 10;
 /// Of the rest, what goes to crashes after a crash.
 const AGAIN_PERCENT: u64 = 40;
 

@@ -69,20 +69,31 @@ impl Known {
         self.states.pop();
     }
 
+    /// The store was found at that position: what came after is gone, as it may be.
+    pub fn forget_beyond(&mut self, position: Lsn) {
+        self.states.truncate(position.0 as usize + 1);
+        self.written.retain(|(_, lsn)| *lsn <= position);
+    }
+
     /// Everything that was begun is acknowledged.
     pub fn acknowledge(&mut self, at: u64, durability: Durability) {
-        let last = self.last();
-        self.written.push((at, last));
+        self.written.push((at, self.last()));
         if durability == Durability::Disk {
-            self.durable.push((at, last));
+            self.synced(at);
         }
     }
 
-    pub fn checkpointed(&mut self, at: u64) {
-        self.checkpoints.push((at, self.last()));
+    /// Everything that was acknowledged is acknowledged to survive a power cut.
+    pub fn synced(&mut self, at: u64) {
+        self.durable.push((at, self.acknowledged()));
     }
 
-    /// The last position that was acknowledged at any level.
+    pub fn checkpointed(&mut self, at: u64) {
+        self.synced(at);
+        self.checkpoints.push((at, self.acknowledged()));
+    }
+
+    /// The last position that was acknowledged at any level. Above it there is at most one, of unknown outcome.
     pub fn acknowledged(&self) -> Lsn {
         highest_at(&self.written, u64::MAX)
     }

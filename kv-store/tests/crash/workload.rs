@@ -124,9 +124,7 @@ impl Life {
         };
         let now = self.disk.operations();
         let position = self.known.check_opened(now, CrashModel::Killed, &engine)?;
-        while self.known.last() > position {
-            self.known.take_back();
-        }
+        self.known.forget_beyond(position);
         self.known.acknowledge(now, Durability::Disk);
         self.engine = Some(engine);
         Ok(Ok(()))
@@ -145,14 +143,12 @@ impl Life {
                 if let Err(error) = store.checkpoint() {
                     return Ok(Err(error));
                 }
-                let now = self.disk.operations();
-                self.known.acknowledge(now, Durability::Disk);
-                self.known.checkpointed(now);
+                self.known.checkpointed(self.disk.operations());
             }
             Step::Close | Step::Reopen => {
                 let closed = store.close();
                 if closed.is_ok() {
-                    self.known.acknowledge(self.disk.operations(), Durability::Disk);
+                    self.known.synced(self.disk.operations());
                 }
                 if matches!(step, Step::Reopen) {
                     self.engine = None; // lets go of the lock
@@ -174,7 +170,7 @@ impl Life {
             Usual::Sync => {
                 let synced = store.sync();
                 if synced.is_ok() {
-                    self.known.acknowledge(self.disk.operations(), Durability::Disk);
+                    self.known.synced(self.disk.operations());
                 }
                 Ok(synced)
             }
@@ -190,7 +186,10 @@ impl Life {
                         return Err(Violation::wrong(what));
                     }
                     Ok(()) => self.known.acknowledge(self.disk.operations(), *durability),
-                    Err(Error::OutcomeUnknown { .. }) => {} // it may be there
+                    Err(Error::OutcomeUnknown { .. }) if appended == self.known.last() => {} // it may be there
+                    Err(error) if appended == self.known.last() => {
+                        return Err(Violation::wrong(format!("a write was refused, and logged: {error:?}")));
+                    }
                     Err(_) => self.known.take_back(),
                 }
                 Ok(written)
