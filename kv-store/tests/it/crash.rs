@@ -1,7 +1,7 @@
 //! Crashes of the whole engine, at every operation on the disk of a workload, with every state that the disk may be left in, or a sample of them; and again
 //! while the engine recovers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use kv_core::Checkpointer;
 use kv_snapshot::MmapCheckpointer;
@@ -273,8 +273,8 @@ fn check(known: &Known, operation: u64, model: CrashModel, left: &SimDisk) -> Kn
 }
 
 fn explore(exploration: &Exploration, name: &str, depth: u32, moments: &[Moment], known: &Known) -> Count {
-    let mut second = Count::default();
-    let mut count = exploration.run(name, moments, &CrashModel::ALL, &mut |moment, choice, left| {
+    let second = Mutex::new(Count::default());
+    let mut count = exploration.run(name, moments, &CrashModel::ALL, &|moment, choice, left| {
         let found = check(known, moment.operation, choice.model, left);
         if depth == 1
             && let Some(again) = exploration.again(moment, choice, AGAIN_ONE_IN, AGAIN_STATES)
@@ -282,10 +282,10 @@ fn explore(exploration: &Exploration, name: &str, depth: u32, moments: &[Moment]
             let left = moment.disk.crash(choice);
             left.record();
             let known = short_life(&left, found).unwrap_or_else(|error| panic!("{}", error.chain()));
-            second.add(&explore(&again, "store again", 2, &left.take_recording(), &known));
+            second.lock().unwrap().add(&explore(&again, "store again", 2, &left.take_recording(), &known));
         }
     });
-    count.add(&second);
+    count.add(&second.into_inner().unwrap());
     count
 }
 
