@@ -7,6 +7,7 @@
 mod bench;
 mod ci;
 mod command;
+mod crash;
 mod edges;
 mod licence;
 mod metadata;
@@ -23,6 +24,8 @@ Usage: cargo xtask COMMAND
   fix                            format, and apply what clippy can mend by itself
   bench [FILTER] [--quick]       measure; FILTER is a part of the benchmarks' names, --quick a small run that only shows
                                  that they work
+  crash [--states N] [--seed S]  crash, fail, fill up and damage the engine on a simulated disk, in about N states; or one state
+        | --replay LINE          alone, as a failure printed it
 
 Steps of ci:
 ";
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         ["ci", rest @ ..] => ci::run(rest),
         ["fix"] => fix(),
         ["bench", rest @ ..] => bench::run(rest),
+        ["crash", rest @ ..] => crash::run(rest),
         _ => Err(format!("cannot understand {:?}; see cargo xtask --help", arguments.join(" "))),
     };
     match done {

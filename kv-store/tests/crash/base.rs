@@ -1,9 +1,6 @@
 //! Small stores to be damaged, and every damage to them.
 
-use std::{
-    collections::BTreeSet,
-    fmt,
-};
+use std::{collections::BTreeSet, fmt};
 
 use kv_store::Lsn;
 use kv_testkit::sim::{CrashChoice, CrashModel, Damage, Pick, SimDisk};
@@ -58,7 +55,8 @@ impl Base {
             let olds: BTreeSet<_> = versions.iter().filter_map(|files| files.get(name)).collect();
             olds.into_iter().filter(|old| *old != bytes).cloned().collect()
         };
-        let promised = if name == "closed" { life.known.last() } else { life.known.promised(u64::MAX, CrashModel::Xfs) };
+        let promised =
+            if name == "closed" { life.known.last() } else { life.known.promised(u64::MAX, CrashModel::Xfs) };
         Ok(Self {
             name,
             disk: disk.crash(&KILLED),

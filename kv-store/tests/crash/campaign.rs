@@ -60,7 +60,8 @@ impl Campaign {
             let (cases, telling) = damages.cases();
             let looked_at = cases.len().min(states);
             damages.run(&cases[..looked_at], findings);
-            let of = format!("{looked_at} of {} damages, {} of {telling} telling ones", cases.len(), looked_at.min(telling));
+            let of =
+                format!("{looked_at} of {} damages, {} of {telling} telling ones", cases.len(), looked_at.min(telling));
             Ok(format!("{of}; {}", damages.outcomes.report()))
         });
         self.notes.extend(note);
@@ -94,16 +95,13 @@ impl Campaign {
         let (seed, left) = (self.seed, self.left());
         let again = left * AGAIN_PERCENT / 100;
         let Some(recorded) = self.phase("reference workload", |_| Recorded::new(seed)) else { return };
-        self.notes.push(format!("crashes at each of {} moments", recorded.moments()));
         self.phase("crash after a crash", |findings| {
             recorded.crash_again(again, findings);
             Ok(())
         });
         let left = self.left();
-        self.phase("crash at every operation", |findings| {
-            recorded.crash(left, findings);
-            Ok(())
-        });
+        let count = self.phase("crash at every operation", |findings| Ok(recorded.crash(left, findings)));
+        self.notes.extend(count.map(|count| format!("crash at every operation: {count}")));
     }
 
     fn share(&self, percent: u64) -> usize {

@@ -1,6 +1,8 @@
 //! Crashes at every operation of the reference workload, and again at every operation of the recovery.
 
-use kv_testkit::sim::{CrashChoice, CrashModel, Moment, Pick, SimDisk};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use kv_testkit::sim::{Count, CrashChoice, CrashModel, Exploration, Moment, Pick, SimDisk};
 
 use crate::{
     finding::{Findings, Verdict},
@@ -9,8 +11,6 @@ use crate::{
     workload::{Life, first_steps, reference},
 };
 
-/// So many states are counted out where a crash has no more of them; otherwise a quarter of that is sampled.
-const STATES_COUNTED_MAX: u64 = 4096;
 /// A third crash follows in one of so many states that the second one leaves.
 const THIRD_ONE_IN: u64 = 64;
 
@@ -29,32 +29,23 @@ impl Recorded {
         Ok(Self { moments: disk.take_recording(), known, seed })
     }
 
-    pub fn moments(&self) -> usize {
-        self.moments.len()
-    }
-
-    /// Crashes at every moment, with all states or, where those are more, an even share of about `states_max`.
-    pub fn crash(&self, states_max: u64, findings: &Findings) {
-        let items: Vec<_> =
-            self.moments.iter().flat_map(|moment| CrashModel::ALL.map(|model| (moment, model))).collect();
-        let share = (states_max / items.len() as u64).max(1);
-        spread(&items, |(moment, model)| {
-            for choice in self.choices(moment, *model, share) {
-                let case = format!("store@{}:{choice}", moment.operation);
-                let left = moment.disk.crash(&choice);
-                findings.look(&case, || self.known.check(moment.operation, choice.model, &left));
-            }
+    /// Crashes at every moment, with about `states_max` states in all.
+    pub fn crash(&self, states_max: u64, findings: &Findings) -> Count {
+        let exploration = Exploration::new(states_max, self.seed);
+        let count = exploration.run("store", &self.moments, &CrashModel::ALL, &|moment, choice, left| {
+            let case = format!("store@{}:{choice}", moment.operation);
+            findings.look(&case, || self.known.check(moment.operation, choice.model, left));
         });
-    }
-
-    fn choices(&self, moment: &Moment, model: CrashModel, share: u64) -> Vec<CrashChoice> {
-        let seed = self.seed ^ moment.operation << 20;
-        let mut choices = moment.disk.crash_states(model, share.min(STATES_COUNTED_MAX), seed);
-        if choices.len() as u64 > share {
-            fastrand::Rng::with_seed(seed).shuffle(&mut choices[2..]);
-            choices.truncate(share.max(2) as usize);
+        if !findings.is_clean() {
+            // Once more, for the simplest state that is like the first wrong one: it is printed.
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                exploration.run("store", &self.moments, &CrashModel::ALL, &|moment, choice, left| {
+                    let verdict = self.known.check(moment.operation, choice.model, left);
+                    verdict.unwrap_or_else(|violation| panic!("{violation:?}"));
+                });
+            }));
         }
-        choices
+        count
     }
 
     /// Crashes once, recovers, and crashes at every moment of that, about `states_max` times in all.
@@ -147,9 +138,11 @@ fn telling(moment: &Moment, seed: u64) -> Vec<(&Moment, CrashChoice)> {
     let mut choices = Vec::new();
     for model in CrashModel::ALL {
         let all = moment.disk.crash_states(model, 1, seed);
-        let is_telling = |pick| matches!(pick, Pick::Nothing | Pick::Everything | Pick::Prefix(_) | Pick::Numbered(_));
-        choices.extend(all.iter().filter(|choice| is_telling(choice.pick)).copied());
-        if all.len() > 1 {
+        let is_one = all.len() == 1;
+        let is_telling =
+            |pick: &Pick| matches!(pick, Pick::Nothing | Pick::Everything | Pick::Prefix(_) | Pick::Numbered(_));
+        choices.extend(all.into_iter().filter(|choice| is_telling(&choice.pick)));
+        if !is_one {
             choices.extend([(); 2].map(|()| CrashChoice { model, pick: Pick::Sample(rng.u64(..1 << 32)) }));
         }
     }

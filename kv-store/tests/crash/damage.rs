@@ -18,8 +18,10 @@ pub struct Outcomes {
     refused: AtomicU64,
     met: AtomicU64,
     cut: AtomicU64,
+    /// The older checkpoint took the place of the newest.
+    replaced: AtomicU64,
     harmless: AtomicU64,
-    /// Of those that are of no consequence, how many a verification finds.
+    /// Of those that no read met, how many a verification finds.
     verified: AtomicU64,
 }
 
@@ -28,11 +30,12 @@ impl Outcomes {
     pub fn report(&self) -> String {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         format!(
-            "of the damages, {} were refused at opening, {} reported by the read that met them, {} cost only a tail that was never flushed, {} changed \
-             nothing (a verification finds {} of these)",
+            "{} were refused at opening, {} reported by the read that met them, {} cost only a tail that was never flushed, the older checkpoint \
+             stood in for {}, {} changed nothing; a verification finds {} of those that were not reported",
             count(&self.refused),
             count(&self.met),
             count(&self.cut),
+            count(&self.replaced),
             count(&self.harmless),
             count(&self.verified)
         )
@@ -48,7 +51,11 @@ pub struct Damages {
 
 impl Damages {
     pub fn new(seed: u64) -> Verdict<Self> {
-        Ok(Self { bases: [Base::new("closed", seed)?, Base::new("killed", seed)?], seed, outcomes: Outcomes::default() })
+        Ok(Self {
+            bases: [Base::new("closed", seed)?, Base::new("killed", seed)?],
+            seed,
+            outcomes: Outcomes::default(),
+        })
     }
 
     /// All damages, the most telling first, and how many of them are not flips and cuts in long runs of zeroes.
@@ -108,13 +115,15 @@ impl Damages {
             Err(Error::Corrupt { .. }) => true,
             Err(error) => return Err(Violation::wrong(format!("damage is answered by {error:?}"))),
         };
+        let is_replaced = !engine.store.recovery().bad_checkpoints.is_empty();
         if is_met {
             check_each(&engine, base, position)?;
         }
-        let is_found = check_verification(base, case, is_met || is_never_unused(base, case))?;
+        let is_found = check_verification(base, case, is_met || is_replaced || is_never_unused(base, case))?;
         let outcome = match (is_met, position < base.known.last()) {
             (true, _) => &self.outcomes.met,
             (false, true) => &self.outcomes.cut,
+            (false, false) if is_replaced => &self.outcomes.replaced,
             (false, false) => &self.outcomes.harmless,
         };
         outcome.fetch_add(1, Ordering::Relaxed);

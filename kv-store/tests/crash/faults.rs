@@ -118,10 +118,7 @@ pub fn cases(seed: u64) -> Verdict<Vec<Case>> {
 }
 
 fn is_right(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Io { .. } | Error::DiskFull { .. } | Error::Poisoned { .. } | Error::OutcomeUnknown { .. }
-    )
+    matches!(error, Error::Io { .. } | Error::DiskFull { .. } | Error::Poisoned { .. } | Error::OutcomeUnknown { .. })
 }
 
 impl fmt::Display for Case {

@@ -69,8 +69,8 @@ impl Findings {
         Self { name, seed, begun: Instant::now(), states: AtomicU64::new(0), violations: Mutex::default() }
     }
 
-    pub fn states(&self) -> u64 {
-        self.states.load(Ordering::Relaxed)
+    pub fn is_clean(&self) -> bool {
+        self.violations.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// Looks at one state, and keeps on record what is wrong with it. `case` names it for a replay.

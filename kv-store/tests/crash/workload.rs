@@ -39,7 +39,17 @@ pub fn first_steps() -> Vec<Step> {
 pub fn small(closed: bool) -> Vec<Step> {
     let tail = (0..4).map(|key| Step::Put(key, if key < 2 { Durability::Disk } else { Durability::Process }));
     let end = closed.then_some(Step::Close);
-    lives(3, 8, &[Step::Checkpoint, Step::Checkpoint]).into_iter().chain(tail).chain(end).collect()
+    let large = Step::Put(LARGE, Durability::Disk);
+    let lives = lives(3, 8, &[Step::Checkpoint, Step::Checkpoint]);
+    [large].into_iter().chain(lives).chain(tail).chain(end).collect()
+}
+
+/// The key whose value takes blocks of its own.
+const LARGE: u8 = 99;
+
+/// Mostly zeroes, so that there is little of it to be damaged in different ways.
+fn large_value() -> Vec<u8> {
+    (0..6000).map(|at| u8::from(at % 500 == 7)).collect()
 }
 
 fn lives(seed: u64, usual: u64, endings: &[Step]) -> Vec<Step> {
@@ -136,7 +146,8 @@ impl Life {
         match step {
             Step::Usual(seed) => return self.usual(&Usual::new(seed, self.known.model())),
             Step::Put(key, durability) => {
-                let puts = ["a", "b"].map(|collection| Operation::put(collection, [key], vec![key; 20]));
+                let value = if key == LARGE { large_value() } else { vec![key; 20] };
+                let puts = ["a", "b"].map(|collection| Operation::put(collection, [key], value.clone()));
                 return self.usual(&Usual::Write(puts.to_vec(), durability));
             }
             Step::Checkpoint => {

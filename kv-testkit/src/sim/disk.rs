@@ -9,8 +9,10 @@ use kv_vfs::{Error, Result, Vfs};
 
 use super::{
     atoms::Atoms,
-    crash::{CrashChoice, CrashModel, crash},
+    choice::{CrashChoice, CrashModel, Pick},
+    crash,
     damage::Damage,
+    fates,
     state::{NodeId, ROOT, State},
     vfs::SimVfs,
 };
@@ -78,15 +80,23 @@ impl SimDisk {
     #[must_use = "the crash happens to the disk that is returned"]
     pub fn crash(&self, choice: &CrashChoice) -> Self {
         let inner = self.lock();
-        let mut state = crash(&inner.state, *choice);
-        state.space_bytes_max = u64::MAX;
-        Self::with_state(state, inner.random.clone())
+        let atoms = Atoms::of(&inner.state, choice.model);
+        inner.crash(&atoms, &choice.pick)
     }
 
     /// The choices that a crash at this instant has: all, if there are at most `limit`; otherwise nothing and everything survives, every prefix, all but
     /// one, only one, and so many others as a quarter of the limit, that follow from the seed. Different choices may leave the same disk.
     pub fn crash_states(&self, model: CrashModel, limit: u64, seed: u64) -> Vec<CrashChoice> {
-        Atoms::of(&self.lock().state, model).choices(limit, seed)
+        let atoms = self.atoms(model);
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let picks: Vec<_> = match atoms.count() {
+            Some(count) if count <= limit.max(1) => (0..count).map(Pick::Numbered).collect(),
+            _ => {
+                let samples = (0..limit / 4).map(|_| Pick::Sample(rng.u64(..1 << 32)));
+                fates::telling(&atoms).chain(samples).collect()
+            }
+        };
+        picks.into_iter().map(|pick| CrashChoice { model, pick }).collect()
     }
 
     /// How many operations there were, failed ones among them.
@@ -165,6 +175,26 @@ impl SimDisk {
         node.and_then(|node| inner.state.file_mut(node).ok()).is_some_and(|file| damage.apply(file))
     }
 
+    /// What a power cut may take now.
+    pub(super) fn atoms(&self, model: CrashModel) -> Atoms {
+        Atoms::of(&self.lock().state, model)
+    }
+
+    /// [`crash`](SimDisk::crash), where the atoms are known.
+    pub(super) fn crash_of(&self, atoms: &Atoms, pick: &Pick) -> Self {
+        self.lock().crash(atoms, pick)
+    }
+
+    /// Equal where readers see the same.
+    pub(super) fn fingerprint(&self) -> u64 {
+        self.lock().state.fingerprint()
+    }
+
+    /// Whether it is the same disk, and nothing was changed between.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared) || self.lock().state.is_same(&other.lock().state)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -213,9 +243,7 @@ impl SimDisk {
     }
 
     pub(super) fn closed(&self, node: NodeId) {
-        if let Ok(file) = self.lock().state.file_mut(node) {
-            file.open -= 1;
-        }
+        self.lock().state.close(node);
     }
 }
 
@@ -274,6 +302,15 @@ impl Inner {
         // The file layer repeats what was interrupted, but for a sync.
         let is_repeated = matches!(event.kind, Kind::Open | Kind::Read | Kind::Write);
         failure.filter(|failure| !(is_repeated && failure.error == io::ErrorKind::Interrupted))
+    }
+
+    fn crash(&self, atoms: &Atoms, pick: &Pick) -> SimDisk {
+        let mut left = match atoms.model {
+            CrashModel::Killed => crash::killed(&self.state),
+            _ => crash::cut(&self.state, atoms, &atoms.fates(pick)),
+        };
+        left.space_bytes_max = u64::MAX;
+        SimDisk::with_state(left, self.random.clone())
     }
 
     fn moment(&self, next: String) -> Moment {

@@ -23,6 +23,8 @@ pub(super) struct State {
     pub committed: Seq,
     pub next_seq: Seq,
     next_node: NodeId,
+    /// How many handles there are of each file that has some.
+    pub handles: BTreeMap<NodeId, u32>,
     /// How many bytes files may take.
     pub space_bytes_max: u64,
 }
@@ -35,8 +37,15 @@ pub(super) struct FileNode {
     pub created: Seq,
     /// ext4 gives a file that replaces another its length though its bytes are not there: at least this.
     pub length_kept: u64,
-    /// How many handles there are.
-    pub open: u32,
+    /// Readers see what was not written and never will be: a sync has failed.
+    pub is_forgetful: bool,
+}
+
+impl FileNode {
+    /// Whether a power cut changes nothing of it.
+    pub fn is_clean(&self) -> bool {
+        self.pending.is_empty() && !self.is_forgetful && self.length_kept == 0
+    }
 }
 
 /// A change of a file that was not synced.
@@ -116,6 +125,7 @@ impl State {
             committed: 0,
             next_seq: 0,
             next_node: ROOT + 1,
+            handles: BTreeMap::new(),
             space_bytes_max: u64::MAX,
         }
     }
@@ -149,8 +159,19 @@ impl State {
 
     /// Counts a handle.
     pub fn open(&mut self, node: NodeId) -> Result<NodeId> {
-        self.file_mut(node)?.open += 1;
+        self.file(node)?;
+        *self.handles.entry(node).or_default() += 1;
         Ok(node)
+    }
+
+    /// Ends a handle. What was removed meanwhile is freed with the last one.
+    pub fn close(&mut self, node: NodeId) {
+        if let Some(handles) = self.handles.get_mut(&node) {
+            *handles -= 1;
+            if *handles == 0 {
+                self.handles.remove(&node);
+            }
+        }
     }
 
     pub fn create_file(&mut self, directory: NodeId, name: &str) -> Result<NodeId> {
@@ -241,13 +262,20 @@ impl State {
 
     /// Makes what was written to the file durable.
     pub fn sync_file(&mut self, node: NodeId) -> Result<()> {
-        let committed = self.committed;
-        let file = self.file_mut(node)?;
+        let file = self.file(node)?;
         let is_metadata = |change: &Change| match change.kind {
             ChangeKind::Write { extends, .. } => extends,
             ChangeKind::SetLen(_) => true,
         };
-        let commits = file.created >= committed || file.pending.iter().any(is_metadata);
+        let commits = file.created >= self.committed || file.pending.iter().any(is_metadata);
+        let is_clean = file.pending.is_empty() && file.length_kept == 0;
+        if commits {
+            self.committed = self.next_seq;
+        }
+        if is_clean {
+            return Ok(());
+        }
+        let file = self.file_mut(node)?;
         for change in std::mem::take(&mut file.pending) {
             match change.kind {
                 ChangeKind::Write { offset, bytes, .. } => file.durable.write(&bytes, offset),
@@ -255,20 +283,22 @@ impl State {
             }
         }
         file.length_kept = 0;
-        if commits {
-            self.committed = self.next_seq;
-        }
         Ok(())
     }
 
     /// What was to be synced will never reach the disk, though readers go on to see it.
     pub fn forget_pending(&mut self, node: NodeId) -> Result<()> {
-        self.file_mut(node)?.pending.clear();
+        let file = self.file_mut(node)?;
+        file.pending.clear();
+        file.is_forgetful = true;
         Ok(())
     }
 
     /// Readers see what is durable, and what is still pending.
     pub fn drop_cache(&mut self, node: NodeId) -> Result<()> {
+        if !self.file(node)?.is_forgetful {
+            return Ok(());
+        }
         let file = self.file_mut(node)?;
         file.seen = file.durable.clone();
         for change in &file.pending {
@@ -277,14 +307,15 @@ impl State {
                 ChangeKind::SetLen(len) => file.seen.set_len(*len),
             }
         }
+        file.is_forgetful = false;
         Ok(())
     }
 
     /// Makes the changes of names in the directory durable.
     pub fn sync_directory(&mut self, node: NodeId) -> Result<()> {
+        let Some(last) = self.directory(node)?.pending.last().map(|change| change.seq) else { return Ok(()) };
         let directory = self.directory_mut(node)?;
         let pending = std::mem::take(&mut directory.pending);
-        let Some(last) = pending.last().map(|change| change.seq) else { return Ok(()) };
         for change in &pending {
             change.apply(&mut directory.durable);
         }
@@ -312,16 +343,27 @@ impl State {
         self.directories.values().flat_map(of).collect()
     }
 
+    /// Whether nothing was changed between the two, which are of the same disk.
+    pub fn is_same(&self, other: &Self) -> bool {
+        fn all_same<T>(one: &BTreeMap<NodeId, Arc<T>>, other: &BTreeMap<NodeId, Arc<T>>) -> bool {
+            let same = |((node, one), (other_node, other))| node == other_node && Arc::ptr_eq(one, other);
+            one.len() == other.len() && one.iter().zip(other).all(same)
+        }
+        self.committed == other.committed
+            && all_same(&self.files, &other.files)
+            && all_same(&self.directories, &other.directories)
+    }
+
     /// Frees the files that have no name and no handle.
     pub fn forget_unreachable(&mut self) {
         let reachable = self.reachable();
-        self.files.retain(|node, file| file.open != 0 || reachable.contains(node));
+        self.files.retain(|node, _| self.handles.contains_key(node) || reachable.contains(node));
     }
 
     /// The bytes that files take which have a name or a handle.
     pub fn space_bytes(&self) -> u64 {
         let named: BTreeSet<_> = self.directories.values().flat_map(|directory| directory.seen.values()).collect();
-        let counts = |(node, file): &(&NodeId, &Arc<FileNode>)| file.open != 0 || named.contains(node);
+        let counts = |(node, _): &(&NodeId, &Arc<FileNode>)| self.handles.contains_key(node) || named.contains(node);
         self.files.iter().filter(counts).map(|(_, file)| file.seen.space_bytes()).sum()
     }
 

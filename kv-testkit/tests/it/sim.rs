@@ -1,6 +1,13 @@
 //! The simulated disk does what is known of real ones, and nothing that they do not.
 
-use std::{collections::BTreeSet, io::ErrorKind, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    io::ErrorKind,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use kv_testkit::{
     sim::{CrashChoice, CrashModel, Damage, Exploration, Pick, SimDisk},
@@ -362,7 +369,7 @@ fn a_choice_prints_as_it_is_parsed_and_means_the_same_each_time() {
     disk.vfs().rename("g", "f").unwrap();
     for model in CrashModel::ALL {
         for choice in disk.crash_states(model, 50, 7) {
-            assert_eq!(choice.to_string().parse(), Ok(choice));
+            assert_eq!(choice.to_string().parse(), Ok(choice.clone()));
             assert_eq!(disk.crash(&choice).files(), disk.crash(&choice).files());
         }
         assert_eq!(disk.crash_states(model, 50, 7), disk.crash_states(model, 50, 7));
@@ -412,14 +419,14 @@ fn an_exploration_notices_a_lying_disk() {
         file.write_all_at(b"new", 0).unwrap();
         file.sync_data().unwrap();
         let acknowledged_at = disk.operations();
-        let mut lost = 0;
+        let lost = AtomicU32::new(0);
         let moments = disk.take_recording();
-        let count = Exploration::from_env(1000).run("lying disk", &moments, &POWER_CUTS, &mut |moment, _, left| {
+        let count = Exploration::from_env(1000).run("lying disk", &moments, &POWER_CUTS, &|moment, _, left| {
             let is_there = content(left, "f").unwrap() == b"new";
-            lost += u32::from(moment.operation >= acknowledged_at && !is_there);
+            lost.fetch_add(u32::from(moment.operation >= acknowledged_at && !is_there), Ordering::Relaxed);
         });
-        assert!(count.states > 10);
-        lost
+        assert!(count.states >= 4, "{count}");
+        lost.into_inner()
     };
     assert_eq!(acknowledged_is_lost(false), 0);
     assert!(acknowledged_is_lost(true) > 0);
