@@ -18,8 +18,14 @@ const STATES: u64 = 6_000;
 const DAMAGE_PERCENT: u64 = 40;
 const FAULTS_PERCENT: u64 = 25;
 const SPACE_PERCENT: u64 = 10;
-/// Of the rest, what goes to crashes after a crash.
+/// Of the rest, what goes to damage in space that holds nothing; and what may go to it if that makes it complete.
+const UNUSED_PERCENT: u64 = 10;
+const UNUSED_PERCENT_MAX: u64 = 60;
+/// Of the rest of that, what goes to crashes after a crash.
 const AGAIN_PERCENT: u64 = 40;
+
+const DAMAGE: &str = "damage";
+const UNUSED: &str = "damage to unused space";
 
 /// A campaign as the environment wants it: `KV_CAMPAIGN_STATES`, `KV_CAMPAIGN_SEED`.
 pub struct Campaign {
@@ -44,27 +50,37 @@ impl Campaign {
     /// # Panics
     /// If anything is not as it must be.
     pub fn run(mut self) {
-        self.exhaust_damage();
+        let damages = self.damage();
         self.exhaust("every operation fails", FAULTS_PERCENT, faults::STATES_EACH, faults::cases, faults::Case::run);
         self.exhaust("every size of the disk", SPACE_PERCENT, space::STATES_EACH, space::cases, space::Case::run);
+        if let Some(damages) = damages {
+            self.damage_unused(&damages);
+        }
         self.crash();
         self.print();
         assert!(self.rows.iter().all(Row::is_clean), "something is not as it must be: see above");
     }
 
-    fn exhaust_damage(&mut self) {
-        let states = self.share(DAMAGE_PERCENT);
-        let seed = self.seed;
-        let note = self.phase("damage", |findings| {
+    fn damage(&mut self) -> Option<Damages> {
+        let (seed, states) = (self.seed, self.share(DAMAGE_PERCENT));
+        let damages = self.phase(DAMAGE, |findings| {
             let damages = Damages::new(seed)?;
-            let (cases, telling) = damages.cases();
-            let looked_at = cases.len().min(states);
-            damages.run(&cases[..looked_at], findings);
-            let of =
-                format!("{looked_at} of {} damages, {} of {telling} telling ones", cases.len(), looked_at.min(telling));
-            Ok(format!("{of}; {}", damages.outcomes.report()))
+            let note = damages.harm_used(states, findings);
+            Ok((damages, note))
         });
-        self.notes.extend(note);
+        let (damages, note) = damages?;
+        self.notes.push(format!("{DAMAGE}: {note}"));
+        Some(damages)
+    }
+
+    /// Where most states would be spent, and least is to be found: all, if the most part of what is left is enough, and otherwise a small part.
+    fn damage_unused(&mut self, damages: &Damages) {
+        let left = self.left();
+        let is_enough = damages.unused() <= left * UNUSED_PERCENT_MAX / 100;
+        let states = if is_enough { damages.unused() } else { left * UNUSED_PERCENT / 100 };
+        let note = self.phase(UNUSED, |findings| Ok(damages.harm_unused(states, findings)));
+        self.notes.extend(note.map(|note| format!("{UNUSED}: {note}")));
+        self.notes.push(format!("of all damages, {}", damages.report()));
     }
 
     /// All cases, or as many as fit.
@@ -76,7 +92,7 @@ impl Campaign {
         cases: fn(u64) -> Verdict<Vec<T>>,
         run: fn(&T, u64, &Findings),
     ) {
-        let (seed, count) = (self.seed, self.share(percent) / states_each as usize);
+        let (seed, count) = (self.seed, (self.share(percent) / states_each) as usize);
         let note = self.phase(name, |findings| {
             let mut cases = cases(seed)?;
             let all = cases.len();
@@ -104,8 +120,8 @@ impl Campaign {
         self.notes.extend(count.map(|count| format!("crash at every operation: {count}")));
     }
 
-    fn share(&self, percent: u64) -> usize {
-        (self.states_max * percent / 100) as usize
+    fn share(&self, percent: u64) -> u64 {
+        self.states_max * percent / 100
     }
 
     fn left(&self) -> u64 {

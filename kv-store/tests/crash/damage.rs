@@ -6,7 +6,8 @@ use kv_store::{Durability, Error};
 use kv_testkit::sim::{CrashChoice, CrashModel, Damage, Pick, SimDisk};
 
 use crate::{
-    base::{Base, Case},
+    base::Base,
+    case::{Case, Place},
     engine::{Engine, difference},
     finding::{Findings, Verdict, Violation},
     spread::spread,
@@ -26,8 +27,7 @@ pub struct Outcomes {
 }
 
 impl Outcomes {
-    /// In words.
-    pub fn report(&self) -> String {
+    fn report(&self) -> String {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         format!(
             "{} were refused at opening, {} reported by the read that met them, {} cost only a tail that was never flushed, the older checkpoint \
@@ -42,52 +42,84 @@ impl Outcomes {
     }
 }
 
-/// Both small stores, and what came of damages to them.
+/// Both small stores, every damage to them, and what came of it.
 pub struct Damages {
     bases: [Base; 2],
-    seed: u64,
-    pub outcomes: Outcomes,
+    coarse: Vec<(usize, Case)>,
+    /// Where there is anything.
+    used: Vec<(usize, Place)>,
+    /// In long runs of zeroes.
+    unused: Vec<(usize, Place)>,
+    outcomes: Outcomes,
 }
 
 impl Damages {
+    /// In an order that follows from the seed, so that any number of them is a sample.
     pub fn new(seed: u64) -> Verdict<Self> {
-        Ok(Self {
-            bases: [Base::new("closed", seed)?, Base::new("killed", seed)?],
-            seed,
-            outcomes: Outcomes::default(),
-        })
-    }
-
-    /// All damages, the most telling first, and how many of them are not flips and cuts in long runs of zeroes.
-    pub fn cases(&self) -> (Vec<(usize, Case)>, usize) {
-        let (mut cases, mut last) = (Vec::new(), Vec::new());
-        for (base, of) in self.bases.iter().enumerate() {
-            let (used, unused) = of.fine();
-            cases.extend(of.coarse().into_iter().chain(used).map(|case| (base, case)));
-            last.extend(unused.into_iter().map(|case| (base, case)));
+        let bases = [Base::closed(seed)?, Base::killed(seed)?];
+        let (mut coarse, mut used, mut unused) = (Vec::new(), Vec::new(), Vec::new());
+        for (of, base) in bases.iter().enumerate() {
+            coarse.extend(Case::coarse(base).into_iter().map(|case| (of, case)));
+            let places = Place::all(base);
+            used.extend(places.0.into_iter().map(|place| (of, place)));
+            unused.extend(places.1.into_iter().map(|place| (of, place)));
         }
-        let used = cases.len();
-        let mut rng = fastrand::Rng::with_seed(self.seed);
-        rng.shuffle(&mut cases);
-        rng.shuffle(&mut last);
-        cases.append(&mut last);
-        (cases, used)
+        let mut rng = fastrand::Rng::with_seed(seed);
+        rng.shuffle(&mut coarse);
+        rng.shuffle(&mut used);
+        rng.shuffle(&mut unused);
+        Ok(Self { bases, coarse, used, unused, outcomes: Outcomes::default() })
     }
 
-    pub fn run(&self, cases: &[(usize, Case)], findings: &Findings) {
-        spread(cases, |(base, case)| {
-            let base = &self.bases[*base];
-            findings.look(&base.named(case), || self.judge(base, case));
-        });
+    /// Damages sectors, files, and every bit and length where there is anything; about `states_max` of these.
+    pub fn harm_used(&self, states_max: u64, findings: &Findings) -> String {
+        let wanted = (states_max / 2).max(states_max.saturating_sub(self.used.len() as u64 * Place::CASES));
+        let coarse = &self.coarse[..self.coarse.len().min(wanted as usize)];
+        spread(coarse, |(base, case)| self.look(*base, case, findings));
+        let rest = states_max.saturating_sub(coarse.len() as u64) / Place::CASES;
+        let places = &self.used[..self.used.len().min(rest as usize)];
+        self.harm_places(places, findings);
+        let (sectors, all_sectors) = (coarse.len(), self.coarse.len());
+        format!(
+            "{sectors} of {all_sectors} damages to sectors and files; {} of {} bytes",
+            places.len(),
+            self.used.len()
+        )
+    }
+
+    /// How many damages there are to space that holds nothing.
+    pub fn unused(&self) -> u64 {
+        self.unused.len() as u64 * Place::CASES
+    }
+
+    /// Damages space that holds nothing, every bit and every length; about `states_max` of these.
+    pub fn harm_unused(&self, states_max: u64, findings: &Findings) -> String {
+        let places = &self.unused[..self.unused.len().min((states_max / Place::CASES) as usize)];
+        self.harm_places(places, findings);
+        format!("{} of {} bytes", places.len(), self.unused.len())
+    }
+
+    fn harm_places(&self, places: &[(usize, Place)], findings: &Findings) {
+        spread(places, |(base, place)| place.cases().for_each(|case| self.look(*base, &case, findings)));
+    }
+
+    fn look(&self, base: usize, case: &Case, findings: &Findings) {
+        let base = &self.bases[base];
+        findings.look(&case.named(base), || self.judge(base, case));
+    }
+
+    pub fn report(&self) -> String {
+        self.outcomes.report()
     }
 
     /// Looks at one of them again.
     pub fn replay(&self, text: &str, findings: &Findings) -> Option<()> {
-        let base = self.bases.iter().find(|base| text.starts_with(base.name))?;
-        let (used, unused) = base.fine();
-        let all = base.coarse().into_iter().chain(used).chain(unused);
-        let case = all.into_iter().find(|case| base.named(case).to_string() == text)?;
-        findings.look(&text, || self.judge(base, &case)).or(Some(()))
+        let coarse = self.coarse.iter().cloned();
+        let places = self.used.iter().chain(&self.unused);
+        let mut all = coarse.chain(places.flat_map(|(base, place)| place.cases().map(|case| (*base, case))));
+        let (base, case) = all.find(|(base, case)| case.named(&self.bases[*base]).to_string() == text)?;
+        self.look(base, &case, findings);
+        Some(())
     }
 
     fn judge(&self, base: &Base, case: &Case) -> Verdict {

@@ -4,6 +4,7 @@
 
 mod base;
 mod campaign;
+mod case;
 mod crashes;
 mod damage;
 mod engine;
