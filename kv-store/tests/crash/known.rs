@@ -98,6 +98,11 @@ impl Known {
         highest_at(&self.written, u64::MAX)
     }
 
+    /// How many there were, and how many of those for a power cut.
+    pub fn acknowledgements(&self) -> (usize, usize) {
+        (self.written.len(), self.durable.len())
+    }
+
     /// What a crash of that kind must leave, if it comes after so many operations.
     pub fn promised(&self, at: u64, model: CrashModel) -> Lsn {
         let durable = highest_at(&self.durable, at);

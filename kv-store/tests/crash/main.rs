@@ -13,6 +13,7 @@ mod finding;
 mod known;
 mod space;
 mod spread;
+mod suite;
 mod trial;
 mod workload;
 
