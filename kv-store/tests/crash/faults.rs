@@ -1,4 +1,4 @@
-//! Every operation of the reference workload fails, in every way in which it may.
+//! Every operation of the reference workload fails, and every operation of recoveries, in every way in which it may.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use std::{
 
 use kv_store::Error;
 use kv_testkit::{
-    sim::SimDisk,
+    sim::{CrashChoice, CrashModel, Pick, SimDisk},
     vfs::{Fault, Kind},
 };
 
@@ -20,7 +20,7 @@ use crate::{
     finding::{Findings, Verdict},
     known::Known,
     trial::Trial,
-    workload::{Life, reference},
+    workload::{Life, Step, first_steps, reference, small},
 };
 
 /// The states that one failing run is looked at in.
@@ -65,9 +65,36 @@ impl Effect {
     }
 }
 
+/// What the failing disk holds at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// Nothing: the reference workload follows.
+    Empty,
+    /// What a killed process left, or a power cut: recovery and first steps follow.
+    Killed,
+    Torn,
+}
+
+const STARTS: [(Start, &str); 3] = [(Start::Empty, "empty"), (Start::Killed, "killed"), (Start::Torn, "torn")];
+
+impl Start {
+    fn prepare(self, seed: u64) -> Verdict<(SimDisk, Known, Vec<Step>)> {
+        let disk = SimDisk::new(seed);
+        let (model, pick) = match self {
+            Self::Empty => return Ok((disk, Known::nothing(), reference(seed))),
+            Self::Killed => (CrashModel::Killed, Pick::Everything),
+            Self::Torn => (CrashModel::Posix, Pick::Sample(seed)),
+        };
+        let life = Life::begin(&disk, Known::nothing(), &small(false))?;
+        let left = disk.crash(&CrashChoice { model, pick });
+        Ok((left, life.known.after_crash(model), first_steps()))
+    }
+}
+
 /// A failure: of which operation, counted from 1, how, and whether of all such ones after it too.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
+    start: Start,
     nth: u64,
     effect: Effect,
     for_ever: bool,
@@ -91,30 +118,39 @@ impl Case {
     }
 
     pub fn run(&self, seed: u64, findings: &Findings) {
-        let disk = SimDisk::new(seed);
-        disk.fail(self.fault());
-        let mut trial = Trial::new(findings, self, disk, is_right);
-        trial.life.known.kernel_forgets = self.effect == Effect::Forgets;
-        findings.run(self, || trial.run(&reference(seed), &mut |_, _| {}));
+        findings.run(self, || {
+            let (disk, mut known, steps) = self.start.prepare(seed)?;
+            known.kernel_forgets |= self.effect == Effect::Forgets;
+            disk.fail(self.fault());
+            Trial::new(findings, self, disk, known, is_right).run(&steps, &mut |_, _| {})
+        });
     }
 }
 
-/// All failures, the workload's operations being what they are on a disk that works.
+/// All failures, the operations being what they are on a disk that works.
 pub fn cases(seed: u64) -> Verdict<Vec<Case>> {
+    let mut cases = Vec::new();
+    for (start, _) in STARTS {
+        let of = |(nth, kind): (u64, Kind)| {
+            let effects = EFFECTS.into_iter().filter(move |(effect, _)| effect.meets(kind));
+            effects.flat_map(move |(effect, _)| [false, true].map(|for_ever| Case { start, nth, effect, for_ever }))
+        };
+        cases.extend((1..).zip(operations(start, seed)?).flat_map(of));
+    }
+    Ok(cases)
+}
+
+fn operations(start: Start, seed: u64) -> Verdict<Vec<Kind>> {
     let kinds = Arc::new(Mutex::new(Vec::new()));
-    let disk = SimDisk::new(seed);
     let noted = Arc::clone(&kinds);
+    let (disk, known, steps) = start.prepare(seed)?;
     disk.fail(Fault::when(move |event| {
         noted.lock().unwrap_or_else(PoisonError::into_inner).push(event.kind);
         false
     }));
-    Life::lead(&disk, Known::nothing(), &reference(seed))?;
-    let kinds = std::mem::take(&mut *kinds.lock().unwrap_or_else(PoisonError::into_inner));
-    let of = |(nth, kind): (u64, Kind)| {
-        let effects = EFFECTS.into_iter().filter(move |(effect, _)| effect.meets(kind));
-        effects.flat_map(move |(effect, _)| [false, true].map(|for_ever| Case { nth, effect, for_ever }))
-    };
-    Ok((1..).zip(kinds).flat_map(of).collect())
+    Life::lead(&disk, known, &steps)?;
+    let mut kinds = kinds.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(std::mem::take(&mut *kinds))
 }
 
 fn is_right(error: &Error) -> bool {
@@ -124,7 +160,8 @@ fn is_right(error: &Error) -> bool {
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = EFFECTS.iter().find(|(effect, _)| *effect == self.effect).map_or("", |(_, name)| name);
-        write!(f, "fault@{}:{name}:{}", self.nth, if self.for_ever { "ever" } else { "once" })
+        let start = STARTS.iter().find(|(start, _)| *start == self.start).map_or("", |(_, name)| name);
+        write!(f, "fault@{}:{name}:{}:{start}", self.nth, if self.for_ever { "ever" } else { "once" })
     }
 }
 
@@ -140,6 +177,7 @@ impl FromStr for Case {
             Some("ever") => true,
             _ => return Err(()),
         };
-        Ok(Self { nth, effect, for_ever })
+        let start = words.next().and_then(|word| STARTS.iter().find(|(_, name)| *name == word)).ok_or(())?.0;
+        Ok(Self { start, nth, effect, for_ever })
     }
 }

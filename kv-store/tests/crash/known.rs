@@ -46,6 +46,14 @@ impl Known {
         Self { states: states.iter().map(|(_, model)| (0, Arc::clone(model))).collect(), ..Self::nothing() }
     }
 
+    /// The same, on the disk that a crash of that kind leaves: everything was known before its first operation.
+    pub fn after_crash(mut self, model: CrashModel) -> Self {
+        self.kernel_forgets |= model != CrashModel::Killed;
+        self.states.iter_mut().for_each(|(at, _)| *at = 0);
+        [&mut self.durable, &mut self.written, &mut self.checkpoints].into_iter().flatten().for_each(|(at, _)| *at = 0);
+        self
+    }
+
     pub fn last(&self) -> Lsn {
         Lsn(self.states.len() as u64 - 1)
     }

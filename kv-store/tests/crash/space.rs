@@ -43,7 +43,7 @@ pub fn cases(seed: u64) -> Verdict<Vec<Case>> {
 
 impl Case {
     pub fn run(&self, seed: u64, findings: &Findings) {
-        let mut trial = Trial::new(findings, self, SimDisk::new(seed), is_right);
+        let mut trial = Trial::new(findings, self, SimDisk::new(seed), Known::nothing(), is_right);
         let steps = reference(seed);
         let all_but_close = &steps[..steps.len() - 1];
         findings.run(self, || {

@@ -54,5 +54,5 @@ fn lines_to_replay_are_understood_as_they_are_printed() {
     for case in sizes.iter().step_by(101) {
         assert_eq!(case.to_string().parse::<space::Case>().map(|case| case.to_string()), Ok(case.to_string()));
     }
-    assert!("fault@1:eio:twice".parse::<faults::Case>().is_err());
+    assert!("fault@1:eio:twice:empty".parse::<faults::Case>().is_err());
 }

@@ -30,9 +30,10 @@ impl<'a> Trial<'a> {
         findings: &'a Findings,
         case: &'a (dyn fmt::Display + Sync),
         disk: SimDisk,
+        known: Known,
         is_right: fn(&Error) -> bool,
     ) -> Self {
-        let life = Life::new(&disk, Known::nothing());
+        let life = Life::new(&disk, known);
         Self { findings, case, disk, life, is_right, failed: false }
     }
 

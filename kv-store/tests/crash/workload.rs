@@ -117,13 +117,18 @@ impl Life {
     }
 
     /// Opens the store and leads it through the steps, none of which may fail.
-    pub fn lead(disk: &SimDisk, known: Known, steps: &[Step]) -> Verdict<Known> {
+    pub fn begin(disk: &SimDisk, known: Known, steps: &[Step]) -> Verdict<Self> {
         let mut life = Self::new(disk, known);
         life.open()?.map_err(|error| Violation::refusal("cannot be opened", &error))?;
         for step in steps {
             life.step(*step)?.map_err(|error| Violation::refusal(&format!("{step:?} failed"), &error))?;
         }
-        Ok(life.known)
+        Ok(life)
+    }
+
+    /// The same, to the end: what is known then.
+    pub fn lead(disk: &SimDisk, known: Known, steps: &[Step]) -> Verdict<Known> {
+        Self::begin(disk, known, steps).map(|life| life.known)
     }
 
     /// Opens the store, and looks whether it is the one that is known. What is not there any more is forgotten.
