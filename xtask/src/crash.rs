@@ -5,15 +5,16 @@ use crate::{
     command::{cargo_command, run as run_command},
 };
 
-const USAGE: &str = "usage: cargo xtask crash [--states N] [--seed S] | --replay LINE";
+const USAGE: &str = "usage: cargo xtask crash [--states N | --replay STATE] [--seed S]";
 
 /// What is looked at.
 #[derive(Debug, PartialEq, Eq)]
-enum Wanted<'a> {
+struct Wanted<'a> {
     /// So many states, chosen by the seed where they are not all.
-    Campaign { states: u64, seed: u64 },
-    /// The state that a failure has printed.
-    Replay(&'a str),
+    states: u64,
+    seed: u64,
+    /// Only this one, as a failure has printed it.
+    replay: Option<&'a str>,
 }
 
 /// How many states a run looks at that is not told otherwise.
@@ -22,14 +23,12 @@ const STATES: u64 = 400_000;
 pub fn run(arguments: &[&str]) -> Result {
     let mut command = cargo_command();
     command.args(["test", "--locked", "--release", "--package", "kv-store", "--test", "crash"]);
-    match parse(arguments)? {
-        Wanted::Campaign { states, seed } => {
-            command.env("KV_CAMPAIGN_STATES", states.to_string()).env("KV_CAMPAIGN_SEED", seed.to_string());
-        }
-        Wanted::Replay(line) => {
-            command.env("KV_CAMPAIGN_REPLAY", line);
-        }
-    }
+    let Wanted { states, seed, replay } = parse(arguments)?;
+    command.env("KV_CRASH_STATES", states.to_string()).env("KV_CRASH_SEED", seed.to_string());
+    match replay {
+        Some(state) => command.env("KV_CRASH_REPLAY", state),
+        None => command.env_remove("KV_CRASH_REPLAY"),
+    };
     run_command(command.args(["--", "--nocapture", "campaign"]))
 }
 
@@ -48,19 +47,19 @@ fn parse<'a>(arguments: &[&'a str]) -> Result<Wanted<'a>> {
             return Err(format!("{name} was given twice; {USAGE}"));
         }
     }
-    match (states, seed, replay) {
-        (None, None, Some(line)) => Ok(Wanted::Replay(line)),
-        (_, _, Some(_)) => Err(format!("a line to replay says everything; {USAGE}")),
-        (states, seed, None) => {
-            Ok(Wanted::Campaign { states: states.unwrap_or(STATES), seed: seed.unwrap_or_default() })
-        }
+    if states.is_some() && replay.is_some() {
+        return Err(format!("a replay is of one state; {USAGE}"));
     }
+    Ok(Wanted { states: states.unwrap_or(STATES), seed: seed.unwrap_or_default(), replay })
 }
 
 /// A decimal number.
 fn number(name: &str, text: &str) -> Result<u64> {
     let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| is_decimal).ok_or_else(|| format!("{name} {text} is no decimal number; {USAGE}"))
+    text.parse()
+        .ok()
+        .filter(|_| is_decimal)
+        .ok_or_else(|| format!("{name} takes a decimal number below 2^64, not {text:?}; {USAGE}"))
 }
 
 #[cfg(test)]
@@ -69,11 +68,12 @@ mod tests {
 
     #[test]
     fn arguments_are_understood_or_refused() {
-        assert_eq!(parse(&[]), Ok(Wanted::Campaign { states: STATES, seed: 0 }));
-        assert_eq!(parse(&["--seed", "7", "--states", "10"]), Ok(Wanted::Campaign { states: 10, seed: 7 }));
+        assert_eq!(parse(&[]), Ok(Wanted { states: STATES, seed: 0, replay: None }));
+        assert_eq!(parse(&["--seed", "7", "--states", "10"]), Ok(Wanted { states: 10, seed: 7, replay: None }));
+        let replay = Some("store@1:killed:everything");
         assert_eq!(
-            parse(&["--replay", "0/store@1:killed:everything"]),
-            Ok(Wanted::Replay("0/store@1:killed:everything"))
+            parse(&["--replay", "store@1:killed:everything", "--seed", "7"]),
+            Ok(Wanted { states: STATES, seed: 7, replay })
         );
         for bad in [
             &["--states"][..],
@@ -82,7 +82,7 @@ mod tests {
             &["--states", "99999999999999999999"],
             &["--seed", "0x1"],
             &["--seed", "1", "--seed", "1"],
-            &["--replay", "x", "--seed", "1"],
+            &["--replay", "x", "--states", "1"],
             &["faster"],
         ] {
             assert!(parse(bad).is_err_and(|message| message.contains("usage: ")), "{bad:?}");

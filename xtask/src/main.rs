@@ -24,8 +24,9 @@ Usage: cargo xtask COMMAND
   fix                            format, and apply what clippy can mend by itself
   bench [FILTER] [--quick]       measure; FILTER is a part of the benchmarks' names, --quick a small run that only shows
                                  that they work
-  crash [--states N] [--seed S]  crash, fail, fill up and damage the engine on a simulated disk, in about N states; or one state
-        | --replay LINE          alone, as a failure printed it
+  crash [--states N | --replay STATE] [--seed S]
+                                 crash, fail, fill up and damage the engine on a simulated disk, in about N states; or in one, as
+                                 a failure printed it
 
 Steps of ci:
 ";

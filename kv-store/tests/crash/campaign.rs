@@ -27,7 +27,7 @@ const AGAIN_PERCENT: u64 = 40;
 const DAMAGE: &str = "damage";
 const UNUSED: &str = "damage to unused space";
 
-/// A campaign as the environment wants it: `KV_CAMPAIGN_STATES`, `KV_CAMPAIGN_SEED`.
+/// A campaign, as the environment wants it.
 pub struct Campaign {
     states_max: u64,
     seed: u64,
@@ -36,12 +36,13 @@ pub struct Campaign {
 }
 
 impl Campaign {
+    /// `KV_CRASH_STATES`, `KV_CRASH_SEED`: numbers, in decimal.
     pub fn from_env() -> Self {
         let number = |name: &str, default: u64| match env::var(name) {
             Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text:?}")),
             Err(_) => default,
         };
-        let (states_max, seed) = (number("KV_CAMPAIGN_STATES", STATES), number("KV_CAMPAIGN_SEED", 0));
+        let (states_max, seed) = (number("KV_CRASH_STATES", STATES), number("KV_CRASH_SEED", 0));
         Self { states_max, seed, rows: Vec::new(), notes: Vec::new() }
     }
 
@@ -147,13 +148,12 @@ impl Campaign {
         }
     }
 
-    /// Looks at a single state again: a line such as `0/store@120:posix:only:17`.
+    /// Looks at a single state again: a line such as `store@120:posix:only:17`.
     ///
     /// # Panics
     /// If there is no such state, or anything is not as it must be.
-    pub fn replay(line: &str) {
-        let (seed, case) = line.split_once('/').unwrap_or(("", line));
-        let seed = seed.parse().unwrap_or_else(|_| panic!("{line:?} does not begin with a seed"));
+    pub fn replay(self, case: &str) {
+        let seed = self.seed;
         let findings = Findings::new("replay", seed);
         let found = findings.run(&case, || {
             Ok(if let Ok(case) = case.parse::<faults::Case>() {
@@ -168,7 +168,7 @@ impl Campaign {
                 Damages::new(seed)?.replay(case, &findings)
             })
         });
-        assert!(found.flatten().is_some(), "there is no state {line:?}");
+        assert!(found.flatten().is_some(), "there is no state {case:?} with the seed {seed}");
         assert!(findings.into_row().is_clean(), "it is still not as it must be");
     }
 }

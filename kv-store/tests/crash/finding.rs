@@ -90,7 +90,7 @@ impl Findings {
         let mut violations = self.violations.lock().unwrap_or_else(PoisonError::into_inner);
         if violations.len() < PRINTED_MAX {
             let Violation { kind, what } = &violation;
-            eprintln!("{kind:?}: {what}\n  replay with: cargo xtask crash --replay '{}/{case}'", self.seed);
+            eprintln!("{kind:?}: {what}\nin the state KV_CRASH_SEED={} KV_CRASH_REPLAY='{case}'", self.seed);
         }
         violations.push(violation.kind);
         None
