@@ -21,6 +21,8 @@ fn the_reference_workload_has_everything_in_it() {
     let (written, durable) = known.acknowledgements();
     assert!(durable >= 50 && written - durable >= 50, "{written} acknowledgements, {durable} of them for the disk");
     assert!(lines("rename log/segment.tmp", ".wal") >= 5, "segments that were begun");
+    let to_measure = |line: &&str| line.starts_with("write log/segment.tmp 4096+") && !line.ends_with("+12288");
+    assert!(trace.lines().filter(to_measure).count() >= 2, "segments that were made to measure");
     assert!(lines("remove log/", ".wal") >= 2, "segments that were trimmed");
     assert!(lines("rename checkpoints/", ".manifest") >= 2, "checkpoints");
     assert!(lines("remove checkpoints/", ".manifest") >= 1, "checkpoints that were removed");

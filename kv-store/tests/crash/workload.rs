@@ -95,7 +95,11 @@ fn change(rng: &mut fastrand::Rng, model: &mut Model) -> Operation {
     let operation = if is_there && rng.u8(..3) == 0 {
         Operation::delete(collection, key)
     } else {
-        let len = if rng.u8(..10) == 0 { rng.usize(..6000) } else { rng.usize(..200) };
+        let len = match rng.u8(..60) {
+            0 => 18_000, // more than a usual segment holds
+            1..=6 => rng.usize(..6000),
+            _ => rng.usize(..200),
+        };
         Operation::put(collection, key, vec![rng.u8(..); len])
     };
     model.apply(&operation);
