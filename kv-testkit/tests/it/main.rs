@@ -3,6 +3,7 @@
 
 mod caught;
 mod enrolled;
+mod explore;
 mod flawed_checkpointer;
 mod flawed_log;
 mod model;
