@@ -57,7 +57,7 @@ impl Engine {
 #[derive(Clone)]
 struct Known {
     /// The state at each position, from 0, and when the write that made it was begun.
-    states: Vec<(u64, Model)>,
+    states: Vec<(u64, Arc<Model>)>,
     /// Positions that were acknowledged to survive a power cut.
     durable: Vec<(u64, Lsn)>,
     /// Positions that were acknowledged to survive a killed process.
@@ -68,7 +68,7 @@ struct Known {
 
 impl Known {
     /// A store in that state, and what led to it.
-    fn begin(states: Vec<Model>) -> Self {
+    fn begin(states: Vec<Arc<Model>>) -> Self {
         Self {
             states: states.into_iter().map(|model| (0, model)).collect(),
             durable: Vec::new(),
@@ -82,7 +82,7 @@ impl Known {
     }
 
     fn model(&self) -> Model {
-        self.states.last().unwrap().1.clone()
+        Model::clone(&self.states.last().unwrap().1)
     }
 }
 
@@ -125,7 +125,7 @@ impl Life {
             Step::Write(operations, durability) => {
                 let mut model = self.known.model();
                 model.apply_batch(operations);
-                self.known.states.push((self.engine.disk.operations(), model));
+                self.known.states.push((self.engine.disk.operations(), Arc::new(model)));
                 let acknowledged = write(store, operations, *durability)?;
                 assert_eq!(store.stats().log.appended, self.known.last());
                 self.known.written.push((self.engine.disk.operations(), self.known.last()));
@@ -225,7 +225,7 @@ fn change(rng: &mut fastrand::Rng, model: &mut Model) -> Operation {
 }
 
 fn long_life(disk: &SimDisk, seed: u64) -> Result<Known> {
-    let mut life = Life::begin(disk, Known::begin(vec![Model::default()]))?;
+    let mut life = Life::begin(disk, Known::begin(vec![Arc::default()]))?;
     let endings = [Step::Checkpoint, Step::CloseAndReopen, Step::Checkpoint, Step::Checkpoint, Step::Close];
     for (part, ending) in (0..).zip(endings) {
         for step in steps(seed + part, 55, life.known.model()) {
@@ -269,7 +269,7 @@ fn check(known: &Known, operation: u64, model: CrashModel, left: &SimDisk) -> Kn
     let again = Engine::open(&again).unwrap_or_else(|error| panic!("locked out again: {}", error.chain()));
     assert_eq!(again.store.recovery().position, position, "a second recovery finds another position");
     assert!(content(&again.store).unwrap() == *expected.collections(), "a second recovery finds another state");
-    Known::begin(known.states[..=position.0 as usize].iter().map(|(_, model)| model.clone()).collect())
+    Known::begin(known.states[..=position.0 as usize].iter().map(|(_, model)| Arc::clone(model)).collect())
 }
 
 fn explore(exploration: &Exploration, name: &str, depth: u32, moments: &[Moment], known: &Known) -> Count {
@@ -305,7 +305,7 @@ fn no_crash_loses_what_was_acknowledged_or_locks_out() {
 #[test]
 fn a_disk_that_lies_is_found_out() {
     let disk = SimDisk::new(1);
-    let mut life = Life::begin(&disk, Known::begin(vec![Model::default()])).unwrap();
+    let mut life = Life::begin(&disk, Known::begin(vec![Arc::default()])).unwrap();
     disk.lie();
     life.step(&Step::Write(vec![Operation::put("a", "k", "v")], Durability::Disk)).unwrap();
     let left = disk.crash(&CrashChoice { model: CrashModel::Ext4, pick: Pick::Nothing });
