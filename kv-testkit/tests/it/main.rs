@@ -9,4 +9,5 @@ mod flawed_log;
 mod model;
 mod scheduler;
 mod sim;
+mod sim_faults;
 mod vfs;
