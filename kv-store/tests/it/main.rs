@@ -7,3 +7,4 @@ mod damage;
 mod model;
 mod opening;
 mod support;
+mod trace;
