@@ -27,6 +27,7 @@ fn life_of_checkpoints() {
     note(&disk, "the second");
     checkpointer.remove(first).unwrap();
     note(&disk, "removing the first");
+    drop(checkpointer);
     let checkpointer = MmapCheckpointer::open(disk.vfs()).unwrap();
     compare(&*checkpointer.open(second).unwrap(), &state.collections).unwrap();
     note(&disk, "opening again and reading");
