@@ -6,3 +6,4 @@ mod damage;
 mod model;
 mod opening;
 mod support;
+mod trace;

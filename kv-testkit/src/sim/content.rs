@@ -69,6 +69,12 @@ impl Content {
         }
     }
 
+    /// For each page that a range lies in: whether it takes no space yet, and how many bytes of the range are in it.
+    pub fn pages_of(&self, offset: u64, len: usize) -> impl Iterator<Item = (bool, usize)> {
+        spans(offset, len)
+            .map(|(page, _, range)| (matches!(self.pages.get(page), None | Some(Page::Hole)), range.len()))
+    }
+
     pub fn set_len(&mut self, len: u64) {
         if len < self.len {
             self.pages.truncate(len.div_ceil(PAGE_BYTES as u64) as usize);

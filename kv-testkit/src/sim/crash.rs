@@ -26,8 +26,8 @@ pub(super) fn cut(state: &State, atoms: &Atoms, fates: &[Fate]) -> State {
     cut.names(&mut left);
     for file in left.files.values_mut().filter(|file| !file.is_clean()) {
         let content = cut.file(file);
-        let created = file.created;
-        *file = FileNode { durable: content.clone(), seen: content, created, ..FileNode::default() }.into();
+        let (created, older) = (file.created, Arc::clone(&file.older));
+        *file = FileNode { durable: content.clone(), seen: content, created, older, ..FileNode::default() }.into();
     }
     left.committed = left.next_seq;
     left.forget_unreachable();

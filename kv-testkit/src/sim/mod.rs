@@ -53,6 +53,7 @@ mod disk;
 mod explore;
 mod fates;
 mod fingerprint;
+mod operate;
 mod state;
 mod vfs;
 

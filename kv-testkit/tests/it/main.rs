@@ -3,9 +3,11 @@
 
 mod caught;
 mod enrolled;
+mod explore;
 mod flawed_checkpointer;
 mod flawed_log;
 mod model;
 mod scheduler;
 mod sim;
+mod sim_faults;
 mod vfs;

@@ -5,7 +5,7 @@ use super::super::{CrashChoice, CrashModel, Pick};
 /// How many states were looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// Moments of the recording.
+    /// Moments of recordings between which the disk changed.
     pub moments: u64,
     /// Disks that were checked. One that several power cuts at a moment leave is counted once.
     pub states: u64,

@@ -117,13 +117,14 @@ impl Exploration {
         models: &[CrashModel],
         check: &(dyn Fn(&Moment, &CrashChoice, &SimDisk) + Sync),
     ) -> Count {
-        let mut count = Count { moments: moments.len() as u64, ..Count::default() };
+        let mut count = Count::default();
         if let Some(replay) = self.replay.iter().find(|replay| replay.name == name) {
             let Replay { operation, choice, .. } = replay;
             let moment = moments.iter().find(|moment| moment.operation == *operation);
             let moment = moment.unwrap_or_else(|| panic!("there is no moment {operation}"));
             check(moment, choice, &moment.disk.crash(choice));
             count.note(choice);
+            count.moments = 1;
             return count;
         }
         let work = Work { source: Mutex::new(Source::new(moments, models, self.states_max, self.seed)), check };
@@ -136,7 +137,8 @@ impl Exploration {
             self.fail(explain(name, &probe, cause, check));
         }
         let source = work.source.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Count { exhausted: source.exhausted, sampled: source.sampled, ..count }
+        let Source { moments, exhausted, sampled, .. } = source;
+        Count { moments, exhausted, sampled, ..count }
     }
 
     fn fail(&self, failure: Failure) -> ! {
