@@ -34,18 +34,24 @@ enum Effect {
     Eintr,
     /// A write takes half of its bytes, and says so.
     Short,
+    /// A write takes nothing, and says so.
+    Empty,
     /// A write fails when it has taken half of its bytes.
     Torn,
+    /// There is no space, and the file is longer all the same.
+    Enlarges,
     /// A sync fails and drops what it should have written, which readers go on to see.
     Forgets,
 }
 
-const EFFECTS: [(Effect, &str); 6] = [
+const EFFECTS: [(Effect, &str); 8] = [
     (Effect::Eio, "eio"),
     (Effect::Enospc, "enospc"),
     (Effect::Eintr, "eintr"),
     (Effect::Short, "short"),
+    (Effect::Empty, "empty"),
     (Effect::Torn, "torn"),
+    (Effect::Enlarges, "enlarges"),
     (Effect::Forgets, "forgets"),
 ];
 
@@ -59,7 +65,8 @@ impl Effect {
             }
             // Interrupted opens, reads and writes are repeated where nobody sees it.
             Self::Eintr => matches!(kind, Sync | SyncDirectory),
-            Self::Short | Self::Torn => kind == Write,
+            Self::Short | Self::Empty | Self::Torn => kind == Write,
+            Self::Enlarges => matches!(kind, Write | SetLen),
             Self::Forgets => kind == Sync,
         }
     }
@@ -111,7 +118,9 @@ impl Case {
             Effect::Enospc => fault.with(ErrorKind::StorageFull),
             Effect::Eintr => fault.with(ErrorKind::Interrupted),
             Effect::Short => fault.short(),
+            Effect::Empty => fault.empty(),
             Effect::Torn => fault.torn(),
+            Effect::Enlarges => fault.with(ErrorKind::StorageFull).enlarging(),
             Effect::Forgets => fault.forgetful(),
         };
         if self.for_ever { fault.for_ever() } else { fault }
