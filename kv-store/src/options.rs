@@ -75,6 +75,8 @@ impl Options {
         let checkpointer = directory.open_checkpointer()?;
         let log = directory.open_log(&*checkpointer, &self.log)?;
         if directory.log_id.is_none() {
+            // The log may be that of a creation that was killed, its names known to the kernel alone. FORMAT must not outlive them.
+            directory.log.sync_directory().map_err(file_error)?;
             format::write(&*directory.vfs, log.id())?;
         }
         let keep = Some(Arc::new(directory.lock) as _);

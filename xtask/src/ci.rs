@@ -9,7 +9,7 @@ use std::{
 use crate::{
     Result, asan,
     command::{cargo, cargo_command, run as run_command},
-    edges, loom, packages,
+    crash, edges, loom, packages,
 };
 
 struct Step {
@@ -55,6 +55,7 @@ const STEPS: &[Step] = &[
     step("loom", "locks and atomics hold in every order that loom tries", loom::run),
     step("tests", "cargo test --workspace", || cargo(["test", "--workspace"])),
     Step { needs: Some(ADDRESS_SANITIZER), ..step("asan", "no test of maps reads beyond them", asan::run) },
+    step("crash", "no crash, failure, full disk or damage does harm", || crash::run(&[])),
 ];
 
 const fn step(name: &'static str, checks: &'static str, check: fn() -> Result) -> Step {

@@ -8,6 +8,7 @@ mod asan;
 mod bench;
 mod ci;
 mod command;
+mod crash;
 mod edges;
 mod fuzz;
 mod histories;
@@ -35,6 +36,9 @@ Usage: cargo xtask COMMAND
   fuzz [TARGET]... [--seconds N] give decoders hostile bytes with libFuzzer: all targets or the named ones, each for N seconds
                                  (20 if not said otherwise)
   asan                           run the tests of maps and of what reads through them under AddressSanitizer
+  crash [--states N | --replay STATE] [--seed S]
+                                 crash, fail, fill up and damage the engine on a simulated disk, in about N states; or in one, as
+                                 a failure printed it
   crash --real [--every N] [--seed S]
                                  crash it on the real system: kill it and fail it at each system call, or at one in N; fill
                                  real file systems up, and have their flushes fail (as root)
@@ -60,7 +64,8 @@ fn main() -> ExitCode {
         ["histories", rest @ ..] => histories::run(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["asan"] => asan::run(),
-        ["crash", "--real", rest @ ..] => real::run(rest),
+        ["crash", rest @ ..] if rest.contains(&"--real") => real::run(rest),
+        ["crash", rest @ ..] => crash::run(rest),
         _ => Err(format!("cannot understand {:?}; see cargo xtask --help", arguments.join(" "))),
     };
     match done {

@@ -8,7 +8,7 @@ use crate::{
 /// Runs the tests of the real system in full, or as the options say.
 pub fn run(arguments: &[&str]) -> Result {
     let (mut every, mut seed) = ("1", "0");
-    let mut arguments = arguments.iter();
+    let mut arguments = arguments.iter().filter(|argument| **argument != "--real");
     while let Some(&argument) = arguments.next() {
         let value = arguments.next().copied().filter(|value| value.parse::<u64>().is_ok());
         match (argument, value) {
