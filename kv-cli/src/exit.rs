@@ -1,6 +1,9 @@
 //! What the exit code says: the one place where errors become numbers that scripts rely on.
 
-use std::process::ExitCode;
+use std::{
+    io::ErrorKind::{FileTooLarge, PermissionDenied, ReadOnlyFilesystem},
+    process::ExitCode,
+};
 
 use kv_store::Error;
 
@@ -70,6 +73,12 @@ pub fn advice(error: &Error) -> Option<&'static str> {
         Error::Poisoned { .. } | Error::OutcomeUnknown { .. } => {
             Some("run the command again when the cause is removed; what was acknowledged before is safe")
         }
+        Error::Io { source, .. } => match source.kind() {
+            PermissionDenied => Some("run it as the user who owns the store, or have that user grant access"),
+            ReadOnlyFilesystem => Some("the file system is mounted for reading only: mount it for writing"),
+            FileTooLarge => Some("raise the limit on the size of files (`ulimit -f`) and try again; nothing is lost"),
+            _ => None,
+        },
         _ => None,
     }
 }

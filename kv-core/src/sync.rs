@@ -21,6 +21,12 @@ pub(crate) use ::arc_swap::ArcSwap;
 #[cfg(loom)]
 pub(crate) use arc_swap::ArcSwap;
 
+#[cfg(loom)]
+pub(crate) use foldhash::quality::FixedState as RandomState;
+/// Hashes with a seed of its own; under loom, which must find the same in each execution, with none.
+#[cfg(not(loom))]
+pub(crate) use foldhash::quality::RandomState;
+
 use std::sync::PoisonError;
 
 /// Locks what a holder cannot leave half done, so that a panic in one does not matter. So do [`read`] and [`write`].

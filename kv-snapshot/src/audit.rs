@@ -36,7 +36,8 @@ pub(crate) fn audit_blocks(file: &dyn File, expected: &Summary, mut go_on: impl 
     if tree.end().checked_mul(BLOCK_BYTES as u64) != Some(footer_offset) {
         return Err(wrong(footer_offset, "the footer is not of this file"));
     }
-    let mut audit = Audit { file, seed: header.seed(), buffer: vec![0; CHUNK_BLOCKS * BLOCK_BYTES] };
+    let chunk_blocks = CHUNK_BLOCKS.min((length / BLOCK_BYTES as u64) as usize);
+    let mut audit = Audit { file, seed: header.seed(), buffer: vec![0; chunk_blocks * BLOCK_BYTES] };
     // From the top of the tree down, so that the checksums that a block is judged by have been judged before.
     let mut expected = vec![footer.root];
     for level in tree.levels_from_top() {

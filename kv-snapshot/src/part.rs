@@ -113,7 +113,8 @@ impl Part {
         let end = self.footer.collections.checked_mul(SECTION_BYTES as u64).and_then(|bytes| bytes.checked_add(start));
         let covered_end = self.footer.blocks_covered * BLOCK_BYTES as u64;
         let Some(end) = end.filter(|end| *end <= covered_end) else {
-            return Err(Error::corrupt(self.blocks.file(), start, "the directory reaches beyond the data"));
+            let footer = self.blocks.map().len() - BLOCK_BYTES;
+            return Err(Error::corrupt(self.blocks.file(), footer as u64, "the directory reaches beyond the data"));
         };
         let mut sections: Vec<Section> = Vec::with_capacity((end - start) as usize / SECTION_BYTES);
         let records = self.blocks.bytes(start, end)?;
@@ -210,6 +211,8 @@ impl Part {
 
     #[cold]
     fn outside(&self, offset: u64) -> Error {
+        // What refers to it may name a place that the file does not have.
+        let offset = offset.min(self.blocks.map().len() as u64);
         Error::corrupt(self.blocks.file(), offset, "an entry reaches beyond its collection")
     }
 

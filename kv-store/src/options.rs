@@ -7,8 +7,8 @@ use kv_wal::SegmentedLog;
 
 use crate::{file_error, format};
 
-/// More openings than this there are not.
-const EPOCH_MAX: u64 = 1 << 62;
+/// More openings than this there are not. Far enough below what the log believes to go on from here.
+const EPOCH_MAX: u64 = 1 << 60;
 
 const LOCK: &str = "LOCK";
 const LOG: &str = "log";
@@ -75,6 +75,8 @@ impl Options {
         let checkpointer = directory.open_checkpointer()?;
         let log = directory.open_log(&*checkpointer, &self.log)?;
         if directory.log_id.is_none() {
+            // The log may be that of a creation that was killed, its names known to the kernel alone. FORMAT must not outlive them.
+            directory.log.sync_directory().map_err(file_error)?;
             format::write(&*directory.vfs, log.id())?;
         }
         let keep = Some(Arc::new(directory.lock) as _);

@@ -91,6 +91,8 @@ mod enrol;
 pub mod linearizability;
 pub mod log;
 mod model;
+#[cfg(loom)]
+pub mod orders;
 mod scheduler;
 pub mod sim;
 pub mod store;

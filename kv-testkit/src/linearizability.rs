@@ -1,7 +1,8 @@
 //! Whether what several threads saw of a store can have happened in some order: linearizability of recorded histories.
 //!
-//! Each thread records its calls, with the order in which they were made and answered, as one clock gives it. A [`History`] is linearizable if each call can be
-//! given an instant between the two at which it happened at once, such that each answer is right for a single-threaded map.
+//! Each thread records its calls, with the order in which they were made and answered, as one clock gives it. A
+//! [`History`] is linearizable if each call can be given an instant between the two at which it happened at once,
+//! such that each answer is right for a single-threaded map.
 //!
 //! ```
 //! use kv_testkit::linearizability::{Action, History, Part};
@@ -18,12 +19,15 @@
 //! assert!(history.check().is_err());
 //! ```
 //!
-//! A call whose outcome is unknown, or that never returned, is a [`maybe`](Part::maybe): it happened at some time after it was made, or never. A [crash](History::crash) ends that
-//! time: what was pending then happened before it, or never will. So what was acknowledged has to be there after a crash, and what was once read, too.
+//! A call whose outcome is unknown, or that never returned, is a [`maybe`](Part::maybe): it happened at some time
+//! after it was made, or never. A [crash](History::crash) ends that time: what was pending then happened before it,
+//! or never will. So what was acknowledged has to be there after a crash, and what was once read, too.
 //!
-//! The search is that of Wing and Gong (*Testing and Verifying Concurrent Objects*, 1993), with the memory of states already met that Lowe added (*Testing for
-//! Linearizability*, 2017). Linearizability is compositional (Herlihy and Wing), so keys are searched one by one, as Horn and Kroening do (*Faster
-//! Linearizability Checking via P-Compositionality*, 2015): each key's part of a batch is an action of its own. That a batch is whole is not checked here.
+//! The search is that of Wing and Gong (*Testing and Verifying Concurrent Objects*, 1993), with the memory of states
+//! already met that Lowe added (*Testing for Linearizability*, 2017). Linearizability is compositional (Herlihy and
+//! Wing), so keys are searched one by one, as Horn and Kroening do (*Faster Linearizability Checking via
+//! P-Compositionality*, 2015): each key's part of a batch is an action of its own. That a batch is whole is not
+//! checked here.
 
 mod search;
 
@@ -45,8 +49,8 @@ pub enum Action {
     Put(Vec<u8>),
     /// It deleted the key.
     Delete {
-        /// Whether it said that the key was there.
-        existed: bool,
+        /// Whether it said that the key was there; `None` if it did not say.
+        existed: Option<bool>,
     },
     /// It compared and set.
     CompareAndSet {
@@ -73,7 +77,8 @@ impl Part {
         Self { key: key.into(), action, is_certain: true }
     }
 
-    /// The call may have done this, may do it later, or never. A call that failed without effect has no part at all, nor has a read that failed.
+    /// The call may have done this, may do it later, or never. A call that failed without effect has no part at all,
+    /// nor has a read that failed.
     pub fn maybe(key: impl Into<Vec<u8>>, action: Action) -> Self {
         Self { key: key.into(), action, is_certain: false }
     }
@@ -215,7 +220,8 @@ impl fmt::Display for Call {
         match &self.part.action {
             Action::Get(found) => write!(f, "get: {}", show(found)),
             Action::Put(value) => write!(f, "put {}", value.escape_ascii()),
-            Action::Delete { existed } => write!(f, "delete: {existed}"),
+            Action::Delete { existed: Some(existed) } => write!(f, "delete: {existed}"),
+            Action::Delete { existed: None } => f.write_str("delete"),
             Action::CompareAndSet { expected, new, answer } => {
                 write!(f, "compare {} and set {}: ", show(expected), show(new))?;
                 f.write_str(&answer.as_ref().map_or_else(show, |()| "done".to_owned()))

@@ -148,7 +148,8 @@ impl Vfs for OsVfs {
     fn list(&self) -> Result<Vec<String>> {
         let error = |errno: Errno| Error::new("list", &self.path, errno);
         let mut names = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&self.directory).map_err(error)? {
+        let directory = retry_on_intr(|| rustix::fs::Dir::read_from(&self.directory)).map_err(error)?;
+        for entry in directory {
             if let Ok(name) = entry.map_err(error)?.file_name().to_str()
                 && name != "."
                 && name != ".."

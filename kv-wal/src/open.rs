@@ -1,6 +1,12 @@
 //! Opening a log, and creating one.
 
-use std::{io, sync::Arc};
+use std::{
+    io::{
+        self,
+        ErrorKind::{PermissionDenied, ReadOnlyFilesystem},
+    },
+    sync::Arc,
+};
 
 use kv_core::{Epoch, Error, LogId, Lsn, Result};
 use kv_vfs::{Access, Lock, Vfs};
@@ -9,7 +15,7 @@ use crate::{
     Options, Recovery,
     buffer::{Buffer, Unsynced},
     error,
-    file::{self, CreateError},
+    file::{self, CreateError, Segment},
     frame::NUMBER_MAX,
     mark_file::{self, MarkWriter},
     names,
@@ -37,7 +43,7 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, sizes: Sizes, options: &Options) -> Result
     };
     let epoch = Epoch(recovered.epoch.0 + 1).max(options.epoch_min);
     if epoch.0 > NUMBER_MAX {
-        return Err(Error::Misuse("the epoch asked for, or found, is too high"));
+        return Err(Error::Misuse("the epoch asked for is too high"));
     }
     let report = Recovery {
         created,
@@ -84,11 +90,7 @@ fn trimmed(recovered: &Recovered) -> Lsn {
 }
 
 fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Result<State> {
-    let spare = recovered.spare.map(|number| file::open(vfs, number, Access::ReadWrite)).transpose()?;
-    let (spare, useless) = match spare {
-        Some(spare) if !spare.is_whole(sizes.block)? => (None, Some(spare.header.number)),
-        spare => (spare, None),
-    };
+    let (spare, useless) = spare(vfs, recovered.spare, sizes.block)?;
     Ok(State {
         epoch,
         sizes,
@@ -113,6 +115,20 @@ fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Res
         closed: false,
         poison: Poison::default(),
     })
+}
+
+/// The spare of that number, if it can be used, or otherwise its number.
+fn spare(vfs: &dyn Vfs, number: Option<u64>, block: u64) -> Result<(Option<Segment>, Option<u64>)> {
+    let Some(number) = number else { return Ok((None, None)) };
+    match file::open(vfs, number, Access::ReadWrite) {
+        Ok(spare) if spare.is_whole(block)? => Ok((Some(spare), None)),
+        Ok(_) => Ok((None, Some(number))),
+        // Who may only read reads the log; a write is refused when it comes.
+        Err(Error::Io { source, .. }) if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) => {
+            Ok((None, Some(number)))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// A sealed segment is written further only if that is possible; otherwise the next one takes over behind the seal.

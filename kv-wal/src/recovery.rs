@@ -7,7 +7,7 @@ use kv_vfs::Vfs;
 
 use crate::{
     error,
-    frame::Link,
+    frame::{Link, NUMBER_MAX},
     judge::{Judge, Lost, Scanned},
     mark::Mark,
     names, seal,
@@ -96,6 +96,7 @@ pub(crate) fn recover(vfs: &dyn Vfs) -> Result<Option<Recovered>> {
     if let Some(scanned) = seal::find(vfs, &survey, &chain)? {
         check_segments(vfs, &survey, &chain)?;
         check_sealed(vfs, &survey, &chain, &scanned)?;
+        check_numbers(vfs, &survey, &scanned)?;
         let ending = Ending { run: chain.run, scanned, beyond: Lost::default() };
         return Ok(ending.into_recovered(&survey));
     }
@@ -108,7 +109,30 @@ pub(crate) fn recover(vfs: &dyn Vfs) -> Result<Option<Recovered>> {
     if survey.segments.is_empty() {
         return Ok(None);
     }
-    Ok(find_end(vfs, &survey, &chain)?.into_recovered(&survey))
+    let ending = find_end(vfs, &survey, &chain)?;
+    check_numbers(vfs, &survey, &ending.scanned)?;
+    Ok(ending.into_recovered(&survey))
+}
+
+/// Numbers from which the log could not go on for long: what it wrote then would not be believed by the next opening. None gets there.
+pub(crate) fn check_numbers(vfs: &dyn Vfs, survey: &Survey, end: &Scanned) -> Result<()> {
+    let number = survey.segments.last().map_or(0, |found| found.header.number);
+    let segment = names::segment(number);
+    for (what, number, name) in [
+        ("position", end.last.0, segment.as_str()),
+        ("epoch", survey.epoch().max(end.epoch).0, &segment),
+        ("number", number, &segment),
+        ("counter", survey.mark.map_or(0, |mark| mark.counter), names::MARK),
+    ] {
+        if number > NUMBER_MAX / 2 {
+            return Err(Error::corrupt(
+                error::path(vfs, name),
+                0,
+                format!("the {what} {number} is one that no log reaches"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What the names alone prove: that a segment is missing.
@@ -211,7 +235,7 @@ fn find_end(vfs: &dyn Vfs, survey: &Survey, chain: &Chain) -> Result<Ending> {
 ///
 /// Only these frames count here, not the mark: it may speak of segments that lie beyond the run because their start frame is
 /// damaged, and that would be seen only at the place where the run differs from the log.
-fn first_unproven(survey: &Survey, chain: &Chain) -> usize {
+pub(crate) fn first_unproven(survey: &Survey, chain: &Chain) -> usize {
     let starts: Vec<_> = chain.run.iter().filter_map(|at| survey.segments[*at].start).collect();
     let proven = starts.iter().map(|start| start.watermark).max().unwrap_or_default();
     starts.iter().skip(1).take_while(|next| next.base <= proven).count()

@@ -37,6 +37,9 @@ pub(crate) fn find(vfs: &dyn Vfs, survey: &Survey, chain: &Chain) -> Result<Opti
     // A flush of the seal that failed has left it in memory only: the disk decides.
     segment.file.sync_data().and_then(|()| segment.file.drop_cache()).map_err(error::io)?;
     let Some(sealed) = last_seal(&segment)? else { return Ok(None) };
+    if survey.segments[*last].start.is_some_and(|start| sealed.last < start.base) {
+        return Ok(None); // it is not of these frames, whatever its checksum says: they have to be read
+    }
     let in_place = segment.goes_on_behind_seal(sealed.offset, u64::from(vfs.block_bytes()))?;
     for found in &survey.segments[last + 1..] {
         let next = found.open(vfs)?;

@@ -4,9 +4,10 @@ use kv_core::{Error, Lsn, Result};
 use kv_vfs::Vfs;
 
 use crate::{
+    error,
     judge::{Judge, Scanned},
-    proof,
-    recovery::check_segments,
+    names, proof,
+    recovery::{check_numbers, check_segments, first_unproven},
     survey::Survey,
 };
 
@@ -48,12 +49,21 @@ pub fn verify(vfs: &dyn Vfs) -> Result<Vec<Error>> {
     let judge = Judge { vfs, survey: &survey, chain: &chain };
     for at in 0..chain.run.len() {
         let Some(scanned) = keep(judge.scan(at), &mut damages)? else { continue };
-        if !judge.is_continued(at, &scanned) && keep(judge.judge(at + 1, &scanned), &mut damages)?.is_some() {
+        if judge.is_continued(at, &scanned) || keep(judge.judge(at + 1, &scanned), &mut damages)?.is_none() {
+            continue;
+        }
+        if at >= first_unproven(&survey, &chain) {
+            keep(check_numbers(vfs, &survey, &scanned), &mut damages)?;
             return Ok(damages); // the log ends here, and nothing behind it counts
         }
+        let number = survey.segments[chain.run[at]].header.number;
+        let path = error::path(vfs, &names::segment(number));
+        damages.push(Error::corrupt(path, scanned.offset, "it does not end where the next segment continues it"));
     }
     if let (true, Some(first)) = (chain.run.is_empty(), survey.segments.first()) {
-        keep(judge.judge(0, &Scanned::nothing(first)), &mut damages)?;
+        let end = Scanned::nothing(first);
+        keep(judge.judge(0, &end), &mut damages)?;
+        keep(check_numbers(vfs, &survey, &end), &mut damages)?;
     }
     Ok(damages)
 }

@@ -7,18 +7,33 @@ use std::{
 };
 
 use crate::{
-    Result,
+    Result, asan,
     command::{cargo, cargo_command, run as run_command},
-    edges, packages,
+    crash, edges, loom, packages,
 };
 
 struct Step {
     name: &'static str,
     checks: &'static str,
-    /// The cargo command that it needs and that may not be installed.
-    needs: Option<&'static str>,
+    /// What it needs and may not be here.
+    needs: Option<Need>,
     check: fn() -> Result,
 }
+
+struct Need {
+    is_met: fn() -> bool,
+    /// What to say if it is not.
+    otherwise: &'static str,
+}
+
+const CARGO_DENY: Need = Need {
+    is_met: || is_installed("deny"),
+    otherwise: "there is no cargo deny here; install cargo-deny to have it checked",
+};
+const ADDRESS_SANITIZER: Need = Need {
+    is_met: asan::is_available,
+    otherwise: "this toolchain has no AddressSanitizer for this machine, so reads beyond maps and buffers are not checked",
+};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Outcome {
@@ -33,11 +48,14 @@ const STEPS: &[Step] = &[
     step("edges", "crates use each other as ARCHITECTURE.md says", edges::check),
     step("sources", "packages come from the registry", packages::check_sources),
     step("licences", "packages are under licences that deny.toml allows", packages::check_licences),
-    Step { needs: Some("deny"), ..step("deny", "licences, bans and sources of deny.toml", deny) },
+    Step { needs: Some(CARGO_DENY), ..step("deny", "licences, bans and sources of deny.toml", deny) },
     step("fmt", "the code is formatted", || cargo(["fmt", "--all", "--check"])),
     step("clippy", "no lint warns, in tests and benchmarks too", clippy),
     step("docs", "the documentation builds without a warning", docs),
+    step("loom", "locks and atomics hold in every order that loom tries", loom::run),
     step("tests", "cargo test --workspace", || cargo(["test", "--workspace"])),
+    Step { needs: Some(ADDRESS_SANITIZER), ..step("asan", "no test of maps reads beyond them", asan::run) },
+    step("crash", "no crash, failure, full disk or damage does harm", || crash::run(&[])),
 ];
 
 const fn step(name: &'static str, checks: &'static str, check: fn() -> Result) -> Step {
@@ -62,10 +80,10 @@ pub fn run(arguments: &[&str]) -> Result {
 }
 
 fn outcome(step: &Step) -> Outcome {
-    if let Some(command) = step.needs
-        && !is_installed(command)
+    if let Some(need) = &step.needs
+        && !(need.is_met)()
     {
-        println!("SKIPPED: there is no cargo {command} here; install cargo-{command} to have it checked");
+        println!("SKIPPED: {}", need.otherwise);
         return Outcome::Skipped;
     }
     match (step.check)() {

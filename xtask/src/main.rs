@@ -4,13 +4,20 @@
 //! decision. `bench` measures.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
+mod asan;
 mod bench;
 mod ci;
 mod command;
+mod crash;
 mod edges;
+mod fuzz;
+mod histories;
+mod instrumented;
 mod licence;
+mod loom;
 mod metadata;
 mod packages;
+mod real;
 
 use std::{env, path::Path, process::ExitCode};
 
@@ -21,8 +28,20 @@ Usage: cargo xtask COMMAND
 
   ci [STEP]... [--skip STEP]...  check everything that continuous integration checks, or only the named steps; changes no file
   fix                            format, and apply what clippy can mend by itself
+  loom                           try the orders in which threads may run, in the tests that loom drives
   bench [FILTER] [--quick]       measure; FILTER is a part of the benchmarks' names, --quick a small run that only shows
                                  that they work
+  histories [--seeds N] [--seed S]
+                                 threads, crashes and faults: check histories of N runs (1000), from seed S (0) on
+  fuzz [TARGET]... [--seconds N] give decoders hostile bytes with libFuzzer: all targets or the named ones, each for N seconds
+                                 (20 if not said otherwise)
+  asan                           run the tests of maps and of what reads through them under AddressSanitizer
+  crash [--states N | --replay STATE] [--seed S]
+                                 crash, fail, fill up and damage the engine on a simulated disk, in about N states; or in one, as
+                                 a failure printed it
+  crash --real [--every N] [--seed S]
+                                 crash it on the real system: kill it and fail it at each system call, or at one in N; fill
+                                 real file systems up, and have their flushes fail (as root)
 
 Steps of ci:
 ";
@@ -40,7 +59,13 @@ fn main() -> ExitCode {
         }
         ["ci", rest @ ..] => ci::run(rest),
         ["fix"] => fix(),
+        ["loom"] => loom::run(),
         ["bench", rest @ ..] => bench::run(rest),
+        ["histories", rest @ ..] => histories::run(rest),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
+        ["asan"] => asan::run(),
+        ["crash", rest @ ..] if rest.contains(&"--real") => real::run(rest),
+        ["crash", rest @ ..] => crash::run(rest),
         _ => Err(format!("cannot understand {:?}; see cargo xtask --help", arguments.join(" "))),
     };
     match done {

@@ -50,12 +50,16 @@ pub fn workspace() -> Result<Metadata> {
 /// The crates of the workspace and everything that they need on this machine, as Cargo.lock has it. An error if Cargo.lock
 /// is not current.
 pub fn everything() -> Result<Metadata> {
+    metadata(&["--locked", "--filter-platform", &host()?])
+}
+
+/// The platform of this machine, by rustc's name.
+pub fn host() -> Result<String> {
     let verbose_version = output(rustc().arg("-vV"))?;
     let host = String::from_utf8_lossy(&verbose_version)
         .lines()
-        .find_map(|line| line.strip_prefix("host: ").map(str::to_owned))
-        .ok_or("rustc -vV names no host")?;
-    metadata(&["--locked", "--filter-platform", &host])
+        .find_map(|line| line.strip_prefix("host: ").map(str::to_owned));
+    host.ok_or_else(|| "rustc -vV names no host".to_owned())
 }
 
 fn metadata(arguments: &[&str]) -> Result<Metadata> {
@@ -63,6 +67,7 @@ fn metadata(arguments: &[&str]) -> Result<Metadata> {
     serde_json::from_slice(&json).map_err(|error| format!("cannot understand cargo metadata: {error}"))
 }
 
-fn rustc() -> std::process::Command {
+/// The compiler that cargo uses.
+pub fn rustc() -> std::process::Command {
     std::process::Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
 }

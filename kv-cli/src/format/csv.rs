@@ -22,9 +22,11 @@ impl<R: BufRead> Rows for Pairs<R> {
     fn next(&mut self) -> Result<Option<Row>, RowError> {
         let Some(record) = self.0.next()? else { return Ok(None) };
         let line = record.line;
-        let [key, value] = record.fields()?[..] else {
-            return Err(RowError::refused(line, format!("{}, not 2: key and value", counted(record.len()))));
-        };
+        let other = || RowError::refused(line, format!("{}, not 2: key and value", counted(record.len())));
+        if record.len() != 2 {
+            return Err(other());
+        }
+        let [key, value] = record.fields()?[..] else { return Err(other()) };
         Row::checked(line, key.into(), value.into()).map(Some)
     }
 }
@@ -84,10 +86,38 @@ impl Header {
             let reason = format!("{}, but {} in the header", counted(fields.len()), self.names.len());
             return Err(RowError::refused(record.line, reason));
         }
-        let members: Vec<String> =
-            self.names.iter().zip(&fields).map(|(name, field)| format!("{name}:{}", jsonl::text(field))).collect();
-        let value = format!("{{{}}}", members.join(","));
-        Row::checked(record.line, fields[self.key_index].into(), value.into())
+        // Escapes take up to six times as much: how much is known, and allowed, before memory is taken for it.
+        let mut length = Length(0);
+        self.write_object(&fields, &mut length)?;
+        Row::check_value_length(record.line, length.0)?;
+        let mut value = Vec::with_capacity(length.0);
+        self.write_object(&fields, &mut value)?;
+        Row::checked(record.line, fields[self.key_index].into(), value)
+    }
+
+    fn write_object(&self, fields: &[&str], out: &mut dyn Write) -> io::Result<()> {
+        let mut before = b"{";
+        for (name, field) in self.names.iter().zip(fields) {
+            out.write_all(before)?;
+            write!(out, "{name}:")?;
+            jsonl::write_text(out, field)?;
+            before = b",";
+        }
+        out.write_all(b"}")
+    }
+}
+
+/// Counts the bytes that are written to it.
+struct Length(usize);
+
+impl Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

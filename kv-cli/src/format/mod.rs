@@ -107,11 +107,16 @@ impl Row {
             let reason = format!("the key of {} bytes is longer than {KEY_BYTES_MAX} bytes", key.len());
             return Err(RowError::refused(line, reason));
         }
-        if value.len() > VALUE_BYTES_MAX {
-            let reason = format!("the value of {} bytes is longer than {VALUE_BYTES_MAX} bytes", value.len());
+        Self::check_value_length(line, value.len())?;
+        Ok(Self { line, key, value })
+    }
+
+    fn check_value_length(line: u64, bytes: usize) -> Result<(), RowError> {
+        if bytes > VALUE_BYTES_MAX {
+            let reason = format!("the value of {bytes} bytes is longer than {VALUE_BYTES_MAX} bytes");
             return Err(RowError::refused(line, reason));
         }
-        Ok(Self { line, key, value })
+        Ok(())
     }
 }
 

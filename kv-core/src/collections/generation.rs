@@ -4,7 +4,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use foldhash::quality::RandomState;
 use hashbrown::{HashTable, hash_table};
 
 use super::{
@@ -14,7 +13,7 @@ use super::{
 };
 use crate::{
     CollectionId, Lsn, Value,
-    sync::{AtomicUsize, RwLock, read, write},
+    sync::{AtomicUsize, RandomState, RwLock, read, write},
 };
 
 /// How many shards a generation has: enough that readers seldom meet the writer in one.

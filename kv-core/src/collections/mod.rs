@@ -10,6 +10,8 @@
 mod entries;
 mod generation;
 mod horizon;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod merge;
 mod names;
 mod order;

@@ -4,12 +4,10 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use foldhash::quality::RandomState;
-
 use super::{horizon::Visible, versions::Versions};
 use crate::{
     CollectionId, CollectionInfo, Lsn,
-    sync::{ArcSwap, AtomicUsize},
+    sync::{ArcSwap, AtomicUsize, RandomState},
 };
 
 /// How many shards there are. A change copies its shard, so that readers take no lock; more shards make the copies smaller.

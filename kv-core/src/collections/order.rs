@@ -4,14 +4,14 @@ use std::{
     cmp::Ordering,
     collections::HashMap,
     ops::Bound,
-    sync::{Arc, OnceLock, atomic},
+    sync::{Arc, atomic},
 };
 
 use crossbeam_skiplist::SkipSet;
 
 use crate::{
     CollectionId, Value,
-    sync::{AtomicBool, RwLock, read, write},
+    sync::{AtomicBool, Mutex, RwLock, lock, read, write},
 };
 
 /// Which end of a range is taken from.
@@ -69,7 +69,7 @@ pub(crate) struct Orders {
 #[derive(Debug, Default)]
 struct Slot {
     keys: Arc<Order>,
-    complete: OnceLock<()>,
+    complete: Mutex<bool>,
 }
 
 impl Orders {
@@ -90,7 +90,11 @@ impl Orders {
             self.any.store(true, atomic::Ordering::Relaxed);
             Arc::clone(write(&self.by_collection).entry(collection).or_default())
         });
-        slot.complete.get_or_init(|| collect(&slot.keys));
+        let mut complete = lock(&slot.complete);
+        if !*complete {
+            collect(&slot.keys);
+            *complete = true;
+        }
         Arc::clone(&slot.keys)
     }
 }

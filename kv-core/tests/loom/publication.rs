@@ -1,19 +1,125 @@
-use kv_core::{Durability, Lsn};
+//! How far readers see, and what writers are told.
 
-use crate::support::{Subject, explore};
+use kv_core::{Durability, Error, Lsn};
+use kv_testkit::orders::explore;
+
+use crate::support::Subject;
+
+fn last(value: u8) -> Lsn {
+    Lsn(value.into())
+}
 
 #[test]
-fn one_writer_one_reader() {
-    for bound in [Some(2), Some(3), None] {
-        explore("w r", bound, || {
-            let subject = Subject::new();
-            let writer = subject.spawn(|subject| {
-                subject.put(2, Durability::Disk).unwrap();
-                assert_eq!(subject.get(), 2);
-            });
-            let seen = subject.get();
-            assert!(Lsn(seen.into()) <= subject.log.may_be_seen());
-            writer.join().unwrap();
+fn a_reader_sees_nothing_that_a_power_cut_could_take() {
+    let seen = explore("a Disk writer and a reader", None, || {
+        let subject = Subject::new();
+        let writer = subject.spawn(|subject| {
+            subject.put(2, Durability::Disk).unwrap();
+            assert_eq!(subject.get(), 2, "acknowledged, and not seen");
         });
-    }
+        let first = subject.get();
+        assert!(last(first) <= subject.log.may_be_seen());
+        let second = subject.get();
+        assert!(last(second) <= subject.log.may_be_seen());
+        writer.join().unwrap();
+        (first, second)
+    });
+    assert_eq!(seen, [(1, 1), (1, 2), (2, 2)].into(), "nobody goes back");
+}
+
+/// The one that writes with [`Durability::Process`] may have to wait for the other, and may not let the other's write be seen early.
+#[test]
+fn writers_of_both_durabilities_see_what_they_wrote() {
+    let seen = explore("a Disk writer, a Process writer", Some(3), || {
+        let subject = Subject::new();
+        let process = subject.all.with_durability(Durability::Process);
+        let writer = subject.spawn(|subject| {
+            subject.all.put("disk", "").unwrap();
+            assert!(subject.all.get("disk").unwrap().is_some(), "acknowledged, and not seen");
+        });
+        process.put("process", "").unwrap();
+        assert!(process.get("process").unwrap().is_some(), "acknowledged, and not seen");
+        let published = subject.store.stats().published;
+        assert!(published <= subject.log.may_be_seen());
+        writer.join().unwrap();
+        published
+    });
+    assert_eq!(seen, [Lsn(2), Lsn(3)].into());
+}
+
+#[test]
+fn a_reader_beside_writers_of_both_durabilities() {
+    explore("a Disk writer, a Process writer and a reader", Some(2), || {
+        let subject = Subject::new();
+        let disk = subject.spawn(|subject| subject.put(2, Durability::Disk).unwrap());
+        let process = subject.spawn(|subject| subject.put(3, Durability::Process).unwrap());
+        let first = subject.store.stats().published;
+        assert!(first <= subject.log.may_be_seen());
+        let second = subject.store.stats().published;
+        assert!(first <= second && second <= subject.log.may_be_seen());
+        disk.join().unwrap();
+        process.join().unwrap();
+        assert_eq!(subject.store.stats().published, Lsn(3));
+    });
+}
+
+#[test]
+fn an_answer_is_given_when_what_it_rests_on_can_be_seen() {
+    let told = explore("two who delete", Some(3), || {
+        let subject = Subject::new();
+        let delete = |subject: &Subject| {
+            let told = subject.all.delete("k");
+            assert!(subject.all.get("k").unwrap().is_none(), "it rests on what nobody sees");
+            match told {
+                Ok(()) => "deleted",
+                Err(Error::KeyNotFound) => "absent",
+                Err(error) => panic!("another error: {error}"),
+            }
+        };
+        let other = subject.spawn(delete);
+        [delete(&subject), other.join().unwrap()]
+    });
+    assert_eq!(told, [["absent", "deleted"], ["deleted", "absent"]].into());
+}
+
+#[test]
+fn what_a_failed_flush_took_is_never_seen() {
+    let told = explore("a failed flush", None, || {
+        let subject = Subject::new();
+        subject.log.fail_flush();
+        let told = |outcome| match outcome {
+            Ok(()) => "done",
+            Err(Error::OutcomeUnknown { .. }) => "unknown",
+            Err(Error::Poisoned { .. }) => "refused",
+            Err(error) => panic!("another error: {error}"),
+        };
+        let other = subject.spawn(move |subject| told(subject.put(2, Durability::Disk)));
+        let mine = told(subject.put(3, Durability::Process));
+        let told = (mine, other.join().unwrap());
+        assert_eq!(subject.get() == 3, told.0 == "done");
+        assert_ne!(subject.get(), 2);
+        assert!(subject.store.stats().published <= subject.log.may_be_seen());
+        told
+    });
+    assert_eq!(told, [("done", "unknown"), ("refused", "unknown"), ("unknown", "unknown")].into());
+}
+
+/// Either the flush that is under way takes the write with it, or another was asked for.
+#[test]
+fn the_flusher_forgets_no_write() {
+    let left = explore("a Process writer and the flusher", None, || {
+        let subject = Subject::new();
+        subject.put(2, Durability::Process).unwrap();
+        subject.scheduler.run("kv-flush"); // waits for the interval
+        let flusher = subject.spawn(|subject| {
+            subject.scheduler.run("kv-flush");
+        });
+        subject.put(3, Durability::Process).unwrap();
+        flusher.join().unwrap();
+        let durable = subject.store.stats().log.durable;
+        let asked = subject.scheduler.woken().contains(&"kv-flush");
+        assert!(durable >= Lsn(3) || asked, "nobody will flush it");
+        (durable, asked)
+    });
+    assert_eq!(left, [(Lsn(2), true), (Lsn(3), false), (Lsn(3), true)].into());
 }

@@ -1,6 +1,9 @@
 //! Power cuts at every operation of writing, maintaining and removing checkpoints: each is there, whole, or not at all, and none that was made is lost.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use kv_core::{CheckpointId, Checkpointer, CollectionId, Error, Result};
 use kv_snapshot::MmapCheckpointer;
@@ -166,8 +169,8 @@ fn check(known: &Known, operation: u64, left: &SimDisk) {
 }
 
 fn explore(exploration: &Exploration, name: &str, depth: u32, moments: &[Moment], known: &Known) -> Count {
-    let mut second = Count::default();
-    let mut count = exploration.run(name, moments, &CrashModel::ALL, &mut |moment, choice, left| {
+    let second = Mutex::new(Count::default());
+    let mut count = exploration.run(name, moments, &CrashModel::ALL, &|moment, choice, left| {
         check(known, moment.operation, left);
         if depth == 1
             && let Some(again) = exploration.again(moment, choice, AGAIN_ONE_IN, AGAIN_STATES)
@@ -175,10 +178,10 @@ fn explore(exploration: &Exploration, name: &str, depth: u32, moments: &[Moment]
             let left = moment.disk.crash(choice);
             left.record();
             let known = short_life(&left, known, moment.operation).unwrap_or_else(|error| panic!("{}", error.chain()));
-            second.add(&explore(&again, "checkpoints again", 2, &left.take_recording(), &known));
+            second.lock().unwrap().add(&explore(&again, "checkpoints again", 2, &left.take_recording(), &known));
         }
     });
-    count.add(&second);
+    count.add(&second.into_inner().unwrap());
     count
 }
 

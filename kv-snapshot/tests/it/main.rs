@@ -15,4 +15,5 @@ mod model;
 mod removal;
 mod support;
 mod table;
+mod trace;
 mod upkeep;

@@ -225,6 +225,23 @@ fn a_creation_whose_last_step_failed_is_made_up_for_before_anything_is_acknowled
 }
 
 #[test]
+fn a_creation_that_was_killed_and_made_up_for_survives_a_power_cut() {
+    let created = SimDisk::new(1);
+    drop(small().open_in(created.vfs()).unwrap());
+    for stopped_at in 0..created.operations() {
+        let disk = SimDisk::new(1);
+        disk.stop_at(stopped_at);
+        assert!(small().open_in(disk.vfs()).is_err());
+        // What the killed process has named and not synced is there for the next one, until the power goes.
+        let killed = disk.crash(&CrashChoice { model: CrashModel::Killed, pick: Pick::Everything });
+        drop(small().open_in(killed.vfs()).unwrap());
+        let cut = killed.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+        let opened = small().open_in(cut.vfs());
+        assert!(opened.is_ok(), "locked out after a creation was killed at operation {stopped_at}: {opened:?}");
+    }
+}
+
+#[test]
 fn a_checkpoint_named_with_the_last_epoch_is_damage() {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("store");

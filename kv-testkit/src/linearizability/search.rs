@@ -13,7 +13,7 @@ impl Action {
         let (is_right, after) = match self {
             Self::Get(found) => (state == found.as_deref(), state),
             Self::Put(value) => (true, Some(value.as_slice())),
-            Self::Delete { existed } => (state.is_some() == *existed, None),
+            Self::Delete { existed } => (existed.is_none_or(|existed| existed == state.is_some()), None),
             Self::CompareAndSet { expected, new, answer: Ok(()) } => (state == expected.as_deref(), new.as_deref()),
             Self::CompareAndSet { expected, answer: Err(actual), .. } => {
                 (state == actual.as_deref() && actual != expected, state)
@@ -23,8 +23,8 @@ impl Action {
     }
 }
 
-/// Tries all orders, of which it remembers what has been placed, and the state that this led to: it is enough to meet the two once. On failure it gives
-/// the most that could be placed.
+/// Tries all orders, of which it remembers what has been placed, and the state that this led to: it is enough to meet
+/// the two once. On failure it gives the most that could be placed.
 pub(super) fn search<'a>(calls: &[&'a Call]) -> Result<(), (Set, State<'a>)> {
     let mut met = HashSet::new();
     let mut best = (Set::new(calls.len()), None);
@@ -43,7 +43,8 @@ pub(super) fn search<'a>(calls: &[&'a Call]) -> Result<(), (Set, State<'a>)> {
             let Some(after) = call.part.action.after(state) else { continue };
             let mut placed = placed.clone();
             placed.insert(at);
-            // What could only have happened before this was made never has: what is certain would not have let this come first.
+            // What could only have happened before this was made never has: what is certain would not have let this
+            // come first.
             for (at, _) in calls.iter().enumerate().filter(|(_, other)| other.until < call.invoked) {
                 placed.insert(at);
             }

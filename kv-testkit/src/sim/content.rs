@@ -1,6 +1,9 @@
 //! The bytes of a file, shared between all copies that have not changed them.
 
-use std::sync::Arc;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Arc, OnceLock},
+};
 
 /// The unit that copies share, and in which space is taken, in bytes.
 pub(super) const PAGE_BYTES: usize = 4096;
@@ -19,7 +22,14 @@ enum Page {
     Hole,
     /// Zeroes that were written.
     Zero,
-    Data(Arc<[u8; PAGE_BYTES]>),
+    Data(Arc<Data>),
+}
+
+#[derive(Clone, Debug)]
+struct Data {
+    bytes: [u8; PAGE_BYTES],
+    /// Of the bytes, once it was asked for.
+    hash: OnceLock<u64>,
 }
 
 impl Content {
@@ -38,7 +48,7 @@ impl Content {
         let len = self.len.saturating_sub(offset).min(buffer.len() as u64) as usize;
         for (page, in_page, range) in spans(offset, len) {
             match self.pages.get(page) {
-                Some(Page::Data(bytes)) => buffer[range.clone()].copy_from_slice(&bytes[in_page..][..range.len()]),
+                Some(Page::Data(data)) => buffer[range.clone()].copy_from_slice(&data.bytes[in_page..][..range.len()]),
                 _ => buffer[range].fill(0),
             }
         }
@@ -59,14 +69,20 @@ impl Content {
         }
     }
 
+    /// For each page that a range lies in: whether it takes no space yet, and how many bytes of the range are in it.
+    pub fn pages_of(&self, offset: u64, len: usize) -> impl Iterator<Item = (bool, usize)> {
+        spans(offset, len)
+            .map(|(page, _, range)| (matches!(self.pages.get(page), None | Some(Page::Hole)), range.len()))
+    }
+
     pub fn set_len(&mut self, len: u64) {
         if len < self.len {
             self.pages.truncate(len.div_ceil(PAGE_BYTES as u64) as usize);
             let in_page = (len % PAGE_BYTES as u64) as usize;
-            if let Some(Page::Data(last)) = self.pages.last_mut()
+            if let Some(last @ Page::Data(_)) = self.pages.last_mut()
                 && in_page != 0
             {
-                Arc::make_mut(last)[in_page..].fill(0);
+                last.to_mut()[in_page..].fill(0);
             }
             self.len = len;
         }
@@ -77,6 +93,12 @@ impl Content {
         let mut bytes = vec![0; self.len as usize];
         self.read(&mut bytes, 0);
         bytes
+    }
+
+    /// Feeds the hasher with what readers see. Pages are hashed once, also for all copies.
+    pub fn hash(&self, hasher: &mut impl Hasher) {
+        self.len.hash(hasher);
+        self.pages.iter().map(Page::hash).for_each(|hash| hash.hash(hasher));
     }
 
     fn grow(&mut self, len: u64) {
@@ -90,12 +112,29 @@ impl Content {
 impl Page {
     fn to_mut(&mut self) -> &mut [u8; PAGE_BYTES] {
         if !matches!(self, Self::Data(_)) {
-            *self = Self::Data(Arc::new([0; PAGE_BYTES]));
+            *self = Self::Data(Arc::new(Data { bytes: [0; PAGE_BYTES], hash: OnceLock::new() }));
         }
         match self {
-            Self::Data(bytes) => Arc::make_mut(bytes),
+            Self::Data(data) => {
+                let data = Arc::make_mut(data);
+                data.hash = OnceLock::new();
+                &mut data.bytes
+            }
             _ => unreachable!("it was just made data"),
         }
+    }
+
+    /// Zeroes are zeroes, however they came there.
+    fn hash(&self) -> u64 {
+        let Self::Data(data) = self else { return 0 };
+        *data.hash.get_or_init(|| {
+            if data.bytes == [0; PAGE_BYTES] {
+                return 0;
+            }
+            let mut hasher = DefaultHasher::new();
+            hasher.write(&data.bytes);
+            hasher.finish()
+        })
     }
 }
 

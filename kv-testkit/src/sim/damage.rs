@@ -1,8 +1,11 @@
-use super::state::FileNode;
+use super::{
+    atoms::SECTOR_BYTES,
+    content::Content,
+    disk::SimDisk,
+    state::{FileNode, State},
+};
 
-const SECTOR_BYTES: u64 = 512;
-
-/// What becomes of a file at rest. Sectors have 512 bytes and are counted from 0.
+/// What becomes of a file at rest, or of what is read of it. Sectors have 512 bytes and are counted from 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Damage {
     /// A bit changes, counted from the first byte's lowest.
@@ -11,20 +14,59 @@ pub enum Damage {
     ZeroedSector(u64),
     /// Two sectors change places.
     SwappedSectors(u64, u64),
-    /// A sector has other content: an older one, that of another file, a write that went astray.
+    /// A sector has other content; see [`SimDisk::stale_sector`] and [`SimDisk::misdirected_sector`].
     ForeignSector(u64, Vec<u8>),
     /// The file ends early, at this length in bytes.
     Cut(u64),
 }
 
+impl SimDisk {
+    /// Damages a file at rest: what readers see, and what survives a crash. `false` if there is no such file, or it is shorter.
+    pub fn damage(&self, path: &str, damage: &Damage) -> bool {
+        let mut inner = self.lock();
+        let node = inner.state.paths().remove(path);
+        node.and_then(|node| inner.state.file_mut(node).ok()).is_some_and(|file| damage.apply(file))
+    }
+
+    /// The damage that a sector holds what it held before it was last changed, as if that write had been lost. `None` if it was never anything else.
+    pub fn stale_sector(&self, path: &str, sector: u64) -> Option<Damage> {
+        let inner = self.lock();
+        let mut older = find(&inner.state, path)?.older.get(&sector)?.clone();
+        older.resize(SECTOR_BYTES as usize, 0);
+        Some(Damage::ForeignSector(sector, older))
+    }
+
+    /// The damage that a sector holds what is in another sector, of this or another file, as if a write or a read had gone astray. `None` if
+    /// there is no such sector.
+    pub fn misdirected_sector(&self, sector: u64, from_path: &str, from_sector: u64) -> Option<Damage> {
+        let inner = self.lock();
+        let content = find(&inner.state, from_path)?.sector(from_sector);
+        (!content.is_empty()).then_some(Damage::ForeignSector(sector, content))
+    }
+}
+
+fn find<'a>(state: &'a State, path: &str) -> Option<&'a FileNode> {
+    state.paths().remove(path).and_then(|node| state.file(node).ok())
+}
+
 impl Damage {
+    /// What readers see of a damaged file that is not.
+    pub(super) fn seen(&self, file: &FileNode) -> Content {
+        let mut damaged = FileNode { seen: file.seen.clone(), ..FileNode::default() };
+        self.apply(&mut damaged);
+        damaged.seen
+    }
+
     pub(super) fn apply(&self, file: &mut FileNode) -> bool {
         let len = file.seen.len();
         match self {
             Self::FlippedBit(bit) => change(file, bit / 8, 1, |bytes| bytes[0] ^= 1 << (bit % 8)),
             Self::ZeroedSector(sector) => change_sector(file, *sector, |bytes| bytes.fill(0)),
             Self::SwappedSectors(one, other) => {
-                let (Some(first), Some(second)) = (sector(file, *one), sector(file, *other)) else { return false };
+                let (first, second) = (file.sector(*one), file.sector(*other));
+                if first.is_empty() || second.is_empty() {
+                    return false;
+                }
                 change_sector(file, *one, |bytes| copy(bytes, &second))
                     && change_sector(file, *other, |bytes| copy(bytes, &first))
             }
@@ -41,13 +83,6 @@ impl Damage {
 fn copy(to: &mut [u8], from: &[u8]) {
     let len = to.len().min(from.len());
     to[..len].copy_from_slice(&from[..len]);
-}
-
-fn sector(file: &FileNode, sector: u64) -> Option<Vec<u8>> {
-    let mut bytes = vec![0; SECTOR_BYTES as usize];
-    let len = file.seen.read(&mut bytes, sector * SECTOR_BYTES);
-    bytes.truncate(len);
-    (len != 0).then_some(bytes)
 }
 
 fn change_sector(file: &mut FileNode, sector: u64, change_bytes: impl Fn(&mut [u8])) -> bool {

@@ -1,20 +1,19 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt, io, mem,
-    path::Path,
+    fmt, mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use kv_vfs::{Error, Result, Vfs};
+use kv_vfs::Vfs;
 
 use super::{
     atoms::Atoms,
-    crash::{CrashChoice, CrashModel, crash},
-    damage::Damage,
+    choice::{CrashChoice, CrashModel, Pick},
+    crash, fates,
     state::{NodeId, ROOT, State},
     vfs::SimVfs,
 };
-use crate::vfs::{Effect, Event, Failure, Fault, Injected, Kind};
+use crate::vfs::Fault;
 
 /// A disk in memory that crashes, fails, lies, fills up and rots. Clones are the same disk. See the [module](super).
 #[derive(Clone)]
@@ -22,17 +21,17 @@ pub struct SimDisk {
     shared: Arc<Mutex<Inner>>,
 }
 
-struct Inner {
-    state: State,
-    faults: Vec<Fault>,
-    failures: u64,
-    operations: u64,
-    stop_at: u64,
-    lies: bool,
-    random: fastrand::Rng,
-    trace: String,
-    recording: Option<Vec<Moment>>,
-    locks: BTreeSet<(NodeId, String)>,
+pub(super) struct Inner {
+    pub state: State,
+    pub faults: Vec<Fault>,
+    pub failures: u64,
+    pub operations: u64,
+    pub stop_at: u64,
+    pub lies: bool,
+    pub random: fastrand::Rng,
+    pub trace: String,
+    pub recording: Option<Vec<Moment>>,
+    pub locks: BTreeSet<(NodeId, String)>,
 }
 
 /// A disk as it was before one of the operations that changed it; see [`SimDisk::record`].
@@ -78,15 +77,23 @@ impl SimDisk {
     #[must_use = "the crash happens to the disk that is returned"]
     pub fn crash(&self, choice: &CrashChoice) -> Self {
         let inner = self.lock();
-        let mut state = crash(&inner.state, *choice);
-        state.space_bytes_max = u64::MAX;
-        Self::with_state(state, inner.random.clone())
+        let atoms = Atoms::of(&inner.state, choice.model);
+        inner.crash(&atoms, &choice.pick)
     }
 
     /// The choices that a crash at this instant has: all, if there are at most `limit`; otherwise nothing and everything survives, every prefix, all but
     /// one, only one, and so many others as a quarter of the limit, that follow from the seed. Different choices may leave the same disk.
     pub fn crash_states(&self, model: CrashModel, limit: u64, seed: u64) -> Vec<CrashChoice> {
-        Atoms::of(&self.lock().state, model).choices(limit, seed)
+        let atoms = self.atoms(model);
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let picks: Vec<_> = match atoms.count() {
+            Some(count) if count <= limit.max(1) => (0..count).map(Pick::Numbered).collect(),
+            _ => {
+                let samples = (0..limit / 4).map(|_| Pick::Sample(rng.u64(..1 << 32)));
+                fates::telling(&atoms).chain(samples).collect()
+            }
+        };
+        picks.into_iter().map(|pick| CrashChoice { model, pick }).collect()
     }
 
     /// How many operations there were, failed ones among them.
@@ -158,133 +165,48 @@ impl SimDisk {
         inner.state.paths().into_iter().map(|(path, node)| (path, content(node))).collect()
     }
 
-    /// Damages a file at rest: what readers see, and what survives a crash. `false` if there is no such file, or it is shorter.
-    pub fn damage(&self, path: &str, damage: &Damage) -> bool {
-        let mut inner = self.lock();
-        let node = inner.state.paths().remove(path);
-        node.and_then(|node| inner.state.file_mut(node).ok()).is_some_and(|file| damage.apply(file))
+    /// What a power cut may take now.
+    pub(super) fn atoms(&self, model: CrashModel) -> Atoms {
+        Atoms::of(&self.lock().state, model)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    /// [`crash`](SimDisk::crash), where the atoms are known.
+    pub(super) fn crash_of(&self, atoms: &Atoms, pick: &Pick) -> Self {
+        self.lock().crash(atoms, pick)
+    }
+
+    /// Equal where readers see the same.
+    pub(super) fn fingerprint(&self) -> u64 {
+        self.lock().state.fingerprint()
+    }
+
+    /// Whether it is the same disk, and nothing was changed between.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared) || self.lock().state.is_same(&other.lock().state)
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Does an operation, as the faults want it.
-    pub(super) fn run<T>(
-        &self,
-        event: &Event,
-        path: &Path,
-        run: impl FnOnce(&mut State, Manner) -> Result<T, io::ErrorKind>,
-    ) -> Result<T> {
-        let mut inner = self.lock();
-        let error = |source: io::Error| Error::new(event.kind.verb(), path, source);
-        let failure = match inner.begin(event) {
-            Some(failure) => Some(failure),
-            None if inner.lies && is_sync(event.kind) => {
-                Some(Failure { error: io::ErrorKind::Other, effect: Effect::Pretends })
-            }
-            None => None,
-        };
-        let (manner, fails) =
-            failure.map_or((Some(Manner::Whole), false), |failure| manner(event.kind, failure.effect));
-        let result = manner.map(|manner| run(&mut inner.state, manner));
-        let failed = fails || matches!(result, Some(Err(_)));
-        inner.note(event, if failed { " failed" } else { "" });
-        match (failure, result) {
-            (_, Some(Err(kind))) => Err(error(kind.into())),
-            (_, Some(Ok(value))) if !fails => Ok(value),
-            (failure, _) => {
-                inner.failures += 1;
-                let kind = failure.map_or(io::ErrorKind::Other, |failure| failure.error);
-                Err(error(io::Error::new(kind, Injected)))
-            }
-        }
     }
 
     pub(super) fn random(&self) -> u128 {
         self.lock().random.u128(..)
     }
-
-    /// Takes a lock until the returned value is dropped; `None` if it is taken.
-    pub(super) fn try_lock(&self, directory: NodeId, name: &str) -> Option<Held> {
-        let key = (directory, name.to_owned());
-        let taken = self.lock().locks.insert(key.clone());
-        taken.then(|| Held { disk: self.clone(), key })
-    }
-
-    pub(super) fn closed(&self, node: NodeId) {
-        if let Ok(file) = self.lock().state.file_mut(node) {
-            file.open -= 1;
-        }
-    }
-}
-
-/// How an operation is carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manner {
-    Whole,
-    /// A write, of the first half of its bytes.
-    Half,
-    /// A sync that drops what it should write.
-    Forgetting,
-    /// A sync that does nothing.
-    Pretending,
-}
-
-/// How an operation with that fault is carried out, if it is, and whether it fails.
-fn manner(kind: Kind, effect: Effect) -> (Option<Manner>, bool) {
-    match effect {
-        Effect::Tears if kind == Kind::Write => (Some(Manner::Half), true),
-        Effect::Shortens if kind == Kind::Write => (Some(Manner::Half), false),
-        Effect::Forgets if kind == Kind::Sync => (Some(Manner::Forgetting), true),
-        Effect::Pretends if is_sync(kind) => (Some(Manner::Pretending), false),
-        _ => (None, true),
-    }
-}
-
-fn is_sync(kind: Kind) -> bool {
-    matches!(kind, Kind::Sync | Kind::SyncDirectory)
-}
-
-/// A lock that is taken.
-pub(super) struct Held {
-    disk: SimDisk,
-    key: (NodeId, String),
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.disk.lock().locks.remove(&self.key);
-    }
 }
 
 impl Inner {
-    /// Counts the operation, keeps the moment before it, and says what makes it fail.
-    fn begin(&mut self, event: &Event) -> Option<Failure> {
-        let changes = event.kind.changes() || event.kind == Kind::Lock;
-        if changes && self.recording.is_some() {
-            let moment = self.moment(event.to_string());
-            self.recording.get_or_insert_default().push(moment);
-        }
-        self.operations += 1;
-        if self.operations > self.stop_at {
-            return Some(Failure { error: io::ErrorKind::Other, effect: Effect::Fails });
-        }
-        let failure = self.faults.iter_mut().find_map(|fault| fault.meet(event));
-        // The file layer repeats what was interrupted, but for a sync.
-        let is_repeated = matches!(event.kind, Kind::Open | Kind::Read | Kind::Write);
-        failure.filter(|failure| !(is_repeated && failure.error == io::ErrorKind::Interrupted))
+    fn crash(&self, atoms: &Atoms, pick: &Pick) -> SimDisk {
+        let mut left = match atoms.model {
+            CrashModel::Killed => crash::killed(&self.state),
+            _ => crash::cut(&self.state, atoms, &atoms.fates(pick)),
+        };
+        left.space_bytes_max = u64::MAX;
+        SimDisk::with_state(left, self.random.clone())
     }
 
-    fn moment(&self, next: String) -> Moment {
+    pub fn moment(&self, next: String) -> Moment {
         let disk = SimDisk::with_state(self.state.clone(), self.random.clone());
         Moment { operation: self.operations, next, disk }
-    }
-
-    fn note(&mut self, event: &Event, outcome: &str) {
-        if event.kind.changes() {
-            self.trace.push_str(&format!("{event}{outcome}\n"));
-        }
     }
 }
 

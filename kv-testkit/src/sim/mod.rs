@@ -45,15 +45,19 @@
 //! lets it rot, [`stop_at`](SimDisk::stop_at) ends the process at any operation.
 
 mod atoms;
+mod choice;
 mod content;
 mod crash;
 mod damage;
 mod disk;
 mod explore;
+mod fates;
+mod fingerprint;
+mod operate;
 mod state;
 mod vfs;
 
-pub use crash::{CrashChoice, CrashModel, Pick};
+pub use choice::{CrashChoice, CrashModel, Loss, Pick};
 pub use damage::Damage;
 pub use disk::{Moment, SimDisk};
 pub use explore::{Count, Exploration};

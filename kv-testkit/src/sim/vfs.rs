@@ -10,7 +10,8 @@ use bytes::Bytes;
 use kv_vfs::{Access, Error, File, Lock, Result, Vfs};
 
 use super::{
-    disk::{Manner, SimDisk},
+    disk::SimDisk,
+    operate::Manner,
     state::{NodeId, State},
 };
 use crate::vfs::{Event, Kind};
@@ -186,16 +187,27 @@ impl File for SimFile {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
         let len = buffer.len();
-        self.run_at(Kind::Read, offset, len, |state, _| Ok(state.file(self.node)?.seen.read(buffer, offset)))
+        self.run_at(Kind::Read, offset, len, |state, manner| {
+            let file = state.file(self.node)?;
+            Ok(match manner {
+                Manner::Damaged(damage) => damage.seen(file).read(buffer, offset),
+                _ => file.seen.read(buffer, offset),
+            })
+        })
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<usize> {
         self.run_at(Kind::Write, offset, bytes.len(), |state, manner| {
-            let taken = if manner == Manner::Half { &bytes[..bytes.len().div_ceil(2)] } else { bytes };
-            if !taken.is_empty() {
-                state.write(self.node, offset, taken)?;
-            }
-            Ok(taken.len())
+            let bytes = match manner {
+                Manner::Half => &bytes[..bytes.len().div_ceil(2)],
+                Manner::Nothing => &[],
+                Manner::Enlarging => {
+                    state.enlarge(self.node, offset + bytes.len() as u64)?;
+                    &[]
+                }
+                _ => bytes,
+            };
+            if bytes.is_empty() { Ok(0) } else { state.write(self.node, offset, bytes) }
         })
     }
 
@@ -203,7 +215,7 @@ impl File for SimFile {
         self.run(Kind::Sync, |state, manner| match manner {
             Manner::Pretending => Ok(()),
             Manner::Forgetting => state.forget_pending(self.node),
-            Manner::Whole | Manner::Half => state.sync_file(self.node),
+            _ => state.sync_file(self.node),
         })
     }
 
@@ -216,11 +228,21 @@ impl File for SimFile {
     }
 
     fn set_len(&self, len: u64) -> Result<()> {
-        self.run_at(Kind::SetLen, len, 0, |state, _| state.set_len(self.node, len))
+        self.run_at(Kind::SetLen, len, 0, |state, manner| match manner {
+            Manner::Enlarging => state.enlarge(self.node, len),
+            _ => state.set_len(self.node, len),
+        })
     }
 
     /// A copy: what is written later does not show.
     fn map(&self) -> Result<Bytes> {
-        self.run(Kind::Map, |state, _| Ok(state.file(self.node)?.seen.to_vec().into()))
+        self.run(Kind::Map, |state, manner| {
+            let file = state.file(self.node)?;
+            Ok(match manner {
+                Manner::Damaged(damage) => damage.seen(file).to_vec(),
+                _ => file.seen.to_vec(),
+            }
+            .into())
+        })
     }
 }

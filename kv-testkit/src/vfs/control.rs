@@ -72,6 +72,7 @@ impl Control {
         let _not_halted = self.halt.read().unwrap();
         self.counts[event.kind as usize].fetch_add(1, Ordering::Relaxed);
         let failure = self.faults.lock().unwrap().iter_mut().find_map(|fault| fault.meet(event));
+        let failure = failure.filter(|failure| !failure.is_repeated(event.kind));
         let Some(failure) = failure else {
             let result = run();
             self.note(event, if result.is_ok() { "" } else { " failed" });

@@ -1,6 +1,7 @@
 use std::{fmt, io};
 
 use super::{Event, Kind};
+use crate::sim::Damage;
 
 /// A failure that is going to happen: which operations it meets, from which of them on, and what they give.
 ///
@@ -24,20 +25,33 @@ pub struct Fault {
 }
 
 /// What a fault does to an operation that it meets.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub error: io::ErrorKind,
     pub effect: Effect,
 }
 
 /// What becomes of an operation that a fault meets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     Fails,
     Tears,
     Shortens,
+    TakesNothing,
+    Enlarges,
     Forgets,
     Pretends,
+    Damages(Damage),
+}
+
+impl Failure {
+    /// Whether the file layer repeats the operation, so that nobody sees the failure: it was interrupted, and is none of those that are never
+    /// repeated.
+    pub fn is_repeated(&self, kind: Kind) -> bool {
+        use Kind::{Create, Lock, Open, OpenDirectory, Read, Write};
+        let interrupted = self.error == io::ErrorKind::Interrupted && self.effect == Effect::Fails;
+        interrupted && matches!(kind, Create | Lock | Open | OpenDirectory | Read | Write)
+    }
 }
 
 impl Fault {
@@ -91,7 +105,8 @@ impl Fault {
         Self { repeats: true, ..self }
     }
 
-    /// The operations fail with an error of that kind.
+    /// The operations fail with an error of that kind. An open, read or write that is [interrupted](io::ErrorKind::Interrupted) is repeated by
+    /// the file layer, so that nobody sees it; a sync is not.
     #[must_use]
     pub fn with(self, error: io::ErrorKind) -> Self {
         Self { error, ..self }
@@ -109,6 +124,26 @@ impl Fault {
         Self { effect: Effect::Shortens, ..self }
     }
 
+    /// A write takes nothing and says so, without an error. On a [`SimDisk`](crate::sim::SimDisk); elsewhere it fails.
+    #[must_use]
+    pub fn empty(self) -> Self {
+        Self { effect: Effect::TakesNothing, ..self }
+    }
+
+    /// A write that fails, or a length that cannot be set, leaves the file as long as if it had succeeded, with zeroes where nothing is: as an
+    /// allocation may that finds no space. On a [`SimDisk`](crate::sim::SimDisk); elsewhere it only fails.
+    #[must_use]
+    pub fn enlarging(self) -> Self {
+        Self { effect: Effect::Enlarges, ..self }
+    }
+
+    /// What is read or mapped is damaged so, while what is on the disk is not: a bit that flips on the way, a read that goes astray. On a
+    /// [`SimDisk`](crate::sim::SimDisk); elsewhere it fails.
+    #[must_use]
+    pub fn damaged(self, damage: Damage) -> Self {
+        Self { effect: Effect::Damages(damage), ..self }
+    }
+
     /// A sync that fails drops what it should have written: readers go on to see it, until the cache is dropped or the power cut, and
     /// a later sync succeeds without it. So do Linux's file systems. On a [`SimDisk`](crate::sim::SimDisk); elsewhere it only fails.
     #[must_use]
@@ -122,7 +157,7 @@ impl Fault {
         Self { effect: Effect::Pretends, ..self }
     }
 
-    /// Whether the operation fails. `None` if it does not, or the fault is over.
+    /// What happens to the operation. `None` if it does not, or the fault is over.
     pub(crate) fn meet(&mut self, event: &Event) -> Option<Failure> {
         if self.spent || !(self.matches)(event) {
             return None;
@@ -132,7 +167,7 @@ impl Fault {
             return None;
         }
         self.spent = !self.repeats;
-        Some(Failure { error: self.error, effect: self.effect })
+        Some(Failure { error: self.error, effect: self.effect.clone() })
     }
 }
 

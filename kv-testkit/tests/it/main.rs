@@ -3,10 +3,12 @@
 
 mod caught;
 mod enrolled;
+mod explore;
 mod flawed_checkpointer;
 mod flawed_log;
 mod linearizability;
 mod model;
 mod scheduler;
 mod sim;
+mod sim_faults;
 mod vfs;

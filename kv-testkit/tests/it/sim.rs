@@ -1,35 +1,39 @@
 //! The simulated disk does what is known of real ones, and nothing that they do not.
 
-use std::{collections::BTreeSet, io::ErrorKind, sync::Arc};
-
-use kv_testkit::{
-    sim::{CrashChoice, CrashModel, Damage, Exploration, Pick, SimDisk},
-    vfs::{Fault, Kind},
+use std::{
+    collections::BTreeSet,
+    io::ErrorKind,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
+
+use kv_testkit::sim::{CrashChoice, CrashModel, Exploration, Pick, SimDisk};
 use kv_vfs::{Access, File};
 
-const POWER_CUTS: [CrashModel; 3] = [CrashModel::Ext4, CrashModel::Xfs, CrashModel::Posix];
+pub const POWER_CUTS: [CrashModel; 3] = [CrashModel::Ext4, CrashModel::Xfs, CrashModel::Posix];
 
-fn written(disk: &SimDisk, name: &str, bytes: &[u8]) -> Arc<dyn File> {
+pub fn written(disk: &SimDisk, name: &str, bytes: &[u8]) -> Arc<dyn File> {
     let file = disk.vfs().create(name).unwrap();
     file.write_all_at(bytes, 0).unwrap();
     file
 }
 
 /// A disk with a durable file `f`.
-fn with_old() -> SimDisk {
+pub fn with_old() -> SimDisk {
     let disk = SimDisk::new(1);
     written(&disk, "f", b"old").sync_data().unwrap();
     disk.vfs().sync_directory().unwrap();
     disk
 }
 
-fn content(disk: &SimDisk, name: &str) -> Option<Vec<u8>> {
+pub fn content(disk: &SimDisk, name: &str) -> Option<Vec<u8>> {
     disk.files().remove(name)
 }
 
 /// What is left of a file if nothing survives that was not synced, as where a power cut was measured.
-fn left(disk: &SimDisk, model: CrashModel, name: &str) -> Option<Vec<u8>> {
+pub fn left(disk: &SimDisk, model: CrashModel, name: &str) -> Option<Vec<u8>> {
     content(&disk.crash(&CrashChoice { model, pick: Pick::Nothing }), name)
 }
 
@@ -216,98 +220,6 @@ fn the_original_goes_on_and_locks_end() {
 }
 
 #[test]
-fn a_lying_disk_loses_what_was_synced() {
-    let disk = with_old();
-    disk.lie();
-    let file = disk.vfs().open("f", Access::ReadWrite).unwrap();
-    file.write_all_at(b"new", 0).unwrap();
-    file.sync_data().unwrap();
-    disk.vfs().sync_directory().unwrap();
-    assert_eq!(content(&disk, "f").unwrap(), b"new");
-    assert_eq!(left(&disk, CrashModel::Posix, "f").unwrap(), b"old");
-}
-
-#[test]
-fn a_failed_sync_forgets_and_the_next_one_succeeds_without() {
-    let disk = with_old();
-    let file = disk.vfs().open("f", Access::ReadWrite).unwrap();
-    file.write_all_at(b"new", 0).unwrap();
-    disk.fail(Fault::on(Kind::Sync).forgetful());
-    assert!(file.sync_data().is_err());
-    file.sync_data().unwrap();
-    assert_eq!(content(&disk, "f").unwrap(), b"new", "readers see it");
-    assert_eq!(left(&disk, CrashModel::Ext4, "f").unwrap(), b"old");
-    file.drop_cache().unwrap();
-    assert_eq!(content(&disk, "f").unwrap(), b"old", "until the cache is dropped");
-}
-
-#[test]
-fn faults_of_every_kind() {
-    let disk = with_old();
-    let file = disk.vfs().open("f", Access::ReadWrite).unwrap();
-    disk.fail(Fault::on(Kind::Write).short());
-    assert_eq!(file.write_at(b"1234", 0).unwrap(), 2);
-    disk.fail(Fault::on(Kind::Write).torn().with(ErrorKind::StorageFull));
-    assert_eq!(file.write_at(b"abcd", 0).unwrap_err().kind(), ErrorKind::StorageFull);
-    assert_eq!(content(&disk, "f").unwrap(), b"abd");
-    for kind in [Kind::Open, Kind::Read, Kind::Write] {
-        disk.fail(Fault::on(kind).with(ErrorKind::Interrupted));
-    }
-    file.write_all_at(b"xyz", 0).unwrap();
-    let mut read = [0; 3];
-    disk.vfs().open("f", Access::Read).unwrap().read_exact_at(&mut read, 0).unwrap();
-    assert_eq!(read, *b"xyz", "what is interrupted is repeated");
-    disk.fail(Fault::on(Kind::Sync).with(ErrorKind::Interrupted));
-    assert_eq!(file.sync_data().unwrap_err().kind(), ErrorKind::Interrupted, "but not a sync");
-    disk.fail(Fault::on(Kind::Sync).pretended());
-    file.sync_data().unwrap();
-    assert_eq!(left(&disk, CrashModel::Ext4, "f").unwrap(), b"old");
-    assert_eq!(disk.failures(), 2);
-}
-
-#[test]
-fn after_a_stop_everything_fails_and_nothing_changes() {
-    let disk = with_old();
-    disk.stop_at(disk.operations() + 1);
-    let file = disk.vfs().open("f", Access::ReadWrite).unwrap();
-    assert!(file.write_all_at(b"new", 0).is_err());
-    assert!(disk.vfs().list().is_err());
-    assert_eq!(content(&disk, "f").unwrap(), b"old");
-    disk.heal();
-    assert_eq!(disk.vfs().list().unwrap(), ["f"]);
-}
-
-#[test]
-fn space_ends_for_what_is_new_only() {
-    let disk = SimDisk::new(1);
-    let file = written(&disk, "f", &[1; 8192]);
-    assert_eq!(disk.space_bytes(), 8192);
-    disk.limit_space(8192);
-    file.write_all_at(&[2; 8192], 0).unwrap();
-    assert_eq!(file.write_at(b"x", 8192).unwrap_err().kind(), ErrorKind::StorageFull);
-    file.set_len(1 << 30).unwrap(); // a hole takes none
-    disk.vfs().remove("f").unwrap();
-    disk.limit_space(10_000);
-    assert!(disk.vfs().create("g").unwrap().write_at(b"x", 0).is_err(), "it is open and still takes space");
-    drop(file);
-    written(&disk, "h", b"x");
-}
-
-#[test]
-fn bits_rot() {
-    let disk = SimDisk::new(1);
-    written(&disk, "f", &[[1; 512], [2; 512]].concat());
-    assert!(disk.damage("f", &Damage::SwappedSectors(0, 1)));
-    assert!(disk.damage("f", &Damage::FlippedBit(8)));
-    assert!(disk.damage("f", &Damage::ZeroedSector(1)));
-    let bytes = content(&disk, "f").unwrap();
-    assert_eq!((&bytes[..3], bytes[512], bytes.len()), (&[2, 3, 2][..], 0, 1024));
-    assert!(disk.damage("f", &Damage::ForeignSector(1, vec![9; 512])) && disk.damage("f", &Damage::Cut(600)));
-    assert_eq!(content(&disk, "f").unwrap()[512..], [9; 88]);
-    assert!(!disk.damage("f", &Damage::ZeroedSector(2)) && !disk.damage("g", &Damage::ZeroedSector(0)));
-}
-
-#[test]
 fn what_is_no_longer_reachable_is_forgotten_and_open_files_are_not() {
     let disk = with_old();
     let open = disk.vfs().open("f", Access::Read).unwrap();
@@ -362,7 +274,7 @@ fn a_choice_prints_as_it_is_parsed_and_means_the_same_each_time() {
     disk.vfs().rename("g", "f").unwrap();
     for model in CrashModel::ALL {
         for choice in disk.crash_states(model, 50, 7) {
-            assert_eq!(choice.to_string().parse(), Ok(choice));
+            assert_eq!(choice.to_string().parse(), Ok(choice.clone()));
             assert_eq!(disk.crash(&choice).files(), disk.crash(&choice).files());
         }
         assert_eq!(disk.crash_states(model, 50, 7), disk.crash_states(model, 50, 7));
@@ -412,14 +324,14 @@ fn an_exploration_notices_a_lying_disk() {
         file.write_all_at(b"new", 0).unwrap();
         file.sync_data().unwrap();
         let acknowledged_at = disk.operations();
-        let mut lost = 0;
+        let lost = AtomicU32::new(0);
         let moments = disk.take_recording();
-        let count = Exploration::from_env(1000).run("lying disk", &moments, &POWER_CUTS, &mut |moment, _, left| {
+        let count = Exploration::from_env(1000).run("lying disk", &moments, &POWER_CUTS, &|moment, _, left| {
             let is_there = content(left, "f").unwrap() == b"new";
-            lost += u32::from(moment.operation >= acknowledged_at && !is_there);
+            lost.fetch_add(u32::from(moment.operation >= acknowledged_at && !is_there), Ordering::Relaxed);
         });
-        assert!(count.states > 10);
-        lost
+        assert!(count.states >= 4, "{count}");
+        lost.into_inner()
     };
     assert_eq!(acknowledged_is_lost(false), 0);
     assert!(acknowledged_is_lost(true) > 0);

@@ -1,6 +1,6 @@
 //! Crashes at every operation of a workload, with every state that a disk may be left in, or a sample of them; and again while the log recovers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use kv_core::{Durability, Error, Log, Lsn, Result};
 use kv_testkit::{
@@ -184,8 +184,8 @@ fn check(known: &Known, operation: u64, model: CrashModel, left: &SimDisk) -> Kn
 }
 
 fn explore(exploration: &Exploration, name: &str, depth: u32, moments: &[Moment], known: &Known) -> Count {
-    let mut second = Count::default();
-    let mut count = exploration.run(name, moments, &CrashModel::ALL, &mut |moment, choice, left| {
+    let second = Mutex::new(Count::default());
+    let mut count = exploration.run(name, moments, &CrashModel::ALL, &|moment, choice, left| {
         let found = check(known, moment.operation, choice.model, left);
         if depth == 1
             && let Some(again) = exploration.again(moment, choice, AGAIN_ONE_IN, AGAIN_STATES)
@@ -193,10 +193,10 @@ fn explore(exploration: &Exploration, name: &str, depth: u32, moments: &[Moment]
             let left = moment.disk.crash(choice);
             left.record();
             let known = short_life(&left, found).unwrap_or_else(|error| panic!("{}", error.chain()));
-            second.add(&explore(&again, "log again", 2, &left.take_recording(), &known));
+            second.lock().unwrap().add(&explore(&again, "log again", 2, &left.take_recording(), &known));
         }
     });
-    count.add(&second);
+    count.add(&second.into_inner().unwrap());
     count
 }
 

@@ -14,3 +14,4 @@ mod model;
 mod power;
 mod reopened;
 mod support;
+mod trace;

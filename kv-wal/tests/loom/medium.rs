@@ -41,9 +41,15 @@ pub struct Medium {
 struct Shared {
     /// What loom knows the disk by: whoever writes or syncs takes it for a moment.
     turn: Mutex<()>,
-    /// A segment of the log is being synced.
-    syncing: StdMutex<bool>,
+    flushes: StdMutex<Flushes>,
     fault: StdMutex<Option<Fault>>,
+}
+
+/// Syncs of segments of the log.
+#[derive(Debug, Default)]
+struct Flushes {
+    begun: usize,
+    ended: usize,
 }
 
 #[derive(Debug, Default)]
@@ -66,7 +72,7 @@ fn lock<T>(mutex: &StdMutex<T>) -> StdMutexGuard<'_, T> {
 
 impl Medium {
     pub fn new() -> Arc<Self> {
-        let shared = Shared { turn: Mutex::new(()), syncing: StdMutex::default(), fault: StdMutex::default() };
+        let shared = Shared { turn: Mutex::new(()), flushes: StdMutex::default(), fault: StdMutex::default() };
         Arc::new(Self { files: StdMutex::default(), shared: Arc::new(shared), numbers: AtomicU64::new(1) })
     }
 
@@ -80,9 +86,29 @@ impl Medium {
         lock(&self.shared.fault).is_none()
     }
 
+    /// How often a segment of the log was synced.
+    pub fn flushes(&self) -> usize {
+        lock(&self.shared.flushes).ended
+    }
+
+    /// How many segments there are.
+    pub fn segments(&self) -> usize {
+        lock(&self.files).keys().filter(|name| name.ends_with(".wal")).count()
+    }
+
     /// Whether these bytes were handed to the disk.
     pub fn has_written(&self, bytes: &[u8]) -> bool {
         self.any_file(|writes| contain(&writes.all, bytes))
+    }
+
+    /// What a killed process would leave now: everything that was handed over.
+    pub fn after_kill(&self) -> Arc<Self> {
+        let copy = Self::new();
+        for (name, inode) in &*lock(&self.files) {
+            let bytes = StdMutex::new(lock(&inode.bytes).clone());
+            lock(&copy.files).insert(name.clone(), Arc::new(Inode { bytes, writes: StdMutex::default() }));
+        }
+        copy
     }
 
     /// Whether these bytes were synced.
@@ -235,11 +261,13 @@ impl File for Handle {
         self.shared.step();
         let written = lock(&self.inode.writes).all.len();
         if self.is_log {
-            assert!(!std::mem::replace(&mut *lock(&self.shared.syncing), true), "two flushes at once");
+            let mut flushes = lock(&self.shared.flushes);
+            assert_eq!(flushes.begun, flushes.ended, "two flushes at once");
+            flushes.begun += 1;
         }
         self.shared.step();
         if self.is_log {
-            *lock(&self.shared.syncing) = false;
+            lock(&self.shared.flushes).ended += 1;
             if self.shared.fails(Fault::SyncPanics) {
                 resume_unwind(Box::new("the disk panics, as it was told to")); // without a message for each execution
             }

@@ -1,13 +1,11 @@
 //! Going on in the next segment, and closing, while others write.
 
-use kv_core::{Error, Log, Lsn};
+use kv_core::{Error, Log, Lsn, Result};
+use kv_testkit::orders::explore;
 
-use crate::{
-    medium::Fault,
-    support::{Subject, explore},
-};
+use crate::{medium::Fault, support::Subject};
 
-/// The smallest segment: beside the header and the seal it has two blocks, of which the first record's flush has used one.
+/// The smallest segment: beside the header and the seal it has two blocks, of which each flush uses one.
 const SMALL: u64 = 16 << 10;
 
 /// With the segment full and no spare.
@@ -18,14 +16,46 @@ fn full() -> Subject {
 }
 
 #[test]
-fn two_appenders_need_the_next_segment() {
-    explore("roll-over", None, || {
+fn two_appenders_wait_for_the_next_segment() {
+    let segments = explore("roll-over", None, || {
         let subject = full();
         let other = subject.spawn(|subject| subject.append_and_sync("a").unwrap());
         subject.append_and_sync("b").unwrap();
         other.join().unwrap();
         assert_eq!(subject.log.bounds().durable, Lsn(4));
+        subject.medium.segments()
     });
+    assert_eq!(segments, [2].into(), "one prepares the segment, and both use it");
+}
+
+#[test]
+fn an_append_and_the_background_prepare_the_next_segment() {
+    let segments = explore("roll-over beside the background's preparation", Some(2), || {
+        let subject = full();
+        let background = subject.spawn(|subject| subject.scheduler.run("kv-wal-spare"));
+        let other = subject.spawn(|subject| subject.append_and_sync("a").unwrap());
+        subject.append_and_sync("b").unwrap();
+        other.join().unwrap();
+        background.join().unwrap();
+        assert_eq!(subject.log.bounds().durable, Lsn(4));
+        subject.medium.segments()
+    });
+    assert_eq!(segments, [2, 3].into(), "with the next one ahead, or not");
+}
+
+/// The larger record needs a segment made to measure in the place of the spare, which the other append would use.
+#[test]
+fn a_spare_is_replaced_while_another_append_needs_it() {
+    let segments = explore("a spare that is too small", Some(3), || {
+        let subject = full();
+        subject.scheduler.run("kv-wal-spare");
+        let other = subject.spawn(|subject| subject.append_and_sync("small").unwrap());
+        subject.append_and_sync(&"large".repeat(4000)).unwrap();
+        other.join().unwrap();
+        assert_eq!(subject.log.bounds().durable, Lsn(4));
+        subject.medium.segments()
+    });
+    assert_eq!(segments, [2, 3].into(), "one for both, or one for each");
 }
 
 #[test]
@@ -35,8 +65,8 @@ fn a_segment_that_cannot_be_created_refuses_one_and_poisons_nothing() {
         subject.medium.fail(Fault::Create);
         let other = subject.spawn(|subject| subject.append_and_sync("a"));
         let outcomes = [subject.append_and_sync("b"), other.join().unwrap()];
-        let refused = outcomes.iter().filter(|outcome| matches!(outcome, Err(Error::DiskFull { .. }))).count();
-        assert_eq!(refused, 1, "{outcomes:?}");
+        let refused = |outcome: &&Result<Lsn>| matches!(outcome, Err(Error::DiskFull { .. }));
+        assert_eq!(outcomes.iter().filter(refused).count(), 1, "{outcomes:?}");
         assert_eq!(subject.log.bounds().durable, Lsn(3));
         subject.append_and_sync("later").unwrap();
     });
@@ -44,18 +74,18 @@ fn a_segment_that_cannot_be_created_refuses_one_and_poisons_nothing() {
 
 #[test]
 fn closing_beside_an_append() {
-    explore("close", None, || {
+    let last = explore("closing beside an append", None, || {
         let subject = Subject::new();
         let other = subject.spawn(|subject| subject.append_and_sync("a"));
         subject.log.close().unwrap();
-        let taken = match other.join().unwrap() {
+        let last = match other.join().unwrap() {
             Ok(lsn) => lsn,
-            Err(error) => {
-                assert!(matches!(error, Error::Closed), "{error}");
-                Lsn(1)
-            }
+            Err(Error::Closed) => Lsn(1),
+            Err(error) => panic!("another error: {error}"),
         };
         let bounds = subject.log.bounds();
-        assert_eq!((bounds.durable, bounds.appended), (taken, taken));
+        assert_eq!((bounds.durable, bounds.appended), (last, last));
+        last
     });
+    assert_eq!(last, [Lsn(1), Lsn(2)].into(), "too late, or just in time");
 }

@@ -1,59 +1,20 @@
-//! What the tests share: a log on a medium, and the search.
+//! What the tests share: a log on a medium.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Instant,
-};
+use std::sync::Arc;
 
-use kv_core::{
-    Durability, Log, Lsn, Result,
-    background::{Job, Scheduler, Wake},
-};
+use kv_core::{Durability, Log, Lsn, Result};
+use kv_testkit::ManualScheduler;
 use kv_wal::{Options, SegmentedLog};
 
 use crate::medium::Medium;
-
-/// Runs `model` in every order of its threads' steps, or every one with at most so many preemptions.
-#[expect(clippy::print_stdout, reason = "how much was explored is a result")]
-pub fn explore(name: &str, preemptions_max: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
-    let orders = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&orders);
-    let start = Instant::now();
-    let mut builder = loom::model::Builder::new();
-    builder.max_branches = 10_000;
-    builder.preemption_bound = preemptions_max;
-    builder.check(move || {
-        count.fetch_add(1, Ordering::Relaxed);
-        model();
-    });
-    let bound = preemptions_max.map_or_else(|| "exhaustive".to_owned(), |max| format!("at most {max} preemptions"));
-    let (orders, seconds) = (orders.load(Ordering::Relaxed), start.elapsed().as_secs_f64());
-    println!("{name}: {orders} executions, {bound}, {seconds:.1} s");
-}
-
-/// A scheduler that runs nothing: what needs a spare prepares it.
-pub struct Idle;
-
-struct Nobody;
-
-impl Scheduler for Idle {
-    fn spawn(&self, _name: &'static str, _job: Box<dyn Job>) -> Result<Box<dyn Wake>> {
-        Ok(Box::new(Nobody))
-    }
-}
-
-impl Wake for Nobody {
-    fn wake(&self) {}
-}
 
 /// A log and its medium.
 #[derive(Clone)]
 pub struct Subject {
     pub log: Arc<SegmentedLog>,
     pub medium: Arc<Medium>,
+    /// Prepares the next segment when the test says so.
+    pub scheduler: ManualScheduler,
 }
 
 impl Subject {
@@ -63,14 +24,15 @@ impl Subject {
     }
 
     pub fn with_segments_of(bytes: u64) -> Self {
-        Self::with_scheduler(bytes, Arc::new(Idle))
-    }
-
-    pub fn with_scheduler(bytes: u64, scheduler: Arc<dyn Scheduler>) -> Self {
-        let medium = Medium::new();
-        let options = Options { segment_bytes_min: bytes, segment_bytes_max: bytes, scheduler, ..Options::default() };
-        let log = SegmentedLog::open(medium.clone(), options).unwrap();
-        let subject = Self { log: Arc::new(log), medium };
+        let (medium, scheduler) = (Medium::new(), ManualScheduler::new());
+        let options = Options {
+            segment_bytes_min: bytes,
+            segment_bytes_max: bytes,
+            scheduler: Arc::new(scheduler.clone()),
+            ..Options::default()
+        };
+        let log = Arc::new(SegmentedLog::open(medium.clone(), options).unwrap());
+        let subject = Self { log, medium, scheduler };
         subject.append_and_sync("first").unwrap();
         subject
     }

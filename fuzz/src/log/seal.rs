@@ -1,0 +1,51 @@
+//! Makes the checksums of a log's files right, whatever else is in them.
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use super::{BLOCK_BYTES, u32_at, u64_at};
+use crate::bytes::put_u64;
+
+const IDENTITY_AT: usize = 64;
+const FRAME_HEADER_BYTES: usize = 32;
+
+/// The checksum of the header, and those of the frames that follow one another from block 1 on.
+pub(super) fn seal_segment(file: &mut [u8]) {
+    seal_preamble(&mut file[..BLOCK_BYTES]);
+    let identity = u64_at(file, IDENTITY_AT);
+    let mut rest = &mut file[BLOCK_BYTES..];
+    while let Some((frame, behind)) = split_frame(rest) {
+        seal_frame(frame, identity);
+        rest = behind;
+    }
+}
+
+/// The checksum of a slot of a mark.
+pub(super) fn seal_mark(slot: &mut [u8]) {
+    seal_preamble(slot);
+}
+
+fn seal_preamble(header: &mut [u8]) {
+    let checksum = xxh3_64(&header[16..]);
+    put_u64(header, 8, checksum);
+}
+
+/// The frame that begins here by its length, or with its header alone if that reaches too far, and what is behind.
+fn split_frame(rest: &mut [u8]) -> Option<(&mut [u8], &mut [u8])> {
+    if rest.len() < FRAME_HEADER_BYTES || rest[0] == 0 {
+        return None;
+    }
+    let whole = FRAME_HEADER_BYTES + (u32_at(rest, 4) as usize).next_multiple_of(8) + 8;
+    let end = if whole <= rest.len() { whole } else { FRAME_HEADER_BYTES };
+    Some(rest.split_at_mut(end))
+}
+
+fn seal_frame(frame: &mut [u8], identity: u64) {
+    let checksum = xxh3_64_with_seed(&frame[..24], identity);
+    put_u64(frame, 24, checksum);
+    if frame.len() > FRAME_HEADER_BYTES {
+        let at = frame.len() - 8;
+        let seed = identity ^ u64_at(frame, 8).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let checksum = xxh3_64_with_seed(&frame[FRAME_HEADER_BYTES..at], seed);
+        put_u64(frame, at, checksum);
+    }
+}

@@ -1,0 +1,151 @@
+//! The decoders of a part of a checkpoint: as a table, all of it or only its index.
+//!
+//! A part is given without the blocks that follow from the others: the first 80 bytes of its header, the first 80 of its footer, then what
+//! lies between the header and the checksum tree.
+
+use std::ops::{Bound, Range};
+
+use bytes::Bytes;
+use kv_core::{Cursor, Result};
+use kv_snapshot::{Table, TableCursor};
+
+use crate::{
+    Heavy,
+    bytes::{put, u64_at},
+    disk::Folder,
+    verdict::{decoded, sound},
+};
+
+mod seal;
+pub(crate) mod seeds;
+
+use seal::{BLOCK_BYTES, with_tree};
+
+/// What of a header or a footer is not always zero.
+const ENDS_BYTES: usize = 80;
+/// Longer inputs only take longer.
+const INPUT_BYTES_MAX: usize = 256 << 10;
+const NAME: &str = "table";
+
+/// A table: as its bytes are, and with its checksums made right.
+pub(crate) fn part(input: &[u8]) {
+    if input.len() > INPUT_BYTES_MAX {
+        return;
+    }
+    try_table(Bytes::copy_from_slice(input));
+    if let Some(file) = seal::from_sparse(input) {
+        try_table(file);
+    }
+}
+
+/// The directory, the anchors and the slots of a table whose entries are sound, one behind the other.
+pub(crate) fn index(input: &[u8]) {
+    let base = seeds::indexed();
+    let mut body = base.body.clone();
+    let mut rest = input;
+    for range in &base.index {
+        let taken;
+        (taken, rest) = rest.split_at(rest.len().min(range.len()));
+        put(&mut body, range.start, taken);
+    }
+    try_table(with_tree(&base.header, &body, &base.footer));
+}
+
+/// Does everything that can be done with a table.
+fn try_table(file: Bytes) {
+    let folder = Folder::with([(NAME, file)]);
+    let Some(table) = decoded(Table::open(&*folder, NAME), &folder) else { return };
+    let verified = decoded(table.verify(), &folder).is_some();
+    let read = decoded(table.range(..).and_then(entries), &folder);
+    if verified {
+        let entries = read.unwrap_or_else(|| panic!("a table that verifies cannot be read"));
+        assert_eq!(entries.len() as u64, table.len());
+        assert!(entries.is_sorted_by(|a, b| a.0 < b.0), "keys are not in order");
+        sound(agrees(&table, &entries));
+    }
+    for key in [&b"key"[..], b"key 07", b"key 20", b"z", &[0xff; 300]] {
+        decoded(table.get(key), &folder);
+        decoded(table.get_with(key, <[u8]>::len), &folder);
+        decoded(table.range((Bound::Excluded(key), Bound::Unbounded)).and_then(entries), &folder);
+        decoded(table.range(..=key).and_then(entries), &folder);
+    }
+    let opened_again = decoded(Table::open(&*folder, NAME), &folder).map(|table| decoded(table.verify(), &folder));
+    assert_eq!(opened_again, Some(verified.then_some(())), "the second verification says something else");
+}
+
+type Entry = (Vec<u8>, Vec<u8>);
+
+fn entries(mut cursor: TableCursor) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    while cursor.advance()? {
+        assert!(!cursor.key().is_empty());
+        entries.push((cursor.key().to_vec(), cursor.value().to_vec()));
+    }
+    Ok(entries)
+}
+
+/// Looking up, and reading from a key on, find what reading everything finds.
+fn agrees(table: &Table, entries: &[Entry]) -> Result<()> {
+    for (at, (key, value)) in entries.iter().enumerate().step_by(entries.len() / 32 + 1) {
+        assert_eq!(table.get(key)?.as_deref(), Some(&value[..]));
+        let mut absent = key.clone();
+        absent.push(0);
+        let is_absent = entries.get(at + 1).is_none_or(|(next, _)| *next != absent);
+        assert_eq!(table.get(&absent)?.is_none(), is_absent);
+        let mut cursor = table.range(&key[..]..)?;
+        assert!(cursor.advance()? && cursor.key() == key && cursor.value() == value);
+        let mut cursor = table.range(&absent[..]..)?;
+        assert_eq!(cursor.advance()?.then(|| cursor.key()), entries.get(at + 1).map(|(key, _)| &key[..]));
+    }
+    Ok(())
+}
+
+/// A part in pieces.
+struct Pieces {
+    header: Vec<u8>,
+    footer: Vec<u8>,
+    /// What lies between the header and the checksum tree.
+    body: Vec<u8>,
+    /// Where in the body directory, anchors and slots lie.
+    index: Vec<Range<usize>>,
+}
+
+impl Pieces {
+    fn of(file: &[u8]) -> Self {
+        let footer_at = file.len() - BLOCK_BYTES;
+        let covered = u64_at(file, footer_at + 40) as usize * BLOCK_BYTES;
+        let directory = u64_at(file, footer_at + 48) as usize;
+        let place = |at| u64_at(file, directory + at) as usize - BLOCK_BYTES;
+        let (anchors, slots, slots_bytes) = (place(56), place(64), u64_at(file, directory + 72) as usize * 8);
+        let anchors_bytes = u64_at(file, directory + 16).div_ceil(16) as usize * 16;
+        let directory = directory - BLOCK_BYTES;
+        Self {
+            header: file[..ENDS_BYTES].to_vec(),
+            footer: file[footer_at..footer_at + ENDS_BYTES].to_vec(),
+            body: file[BLOCK_BYTES..covered].to_vec(),
+            index: vec![directory..directory + 96, anchors..anchors + anchors_bytes, slots..slots + slots_bytes],
+        }
+    }
+}
+
+/// Very many collections without entries, and very many entries.
+pub(crate) fn heavy(target: &str) -> Vec<Heavy> {
+    let heavy = |what, file: Bytes| {
+        let (folder, bytes) = (Folder::with([(NAME, file.clone())]), file.len());
+        let decode = move || {
+            if let Some(table) = decoded(Table::open(&*folder, NAME), &folder) {
+                decoded(table.verify(), &folder);
+                let read = table.range(..).and_then(|mut cursor| {
+                    while cursor.advance()? {}
+                    Ok(())
+                });
+                decoded(read, &folder);
+            }
+        };
+        Heavy { what, bytes, decode: Box::new(decode) }
+    };
+    if target == "index" {
+        return Vec::new();
+    }
+    vec![heavy("many entries", seeds::many_entries()), heavy("many collections", seeds::many_collections())]
+}

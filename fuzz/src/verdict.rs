@@ -1,0 +1,27 @@
+//! What a decoder may answer to hostile bytes: the data, or an error that says what is wrong with which file, and where.
+
+use kv_core::{Error, Result};
+
+use crate::disk::Folder;
+
+/// What was decoded; `None` for an error that hostile bytes may lead to. Panics at any other.
+pub(crate) fn decoded<T>(result: Result<T>, folder: &Folder) -> Option<T> {
+    result.map_err(|error| check(&error, folder)).ok()
+}
+
+/// Panics if the error is not one of those that hostile bytes may lead to, or names a place outside of its file.
+pub(crate) fn check(error: &Error, folder: &Folder) {
+    match error {
+        Error::Corrupt { file, offset, .. } => {
+            let len = file.file_name().and_then(|name| name.to_str()).map_or(0, |name| folder.bytes(name).len());
+            assert!(*offset <= len as u64, "the file has {len} bytes: {error}");
+        }
+        Error::NewerVersion { .. } => {}
+        other => panic!("bytes of a file led to {other:?}"),
+    }
+}
+
+/// The result of an operation that hostile bytes have no part in.
+pub(crate) fn sound<T>(result: Result<T>) -> T {
+    result.unwrap_or_else(|error| panic!("failed without a reason: {error:?}"))
+}

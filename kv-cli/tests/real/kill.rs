@@ -1,0 +1,60 @@
+//! A writer with several threads, killed again and again at any moment: after each kill everything acknowledged is there, batches are
+//! whole, and verification finds nothing.
+
+use std::{
+    ops::Range,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use fastrand::Rng;
+
+use crate::{ledger::Ledger, process::Running, tools, writer::Job};
+
+/// How often the writer is killed, at most. `cargo xtask crash --real` does it seven times as often.
+const KILLS: u64 = 210;
+/// How often it is killed over one store.
+const KILLS_OF_ONE: u64 = 10;
+/// More steps than a life has time for.
+const STEPS: u64 = 1_000_000;
+
+#[test]
+fn killed_at_any_moment() {
+    let mut rng = Rng::with_seed(tools::seed());
+    let started = Instant::now();
+    let kills = (KILLS / tools::every()).max(KILLS_OF_ONE);
+    let mut acknowledged = 0;
+    for first in (0..kills).step_by(KILLS_OF_ONE as usize) {
+        acknowledged += killed_again_and_again(&mut rng, first..kills.min(first + KILLS_OF_ONE));
+    }
+    tools::say(&format!(
+        "SIGKILL at random: {kills} kills, {acknowledged} writes acknowledged, all recovered, {:.1} s",
+        started.elapsed().as_secs_f64()
+    ));
+}
+
+/// One store whose writer is killed so often. How many writes were acknowledged.
+fn killed_again_and_again(rng: &mut Rng, kills: Range<u64>) -> usize {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::default();
+    for kill in kills {
+        let first = kill * STEPS;
+        let job = Job { threads: 1 + rng.u32(0..4), lives: std::iter::once(first..first + STEPS).collect() };
+        let out = killed(&job, home.path(), kill % 2 == 0, rng.u64(1..150));
+        ledger.note(&job, &out);
+        ledger.prove(home.path(), &(kill, tools::seed(), &job));
+    }
+    ledger.acknowledged
+}
+
+/// What the writer said before it was killed, so many milliseconds after its start or its first acknowledgement.
+fn killed(job: &Job, dir: &Path, has_begun: bool, after_ms: u64) -> String {
+    let mut writer = Running::start(job, dir);
+    if has_begun {
+        writer.acknowledges();
+    }
+    thread::sleep(Duration::from_millis(after_ms));
+    assert!(writer.runs(), "the writer ended by itself");
+    writer.killed()
+}

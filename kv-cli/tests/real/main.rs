@@ -1,0 +1,26 @@
+//! The real system: the `kv` binary and a small writer on real files and file systems, killed, failed, filled up and locked out.
+//!
+//! What the machine does not allow (mounting, tracing, another user) is not tested, and that is said on stderr. Of the tests that go
+//! through every system call of a run, one call in seven is tried; `cargo xtask crash --real` tries all.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod commands;
+mod fsyncgate;
+mod full;
+mod inject;
+mod kill;
+#[path = "../it/kv.rs"]
+#[expect(dead_code, reason = "shared with the other tests of the binary, which use more of it")]
+mod kv;
+mod ledger;
+mod limits;
+mod mounts;
+mod owner;
+mod plan;
+mod power_cut;
+mod process;
+mod rights;
+mod strace;
+mod tools;
+mod writer;

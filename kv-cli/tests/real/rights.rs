@@ -1,0 +1,130 @@
+//! What an unprivileged user may not do, and a file system that nobody may write to: clear messages, and reading where reading is
+//! possible.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use crate::{
+    kv::{Kv, Ran, files},
+    mounts::{self, Mounted},
+    tools,
+};
+
+const NOBODY: [&str; 3] = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+const WRITING: [&[&str]; 4] =
+    [&["put", "c", "k", "w"], &["delete", "c", "k"], &["import", "c", "rows.tsv"], &["checkpoint"]];
+const READING: [&[&str]; 5] = [&["get", "c", "k"], &["list"], &["export", "c"], &["stats"], &["verify"]];
+
+/// A store that was closed (or, if it is not `clean`, is left as a killed process leaves it), and a copy of the command that
+/// everybody may run.
+fn store(clean: bool) -> Kv {
+    let kv = Kv::new();
+    kv.ok(&["put", "c", "k", "v"]);
+    kv.ok(&["checkpoint"]);
+    kv.ok(&["put", "c", "after", "v"]);
+    if !clean {
+        let store = kv_store::open(kv.store()).unwrap();
+        store.collection("c").unwrap().put("killed", "v").unwrap();
+        let copy = kv.path("copy");
+        mounts::command("cp", &["-r", kv.store().to_str().unwrap(), copy.to_str().unwrap()]).unwrap();
+        drop(store);
+        fs::remove_dir_all(kv.store()).unwrap();
+        fs::rename(copy, kv.store()).unwrap();
+    }
+    kv.file("rows.tsv", "key\tvalue\n");
+    fs::copy(env!("CARGO_BIN_EXE_kv"), kv.path("kv")).unwrap();
+    set_mode(&kv.path("."), 0o755);
+    kv
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Runs `kv` as a user who may nothing in particular.
+fn as_nobody(kv: &Kv, args: &[&str]) -> Ran {
+    let mut command = Command::new("setpriv");
+    command.args(NOBODY).arg(kv.path("kv")).args(args).current_dir(kv.path("."));
+    command.env_remove("KV_DIR").stdin(Stdio::null()).output().unwrap().into()
+}
+
+/// Whether this can be another user. If not, says so.
+fn can_be_nobody(tested: &str) -> bool {
+    tools::is_root(tested) && tools::has("setpriv", tested)
+}
+
+#[track_caller]
+fn is_denied(ran: Ran, path: &str) {
+    let line = ran.expect_failure(6);
+    assert!(line.contains("Permission denied") && line.contains(path), "{line}");
+    assert!(line.contains("the user who owns"), "it does not say what to do: {line}");
+}
+
+#[test]
+fn the_store_of_somebody_else_is_denied() {
+    if !can_be_nobody("the store of another user") {
+        return;
+    }
+    let kv = store(true);
+    let before = files(&kv.store());
+    for args in READING.iter().chain(&WRITING) {
+        is_denied(as_nobody(&kv, args), "kv-data");
+    }
+    // A directory that may be looked into, with files that may not.
+    set_mode(&kv.store(), 0o755);
+    for args in READING.iter().chain(&WRITING) {
+        is_denied(as_nobody(&kv, args), "kv-data");
+    }
+    assert_eq!(files(&kv.store()), before);
+    is_denied(as_nobody(&kv, &["--dir", "new", "put", "c", "k", "v"]), "new");
+    assert!(!kv.path("new").exists());
+}
+
+#[test]
+fn what_may_be_read_is_read_and_what_may_not_be_written_is_denied() {
+    if !can_be_nobody("a store that another user may read") {
+        return;
+    }
+    for clean in [true, false] {
+        let kv = store(clean);
+        mounts::command("chmod", &["-R", "a+rX", kv.store().to_str().unwrap()]).unwrap();
+        let before = files(&kv.store());
+        for args in READING {
+            as_nobody(&kv, args).expect(0);
+        }
+        assert_eq!(as_nobody(&kv, &["get", "c", "after"]).expect(0), "v");
+        for args in WRITING {
+            is_denied(as_nobody(&kv, args), "kv-data");
+        }
+        assert_eq!(files(&kv.store()), before, "clean: {clean}");
+    }
+}
+
+#[test]
+fn a_file_system_that_nobody_may_write_to_is_read() {
+    if !mounts::work("a file system mounted for reading only") {
+        return;
+    }
+    for clean in [true, false] {
+        let kv = store(clean);
+        let before = files(&kv.store());
+        let data = kv.store();
+        let mounted = Mounted::new(&["--bind", "-o", "ro", data.to_str().unwrap()], &kv.path("read-only")).unwrap();
+        let run = |args: &[&str]| kv.run(&[&["--dir", "read-only"], args].concat());
+        for args in READING {
+            run(args).expect(0);
+        }
+        assert_eq!(run(&["get", "c", "after"]).expect(0), "v");
+        for args in WRITING {
+            let line = run(args).expect_failure(6);
+            assert!(line.contains("Read-only file system") && line.contains("read-only/"), "{line}");
+            assert!(line.contains("mounted for reading only"), "it does not say what to do: {line}");
+        }
+        drop(mounted);
+        assert_eq!(files(&kv.store()), before, "clean: {clean}");
+    }
+}

@@ -1,0 +1,62 @@
+//! What the tests need from the machine, how much of it is tried, and what is said of both.
+
+use std::{
+    env,
+    io::{self, Write},
+    process::{Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+/// Says what is not tested, past the harness, which hides the output of tests that pass.
+pub fn not_tested(what: &str, why: &str) {
+    say(&format!("NOT TESTED: {what}: {why}"));
+}
+
+/// A line of the summary.
+pub fn say(line: &str) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+/// Whether a tool is there. If not, says so.
+pub fn has(tool: &str, tested: &str) -> bool {
+    let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).stdout(Stdio::null()).status().unwrap();
+    if !found.success() {
+        not_tested(tested, &format!("there is no {tool} here"));
+    }
+    found.success()
+}
+
+/// Whether this is the super user. If not, says so.
+pub fn is_root(tested: &str) -> bool {
+    let id = Command::new("id").arg("-u").output().unwrap();
+    let root = id.stdout.trim_ascii() == b"0";
+    if !root {
+        not_tested(tested, "only the super user can do it");
+    }
+    root
+}
+
+/// A directory in memory where there is such a file system: for tests whose faults are injected, for which a disk is only slower.
+pub fn memory_dir() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name}={value} is no number")))
+}
+
+/// Of what can be gone through one by one, one in so many is tried.
+pub fn every() -> u64 {
+    number("KV_REAL_EVERY", 7).max(1)
+}
+
+/// Chooses which ones, and when processes are killed.
+pub fn seed() -> u64 {
+    number("KV_REAL_SEED", 0)
+}
+
+/// Those that are tried in this run.
+pub fn chosen<T>(all: Vec<T>) -> Vec<T> {
+    (seed()..).zip(all).filter(|(number, _)| number % every() == 0).map(|(_, one)| one).collect()
+}

@@ -1,0 +1,116 @@
+//! What readers hold on to while versions are pruned and views change.
+
+use kv_core::{Batch, Durability};
+use kv_testkit::orders::explore;
+
+use crate::support::Subject;
+
+fn overwrite(subject: &Subject) {
+    subject.put(2, Durability::Process).unwrap();
+    subject.put(3, Durability::Process).unwrap();
+}
+
+#[test]
+fn a_point_read_beside_overwrites() {
+    let seen = explore("a point read beside overwrites", None, || {
+        let subject = Subject::new();
+        let writer = subject.spawn(overwrite);
+        let seen = subject.get();
+        writer.join().unwrap();
+        seen
+    });
+    assert_eq!(seen, [1, 2, 3].into());
+}
+
+#[test]
+fn a_snapshot_beside_overwrites() {
+    let seen = explore("a snapshot beside overwrites", None, || {
+        let subject = Subject::new();
+        let writer = subject.spawn(overwrite);
+        let seen = subject.scan();
+        writer.join().unwrap();
+        seen
+    });
+    assert_eq!(seen, [1, 2, 3].into());
+}
+
+/// They may register the same position, and the first to go leaves it to the other.
+#[test]
+fn two_snapshots_beside_overwrites() {
+    explore("two snapshots beside overwrites", Some(2), || {
+        let subject = Subject::new();
+        let writer = subject.spawn(overwrite);
+        let other = subject.spawn(Subject::scan);
+        subject.scan();
+        other.join().unwrap();
+        writer.join().unwrap();
+    });
+}
+
+/// A name is seen at the position that was registered, and the entries in the view: they have to belong together.
+#[test]
+fn a_snapshot_beside_a_checkpoint_and_a_new_collection() {
+    let seen = explore("a snapshot beside a checkpoint and a new collection", Some(2), || {
+        let subject = Subject::new();
+        let writer = subject.spawn(|subject| {
+            subject.store.checkpoint().unwrap();
+            subject.store.write(Batch::new().put("new", "k", "v")).unwrap();
+        });
+        let collections = subject.store.collections().unwrap();
+        assert!(
+            collections.iter().all(|collection| collection.entries == 1),
+            "a batch is seen in part: {collections:?}"
+        );
+        writer.join().unwrap();
+        collections.len()
+    });
+    assert_eq!(seen, [1, 2].into());
+}
+
+#[test]
+fn reads_beside_a_checkpoint_and_an_overwrite() {
+    explore("reads beside a checkpoint and an overwrite", Some(2), || {
+        let subject = Subject::new();
+        let writer = subject.spawn(|subject| {
+            subject.store.checkpoint().unwrap();
+            subject.put(2, Durability::Process).unwrap();
+        });
+        let (first, second) = (subject.get(), subject.scan());
+        assert!(first <= second, "a reader goes back");
+        writer.join().unwrap();
+        assert_eq!(subject.scan(), 2);
+    });
+}
+
+/// A checkpoint freezes at one position, and a writer goes on meanwhile: nothing may be lost between the generations.
+#[test]
+fn a_writer_beside_a_checkpoint() {
+    let in_checkpoint = explore("a writer beside a checkpoint", Some(3), || {
+        let subject = Subject::new();
+        let writer = subject.spawn(|subject| {
+            subject.put(2, Durability::Disk).unwrap();
+            assert_eq!(subject.get(), 2);
+        });
+        let id = subject.store.checkpoint().unwrap().unwrap();
+        writer.join().unwrap();
+        assert_eq!((subject.get(), subject.scan()), (2, 2));
+        id.lsn.0
+    });
+    assert_eq!(in_checkpoint, [1, 2].into());
+}
+
+/// The collection is dropped and made anew: a reader sees the one or the other whole, or none.
+#[test]
+fn a_snapshot_beside_a_drop() {
+    let seen = explore("a snapshot beside a drop", Some(3), || {
+        let subject = Subject::new();
+        let writer = subject.spawn(|subject| {
+            subject.store.drop_collection("all").unwrap();
+            subject.put(2, Durability::Process).unwrap();
+        });
+        let entry = subject.all.iter().next();
+        writer.join().unwrap();
+        entry.map(|entry| entry.unwrap().value[0])
+    });
+    assert_eq!(seen, [None, Some(1), Some(2)].into());
+}

@@ -1,0 +1,60 @@
+//! The engine on a simulated disk, and whether it holds what it should.
+
+use kv_store::{LogOptions, Options, Result, Store, StoreOptions};
+use kv_testkit::{ManualScheduler, Model, sim::SimDisk};
+use std::sync::Arc;
+
+/// A store with small segments, whose background work is done when it is told to.
+pub struct Engine {
+    pub store: Store,
+    pub scheduler: ManualScheduler,
+}
+
+impl Engine {
+    pub fn open(disk: &SimDisk) -> Result<Self> {
+        let scheduler = ManualScheduler::new();
+        let log = LogOptions {
+            segment_bytes_min: 16 << 10,
+            segment_bytes_max: 16 << 10,
+            scheduler: Arc::new(scheduler.clone()),
+            ..LogOptions::default()
+        };
+        let store = StoreOptions {
+            close_checkpoint_record_bytes: u64::MAX,
+            scheduler: Arc::new(scheduler.clone()),
+            ..StoreOptions::default()
+        };
+        let store = Options { create: true, store, log }.open_in(disk.vfs())?;
+        Ok(Self { store, scheduler })
+    }
+}
+
+/// How what the store holds differs from what it should hold; `None` if it does not. Every value is reached in both ways, by order and by its key.
+pub fn difference(store: &Store, model: &Model) -> Result<Option<String>> {
+    let names = store.collections()?.into_iter().map(|info| info.name);
+    if !names.eq(model.collections().keys().cloned()) {
+        return Ok(Some("the collections are others".to_owned()));
+    }
+    for (name, entries) in model.collections() {
+        let collection = store.collection(name)?;
+        if collection.len()? != entries.len() as u64 {
+            return Ok(Some(format!("{name} says that it has {} entries, not {}", collection.len()?, entries.len())));
+        }
+        let mut expected = entries.iter();
+        for entry in collection.iter() {
+            let entry = entry?;
+            if !expected.next().is_some_and(|(key, value)| *key == *entry.key && *value == *entry.value) {
+                return Ok(Some(format!("{name} has another entry at {:?}", &*entry.key)));
+            }
+        }
+        if let Some((key, _)) = expected.next() {
+            return Ok(Some(format!("{name} ends before {key:?}")));
+        }
+        for (key, value) in entries {
+            if collection.get_with(key, |found| found == &value[..])? != Some(true) {
+                return Ok(Some(format!("{name} answers for {key:?} what it does not list")));
+            }
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,153 @@
+//! What goes wrong, and how much was looked at.
+
+use std::{
+    any::Any,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// So many violations are printed in full.
+const PRINTED_MAX: usize = 20;
+
+/// The result of a look.
+pub type Verdict<T = ()> = Result<T, Violation>;
+
+/// A promise that was broken.
+#[derive(Debug)]
+pub struct Violation {
+    kind: Kind,
+    what: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// What was acknowledged is not there or is something else, and nobody says so.
+    SilentLoss,
+    /// What is sound was refused.
+    FalseRefusal,
+    Panic,
+    /// Any other wrong answer: an error of the wrong type, damage that was not found or is none.
+    WrongAnswer,
+}
+
+impl Violation {
+    pub fn loss(what: String) -> Self {
+        Self { kind: Kind::SilentLoss, what }
+    }
+
+    pub fn refusal(what: &str, error: &kv_store::Error) -> Self {
+        Self { kind: Kind::FalseRefusal, what: format!("{what}: {}", error.chain()) }
+    }
+
+    pub fn wrong(what: String) -> Self {
+        Self { kind: Kind::WrongAnswer, what }
+    }
+
+    fn panic(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Self { kind: Kind::Panic, what: format!("panic: {}", text.unwrap_or("of unknown cause")) }
+    }
+}
+
+/// What a phase looked at and found.
+pub struct Findings {
+    name: &'static str,
+    seed: u64,
+    begun: Instant,
+    states: AtomicU64,
+    violations: Mutex<Vec<Kind>>,
+}
+
+impl Findings {
+    pub fn new(name: &'static str, seed: u64) -> Self {
+        Self { name, seed, begun: Instant::now(), states: AtomicU64::new(0), violations: Mutex::default() }
+    }
+
+    pub fn is_clean(&self) -> bool {
+        self.violations.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Looks at one state, and keeps on record what is wrong with it. `case` names it for a replay.
+    pub fn look<T>(&self, case: &dyn fmt::Display, check: impl FnOnce() -> Verdict<T>) -> Option<T> {
+        self.states.fetch_add(1, Ordering::Relaxed);
+        self.run(case, check)
+    }
+
+    /// Does something that is no state by itself.
+    #[expect(clippy::print_stderr, reason = "a test that fails says where")]
+    pub fn run<T>(&self, case: &dyn fmt::Display, check: impl FnOnce() -> Verdict<T>) -> Option<T> {
+        let verdict = catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| Err(Violation::panic(&*panic)));
+        let violation = match verdict {
+            Ok(value) => return Some(value),
+            Err(violation) => violation,
+        };
+        let mut violations = self.violations.lock().unwrap_or_else(PoisonError::into_inner);
+        if violations.len() < PRINTED_MAX {
+            let Violation { kind, what } = &violation;
+            eprintln!("{kind:?}: {what}\nin the state KV_CRASH_SEED={} KV_CRASH_REPLAY='{case}'", self.seed);
+        }
+        violations.push(violation.kind);
+        None
+    }
+
+    /// Ends the phase.
+    pub fn into_row(self) -> Row {
+        let violations = self.violations.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let states = self.states.into_inner();
+        Row { name: self.name, states, violations, time: self.begun.elapsed() }
+    }
+}
+
+/// A line of the table.
+pub struct Row {
+    name: &'static str,
+    states: u64,
+    violations: Vec<Kind>,
+    time: Duration,
+}
+
+impl Row {
+    /// All of them together.
+    pub fn total(rows: &[Self]) -> Self {
+        Self {
+            name: "all",
+            states: rows.iter().map(|row| row.states).sum(),
+            violations: rows.iter().flat_map(|row| row.violations.iter().copied()).collect(),
+            time: rows.iter().map(|row| row.time).sum(),
+        }
+    }
+
+    pub fn is_clean(&self) -> bool {
+        self.violations.is_empty()
+    }
+
+    pub fn states(&self) -> u64 {
+        self.states
+    }
+
+    pub const HEADINGS: &str =
+        "phase                          states  silent losses  false refusals  panics  wrong answers  seconds";
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |kind| self.violations.iter().filter(|found| **found == kind).count();
+        write!(
+            f,
+            "{:26} {:>10}  {:>13}  {:>14}  {:>6}  {:>13}  {:>7.1}",
+            self.name,
+            self.states,
+            count(Kind::SilentLoss),
+            count(Kind::FalseRefusal),
+            count(Kind::Panic),
+            count(Kind::WrongAnswer),
+            self.time.as_secs_f64()
+        )
+    }
+}

@@ -1,0 +1,175 @@
+//! What the outside knows of a store: which writes were begun, which acknowledged, and when. And what a recovery has to make of that.
+
+use std::sync::Arc;
+
+use kv_store::{Durability, Lsn};
+use kv_testkit::{
+    Model,
+    sim::{CrashChoice, CrashModel, Pick, SimDisk},
+};
+
+use crate::{
+    engine::{Engine, difference},
+    finding::{Verdict, Violation},
+};
+
+/// Each with how many operations the disk had done when it came to be known.
+#[derive(Clone)]
+pub struct Known {
+    /// The state at each position, from 0, and when the write that made it was begun.
+    states: Vec<(u64, Arc<Model>)>,
+    /// Positions that were acknowledged to survive a power cut.
+    durable: Vec<(u64, Lsn)>,
+    /// Positions that were acknowledged to survive a killed process.
+    written: Vec<(u64, Lsn)>,
+    /// Positions of checkpoints that were made.
+    checkpoints: Vec<(u64, Lsn)>,
+    /// A failed sync has dropped what was only with the kernel: what was acknowledged to survive a killed process may be gone with it.
+    pub kernel_forgets: bool,
+}
+
+impl Known {
+    /// A store that was never opened.
+    pub fn nothing() -> Self {
+        Self {
+            states: vec![(0, Arc::default())],
+            durable: Vec::new(),
+            written: Vec::new(),
+            checkpoints: Vec::new(),
+            kernel_forgets: false,
+        }
+    }
+
+    /// The same store when it was found at that position: nothing is known but what led to it.
+    pub fn found_at(&self, position: Lsn) -> Self {
+        let states = &self.states[..=position.0 as usize];
+        Self { states: states.iter().map(|(_, model)| (0, Arc::clone(model))).collect(), ..Self::nothing() }
+    }
+
+    /// The same, on the disk that a crash of that kind leaves: everything was known before its first operation.
+    pub fn after_crash(mut self, model: CrashModel) -> Self {
+        self.kernel_forgets |= model != CrashModel::Killed;
+        self.states.iter_mut().for_each(|(at, _)| *at = 0);
+        [&mut self.durable, &mut self.written, &mut self.checkpoints].into_iter().flatten().for_each(|(at, _)| *at = 0);
+        self
+    }
+
+    pub fn last(&self) -> Lsn {
+        Lsn(self.states.len() as u64 - 1)
+    }
+
+    /// The state after everything that was begun.
+    pub fn model(&self) -> &Model {
+        &self.states[self.states.len() - 1].1
+    }
+
+    /// The state at a position, if it was reached.
+    pub fn state_at(&self, position: Lsn) -> Option<&Model> {
+        self.states.get(position.0 as usize).map(|(_, model)| &**model)
+    }
+
+    pub fn begin(&mut self, at: u64, model: Model) {
+        self.states.push((at, Arc::new(model)));
+    }
+
+    /// The last write was refused: it has no position.
+    pub fn take_back(&mut self) {
+        self.states.pop();
+    }
+
+    /// The store was found at that position: what came after is gone, as it may be.
+    pub fn forget_beyond(&mut self, position: Lsn) {
+        self.states.truncate(position.0 as usize + 1);
+        self.written.retain(|(_, lsn)| *lsn <= position);
+    }
+
+    /// Everything that was begun is acknowledged.
+    pub fn acknowledge(&mut self, at: u64, durability: Durability) {
+        self.written.push((at, self.last()));
+        if durability == Durability::Disk {
+            self.synced(at);
+        }
+    }
+
+    /// Everything that was acknowledged is acknowledged to survive a power cut.
+    pub fn synced(&mut self, at: u64) {
+        self.durable.push((at, self.acknowledged()));
+    }
+
+    pub fn checkpointed(&mut self, at: u64) {
+        self.synced(at);
+        self.checkpoints.push((at, self.acknowledged()));
+    }
+
+    /// The last position that was acknowledged at any level. Above it there is at most one, of unknown outcome.
+    pub fn acknowledged(&self) -> Lsn {
+        highest_at(&self.written, u64::MAX)
+    }
+
+    /// How many there were, and how many of those for a power cut.
+    pub fn acknowledgements(&self) -> (usize, usize) {
+        (self.written.len(), self.durable.len())
+    }
+
+    /// What a crash of that kind must leave, if it comes after so many operations.
+    pub fn promised(&self, at: u64, model: CrashModel) -> Lsn {
+        let durable = highest_at(&self.durable, at);
+        if model == CrashModel::Killed && !self.kernel_forgets {
+            durable.max(highest_at(&self.written, at))
+        } else {
+            durable
+        }
+    }
+
+    /// Opens what a crash after so many operations left, compares it with what was known, and returns the position that was found.
+    pub fn check(&self, at: u64, model: CrashModel, left: &SimDisk) -> Verdict<Lsn> {
+        let engine = Engine::open(left).map_err(|error| Violation::refusal("locked out", &error))?;
+        let position = self.check_opened(at, model, &engine)?;
+        // What one opening has found, the next one finds, though the power goes between them.
+        let again = left.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+        let again = Engine::open(&again).map_err(|error| Violation::refusal("locked out again", &error))?;
+        let found = again.store.recovery().position;
+        if found != position {
+            return Err(Violation::loss(format!("one recovery finds position {position}, the next one {found}")));
+        }
+        self.check_state(&again, position)?;
+        Ok(position)
+    }
+
+    /// The same of an engine that is open.
+    pub fn check_opened(&self, at: u64, model: CrashModel, engine: &Engine) -> Verdict<Lsn> {
+        let recovery = engine.store.recovery();
+        let (position, promised) = (recovery.position, self.promised(at, model));
+        if position < promised {
+            let what = format!("position {promised} was acknowledged, and the store is at {position}");
+            return Err(Violation::loss(what));
+        }
+        let begun = self.states.iter().rposition(|(begun, _)| *begun <= at).unwrap_or_default() as u64;
+        if position.0 > begun {
+            return Err(Violation::wrong(format!("position {position} was never written")));
+        }
+        if recovery.checkpoint.map_or(Lsn::START, |id| id.lsn) < highest_at(&self.checkpoints, at) {
+            return Err(Violation::loss("a checkpoint is lost".to_owned()));
+        }
+        if !recovery.bad_checkpoints.is_empty() {
+            return Err(Violation::wrong(format!("damage is reported where there is none: {recovery}")));
+        }
+        self.check_state(engine, position)?;
+        Ok(position)
+    }
+
+    /// Whether an open store holds exactly the state at that position.
+    pub fn check_state(&self, engine: &Engine, position: Lsn) -> Verdict {
+        let expected = self.state_at(position);
+        let expected = expected.ok_or_else(|| Violation::wrong(format!("{position} is no position")))?;
+        match difference(&engine.store, expected) {
+            Ok(None) => Ok(()),
+            Ok(Some(difference)) => Err(Violation::loss(format!("at position {position}, {difference}"))),
+            Err(error) => Err(Violation::refusal("it cannot be read", &error)),
+        }
+    }
+}
+
+fn highest_at(known: &[(u64, Lsn)], at: u64) -> Lsn {
+    known.iter().filter(|(since, _)| *since <= at).map(|(_, lsn)| *lsn).max().unwrap_or_default()
+}

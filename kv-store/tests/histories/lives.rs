@@ -1,0 +1,266 @@
+//! A run: a store that lives, crashes and is opened again, several times, and what has to hold meanwhile.
+
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    thread,
+};
+
+use kv_core::{
+    Durability, Lsn, Store,
+    background::{Scheduler, Threads},
+};
+use kv_testkit::{
+    ManualScheduler, Model,
+    linearizability::{Action, History, Part},
+    sim::{CrashChoice, CrashModel, SimDisk},
+    vfs::Fault,
+};
+
+use crate::{
+    count::Count,
+    engine::{content, open},
+    plan::{End, Plan, Trouble},
+    witness::{Commits, Pauses, pause},
+    work::{work_in_threads, work_in_turn},
+    worker::{Known, Levels, Worker, tag},
+};
+
+/// Users of the store at a time.
+const WORKERS: usize = 4;
+
+/// Who makes the calls, and on which disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// Each worker, and each background job, is a thread.
+    Threads,
+    /// All of it on one thread, in an order that follows from the seed.
+    OneThread,
+    /// The same, on a disk that says that it has synced, and has not.
+    LyingDisk,
+}
+
+pub struct Run {
+    seed: u64,
+    manner: Manner,
+    rng: fastrand::Rng,
+    disk: SimDisk,
+    commits: Commits,
+    calls: AtomicU64,
+    history: History,
+    known: Known,
+    /// What has to be there after the crash.
+    promised: Lsn,
+    /// The crash may have taken what was acknowledged: the history has begun anew.
+    begins_anew: bool,
+    /// The present life's, for whoever has to find out why it failed.
+    plan: Option<Plan>,
+    pub count: Count,
+    /// What was done to the disk, line by line.
+    pub trace: String,
+}
+
+impl Run {
+    pub fn new(seed: u64, manner: Manner) -> Self {
+        Self {
+            seed,
+            manner,
+            rng: fastrand::Rng::with_seed(seed),
+            disk: SimDisk::new(seed),
+            commits: Commits::default(),
+            calls: AtomicU64::new(1),
+            history: History::new(),
+            known: Known::default(),
+            promised: Lsn::START,
+            begins_anew: false,
+            plan: None,
+            count: Count { runs: 1, ..Count::default() },
+            trace: String::new(),
+        }
+    }
+
+    /// At least three lives, and a last look.
+    pub fn go(&mut self) {
+        for _ in 0..self.rng.u32(3..6) {
+            let plan = Plan::random(&mut self.rng);
+            self.live(&plan);
+            self.cut_off_openings(&plan);
+        }
+        let store = self.recover(&self.scheduler(&ManualScheduler::new()));
+        self.look(&store);
+        self.count.actions += self.history.len() as u64;
+    }
+
+    /// Opens, and crashes again while that is under way.
+    fn cut_off_openings(&mut self, plan: &Plan) {
+        for (operations, crash) in &plan.openings_cut_off {
+            self.disk.stop_at(self.disk.operations() + operations);
+            let opened = self.open_with(&self.scheduler(&ManualScheduler::new()));
+            if let Err(error) = &opened {
+                assert!(self.disk.failures() > 0, "locked out: {}", error.chain());
+            }
+            self.crash(crash);
+        }
+    }
+
+    fn scheduler(&self, manual: &ManualScheduler) -> Arc<dyn Scheduler> {
+        match self.manner {
+            Manner::Threads => Threads::shared(),
+            Manner::OneThread | Manner::LyingDisk => Arc::new(manual.clone()),
+        }
+    }
+
+    fn open_with(&self, scheduler: &Arc<dyn Scheduler>) -> kv_core::Result<Store> {
+        let pauses = if self.manner == Manner::Threads { Pauses::Some } else { Pauses::None };
+        open(&self.disk, &self.commits, scheduler, pauses)
+    }
+
+    fn crash(&mut self, choice: &CrashChoice) {
+        self.trace += &self.disk.take_trace();
+        self.disk = self.disk.crash(choice);
+    }
+
+    /// Opens what a crash left. It has to be a prefix of what was committed, with all that was promised.
+    fn recover(&mut self, scheduler: &Arc<dyn Scheduler>) -> Store {
+        let store = self.open_with(scheduler).unwrap_or_else(|error| panic!("locked out: {}", error.chain()));
+        let (position, committed) = (store.recovery().position, Lsn(self.commits.lock().len() as u64));
+        assert!(store.recovery().bad_checkpoints.is_empty(), "{}", store.recovery());
+        assert!(position >= self.promised, "{position} was recovered, but {} was promised", self.promised);
+        assert!(position <= committed, "{position} was recovered, but {committed} is the last that was committed");
+        self.count.on_checkpoints += u64::from(store.recovery().checkpoint.is_some());
+        self.count.lost += committed.0 - position.0;
+        self.commits.cut(position);
+        let expected = self.commits.state_at(position);
+        assert!(content(&store).unwrap() == *expected.collections(), "the state at {position} is another");
+        self.promised = position; // it is served: so it stays
+        if std::mem::take(&mut self.begins_anew) {
+            self.begin_anew(&expected);
+        }
+        store
+    }
+
+    /// The history so far is legal by itself; the next one begins with what there is.
+    fn begin_anew(&mut self, model: &Model) {
+        self.check();
+        self.count.actions += self.history.len() as u64;
+        self.history = History::new();
+        let mut thread = self.history.thread();
+        for (collection, entries) in model.collections() {
+            for (key, value) in entries {
+                let put = thread.invoke();
+                let key = format!("{collection}/{}", str::from_utf8(key).unwrap());
+                thread.returned(&put, [Part::certain(key, Action::Put(tag(value)))]);
+            }
+        }
+        self.history.add(thread);
+    }
+
+    fn check(&self) {
+        if let Err(violation) = self.history.check() {
+            panic!("{violation}");
+        }
+    }
+
+    /// What there is, as a part of the history.
+    fn look(&mut self, store: &Store) {
+        let mut reader = Worker::new(store, &self.history, 0, Levels::Disk, &self.calls);
+        reader.read_all();
+        reader.finish(&mut self.history, &mut self.known);
+        self.check();
+    }
+
+    fn live(&mut self, plan: &Plan) {
+        let manual = ManualScheduler::new();
+        let store = self.recover(&self.scheduler(&manual));
+        self.look(&store);
+        self.plan = Some(plan.clone());
+        self.begin_trouble(plan);
+        self.work(plan, &store, &manual);
+        self.end(plan, &store);
+        drop(store); // the process that is gone does no harm to what the crash left
+    }
+
+    fn begin_trouble(&self, plan: &Plan) {
+        if let Some(trouble) = plan.trouble {
+            trouble.begin(&self.disk);
+        }
+        match self.manner {
+            Manner::Threads => self.disk.fail(slowly()),
+            Manner::OneThread => {}
+            Manner::LyingDisk => self.disk.lie(),
+        }
+        if let End::StopAt(operations) = plan.end {
+            self.disk.stop_at(self.disk.operations() + operations);
+        }
+    }
+
+    fn work(&mut self, plan: &Plan, store: &Store, manual: &ManualScheduler) {
+        let (committed, failures) = (self.commits.lock().len(), self.known.failures);
+        let seeds: Vec<_> = (0..WORKERS).map(|_| self.rng.u64(..)).collect();
+        let worker = |seed: &u64| Worker::new(store, &self.history, *seed, plan.levels, &self.calls);
+        let workers: Vec<_> = seeds.iter().map(worker).collect();
+        let workers = match self.manner {
+            Manner::Threads => work_in_threads(workers, plan.calls, store, self.rng.u32(..4)),
+            Manner::OneThread | Manner::LyingDisk => work_in_turn(workers, plan.calls, store, &mut self.rng, manual),
+        };
+        workers.into_iter().for_each(|worker| worker.finish(&mut self.history, &mut self.known));
+        self.count.lives += 1;
+        self.count.writes += (self.commits.lock().len() - committed) as u64;
+        self.count.failures += self.known.failures - failures;
+        assert!(!plan.is_quiet() || self.known.failures == failures, "nothing was wrong, and something failed");
+    }
+
+    /// Ends the process, in the way that is planned, and notes what has to be there afterwards.
+    fn end(&mut self, plan: &Plan, store: &Store) {
+        let closed = plan.end == End::Close && store.close().is_ok();
+        assert!(closed || plan.end != End::Close || !plan.is_quiet(), "nothing was wrong, and closing failed");
+        // A sync that fails and forgets takes what was only with the kernel.
+        let forgets = matches!(plan.trouble, Some(Trouble::SyncFails { forgets: true, .. }));
+        let keeps_all = plan.crashes().all(|crash| crash.model == CrashModel::Killed) && !forgets;
+        self.promised = if closed { Lsn(self.commits.lock().len() as u64) } else { self.promise(keeps_all) };
+        self.begins_anew |= !(closed || keeps_all || plan.levels == Levels::Disk);
+        self.crash(&plan.crash);
+        self.history.crash();
+    }
+
+    /// The last position that has to be there: what was acknowledged or seen, if the kernel keeps everything;
+    /// otherwise the `Disk` writes up to there, which were durable before it was published.
+    fn promise(&self, keeps_all: bool) -> Lsn {
+        let (mut promised, mut last_disk) = (self.promised, Lsn::START);
+        for (lsn, write) in (1..).map(Lsn).zip(self.commits.lock().iter()) {
+            if write.durability == Durability::Disk {
+                last_disk = lsn;
+            }
+            if self.known.acknowledged.contains(&write.call) || self.known.seen.contains(&write.call) {
+                promised = promised.max(if keeps_all { lsn } else { last_disk });
+            }
+        }
+        promised.max(self.known.synced)
+    }
+}
+
+/// Nothing fails, but what is done to the log takes its time, as on a real disk: so that others do something meanwhile.
+fn slowly() -> Fault {
+    Fault::when(|event| {
+        if event.kind.changes() && event.path.starts_with("log/") {
+            pause();
+        }
+        false
+    })
+}
+
+impl Drop for Run {
+    /// Says how a run that fails is made again.
+    #[expect(clippy::print_stderr, reason = "it is what the failure needs to be looked into")]
+    fn drop(&mut self) {
+        let test = match self.manner {
+            Manner::Threads => "histories_of_threads",
+            Manner::OneThread => "histories_on_one_thread",
+            Manner::LyingDisk => return, // it has to fail
+        };
+        if thread::panicking() {
+            let command = format!("cargo test -p kv-store --test histories {test}");
+            eprintln!("failed in life {}: {:?}", self.count.lives, self.plan);
+            eprintln!("again: KV_HISTORIES_SEED={} KV_HISTORIES_SEEDS=1 {command}", self.seed);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Whole runs of the engine on a simulated disk, each from a seed: several users put, get, delete, compare and set,
+//! write batches and iterate, while checkpoints are made; the disk fails, fills up, and stops at some operation; the
+//! power is cut or the process killed; opening is cut off; and then the store lives on, at least three times. Of each
+//! run it is checked that
+//!
+//! - what all users saw, in all lives, has an order in which it can have happened (linearizability), in which what
+//!   was acknowledged stays and what was pending in a crash happened before it or never; where a crash may take
+//!   acknowledged writes (a power cut, and [`Durability::Process`](kv_core::Durability)), a new history begins;
+//! - what is recovered is a prefix of the commits in their order, in which each write finds the state that it was
+//!   decided on: with every write that was acknowledged, or seen, at a level that survives the crash;
+//! - iterations see batches whole, and errors are those that a failing disk leads to.
+//!
+//! `KV_HISTORIES_SEEDS=N` runs N seeds instead of the usual ones, from `KV_HISTORIES_SEED` on (or 0). A seed that
+//! fails is printed. On one thread the run is the same each time; with threads a seed decides what is done, but not
+//! how it interleaves: run it many times (`KV_HISTORIES_SEED=S KV_HISTORIES_SEEDS=1 KV_HISTORIES_TIMES=100`).
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+mod calls;
+mod count;
+mod engine;
+mod lives;
+mod plan;
+mod witness;
+mod work;
+mod worker;
+
+use std::{env, panic};
+
+use count::Count;
+use lives::{Manner, Run};
+
+/// How many seeds are run by default.
+const SEEDS_WITH_THREADS: u64 = 100;
+const SEEDS_ON_ONE_THREAD: u64 = 150;
+
+fn number(name: &str) -> Option<u64> {
+    let text = env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text:?}")))
+}
+
+#[expect(clippy::print_stderr, reason = "how much was looked at belongs to the result")]
+fn run_seeds(manner: Manner, default: u64) {
+    let (first, seeds) = (number("KV_HISTORIES_SEED").unwrap_or(0), number("KV_HISTORIES_SEEDS"));
+    let mut count = Count::default();
+    for seed in first..first + seeds.unwrap_or(default) {
+        for _ in 0..number("KV_HISTORIES_TIMES").unwrap_or(1) {
+            let mut run = Run::new(seed, manner);
+            run.go();
+            count.add(run.count);
+        }
+    }
+    eprintln!("histories, {manner:?}: {count}");
+    let something_of_each = count.on_checkpoints > 0 && count.failures > 0 && count.lost > 0;
+    assert!(something_of_each || seeds.is_some(), "the runs are not what they are meant to be");
+}
+
+#[test]
+fn histories_of_threads_are_linearizable_and_survive_crashes() {
+    run_seeds(Manner::Threads, SEEDS_WITH_THREADS);
+}
+
+#[test]
+fn histories_on_one_thread_are_linearizable_and_survive_crashes() {
+    run_seeds(Manner::OneThread, SEEDS_ON_ONE_THREAD);
+}
+
+#[test]
+fn a_run_on_one_thread_is_the_same_each_time() {
+    for seed in 0..10 {
+        let trace = || {
+            let mut run = Run::new(seed, Manner::OneThread);
+            run.go();
+            std::mem::take(&mut run.trace)
+        };
+        let first = trace();
+        assert!(!first.is_empty());
+        assert!(first == trace(), "seed {seed} leads to two runs");
+    }
+}
+
+#[test]
+fn a_disk_that_lies_is_found_out() {
+    let is_found_out = |seed| panic::catch_unwind(|| Run::new(seed, Manner::LyingDisk).go()).is_err();
+    assert!((0..20).any(is_found_out));
+}

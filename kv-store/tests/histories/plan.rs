@@ -1,0 +1,117 @@
+//! What happens to a store in one life: all of it follows from the seed.
+
+use std::{io::ErrorKind, iter};
+
+use kv_testkit::{
+    sim::{CrashChoice, CrashModel, Pick, SimDisk},
+    vfs::{Fault, Kind},
+};
+
+use crate::worker::Levels;
+
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub levels: Levels,
+    /// Calls of each worker.
+    pub calls: u32,
+    pub trouble: Option<Trouble>,
+    pub end: End,
+    pub crash: CrashChoice,
+    /// Openings after it that are cut off, before the one that succeeds: after so many operations of the disk, by
+    /// such a crash.
+    pub openings_cut_off: Vec<(u64, CrashChoice)>,
+}
+
+/// What the disk does in the course of a life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The n-th sync of the log fails; what it should have written is dropped if it `forgets`.
+    SyncFails { nth: u64, forgets: bool },
+    /// The n-th write to the log fails in the middle.
+    WriteFails { nth: u64 },
+    /// There are only so many bytes left.
+    SpaceEnds { bytes: u64 },
+    /// For a new file there is once no space.
+    CreateFails { nth: u64 },
+    /// The n-th change of the checkpoints' directory fails.
+    CheckpointFails { nth: u64 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// After so many operations of the disk nothing can be done to it any more.
+    StopAt(u64),
+    /// After the last call.
+    Abrupt,
+    /// After a clean end.
+    Close,
+}
+
+impl Plan {
+    pub fn random(rng: &mut fastrand::Rng) -> Self {
+        let levels = [Levels::Disk, Levels::Disk, Levels::Process, Levels::Mixed, Levels::Mixed];
+        let cut_off = if rng.u8(..4) == 0 { rng.usize(1..3) } else { 0 };
+        Self {
+            levels: levels[rng.usize(..levels.len())],
+            calls: rng.u32(10..70),
+            trouble: Trouble::random(rng),
+            end: match rng.u8(..8) {
+                0 => End::Close,
+                1..3 => End::Abrupt,
+                _ => End::StopAt(rng.u64(1..300)),
+            },
+            crash: random_crash(rng),
+            openings_cut_off: (0..cut_off).map(|_| (rng.u64(..40), random_crash(rng))).collect(),
+        }
+    }
+
+    /// Whether nothing fails.
+    pub fn is_quiet(&self) -> bool {
+        self.trouble.is_none() && !matches!(self.end, End::StopAt(_))
+    }
+
+    /// The crash at the end, and those of the openings that are cut off.
+    pub fn crashes(&self) -> impl Iterator<Item = &CrashChoice> {
+        iter::once(&self.crash).chain(self.openings_cut_off.iter().map(|(_, crash)| crash))
+    }
+}
+
+fn random_crash(rng: &mut fastrand::Rng) -> CrashChoice {
+    let models = [CrashModel::Killed, CrashModel::Killed, CrashModel::Ext4, CrashModel::Xfs, CrashModel::Posix];
+    let pick = match rng.u8(..4) {
+        0 => Pick::Nothing,
+        1 => Pick::Prefix(rng.usize(..20)),
+        _ => Pick::Sample(rng.u64(..)),
+    };
+    CrashChoice { model: models[rng.usize(..models.len())], pick }
+}
+
+impl Trouble {
+    fn random(rng: &mut fastrand::Rng) -> Option<Self> {
+        let nth = rng.u64(1..60);
+        Some(match rng.u8(..10) {
+            0 => Self::SyncFails { nth, forgets: rng.bool() },
+            1 => Self::WriteFails { nth },
+            2 => Self::SpaceEnds { bytes: rng.u64(4..40) << 12 },
+            3 => Self::CreateFails { nth: rng.u64(1..6) },
+            4 => Self::CheckpointFails { nth: rng.u64(1..20) },
+            _ => return None,
+        })
+    }
+
+    /// Lets it happen, from now on.
+    pub fn begin(self, disk: &SimDisk) {
+        match self {
+            Self::SyncFails { nth, forgets } => {
+                let fault = Fault::on(Kind::Sync).of("log/").nth(nth);
+                disk.fail(if forgets { fault.forgetful() } else { fault });
+            }
+            Self::WriteFails { nth } => disk.fail(Fault::on(Kind::Write).of("log/").nth(nth).torn()),
+            Self::SpaceEnds { bytes } => disk.limit_space(disk.space_bytes() + bytes),
+            Self::CreateFails { nth } => {
+                disk.fail(Fault::on(Kind::Create).nth(nth).with(ErrorKind::StorageFull));
+            }
+            Self::CheckpointFails { nth } => disk.fail(Fault::on_changes().of("checkpoints").nth(nth)),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! A log that knows which call each of its records is from: so the order of commits is known, whatever the threads do.
+
+use std::{
+    cell::RefCell,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use kv_core::{Bounds, Durability, Error, Log, LogId, LogReader, Lsn, Result};
+use kv_testkit::{Model, Operation, Outcome};
+
+/// A write that a call asks for.
+#[derive(Clone, Debug)]
+pub struct Write {
+    pub call: u64,
+    pub operations: Vec<Operation>,
+    pub durability: Durability,
+}
+
+thread_local! {
+    /// What the call that this thread makes asks for.
+    static ASKED: RefCell<Option<Write>> = const { RefCell::new(None) };
+}
+
+/// The call that comes next from this thread asks for that.
+pub fn ask(write: Write) {
+    ASKED.set(Some(write));
+}
+
+/// The writes that the log has taken, in its order: the first has position 1.
+#[derive(Clone, Debug, Default)]
+pub struct Commits(Arc<Mutex<Vec<Write>>>);
+
+impl Commits {
+    pub fn lock(&self) -> MutexGuard<'_, Vec<Write>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what a crash has taken.
+    pub fn cut(&self, position: Lsn) {
+        self.lock().truncate(position.0 as usize);
+    }
+
+    /// The state at that position. Each write was decided on the state that the one before it made: so each has to do
+    /// something there.
+    pub fn state_at(&self, position: Lsn) -> Model {
+        let mut model = Model::default();
+        for write in &self.lock()[..position.0 as usize] {
+            let outcome = match write.operations.as_slice() {
+                [operation] => model.apply(operation),
+                operations => model.apply_batch(operations),
+            };
+            let (call, operations) = (write.call, &write.operations);
+            assert_eq!(
+                outcome,
+                Outcome::Done,
+                "call {call} was decided on another state than that before it: {operations:?}"
+            );
+        }
+        model
+    }
+}
+
+/// What it does between a record and the next thing that happens to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pauses {
+    None,
+    /// Now and then others get their turn: so that states which do not last long are seen.
+    Some,
+}
+
+pub struct Witness {
+    pub inner: Arc<dyn Log>,
+    pub commits: Commits,
+    pub pauses: Pauses,
+}
+
+impl Witness {
+    fn pause(&self) {
+        if self.pauses == Pauses::Some {
+            pause();
+        }
+    }
+}
+
+/// Lets others have a turn, now and then.
+pub fn pause() {
+    match fastrand::u8(..16) {
+        0 => thread::sleep(Duration::from_micros(100)),
+        1..4 => thread::yield_now(),
+        _ => {}
+    }
+}
+
+impl Log for Witness {
+    fn id(&self) -> LogId {
+        self.inner.id()
+    }
+
+    /// Called under the lock that orders the writes.
+    fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
+        let write = ASKED.take().unwrap_or_else(|| panic!("nobody asked for this"));
+        assert_eq!(write.durability, durability);
+        let appended = self.inner.append(record, durability);
+        let position = match &appended {
+            Ok(lsn) => Some(*lsn),
+            // It may be there after the next opening, behind everything else.
+            Err(Error::OutcomeUnknown { .. }) => Some(self.inner.bounds().appended),
+            Err(_) => None,
+        };
+        if let Some(position) = position {
+            let mut commits = self.commits.lock();
+            commits.push(write);
+            assert_eq!(position.0, commits.len() as u64, "positions are dense");
+        }
+        self.pause();
+        appended
+    }
+
+    fn sync(&self, upto: Lsn) -> Result<Lsn> {
+        self.pause();
+        let synced = self.inner.sync(upto);
+        self.pause();
+        synced
+    }
+
+    fn reader(&self, after: Lsn) -> Result<Box<dyn LogReader>> {
+        self.inner.reader(after)
+    }
+
+    fn trim(&self, upto: Lsn) -> Result<()> {
+        self.inner.trim(upto)
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.inner.bounds()
+    }
+
+    fn medium_bytes_after(&self, after: Lsn) -> u64 {
+        self.inner.medium_bytes_after(after)
+    }
+
+    fn opening_notes(&self) -> Vec<String> {
+        self.inner.opening_notes()
+    }
+
+    fn close(&self) -> Result<()> {
+        self.inner.close()
+    }
+}

@@ -1,0 +1,61 @@
+//! The calls of all workers of a life.
+
+use std::{
+    panic::resume_unwind,
+    thread::{self, ScopedJoinHandle},
+    time::Duration,
+};
+
+use kv_core::{Error, Store};
+use kv_testkit::ManualScheduler;
+
+use crate::worker::Worker;
+
+/// Each worker makes so many calls, on a thread of its own, while checkpoints are made.
+pub fn work_in_threads<'a>(workers: Vec<Worker<'a>>, calls: u32, store: &Store, checkpoints: u32) -> Vec<Worker<'a>> {
+    thread::scope(|scope| {
+        let work = |mut worker: Worker<'a>| {
+            (0..calls).for_each(|_| worker.step());
+            worker
+        };
+        let threads: Vec<_> = workers.into_iter().map(|worker| scope.spawn(move || work(worker))).collect();
+        for _ in 0..checkpoints {
+            thread::sleep(Duration::from_micros(500));
+            checkpoint(store);
+        }
+        let results: Vec<_> = threads.into_iter().map(ScopedJoinHandle::join).collect();
+        results.into_iter().map(|result| result.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
+}
+
+/// The same on this thread, with the background's work between the calls.
+pub fn work_in_turn<'a>(
+    mut workers: Vec<Worker<'a>>,
+    calls: u32,
+    store: &Store,
+    rng: &mut fastrand::Rng,
+    manual: &ManualScheduler,
+) -> Vec<Worker<'a>> {
+    for _ in 0..calls as usize * workers.len() {
+        match rng.u8(..20) {
+            0..4 => drop(manual.run_woken()),
+            4 => checkpoint(store),
+            _ => {
+                let turn = rng.usize(..workers.len());
+                workers[turn].step();
+            }
+        }
+    }
+    workers
+}
+
+/// One that fails leaves everything as it was.
+fn checkpoint(store: &Store) {
+    if let Err(error) = store.checkpoint() {
+        let is_expected = matches!(
+            error,
+            Error::OutcomeUnknown { .. } | Error::Poisoned { .. } | Error::DiskFull { .. } | Error::Io { .. }
+        );
+        assert!(is_expected, "{}", error.chain());
+    }
+}

@@ -1,0 +1,169 @@
+//! One thread of a store's users: random calls, each recorded with what it answered.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use kv_core::{Collection, Durability, Error, Lsn, Result, Store, Value};
+use kv_testkit::{
+    Operation,
+    linearizability::{Action, History, Part, Thread},
+};
+
+use crate::witness::{Write, ask};
+
+/// Values end in so many of these at most: records are of different lengths.
+const PADDING: u8 = b'.';
+const PADDING_BYTES_MAX: usize = 400;
+
+/// The durability of the writes of one life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Levels {
+    Disk,
+    Process,
+    Mixed,
+}
+
+pub struct Worker<'a> {
+    pub store: Store,
+    recorder: Thread,
+    pub rng: fastrand::Rng,
+    levels: Levels,
+    calls: &'a AtomicU64,
+    /// What was seen last of each key.
+    pub last_seen: HashMap<String, Option<Vec<u8>>>,
+    pub known: Known,
+}
+
+/// What one or several threads know of the writes, by their calls.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Writes that were acknowledged.
+    pub acknowledged: BTreeSet<u64>,
+    /// Writes whose values were seen.
+    pub seen: BTreeSet<u64>,
+    /// The last position of which it was said that it survives a power cut.
+    pub synced: Lsn,
+    /// Errors other than answers.
+    pub failures: u64,
+}
+
+/// What a call did with some keys.
+pub type Parts = Vec<(String, Action)>;
+
+impl<'a> Worker<'a> {
+    pub fn new(store: &Store, history: &History, seed: u64, levels: Levels, calls: &'a AtomicU64) -> Self {
+        Self {
+            store: store.clone(),
+            recorder: history.thread(),
+            rng: fastrand::Rng::with_seed(seed),
+            levels,
+            calls,
+            last_seen: HashMap::new(),
+            known: Known::default(),
+        }
+    }
+
+    /// Ends it, and adds what it recorded.
+    pub fn finish(self, history: &mut History, known: &mut Known) {
+        history.add(self.recorder);
+        known.acknowledged.extend(self.known.acknowledged);
+        known.seen.extend(self.known.seen);
+        known.synced = known.synced.max(self.known.synced);
+        known.failures += self.known.failures;
+    }
+
+    /// A call that is going to be made, and the value that it may write: no two are equal.
+    pub fn new_value(&mut self) -> (u64, Vec<u8>) {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        let mut value = call.to_string().into_bytes();
+        value.resize(value.len() + self.rng.usize(..PADDING_BYTES_MAX), PADDING);
+        (call, value)
+    }
+
+    pub fn durability(&mut self) -> Durability {
+        match self.levels {
+            Levels::Disk => Durability::Disk,
+            Levels::Process => Durability::Process,
+            Levels::Mixed if self.rng.bool() => Durability::Disk,
+            Levels::Mixed => Durability::Process,
+        }
+    }
+
+    pub fn write(
+        &mut self,
+        call: u64,
+        operations: Vec<Operation>,
+        done: Parts,
+        write: impl FnOnce(&Collection, &str) -> Result<Option<Parts>>,
+        key: &str,
+    ) {
+        let durability = self.durability();
+        self.called(Write { call, operations, durability }, done, |store| {
+            write(&store.collection("single")?.with_durability(durability), key)
+        });
+    }
+
+    /// Makes a call that may write. It has `done` what it was to do, unless it answers that it did something else.
+    pub fn called(&mut self, write: Write, done: Parts, make: impl FnOnce(&Store) -> Result<Option<Parts>>) {
+        let call = write.call;
+        ask(write);
+        let invoked = self.recorder.invoke();
+        match make(&self.store) {
+            Ok(None) => {
+                self.known.acknowledged.insert(call);
+                self.recorder.returned(&invoked, parts(done, Part::certain));
+            }
+            Ok(Some(answered)) => self.recorder.returned(&invoked, parts(answered, Part::certain)),
+            Err(error) => {
+                if matches!(error, Error::OutcomeUnknown { .. }) {
+                    self.recorder.returned(&invoked, parts(done, Part::maybe));
+                }
+                self.note(&error);
+            }
+        }
+    }
+
+    pub fn read(&mut self, read: impl FnOnce(&mut Self) -> Result<Parts>) {
+        let invoked = self.recorder.invoke();
+        match read(self) {
+            Ok(found) => self.recorder.returned(&invoked, parts(found, Part::certain)),
+            Err(error) => panic!("reads go on, whatever happens to the log: {}", error.chain()),
+        }
+    }
+
+    /// Takes note of a value, and gives what tells it from others.
+    pub fn observe(&mut self, collection: &Collection, key: &str, value: Option<Value>) -> Option<Vec<u8>> {
+        let value = value.map(|value| value.to_vec());
+        let tag = value.as_deref().map(tag);
+        if let Some(tag) = &tag {
+            self.known.seen.insert(std::str::from_utf8(tag).unwrap().parse().unwrap());
+        }
+        self.last_seen.insert(path(collection, key), value);
+        tag
+    }
+
+    /// Errors that a disk which fails, is full, or is gone leads to.
+    pub fn note(&mut self, error: &Error) {
+        self.known.failures += 1;
+        let is_expected = matches!(
+            error,
+            Error::OutcomeUnknown { .. } | Error::Poisoned { .. } | Error::DiskFull { .. } | Error::Io { .. }
+        );
+        assert!(is_expected, "{}", error.chain());
+    }
+}
+
+pub fn path(collection: &Collection, key: &str) -> String {
+    format!("{}/{key}", collection.name())
+}
+
+/// A value without its padding: what tells it from others.
+pub fn tag(value: &[u8]) -> Vec<u8> {
+    value.iter().copied().take_while(|byte| *byte != PADDING).collect()
+}
+
+fn parts(parts: Parts, part: fn(String, Action) -> Part) -> impl Iterator<Item = Part> {
+    parts.into_iter().map(move |(key, action)| part(key, action))
+}

@@ -1,0 +1,62 @@
+use std::{collections::BTreeMap, fmt};
+
+use super::super::{CrashChoice, CrashModel, Pick};
+
+/// How many states were looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Moments of recordings between which the disk changed.
+    pub moments: u64,
+    /// Disks that were checked. One that several power cuts at a moment leave is counted once.
+    pub states: u64,
+    /// Moments and models of which every legal state was looked at.
+    pub exhausted: u64,
+    /// Moments and models of which some states were looked at.
+    pub sampled: u64,
+    pub(super) by_kind: BTreeMap<(CrashModel, &'static str), u64>,
+}
+
+impl Count {
+    pub(super) fn note(&mut self, choice: &CrashChoice) {
+        self.states += 1;
+        *self.by_kind.entry((choice.model, kind(&choice.pick))).or_default() += 1;
+    }
+
+    /// Counts the states of another exploration too.
+    pub fn add(&mut self, other: &Self) {
+        self.moments += other.moments;
+        self.states += other.states;
+        self.exhausted += other.exhausted;
+        self.sampled += other.sampled;
+        for (kind, count) in &other.by_kind {
+            *self.by_kind.entry(*kind).or_default() += count;
+        }
+    }
+}
+
+fn kind(pick: &Pick) -> &'static str {
+    match pick {
+        Pick::Nothing => "nothing",
+        Pick::Everything => "everything",
+        Pick::Prefix(_) => "prefix",
+        Pick::Without(_) | Pick::Except(_) => "without some",
+        Pick::Only(_) => "only one",
+        Pick::Numbered(_) => "counted out",
+        Pick::Sample(_) => "sampled",
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { moments, states, exhausted, sampled, by_kind } = self;
+        write!(f, "{states} states at {moments} moments; all states of {exhausted} crashes, some of {sampled}")?;
+        for model in CrashModel::ALL {
+            let kinds = by_kind.iter().filter(|((of, _), _)| *of == model);
+            let kinds = kinds.map(|((_, kind), count)| format!("{count} {kind}")).collect::<Vec<_>>();
+            if !kinds.is_empty() {
+                write!(f, "\n  {model}: {}", kinds.join(", "))?;
+            }
+        }
+        Ok(())
+    }
+}

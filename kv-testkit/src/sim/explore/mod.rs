@@ -1,0 +1,226 @@
+//! Going through the states that crashes may leave.
+
+mod count;
+mod failure;
+mod panics;
+mod shrink;
+mod source;
+
+use std::{
+    env,
+    num::NonZeroUsize,
+    panic,
+    sync::{Mutex, PoisonError},
+    thread,
+};
+
+pub use count::Count;
+
+use self::{
+    failure::{Cause, Failure},
+    panics::catch,
+    shrink::{Failing, shrink},
+    source::{Probe, Source},
+};
+use super::{CrashChoice, CrashModel, Moment, SimDisk};
+
+/// How many states a thread takes at once.
+const STATES_TAKEN: usize = 16;
+
+/// Goes through the states that crashes may leave of a recorded workload.
+///
+/// For each moment and model all legal states are looked at, if at most 4,096 can be counted; otherwise nothing and everything that may survive, every
+/// prefix, all but one, only one, and 1,000 that follow from the seed. If that is more than `states_max`, it is shared out: a moment that has fewer leaves
+/// the rest to others, and nothing and everything that may survive are looked at first. If it is less, the rest goes to further samples where not all
+/// states were looked at. Moments between which nothing changed on the disk are one, and of several choices that leave the same disk at a moment, under
+/// whatever power cut, one is looked at: each state that is counted is another disk.
+///
+/// Threads share the work, as many as the machine has cores; what is looked at does not depend on how many they are.
+///
+/// When a check panics, a state is searched in which less is lost and it still panics there, and printed in the form that `KV_CRASH_REPLAY`
+/// takes to look at that state alone; of a crash after a crash, both.
+#[derive(Clone, Debug)]
+pub struct Exploration {
+    states_max: u64,
+    seed: u64,
+    threads: usize,
+    replay: Vec<Replay>,
+    is_again: bool,
+}
+
+/// A state that alone is to be looked at: of the workload of that name.
+#[derive(Clone, Debug)]
+struct Replay {
+    name: String,
+    operation: u64,
+    choice: CrashChoice,
+}
+
+type Check<'a> = &'a (dyn Fn(&Moment, &CrashChoice, &SimDisk) + Sync);
+
+impl Exploration {
+    /// At most about `states_max` states; what is not counted out follows from the seed.
+    pub fn new(states_max: u64, seed: u64) -> Self {
+        let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self { states_max, seed, threads, replay: Vec::new(), is_again: false }
+    }
+
+    /// At most about `states_max` states, or `KV_CRASH_STATES` of the environment; a seed of 0, or `KV_CRASH_SEED`; only the state that `KV_CRASH_REPLAY`
+    /// names, if it is set.
+    ///
+    /// # Panics
+    /// If one of the variables cannot be understood.
+    pub fn from_env(states_max: u64) -> Self {
+        let number = |name: &str| {
+            let text = env::var(name).ok()?;
+            Some(text.parse::<u64>().unwrap_or_else(|_| panic!("{name} is not a number: {text:?}")))
+        };
+        let replay = env::var("KV_CRASH_REPLAY").map(|text| text.split(',').map(Replay::parse).collect());
+        Self {
+            replay: replay.unwrap_or_default(),
+            ..Self::new(number("KV_CRASH_STATES").unwrap_or(states_max), number("KV_CRASH_SEED").unwrap_or(0))
+        }
+    }
+
+    /// With so many threads.
+    #[must_use]
+    pub fn with_threads(self, threads: usize) -> Self {
+        Self { threads: threads.max(1), ..self }
+    }
+
+    /// The seed of what is not counted out.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// For a second crash after the first, in about one of so many states that the first one leaves: at most about `states_max` states for each.
+    /// For use in a check; it runs on the thread of that.
+    pub fn again(&self, moment: &Moment, choice: &CrashChoice, one_in: u64, states_max: u64) -> Option<Self> {
+        let seed = choice.to_string().bytes().fold(self.seed ^ moment.operation, |seed, byte| {
+            (seed ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        let is_chosen = match self.replay.len() {
+            0 | 1 => fastrand::Rng::with_seed(seed).u64(..one_in) == 0,
+            _ => true,
+        };
+        is_chosen.then(|| Self { states_max, seed, threads: 1, replay: self.replay.clone(), is_again: true })
+    }
+
+    /// Looks at the states of the recording. `name` tells workloads apart in what is printed.
+    ///
+    /// # Panics
+    /// If the check does.
+    pub fn run(
+        &self,
+        name: &str,
+        moments: &[Moment],
+        models: &[CrashModel],
+        check: &(dyn Fn(&Moment, &CrashChoice, &SimDisk) + Sync),
+    ) -> Count {
+        let mut count = Count::default();
+        if let Some(replay) = self.replay.iter().find(|replay| replay.name == name) {
+            let Replay { operation, choice, .. } = replay;
+            let moment = moments.iter().find(|moment| moment.operation == *operation);
+            let moment = moment.unwrap_or_else(|| panic!("there is no moment {operation}"));
+            check(moment, choice, &moment.disk.crash(choice));
+            count.note(choice);
+            count.moments = 1;
+            return count;
+        }
+        let work = Work { source: Mutex::new(Source::new(moments, models, self.states_max, self.seed)), check };
+        let mut failed = None;
+        for (counted, found) in work.share(self.threads) {
+            count.add(&counted);
+            failed = [failed, found].into_iter().flatten().min_by_key(|(probe, _): &(Probe<'_>, _)| probe.at);
+        }
+        if let Some((probe, cause)) = failed {
+            self.fail(explain(name, &probe, cause, check));
+        }
+        let source = work.source.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Source { moments, exhausted, sampled, .. } = source;
+        Count { moments, exhausted, sampled, ..count }
+    }
+
+    fn fail(&self, failure: Failure) -> ! {
+        if self.is_again {
+            // For the exploration of the first crash, which prints it.
+            panic::resume_unwind(Box::new(failure));
+        }
+        panic!("{}", failure.display(self.seed));
+    }
+}
+
+/// Shrinks what has failed.
+fn explain(name: &str, probe: &Probe<'_>, cause: Cause, check: Check<'_>) -> Failure {
+    let Probe { moment, choice, .. } = probe;
+    let panic = match cause {
+        Cause::Again(failure) => return failure.after(name, moment, choice),
+        Cause::Panic(panic) => panic,
+    };
+    let fails = |choice: &CrashChoice| {
+        let caught = catch(|| check(moment, choice, &moment.disk.crash(choice))).err()?;
+        match Cause::of(caught) {
+            Cause::Panic(panic) => Some(panic),
+            Cause::Again(_) => None,
+        }
+    };
+    let shrunk = shrink(moment, Failing { choice: choice.clone(), panic }, fails);
+    let failure = Failure::new(name, moment, &shrunk.choice, &shrunk.panic);
+    if shrunk.choice == *choice { failure } else { failure.shrunk_from(choice.clone()) }
+}
+
+/// States to look at, for several threads.
+struct Work<'a, 'b> {
+    source: Mutex<Source<'a>>,
+    check: Check<'b>,
+}
+
+/// What a thread has looked at, and the first state that failed.
+type Done<'a> = (Count, Option<(Probe<'a>, Cause)>);
+
+impl<'a> Work<'a, '_> {
+    fn share(&self, threads: usize) -> Vec<Done<'a>> {
+        if threads == 1 {
+            return vec![self.work()];
+        }
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(|| self.work())).collect();
+            let join = |thread: thread::ScopedJoinHandle<'_, Done<'a>>| thread.join();
+            threads.into_iter().map(join).map(|done| done.unwrap_or_else(|panic| panic::resume_unwind(panic))).collect()
+        })
+    }
+
+    /// Until nothing is left, or a state has failed: what was given out before that is looked at by those who have it, so that the first of
+    /// all that fail is found.
+    fn work(&self) -> Done<'a> {
+        let mut count = Count::default();
+        loop {
+            let taken: Vec<_> = self.lock().by_ref().take(STATES_TAKEN).collect();
+            if taken.is_empty() {
+                return (count, None);
+            }
+            for probe in taken {
+                if let Err(caught) = catch(|| (self.check)(probe.moment, &probe.choice, &probe.left)) {
+                    self.lock().stop();
+                    return (count, Some((probe, Cause::of(caught))));
+                }
+                count.note(&probe.choice);
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Source<'a>> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Replay {
+    fn parse(text: &str) -> Self {
+        let parse = || {
+            let (name, rest) = text.split_once('@')?;
+            let (operation, choice) = rest.split_once(':')?;
+            Some(Self { name: name.to_owned(), operation: operation.parse().ok()?, choice: choice.parse().ok()? })
+        };
+        parse().unwrap_or_else(|| panic!("KV_CRASH_REPLAY is not such as store@120:posix:only:17: {text:?}"))
+    }
+}

@@ -1,0 +1,67 @@
+//! Panics of checks: caught, kept quiet, and remembered with where they were.
+
+use std::{
+    any::Any,
+    cell::{Cell, RefCell},
+    fmt,
+    panic::{self, AssertUnwindSafe, PanicHookInfo},
+    sync::Once,
+};
+
+thread_local! {
+    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+    static LAST: RefCell<Option<Panic>> = const { RefCell::new(None) };
+}
+
+/// What a panic said.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Panic {
+    message: String,
+    location: String,
+}
+
+impl Panic {
+    /// Whether both are from the same line.
+    pub fn is_where(&self, other: &Self) -> bool {
+        self.location == other.location
+    }
+}
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { message, location } = self;
+        write!(f, "{message}\nat {location}")
+    }
+}
+
+/// A panic that was caught: what it carried, and what it said.
+pub(super) struct Caught {
+    pub payload: Box<dyn Any + Send>,
+    pub panic: Option<Panic>,
+}
+
+/// Runs `run`. If it panics, nothing is printed of that.
+pub(super) fn catch(run: impl FnOnce()) -> Result<(), Caught> {
+    install();
+    let was_quiet = IS_QUIET.replace(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(run));
+    IS_QUIET.set(was_quiet);
+    result.map_err(|payload| Caught { payload, panic: LAST.take() })
+}
+
+/// Makes panics be remembered instead of printed, on threads that ask for it. Others are left to the hook that was there.
+fn install() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| if IS_QUIET.get() { remember(info) } else { before(info) }));
+    });
+}
+
+fn remember(info: &PanicHookInfo<'_>) {
+    let panic = Panic {
+        message: info.payload_as_str().unwrap_or("a panic without a message").to_owned(),
+        location: info.location().map(ToString::to_string).unwrap_or_default(),
+    };
+    LAST.set(Some(panic));
+}

@@ -1,0 +1,83 @@
+//! From a state that fails to a simpler one that fails in the same place.
+
+use super::{
+    super::{CrashChoice, CrashModel, Loss, Moment, Pick, atoms::Atoms},
+    panics::Panic,
+};
+
+/// How many states are tried, at most.
+const TRIES_MAX: u64 = 400;
+
+/// A state that fails, and how.
+pub(super) struct Failing {
+    pub choice: CrashChoice,
+    pub panic: Panic,
+}
+
+/// Looks for a state in which less is lost or torn, and `fails` in the place where that one does.
+pub(super) fn shrink(moment: &Moment, failing: Failing, fails: impl FnMut(&CrashChoice) -> Option<Panic>) -> Failing {
+    if failing.choice.model == CrashModel::Killed {
+        return failing;
+    }
+    let atoms = moment.disk.atoms(failing.choice.model);
+    let losses = atoms.losses(&atoms.fates(&failing.choice.pick));
+    let mut shrinking = Shrinking { atoms, losses, failing, fails, tries_left: TRIES_MAX };
+    shrinking.leave_out();
+    shrinking.lose_whole();
+    shrinking.failing
+}
+
+struct Shrinking<F> {
+    atoms: Atoms,
+    losses: Vec<Loss>,
+    failing: Failing,
+    fails: F,
+    tries_left: u64,
+}
+
+impl<F: FnMut(&CrashChoice) -> Option<Panic>> Shrinking<F> {
+    /// Keeps what need not be lost: all, halves, quarters, down to single atoms as long as that helps.
+    fn leave_out(&mut self) {
+        let mut chunk = self.losses.len();
+        while chunk != 0 {
+            let before = self.losses.len();
+            let mut at = 0;
+            while at < self.losses.len() {
+                let mut fewer = self.losses.clone();
+                fewer.drain(at..fewer.len().min(at + chunk));
+                if !self.still_fails(fewer) {
+                    at += chunk;
+                }
+            }
+            let helped = self.losses.len() < before;
+            chunk = if chunk == 1 && helped { 1 } else { chunk / 2 };
+        }
+    }
+
+    /// A lost sector is simpler than a torn one.
+    fn lose_whole(&mut self) {
+        for at in 0..self.losses.len() {
+            let mut whole = self.losses.clone();
+            if let Some(loss @ Loss { kept_bytes: 1.., .. }) = whole.get_mut(at) {
+                loss.kept_bytes = 0;
+                self.still_fails(whole);
+            }
+        }
+    }
+
+    fn still_fails(&mut self, losses: Vec<Loss>) -> bool {
+        // What the model does not allow is made legal first: it may take more.
+        let losses = self.atoms.losses(&self.atoms.fates(&Pick::Except(losses)));
+        if losses.len() > self.losses.len() || losses == self.losses || self.tries_left == 0 {
+            return false;
+        }
+        self.tries_left -= 1;
+        let pick = if losses.is_empty() { Pick::Everything } else { Pick::Except(losses.clone()) };
+        let choice = CrashChoice { model: self.failing.choice.model, pick };
+        let panic = (self.fails)(&choice).filter(|panic| panic.is_where(&self.failing.panic));
+        let Some(panic) = panic else { return false };
+        self.failing = Failing { choice, panic };
+        self.losses = losses;
+        true
+    }
+}

@@ -1,0 +1,202 @@
+//! Which states are looked at, in which order: the plan.
+
+use std::{collections::HashSet, vec};
+
+use super::super::{CrashChoice, CrashModel, Moment, Pick, SimDisk, atoms::Atoms, fates::telling};
+
+/// All states of a crash are looked at where they are at most so many, counted before equal ones are left out.
+const COUNTED_MAX: u64 = 4096;
+/// Where they are more, so many are looked at that have no pattern, at least.
+const SAMPLES: u64 = 1000;
+
+/// So many samples in a row that leave disks which were already looked at mean that there is hardly another.
+const IDLE_SAMPLES_MAX: u64 = 1000;
+
+/// A state to be looked at.
+pub(super) struct Probe<'a> {
+    /// Its place in the order, which follows from the recording and the seed alone.
+    pub at: u64,
+    pub moment: &'a Moment,
+    pub choice: CrashChoice,
+    pub left: SimDisk,
+}
+
+/// A moment with a model.
+struct Visit<'a> {
+    moment: &'a Moment,
+    model: CrashModel,
+    /// How many atoms may be lost at the moment, in the model that takes most.
+    weight: usize,
+    /// How many states there are, if they can be counted.
+    count: Option<u64>,
+    /// How many are to be looked at.
+    states: u64,
+}
+
+/// Gives the states to look at, one after the other.
+pub(super) struct Source<'a> {
+    visits: vec::IntoIter<Visit<'a>>,
+    /// Of the visits that are left: the states that they ask for, and how many of them have more.
+    asked: u64,
+    inexhaustible: u64,
+    /// How many more states may be looked at.
+    remaining: u64,
+    seed: u64,
+    current: Option<Current<'a>>,
+    /// The disks that power cuts at that moment have left so far.
+    seen: (u64, HashSet<u64>),
+    given: u64,
+    pub moments: u64,
+    pub exhausted: u64,
+    pub sampled: u64,
+}
+
+/// The visit that is under way.
+struct Current<'a> {
+    visit: Visit<'a>,
+    atoms: Atoms,
+    picks: Box<dyn Iterator<Item = Pick> + Send>,
+    share: u64,
+    idle_samples: u64,
+}
+
+impl<'a> Source<'a> {
+    pub fn new(moments: &'a [Moment], models: &[CrashModel], states_max: u64, seed: u64) -> Self {
+        let mut visits = Vec::new();
+        let mut distinct_moments = 0;
+        for moment in distinct(moments) {
+            distinct_moments += 1;
+            let atoms: Vec<_> = models.iter().map(|model| moment.disk.atoms(*model)).collect();
+            let weight = atoms.iter().map(|atoms| atoms.all().len()).max().unwrap_or(0);
+            visits.extend(atoms.iter().map(|atoms| Visit::new(moment, atoms, weight)));
+        }
+        if visits.iter().map(|visit| visit.states.min(2)).sum::<u64>() > states_max {
+            // Not even two states for each: some are left out.
+            fastrand::Rng::with_seed(seed).shuffle(&mut visits);
+            let mut least = 0;
+            visits.retain(|visit| {
+                least += visit.states.min(2);
+                least <= states_max
+            });
+        }
+        // The last ones get what the others leave: those that have most.
+        visits.sort_by_key(|visit| (visit.weight, visit.moment.operation, visit.model));
+        Self {
+            asked: visits.iter().map(|visit| visit.states).sum(),
+            inexhaustible: visits.iter().filter(|visit| visit.has_more()).count() as u64,
+            visits: visits.into_iter(),
+            remaining: states_max,
+            seed,
+            current: None,
+            seen: Default::default(),
+            given: 0,
+            moments: distinct_moments,
+            exhausted: 0,
+            sampled: 0,
+        }
+    }
+
+    /// Gives nothing more.
+    pub fn stop(&mut self) {
+        self.visits = Vec::new().into_iter();
+        self.current = None;
+    }
+
+    /// Goes on to the next visit; `None` after the last.
+    fn advance(&mut self) -> Option<Current<'a>> {
+        let left = self.visits.len() as u64;
+        let visit = self.visits.next()?;
+        let mut share = visit.states.min(self.remaining / left);
+        if self.remaining >= self.asked {
+            let more = (self.remaining - self.asked).checked_div(self.inexhaustible).unwrap_or(0);
+            share = visit.states + if visit.has_more() { more } else { 0 };
+        }
+        self.asked -= visit.states;
+        self.inexhaustible -= u64::from(visit.has_more());
+        let is_exhausted = visit.count.is_some_and(|count| count <= share);
+        self.exhausted += u64::from(is_exhausted);
+        self.sampled += u64::from(!is_exhausted);
+        if self.seen.0 != visit.moment.operation {
+            self.seen = (visit.moment.operation, HashSet::new());
+        }
+        let atoms = visit.moment.disk.atoms(visit.model);
+        let seed = self.seed ^ visit.moment.operation << 20 ^ (visit.model as u64) << 60;
+        let picks = visit.picks(&atoms, share, seed);
+        Some(Current { visit, atoms, picks, share, idle_samples: 0 })
+    }
+}
+
+impl<'a> Iterator for Source<'a> {
+    type Item = Probe<'a>;
+
+    fn next(&mut self) -> Option<Probe<'a>> {
+        loop {
+            if self.current.is_none() {
+                self.current = Some(self.advance()?);
+            }
+            let Some(current) = self.current.as_mut() else { continue };
+            let is_done = current.share == 0 || current.idle_samples == IDLE_SAMPLES_MAX;
+            let pick = if is_done { None } else { current.picks.next() };
+            let Some(pick) = pick else {
+                self.current = None;
+                continue;
+            };
+            let Visit { moment, model, .. } = current.visit;
+            let left = moment.disk.crash_of(&current.atoms, &pick);
+            if model != CrashModel::Killed && !self.seen.1.insert(left.fingerprint()) {
+                current.idle_samples += u64::from(matches!(pick, Pick::Sample(_)));
+                continue;
+            }
+            current.idle_samples = 0;
+            current.share -= 1;
+            self.remaining -= 1;
+            self.given += 1;
+            return Some(Probe { at: self.given, moment, choice: CrashChoice { model, pick }, left });
+        }
+    }
+}
+
+impl<'a> Visit<'a> {
+    fn new(moment: &'a Moment, atoms: &Atoms, weight: usize) -> Self {
+        let count = atoms.count();
+        let telling = || telling(atoms).count() as u64 + SAMPLES;
+        let states = count.filter(|count| *count <= COUNTED_MAX).unwrap_or_else(telling);
+        Self { moment, model: atoms.model, weight, count, states }
+    }
+
+    /// Whether there are more states than are to be looked at.
+    fn has_more(&self) -> bool {
+        self.count.is_none_or(|count| count > self.states)
+    }
+
+    /// The choices, with spare ones for those that leave equal disks.
+    fn picks(&self, atoms: &Atoms, share: u64, seed: u64) -> Box<dyn Iterator<Item = Pick> + Send> {
+        if let Some(count) = self.count
+            && count <= share
+        {
+            return Box::new((0..count).map(Pick::Numbered));
+        }
+        let mut rng = fastrand::Rng::with_seed(seed);
+        if self.has_more() && share >= self.states {
+            return Box::new(telling(atoms).chain(samples(rng)));
+        }
+        // Nothing and everything first, and of the others some.
+        let mut picks: Vec<_> = if self.has_more() {
+            telling(atoms).chain(samples(rng.fork()).take(SAMPLES as usize)).collect()
+        } else {
+            [Pick::Nothing, Pick::Everything].into_iter().chain((0..self.states).map(Pick::Numbered)).collect()
+        };
+        rng.shuffle(&mut picks[2..]);
+        Box::new(picks.into_iter())
+    }
+}
+
+fn samples(mut rng: fastrand::Rng) -> impl Iterator<Item = Pick> + Send {
+    std::iter::repeat_with(move || Pick::Sample(rng.u64(..1 << 48)))
+}
+
+/// Of moments that follow one another and whose disks are the same, the last: when most was promised.
+fn distinct(moments: &[Moment]) -> impl Iterator<Item = &Moment> {
+    let is_last = |at: usize| moments.get(at + 1).is_none_or(|next| !moments[at].disk.is_same(&next.disk));
+    moments.iter().enumerate().filter(move |(at, _)| is_last(*at)).map(|(_, moment)| moment)
+}

@@ -1,0 +1,187 @@
+//! Which states an exploration looks at, and what it says of one that fails.
+
+use std::{
+    collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Mutex,
+};
+
+use kv_testkit::sim::{Count, CrashChoice, CrashModel, Exploration, Loss, Moment, Pick, SimDisk};
+
+const SECTOR_BYTES: u64 = 512;
+
+/// A recording that writes so many sectors of a durable file, one after the other, and syncs them.
+fn recording(sectors: u8) -> Vec<Moment> {
+    let disk = SimDisk::new(1);
+    let file = disk.vfs().create("f").unwrap();
+    file.write_zeroes(0, u64::from(sectors) * SECTOR_BYTES).unwrap();
+    file.sync_data().unwrap();
+    disk.vfs().sync_directory().unwrap();
+    disk.record();
+    for sector in 0..sectors {
+        file.write_all_at(&[sector + 1; SECTOR_BYTES as usize], u64::from(sector) * SECTOR_BYTES).unwrap();
+    }
+    file.sync_data().unwrap();
+    disk.take_recording()
+}
+
+fn content(disk: &SimDisk) -> Vec<u8> {
+    disk.files().remove("f").unwrap()
+}
+
+/// Each state that is looked at: the moment, the choice, and what is on the disk.
+type Looked = BTreeSet<(u64, String, Vec<u8>)>;
+
+fn explore(exploration: &Exploration, moments: &[Moment], models: &[CrashModel]) -> (Count, Looked) {
+    let looked = Mutex::new(Looked::new());
+    let count = exploration.run("sectors", moments, models, &|moment, choice, left| {
+        let is_new = looked.lock().unwrap().insert((moment.operation, choice.to_string(), content(left)));
+        assert!(is_new);
+    });
+    (count, looked.into_inner().unwrap())
+}
+
+#[test]
+fn all_states_are_looked_at_once_where_they_can_be_counted() {
+    let (count, looked) = explore(&Exploration::new(1_000_000, 0), &recording(7), &[CrashModel::Posix]);
+    // 3^n states after n sectors; nothing is left to lose after the sync.
+    let expected = (0..=7).map(|sectors| 3_u64.pow(sectors)).sum::<u64>() + 1;
+    assert_eq!((count.states, count.exhausted, count.sampled, count.moments), (expected, 9, 0, 9));
+    let disks: BTreeSet<_> = looked.iter().map(|(moment, _, bytes)| (moment, bytes)).collect();
+    assert_eq!(disks.len() as u64, expected);
+}
+
+#[test]
+fn where_they_cannot_the_telling_ones_and_a_thousand_samples_are() {
+    let moments = &recording(13)[13..14];
+    let telling = 2 + 12 + 13 + 13;
+    let (count, looked) = explore(&Exploration::new(telling + 1000, 0), moments, &[CrashModel::Ext4]);
+    assert_eq!((count.states, count.exhausted, count.sampled), (telling + 1000, 0, 1));
+    let disks: BTreeSet<_> = looked.iter().map(|(_, _, bytes)| bytes.as_slice()).collect();
+    let all = content(&moments[0].disk);
+    let with = |keeps: &dyn Fn(usize) -> bool| {
+        let byte = |at: usize| if keeps(at / SECTOR_BYTES as usize) { all[at] } else { 0 };
+        (0..all.len()).map(byte).collect::<Vec<_>>()
+    };
+    for sector in 0..13 {
+        assert!(disks.contains(&*with(&|at| at < sector)), "prefix");
+        assert!(disks.contains(&*with(&|at| at != sector)), "one lost");
+        assert!(disks.contains(&*with(&|at| at == sector)), "one kept");
+    }
+    assert!(disks.contains(&*all));
+    // Where there is room for them, all.
+    let (count, _) = explore(&Exploration::new(10_000, 0), moments, &[CrashModel::Ext4]);
+    assert_eq!((count.states, count.exhausted, count.sampled), (1 << 13, 1, 0));
+}
+
+#[test]
+fn the_total_is_bounded_and_used_up() {
+    let moments = recording(16);
+    for states_max in [1, 10, 60, 1000, 15_000] {
+        let (count, _) = explore(&Exploration::new(states_max, 0), &moments, &CrashModel::ALL);
+        assert!(count.states <= states_max && count.states >= states_max * 9 / 10, "{states_max}: {count}");
+    }
+}
+
+#[test]
+fn what_is_looked_at_follows_from_the_seed_and_not_from_the_threads() {
+    let moments = recording(12);
+    let looked =
+        |seed, threads| explore(&Exploration::new(9000, seed).with_threads(threads), &moments, &CrashModel::ALL);
+    let (count, one) = looked(3, 1);
+    let (same_count, four) = looked(3, 4);
+    assert!(count == same_count && one == four);
+    assert!(looked(4, 2).1 != one);
+}
+
+#[test]
+fn moments_between_which_nothing_changes_are_one() {
+    let disk = SimDisk::new(1);
+    disk.record();
+    let file = disk.vfs().create("f").unwrap();
+    file.sync_data().unwrap();
+    disk.vfs().sync_directory().unwrap();
+    for _ in 0..3 {
+        file.sync_data().unwrap();
+        disk.vfs().sync_directory().unwrap();
+    }
+    let (count, looked) = {
+        let moments = disk.take_recording();
+        let operations = Mutex::new(BTreeSet::new());
+        let count = Exploration::new(1000, 0).run("f", &moments, &[CrashModel::Killed], &|moment, _, _| {
+            operations.lock().unwrap().insert(moment.operation);
+        });
+        (count, operations.into_inner().unwrap())
+    };
+    // Before the file, with it, with its name, and at the end, which has most promised.
+    assert_eq!((count.moments, count.states), (4, 4));
+    assert_eq!(looked.last(), Some(&disk.operations()));
+}
+
+/// What an exploration says whose check fails where `is_bad` says so.
+fn said(exploration: &Exploration, moments: &[Moment], is_bad: &(dyn Fn(&[u8]) -> bool + Sync)) -> String {
+    let run = || {
+        exploration.run("sectors", moments, &[CrashModel::Posix], &|_, _, left| {
+            assert!(!is_bad(&content(left)), "it is bad");
+        })
+    };
+    let panic = catch_unwind(AssertUnwindSafe(run)).unwrap_err();
+    panic.downcast_ref::<String>().unwrap().clone()
+}
+
+fn replayed(said: &str) -> CrashChoice {
+    let (_, replay) = said.split_once("KV_CRASH_REPLAY='sectors@").unwrap();
+    let (_, choice) = replay.split_once('\'').unwrap().0.split_once(':').unwrap();
+    choice.parse().unwrap()
+}
+
+#[test]
+fn a_failure_is_shrunk_to_what_has_to_be_lost() {
+    let moments = &recording(13)[13..14];
+    let lost =
+        |bytes: &[u8], sector: usize| bytes[sector * SECTOR_BYTES as usize..][..SECTOR_BYTES as usize] == [0; 512];
+    // Nothing survives: of that, two sectors matter.
+    let said_of = said(&Exploration::new(100, 0), moments, &|bytes| lost(bytes, 3) && lost(bytes, 9));
+    assert!(said_of.contains("it is bad\nat ") && said_of.contains("shrunk from posix:nothing"), "{said_of}");
+    let lost_whole = |atom| Loss { atom, kept_bytes: 0 };
+    assert_eq!(replayed(&said_of).pick, Pick::Except(vec![lost_whole(3), lost_whole(9)]));
+    // A torn sector, which no lost one stands for.
+    let is_torn = |bytes: &[u8]| bytes[5 * 512] != 0 && bytes[6 * 512 - 1] == 0;
+    let said_of = said(&Exploration::new(2000, 0), moments, &is_torn);
+    let Pick::Except(losses) = replayed(&said_of).pick else { panic!("{said_of}") };
+    assert!(matches!(losses[..], [Loss { atom: 5, kept_bytes: 1..512 }]), "{said_of}");
+    // The replayed choice is that state again.
+    let choice = replayed(&said_of);
+    assert!(is_torn(&content(&moments[0].disk.crash(&choice))));
+    // Whatever is lost or not.
+    let said_of = said(&Exploration::new(100, 0), moments, &|_| true);
+    assert_eq!(replayed(&said_of).pick, Pick::Everything);
+}
+
+#[test]
+fn the_first_of_all_that_fail_is_told_whatever_the_threads() {
+    let moments = recording(12);
+    let is_bad = |bytes: &[u8]| bytes.iter().filter(|byte| **byte != 0).count() > 1500;
+    let said_with = |threads| said(&Exploration::new(5000, 0).with_threads(threads), &moments, &is_bad);
+    assert_eq!(said_with(1), said_with(4));
+}
+
+#[test]
+fn of_a_crash_after_a_crash_both_are_told() {
+    let moments = recording(3);
+    let exploration = Exploration::new(1000, 5);
+    let run = || {
+        exploration.run("first", &moments, &[CrashModel::Posix], &|moment, choice, left| {
+            let Some(again) = exploration.again(moment, choice, 2, 100) else { return };
+            left.record();
+            left.vfs().create("g").unwrap();
+            again.run("second", &left.take_recording(), &[CrashModel::Posix], &|_, _, left| {
+                assert!(!left.files().contains_key("g"), "there is a g");
+            });
+        })
+    };
+    let panic = catch_unwind(AssertUnwindSafe(run)).unwrap_err();
+    let said = panic.downcast_ref::<String>().unwrap();
+    assert!(said.starts_with("there is a g\nat "), "{said}");
+    assert!(said.contains("KV_CRASH_SEED=5 KV_CRASH_REPLAY='first@") && said.contains(",second@"), "{said}");
+}
