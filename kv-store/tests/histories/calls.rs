@@ -56,7 +56,7 @@ impl Worker<'_> {
     fn look_at_group(&mut self) {
         let collection = self.store.collection("group").unwrap();
         self.read(|worker| {
-            let entries = collection.prefix("g")?.collect::<Result<Vec<_>>>()?;
+            let entries = collection.prefix("g").collect::<Result<Vec<_>>>()?;
             let tags: Vec<_> = entries.iter().map(|entry| String::from_utf8(tag(&entry.value)).unwrap()).collect();
             assert!(tags.is_empty() || tags.len() == GROUP.len(), "a part of a batch was seen: {tags:?}");
             assert!(tags.windows(2).all(|pair| pair[0] == pair[1]), "batches are mixed: {tags:?}");

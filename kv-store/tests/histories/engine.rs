@@ -44,7 +44,7 @@ pub fn content(store: &Store) -> Result<BTreeMap<String, Entries>> {
     let mut content = BTreeMap::new();
     for info in store.collections()? {
         let mut entries = BTreeMap::new();
-        for entry in store.collection(&info.name)?.iter()? {
+        for entry in store.collection(&info.name)?.iter() {
             let entry = entry?;
             entries.insert(entry.key.to_vec(), entry.value.to_vec());
         }
