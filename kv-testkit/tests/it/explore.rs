@@ -142,7 +142,11 @@ fn a_failure_is_shrunk_to_what_has_to_be_lost() {
         |bytes: &[u8], sector: usize| bytes[sector * SECTOR_BYTES as usize..][..SECTOR_BYTES as usize] == [0; 512];
     // Nothing survives: of that, two sectors matter.
     let said_of = said(&Exploration::new(100, 0), moments, &|bytes| lost(bytes, 3) && lost(bytes, 9));
-    assert!(said_of.contains("it is bad\nat ") && said_of.contains("shrunk from posix:nothing"), "{said_of}");
+    assert!(
+        said_of.contains("it is bad\nat ")
+            && said_of.ends_with("lost: sector 3 of f, sector 9 of f; found as posix:nothing)"),
+        "{said_of}"
+    );
     let lost_whole = |atom| Loss { atom, kept_bytes: 0 };
     assert_eq!(replayed(&said_of).pick, Pick::Except(vec![lost_whole(3), lost_whole(9)]));
     // A torn sector, which no lost one stands for.

@@ -7,6 +7,7 @@ mod explore;
 mod flawed_checkpointer;
 mod flawed_log;
 mod model;
+mod recording;
 mod scheduler;
 mod sim;
 mod sim_faults;
