@@ -159,6 +159,33 @@ fn sectors_survive_in_any_order_and_only_posix_tears_them() {
 }
 
 #[test]
+fn what_changes_nothing_cannot_be_lost_and_tears_are_where_bytes_differ() {
+    let disk = SimDisk::new(1);
+    let file = written(&disk, "f", &[0; 4096]);
+    file.sync_data().unwrap();
+    disk.vfs().sync_directory().unwrap();
+    file.write_all_at(&[0; 4096], 0).unwrap();
+    for model in POWER_CUTS {
+        assert_eq!(disk.crash_states(model, 100, 0).len(), 1, "{model}: zeroes over zeroes");
+    }
+    file.write_all_at(&[[0; 300], [1; 300]].concat(), 0).unwrap();
+    // The first sector differs from its byte 300 on, the second up to its byte 88.
+    let posix = all_left(&disk, CrashModel::Posix, "f");
+    assert_eq!(posix.len(), 9, "each lost, kept or torn, and no two the same");
+    file.write_all_at(&[0; 600], 0).unwrap();
+    assert!(disk.crash_states(CrashModel::Ext4, 100, 0).len() > 4, "after another write, it may change what is there");
+    // Beyond the end, zeroes are the length of a file where a journal goes by what was written of it.
+    let file = written(&disk, "g", b"");
+    disk.vfs().sync_directory().unwrap();
+    file.sync_data().unwrap();
+    file.write_all_at(&[0; 512], 0).unwrap();
+    for model in POWER_CUTS {
+        assert!(all_left(&disk, model, "g").contains(&Some(vec![])), "{model}");
+        assert!(all_left(&disk, model, "g").contains(&Some(vec![0; 512])), "{model}");
+    }
+}
+
+#[test]
 fn a_sector_that_was_written_twice_is_as_it_was_at_some_time() {
     let disk = SimDisk::new(1);
     let file = written(&disk, "f", b"aa");
