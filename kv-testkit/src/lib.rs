@@ -3,8 +3,10 @@
 //! - [`log`] and [`checkpointer`]: suites that say whether a [`Log`](kv_core::Log) or [`Checkpointer`](kv_core::Checkpointer) keeps the
 //!   numbered guarantees of its trait, with opening again, killed processes, failed I/O and threads in them;
 //! - [`vfs::TestVfs`]: a file layer that notes what is done, fails where it is told to, and can be halted and copied;
-//! - [`sim::SimDisk`]: a disk in memory that crashes in every way that file systems may, fails, lies, fills up and rots;
 //! - [`linearizability`]: whether what several threads saw of a store can have happened in some order;
+//! - [`sim::SimDisk`]: a disk in memory that crashes in every way that file systems may, fails, lies, fills up and rots; and
+//!   [`sim::Exploration`], which goes through the states that crashes leave of a workload. [Their guide](sim) shows how to test any code that keeps
+//!   files;
 //! - [`ManualScheduler`]: background work that runs when the test says so;
 //! - [`Model`]: what a store has to hold, as a map of maps, and [`store`]: comparing the two, step by step.
 //!

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, ops::Range};
 
 use super::{
-    choice::CrashModel,
+    choice::{CrashModel, Loss},
     content::Content,
     state::{Change, ChangeKind, FileNode, NodeId, Seq, State},
 };
@@ -91,6 +91,25 @@ impl Atoms {
     /// The place of a part of a change; `None` if it is safe or changes nothing.
     pub fn find(&self, seq: Seq, sub: u32) -> Option<usize> {
         self.atoms.binary_search_by_key(&(seq, sub), |atom| (atom.seq, atom.sub)).ok()
+    }
+}
+
+impl Atoms {
+    /// A loss in words.
+    pub fn describe(&self, loss: Loss, state: &State) -> String {
+        let what = match self.atoms.get(loss.atom).map(|atom| atom.kind) {
+            Some(AtomKind::Sector(node, sector)) => {
+                let path = state.paths().into_iter().find_map(|(path, of)| (of == node).then_some(path));
+                format!("sector {sector} of {}", path.as_deref().unwrap_or("a removed file"))
+            }
+            Some(AtomKind::Length) => "the length that a write gave".to_owned(),
+            Some(AtomKind::Metadata) => "a change of names or a length".to_owned(),
+            None => "nothing".to_owned(),
+        };
+        match loss.kept_bytes {
+            0 => what,
+            kept => format!("{what} after {kept} bytes"),
+        }
     }
 }
 

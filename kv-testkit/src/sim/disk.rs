@@ -15,6 +15,9 @@ use super::{
 };
 use crate::vfs::Fault;
 
+/// Of so many losses it is said what they are.
+const LOSSES_TOLD: usize = 8;
+
 /// A disk in memory that crashes, fails, lies, fills up and rots. Clones are the same disk. See the [module](super).
 #[derive(Clone)]
 pub struct SimDisk {
@@ -153,7 +156,7 @@ impl SimDisk {
         self.lock().state.space_bytes()
     }
 
-    /// What was done to the disk since the last call, in order, a line each. See [`Kind::changes`].
+    /// What was done to the disk since the last call, in order, a line each. See [`Kind::changes`](crate::vfs::Kind::changes).
     pub fn take_trace(&self) -> String {
         mem::take(&mut self.lock().trace)
     }
@@ -168,6 +171,19 @@ impl SimDisk {
     /// What a power cut may take now.
     pub(super) fn atoms(&self, model: CrashModel) -> Atoms {
         Atoms::of(&self.lock().state, model)
+    }
+
+    /// What a crash takes or tears, in words: the first few of it.
+    pub(super) fn losses(&self, choice: &CrashChoice) -> String {
+        let inner = self.lock();
+        let atoms = Atoms::of(&inner.state, choice.model);
+        let losses = atoms.losses(&atoms.fates(&choice.pick));
+        let mut lost: Vec<_> =
+            losses.iter().take(LOSSES_TOLD).map(|loss| atoms.describe(*loss, &inner.state)).collect();
+        if losses.len() > LOSSES_TOLD {
+            lost.push(format!("{} more", losses.len() - LOSSES_TOLD));
+        }
+        lost.join(", ")
     }
 
     /// [`crash`](SimDisk::crash), where the atoms are known.

@@ -8,6 +8,7 @@ mod flawed_checkpointer;
 mod flawed_log;
 mod linearizability;
 mod model;
+mod recording;
 mod scheduler;
 mod sim;
 mod sim_faults;

@@ -1,15 +1,8 @@
 //! The simulated disk does what is known of real ones, and nothing that they do not.
 
-use std::{
-    collections::BTreeSet,
-    io::ErrorKind,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-};
+use std::{collections::BTreeSet, io::ErrorKind, sync::Arc};
 
-use kv_testkit::sim::{CrashChoice, CrashModel, Exploration, Pick, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, Pick, SimDisk};
 use kv_vfs::{Access, File};
 
 pub const POWER_CUTS: [CrashModel; 3] = [CrashModel::Ext4, CrashModel::Xfs, CrashModel::Posix];
@@ -166,6 +159,33 @@ fn sectors_survive_in_any_order_and_only_posix_tears_them() {
 }
 
 #[test]
+fn what_changes_nothing_cannot_be_lost_and_tears_are_where_bytes_differ() {
+    let disk = SimDisk::new(1);
+    let file = written(&disk, "f", &[0; 4096]);
+    file.sync_data().unwrap();
+    disk.vfs().sync_directory().unwrap();
+    file.write_all_at(&[0; 4096], 0).unwrap();
+    for model in POWER_CUTS {
+        assert_eq!(disk.crash_states(model, 100, 0).len(), 1, "{model}: zeroes over zeroes");
+    }
+    file.write_all_at(&[[0; 300], [1; 300]].concat(), 0).unwrap();
+    // The first sector differs from its byte 300 on, the second up to its byte 88.
+    let posix = all_left(&disk, CrashModel::Posix, "f");
+    assert_eq!(posix.len(), 9, "each lost, kept or torn, and no two the same");
+    file.write_all_at(&[0; 600], 0).unwrap();
+    assert!(disk.crash_states(CrashModel::Ext4, 100, 0).len() > 4, "after another write, it may change what is there");
+    // Beyond the end, zeroes are the length of a file where a journal goes by what was written of it.
+    let file = written(&disk, "g", b"");
+    disk.vfs().sync_directory().unwrap();
+    file.sync_data().unwrap();
+    file.write_all_at(&[0; 512], 0).unwrap();
+    for model in POWER_CUTS {
+        assert!(all_left(&disk, model, "g").contains(&Some(vec![])), "{model}");
+        assert!(all_left(&disk, model, "g").contains(&Some(vec![0; 512])), "{model}");
+    }
+}
+
+#[test]
 fn a_sector_that_was_written_twice_is_as_it_was_at_some_time() {
     let disk = SimDisk::new(1);
     let file = written(&disk, "f", b"aa");
@@ -243,96 +263,4 @@ fn bad_names_and_wrong_kinds_are_refused() {
     assert_eq!(vfs.open("absent", Access::Read).unwrap_err().kind(), ErrorKind::NotFound);
     let read_only = vfs.open("f", Access::Read).unwrap();
     assert!(read_only.write_at(b"x", 0).is_err());
-}
-
-#[test]
-fn a_trace_shows_writes_syncs_and_names() {
-    let disk = SimDisk::new(1);
-    let log = disk.vfs().create_directory("log").unwrap();
-    let file = log.create("a.tmp").unwrap();
-    file.write_all_at(b"hello", 0).unwrap();
-    file.sync_data().unwrap();
-    log.rename("a.tmp", "a").unwrap();
-    log.sync_directory().unwrap();
-    assert!(log.create("a").is_err());
-    let expected = "\
-create directory log
-create log/a.tmp
-write log/a.tmp 0+5
-sync log/a.tmp
-rename log/a.tmp log/a
-sync directory log
-create log/a failed
-";
-    assert_eq!(disk.take_trace(), expected);
-}
-
-#[test]
-fn a_choice_prints_as_it_is_parsed_and_means_the_same_each_time() {
-    let disk = with_old();
-    written(&disk, "g", &[5; 3000]);
-    disk.vfs().rename("g", "f").unwrap();
-    for model in CrashModel::ALL {
-        for choice in disk.crash_states(model, 50, 7) {
-            assert_eq!(choice.to_string().parse(), Ok(choice.clone()));
-            assert_eq!(disk.crash(&choice).files(), disk.crash(&choice).files());
-        }
-        assert_eq!(disk.crash_states(model, 50, 7), disk.crash_states(model, 50, 7));
-    }
-    assert!("posix:only".parse::<CrashChoice>().is_err());
-}
-
-/// A run that is stopped at an operation leaves what a recording has for the moment before it.
-#[test]
-fn a_moment_of_a_recording_is_the_disk_that_a_stop_there_leaves() {
-    let work = |disk: &SimDisk| -> kv_vfs::Result<()> {
-        let file = disk.vfs().create("a.tmp")?;
-        file.write_all_at(b"hello", 0)?;
-        file.sync_data()?;
-        disk.vfs().rename("a.tmp", "a")?;
-        disk.vfs().sync_directory()
-    };
-    let disk = SimDisk::new(1);
-    disk.record();
-    work(&disk).unwrap();
-    let moments = disk.take_recording();
-    assert_eq!(moments.len(), 6);
-    for moment in moments {
-        let stopped = SimDisk::new(1);
-        stopped.stop_at(moment.operation);
-        assert_eq!(work(&stopped).is_ok(), moment.next.is_empty());
-        for model in CrashModel::ALL {
-            let states = moment.disk.crash_states(model, 1000, 0);
-            assert_eq!(stopped.crash_states(model, 1000, 0), states);
-            for choice in states {
-                assert_eq!(stopped.crash(&choice).files(), moment.disk.crash(&choice).files());
-            }
-        }
-    }
-}
-
-/// What is acknowledged after a sync is in every state, unless the disk lies: and then a test sees it.
-#[test]
-fn an_exploration_notices_a_lying_disk() {
-    let acknowledged_is_lost = |lies: bool| {
-        let disk = with_old();
-        if lies {
-            disk.lie();
-        }
-        disk.record();
-        let file = disk.vfs().open("f", Access::ReadWrite).unwrap();
-        file.write_all_at(b"new", 0).unwrap();
-        file.sync_data().unwrap();
-        let acknowledged_at = disk.operations();
-        let lost = AtomicU32::new(0);
-        let moments = disk.take_recording();
-        let count = Exploration::from_env(1000).run("lying disk", &moments, &POWER_CUTS, &|moment, _, left| {
-            let is_there = content(left, "f").unwrap() == b"new";
-            lost.fetch_add(u32::from(moment.operation >= acknowledged_at && !is_there), Ordering::Relaxed);
-        });
-        assert!(count.states >= 4, "{count}");
-        lost.into_inner()
-    };
-    assert_eq!(acknowledged_is_lost(false), 0);
-    assert!(acknowledged_is_lost(true) > 0);
 }

@@ -123,3 +123,15 @@ fn an_image_has_everything_that_was_written() {
     assert_eq!(fs::read(image.join("log/f")).unwrap(), b"before");
     assert!(vfs.image(&image).is_err(), "an image never mixes with another");
 }
+
+#[test]
+fn what_is_interrupted_is_repeated_but_for_a_sync() {
+    let (_directory, vfs) = vfs();
+    vfs.fail(Fault::on_any().for_ever().with(ErrorKind::Interrupted));
+    let file = vfs.create("f").unwrap();
+    file.write_all_at(b"hello", 0).unwrap();
+    file.read_exact_at(&mut [0; 5], 0).unwrap();
+    vfs.open("f", Access::Read).unwrap();
+    assert_eq!(file.sync_data().unwrap_err().kind(), ErrorKind::Interrupted);
+    assert_eq!(vfs.failures(), 1);
+}

@@ -12,8 +12,10 @@ use super::{
 pub(super) struct Failure {
     /// As `KV_CRASH_REPLAY` takes it.
     replay: String,
+    /// What of the disk is lost or torn, in words.
+    lost: String,
     before: String,
-    shrunk_from: Option<CrashChoice>,
+    found_as: String,
     said: String,
 }
 
@@ -34,18 +36,14 @@ impl Cause {
 }
 
 impl Failure {
-    pub fn new(name: &str, moment: &Moment, choice: &CrashChoice, panic: &Panic) -> Self {
+    pub fn new(name: &str, moment: &Moment, found: &CrashChoice, choice: &CrashChoice, panic: &Panic) -> Self {
         Self {
             replay: entry(name, moment, choice),
+            lost: moment.disk.losses(choice),
             before: moment.next.clone(),
-            shrunk_from: None,
+            found_as: found.to_string(),
             said: panic.to_string(),
         }
-    }
-
-    #[must_use]
-    pub fn shrunk_from(self, choice: CrashChoice) -> Self {
-        Self { shrunk_from: Some(choice), ..self }
     }
 
     /// The same, after a crash that came first.
@@ -55,10 +53,12 @@ impl Failure {
     }
 
     pub fn display(&self, seed: u64) -> impl fmt::Display {
-        let Self { replay, before, shrunk_from, said } = self;
-        let shrunk = shrunk_from.as_ref().map(|choice| format!(", shrunk from {choice}")).unwrap_or_default();
-        let before = if before.is_empty() { "at the end" } else { &format!("before: {before}") };
-        format!("{said}\nin the state KV_CRASH_SEED={seed} KV_CRASH_REPLAY='{replay}' ({before}{shrunk})")
+        let Self { replay, lost, before, found_as, said } = self;
+        let moment = if before.is_empty() { "at the end" } else { &format!("before: {before}") };
+        let lost = if lost.is_empty() { "nothing" } else { lost };
+        format!(
+            "{said}\nin the state KV_CRASH_SEED={seed} KV_CRASH_REPLAY='{replay}'\n({moment}; lost: {lost}; found as {found_as})"
+        )
     }
 }
 

@@ -165,8 +165,7 @@ fn explain(name: &str, probe: &Probe<'_>, cause: Cause, check: Check<'_>) -> Fai
         }
     };
     let shrunk = shrink(moment, Failing { choice: choice.clone(), panic }, fails);
-    let failure = Failure::new(name, moment, &shrunk.choice, &shrunk.panic);
-    if shrunk.choice == *choice { failure } else { failure.shrunk_from(choice.clone()) }
+    Failure::new(name, moment, choice, &shrunk.choice, &shrunk.panic)
 }
 
 /// States to look at, for several threads.

@@ -21,6 +21,8 @@ pub(super) fn shrink(moment: &Moment, failing: Failing, fails: impl FnMut(&Crash
     }
     let atoms = moment.disk.atoms(failing.choice.model);
     let losses = atoms.losses(&atoms.fates(&failing.choice.pick));
+    let choice = CrashChoice { model: atoms.model, pick: pick(&losses) };
+    let failing = Failing { choice, ..failing };
     let mut shrinking = Shrinking { atoms, losses, failing, fails, tries_left: TRIES_MAX };
     shrinking.leave_out();
     shrinking.lose_whole();
@@ -72,12 +74,15 @@ impl<F: FnMut(&CrashChoice) -> Option<Panic>> Shrinking<F> {
             return false;
         }
         self.tries_left -= 1;
-        let pick = if losses.is_empty() { Pick::Everything } else { Pick::Except(losses.clone()) };
-        let choice = CrashChoice { model: self.failing.choice.model, pick };
+        let choice = CrashChoice { model: self.atoms.model, pick: pick(&losses) };
         let panic = (self.fails)(&choice).filter(|panic| panic.is_where(&self.failing.panic));
         let Some(panic) = panic else { return false };
         self.failing = Failing { choice, panic };
         self.losses = losses;
         true
     }
+}
+
+fn pick(losses: &[Loss]) -> Pick {
+    if losses.is_empty() { Pick::Everything } else { Pick::Except(losses.to_vec()) }
 }
