@@ -9,7 +9,7 @@ use std::{
 use crate::{
     Result,
     command::{cargo, cargo_command, run as run_command},
-    edges, packages,
+    edges, mutants, packages,
 };
 
 struct Step {
@@ -38,6 +38,7 @@ const STEPS: &[Step] = &[
     step("clippy", "no lint warns, in tests and benchmarks too", clippy),
     step("docs", "the documentation builds without a warning", docs),
     step("tests", "cargo test --workspace", || cargo(["test", "--workspace"])),
+    step("mutants", "the tests catch known bugs, a fast subset", || mutants::run(&["--quick"])),
 ];
 
 const fn step(name: &'static str, checks: &'static str, check: fn() -> Result) -> Step {

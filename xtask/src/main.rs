@@ -1,7 +1,7 @@
 //! The chores of the workspace: `cargo xtask --help`.
 //!
 //! `ci` changes nothing and is everything that continuous integration checks; `fix` changes what can be changed without a
-//! decision. `bench` measures.
+//! decision. `bench` measures; `mutants` shows that the tests can fail.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
 mod bench;
@@ -10,6 +10,7 @@ mod command;
 mod edges;
 mod licence;
 mod metadata;
+mod mutants;
 mod packages;
 
 use std::{env, path::Path, process::ExitCode};
@@ -23,6 +24,9 @@ Usage: cargo xtask COMMAND
   fix                            format, and apply what clippy can mend by itself
   bench [FILTER] [--quick]       measure; FILTER is a part of the benchmarks' names, --quick a small run that only shows
                                  that they work
+  mutants [NAME]... [--quick] [--list]
+                                 put known bugs into a copy of the code, one at a time, and see that the tests catch each; NAMEs pick
+                                 some, --quick a few fast ones, --list says what there is
 
 Steps of ci:
 ";
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
         ["ci", rest @ ..] => ci::run(rest),
         ["fix"] => fix(),
         ["bench", rest @ ..] => bench::run(rest),
+        ["mutants", rest @ ..] => mutants::run(rest),
         _ => Err(format!("cannot understand {:?}; see cargo xtask --help", arguments.join(" "))),
     };
     match done {
