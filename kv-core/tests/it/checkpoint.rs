@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kv_core::{Batch, Error, Lsn, Store, StoreOptions};
+use kv_core::{Batch, Crash, Durability, Error, Lsn, Store, StoreOptions};
 
 use crate::{
     assert_error,
@@ -146,4 +146,16 @@ fn superseded_versions_are_freed_when_nobody_can_see_them() {
     let stats = store.stats();
     assert_eq!(stats.memory_entries, 11);
     assert!(stats.memory_bytes < 11 * 300, "{} bytes", stats.memory_bytes);
+}
+
+#[test]
+fn a_checkpoint_is_never_ahead_of_the_durable_log() {
+    let media = Media::default();
+    let store = media.open().unwrap();
+    let a = store.collection("a").unwrap().with_durability(Durability::Process);
+    a.put("1", "one").unwrap();
+    a.put("2", "two").unwrap();
+    store.checkpoint().unwrap().unwrap();
+    let cut = media.after(Crash::PowerCut).open().unwrap();
+    assert_eq!(entries(&cut, "a").len(), 2);
 }

@@ -1,6 +1,6 @@
 //! What the verbs do.
 
-use kv_core::{Batch, Durability, Error, Limits, StoreOptions};
+use kv_core::{Batch, Crash, Durability, Error, Limits, Lsn, StoreOptions};
 
 use crate::{
     assert_error,
@@ -95,6 +95,20 @@ fn lowered_limits_bind_new_writes_only() {
         Error::TooManyCollections { .. }
     );
     store.write(Batch::new().put("more", "k", "v").put("short", "k", "v")).unwrap();
+}
+
+/// The operations that create collections count too, and are known only when the record is built.
+#[test]
+fn a_batch_that_its_collections_make_too_large_is_not_logged() {
+    let media = Media::default();
+    let limits = Limits { batch_bytes_max: 60, ..Limits::default() };
+    let store = media.open_with(StoreOptions { limits, ..StoreOptions::default() }).unwrap();
+    let mut batch = Batch::new();
+    batch.put("a collection of a long name", "k", "v");
+    assert_error!(store.write(&batch), Error::BatchTooLarge { max: 60, .. });
+    assert_eq!(store.stats().log.appended, Lsn::START);
+    let killed = media.after(Crash::Killed).open().unwrap();
+    assert!(killed.collections().unwrap().is_empty());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use kv_wal::{SegmentedLog, verify};
 
 use crate::{
     memory::{Files, MemoryVfs},
-    support::{append, append_and_sync, is_corrupt, read_all, record, small},
+    support::{Disk, append, append_and_sync, is_corrupt, read_all, record, small},
 };
 
 /// A log as a killed or finished process left it.
@@ -316,4 +316,45 @@ fn segments_of_another_log_are_refused() {
 
 fn segment_one() -> String {
     "0000000000000001.wal".to_owned()
+}
+
+/// A block that the disk wrote to, or read from, the wrong place.
+#[test]
+fn moved_blocks() {
+    const BLOCK: usize = 4096;
+    for left in [left(false), left(true)] {
+        let mut refused = 0;
+        let blocks: Vec<_> =
+            left.segments().into_iter().flat_map(|name| (0..4).map(move |at| (name.clone(), at))).collect();
+        for (from, from_at) in &blocks {
+            let block = &left.files[from][from_at * BLOCK..][..BLOCK];
+            for (to, to_at) in &blocks {
+                let what = format!("block {to_at} of {to} replaced by block {from_at} of {from}");
+                let vfs = left.with(to, |bytes| bytes[to_at * BLOCK..][..BLOCK].copy_from_slice(block));
+                refused += u64::from(left.check(&vfs, left.acknowledged, &what));
+            }
+        }
+        assert!(refused > 50, "refused {refused}: this proves nothing");
+    }
+}
+
+/// What another log had written at the same place, of the same length and position, does not pass.
+#[test]
+fn a_block_of_another_log_does_not_pass() {
+    let log = |record: &[u8]| {
+        let disk = Disk::new();
+        let log = disk.open().unwrap();
+        for _ in 0..3 {
+            log.append(record, Durability::Disk).unwrap();
+            log.sync(log.bounds().appended).unwrap();
+        }
+        disk
+    };
+    let (one, other) = (log(b"one"), log(b"two"));
+    let segment = &one.segments()[0];
+    let [mut bytes, foreign] = [&one, &other].map(|disk| std::fs::read(disk.file(segment)).unwrap());
+    bytes[8192..12288].copy_from_slice(&foreign[8192..12288]); // the second record's
+    one.write(segment, &bytes);
+    let error = one.open().and_then(|log| read_all(&log)).unwrap_err();
+    assert!(is_corrupt(&error), "{error}");
 }

@@ -1,9 +1,16 @@
 //! Writes and flushes that fail: the first is final, and what was acknowledged is there.
 
-use std::{io::ErrorKind, sync::Arc};
+use std::{
+    io::ErrorKind,
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use kv_core::{Durability, Error, Log, Lsn};
-use kv_testkit::vfs::{Fault, Kind, TestVfs};
+use kv_testkit::{
+    sim::SimDisk,
+    vfs::{Fault, Kind, TestVfs},
+};
 use kv_wal::{SegmentedLog, is_blank};
 
 use crate::{
@@ -214,4 +221,55 @@ fn a_log_that_could_not_be_created_is_blank_and_can_be_created_later() {
         assert!(is_blank(&*memory).unwrap());
         append_and_sync(&SegmentedLog::open(vfs, small()).unwrap(), 1);
     }
+}
+
+/// A disk may take less of a write than it was given, without an error.
+#[test]
+fn short_writes_are_continued() {
+    let fill = |disk: &SimDisk| {
+        let log = SegmentedLog::open(disk.vfs(), small()).unwrap();
+        for _ in 0..10 {
+            append_and_sync(&log, 3);
+        }
+    };
+    let disk = SimDisk::new(1);
+    fill(&disk);
+    let writes = disk.take_trace().lines().filter(|line| line.starts_with("write")).count();
+    assert!(writes > 20, "{writes}");
+    for n in 1..=writes {
+        let disk = SimDisk::new(1);
+        disk.fail(Fault::on(Kind::Write).nth(n as u64).short());
+        fill(&disk);
+        assert_holds(&SegmentedLog::open(disk.vfs(), small()).unwrap(), 30);
+    }
+}
+
+/// While a flush is under way, nothing that it flushes counts as durable for anybody.
+#[test]
+fn nobody_is_told_before_the_flush_has_ended() {
+    let vfs = TestVfs::new(MemoryVfs::new(&Files::new()));
+    let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
+    append_and_sync(&log, 1);
+    append(&log, 2, Durability::Disk);
+    let (entered, is_under_way) = mpsc::channel();
+    let (end, ends) = mpsc::channel::<()>();
+    // Never fails, and keeps the flush until it is told to end.
+    vfs.fail(Fault::when(move |event| {
+        if event.kind == Kind::Sync {
+            entered.send(()).unwrap();
+            let _ = ends.recv();
+        }
+        false
+    }));
+    let mut reader = log.reader(Lsn(1)).unwrap();
+    let (meanwhile, read, told) = thread::scope(|scope| {
+        let leader = scope.spawn(|| log.sync(Lsn(3)));
+        is_under_way.recv().unwrap();
+        let meanwhile = log.bounds().durable;
+        let read = reader.next().map(|record| record.map(|record| record.lsn));
+        end.send(()).unwrap();
+        (meanwhile, read, leader.join().unwrap())
+    });
+    assert_eq!((meanwhile, read.unwrap(), told.unwrap()), (Lsn(1), None, Lsn(3)));
+    assert_eq!(reader.next().unwrap().unwrap().lsn, Lsn(2));
 }

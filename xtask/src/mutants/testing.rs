@@ -11,7 +11,7 @@ use super::{
 use crate::{Result, command::cargo_command};
 
 /// How many states each exploration of crashes looks at: fewer than in the tests themselves, and enough for these bugs.
-const CRASH_STATES: &str = "6000";
+const CRASH_STATES: &str = "2000";
 
 /// Some tests of one test binary: a package, a target (`lib`, or the name of a file or folder of its `tests`), and parts of the names of tests,
 /// of which each test has one; all tests if there are none. Written one after the other, with spaces between.
