@@ -159,3 +159,25 @@ fn a_checkpoint_is_never_ahead_of_the_durable_log() {
     let cut = media.after(Crash::PowerCut).open().unwrap();
     assert_eq!(entries(&cut, "a").len(), 2);
 }
+
+#[test]
+fn a_checkpoint_that_fails_again_and_again_loses_nothing() {
+    let media = Media::default();
+    let store = media.open().unwrap();
+    let a = store.collection("a").unwrap();
+    a.put("0", "v").unwrap();
+    let first = store.checkpoint().unwrap().unwrap();
+    a.put("1", "v").unwrap();
+    let second = store.checkpoint().unwrap().unwrap();
+    for key in ["2", "3"] {
+        a.put(key, "v").unwrap();
+        media.checkpoints.fail_next_write();
+        assert!(store.checkpoint().is_err());
+        assert_eq!(media.checkpointer().list().unwrap(), [second, first], "both are still there");
+        assert_eq!(entries(&media.after(Crash::Killed).open().unwrap(), "a"), entries(&store, "a"));
+    }
+    store.checkpoint().unwrap().unwrap();
+    drop(a);
+    let store = reopen(&media, store);
+    assert_eq!((store.recovery().replayed_records, entries(&store, "a").len()), (0, 4));
+}

@@ -1,10 +1,12 @@
 //! What the verbs do.
 
-use kv_core::{Batch, Crash, Durability, Error, Limits, Lsn, StoreOptions};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use kv_core::{Batch, Crash, Durability, Error, Limits, Lsn, MemoryLog, Store, StoreOptions};
 
 use crate::{
     assert_error,
-    support::{Media, entries},
+    support::{GatedLog, Media, entries},
 };
 
 #[test]
@@ -164,7 +166,7 @@ fn collections_are_created_listed_and_dropped() {
     assert!(!store.create_collection("b").unwrap());
     let handle = store.collection("a").unwrap();
     handle.put("key", "value").unwrap();
-    let listed = |store: &kv_core::Store| {
+    let listed = |store: &Store| {
         let infos = store.collections().unwrap();
         infos.into_iter().map(|info| (info.name, info.entries, info.bytes)).collect::<Vec<_>>()
     };
@@ -244,9 +246,25 @@ fn what_the_log_refuses_is_not_applied() {
     media.log.set_full(true);
     assert_error!(all.put("k", "new"), Error::DiskFull { .. });
     assert_error!(store.create_collection("other"), Error::DiskFull { .. });
+    assert_error!(all.put("k2", "new"), Error::DiskFull { .. });
+    assert_error!(all.delete("k2"), Error::KeyNotFound);
     assert_eq!(all.get("k").unwrap().unwrap(), "old");
     assert_eq!(store.collections().unwrap().len(), 1);
     media.log.set_full(false);
     all.put("k", "new").unwrap();
     assert_eq!(all.get("k").unwrap().unwrap(), "new");
+}
+
+#[test]
+fn a_writer_that_panics_is_the_last_one() {
+    let media = Media::default();
+    let log = GatedLog::new(MemoryLog::open(&media.log).unwrap());
+    let store = Store::open(log.clone(), media.checkpointer(), StoreOptions::default()).unwrap();
+    let all = store.collection("all").unwrap();
+    all.put("k", "old").unwrap();
+    log.panic_at_next_append();
+    assert!(catch_unwind(AssertUnwindSafe(|| all.put("k", "new"))).is_err());
+    assert_error!(all.put("k", "newer"), Error::Poisoned { .. });
+    assert_error!(store.checkpoint(), Error::Poisoned { .. });
+    assert_eq!(all.get("k").unwrap().unwrap(), "old");
 }

@@ -16,7 +16,7 @@ use std::{
 };
 
 use crate::{Result, metadata};
-use libtest::Outcome;
+use libtest::{Outcome, Report};
 use mutant::Mutant;
 use testing::{Selection, Testing};
 use workspace::WorkspaceCopy;
@@ -105,37 +105,35 @@ pub fn run(arguments: &[&str]) -> Result {
     if let Some(unknown) = backends.iter().find(|name| !tally.names.iter().any(|known| known == *name)) {
         return Err(format!("there is no variant {unknown:?}; see cargo xtask mutants --list"));
     }
-    check_sound(&testing, &mutants)?;
-    for mutant in &mutants {
-        let begun = Instant::now();
-        let verdict = try_mutant(&testing, mutant).unwrap_or_else(Verdict::Error);
-        tally.note(&mutant.name, &verdict, Some(begun.elapsed()));
+    for tests in testing::merged(mutants.iter().map(|mutant| &mutant.test)) {
+        let mutants: Vec<_> = mutants.iter().filter(|mutant| mutant.test.is_of_same_binary(&tests)).collect();
+        try_all(&testing, &tests, &mutants, &mut tally);
     }
     tally.finish(start.elapsed())
 }
 
-/// Without a bug every test that is named must pass, or it would "catch" everything. And it must be there.
-fn check_sound(testing: &Testing, mutants: &[Mutant]) -> Result {
-    for selection in testing::merged(mutants.iter().map(|mutant| &mutant.test)) {
-        let begun = Instant::now();
-        let report = testing.test(&selection, SOUND_LIMIT)?;
-        if report.outcome != Outcome::Passed {
-            return Err(format!("without any bug, {} of {selection}", report.outcome));
-        }
-        for mutant in mutants.iter().filter(|mutant| mutant.test.is_of_same_binary(&selection)) {
-            if let Some(filter) =
-                mutant.test.filters.iter().find(|filter| !report.passed.iter().any(|t| t.contains(*filter)))
-            {
-                return Err(format!("{}: there is no test {filter:?} among those of {selection}", mutant.name));
-            }
-        }
-        println!(
-            "without any bug {} tests pass: {selection} ({:.1} s)",
-            report.passed.len(),
-            begun.elapsed().as_secs_f64()
-        );
+/// Tries the mutants whose tests are among `tests`. Without a bug each of these must pass, or it would "catch" everything; and it must be there.
+fn try_all(testing: &Testing, tests: &Selection, mutants: &[&Mutant], tally: &mut Tally) {
+    let begun = Instant::now();
+    let passed = match testing.test(tests, SOUND_LIMIT) {
+        Ok(Report { outcome: Outcome::Passed, passed, .. }) => Ok(passed),
+        Ok(report) => Err(format!("without any bug, {} of {tests}", report.outcome)),
+        Err(error) => Err(error),
+    };
+    if let Ok(passed) = &passed {
+        println!("without any bug {} tests pass: {tests} ({:.1} s)", passed.len(), begun.elapsed().as_secs_f64());
     }
-    Ok(())
+    for mutant in mutants {
+        let begun = Instant::now();
+        let tried = passed.as_ref().map_err(Clone::clone).and_then(|passed| {
+            let is_there = |filter: &&String| passed.iter().any(|test| test.contains(*filter));
+            match mutant.test.filters.iter().find(|filter| !is_there(filter)) {
+                Some(filter) => Err(format!("there is no test {filter:?} in {} {}", tests.package, tests.target)),
+                None => try_mutant(testing, mutant),
+            }
+        });
+        tally.note(&mutant.name, &tried.unwrap_or_else(Verdict::Error), Some(begun.elapsed()));
+    }
 }
 
 fn try_mutant(testing: &Testing, mutant: &Mutant) -> Result<Verdict> {
