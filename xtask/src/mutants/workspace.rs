@@ -1,6 +1,7 @@
 //! A copy of the workspace's sources, to be edited.
 
 use std::{
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -14,10 +15,12 @@ pub struct WorkspaceCopy {
 }
 
 impl WorkspaceCopy {
-    /// Makes the copy in `to` the same as `from`: the files in the root, and the folders of the packages. What is the same already stays untouched, so that cargo does not
-    /// build it again.
+    /// Makes the copy in `to` the same as `from`, but for hidden files and what `.gitignore` says of the root. What is the same already stays
+    /// untouched, so that cargo does not build it again.
     pub fn refresh(from: &Path, to: PathBuf) -> Result<Self> {
-        mirror(from, &to, &|path| path.is_file() || path.join("Cargo.toml").is_file())
+        let ignored = fs::read_to_string(from.join(".gitignore")).unwrap_or_default();
+        let ignored: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('/')).collect();
+        mirror(from, &to, &|name| !ignored.iter().any(|ignored| name == *ignored))
             .map_err(|error| format!("cannot copy the sources to {}: {error}", to.display()))?;
         Ok(Self { root: to })
     }
@@ -38,13 +41,13 @@ impl WorkspaceCopy {
     }
 }
 
-/// Makes `to` the same as `from`, as far as `wanted` picks what is directly in there. Build output and hidden files are left out.
-fn mirror(from: &Path, to: &Path, wanted: &dyn Fn(&Path) -> bool) -> io::Result<()> {
+/// Makes `to` the same as `from`, as far as `wanted` picks the names that are directly in there. Build output and hidden files are left out.
+fn mirror(from: &Path, to: &Path, wanted: &dyn Fn(&OsStr) -> bool) -> io::Result<()> {
     fs::create_dir_all(to)?;
     let mut names = Vec::new();
     for entry in fs::read_dir(from)? {
         let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
-        if name == "target" || name.as_encoded_bytes().starts_with(b".") || !wanted(&path) {
+        if name == "target" || name.as_encoded_bytes().starts_with(b".") || !wanted(&name) {
             continue;
         }
         if path.is_dir() {
@@ -56,7 +59,7 @@ fn mirror(from: &Path, to: &Path, wanted: &dyn Fn(&Path) -> bool) -> io::Result<
     }
     for entry in fs::read_dir(to)? {
         let entry = entry?;
-        if !names.iter().any(|name| *name == entry.file_name()) {
+        if !names.contains(&entry.file_name()) {
             remove(&entry.path())?;
         }
     }
@@ -75,5 +78,42 @@ fn copy_if_different(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 fn remove(path: &Path) -> io::Result<()> {
-    if path.is_dir() && !path.is_symlink() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+    if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder below cargo's, which is there where tests are built, made anew.
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::current_exe().unwrap().with_file_name(format!("xtask-mutants-{name}"));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_copy_becomes_the_same_again_and_what_is_the_same_stays_untouched() {
+        let (from, to) = (folder("from"), folder("to"));
+        for made in ["kept/src", "kept/target", "data", ".hidden"] {
+            fs::create_dir_all(from.join(made)).unwrap();
+            fs::write(from.join(made).join("file"), made).unwrap();
+        }
+        fs::write(from.join(".gitignore"), "/target\n/data\n*.tmp\n").unwrap();
+        WorkspaceCopy::refresh(&from, to.clone()).unwrap();
+        let copied = to.join("kept/src/file");
+        let first = fs::metadata(&copied).unwrap().modified().unwrap();
+        assert_eq!(fs::read_to_string(&copied).unwrap(), "kept/src");
+        assert!(!to.join("kept/target").exists() && !to.join("data").exists() && !to.join(".hidden").exists());
+
+        fs::write(to.join("kept/left over"), "").unwrap();
+        WorkspaceCopy::refresh(&from, to.clone()).unwrap();
+        assert_eq!(fs::metadata(&copied).unwrap().modified().unwrap(), first);
+        assert!(!to.join("kept/left over").exists());
+
+        fs::write(&copied, "a bug").unwrap();
+        WorkspaceCopy::refresh(&from, to).unwrap();
+        assert_eq!(fs::read_to_string(&copied).unwrap(), "kept/src");
+    }
 }
