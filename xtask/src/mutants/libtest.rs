@@ -20,8 +20,8 @@ pub enum Outcome {
     Passed,
     /// The first test that failed.
     Failed(String),
-    /// The process ended otherwise: it was aborted, for instance.
-    Died(ExitStatus),
+    /// The process ended otherwise: it was aborted, for instance. In which test, is known only where they run one by one.
+    Died(ExitStatus, Option<String>),
     TimedOut,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Display for Outcome {
         match self {
             Self::Passed => f.write_str("all tests pass"),
             Self::Failed(test) => write!(f, "{test} fails"),
-            Self::Died(status) => write!(f, "the tests end with {status}: those"),
+            Self::Died(status, _) => write!(f, "the tests end with {status}: those"),
             Self::TimedOut => f.write_str("the time is up for those"),
         }
     }
@@ -57,6 +57,11 @@ fn verdict(line: &str) -> Option<(&str, bool)> {
     }
 }
 
+/// The name of a test that has begun and not ended, if that is what the line says.
+fn begun(line: &str) -> Option<&str> {
+    line.strip_prefix("test ")?.strip_suffix(" ... ")
+}
+
 /// Runs a test binary until its end, the first test that fails, or the limit, and ends everything that it started.
 pub fn run(command: &mut Command, limit: Duration) -> Result<Report> {
     let cannot = |error| format!("cannot run the tests: {error}");
@@ -72,7 +77,7 @@ pub fn run(command: &mut Command, limit: Duration) -> Result<Report> {
     report.outcome = match cut_short {
         Some(outcome) => outcome,
         None if status.success() => Outcome::Passed,
-        None => Outcome::Died(status),
+        None => Outcome::Died(status, report.lines.last().and_then(|line| begun(line)).map(str::to_owned)),
     };
     Ok(report)
 }
@@ -130,7 +135,9 @@ mod tests {
     #[test]
     fn an_end_without_a_failed_test_is_told_from_success_and_from_a_hang() {
         assert_eq!(sh("echo test a ... ok", LONG).outcome, Outcome::Passed);
-        assert!(matches!(sh("kill -ABRT $$", LONG).outcome, Outcome::Died(_)));
+        assert!(matches!(sh("echo test a ... ok; kill -ABRT $$", LONG).outcome, Outcome::Died(_, None)));
+        let died = sh("echo test a ... ok; printf 'test b ... '; kill -ABRT $$", LONG).outcome;
+        assert!(matches!(died, Outcome::Died(_, Some(test)) if test == "b"));
         assert_eq!(sh("sleep 600", Duration::from_millis(50)).outcome, Outcome::TimedOut);
     }
 

@@ -142,7 +142,8 @@ fn try_mutant(testing: &Testing, mutant: &Mutant) -> Result<Verdict> {
     let Selection { package, .. } = &mutant.test;
     Ok(match report.outcome {
         Outcome::Failed(test) => Verdict::Caught(format!("{package} {test}")),
-        Outcome::Died(status) => Verdict::Caught(format!("{package}: its tests ended with {status}")),
+        Outcome::Died(status, Some(test)) => Verdict::Caught(format!("{package} {test}, which ended with {status}")),
+        Outcome::Died(status, None) => Verdict::Error(format!("the tests ended with {status}: {}", mutant.test)),
         Outcome::TimedOut if mutant.hangs_after_s.is_some() => {
             Verdict::Caught(format!("{package}: its tests hang, stopped after {} s", limit.as_secs()))
         }

@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, process::Command, time::Duration};
 use serde::Deserialize;
 
 use super::{
-    libtest::{self, Report},
+    libtest::{self, Outcome, Report},
     workspace::WorkspaceCopy,
 };
 use crate::{Result, command::cargo_command};
@@ -82,7 +82,11 @@ struct Message {
 impl Testing {
     /// Builds and runs tests, up to the first that fails.
     pub fn test(&self, selection: &Selection, limit: Duration) -> Result<Report> {
-        self.test_with(selection, &[], limit)
+        let report = self.test_with(selection, &[], limit)?;
+        match report.outcome {
+            Outcome::Died(..) => self.test_with(selection, &["--test-threads=1"], limit), // to learn in which test
+            _ => Ok(report),
+        }
     }
 
     /// With options of the test harness.
