@@ -87,6 +87,7 @@ impl Left {
                 }
                 Err(error) => {
                     assert!(is_corrupt(&error), "{what}: {error}");
+                    assert!(!verify(&**vfs).unwrap().is_empty(), "{what}: {error}, but verify finds nothing");
                     return true;
                 }
             }

@@ -4,6 +4,7 @@ use std::{
     io::ErrorKind,
     sync::{Arc, mpsc},
     thread,
+    time::Duration,
 };
 
 use kv_core::{Durability, Error, Log, Lsn};
@@ -272,4 +273,44 @@ fn nobody_is_told_before_the_flush_has_ended() {
     });
     assert_eq!((meanwhile, read.unwrap(), told.unwrap()), (Lsn(1), None, Lsn(3)));
     assert_eq!(reader.next().unwrap().unwrap().lsn, Lsn(2));
+}
+
+/// Those who wait for another's flush hear what became of it.
+#[test]
+fn followers_of_a_failed_flush_hear_of_it() {
+    const FOLLOWERS: u64 = 8;
+    let vfs = TestVfs::new(MemoryVfs::new(&Files::new()));
+    let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
+    append_and_sync(&log, 1);
+    let last = append(&log, FOLLOWERS, Durability::Disk);
+    let (entered, is_under_way) = mpsc::channel();
+    let (end, ends) = mpsc::channel::<()>();
+    vfs.fail(Fault::when(move |event| {
+        event.kind == Kind::Sync && {
+            entered.send(()).unwrap();
+            let _ = ends.recv();
+            true
+        }
+    }));
+    let told = thread::scope(|scope| {
+        let leader = scope.spawn(|| log.sync(last));
+        is_under_way.recv().unwrap();
+        let (begin, begun) = mpsc::channel();
+        let followers = (2..=last.0).map(|lsn| {
+            let (log, begin) = (&log, begin.clone());
+            scope.spawn(move || {
+                begin.send(()).unwrap();
+                log.sync(Lsn(lsn))
+            })
+        });
+        let waiting: Vec<_> = followers.chain([leader]).collect();
+        begun.iter().take(FOLLOWERS as usize).for_each(drop);
+        // Time to begin to wait. Who comes later hears the same, only it would not be as a follower.
+        thread::sleep(Duration::from_millis(100));
+        end.send(()).unwrap();
+        waiting.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    for told in told {
+        assert!(matches!(told, Err(Error::OutcomeUnknown { .. })), "{told:?}");
+    }
 }

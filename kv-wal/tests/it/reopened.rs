@@ -133,3 +133,35 @@ fn a_file_layer_that_panics_poisons_and_nobody_waits_for_ever() {
         assert!(matches!(answer, Err(Error::Poisoned { .. } | Error::OutcomeUnknown { .. })), "{answer:?}");
     }
 }
+
+/// A process is killed at any operation; the next one acknowledges a record; then the power is cut. What the first had left half done, such as a
+/// segment whose name is in memory only, must not take the record with it.
+#[test]
+fn what_a_killed_process_left_half_done_is_made_up_for_before_anything_is_acknowledged() {
+    let work = |disk: &SimDisk| -> Result<()> {
+        let log = SegmentedLog::open(disk.vfs(), small())?;
+        for _ in 0..6 {
+            let lsn = log.append(&[1; 3000], Durability::Disk)?;
+            log.sync(lsn)?;
+        }
+        Ok(())
+    };
+    let whole = SimDisk::new(1);
+    work(&whole).unwrap();
+    assert!(whole.operations() > 40, "{}", whole.operations());
+    for stop in 0..whole.operations() {
+        let disk = SimDisk::new(1);
+        disk.stop_at(stop);
+        work(&disk).unwrap_err();
+        disk.heal();
+        let log = SegmentedLog::open(disk.vfs(), small()).unwrap();
+        let lsn = log.append(b"acknowledged", Durability::Disk).unwrap();
+        log.sync(lsn).unwrap();
+        for model in [CrashModel::Ext4, CrashModel::Xfs, CrashModel::Posix] {
+            let cut = disk.crash(&CrashChoice { model, pick: Pick::Nothing });
+            let log = SegmentedLog::open(cut.vfs(), small()).unwrap();
+            let records = read_all(&log).unwrap();
+            assert_eq!(records.last().unwrap(), &(lsn.0, b"acknowledged".to_vec()), "stopped at {stop}, then {model}");
+        }
+    }
+}

@@ -9,9 +9,10 @@ use std::{
 use super::mutant::Mutant;
 use crate::Result;
 
-/// The copy.
+/// The copy. It is nobody else's as long as this lives.
 pub struct WorkspaceCopy {
     root: PathBuf,
+    _lock: fs::File,
 }
 
 impl WorkspaceCopy {
@@ -20,9 +21,10 @@ impl WorkspaceCopy {
     pub fn refresh(from: &Path, to: PathBuf) -> Result<Self> {
         let ignored = fs::read_to_string(from.join(".gitignore")).unwrap_or_default();
         let ignored: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('/')).collect();
-        mirror(from, &to, &|name| !ignored.iter().any(|ignored| name == *ignored))
-            .map_err(|error| format!("cannot copy the sources to {}: {error}", to.display()))?;
-        Ok(Self { root: to })
+        let cannot = |error| format!("cannot copy the sources to {}: {error}", to.display());
+        let lock = lock(&to).map_err(cannot)?;
+        mirror(from, &to, &|name| !ignored.iter().any(|ignored| name == *ignored)).map_err(cannot)?;
+        Ok(Self { root: to, _lock: lock })
     }
 
     pub fn root(&self) -> &Path {
@@ -39,6 +41,14 @@ impl WorkspaceCopy {
         fs::write(&path, sound).map_err(cannot)?;
         Ok(done)
     }
+}
+
+/// Waits until nobody else uses the copy.
+fn lock(copy: &Path) -> io::Result<fs::File> {
+    fs::create_dir_all(copy)?;
+    let file = fs::File::create(copy.with_extension("lock"))?;
+    file.lock()?;
+    Ok(file)
 }
 
 /// Makes `to` the same as `from`, as far as `wanted` picks the names that are directly in there. Build output and hidden files are left out.
