@@ -64,6 +64,27 @@ fn what_a_power_cut_left_in_the_segment_after_a_seal_is_never_taken_for_new() {
     assert_eq!(read_all(&disk.open().unwrap()).unwrap(), expected);
 }
 
+/// The log must not go on where a torn tail was cut off: what was behind that would follow the new records as if it had been written after them.
+#[test]
+fn what_was_cut_off_does_not_come_back_behind_new_records() {
+    let disk = Disk::new();
+    let log = disk.open_with(without_spares(64 << 10)).unwrap();
+    put(&log, b"first");
+    log.append(&[b'x'; 2 * 4096 - 40], Durability::Process).unwrap(); // fills blocks 2 and 3
+    log.append(b"void", Durability::Process).unwrap(); // begins block 4
+    drop(log);
+    let name = "0000000000000001.wal";
+    let mut bytes = std::fs::read(disk.file(name)).unwrap();
+    bytes[2 * 4096..4 * 4096].fill(0); // as a power cut may leave it
+    disk.write(name, &bytes);
+
+    let log = disk.open_with(without_spares(64 << 10)).unwrap();
+    put(&log, b"second");
+    drop(log);
+    let log = disk.open_with(without_spares(64 << 10)).unwrap();
+    assert_eq!(read_all(&log).unwrap(), [(1, b"first".to_vec()), (2, b"second".to_vec())]);
+}
+
 #[test]
 fn records_after_a_seal_are_missed_when_the_block_before_them_is_gone() {
     let disk = Disk::new();
