@@ -284,6 +284,20 @@ fn a_missing_segment_is_noticed() {
     }
 }
 
+/// Each segment was durable before the next was made: a hole before a spare is proof enough.
+#[test]
+fn a_missing_segment_before_the_spare_is_noticed_without_the_mark() {
+    for sealed in [false, true] {
+        let mut left = left(sealed).without_mark();
+        let segments = left.segments();
+        let last_written = segments.iter().rposition(|name| left.files[name][4096] != 0).unwrap();
+        assert!(last_written + 1 < segments.len(), "there is no spare");
+        left.files.remove(&segments[last_written]);
+        let error = SegmentedLog::open(MemoryVfs::new(&left.files), small()).unwrap_err();
+        assert!(is_corrupt(&error) && error.to_string().contains(&segments[last_written]), "{error}");
+    }
+}
+
 #[test]
 fn a_refusal_names_the_place_and_changes_nothing() {
     let left = left(false);
