@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kv_core::{Durability, Error, Log, Lsn};
-use kv_wal::{SegmentedLog, verify};
+use kv_wal::{Options, SegmentedLog, verify};
 
 use crate::{
     memory::{Files, MemoryVfs},
@@ -333,14 +333,26 @@ fn segment_one() -> String {
     "0000000000000001.wal".to_owned()
 }
 
+/// A killed log whose flushes all lie in one segment, each in a block.
+fn left_in_one_segment() -> Left {
+    let vfs = MemoryVfs::new(&Files::new());
+    let options = Options { segment_bytes_min: 64 << 10, segment_bytes_max: 64 << 10, ..small() };
+    let log = SegmentedLog::open(vfs.clone(), options).unwrap();
+    let [proven, last] = [10, 2].map(|count| (0..count / 2).map(|_| append_and_sync(&log, 2).0).last().unwrap());
+    Left { files: vfs.files(), last, acknowledged: last, proven }
+}
+
 /// A block that the disk wrote to, or read from, the wrong place.
 #[test]
 fn moved_blocks() {
     const BLOCK: usize = 4096;
-    for left in [left(false), left(true)] {
+    for left in [left(false), left(true), left_in_one_segment()] {
         let mut refused = 0;
-        let blocks: Vec<_> =
-            left.segments().into_iter().flat_map(|name| (0..4).map(move |at| (name.clone(), at))).collect();
+        let blocks: Vec<_> = left
+            .segments()
+            .into_iter()
+            .flat_map(|name| (0..left.files[&name].len().min(8 * BLOCK) / BLOCK).map(move |at| (name.clone(), at)))
+            .collect();
         for (from, from_at) in &blocks {
             let block = &left.files[from][from_at * BLOCK..][..BLOCK];
             for (to, to_at) in &blocks {

@@ -175,7 +175,7 @@ fn what_a_killed_process_left_half_done_is_made_up_for_before_anything_is_acknow
         disk.stop_at(stop);
         work(&disk).unwrap_err();
         disk.heal();
-        let log = SegmentedLog::open(disk.vfs(), small()).unwrap();
+        let log = open(&disk, 16 << 10).unwrap();
         let lsn = log.append(b"acknowledged", Durability::Disk).unwrap();
         log.sync(lsn).unwrap();
         for model in [CrashModel::Ext4, CrashModel::Xfs, CrashModel::Posix] {
