@@ -1,12 +1,10 @@
 //! What the verbs do.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use kv_core::{Batch, Crash, Durability, Error, Limits, Lsn, MemoryLog, Store, StoreOptions};
+use kv_core::{Batch, Durability, Error, Limits, StoreOptions};
 
 use crate::{
     assert_error,
-    support::{GatedLog, Media, entries},
+    support::{Media, entries},
 };
 
 #[test]
@@ -108,8 +106,8 @@ fn a_batch_that_its_collections_make_too_large_is_not_logged() {
     let mut batch = Batch::new();
     batch.put("a collection of a long name", "k", "v");
     assert_error!(store.write(&batch), Error::BatchTooLarge { max: 60, .. });
-    assert_eq!(store.stats().log.appended, Lsn::START);
-    let killed = media.after(Crash::Killed).open().unwrap();
+    assert_eq!(store.stats().log.appended, kv_core::Lsn::START);
+    let killed = media.after(kv_core::Crash::Killed).open().unwrap();
     assert!(killed.collections().unwrap().is_empty());
 }
 
@@ -166,7 +164,7 @@ fn collections_are_created_listed_and_dropped() {
     assert!(!store.create_collection("b").unwrap());
     let handle = store.collection("a").unwrap();
     handle.put("key", "value").unwrap();
-    let listed = |store: &Store| {
+    let listed = |store: &kv_core::Store| {
         let infos = store.collections().unwrap();
         infos.into_iter().map(|info| (info.name, info.entries, info.bytes)).collect::<Vec<_>>()
     };
@@ -253,18 +251,4 @@ fn what_the_log_refuses_is_not_applied() {
     media.log.set_full(false);
     all.put("k", "new").unwrap();
     assert_eq!(all.get("k").unwrap().unwrap(), "new");
-}
-
-#[test]
-fn a_writer_that_panics_is_the_last_one() {
-    let media = Media::default();
-    let log = GatedLog::new(MemoryLog::open(&media.log).unwrap());
-    let store = Store::open(log.clone(), media.checkpointer(), StoreOptions::default()).unwrap();
-    let all = store.collection("all").unwrap();
-    all.put("k", "old").unwrap();
-    log.panic_at_next_append();
-    assert!(catch_unwind(AssertUnwindSafe(|| all.put("k", "new"))).is_err());
-    assert_error!(all.put("k", "newer"), Error::Poisoned { .. });
-    assert_error!(store.checkpoint(), Error::Poisoned { .. });
-    assert_eq!(all.get("k").unwrap().unwrap(), "old");
 }
