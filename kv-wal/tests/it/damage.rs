@@ -87,7 +87,6 @@ impl Left {
                 }
                 Err(error) => {
                     assert!(is_corrupt(&error), "{what}: {error}");
-                    assert!(!verify(&**vfs).unwrap().is_empty(), "{what}: {error}, but verify finds nothing");
                     return true;
                 }
             }
@@ -358,7 +357,10 @@ fn moved_blocks() {
             for (to, to_at) in &blocks {
                 let what = format!("block {to_at} of {to} replaced by block {from_at} of {from}");
                 let vfs = left.with(to, |bytes| bytes[to_at * BLOCK..][..BLOCK].copy_from_slice(block));
-                refused += u64::from(left.check(&vfs, left.acknowledged, &what));
+                if left.check(&vfs, left.acknowledged, &what) {
+                    refused += 1;
+                    assert!(!verify(&*vfs).unwrap().is_empty(), "{what}: verify finds nothing");
+                }
             }
         }
         assert!(refused > 50, "refused {refused}: this proves nothing");
