@@ -287,3 +287,19 @@ fn retry_interrupted<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Res
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_signal_interrupts_is_done_again_and_no_other_failure_is() {
+        let mut outcomes = [Err(Errno::INTR), Err(Errno::INTR), Ok(7), Ok(8), Err(Errno::IO)]
+            .into_iter()
+            .map(|o| o.map_err(io::Error::from));
+        let mut operation = || outcomes.next().unwrap();
+        assert_eq!(retry_interrupted(&mut operation).unwrap(), 7);
+        assert_eq!(retry_interrupted(&mut operation).unwrap(), 8);
+        assert_eq!(retry_interrupted(&mut operation).unwrap_err().raw_os_error(), Some(Errno::IO.raw_os_error()));
+    }
+}

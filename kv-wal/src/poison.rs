@@ -30,3 +30,20 @@ impl Poison {
         self.cause.as_ref().map_or(Ok(()), |cause| Err(Error::OutcomeUnknown { cause: Arc::clone(cause) }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_cause_stays() {
+        let mut poison = Poison::default();
+        assert!(!poison.is_set() && poison.refuse().is_ok() && poison.unknown().is_ok());
+        poison.set(Error::Misuse("first"));
+        poison.set(Error::Misuse("second"));
+        for error in [poison.refuse(), poison.unknown()].map(Result::unwrap_err) {
+            let (Error::Poisoned { cause } | Error::OutcomeUnknown { cause }) = error else { panic!("{error:?}") };
+            assert!(matches!(*cause, Error::Misuse("first")), "{cause:?}");
+        }
+    }
+}

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     Result, asan,
     command::{cargo, cargo_command, run as run_command},
-    crash, edges, loom, packages,
+    crash, edges, loom, mutants, packages,
 };
 
 struct Step {
@@ -56,6 +56,7 @@ const STEPS: &[Step] = &[
     step("tests", "cargo test --workspace", || cargo(["test", "--workspace"])),
     Step { needs: Some(ADDRESS_SANITIZER), ..step("asan", "no test of maps reads beyond them", asan::run) },
     step("crash", "no crash, failure, full disk or damage does harm", || crash::run(&[])),
+    step("mutants", "the tests catch known bugs, a fast subset", || mutants::run(&["--quick"])),
 ];
 
 const fn step(name: &'static str, checks: &'static str, check: fn() -> Result) -> Step {

@@ -1,7 +1,7 @@
 //! The chores of the workspace: `cargo xtask --help`.
 //!
 //! `ci` changes nothing and is everything that continuous integration checks; `fix` changes what can be changed without a
-//! decision. `bench` measures.
+//! decision. `bench` measures; `mutants` shows that the tests can fail.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
 mod asan;
@@ -16,6 +16,7 @@ mod instrumented;
 mod licence;
 mod loom;
 mod metadata;
+mod mutants;
 mod packages;
 mod real;
 
@@ -42,6 +43,9 @@ Usage: cargo xtask COMMAND
   crash --real [--every N] [--seed S]
                                  crash it on the real system: kill it and fail it at each system call, or at one in N; fill
                                  real file systems up, and have their flushes fail (as root)
+  mutants [NAME]... [--quick] [--list]
+                                 put known bugs into a copy of the code, one at a time, and see that the tests catch each; NAMEs pick
+                                 some, --quick a few fast ones, --list says what there is
 
 Steps of ci:
 ";
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
         ["asan"] => asan::run(),
         ["crash", rest @ ..] if rest.contains(&"--real") => real::run(rest),
         ["crash", rest @ ..] => crash::run(rest),
+        ["mutants", rest @ ..] => mutants::run(rest),
         _ => Err(format!("cannot understand {:?}; see cargo xtask --help", arguments.join(" "))),
     };
     match done {

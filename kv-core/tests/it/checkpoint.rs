@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kv_core::{Batch, Error, Lsn, Store, StoreOptions};
+use kv_core::{Batch, Crash, Durability, Error, Lsn, Store, StoreOptions};
 
 use crate::{
     assert_error,
@@ -146,4 +146,38 @@ fn superseded_versions_are_freed_when_nobody_can_see_them() {
     let stats = store.stats();
     assert_eq!(stats.memory_entries, 11);
     assert!(stats.memory_bytes < 11 * 300, "{} bytes", stats.memory_bytes);
+}
+
+#[test]
+fn a_checkpoint_is_never_ahead_of_the_durable_log() {
+    let media = Media::default();
+    let store = media.open().unwrap();
+    let a = store.collection("a").unwrap().with_durability(Durability::Process);
+    a.put("1", "one").unwrap();
+    a.put("2", "two").unwrap();
+    store.checkpoint().unwrap().unwrap();
+    let cut = media.after(Crash::PowerCut).open().unwrap();
+    assert_eq!(entries(&cut, "a").len(), 2);
+}
+
+#[test]
+fn a_checkpoint_that_fails_again_and_again_loses_nothing() {
+    let media = Media::default();
+    let store = media.open().unwrap();
+    let a = store.collection("a").unwrap();
+    a.put("0", "v").unwrap();
+    let first = store.checkpoint().unwrap().unwrap();
+    a.put("1", "v").unwrap();
+    let second = store.checkpoint().unwrap().unwrap();
+    for key in ["2", "3"] {
+        a.put(key, "v").unwrap();
+        media.checkpoints.fail_next_write();
+        assert!(store.checkpoint().is_err());
+        assert_eq!(media.checkpointer().list().unwrap(), [second, first], "both are still there");
+        assert_eq!(entries(&media.after(Crash::Killed).open().unwrap(), "a"), entries(&store, "a"));
+    }
+    store.checkpoint().unwrap().unwrap();
+    drop(a);
+    let store = reopen(&media, store);
+    assert_eq!((store.recovery().replayed_records, entries(&store, "a").len()), (0, 4));
 }

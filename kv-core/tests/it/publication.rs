@@ -1,6 +1,10 @@
 //! Durable before visible, and what happens when a flush fails.
 
-use std::{sync::Arc, thread};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread,
+};
 
 use kv_core::{Collection, Durability, Error, MemoryLog, Store, StoreOptions};
 
@@ -147,4 +151,14 @@ fn an_answer_that_rests_on_something_unpublished_waits_for_it() {
     for answer in answers {
         answer.join().unwrap();
     }
+}
+
+#[test]
+fn a_writer_that_panics_is_the_last_one() {
+    let (log, store, all) = gated();
+    log.panic_at_next_append();
+    assert!(catch_unwind(AssertUnwindSafe(|| all.put("k", "new"))).is_err());
+    assert_error!(all.put("k", "newer"), Error::Poisoned { .. });
+    assert_error!(store.checkpoint(), Error::Poisoned { .. });
+    assert_eq!(all.get("k").unwrap().unwrap(), "old");
 }

@@ -155,6 +155,20 @@ fn lowered_limits_bind_new_writes_only() {
     store.write(Batch::new().put("more", "k", "v").put("short", "k", "v")).unwrap();
 }
 
+/// The operations that create collections count too, and are known only when the record is built.
+#[test]
+fn a_batch_that_its_collections_make_too_large_is_not_logged() {
+    let media = Media::default();
+    let limits = Limits { batch_bytes_max: 60, ..Limits::default() };
+    let store = media.open_with(StoreOptions { limits, ..StoreOptions::default() }).unwrap();
+    let mut batch = Batch::new();
+    batch.put("a collection of a long name", "k", "v");
+    assert_error!(store.write(&batch), Error::BatchTooLarge { max: 60, .. });
+    assert_eq!(store.stats().log.appended, kv_core::Lsn::START);
+    let killed = media.after(kv_core::Crash::Killed).open().unwrap();
+    assert!(killed.collections().unwrap().is_empty());
+}
+
 #[test]
 fn limits_cannot_be_raised_above_the_formats() {
     let media = Media::default();
@@ -288,6 +302,8 @@ fn what_the_log_refuses_is_not_applied() {
     media.log.set_full(true);
     assert_error!(all.put("k", "new"), Error::DiskFull { .. });
     assert_error!(store.create_collection("other"), Error::DiskFull { .. });
+    assert_error!(all.put("k2", "new"), Error::DiskFull { .. });
+    assert_error!(all.delete("k2"), Error::KeyNotFound);
     assert_eq!(all.get("k").unwrap().unwrap(), "old");
     assert_eq!(store.collections().unwrap().len(), 1);
     media.log.set_full(false);

@@ -50,6 +50,7 @@ pub struct GatedLog {
     changed: Condvar,
     waiting: AtomicBool,
     fail: AtomicBool,
+    panic: AtomicBool,
 }
 
 impl GatedLog {
@@ -60,6 +61,7 @@ impl GatedLog {
             changed: Condvar::new(),
             waiting: AtomicBool::new(false),
             fail: AtomicBool::new(false),
+            panic: AtomicBool::new(false),
         })
     }
 
@@ -77,6 +79,10 @@ impl GatedLog {
         self.open();
     }
 
+    pub fn panic_at_next_append(&self) {
+        self.panic.store(true, Ordering::SeqCst);
+    }
+
     /// Waits until somebody waits for the flush.
     pub fn until_somebody_waits(&self) {
         while !self.waiting.load(Ordering::SeqCst) {
@@ -91,6 +97,7 @@ impl Log for GatedLog {
     }
 
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
+        assert!(!self.panic.swap(false, Ordering::SeqCst), "asked for");
         self.inner.append(record, durability)
     }
 

@@ -215,3 +215,13 @@ fn a_block_is_verified_on_first_touch_only() {
     assert!(is_damage(&table.get(b"b").map(drop)), "its second block had not");
     assert!(is_damage(&table.verify()));
 }
+
+/// A length is judged before memory is taken for it.
+#[test]
+fn a_manifest_of_a_length_that_none_has_is_damage() {
+    let small = Small::new();
+    let manifest = small.files().into_iter().find(|path| path.extension().unwrap() == "manifest").unwrap();
+    // Without space behind it. More than any machine has memory.
+    fs::OpenOptions::new().write(true).open(&manifest).unwrap().set_len(1 << 43).unwrap();
+    assert!(is_damage(&small.checkpointer().open(small.id).map(drop)));
+}

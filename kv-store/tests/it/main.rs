@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
 #![expect(clippy::disallowed_methods, reason = "tests look at, copy and damage files behind the engine's back")]
 
+mod creation;
 mod damage;
 mod model;
 mod opening;

@@ -211,6 +211,22 @@ fn no_crash_loses_what_was_acknowledged_or_locks_out() {
     eprintln!("crashes of a log: {count}");
 }
 
+/// The seal must not be there without what it seals. The longer workload has too many moments to look at many states of these.
+#[test]
+fn a_close_can_be_cut_off_anywhere() {
+    let disk = SimDisk::new(1);
+    disk.record();
+    let mut life = Life::begin(&disk, Known::default(), 1).unwrap();
+    life.put(10).unwrap();
+    for bytes in [3000, 3000, 2000] {
+        life.append(bytes, Durability::Process).unwrap();
+    }
+    life.close().unwrap();
+    let Life { known, log, .. } = life;
+    drop(log);
+    explore(&Exploration::from_env(4000), "log closed", 2, &disk.take_recording(), &known);
+}
+
 /// The same workload on a disk whose syncs do nothing: what it acknowledged is lost, and that is noticed.
 #[test]
 fn a_disk_that_lies_is_found_out() {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use kv_core::{Durability, Error, Log, Lsn};
-use kv_wal::{SegmentedLog, verify};
+use kv_wal::{Options, SegmentedLog, verify};
 
 use crate::{
     memory::{Files, MemoryVfs},
-    support::{append, append_and_sync, is_corrupt, read_all, record, small},
+    support::{Disk, append, append_and_sync, is_corrupt, read_all, record, small},
 };
 
 /// A log as a killed or finished process left it.
@@ -283,6 +283,20 @@ fn a_missing_segment_is_noticed() {
     }
 }
 
+/// Each segment was durable before the next was made: a hole before a spare is proof enough.
+#[test]
+fn a_missing_segment_before_the_spare_is_noticed_without_the_mark() {
+    for sealed in [false, true] {
+        let mut left = left(sealed).without_mark();
+        let segments = left.segments();
+        let last_written = segments.iter().rposition(|name| left.files[name][4096] != 0).unwrap();
+        assert!(last_written + 1 < segments.len(), "there is no spare");
+        left.files.remove(&segments[last_written]);
+        let error = SegmentedLog::open(MemoryVfs::new(&left.files), small()).unwrap_err();
+        assert!(is_corrupt(&error) && error.to_string().contains(&segments[last_written]), "{error}");
+    }
+}
+
 #[test]
 fn a_refusal_names_the_place_and_changes_nothing() {
     let left = left(false);
@@ -316,4 +330,60 @@ fn segments_of_another_log_are_refused() {
 
 fn segment_one() -> String {
     "0000000000000001.wal".to_owned()
+}
+
+/// A killed log whose flushes all lie in one segment, each in a block.
+fn left_in_one_segment() -> Left {
+    let vfs = MemoryVfs::new(&Files::new());
+    let options = Options { segment_bytes_min: 64 << 10, segment_bytes_max: 64 << 10, ..small() };
+    let log = SegmentedLog::open(vfs.clone(), options).unwrap();
+    let [proven, last] = [10, 2].map(|count| (0..count / 2).map(|_| append_and_sync(&log, 2).0).last().unwrap());
+    Left { files: vfs.files(), last, acknowledged: last, proven }
+}
+
+/// A block that the disk wrote to, or read from, the wrong place.
+#[test]
+fn moved_blocks() {
+    const BLOCK: usize = 4096;
+    for left in [left(false), left(true), left_in_one_segment()] {
+        let mut refused = 0;
+        let blocks: Vec<_> = left
+            .segments()
+            .into_iter()
+            .flat_map(|name| (0..left.files[&name].len().min(8 * BLOCK) / BLOCK).map(move |at| (name.clone(), at)))
+            .collect();
+        for (from, from_at) in &blocks {
+            let block = &left.files[from][from_at * BLOCK..][..BLOCK];
+            for (to, to_at) in &blocks {
+                let what = format!("block {to_at} of {to} replaced by block {from_at} of {from}");
+                let vfs = left.with(to, |bytes| bytes[to_at * BLOCK..][..BLOCK].copy_from_slice(block));
+                if left.check(&vfs, left.acknowledged, &what) {
+                    refused += 1;
+                    assert!(!verify(&*vfs).unwrap().is_empty(), "{what}: verify finds nothing");
+                }
+            }
+        }
+        assert!(refused > 50, "refused {refused}: this proves nothing");
+    }
+}
+
+/// What another log had written at the same place, of the same length and position, does not pass.
+#[test]
+fn a_block_of_another_log_does_not_pass() {
+    let log = |record: &[u8]| {
+        let disk = Disk::new();
+        let log = disk.open().unwrap();
+        for _ in 0..3 {
+            log.append(record, Durability::Disk).unwrap();
+            log.sync(log.bounds().appended).unwrap();
+        }
+        disk
+    };
+    let (one, other) = (log(b"one"), log(b"two"));
+    let segment = &one.segments()[0];
+    let [mut bytes, foreign] = [&one, &other].map(|disk| std::fs::read(disk.file(segment)).unwrap());
+    bytes[8192..12288].copy_from_slice(&foreign[8192..12288]); // the second record's
+    one.write(segment, &bytes);
+    let error = one.open().and_then(|log| read_all(&log)).unwrap_err();
+    assert!(is_corrupt(&error), "{error}");
 }

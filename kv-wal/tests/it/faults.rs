@@ -1,9 +1,17 @@
 //! Writes and flushes that fail: the first is final, and what was acknowledged is there.
 
-use std::{io::ErrorKind, sync::Arc};
+use std::{
+    io::ErrorKind,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
 use kv_core::{Durability, Error, Log, Lsn};
-use kv_testkit::vfs::{Fault, Kind, TestVfs};
+use kv_testkit::{
+    sim::SimDisk,
+    vfs::{Fault, Kind, TestVfs},
+};
 use kv_wal::{SegmentedLog, is_blank};
 
 use crate::{
@@ -213,5 +221,96 @@ fn a_log_that_could_not_be_created_is_blank_and_can_be_created_later() {
         assert!(matches!(opened, Err(Error::DiskFull { .. })));
         assert!(is_blank(&*memory).unwrap());
         append_and_sync(&SegmentedLog::open(vfs, small()).unwrap(), 1);
+    }
+}
+
+/// A disk may take less of a write than it was given, without an error.
+#[test]
+fn short_writes_are_continued() {
+    let fill = |disk: &SimDisk| {
+        let log = SegmentedLog::open(disk.vfs(), small()).unwrap();
+        for _ in 0..10 {
+            append_and_sync(&log, 3);
+        }
+    };
+    let disk = SimDisk::new(1);
+    fill(&disk);
+    let writes = disk.take_trace().lines().filter(|line| line.starts_with("write")).count();
+    assert!(writes > 20, "{writes}");
+    for n in 1..=writes {
+        let disk = SimDisk::new(1);
+        disk.fail(Fault::on(Kind::Write).nth(n as u64).short());
+        fill(&disk);
+        assert_holds(&SegmentedLog::open(disk.vfs(), small()).unwrap(), 30);
+    }
+}
+
+/// While a flush is under way, nothing that it flushes counts as durable for anybody.
+#[test]
+fn nobody_is_told_before_the_flush_has_ended() {
+    let vfs = TestVfs::new(MemoryVfs::new(&Files::new()));
+    let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
+    append_and_sync(&log, 1);
+    append(&log, 2, Durability::Disk);
+    let (entered, is_under_way) = mpsc::channel();
+    let (end, ends) = mpsc::channel::<()>();
+    // Never fails, and keeps the flush until it is told to end.
+    vfs.fail(Fault::when(move |event| {
+        if event.kind == Kind::Sync {
+            entered.send(()).unwrap();
+            let _ = ends.recv();
+        }
+        false
+    }));
+    let mut reader = log.reader(Lsn(1)).unwrap();
+    let (meanwhile, read, told) = thread::scope(|scope| {
+        let leader = scope.spawn(|| log.sync(Lsn(3)));
+        is_under_way.recv().unwrap();
+        let meanwhile = log.bounds().durable;
+        let read = reader.next().map(|record| record.map(|record| record.lsn));
+        end.send(()).unwrap();
+        (meanwhile, read, leader.join().unwrap())
+    });
+    assert_eq!((meanwhile, read.unwrap(), told.unwrap()), (Lsn(1), None, Lsn(3)));
+    assert_eq!(reader.next().unwrap().unwrap().lsn, Lsn(2));
+}
+
+/// Those who wait for another's flush hear what became of it.
+#[test]
+fn followers_of_a_failed_flush_hear_of_it() {
+    const FOLLOWERS: u64 = 8;
+    let vfs = TestVfs::new(MemoryVfs::new(&Files::new()));
+    let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
+    append_and_sync(&log, 1);
+    let last = append(&log, FOLLOWERS, Durability::Disk);
+    let (entered, is_under_way) = mpsc::channel();
+    let (end, ends) = mpsc::channel::<()>();
+    vfs.fail(Fault::when(move |event| {
+        event.kind == Kind::Sync && {
+            entered.send(()).unwrap();
+            let _ = ends.recv();
+            true
+        }
+    }));
+    let told = thread::scope(|scope| {
+        let leader = scope.spawn(|| log.sync(last));
+        is_under_way.recv().unwrap();
+        let (begin, begun) = mpsc::channel();
+        let followers = (2..=last.0).map(|lsn| {
+            let (log, begin) = (&log, begin.clone());
+            scope.spawn(move || {
+                begin.send(()).unwrap();
+                log.sync(Lsn(lsn))
+            })
+        });
+        let waiting: Vec<_> = followers.chain([leader]).collect();
+        begun.iter().take(FOLLOWERS as usize).for_each(drop);
+        // Time to begin to wait. Who comes later hears the same, only it would not be as a follower.
+        thread::sleep(Duration::from_millis(100));
+        end.send(()).unwrap();
+        waiting.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    for told in told {
+        assert!(matches!(told, Err(Error::OutcomeUnknown { .. })), "{told:?}");
     }
 }

@@ -64,6 +64,27 @@ fn what_a_power_cut_left_in_the_segment_after_a_seal_is_never_taken_for_new() {
     assert_eq!(read_all(&disk.open().unwrap()).unwrap(), expected);
 }
 
+/// The log must not go on where a torn tail was cut off: what was behind that would follow the new records as if it had been written after them.
+#[test]
+fn what_was_cut_off_does_not_come_back_behind_new_records() {
+    let disk = Disk::new();
+    let log = disk.open_with(without_spares(64 << 10)).unwrap();
+    put(&log, b"first");
+    log.append(&[b'x'; 2 * 4096 - 40], Durability::Process).unwrap(); // fills blocks 2 and 3
+    log.append(b"void", Durability::Process).unwrap(); // begins block 4
+    drop(log);
+    let name = "0000000000000001.wal";
+    let mut bytes = std::fs::read(disk.file(name)).unwrap();
+    bytes[2 * 4096..4 * 4096].fill(0); // as a power cut may leave it
+    disk.write(name, &bytes);
+
+    let log = disk.open_with(without_spares(64 << 10)).unwrap();
+    put(&log, b"second");
+    drop(log);
+    let log = disk.open_with(without_spares(64 << 10)).unwrap();
+    assert_eq!(read_all(&log).unwrap(), [(1, b"first".to_vec()), (2, b"second".to_vec())]);
+}
+
 #[test]
 fn records_after_a_seal_are_missed_when_the_block_before_them_is_gone() {
     let disk = Disk::new();
@@ -131,5 +152,37 @@ fn a_file_layer_that_panics_poisons_and_nobody_waits_for_ever() {
         thread::spawn(move || tell.send(second.append(b"three", Durability::Disk).and_then(|lsn| second.sync(lsn))));
         let answer = told.recv_timeout(Duration::from_secs(20)).expect("it waits for ever");
         assert!(matches!(answer, Err(Error::Poisoned { .. } | Error::OutcomeUnknown { .. })), "{answer:?}");
+    }
+}
+
+/// A process is killed at any operation; the next one acknowledges a record; then the power is cut. What the first had left half done, such as a
+/// segment whose name is in memory only, must not take the record with it.
+#[test]
+fn what_a_killed_process_left_half_done_is_made_up_for_before_anything_is_acknowledged() {
+    let work = |disk: &SimDisk| -> Result<()> {
+        let log = SegmentedLog::open(disk.vfs(), small())?;
+        for _ in 0..6 {
+            let lsn = log.append(&[1; 3000], Durability::Disk)?;
+            log.sync(lsn)?;
+        }
+        Ok(())
+    };
+    let whole = SimDisk::new(1);
+    work(&whole).unwrap();
+    assert!(whole.operations() > 40, "{}", whole.operations());
+    for stop in 0..whole.operations() {
+        let disk = SimDisk::new(1);
+        disk.stop_at(stop);
+        work(&disk).unwrap_err();
+        disk.heal();
+        let log = open(&disk, 16 << 10).unwrap();
+        let lsn = log.append(b"acknowledged", Durability::Disk).unwrap();
+        log.sync(lsn).unwrap();
+        for model in [CrashModel::Ext4, CrashModel::Xfs, CrashModel::Posix] {
+            let cut = disk.crash(&CrashChoice { model, pick: Pick::Nothing });
+            let log = SegmentedLog::open(cut.vfs(), small()).unwrap();
+            let records = read_all(&log).unwrap();
+            assert_eq!(records.last().unwrap(), &(lsn.0, b"acknowledged".to_vec()), "stopped at {stop}, then {model}");
+        }
     }
 }

@@ -1,0 +1,50 @@
+//! Power cuts while a store is made, and when the first writes have been acknowledged.
+
+use std::sync::Arc;
+
+use kv_store::{Options, Result, Store};
+use kv_testkit::{
+    ManualScheduler,
+    sim::{CrashModel, Exploration, SimDisk},
+};
+
+use crate::support::small;
+
+/// How many states of the disk are looked at, if not told otherwise.
+const STATES: u64 = 4_000;
+
+/// Small stores whose background work is never done.
+fn options() -> Options {
+    let mut options = small();
+    let scheduler = Arc::new(ManualScheduler::new());
+    options.log.scheduler = scheduler.clone();
+    options.store.scheduler = scheduler;
+    options
+}
+
+fn make_and_write(disk: &SimDisk) -> Result<Store> {
+    let store = options().open_in(disk.vfs())?;
+    store.collection("all")?.put("k", "v")?;
+    Ok(store)
+}
+
+#[test]
+fn a_creation_can_be_cut_off_anywhere_and_what_follows_it_is_durable() {
+    let exploration = Exploration::from_env(STATES);
+    let disk = SimDisk::new(exploration.seed());
+    disk.record();
+    let store = make_and_write(&disk).unwrap();
+    let acknowledged_at = disk.operations();
+    drop(store);
+    let count = exploration.run("creation", &disk.take_recording(), &CrashModel::ALL, &mut |moment, _, left| {
+        let store = options().open_in(left.vfs()).unwrap_or_else(|error| panic!("locked out: {}", error.chain()));
+        let value = store.collection("all").unwrap().get("k").unwrap();
+        match value {
+            Some(value) => assert_eq!(value, "v"),
+            None => assert!(moment.operation < acknowledged_at, "an acknowledged write is lost"),
+        }
+        drop(store);
+        make_and_write(left).unwrap_or_else(|error| panic!("it cannot be taken up again: {}", error.chain()));
+    });
+    assert!(count.states > 100, "{count}");
+}
