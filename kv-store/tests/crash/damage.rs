@@ -130,6 +130,7 @@ impl Damages {
                 if is_of_newest_checkpoint(base, case) {
                     return Err(Violation::refusal("one damaged checkpoint locks out", &error));
                 }
+                check_names_file(base, case, &error)?;
                 self.outcomes.refused.fetch_add(1, Ordering::Relaxed);
                 check_unchanged(&disk)?;
                 return check_verification(base, case, true).map(drop);
@@ -166,6 +167,19 @@ impl Damages {
             self.outcomes.verified.fetch_add(1, Ordering::Relaxed);
         }
         if is_met { Ok(()) } else { go_on(engine, &disk, base) }
+    }
+}
+
+/// No bit that flips makes a file go missing: the file that a refusal names is there. It need not be the damaged one: where the start of the log's last
+/// segment is damaged, the log ends in the one before.
+fn check_names_file(base: &Base, case: &Case, error: &Error) -> Verdict {
+    match (case, error) {
+        (Case::Harm(_, Damage::FlippedBit(_)), Error::Corrupt { file, .. })
+            if !base.names.iter().any(|name| file.ends_with(name)) =>
+        {
+            Err(Violation::wrong(format!("a file is named that was never missing: {error}")))
+        }
+        _ => Ok(()),
     }
 }
 
