@@ -150,6 +150,14 @@ impl Survey {
             Some(last) => (last + 1, self.segments[*last].header.number + 1),
             None => (0, 1),
         };
+        if let (None, Some(Found { header, .. })) = (chain.run.last(), self.segments.first())
+            && header.number != expected
+        {
+            // Damage of the start frame looks like this, if what precedes was trimmed, and so does the loss of every segment that was in use.
+            let detail = "the segment's start frame is not valid, and the segments before it are missing: no record can be found";
+            let path = error::path(vfs, &names::segment(header.number));
+            return Err(Error::corrupt(path, u64::from(header.block_bytes), detail));
+        }
         for found in &self.segments[from..] {
             if found.header.number != expected {
                 let detail = format!(

@@ -118,8 +118,10 @@ fn replace(disk: &SimDisk, path: &str, bytes: Option<&[u8]>) -> kv_vfs::Result<(
         None => (disk.vfs(), path),
     };
     let _ = directory.remove(name); // it may be absent
-    match bytes {
-        Some(bytes) => directory.create(name)?.write_all_at(bytes, 0),
-        None => Ok(()),
+    if let Some(bytes) = bytes {
+        let file = directory.create(name)?;
+        file.write_all_at(bytes, 0)?;
+        file.sync_data()?;
     }
+    directory.sync_directory()
 }

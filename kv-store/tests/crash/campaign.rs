@@ -15,9 +15,9 @@ use crate::{
 const STATES: u64 = 6_000;
 
 /// Of all states, the phases that can be exhausted get these shares at most, in percent.
-const DAMAGE_PERCENT: u64 = 40;
-const FAULTS_PERCENT: u64 = 25;
-const SPACE_PERCENT: u64 = 10;
+const DAMAGE_PERCENT: u64 = 30;
+const FAULTS_PERCENT: u64 = 29;
+const SPACE_PERCENT: u64 = 5;
 /// Of the rest, what goes to damage in space that holds nothing; and what may go to it if that makes it complete.
 const UNUSED_PERCENT: u64 = 10;
 const UNUSED_PERCENT_MAX: u64 = 60;

@@ -126,7 +126,11 @@ impl Damages {
         let disk = base.damaged(case);
         let engine = match Engine::open(&disk) {
             Ok(engine) => engine,
-            Err(Error::Corrupt { .. } | Error::Unrecoverable(_)) => {
+            Err(error @ (Error::Corrupt { .. } | Error::Unrecoverable(_))) => {
+                if is_of_newest_checkpoint(base, case) {
+                    return Err(Violation::refusal("one damaged checkpoint locks out", &error));
+                }
+                check_names_file(base, case, &error)?;
                 self.outcomes.refused.fetch_add(1, Ordering::Relaxed);
                 check_unchanged(&disk)?;
                 return check_verification(base, case, true).map(drop);
@@ -166,6 +170,19 @@ impl Damages {
     }
 }
 
+/// No bit that flips makes a file go missing: the file that a refusal names is there. It need not be the damaged one: where the start of the log's last
+/// segment is damaged, the log ends in the one before.
+fn check_names_file(base: &Base, case: &Case, error: &Error) -> Verdict {
+    match (case, error) {
+        (Case::Harm(_, Damage::FlippedBit(_)), Error::Corrupt { file, .. })
+            if !base.names.iter().any(|name| file.ends_with(name)) =>
+        {
+            Err(Violation::wrong(format!("a file is named that was never missing: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Refusing changes nothing.
 fn check_unchanged(disk: &SimDisk) -> Verdict {
     let trace = disk.take_trace();
@@ -199,6 +216,15 @@ fn check_verification(base: &Base, case: &Case, is_damaged: bool) -> Verdict<boo
         return Err(Violation::wrong("a verification finds nothing".to_owned()));
     }
     Ok(!verification.damage.is_empty())
+}
+
+/// Whether the older checkpoint, and the log back to it, stand in for what is damaged.
+fn is_of_newest_checkpoint(base: &Base, case: &Case) -> bool {
+    let (Case::Harm(file, _) | Case::Stale(file, ..) | Case::Missing(file) | Case::Older(file, _)) = case else {
+        return false;
+    };
+    let is_newest = |kind| base.names.iter().rposition(|name| name.ends_with(kind)) == Some(*file);
+    is_newest(".manifest") || is_newest(".part")
 }
 
 /// Whether every bit of the file counts, though no reader may touch it: checkpoints, also the older one, and what says that it is a store.

@@ -12,7 +12,7 @@ use std::{
 
 use kv_store::Error;
 use kv_testkit::{
-    sim::{CrashChoice, CrashModel, Pick, SimDisk},
+    sim::{CrashChoice, CrashModel, Damage, Pick, SimDisk},
     vfs::{Fault, Kind},
 };
 
@@ -40,11 +40,13 @@ enum Effect {
     Torn,
     /// There is no space, and the file is longer all the same.
     Enlarges,
+    /// A bit flips between the disk and the reader.
+    Misreads,
     /// A sync fails and drops what it should have written, which readers go on to see.
     Forgets,
 }
 
-const EFFECTS: [(Effect, &str); 8] = [
+const EFFECTS: [(Effect, &str); 9] = [
     (Effect::Eio, "eio"),
     (Effect::Enospc, "enospc"),
     (Effect::Eintr, "eintr"),
@@ -52,12 +54,13 @@ const EFFECTS: [(Effect, &str); 8] = [
     (Effect::Empty, "empty"),
     (Effect::Torn, "torn"),
     (Effect::Enlarges, "enlarges"),
+    (Effect::Misreads, "misreads"),
     (Effect::Forgets, "forgets"),
 ];
 
 impl Effect {
     fn meets(self, kind: Kind) -> bool {
-        use Kind::{Create, CreateDirectory, Lock, Rename, SetLen, Sync, SyncDirectory, Write};
+        use Kind::{Create, CreateDirectory, Lock, Map, Read, Rename, SetLen, Sync, SyncDirectory, Write};
         match self {
             Self::Eio => true,
             Self::Enospc => {
@@ -67,6 +70,7 @@ impl Effect {
             Self::Eintr => matches!(kind, Sync | SyncDirectory),
             Self::Short | Self::Empty | Self::Torn => kind == Write,
             Self::Enlarges => matches!(kind, Write | SetLen),
+            Self::Misreads => matches!(kind, Read | Map),
             Self::Forgets => kind == Sync,
         }
     }
@@ -121,6 +125,8 @@ impl Case {
             Effect::Empty => fault.empty(),
             Effect::Torn => fault.torn(),
             Effect::Enlarges => fault.with(ErrorKind::StorageFull).enlarging(),
+            // Some bit of the first block.
+            Effect::Misreads => fault.damaged(Damage::FlippedBit(self.nth * 7919 % (4096 * 8))),
             Effect::Forgets => fault.forgetful(),
         };
         if self.for_ever { fault.for_ever() } else { fault }
@@ -129,8 +135,10 @@ impl Case {
     pub fn run(&self, seed: u64, findings: &Findings) {
         findings.run(self, || {
             let (disk, mut known, steps) = self.start.prepare(seed)?;
-            known.kernel_forgets |= self.effect == Effect::Forgets;
+            known.may_misread = self.effect == Effect::Misreads;
+            known.kernel_forgets |= matches!(self.effect, Effect::Forgets | Effect::Misreads);
             disk.fail(self.fault());
+            let is_right = if known.may_misread { is_right_of_damage } else { is_right };
             Trial::new(findings, self, disk, known, is_right).run(&steps, &mut |_, _| {})
         });
     }
@@ -142,7 +150,11 @@ pub fn cases(seed: u64) -> Verdict<Vec<Case>> {
     for (start, _) in STARTS {
         let of = |(nth, kind): (u64, Kind)| {
             let effects = EFFECTS.into_iter().filter(move |(effect, _)| effect.meets(kind));
-            effects.flat_map(move |(effect, _)| [false, true].map(|for_ever| Case { start, nth, effect, for_ever }))
+            // Where every read is damaged, so is the proof of what a damaged read has missed.
+            let for_ever = |effect| if effect == Effect::Misreads { &[false][..] } else { &[false, true] };
+            effects.flat_map(move |(effect, _)| {
+                for_ever(effect).iter().map(move |for_ever| Case { start, nth, effect, for_ever: *for_ever })
+            })
         };
         cases.extend((1..).zip(operations(start, seed)?).flat_map(of));
     }
@@ -160,6 +172,10 @@ fn operations(start: Start, seed: u64) -> Verdict<Vec<Kind>> {
     Life::lead(&disk, known, &steps)?;
     let mut kinds = kinds.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(std::mem::take(&mut *kinds))
+}
+
+fn is_right_of_damage(error: &Error) -> bool {
+    is_right(error) || matches!(error, Error::Corrupt { .. } | Error::Unrecoverable(_))
 }
 
 fn is_right(error: &Error) -> bool {

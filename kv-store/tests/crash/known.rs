@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kv_store::{Durability, Lsn};
+use kv_store::{Durability, Error, Lsn};
 use kv_testkit::{
     Model,
     sim::{CrashChoice, CrashModel, Pick, SimDisk},
@@ -26,6 +26,8 @@ pub struct Known {
     checkpoints: Vec<(u64, Lsn)>,
     /// A failed sync has dropped what was only with the kernel: what was acknowledged to survive a killed process may be gone with it.
     pub kernel_forgets: bool,
+    /// What is read may be damaged on its way: that is to be reported, and may cost what a damaged tail or checkpoint costs.
+    pub may_misread: bool,
 }
 
 impl Known {
@@ -37,6 +39,7 @@ impl Known {
             written: Vec::new(),
             checkpoints: Vec::new(),
             kernel_forgets: false,
+            may_misread: false,
         }
     }
 
@@ -148,6 +151,9 @@ impl Known {
         if position.0 > begun {
             return Err(Violation::wrong(format!("position {position} was never written")));
         }
+        if self.may_misread {
+            return self.check_state(engine, position).map(|()| position);
+        }
         if recovery.checkpoint.map_or(Lsn::START, |id| id.lsn) < highest_at(&self.checkpoints, at) {
             return Err(Violation::loss("a checkpoint is lost".to_owned()));
         }
@@ -165,6 +171,7 @@ impl Known {
         match difference(&engine.store, expected) {
             Ok(None) => Ok(()),
             Ok(Some(difference)) => Err(Violation::loss(format!("at position {position}, {difference}"))),
+            Err(Error::Corrupt { .. }) if self.may_misread => Ok(()),
             Err(error) => Err(Violation::refusal("it cannot be read", &error)),
         }
     }

@@ -90,6 +90,8 @@ impl<'a> Trial<'a> {
     }
 
     fn crash(&self) {
+        let mut known = self.life.known.clone();
+        known.may_misread = false;
         let choices = [
             (CrashModel::Killed, Pick::Everything),
             (CrashModel::Ext4, Pick::Nothing),
@@ -101,7 +103,7 @@ impl<'a> Trial<'a> {
         for (model, pick) in choices {
             let choice = CrashChoice { model, pick };
             let left = self.disk.crash(&choice);
-            self.findings.look(self.case, || self.life.known.check(u64::MAX, model, &left));
+            self.findings.look(self.case, || known.check(u64::MAX, model, &left));
         }
     }
 }

@@ -39,8 +39,8 @@ pub fn first_steps() -> Vec<Step> {
 pub fn small(closed: bool) -> Vec<Step> {
     let tail = (0..4).map(|key| Step::Put(key, if key < 2 { Durability::Disk } else { Durability::Process }));
     let end = closed.then_some(Step::Close);
-    let large = Step::Put(LARGE, Durability::Disk);
-    let lives = lives(3, 8, &[Step::Checkpoint, Step::Checkpoint]);
+    let large = Step::Put(LARGE, Durability::Disk); // in a segment of its own, so that there is something to be trimmed
+    let lives = [lives(3, 8, &[Step::Checkpoint]), lives(4, 8, &[large]), vec![Step::Checkpoint]].concat();
     [large].into_iter().chain(lives).chain(tail).chain(end).collect()
 }
 
