@@ -32,9 +32,10 @@ mod verify;
 use std::path::Path;
 
 pub use kv_core::{
-    BATCH_BYTES_MAX, Batch, Bounds, COLLECTIONS_MAX, CheckpointId, Collection, CollectionId, CollectionInfo,
-    Durability, Entries, Entry, Epoch, Error, KEY_BYTES_MAX, Limits, LogId, Lsn, Mismatch, NAME_BYTES_MAX, Recovery,
-    Refusal, Result, Stats, Store, StoreOptions, VALUE_BYTES_MAX, Value, background,
+    BATCH_BYTES_MAX, Batch, Bounds, COLLECTIONS_MAX, ChangeFeed, ChangeRecord, CheckpointId, Collection, CollectionId,
+    CollectionInfo, Commit, Durability, Entries, Entry, Epoch, Error, KEY_BYTES_MAX, Limits, LogId, Lsn, Mismatch,
+    NAME_BYTES_MAX, RecordedChange, Recovery, Refusal, Result, Snapshot, Stats, Store, StoreOptions, Transaction,
+    TransactionEntries, VALUE_BYTES_MAX, Value, background,
 };
 pub use kv_wal::Options as LogOptions;
 pub use options::Options;

@@ -20,7 +20,7 @@ const FAULTS_PERCENT: u64 = 29;
 const SPACE_PERCENT: u64 = 5;
 /// Of the rest, what goes to damage in space that holds nothing; and what may go to it if that makes it complete.
 const UNUSED_PERCENT: u64 = 10;
-const UNUSED_PERCENT_MAX: u64 = 60;
+const UNUSED_PERCENT_MAX: u64 = 75;
 /// Of the rest of that, what goes to crashes after a crash.
 const AGAIN_PERCENT: u64 = 40;
 

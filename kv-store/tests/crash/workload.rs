@@ -1,6 +1,6 @@
 //! The reference workload, and a life that a store leads under it.
 
-use kv_store::{Batch, Durability, Error, Result, Store};
+use kv_store::{Batch, Durability, Error, Result, Store, Transaction};
 use kv_testkit::{
     Model, Operation,
     sim::{CrashModel, SimDisk},
@@ -24,7 +24,7 @@ pub enum Step {
     Close,
 }
 
-/// Puts, overwrites, deletions, batches over two collections, a collection dropped and made again, at both durabilities; background work now and
+/// Puts, overwrites, deletions, batches and transactions over three collections, of which two are dropped, made again, cleared and renamed, at both durabilities; background work now and
 /// then, so that segments are also made when they are needed; checkpoints, a clean close, openings.
 pub fn reference(seed: u64) -> Vec<Step> {
     lives(seed, 55, &[Step::Checkpoint, Step::Reopen, Step::Checkpoint, Step::Checkpoint, Step::Close])
@@ -77,14 +77,36 @@ impl Usual {
             1..=5 => Self::Background,
             6 if model.collections().contains_key("b") => Self::Write(vec![Operation::drop("b")], Durability::Disk),
             6 => Self::Write(vec![Operation::create("b")], Durability::Disk),
+            7 => Self::Write(vec![change_name(model)], durability(&mut rng)),
             kind => {
-                let len = if kind < 14 { rng.usize(2..6) } else { 1 };
-                let durability = if rng.u8(..5) < 2 { Durability::Disk } else { Durability::Process };
+                let len = if kind < 16 { rng.usize(2..6) } else { 1 };
+                let durability = durability(&mut rng);
                 let mut after = model.clone();
-                let operations = (0..len).map(|_| change(&mut rng, &mut after)).collect();
+                let mut operations = Vec::new();
+                if kind == 8 && model.collections().contains_key("b") {
+                    operations.push(Operation::Clear { collection: "b".to_owned() });
+                    after.apply(&operations[0]);
+                }
+                operations.extend((0..len).map(|_| change(&mut rng, &mut after)));
                 Self::Write(operations, durability)
             }
         }
+    }
+}
+
+fn durability(rng: &mut fastrand::Rng) -> Durability {
+    if rng.u8(..5) < 2 { Durability::Disk } else { Durability::Process }
+}
+
+/// What can be done to a name, of two collections.
+fn change_name(model: &Model) -> Operation {
+    let exists = |name| model.collections().contains_key(name);
+    let rename = |from: &str, to: &str| Operation::Rename { collection: from.to_owned(), to: to.to_owned() };
+    match (exists("b"), exists("c")) {
+        (true, false) => rename("b", "c"),
+        (false, true) => rename("c", "b"),
+        (true, true) => Operation::drop("c"),
+        (false, false) => Operation::create("c"),
     }
 }
 
@@ -218,23 +240,39 @@ impl Life {
     }
 }
 
+/// Single puts as such, several puts and deletions as a batch, and everything else as a transaction.
 fn write(store: &Store, operations: &[Operation], durability: Durability) -> Result<()> {
     match operations {
-        [Operation::Create { collection }] => store.create_collection(collection).map(|_| ()),
-        [Operation::Drop { collection }] => store.drop_collection(collection),
         [Operation::Put { collection, key, value }] => {
             store.collection(collection)?.with_durability(durability).put(key, value)
         }
-        operations => {
-            let mut batch = Batch::new();
-            for operation in operations {
-                match operation {
-                    Operation::Put { collection, key, value } => batch.put(collection, key, value),
-                    Operation::Delete { collection, key } => batch.delete(collection, key),
-                    other => panic!("not for a batch: {other:?}"),
-                };
-            }
-            store.write_with(&batch, durability)
-        }
+        operations => match batch(operations) {
+            Some(batch) => store.write_with(&batch, durability),
+            None => store.transact_with(durability, |tx| operations.iter().try_for_each(|change| make(tx, change))),
+        },
+    }
+}
+
+fn batch(operations: &[Operation]) -> Option<Batch> {
+    let mut batch = Batch::new();
+    for operation in operations {
+        match operation {
+            Operation::Put { collection, key, value } => batch.put(collection, key, value),
+            Operation::Delete { collection, key } => batch.delete(collection, key),
+            _ => return None,
+        };
+    }
+    Some(batch)
+}
+
+fn make(tx: &mut Transaction<'_>, operation: &Operation) -> Result<()> {
+    match operation {
+        Operation::Put { collection, key, value } => tx.put(collection, key, value),
+        Operation::Delete { collection, key } => tx.delete(collection, key),
+        Operation::Create { collection } => tx.create_collection(collection).map(drop),
+        Operation::Drop { collection } => tx.drop_collection(collection),
+        Operation::Clear { collection } => tx.clear_collection(collection),
+        Operation::Rename { collection, to } => tx.rename_collection(collection, to),
+        other => panic!("not in this workload: {other:?}"),
     }
 }
