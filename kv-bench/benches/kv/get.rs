@@ -8,6 +8,9 @@ use kv_store::Store;
 
 use crate::SCRATCH;
 
+/// How many keys are looked up at once.
+const MANY: u64 = 32;
+
 pub fn bench(criterion: &mut Criterion) {
     let directory = scratch(SCRATCH);
     let store = without_checkpoints().open(directory.path().join("store")).unwrap();
@@ -35,7 +38,22 @@ fn get_from(name: &str, store: &Store, prepare: &dyn Fn(), criterion: &mut Crite
         get_by(threads, 0..entries, BenchmarkId::new("present, threads", threads), store, prepare, &mut group);
     }
     get_by(1, entries..2 * entries, BenchmarkId::new("absent, threads", 1), store, prepare, &mut group);
+    get_many(entries, store, prepare, &mut group);
     group.finish();
+}
+
+fn get_many(entries: u64, store: &Store, prepare: &dyn Fn(), group: &mut BenchmarkGroup<'_, WallTime>) {
+    group.throughput(Throughput::Elements(MANY));
+    let collection = store.collection(COLLECTION).unwrap();
+    let mut round = 0;
+    group.bench_function("32 at once", |bencher| {
+        prepare();
+        bencher.iter(|| {
+            round += 1;
+            let keys: Vec<_> = (0..MANY).map(|at| key(mixed(round * MANY + at) % entries)).collect();
+            black_box(collection.get_many(&keys).unwrap());
+        });
+    });
 }
 
 fn get_by(

@@ -2,11 +2,14 @@
 //! same run, so that the others can be read as ratios.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on panics")]
 
+mod changes;
 mod get;
 mod load;
 mod machine;
 mod open;
 mod put;
+mod scan;
+mod transact;
 
 use criterion::Criterion;
 
@@ -19,6 +22,9 @@ fn main() {
     put::bench(&mut criterion);
     load::bench(&mut criterion);
     get::bench(&mut criterion);
+    scan::bench(&mut criterion);
+    transact::bench(&mut criterion);
+    changes::bench(&mut criterion);
     open::bench(&mut criterion);
     criterion.final_summary();
 }

@@ -134,12 +134,14 @@ pub struct Life {
     /// `None` after it could not be opened.
     pub engine: Option<Engine>,
     pub known: Known,
+    /// Whether the outcome of a write is unknown since the store was opened.
+    is_unsure: bool,
 }
 
 impl Life {
     /// Not yet open.
     pub fn new(disk: &SimDisk, known: Known) -> Self {
-        Self { disk: disk.clone(), engine: None, known }
+        Self { disk: disk.clone(), engine: None, known, is_unsure: false }
     }
 
     /// Opens the store and leads it through the steps, none of which may fail.
@@ -168,6 +170,7 @@ impl Life {
         self.known.forget_beyond(position);
         self.known.acknowledge(now, Durability::Disk);
         self.engine = Some(engine);
+        self.is_unsure = false;
         Ok(Ok(()))
     }
 
@@ -222,13 +225,16 @@ impl Life {
                 self.known.begin(self.disk.operations(), model);
                 let written = write(store, operations, *durability);
                 let appended = store.stats().log.appended;
+                let creates = matches!(operations[..], [Operation::Create { .. }]);
                 match &written {
+                    // The name was to be given away by a write whose outcome is unknown: to the store it is still there.
+                    Ok(()) if creates && self.is_unsure && appended < self.known.last() => self.known.take_back(),
                     Ok(()) if appended != self.known.last() => {
                         let what = format!("the write after {} others has position {appended}", self.known.last());
                         return Err(Violation::wrong(what));
                     }
                     Ok(()) => self.known.acknowledge(self.disk.operations(), *durability),
-                    Err(Error::OutcomeUnknown { .. }) if appended == self.known.last() => {} // it may be there
+                    Err(Error::OutcomeUnknown { .. }) if appended == self.known.last() => self.is_unsure = true, // it may be there
                     Err(error) if appended == self.known.last() => {
                         return Err(Violation::wrong(format!("a write was refused, and logged: {error:?}")));
                     }

@@ -1,0 +1,72 @@
+//! Snapshots and ordered scans, of changes in memory and of a checkpoint. One iteration is one scan.
+
+use std::{cell::Cell, hint::black_box};
+
+use criterion::{Criterion, Throughput};
+use kv_bench::{COLLECTION, entries, key, load, mixed, scratch, without_checkpoints};
+use kv_store::{Entry, Result, Store};
+
+use crate::SCRATCH;
+
+const RANGE_ENTRIES: usize = 100;
+
+pub fn bench(criterion: &mut Criterion) {
+    let directory = scratch(SCRATCH);
+    let store = without_checkpoints().open(directory.path().join("store")).unwrap();
+    let (filled, checkpointed) = (Cell::new(false), Cell::new(false)); // it takes time, which a filter may save
+    let fill_once = || {
+        if !filled.replace(true) {
+            load(&store, entries());
+        }
+    };
+    let checkpoint_once = || {
+        if !checkpointed.replace(true) {
+            fill_once();
+            store.checkpoint().unwrap();
+        }
+    };
+    scan("scan/memory", &store, &fill_once, criterion);
+    scan("scan/checkpoint", &store, &checkpoint_once, criterion);
+}
+
+fn scan(name: &str, store: &Store, prepare: &dyn Fn(), criterion: &mut Criterion) {
+    let collection = store.collection(COLLECTION).unwrap();
+    let mut group = criterion.benchmark_group(name);
+    let mut round = 0;
+    let mut next_key = || {
+        round += 1;
+        key(mixed(round) % entries())
+    };
+    group.bench_function("snapshot, taken and dropped", |bencher| {
+        prepare();
+        bencher.iter(|| black_box(store.snapshot().position()));
+    });
+    group.bench_function("first", |bencher| {
+        prepare();
+        bencher.iter(|| black_box(collection.first().unwrap()));
+    });
+    group.throughput(Throughput::Elements(RANGE_ENTRIES as u64));
+    group.bench_function("range of 100", |bencher| {
+        prepare();
+        bencher.iter(|| bytes(collection.range(next_key()..).take(RANGE_ENTRIES)));
+    });
+    group.bench_function("range of 100, backwards", |bencher| {
+        prepare();
+        bencher.iter(|| bytes(collection.range(..next_key()).rev().take(RANGE_ENTRIES)));
+    });
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("prefix of two bytes", |bencher| {
+        prepare();
+        bencher.iter(|| bytes(collection.prefix(&next_key()[..2])));
+    });
+    group.sample_size(10).throughput(Throughput::Elements(entries()));
+    group.bench_function("all", |bencher| {
+        prepare();
+        bencher.iter(|| bytes(collection.iter()));
+    });
+    group.finish();
+}
+
+fn bytes(entries: impl Iterator<Item = Result<Entry>>) -> usize {
+    entries.map(|entry| entry.unwrap().value.len()).sum()
+}
