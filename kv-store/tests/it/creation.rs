@@ -36,7 +36,7 @@ fn a_creation_can_be_cut_off_anywhere_and_what_follows_it_is_durable() {
     let store = make_and_write(&disk).unwrap();
     let acknowledged_at = disk.operations();
     drop(store);
-    let count = exploration.run("creation", &disk.take_recording(), &CrashModel::ALL, &mut |moment, _, left| {
+    let count = exploration.run("creation", &disk.take_recording(), &CrashModel::ALL, &|moment, _, left| {
         let store = options().open_in(left.vfs()).unwrap_or_else(|error| panic!("locked out: {}", error.chain()));
         let value = store.collection("all").unwrap().get("k").unwrap();
         match value {
