@@ -18,6 +18,27 @@ pub trait Scheduler: Send + Sync {
 }
 
 /// A piece of background work that is done again and again, never by two threads at once.
+///
+/// ```
+/// use std::sync::mpsc;
+/// use kv_core::background::{Job, Next, Scheduler, Threads};
+///
+/// struct Tell(mpsc::Sender<&'static str>);
+///
+/// impl Job for Tell {
+///     fn run(&mut self) -> Next {
+///         let _ = self.0.send("ran");
+///         Next::WhenWoken
+///     }
+/// }
+///
+/// let (tell, told) = mpsc::channel();
+/// let job = Threads.spawn("tell", Box::new(Tell(tell)))?;
+/// job.wake();
+/// assert_eq!(told.recv(), Ok("ran"));
+/// drop(job); // waits until it has ended
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 pub trait Job: Send {
     /// Does what there is to do now, and says when to come back.
     fn run(&mut self) -> Next;

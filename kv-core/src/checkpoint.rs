@@ -23,6 +23,23 @@ use crate::{CheckpointId, CollectionId, Epoch, LogId, Lsn, Result, Value};
 /// - **C9 damage stops upkeep**: after a read of an open checkpoint met damage, `write`, `maintain` and `remove` fail with
 ///   [`Error::Corrupt`](crate::Error::Corrupt), also after reopening, until a full verification of the backend has found nothing. So no history that may be
 ///   needed for a repair is lost.
+///
+/// ```
+/// use std::sync::Arc;
+/// use kv_core::{Checkpoint, Checkpointer, MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+///
+/// let checkpointer = Arc::new(MemoryCheckpointer::new()); // or kv-snapshot's `MmapCheckpointer`, or yours
+/// let store = Store::open(Arc::new(MemoryLog::new()), checkpointer.clone(), StoreOptions::default())?;
+/// store.collection("users")?.put("alice", "Alice")?;
+/// store.checkpoint()?; // the store chooses, writes and removes; the checkpointer keeps
+///
+/// let newest = checkpointer.list()?[0];
+/// let checkpoint = checkpointer.open(newest)?;
+/// let users = &checkpoint.head().collections[0];
+/// assert_eq!((users.name.as_str(), users.entries), ("users", 1));
+/// assert_eq!(checkpoint.get(users.id, b"alice")?.unwrap(), "Alice");
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 pub trait Checkpointer: Send + Sync {
     /// The checkpoints that are there, newest first (C3).
     fn list(&self) -> Result<Vec<CheckpointId>>;
@@ -54,6 +71,23 @@ pub trait Checkpointer: Send + Sync {
 /// What has changed since the previous checkpoint.
 ///
 /// An implementor of [`Checkpointer`] reads the head first and then calls [`next`](Changes::next) until `None`.
+///
+/// ```
+/// use kv_core::{Changes, Error, Result};
+///
+/// /// What an implementor does with the changes: here it counts their bytes.
+/// fn take_in(changes: &mut dyn Changes) -> Result<usize> {
+///     println!("a checkpoint of position {}", changes.head().lsn);
+///     let mut bytes = 0;
+///     while let Some(change) = changes.next()? {
+///         bytes += change.key.len() + change.value.map_or(0, <[u8]>::len); // without a value: deleted
+///         if changes.cancelled() {
+///             return Err(Error::Cancelled);
+///         }
+///     }
+///     Ok(bytes)
+/// }
+/// ```
 pub trait Changes {
     /// What the new checkpoint is of. The collections are all that live at the position, in order of their ids; their counts are those
     /// after the changes.
@@ -129,6 +163,21 @@ pub trait Checkpoint: Send + Sync {
 }
 
 /// Entries in byte order of their keys, taken one by one from either end. A cursor is owned: it keeps what it reads alive.
+///
+/// ```
+/// # use std::{ops::Bound, sync::Arc};
+/// # use kv_core::{Checkpointer, MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # let checkpointer = Arc::new(MemoryCheckpointer::new());
+/// # let store = Store::open(Arc::new(MemoryLog::new()), checkpointer.clone(), StoreOptions::default())?;
+/// # store.collection("users")?.put("alice", "Alice")?;
+/// # let checkpoint = checkpointer.open(store.checkpoint()?.unwrap())?;
+/// let users = checkpoint.head().collections[0].id;
+/// let mut cursor = checkpoint.range(users, Bound::Unbounded, Bound::Unbounded)?;
+/// while cursor.advance()? {
+///     println!("{:?} has {} bytes", cursor.key(), cursor.value().len());
+/// }
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 pub trait Cursor: Send {
     /// Goes to the first entry that was not taken from either end; `false` if there is none, and ever after.
     ///

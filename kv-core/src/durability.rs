@@ -1,4 +1,16 @@
 /// What an acknowledged write survives.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # use kv_core::Durability;
+/// let users = store.collection("users")?;
+/// users.put("alice", "Alice")?; // as the store's options say: `Disk`, where they say nothing
+/// users.with_durability(Durability::Process).put("bob", "Bob")?;
+/// store.transact_with(Durability::Process, |tx| tx.put("users", "carol", "Carol"))?;
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Durability {
     /// A killed process. A power cut may take what was written since the last flush.

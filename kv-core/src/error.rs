@@ -6,6 +6,24 @@ use crate::{CheckpointId, Durability, LogId, Lsn};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong: one variant for each thing that a caller would do differently.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # use kv_core::Error;
+/// let users = store.collection("users")?;
+/// match users.delete("alice") {
+///     Ok(()) => println!("deleted"),
+///     Err(Error::KeyNotFound) => println!("it was not there"),
+///     Err(Error::DiskFull { path, .. }) => println!("nothing was written: make space for {}", path.display()),
+///     Err(error @ (Error::Poisoned { .. } | Error::OutcomeUnknown { .. })) => {
+///         println!("close the store and open it again to see what survived: {}", error.chain());
+///     }
+///     Err(error) => return Err(error),
+/// }
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -189,6 +207,15 @@ impl Error {
     }
 
     /// The message, followed by those of its sources, each after a colon.
+    ///
+    /// ```
+    /// use std::io;
+    /// use kv_core::Error;
+    ///
+    /// let error = Error::from_io("write", "data/log", io::Error::other("no such device"));
+    /// assert_eq!(error.to_string(), "cannot write data/log");
+    /// assert_eq!(error.chain(), "cannot write data/log: no such device");
+    /// ```
     pub fn chain(&self) -> String {
         let mut chain = self.to_string();
         let mut source = std::error::Error::source(self);
@@ -206,6 +233,19 @@ impl Error {
 }
 
 /// Why files that are sound by themselves were refused as a store. See the table in [`recovery`](crate::recovery).
+///
+/// ```
+/// use std::sync::Arc;
+/// use kv_core::{Durability, Error, Log, MemoryCheckpointer, MemoryLog, Refusal, Store, StoreOptions};
+///
+/// let log = MemoryLog::new();
+/// let lsn = log.append(b"a record", Durability::Disk)?;
+/// log.sync(lsn)?;
+/// log.trim(lsn)?; // but no checkpoint holds what it said
+/// let refused = Store::open(Arc::new(log), Arc::new(MemoryCheckpointer::new()), StoreOptions::default()).unwrap_err();
+/// assert!(matches!(refused, Error::Unrecoverable(Refusal::HistoryMissing { checkpoint: None, .. })));
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {

@@ -13,6 +13,18 @@ pub const COLLECTIONS_MAX: usize = 1 << 20;
 
 /// How large the parts of new writes may be. The defaults are the caps of the formats; they can be lowered, and lowering them
 /// does not touch what has been written.
+///
+/// ```
+/// use std::sync::Arc;
+/// use kv_core::{Error, Limits, MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+///
+/// let limits = Limits { value_bytes_max: 1024, ..Limits::default() };
+/// let options = StoreOptions { limits, ..StoreOptions::default() };
+/// let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), options)?;
+/// let refused = store.collection("users")?.put("alice", [0; 1025]).unwrap_err();
+/// assert_eq!(refused.to_string(), "value of 1025 bytes is too large: at most 1024 bytes are allowed");
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The longest key, in bytes; at most, and by default, [`KEY_BYTES_MAX`].

@@ -27,6 +27,20 @@ use crate::{Durability, Epoch, LogId, Lsn, Result};
 /// - **L12 close**: `close` makes everything durable. Afterwards `append` fails with [`Error::Closed`](crate::Error::Closed); the rest goes on.
 ///   Closing twice is allowed.
 /// - **L13 identity**: `id` is the same at every opening.
+///
+/// ```
+/// use kv_core::{Durability, Log, Lsn, MemoryLog};
+///
+/// let log = MemoryLog::new(); // or kv-wal's `SegmentedLog`, or yours
+/// let lsn = log.append(b"one", Durability::Disk)?; // ordered
+/// assert!(log.sync(lsn)? >= lsn); // durable
+/// let mut reader = log.reader(Lsn::START)?;
+/// let record = reader.next()?.unwrap();
+/// assert_eq!((record.lsn, record.payload), (lsn, &b"one"[..]));
+/// assert!(reader.next()?.is_none()); // for now
+/// assert_eq!(log.bounds().durable, lsn);
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 pub trait Log: Send + Sync {
     /// The log's identity (L13).
     fn id(&self) -> LogId;

@@ -3,6 +3,13 @@
 use std::fmt;
 
 /// A log sequence number: the position of a record in its log, dense from 1.
+///
+/// ```
+/// use kv_core::Lsn;
+///
+/// assert_eq!(Lsn::START.next(), Lsn(1)); // the first record's
+/// assert_eq!(Lsn(12).to_string(), "12");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lsn(pub u64);
 
@@ -24,6 +31,15 @@ impl fmt::Display for Lsn {
 }
 
 /// Which opening for writing of its log a record comes from; it rises by at least one with each.
+///
+/// ```
+/// use kv_core::{Log, MemoryLog, MemoryLogMedium};
+///
+/// let medium = MemoryLogMedium::new();
+/// let first = MemoryLog::open(&medium)?.bounds().epoch;
+/// assert!(MemoryLog::open(&medium)?.bounds().epoch > first);
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);
 
@@ -34,6 +50,10 @@ impl fmt::Display for Epoch {
 }
 
 /// The identity of a log, random at its creation and kept in every checkpoint made from it.
+///
+/// ```
+/// assert_eq!(kv_core::LogId(0xa1).to_string(), "000000000000000000000000000000a1");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogId(pub u128);
 
@@ -46,6 +66,19 @@ impl fmt::Display for LogId {
 /// The identity of a collection: the position of the record that created it and the index of the operation within the record.
 ///
 /// A collection that is dropped and made again is another one.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// let id = |store: &Store| store.collections().map(|collections| collections[0].id);
+/// store.create_collection("users")?;
+/// let first = id(&store)?;
+/// store.drop_collection("users")?;
+/// store.create_collection("users")?;
+/// assert!(id(&store)? > first);
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CollectionId {
     /// The position of the record that created the collection.
@@ -55,6 +88,17 @@ pub struct CollectionId {
 }
 
 /// The identity of a checkpoint. Ids of one directory order by age.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # use kv_core::Lsn;
+/// store.collection("users")?.put("alice", "Alice")?;
+/// let id = store.checkpoint()?.unwrap();
+/// assert_eq!(id.lsn, Lsn(1));
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CheckpointId {
     /// The epoch in which it was made.

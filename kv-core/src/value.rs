@@ -4,6 +4,16 @@ use bytes::Bytes;
 
 /// A handle to the bytes of a value (or a key), wherever they are: in memory or in a mapped file. It derefs to `[u8]`, is cheap
 /// to clone, and keeps what it points to alive.
+///
+/// ```
+/// use kv_core::Value;
+///
+/// let value = Value::from(b"Alice".to_vec());
+/// assert_eq!(value, "Alice"); // compares with whatever is bytes
+/// assert!(value.starts_with(b"Al")); // has the methods of `[u8]`
+/// let text = String::from_utf8(value.to_vec()).unwrap();
+/// assert_eq!(text, "Alice");
+/// ```
 #[derive(Clone, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Value(Bytes);
 

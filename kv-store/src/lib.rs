@@ -11,6 +11,110 @@
 //! # Ok::<(), kv_store::Error>(())
 //! ```
 //!
+//! # The API in one screen
+//!
+//! ```
+//! # let directory = tempfile::tempdir().unwrap();
+//! # let path = directory.path().join("data");
+//! # let block_on = |future: &mut (dyn Future<Output = kv_store::Result<()>> + Unpin)| {
+//! #     struct Unpark(std::thread::Thread);
+//! #     impl std::task::Wake for Unpark { fn wake(self: std::sync::Arc<Self>) { self.0.unpark(); } }
+//! #     let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+//! #     let mut context = std::task::Context::from_waker(&waker);
+//! #     loop {
+//! #         match std::pin::Pin::new(&mut *future).poll(&mut context) {
+//! #             std::task::Poll::Ready(result) => return result,
+//! #             std::task::Poll::Pending => std::thread::park(),
+//! #         }
+//! #     }
+//! # };
+//! use std::time::Duration;
+//! use kv_store::{Batch, Durability, Error, Options, RecordedChange};
+//!
+//! // Open: `kv_store::open(path)`, or with options, which are plain data.
+//! let mut options = Options::default().durability(Durability::Disk); // the default: acknowledged writes survive a power cut
+//! options.store.flush_interval = Duration::from_millis(20); // `Process` survives a kill; a power cut takes no more than this
+//! let store = options.open(&path)?;
+//! println!("{}", store.recovery()); // what opening found and did
+//!
+//! // Collections: owned handles, cheap to clone, for any thread. The first put creates the collection.
+//! let users = store.collection("users")?;
+//! let visits = store.collection("visits")?.with_durability(Durability::Process); // does not wait for the disk
+//!
+//! // Verbs: each is one atomic step. Keys and values are whatever is bytes: `&str`, `String`, `Vec<u8>`, arrays.
+//! users.put("alice", "Alice")?;
+//! users.put(String::from("bob"), vec![66, 111, 98])?;
+//! visits.put(7_u32.to_be_bytes(), [1])?; // big-endian numbers lie in their order
+//! assert_eq!(users.get("alice")?.unwrap(), "Alice"); // `Option<Value>`: derefs to `[u8]`, owns what it points to
+//! assert_eq!(users.get_with("alice", |value| value.len())?, Some(5)); // in place, nothing copied
+//! assert_eq!(users.get_many(&["alice", "zoe"])?.len(), 2);
+//! assert!(users.contains("bob")? && users.len()? == 2);
+//! assert_eq!(users.put_if_absent("alice", "another")?.unwrap(), "Alice"); // what is there
+//! assert!(users.compare_and_set("bob", Some(b"Bob"), Some(b"Robert"))?.is_ok()); // `None` stands for absent
+//! visits.update("home", |count| Some([count.map_or(0, |count| count[0]) + 1]))?;
+//! assert_eq!(users.take("bob")?.unwrap(), "Robert"); // deletes it, and returns what it was
+//! assert!(matches!(users.delete("bob"), Err(Error::KeyNotFound))); // `delete_if_present` says `false`
+//!
+//! // Order: byte order, from both ends, any bounds; iterators are owned, and see one instant. Entries are `Result`s.
+//! for entry in users.range("a".."n").rev() {
+//!     let entry = entry?;
+//!     println!("{:?} is {:?}", entry.key, entry.value);
+//! }
+//! let (_all, _some) = (users.iter(), users.prefix("al"));
+//! assert_eq!(users.first()?.unwrap().key, users.last()?.unwrap().key);
+//!
+//! // Batches and transactions: all or nothing, over any collections. An error or a panic leaves no trace.
+//! store.write(Batch::new().put("users", "carol", "Carol").delete_if_present("users", "dan"))?;
+//! let visited = store.transact(|tx| {
+//!     let visited = tx.get("visits", "home")?.map_or(0, |count| count[0]); // reads see its own writes
+//!     tx.put("visits", "home", [visited + 1])?;
+//!     Ok::<_, Error>(visited) // or an error type of your own that is `From<kv_store::Error>`
+//! })?;
+//! assert_eq!(visited, 1);
+//!
+//! // Snapshots: every collection at one position, for as long as you hold it; nobody waits for it.
+//! let snapshot = store.snapshot();
+//! store.rename_collection("users", "people")?; // also create_, clear_ and drop_collection: the same cost at any size
+//! assert_eq!(snapshot.get("users", "carol")?.unwrap(), "Carol");
+//! println!("{:?} at position {}", store.collections()?, snapshot.position()); // names, entries, bytes
+//!
+//! // Deferred commits: thousands in flight from one thread. Nobody sees them before they are durable.
+//! let people = store.collection("people")?;
+//! let commits: Result<Vec<_>, _> = (0..100_u32).map(|n| people.put_deferred(n.to_be_bytes(), "x")).collect();
+//! commits?.pop().unwrap().wait()?; // the last is durable: so are all
+//! # let mut asynchronous = Box::pin(async {
+//! people.put_deferred("dora", "Dora")?.await?; // in async code, under any runtime
+//! # Ok(()) });
+//! # block_on(&mut asynchronous)?;
+//!
+//! // Change feed: every change after a position, in order, once it is durable; then live. Go on from `record.lsn` later.
+//! let mut feed = store.changes(snapshot.position())?;
+//! while feed.wait(Duration::from_millis(1)) {
+//!     for record in &mut feed {
+//!         for change in record?.changes {
+//!             if let RecordedChange::Put { collection, key, .. } = change {
+//!                 println!("{collection}: {key:?}");
+//!             }
+//!         }
+//!     }
+//! }
+//!
+//! // Upkeep: none is needed. Flushes and checkpoints come by themselves; these have them come now.
+//! store.sync()?; // all that was written survives a power cut
+//! store.checkpoint()?; // the next opening has nothing to replay
+//! println!("{:?}", store.stats());
+//!
+//! // Errors say what, where, and what to do; a variant exists where you would act differently.
+//! let refused = people.put("", "no key").unwrap_err();
+//! assert_eq!(refused.chain(), "invalid key of 0 bytes: a key has 1 to 65535 bytes");
+//! store.close()?; // tells whether all went well; without it, the last handle to go closes the store
+//! # drop((feed, snapshot, users, visits, people, store));
+//! assert!(kv_store::verify(&path)?.damage.is_empty()); // once no handle is left: every byte of every file
+//! # Ok::<(), kv_store::Error>(())
+//! ```
+//!
+//! # The directory
+//!
 //! This crate is thin: it puts kv-core, kv-wal and kv-snapshot together, and owns the directory's layout:
 //!
 //! | name | what it is |
@@ -42,6 +146,18 @@ pub use options::Options;
 pub use verify::{Verification, verify, verify_in};
 
 /// Opens the store in a directory with the default [`Options`], and creates it if there is none.
+///
+/// ```
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("data");
+/// # use kv_store::Error;
+/// let store = kv_store::open(&path)?;
+/// store.collection("users")?.put("alice", "Alice Liddell")?;
+/// assert!(matches!(kv_store::open(&path), Err(Error::Locked { .. }))); // one owner; handles are shared by cloning them
+/// drop(store);
+/// assert_eq!(kv_store::open(&path)?.collection("users")?.get("alice")?.unwrap(), "Alice Liddell");
+/// # Ok::<(), Error>(())
+/// ```
 ///
 /// # Errors
 /// See [`Options::open`].

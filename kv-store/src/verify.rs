@@ -28,6 +28,18 @@ pub struct Verification {
 /// It changes nothing, but for one thing: if everything is sound, the note of an earlier damage, which keeps checkpoints and trimming off, is
 /// removed.
 ///
+/// ```
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("data");
+/// kv_store::open(&path)?.collection("users")?.put("alice", "Alice Liddell")?;
+/// let verification = kv_store::verify(&path)?;
+/// for damage in &verification.damage {
+///     println!("{}", damage.chain());
+/// }
+/// assert!(verification.damage.is_empty() && verification.files > 0);
+/// # Ok::<(), kv_store::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Locked`](Error::Locked), [`Io`](Error::Io), [`NewerVersion`](Error::NewerVersion): it could not be verified. Damage is
 /// no error but the result.

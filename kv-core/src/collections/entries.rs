@@ -18,6 +18,16 @@ use crate::{CollectionId, Result, Value};
 type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
 /// A key and its value.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// store.collection("users")?.put("alice", "Alice")?;
+/// let entry = store.collection("users")?.first()?.unwrap();
+/// assert_eq!((&*entry.key, &*entry.value), (&b"alice"[..], &b"Alice"[..]));
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
@@ -30,6 +40,23 @@ pub struct Entry {
 /// Entries of a collection in byte order of their keys, from either end, all as they were at one position of the log. Writers do not wait for it.
 ///
 /// It ends after an error. Taking few of many entries costs little.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// let users = store.collection("users")?;
+/// for name in ["alice", "bob", "carol"] {
+///     users.put(name, "")?;
+/// }
+/// let mut entries = users.iter();
+/// users.delete("bob")?; // writing while iterating is fine: the iterator sees what was there when it began
+/// assert_eq!(entries.next().unwrap()?.key, "alice");
+/// assert_eq!(entries.next_back().unwrap()?.key, "carol");
+/// assert_eq!(entries.next().unwrap()?.key, "bob");
+/// assert!(entries.next().is_none());
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 pub struct Entries {
     scan: Option<Scan>,
     /// Keeps what is seen from being forgotten.

@@ -7,6 +7,20 @@ use crate::{
 
 /// What a [`MemoryCheckpointer`](crate::MemoryCheckpointer) keeps its checkpoints on. It outlives the checkpointer, so that tests can open it again, have it crash, and
 /// damage what is on it. Clones are the same medium.
+///
+/// ```
+/// use std::sync::Arc;
+/// use kv_core::{CheckpointDamage, Checkpointer, MemoryCheckpointMedium, MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+///
+/// let medium = MemoryCheckpointMedium::new();
+/// let checkpointer = Arc::new(MemoryCheckpointer::open(&medium));
+/// let store = Store::open(Arc::new(MemoryLog::new()), checkpointer, StoreOptions::default())?;
+/// store.collection("users")?.put("alice", "Alice")?;
+/// let id = store.checkpoint()?.unwrap();
+/// medium.damage(id, CheckpointDamage::Head);
+/// assert!(MemoryCheckpointer::open(&medium).open(id).is_err());
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct MemoryCheckpointMedium {
     /// Held by who writes, for as long as it takes; `state` only for an instant.

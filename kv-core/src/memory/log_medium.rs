@@ -16,6 +16,19 @@ const PLACE: &str = "(log in memory)";
 
 /// What a [`MemoryLog`](crate::MemoryLog) is kept on. It outlives the log, so that tests can open the log again, have it crash, and make it fail. Clones are
 /// the same medium.
+///
+/// ```
+/// use kv_core::{Crash, Durability, Log, MemoryLog, MemoryLogMedium};
+///
+/// let medium = MemoryLogMedium::new();
+/// let log = MemoryLog::open(&medium)?;
+/// let durable = log.append(b"one", Durability::Disk)?;
+/// log.sync(durable)?;
+/// log.append(b"two", Durability::Process)?;
+/// let left = MemoryLog::open(&medium.after(Crash::PowerCut))?; // and the other goes on
+/// assert_eq!(left.bounds().durable, durable);
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct MemoryLogMedium {
     state: Arc<Mutex<State>>,

@@ -9,6 +9,21 @@ use crate::{Durability, Entries, Entry, Error, Result, Value, limits::Limits};
 /// put creates it anew. Handles are cheap to clone, and keep the store open.
 ///
 /// Reads see what is published: an acknowledged write is, and a write with [`Durability::Disk`] is not before it is durable.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// let users = store.collection("users")?; // owned: keep it, clone it, move it to another thread
+/// let writer = std::thread::spawn({
+///     let users = users.clone();
+///     move || users.put("alice", "Alice Liddell")
+/// });
+/// writer.join().unwrap()?;
+/// assert_eq!(users.get("alice")?.unwrap(), "Alice Liddell");
+/// assert_eq!(store.collection("nobody wrote this")?.get("alice")?, None);
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Collection {
     store: Store,
@@ -27,12 +42,34 @@ impl Collection {
     }
 
     /// A handle to the same collection whose writes survive what `durability` says, whatever the store's default.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # use kv_core::Durability;
+    /// let visits = store.collection("visits")?;
+    /// visits.put("paid", "1")?; // survives a power cut
+    /// visits.with_durability(Durability::Process).put("seen", "1")?; // survives a killed process, and does not wait for the disk
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
     #[must_use]
     pub fn with_durability(&self, durability: Durability) -> Self {
         Self { durability: Some(durability), ..self.clone() }
     }
 
     /// Sets the value of a key, whether it is there or not.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// let any = store.collection("anything that is bytes")?;
+    /// any.put("text", String::from("text"))?;
+    /// any.put(7_u32.to_be_bytes(), vec![1, 2, 3])?; // big-endian: numbers then lie in their order
+    /// any.put(b"bytes", [])?; // a value may be empty, a key may not
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`InvalidKey`](Error::InvalidKey), [`ValueTooLarge`](Error::ValueTooLarge), [`DiskFull`](Error::DiskFull),
@@ -46,6 +83,18 @@ impl Collection {
 
     /// The value of a key, or `None`.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// let users = store.collection("users")?;
+    /// users.put("alice", "Alice Liddell")?;
+    /// let name = users.get("alice")?.unwrap(); // a `Value`: derefs to `[u8]`, is cheap to clone, and keeps its bytes alive
+    /// assert_eq!(std::str::from_utf8(&name), Ok("Alice Liddell"));
+    /// assert_eq!(users.get("bob")?, None);
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`InvalidKey`](Error::InvalidKey); [`Corrupt`](Error::Corrupt) if the checkpoint is damaged where the key would be.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
@@ -54,6 +103,17 @@ impl Collection {
 
     /// The values of several keys, in their order, all at one position: quicker than one after the other, as the waits for memory overlap.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// let users = store.collection("users")?;
+    /// users.put("alice", "Alice Liddell")?;
+    /// let found = users.get_many(&["alice", "bob"])?;
+    /// assert!(found[0].is_some() && found[1].is_none());
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`get`](Collection::get).
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Value>>> {
@@ -61,6 +121,16 @@ impl Collection {
     }
 
     /// What `read` makes of the value of a key, in place; `None`, without a call, if the key is absent.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// let users = store.collection("users")?;
+    /// users.put("alice", "Alice Liddell")?;
+    /// assert_eq!(users.get_with("alice", |value| value.len())?, Some(13));
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Collection::get).
@@ -80,6 +150,19 @@ impl Collection {
     }
 
     /// Deletes a key.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # use kv_core::Error;
+    /// let users = store.collection("users")?;
+    /// users.put("alice", "Alice Liddell")?;
+    /// users.delete("alice")?;
+    /// assert!(matches!(users.delete("alice"), Err(Error::KeyNotFound)));
+    /// assert!(!users.delete_if_present("alice")?); // where absence is no error
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`KeyNotFound`](Error::KeyNotFound) if it is absent; otherwise as [`put`](Collection::put).
@@ -114,22 +197,75 @@ impl Collection {
     }
 
     /// All entries in byte order of their keys, as they are now.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let numbers = store.collection("numbers")?;
+    /// for number in 1..=3_u8 {
+    ///     numbers.put([number], "")?;
+    /// }
+    /// let mut downwards = Vec::new();
+    /// for entry in numbers.iter().rev() {
+    ///     downwards.push(entry?.key[0]); // reading may fail, so each entry is a `Result`
+    /// }
+    /// assert_eq!(downwards, [3, 2, 1]);
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
     pub fn iter(&self) -> Entries {
         self.store.snapshot().iter(&self.name)
     }
 
     /// The entries whose keys lie in `keys`, in byte order of their keys, as they are now. A range that contains nothing, however it
     /// lies, is empty.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let users = store.collection("users")?;
+    /// # for name in ["alice", "bob", "carol"] { users.put(name, "")?; }
+    /// assert_eq!(users.range("b"..).count(), 2);
+    /// assert_eq!(users.range("alice".."bob").count(), 1);
+    /// assert_eq!(users.range("bob"..="carol").count(), 2);
+    /// assert_eq!(users.range("z".."a").count(), 0); // no panic
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
     pub fn range<K: AsRef<[u8]>>(&self, keys: impl RangeBounds<K>) -> Entries {
         self.store.snapshot().range(&self.name, keys)
     }
 
     /// The entries whose keys begin with `prefix`, in byte order of their keys, as they are now.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let users = store.collection("users")?;
+    /// for key in ["eu/alice", "eu/bob", "us/carol"] {
+    ///     users.put(key, "")?;
+    /// }
+    /// let names: Result<Vec<_>, _> = users.prefix("eu/").map(|entry| entry.map(|entry| entry.key)).collect();
+    /// assert_eq!(names?, ["eu/alice", "eu/bob"]);
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Entries {
         self.store.snapshot().prefix(&self.name, prefix)
     }
 
     /// The entry with the lowest key.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let users = store.collection("users")?;
+    /// # for name in ["alice", "bob", "carol"] { users.put(name, "")?; }
+    /// assert_eq!(users.first()?.unwrap().key, "alice");
+    /// assert_eq!(users.last()?.unwrap().key, "carol");
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Collection::get).

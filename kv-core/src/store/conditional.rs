@@ -47,6 +47,16 @@ impl Collection {
 
     /// Sets the value of a key if it is absent; otherwise nothing is written, and the value that is there is returned.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// let users = store.collection("users")?;
+    /// assert_eq!(users.put_if_absent("alice", "first")?, None); // written
+    /// assert_eq!(users.put_if_absent("alice", "second")?.unwrap(), "first"); // not written
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`put`](Collection::put).
     pub fn put_if_absent(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Option<Value>> {
@@ -93,6 +103,17 @@ impl Collection {
     }
 
     /// Deletes a key and returns the value that it had; `None` if it was absent.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// let jobs = store.collection("jobs")?;
+    /// jobs.put("1", "send a letter")?;
+    /// assert_eq!(jobs.take("1")?.unwrap(), "send a letter"); // of several threads, one gets it
+    /// assert_eq!(jobs.take("1")?, None);
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`put`](Collection::put).

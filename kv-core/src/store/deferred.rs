@@ -101,6 +101,18 @@ impl fmt::Debug for Commit {
 impl Store {
     /// As [`write`](Store::write), without waiting for the disk.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # use kv_core::Batch;
+    /// let mut batch = Batch::new();
+    /// batch.put("users", "alice", "Alice Liddell").put("counts", "users", "1");
+    /// let commit = store.write_deferred(&batch)?; // ordered; a later write comes after it
+    /// commit.wait()?; // durable, and seen by everybody
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`write`](Store::write): nothing was written. Appending waits only where too many bytes wait for the disk already.
     pub fn write_deferred(&self, batch: &Batch) -> Result<Commit> {
@@ -113,6 +125,20 @@ impl Store {
 
     /// As [`transact`](Store::transact), without waiting for the disk. What the closure returned may rest on writes that are not published before
     /// the commit is.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// let (number, commit) = store.transact_deferred(|tx| {
+    ///     let number = tx.get("counters", "next")?.map_or(1, |value| value[0] + 1);
+    ///     tx.put("counters", "next", [number])?;
+    ///     Ok::<_, kv_core::Error>(number)
+    /// })?;
+    /// commit.wait()?; // only now may others be told of the number
+    /// assert_eq!(number, 1);
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`transact`](Store::transact).

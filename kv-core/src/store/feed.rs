@@ -16,6 +16,18 @@ use crate::{
 };
 
 /// The changes that were made together: a single write, a batch or a transaction.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # use kv_core::{Batch, Lsn};
+/// store.write(Batch::new().put("users", "alice", "Alice").put("users", "bob", "Bob"))?;
+/// let record = store.changes(Lsn::START)?.next().unwrap()?;
+/// assert_eq!(record.lsn, Lsn(1));
+/// assert_eq!(record.changes.len(), 3); // the collection was created, too
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChangeRecord {
@@ -28,6 +40,25 @@ pub struct ChangeRecord {
 }
 
 /// A change, as the log has it.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # use kv_core::{Lsn, RecordedChange};
+/// store.collection("users")?.put("alice", "Alice")?;
+/// store.rename_collection("users", "people")?;
+/// for record in store.changes(Lsn::START)? {
+///     for change in record?.changes {
+///         match change {
+///             RecordedChange::Put { collection, key, value } => println!("{collection}: {key:?} is {value:?}"),
+///             RecordedChange::Delete { collection, key } => println!("{collection}: {key:?} is gone"),
+///             other => println!("{other:?}"), // collections were created, dropped, renamed
+///         }
+///     }
+/// }
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecordedChange {
@@ -69,6 +100,22 @@ pub enum RecordedChange {
 /// Every change after a position, in order, each once it is durable, whatever its durability; see [`Store::changes`].
 ///
 /// As an iterator it gives what is there and then `None`; when there is more it goes on. [`wait`](ChangeFeed::wait) waits for that.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # use kv_core::Lsn;
+/// let users = store.collection("users")?;
+/// users.put("alice", "Alice")?;
+/// let mut feed = store.changes(Lsn::START)?;
+/// assert!(feed.next().is_some() && feed.next().is_none());
+/// let seen = feed.position(); // keep this where what follows the store is kept ...
+/// drop(feed);
+/// users.put("bob", "Bob")?;
+/// assert_eq!(store.changes(seen)?.count(), 1); // ... and go on from there, today or after the next opening
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 pub struct ChangeFeed {
     inner: Arc<Inner>,
     reader: Box<dyn LogReader>,
@@ -125,6 +172,18 @@ impl ChangeFeed {
     }
 
     /// Waits until there is another record, at most for so long, and says whether there is one.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # use std::time::Duration;
+    /// let mut feed = store.changes(store.snapshot().position())?;
+    /// assert!(!feed.wait(Duration::from_millis(1))); // nothing has happened
+    /// store.collection("users")?.put("alice", "Alice")?;
+    /// assert!(feed.wait(Duration::from_secs(10)));
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
     pub fn wait(&mut self, timeout: Duration) -> bool {
         let start = Instant::now();
         let waiters = &self.inner.for_durable;

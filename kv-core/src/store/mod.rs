@@ -114,6 +114,20 @@ impl Store {
     /// Opens the store that `log` and `checkpointer` hold, and recovers its state: the newest checkpoint that can be used, and what the log has
     /// after it. See [`recovery`] for how it decides.
     ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use kv_core::{MemoryCheckpointMedium, MemoryCheckpointer, MemoryLog, MemoryLogMedium, Store, StoreOptions};
+    ///
+    /// let (log, checkpoints) = (MemoryLogMedium::new(), MemoryCheckpointMedium::new()); // where the data is: here, in memory
+    /// let open = || {
+    ///     let checkpointer = Arc::new(MemoryCheckpointer::open(&checkpoints));
+    ///     Store::open(Arc::new(MemoryLog::open(&log)?), checkpointer, StoreOptions::default())
+    /// };
+    /// open()?.collection("users")?.put("alice", "Alice Liddell")?;
+    /// assert_eq!(open()?.collection("users")?.get("alice")?.unwrap(), "Alice Liddell");
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Unrecoverable`](Error::Unrecoverable), [`Corrupt`](Error::Corrupt) and [`NewerVersion`](Error::NewerVersion) refuse;
     /// nothing was changed.
@@ -171,6 +185,21 @@ impl Store {
 
     /// Creates an empty collection; `false` if it exists already.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # use kv_core::Error;
+    /// assert!(store.create_collection("drafts")?); // a put would have created it, too
+    /// store.collection("drafts")?.put("1", "Dear")?;
+    /// store.rename_collection("drafts", "letters")?;
+    /// assert_eq!(store.collections()?[0].name, "letters");
+    /// store.clear_collection("letters")?; // there, and empty
+    /// store.drop_collection("letters")?; // gone
+    /// assert!(matches!(store.drop_collection("letters"), Err(Error::CollectionNotFound { .. })));
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Collection::put`], and [`TooManyCollections`](Error::TooManyCollections).
     pub fn create_collection(&self, name: &str) -> Result<bool> {
@@ -216,6 +245,19 @@ impl Store {
 
     /// Makes everything that was written before survive a power cut, whatever its durability.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # use kv_core::Durability;
+    /// let events = store.collection("events")?.with_durability(Durability::Process);
+    /// for number in 0..100_u32 {
+    ///     events.put(number.to_be_bytes(), "happened")?; // does not wait for the disk
+    /// }
+    /// store.sync()?; // one flush for all of them
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`OutcomeUnknown`](Error::OutcomeUnknown).
     pub fn sync(&self) -> Result<()> {
@@ -224,6 +266,17 @@ impl Store {
 
     /// Makes a checkpoint of the present state, so that the next opening need not replay what came before, and returns its identity; `None` if
     /// nothing has changed since the last. Readers and writers go on meanwhile.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// store.collection("users")?.put("alice", "Alice Liddell")?;
+    /// let id = store.checkpoint()?.unwrap();
+    /// assert_eq!(store.stats().checkpoint, Some(id));
+    /// assert_eq!(store.checkpoint()?, None); // nothing has changed since
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// What writing it met; the checkpoints and the log are as they were before. If it was written and the removal of what is no longer
@@ -248,6 +301,18 @@ impl Store {
     ///
     /// What holds the medium, such as the lock of a directory, is released when the last handle is gone. A store that is not closed is
     /// closed when that happens, without a checkpoint, and nobody hears of errors. Closing again is allowed.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # use kv_core::Error;
+    /// let users = store.collection("users")?;
+    /// store.close()?;
+    /// assert!(matches!(users.put("alice", "Alice Liddell"), Err(Error::Closed)));
+    /// assert_eq!(users.get("alice")?, None); // reads go on
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// What flushing, or the checkpoint, met.

@@ -6,6 +6,17 @@ use crate::{
 };
 
 /// How a [`Store`](crate::Store) behaves. Plain data: change what you want to be different from the default.
+///
+/// ```
+/// use std::time::Duration;
+/// use kv_core::{Durability, StoreOptions};
+///
+/// let options = StoreOptions {
+///     durability: Durability::Process,
+///     flush_interval: Duration::from_millis(20), // a power cut takes no more than that
+///     ..StoreOptions::default()
+/// };
+/// ```
 #[derive(Clone)]
 pub struct StoreOptions {
     /// What a write survives once it was acknowledged, where the write does not say otherwise. Default: [`Durability::Disk`].

@@ -24,6 +24,15 @@ use crate::{
 };
 
 /// What opening a store found and did. Displays as sentences.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// assert_eq!(store.recovery().to_string(), "opened at position 0: without a checkpoint, records replayed: 0");
+/// assert!(store.recovery().bad_checkpoints.is_empty(), "a checkpoint was damaged: look at the disk");
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Recovery {

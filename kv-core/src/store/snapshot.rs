@@ -96,6 +96,19 @@ impl Snapshot {
     }
 
     /// The entries whose keys lie in `keys`, in byte order of their keys. A range that contains nothing, however it lies, is empty.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let users = store.collection("users")?;
+    /// # for name in ["alice", "bob", "carol"] { users.put(name, "")?; }
+    /// let snapshot = store.snapshot();
+    /// users.delete("bob")?;
+    /// assert_eq!(snapshot.range("users", "alice"..="bob").count(), 2);
+    /// assert_eq!(users.range("alice"..="bob").count(), 1);
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
     pub fn range<K: AsRef<[u8]>>(&self, collection: &str, keys: impl RangeBounds<K>) -> Entries {
         self.0.range(collection, keys.start_bound().map(AsRef::as_ref), keys.end_bound().map(AsRef::as_ref))
     }
@@ -122,6 +135,18 @@ impl Snapshot {
     }
 
     /// All collections and their sizes, in order of their names. It costs as much as has changed since the last checkpoint.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// store.collection("users")?.put("alice", "Alice")?;
+    /// let snapshot = store.snapshot();
+    /// store.drop_collection("users")?;
+    /// let users = &snapshot.collections()?[0];
+    /// assert_eq!((users.name.as_str(), users.entries, users.bytes), ("users", 1, 10));
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`get`](Snapshot::get).

@@ -2,6 +2,19 @@ use super::Shared;
 use crate::{Bounds, CheckpointId, LogId, Lsn, collections::View, sync::lock};
 
 /// Where a store stands. Taken without waiting for anybody, so the figures are of about the same moment.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// store.collection("users")?.put("alice", "Alice Liddell")?;
+/// let stats = store.stats();
+/// assert_eq!((stats.memory_entries, stats.checkpoint_entries), (1, 0));
+/// store.checkpoint()?; // moves what was in memory to a file
+/// let stats = store.stats();
+/// assert_eq!((stats.memory_entries, stats.checkpoint_entries), (0, 1));
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Stats {

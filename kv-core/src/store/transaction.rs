@@ -14,6 +14,27 @@ use crate::{Durability, Entries, Entry, Error, Limits, Result, Value};
 ///
 /// Reads see what was written before, also what is not published yet, and what the transaction itself has written. Collections are named in each call, as in a
 /// [`Batch`](crate::Batch); a put creates one that does not exist.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # use kv_core::Error;
+/// store.transact(|tx| {
+///     tx.put("queue", "1", "send a letter")?;
+///     assert_eq!(tx.get("queue", "1")?.unwrap(), "send a letter"); // sees its own writes; nobody else does, yet
+///     tx.rename_collection("queue", "done")?;
+///     assert!(tx.contains("done", "1")?);
+///     Ok::<_, Error>(()) // the closure's error type has to be said somewhere
+/// })?;
+/// let refused = store.transact(|tx| {
+///     tx.clear_collection("done")?;
+///     Err::<(), _>(Error::Cancelled) // any error takes everything back
+/// });
+/// assert!(refused.is_err());
+/// assert_eq!(store.collection("done")?.len()?, 1);
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 pub struct Transaction<'a> {
     draft: Draft<'a>,
     limits: &'a Limits,
@@ -131,6 +152,23 @@ impl fmt::Debug for Transaction<'_> {
 }
 
 /// Entries of a collection as a [`Transaction`] sees it, in byte order of their keys, from either end. It ends after an error.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// store.transact(|tx| {
+///     tx.put("jobs", "1", "first")?;
+///     tx.put("jobs", "2", "second")?;
+///     let oldest = tx.iter("jobs").next().transpose()?; // the iterator ends here: then the transaction can write again
+///     if let Some(oldest) = oldest {
+///         tx.delete("jobs", oldest.key)?;
+///     }
+///     assert_eq!(tx.iter("jobs").count(), 1);
+///     Ok::<_, kv_core::Error>(())
+/// })?;
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct TransactionEntries<'a> {
     entries: Entries,
