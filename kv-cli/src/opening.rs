@@ -6,7 +6,7 @@ use kv_store::{Collection, Error, Options, Store};
 
 use crate::{
     failure::{Context, Failure, explain},
-    output::tell,
+    output::{escaped, tell},
 };
 
 /// Opens the store in `dir`, which has to be there.
@@ -50,7 +50,7 @@ fn notes(store: &Store) {
 /// A handle to a collection, whether or not it is there.
 pub fn collection(store: &Store, name: &OsStr) -> Result<Collection, Failure> {
     let name = name_of(name)?;
-    store.collection(name).doing(|| format!("cannot use the collection {name:?}"))
+    store.collection(name).doing(|| format!("cannot use the collection \"{}\"", escaped(name.as_bytes())))
 }
 
 /// A handle to a collection that is there.

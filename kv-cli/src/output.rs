@@ -34,11 +34,22 @@ fn write_hex(out: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
     bytes.iter().try_for_each(|b| write!(out, "\\x{b:02x}"))
 }
 
-/// Bytes escaped as [`write_escaped`] does.
+/// Of bytes in a message at most so many are shown.
+const SHOWN_BYTES_MAX: usize = 100;
+
+/// Bytes escaped as [`write_escaped`] does, for a message: of many only the beginning, up to the end of a character.
 pub fn escaped(bytes: &[u8]) -> String {
+    let is_continued = |end: &usize| bytes[*end] & 0b1100_0000 == 0b1000_0000;
+    let end = match bytes.len() {
+        all @ ..=SHOWN_BYTES_MAX => all,
+        _ => (SHOWN_BYTES_MAX - 3..=SHOWN_BYTES_MAX).rev().find(|end| !is_continued(end)).unwrap_or(SHOWN_BYTES_MAX),
+    };
     let mut text = Vec::new();
     // Writing to memory cannot fail.
-    let _ = write_escaped(&mut text, bytes);
+    let _ = write_escaped(&mut text, &bytes[..end]);
+    if end < bytes.len() {
+        text.extend_from_slice("…".as_bytes());
+    }
     String::from_utf8_lossy(&text).into_owned()
 }
 
@@ -92,6 +103,9 @@ mod tests {
         assert_eq!(escaped(b"a\tb\nc\rd\\n"), r"a\tb\nc\rd\\n");
         assert_eq!(escaped(b"\0\x1b[1m\xff\xc3"), r"\x00\x1b[1m\xff\xc3");
         assert_eq!(escaped("\u{85}".as_bytes()), r"\xc2\x85");
+        assert_eq!(escaped("é".repeat(50).as_bytes()), "é".repeat(50));
+        assert_eq!(escaped(format!("a{}", "é".repeat(50)).as_bytes()), format!("a{}…", "é".repeat(49)));
+        assert_eq!(escaped(&[0x80; 300]), format!("{}…", r"\x80".repeat(100)));
     }
 
     #[test]

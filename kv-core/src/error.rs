@@ -88,8 +88,11 @@ pub enum Error {
         name: String,
     },
 
-    /// Inside the closure of a transaction the store was to be changed otherwise than through that transaction: it would have waited for itself.
-    #[error("inside a transaction the store is changed through the transaction only")]
+    /// Inside the closure of a transaction, or of an update, the store was to be changed otherwise than through that transaction: it would have waited
+    /// for itself. Nothing was written by the refused call; the transaction goes on.
+    #[error(
+        "the store was to be changed inside a transaction or an update, and not through it: use what its closure is given"
+    )]
     InTransaction,
 
     /// Bytes on the medium are not what was written there. Nothing was changed; restore from a backup, or from another replica.
@@ -116,7 +119,8 @@ pub enum Error {
         detail: String,
     },
 
-    /// Somebody else, in this process or another, has it open for writing.
+    /// Somebody else, in this process or another, has it open for writing: share a store within a process by cloning its handle. It is open until the
+    /// last handle is gone, change feeds and commits included.
     #[error("{} is in use by another process, or opened twice by this one", path.display())]
     Locked {
         /// The directory.
@@ -163,7 +167,9 @@ pub enum Error {
     },
 
     /// The log no longer has the records after the position asked for; start from a checkpoint at or after `trimmed`.
-    #[error("records after position {after} were asked for, but the log has been trimmed up to position {trimmed}")]
+    #[error(
+        "records after position {after} were asked for, but the log has been trimmed up to position {trimmed}; start from a snapshot or checkpoint at or after that"
+    )]
     Trimmed {
         /// The position that was asked for.
         after: Lsn,

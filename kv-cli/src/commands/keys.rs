@@ -45,7 +45,9 @@ fn value_of(argument: Option<&OsStr>) -> Result<Cow<'_, [u8]>, Failure> {
     let limit = VALUE_BYTES_MAX as u64 + 1;
     io::stdin().lock().take(limit).read_to_end(&mut value).doing(|| "cannot read the value from stdin".into())?;
     if value.len() > VALUE_BYTES_MAX {
-        return Err(Failure::Refused(format!("the value is longer than {VALUE_BYTES_MAX} bytes")));
+        return Err(Failure::Refused(format!(
+            "the value from stdin is longer than {VALUE_BYTES_MAX} bytes, the most that a value may have"
+        )));
     }
     Ok(value.into())
 }

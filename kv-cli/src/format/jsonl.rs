@@ -85,7 +85,10 @@ fn reason(error: &serde_json::Error) -> String {
 fn bytes(name: &str, text: Option<String>, base64: Option<String>) -> Result<Vec<u8>, String> {
     match (text, base64) {
         (Some(text), None) => Ok(text.into()),
-        (None, Some(text)) => BASE64_STANDARD.decode(text).map_err(|e| format!("{name}_base64 is not base64: {e}")),
+        (None, Some(text)) => BASE64_STANDARD.decode(text).map_err(|e| {
+            let reason = e.to_string();
+            format!("{name}_base64 is not base64: {}", reason.trim_end_matches('.'))
+        }),
         (None, None) => Err(format!("neither \"{name}\" nor \"{name}_base64\" is there")),
         (Some(_), Some(_)) => Err(format!("both \"{name}\" and \"{name}_base64\" are there")),
     }

@@ -218,7 +218,7 @@ impl Collection {
     }
 
     /// The entries whose keys lie in `keys`, in byte order of their keys, as they are now. A range that contains nothing, however it
-    /// lies, is empty.
+    /// lies, is empty. For all of them there is [`iter`](Collection::iter); of a bare `..` the compiler cannot know which type the keys have.
     ///
     /// ```
     /// # use std::sync::Arc;

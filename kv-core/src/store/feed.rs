@@ -101,6 +101,9 @@ pub enum RecordedChange {
 ///
 /// As an iterator it gives what is there and then `None`; when there is more it goes on. [`wait`](ChangeFeed::wait) waits for that.
 ///
+/// A feed does not keep the log from being trimmed: one that lags behind the older of the two checkpoints that are kept may get [`Trimmed`](Error::Trimmed),
+/// never a gap, and gets it from then on: begin again with a snapshot.
+///
 /// ```
 /// # use std::sync::Arc;
 /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};

@@ -46,7 +46,8 @@ use crate::{
 /// A key-value store: named collections over a log and checkpoints.
 ///
 /// A store is a handle: clones are cheap and are the same store, and it may be used from any number of threads. It stays open until
-/// the last handle, of it or of its collections, is gone; [`close`](Store::close) tells whether everything went well.
+/// the last handle is gone, of it or of its collections, its change feeds and its commits; [`close`](Store::close) tells whether everything went well.
+/// Snapshots, iterators and values do not keep it open, and can be read for as long as they live.
 ///
 /// - Every change is appended to the log before the map in memory changes.
 /// - A write that returned survives what its [`Durability`] says; no reader sees a [`Durability::Disk`] write before that.

@@ -195,7 +195,7 @@ impl Store {
     /// returned, once that is durable as asked, and published.
     ///
     /// Transactions behave as if they ran one at a time, in the order of the log (strict serializability). While the closure runs, other writers
-    /// wait, and readers do not. An error or a panic in it leaves no trace. A transaction that only reads is better done on a
+    /// wait, and readers do not: so it must not wait for another thread that writes. An error or a panic in it leaves no trace. A transaction that only reads is better done on a
     /// [`snapshot`](Store::snapshot), which waits for nobody.
     ///
     /// ```
