@@ -61,6 +61,12 @@ pub trait Wake: Send + Sync {
 }
 
 /// A [`Scheduler`] that gives each job a thread.
+///
+/// ```
+/// use kv_core::{StoreOptions, background::Threads};
+///
+/// let options = StoreOptions { scheduler: Threads::shared(), ..StoreOptions::default() }; // the default, said
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Threads;
 

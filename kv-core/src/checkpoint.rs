@@ -126,6 +126,17 @@ pub struct CheckpointHead {
 }
 
 /// A collection and its size.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// store.collection("users")?.put("alice", "Alice")?;
+/// for info in store.collections()? {
+///     println!("{}: {} entries, {} bytes", info.name, info.entries, info.bytes);
+/// }
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CollectionInfo {
     /// The identity.
@@ -139,6 +150,14 @@ pub struct CollectionInfo {
 }
 
 /// A checkpoint, readable in place. It stays readable, and the same, for as long as somebody holds it.
+///
+/// ```
+/// # use kv_core::{Checkpoint, CheckpointId, Result};
+/// /// How large a checkpoint is, without a look at its entries.
+/// fn bytes(checkpoint: &dyn Checkpoint) -> u64 {
+///     checkpoint.head().collections.iter().map(|info| info.bytes).sum()
+/// }
+/// ```
 pub trait Checkpoint: Send + Sync {
     /// Its identity.
     fn id(&self) -> CheckpointId;

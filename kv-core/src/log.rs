@@ -89,6 +89,18 @@ pub trait Log: Send + Sync {
 }
 
 /// A position in a log from which records are read one after the other.
+///
+/// ```
+/// # use kv_core::{Durability, Log, Lsn, MemoryLog};
+/// # let log = MemoryLog::new();
+/// let mut reader = log.reader(Lsn::START)?;
+/// assert!(reader.next()?.is_none()); // nothing yet
+/// let lsn = log.append(b"one", Durability::Disk)?;
+/// assert!(reader.next()?.is_none()); // not durable yet
+/// log.sync(lsn)?;
+/// assert_eq!(reader.next()?.unwrap().payload, b"one");
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 pub trait LogReader: Send {
     /// The next record, or `None` at the end for now (L7).
     fn next(&mut self) -> Result<Option<Record<'_>>>;
@@ -106,6 +118,15 @@ pub struct Record<'a> {
 }
 
 /// Where a log stands: `trimmed <= durable <= written <= appended`.
+///
+/// ```
+/// # use kv_core::{Durability, Log, Lsn, MemoryLog};
+/// # let log = MemoryLog::new();
+/// log.append(b"one", Durability::Disk)?;
+/// let bounds = log.bounds();
+/// assert_eq!((bounds.appended, bounds.durable), (Lsn(1), Lsn(0))); // it waits for a sync
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// The last position that the log has forgotten; [`Lsn::START`] if it has everything.

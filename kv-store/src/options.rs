@@ -57,6 +57,18 @@ impl Options {
 
     /// Opens the store in a directory, and recovers it. [`Store::recovery`] tells what that took.
     ///
+    /// ```
+    /// # use std::io::ErrorKind;
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// use kv_store::{Error, Options};
+    ///
+    /// match Options::default().create(false).open(directory.path()) {
+    ///     Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => println!("there is no store yet"),
+    ///     opened => println!("{}", opened?.recovery()),
+    /// }
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
     /// # Errors
     /// - [`Error::Locked`]: somebody else has it open.
     /// - [`Error::Io`], with [`NotFound`](io::ErrorKind::NotFound) if there is no store and none was to be created.
@@ -67,6 +79,16 @@ impl Options {
     }
 
     /// Opens the store in a directory of any file system: a simulated one, say. Otherwise as [`open`](Options::open).
+    ///
+    /// ```
+    /// use kv_store::Options;
+    /// use kv_testkit::sim::SimDisk;
+    ///
+    /// let disk = SimDisk::new(1); // in memory, for tests: it crashes, fails, fills up and rots when it is told to
+    /// let store = Options::default().open_in(disk.vfs())?;
+    /// store.collection("users")?.put("alice", "Alice Liddell")?;
+    /// # Ok::<(), kv_store::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`open`](Options::open).

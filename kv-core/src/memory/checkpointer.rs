@@ -13,6 +13,15 @@ use crate::{
 ///
 /// A checkpoint shares with the one before it the collections that did not change. The [medium](MemoryCheckpointMedium) outlives the
 /// checkpointer.
+///
+/// ```
+/// use kv_core::{Checkpointer, MemoryCheckpointMedium, MemoryCheckpointer};
+///
+/// let medium = MemoryCheckpointMedium::new();
+/// let checkpointer = MemoryCheckpointer::open(&medium); // `new` makes one on a medium of its own
+/// assert!(checkpointer.list()?.is_empty());
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct MemoryCheckpointer {
     medium: MemoryCheckpointMedium,

@@ -83,6 +83,24 @@ impl Batch {
     }
 
     /// Forgets all changes, and keeps the memory for others.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # use kv_core::Batch;
+    /// let mut batch = Batch::new();
+    /// for number in 0..10_000_u32 {
+    ///     batch.put("numbers", number.to_be_bytes(), "");
+    ///     if batch.bytes() > 16 << 10 {
+    ///         store.write(&batch)?; // many large batches rather than one that is too large
+    ///         batch.clear();
+    ///     }
+    /// }
+    /// store.write(&batch)?;
+    /// assert_eq!(store.collection("numbers")?.len()?, 10_000);
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.names.clear();

@@ -129,6 +129,22 @@ impl Collection {
 }
 
 /// Why [`Collection::compare_and_set`] wrote nothing: the value is not the one that was expected.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// let votes = store.collection("votes")?;
+/// let mut seen = votes.get("yes")?;
+/// loop {
+///     let one_more = [seen.as_ref().map_or(0, |count| count[0]) + 1];
+///     match votes.compare_and_set("yes", seen.as_deref(), Some(&one_more))? {
+///         Ok(()) => break,
+///         Err(mismatch) => seen = mismatch.actual, // somebody was quicker: go on from there
+///     }
+/// }
+/// # Ok::<(), kv_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the value is not the one that was expected")]
 pub struct Mismatch {

@@ -130,7 +130,7 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// [`Unrecoverable`](Error::Unrecoverable), [`Corrupt`](Error::Corrupt) and [`NewerVersion`](Error::NewerVersion) refuse;
+    /// [`Unrecoverable`](crate::Error::Unrecoverable), [`Corrupt`](crate::Error::Corrupt) and [`NewerVersion`](crate::Error::NewerVersion) refuse;
     /// nothing was changed.
     pub fn open(log: Arc<dyn Log>, checkpointer: Arc<dyn Checkpointer>, options: StoreOptions) -> Result<Self> {
         let options = StoreOptions { limits: options.limits.capped(), ..options };
@@ -161,7 +161,7 @@ impl Store {
     /// A handle to the collection of that name, whether it exists or not.
     ///
     /// # Errors
-    /// [`InvalidCollectionName`](Error::InvalidCollectionName).
+    /// [`InvalidCollectionName`](crate::Error::InvalidCollectionName).
     pub fn collection(&self, name: &str) -> Result<Collection> {
         Limits::default().check_name(name)?;
         Ok(Collection::new(self.clone(), name))
@@ -169,8 +169,20 @@ impl Store {
 
     /// Makes all changes of the batch, or none, with the store's durability.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # use kv_core::{Batch, Error};
+    /// store.write(Batch::new().put("users", "alice", "Alice").put("counts", "users", "1"))?;
+    /// let refused = store.write(Batch::new().put("users", "bob", "Bob").delete("users", "nobody"));
+    /// assert!(matches!(refused, Err(Error::KeyNotFound)));
+    /// assert!(!store.collection("users")?.contains("bob")?); // all or nothing
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// As [`Collection::put`], and [`BatchTooLarge`](Error::BatchTooLarge), [`KeyNotFound`](Error::KeyNotFound): nothing was written.
+    /// As [`Collection::put`], and [`BatchTooLarge`](crate::Error::BatchTooLarge), [`KeyNotFound`](crate::Error::KeyNotFound): nothing was written.
     pub fn write(&self, batch: &Batch) -> Result<()> {
         self.write_with(batch, self.inner.options.durability)
     }
@@ -202,7 +214,7 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// As [`Collection::put`], and [`TooManyCollections`](Error::TooManyCollections).
+    /// As [`Collection::put`], and [`TooManyCollections`](crate::Error::TooManyCollections).
     pub fn create_collection(&self, name: &str) -> Result<bool> {
         self.transact(|tx| tx.create_collection(name))
     }
@@ -210,7 +222,7 @@ impl Store {
     /// Drops a collection with everything in it, at a cost that does not depend on its size.
     ///
     /// # Errors
-    /// [`CollectionNotFound`](Error::CollectionNotFound); otherwise as [`Collection::put`].
+    /// [`CollectionNotFound`](crate::Error::CollectionNotFound); otherwise as [`Collection::put`].
     pub fn drop_collection(&self, name: &str) -> Result<()> {
         self.transact(|tx| tx.drop_collection(name))
     }
@@ -226,7 +238,7 @@ impl Store {
     /// Gives a collection another name, at a cost that does not depend on its size. Handles stand for names: those to the old one see an absent collection then.
     ///
     /// # Errors
-    /// [`CollectionExists`](Error::CollectionExists) if the new name is taken; otherwise as [`drop_collection`](Store::drop_collection).
+    /// [`CollectionExists`](crate::Error::CollectionExists) if the new name is taken; otherwise as [`drop_collection`](Store::drop_collection).
     pub fn rename_collection(&self, from: &str, to: &str) -> Result<()> {
         self.transact(|tx| tx.rename_collection(from, to))
     }
@@ -260,7 +272,7 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// [`OutcomeUnknown`](Error::OutcomeUnknown).
+    /// [`OutcomeUnknown`](crate::Error::OutcomeUnknown).
     pub fn sync(&self) -> Result<()> {
         self.inner.sync()
     }
@@ -298,7 +310,7 @@ impl Store {
     }
 
     /// Ends writing: waits for what is under way, makes a checkpoint if enough has changed, and leaves the log clean, so that the next opening
-    /// is quick. Later writes through any handle fail with [`Closed`](Error::Closed); reads go on.
+    /// is quick. Later writes through any handle fail with [`Closed`](crate::Error::Closed); reads go on.
     ///
     /// What holds the medium, such as the lock of a directory, is released when the last handle is gone. A store that is not closed is
     /// closed when that happens, without a checkpoint, and nobody hears of errors. Closing again is allowed.

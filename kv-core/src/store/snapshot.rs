@@ -43,6 +43,18 @@ impl Snapshot {
 
     /// The values of several keys, in their order: quicker than one after the other, as the waits for memory overlap.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let users = store.collection("users")?;
+    /// users.put("alice", "Alice")?;
+    /// let found = store.snapshot().get_many("users", &["bob", "alice"])?;
+    /// assert!(found[0].is_none());
+    /// assert_eq!(found[1].as_deref(), Some(&b"Alice"[..]));
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`get`](Snapshot::get).
     pub fn get_many<K: AsRef<[u8]>>(&self, collection: &str, keys: &[K]) -> Result<Vec<Option<Value>>> {
