@@ -17,9 +17,15 @@
 
 mod calls;
 mod count;
+mod deferred;
 mod engine;
+mod follower;
 mod lives;
+mod observed;
 mod plan;
+mod snapshots;
+mod transactions;
+mod verbs;
 mod witness;
 mod work;
 mod worker;
