@@ -2,6 +2,7 @@
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
+    thread,
     time::Duration,
 };
 
@@ -92,7 +93,11 @@ impl Follower {
     /// Follows until there are no more writes, and then to the end.
     pub fn follow(&mut self, store: &Store, done: &AtomicBool) {
         while !done.load(Ordering::Acquire) {
+            let failures = self.failures;
             self.step(store, Duration::from_micros(500));
+            if self.failures > failures {
+                thread::sleep(Duration::from_millis(1)); // the disk is gone, most likely
+            }
         }
     }
 
