@@ -238,20 +238,17 @@ fn two_first_scans() {
 fn a_read_beside_a_record_that_clears() {
     let seen = explore("a point read beside a record that clears", None, || {
         let collections = collections();
-        let writer = thread::spawn({
+        let reader = thread::spawn({
             let collections = Arc::clone(&collections);
-            move || {
-                let operations = [
-                    Operation::Drop { collection: ALL, name: "all" },
-                    Operation::Create { name: "all" },
-                    Operation::Put { collection: CollectionId { lsn: Lsn(2), index: 1 }, key: b"k", value: b"2" },
-                ];
-                apply(&collections, Lsn(2), &operations, &mut Superseded::default());
-            }
+            move || collections.get("all", b"k").unwrap().expect("the collection was seen empty, or not at all")
         });
-        let value = collections.get("all", b"k").unwrap().expect("the collection was seen empty, or not at all");
-        writer.join().unwrap();
-        value[0]
+        let operations = [
+            Operation::Drop { collection: ALL, name: "all" },
+            Operation::Create { name: "all" },
+            Operation::Put { collection: CollectionId { lsn: Lsn(2), index: 1 }, key: b"k", value: b"2" },
+        ];
+        apply(&collections, Lsn(2), &operations, &mut Superseded::default());
+        reader.join().unwrap()[0]
     });
     assert_eq!(seen, [b'1', b'2'].into());
 }
