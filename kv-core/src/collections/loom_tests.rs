@@ -188,3 +188,67 @@ fn reads_beside_pruning() {
     let expected = [*b"11", *b"12", *b"13", *b"22", *b"23", *b"33"];
     assert_eq!(seen, expected.into(), "nobody goes back");
 }
+
+/// What a snapshot sees of `all`.
+fn keys(collections: &Arc<Collections>) -> (Lsn, Vec<Value>) {
+    let snapshot = Arc::new(collections.snapshot());
+    (snapshot.position(), snapshot.prefix("all", b"").map(|entry| entry.unwrap().key).collect())
+}
+
+/// The first scan collects the keys that are there, shard by shard, and the writer adds those that come meanwhile. Only the locks and the flag around
+/// the list of keys are explored: loom cannot look into the list itself.
+#[test]
+fn the_first_scan_beside_a_writer() {
+    let seen = explore("the first scan beside a writer", None, || {
+        let collections = collections();
+        let writer = thread::spawn({
+            let collections = Arc::clone(&collections);
+            move || {
+                let put = Operation::Put { collection: ALL, key: b"l", value: b"2" };
+                apply(&collections, Lsn(2), &[put], &mut Superseded::default());
+            }
+        });
+        let (position, seen) = keys(&collections);
+        let all: &[&str] = if position >= Lsn(2) { &["k", "l"] } else { &["k"] };
+        assert_eq!(seen, all, "at {position}");
+        writer.join().unwrap();
+        assert_eq!(keys(&collections).1, ["k", "l"], "it is never found any more");
+        position
+    });
+    assert_eq!(seen, [Lsn(1), Lsn(2)].into());
+}
+
+/// Two who scan first: the second waits for what the first collects.
+#[test]
+fn two_first_scans() {
+    let seen = explore("two first scans", Some(2), || {
+        let collections = collections();
+        let other = thread::spawn({
+            let collections = Arc::clone(&collections);
+            move || keys(&collections).1.len()
+        });
+        (keys(&collections).1.len(), other.join().unwrap())
+    });
+    assert_eq!(seen, [(1, 1)].into());
+}
+
+/// A record that empties a collection and fills it again is one step. Were its names applied one by one, who has looked up the name in between would take
+/// that for the state at its position.
+#[test]
+fn a_read_beside_a_record_that_clears() {
+    let seen = explore("a point read beside a record that clears", None, || {
+        let collections = collections();
+        let reader = thread::spawn({
+            let collections = Arc::clone(&collections);
+            move || collections.get("all", b"k").unwrap().expect("the collection was seen empty, or not at all")
+        });
+        let operations = [
+            Operation::Drop { collection: ALL, name: "all" },
+            Operation::Create { name: "all" },
+            Operation::Put { collection: CollectionId { lsn: Lsn(2), index: 1 }, key: b"k", value: b"2" },
+        ];
+        apply(&collections, Lsn(2), &operations, &mut Superseded::default());
+        reader.join().unwrap()[0]
+    });
+    assert_eq!(seen, [b'1', b'2'].into());
+}

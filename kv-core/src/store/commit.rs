@@ -166,12 +166,14 @@ impl Inner {
 
     /// Sees to it that an answer can be given soon, though nobody wait for it.
     pub(super) fn prepare_for(&self, basis: Basis) {
+        self.publish();
         match basis.durability {
             Some(Durability::Disk) => self.want_flush_now(),
             Some(Durability::Process) => self.want_flush(),
+            // Whoever wrote what the answer rests on hears of a failure by himself: only the flusher tells all.
+            None if self.collections.horizon().published() < basis.lsn => self.want_flush_now(),
             None => {}
         }
-        self.publish();
     }
 
     /// Gives an error that rests on everything that was applied, once that is published.

@@ -8,6 +8,8 @@ mod deferred;
 mod draft;
 mod feed;
 mod flusher;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod options;
 pub mod recovery;
 mod snapshot;

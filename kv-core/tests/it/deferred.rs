@@ -137,3 +137,24 @@ fn a_transaction_is_deferred_with_its_result() {
     block_on(nothing).unwrap();
     assert_eq!(store.stats().log.appended, Lsn(1));
 }
+
+/// What was read rests on another's write, which fails.
+#[test]
+fn a_transaction_that_wrote_nothing_hears_of_the_flush_that_it_rests_on() {
+    let (log, store) = gated();
+    log.shut();
+    let all = store.collection("all").unwrap();
+    let writer = thread::spawn(move || all.put("k", "v"));
+    log.until_somebody_waits();
+    let (there, commit) = store.transact_deferred(|tx| tx.contains("all", "k")).unwrap();
+    assert!(there);
+    let waiting = thread::spawn(move || block_on(commit));
+    log.fail_and_open();
+    assert_error!(writer.join().unwrap(), Error::OutcomeUnknown { .. });
+    let start = Instant::now();
+    while !waiting.is_finished() {
+        assert!(start.elapsed() < Duration::from_secs(20), "nobody has woken it");
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert_error!(waiting.join().unwrap(), Error::OutcomeUnknown { .. });
+}

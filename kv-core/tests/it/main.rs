@@ -10,6 +10,7 @@ mod feed;
 mod model;
 mod publication;
 mod recovery;
+mod scans;
 mod store;
 mod support;
 mod transaction;

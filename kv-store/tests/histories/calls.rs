@@ -9,15 +9,15 @@ use crate::{
 };
 
 /// Keys that are written one by one, in the collection `single`.
-const SINGLE: &[&str] = &["a", "b", "c", "d"];
+pub const SINGLE: &[&str] = &["a", "b", "c", "d"];
 /// Keys that only batches write, all with the same value, in the collection `group`.
-const GROUP: &[&str] = &["g1", "g2", "g3"];
+pub const GROUP: &[&str] = &["g1", "g2", "g3"];
 
 impl Worker<'_> {
     /// Makes one call.
     pub fn step(&mut self) {
         let key = *self.rng.choice(SINGLE).unwrap();
-        match self.rng.u8(..100) {
+        match self.rng.u8(..170) {
             0..24 => self.get("single", key),
             24..42 => self.put(key),
             42..49 => self.delete(key),
@@ -27,6 +27,17 @@ impl Worker<'_> {
             90..96 => self.look_at_group(),
             96..98 => self.drop_group(),
             98 => self.create_group(),
+            100..120 => self.transact(),
+            120..124 => self.transact_deferred(),
+            124..134 => self.look_at_snapshot(),
+            134..142 => self.scan(),
+            142..148 => self.look(),
+            148..153 => self.update(key),
+            153..157 => self.put_if_absent(key),
+            157..160 => self.take(key),
+            160..164 => self.put_deferred(),
+            164 => self.write_deferred(),
+            165..170 => self.settle(),
             _ => {
                 let published = self.store.stats().published;
                 match self.store.sync() {

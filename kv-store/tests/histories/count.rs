@@ -9,6 +9,12 @@ pub struct Count {
     pub on_checkpoints: u64,
     pub writes: u64,
     pub actions: u64,
+    /// Looks at the whole store: transactions, snapshots, iterations, reads.
+    pub observations: u64,
+    /// Records that the feed gave.
+    pub fed: u64,
+    /// How often it was followed from where it had been left.
+    pub resumed: u64,
     pub failures: u64,
     /// Writes that a crash has taken.
     pub lost: u64,
@@ -21,6 +27,9 @@ impl Count {
         self.on_checkpoints += other.on_checkpoints;
         self.writes += other.writes;
         self.actions += other.actions;
+        self.observations += other.observations;
+        self.fed += other.fed;
+        self.resumed += other.resumed;
         self.failures += other.failures;
         self.lost += other.lost;
     }
@@ -28,8 +37,12 @@ impl Count {
 
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { runs, lives, on_checkpoints, writes, actions, failures, lost } = self;
+        let Self { runs, lives, on_checkpoints, writes, actions, observations, fed, resumed, failures, lost } = self;
         write!(f, "{runs} runs, {lives} lives ({on_checkpoints} openings on a checkpoint), {actions} actions, ")?;
+        write!(
+            f,
+            "{observations} looks at the whole store, {fed} records fed ({resumed} times from where it was left), "
+        )?;
         write!(f, "{writes} writes logged, {lost} of them lost by crashes, {failures} calls failed")
     }
 }

@@ -19,6 +19,8 @@ use kv_testkit::{
 use crate::{
     count::Count,
     engine::{content, open},
+    follower::Follower,
+    observed,
     plan::{End, Plan, Trouble},
     witness::{Commits, Pauses, pause},
     work::{work_in_threads, work_in_turn},
@@ -48,6 +50,7 @@ pub struct Run {
     calls: AtomicU64,
     history: History,
     known: Known,
+    follower: Follower,
     /// What has to be there after the crash.
     promised: Lsn,
     /// The crash may have taken what was acknowledged: the history has begun anew.
@@ -70,6 +73,7 @@ impl Run {
             calls: AtomicU64::new(1),
             history: History::new(),
             known: Known::default(),
+            follower: Follower::new(seed),
             promised: Lsn::START,
             begins_anew: false,
             plan: None,
@@ -88,6 +92,8 @@ impl Run {
         let store = self.recover(&self.scheduler(&ManualScheduler::new()));
         self.look(&store);
         self.count.actions += self.history.len() as u64;
+        self.count.fed += self.follower.records;
+        self.count.resumed += self.follower.resumed;
     }
 
     /// Opens, and crashes again while that is under way.
@@ -129,6 +135,7 @@ impl Run {
         self.count.on_checkpoints += u64::from(store.recovery().checkpoint.is_some());
         self.count.lost += committed.0 - position.0;
         self.commits.cut(position);
+        self.known.published = self.known.published.min(position);
         let expected = self.commits.state_at(position);
         assert!(content(&store).unwrap() == *expected.collections(), "the state at {position} is another");
         self.promised = position; // it is served: so it stays
@@ -162,7 +169,7 @@ impl Run {
 
     /// What there is, as a part of the history.
     fn look(&mut self, store: &Store) {
-        let mut reader = Worker::new(store, &self.history, 0, Levels::Disk, &self.calls);
+        let mut reader = Worker::new(store, &self.history, 0, Levels::Disk, &self.calls, &self.commits);
         reader.read_all();
         reader.finish(&mut self.history, &mut self.known);
         self.check();
@@ -176,6 +183,7 @@ impl Run {
         self.begin_trouble(plan);
         self.work(plan, &store, &manual);
         self.end(plan, &store);
+        self.follower.end();
         drop(store); // the process that is gone does no harm to what the crash left
     }
 
@@ -194,17 +202,33 @@ impl Run {
     }
 
     fn work(&mut self, plan: &Plan, store: &Store, manual: &ManualScheduler) {
-        let (committed, failures) = (self.commits.lock().len(), self.known.failures);
+        let (opened, failures) = (store.recovery().position, self.known.failures);
+        self.follower.begin(opened);
         let seeds: Vec<_> = (0..WORKERS).map(|_| self.rng.u64(..)).collect();
-        let worker = |seed: &u64| Worker::new(store, &self.history, *seed, plan.levels, &self.calls);
-        let workers: Vec<_> = seeds.iter().map(worker).collect();
-        let workers = match self.manner {
-            Manner::Threads => work_in_threads(workers, plan.calls, store, self.rng.u32(..4)),
-            Manner::OneThread | Manner::LyingDisk => work_in_turn(workers, plan.calls, store, &mut self.rng, manual),
+        let has_threads = self.manner == Manner::Threads;
+        let worker = |seed: &u64| {
+            let mut worker = Worker::new(store, &self.history, *seed, plan.levels, &self.calls, &self.commits);
+            worker.has_threads = has_threads;
+            worker
         };
-        workers.into_iter().for_each(|worker| worker.finish(&mut self.history, &mut self.known));
+        let workers: Vec<_> = seeds.iter().map(worker).collect();
+        let follower = &mut self.follower;
+        let workers = match self.manner {
+            Manner::Threads => work_in_threads(workers, plan.calls, store, self.rng.u32(..4), follower),
+            Manner::OneThread | Manner::LyingDisk => {
+                work_in_turn(workers, plan.calls, store, &mut self.rng, manual, follower)
+            }
+        };
+        self.follower.finish(store);
+        self.known.synced = self.known.synced.max(self.follower.given);
+        self.known.failures += std::mem::take(&mut self.follower.failures);
+        let finish = |worker: Worker<'_>| worker.finish(&mut self.history, &mut self.known);
+        let observations: Vec<_> = workers.into_iter().flat_map(finish).collect();
+        self.count.observations += observations.len() as u64;
+        let events = std::mem::take(&mut self.follower.events);
+        observed::check(&self.commits, opened, observations, events, &mut self.follower.model);
         self.count.lives += 1;
-        self.count.writes += (self.commits.lock().len() - committed) as u64;
+        self.count.writes += self.commits.lock().len() as u64 - opened.0;
         self.count.failures += self.known.failures - failures;
         assert!(!plan.is_quiet() || self.known.failures == failures, "nothing was wrong, and something failed");
     }
@@ -230,7 +254,8 @@ impl Run {
             if write.durability == Durability::Disk {
                 last_disk = lsn;
             }
-            if self.known.acknowledged.contains(&write.call) || self.known.seen.contains(&write.call) {
+            let was_told = [&self.known.acknowledged, &self.known.seen].iter().any(|calls| calls.contains(&write.call));
+            if was_told || lsn <= self.known.published {
                 promised = promised.max(if keeps_all { lsn } else { last_disk });
             }
         }

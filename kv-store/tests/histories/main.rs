@@ -1,14 +1,27 @@
-//! Whole runs of the engine on a simulated disk, each from a seed: several users put, get, delete, compare and set,
-//! write batches and iterate, while checkpoints are made; the disk fails, fills up, and stops at some operation; the
-//! power is cut or the process killed; opening is cut off; and then the store lives on, at least three times. Of each
-//! run it is checked that
+//! Whole runs of the engine on a simulated disk, each from a seed: several users put, get, delete, compare and set, update,
+//! take, write batches and transactions, wait for them at once, later or never, iterate and keep snapshots, one follows the
+//! feed of changes, while checkpoints are made, and collections are cleared, renamed, dropped and made; the disk fails, fills up,
+//! and stops at some operation; the power is cut or the process killed; opening is cut off; and then the store lives on, at
+//! least three times. Of each run it is checked that
 //!
-//! - what all users saw, in all lives, has an order in which it can have happened (linearizability), in which what
-//!   was acknowledged stays and what was pending in a crash happened before it or never; where a crash may take
-//!   acknowledged writes (a power cut, and [`Durability::Process`](kv_core::Durability)), a new history begins;
+//! - what all users saw of single keys and of the group, in all lives, has an order in which it can have happened
+//!   (linearizability), in which what was acknowledged stays and what was pending in a crash happened before it or never; where
+//!   a crash may take acknowledged writes (a power cut, and [`Durability::Process`](kv_core::Durability)), a new history begins;
 //! - what is recovered is a prefix of the commits in their order, in which each write finds the state that it was
-//!   decided on: with every write that was acknowledged, or seen, at a level that survives the crash;
+//!   decided on: with every write that was acknowledged, seen, or given by the feed, at a level that survives the crash;
+//! - what was seen of the whole store is the state at one position, and at the right one (below);
+//! - what the feed gave, over all lives, is every record once, in order, and leads from a snapshot to the state at each position;
 //! - iterations see batches whole, and errors are those that a failing disk leads to.
+//!
+//! **Strict serializability** needs no search, as the order of commits is known: the log is wrapped by a witness, which knows which
+//! call each record is from. So there is one model, to which the writes are applied in that order, and each transaction, with what
+//! its reads answered step by step, is held against it at one position: one that wrote, at the position before its own; one that wrote
+//! nothing, failed or panicked, at any position between the last that anybody had been told of when it began and the last that was
+//! published when it ended. Each transaction having read the state before its own place in the order is what serializable
+//! means: a lost update, write skew or a phantom would show as a read that is another there. It is strict as no place is before one of
+//! which somebody had been told before the call began. A snapshot says its position, so everything that it answers, however late,
+//! has to be the state there; and that position lies between what had been told when it was taken and what had been begun. Reads
+//! without a snapshot are held to the same bounds as transactions that wrote nothing.
 //!
 //! `KV_HISTORIES_SEEDS=N` runs N seeds instead of the usual ones, from `KV_HISTORIES_SEED` on (or 0). A seed that
 //! fails is printed. On one thread the run is the same each time; with threads a seed decides what is done, but not
@@ -17,9 +30,15 @@
 
 mod calls;
 mod count;
+mod deferred;
 mod engine;
+mod follower;
 mod lives;
+mod observed;
 mod plan;
+mod snapshots;
+mod transactions;
+mod verbs;
 mod witness;
 mod work;
 mod worker;
@@ -50,7 +69,7 @@ fn run_seeds(manner: Manner, default: u64) {
         }
     }
     eprintln!("histories, {manner:?}: {count}");
-    let something_of_each = count.on_checkpoints > 0 && count.failures > 0 && count.lost > 0;
+    let something_of_each = count.on_checkpoints > 0 && count.failures > 0 && count.lost > 0 && count.resumed > 0;
     assert!(something_of_each || seeds.is_some(), "the runs are not what they are meant to be");
 }
 

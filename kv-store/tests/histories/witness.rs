@@ -2,7 +2,10 @@
 
 use std::{
     cell::RefCell,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -28,18 +31,44 @@ pub fn ask(write: Write) {
     ASKED.set(Some(write));
 }
 
+/// The call that comes next from this thread, or that it makes, does not write.
+pub fn ask_nothing() {
+    ASKED.set(None);
+}
+
 /// The writes that the log has taken, in its order: the first has position 1.
 #[derive(Clone, Debug, Default)]
-pub struct Commits(Arc<Mutex<Vec<Write>>>);
+pub struct Commits {
+    writes: Arc<Mutex<Vec<Write>>>,
+    floor: Arc<AtomicU64>,
+}
 
 impl Commits {
     pub fn lock(&self) -> MutexGuard<'_, Vec<Write>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.writes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets what a crash has taken.
+    /// The last position of which somebody has been told: that it was acknowledged, or that a snapshot is of it. Whoever asks later
+    /// may not see less.
+    pub fn floor(&self) -> Lsn {
+        Lsn(self.floor.load(Ordering::SeqCst))
+    }
+
+    /// Somebody was told that what is seen now is the state at that position.
+    pub fn seen(&self, position: Lsn) {
+        self.floor.fetch_max(position.0, Ordering::SeqCst);
+    }
+
+    /// The call was told that it is done. It may have written nothing.
+    pub fn acknowledged(&self, call: u64) {
+        let at = self.lock().iter().rposition(|write| write.call == call);
+        self.seen(Lsn(at.map_or(0, |at| at as u64 + 1)));
+    }
+
+    /// Forgets what a crash has taken. What is left is there from now on.
     pub fn cut(&self, position: Lsn) {
         self.lock().truncate(position.0 as usize);
+        self.floor.store(position.0, Ordering::SeqCst);
     }
 
     /// The state at that position. Each write was decided on the state that the one before it made: so each has to do

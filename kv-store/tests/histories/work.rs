@@ -2,18 +2,30 @@
 
 use std::{
     panic::resume_unwind,
+    sync::atomic::{AtomicBool, Ordering},
     thread::{self, ScopedJoinHandle},
     time::Duration,
 };
 
-use kv_core::{Error, Store};
+use kv_core::Store;
 use kv_testkit::ManualScheduler;
 
-use crate::worker::Worker;
+use crate::{
+    follower::Follower,
+    worker::{Worker, assert_expected},
+};
 
-/// Each worker makes so many calls, on a thread of its own, while checkpoints are made.
-pub fn work_in_threads<'a>(workers: Vec<Worker<'a>>, calls: u32, store: &Store, checkpoints: u32) -> Vec<Worker<'a>> {
+/// Each worker makes so many calls, on a thread of its own, while checkpoints are made and the feed is followed.
+pub fn work_in_threads<'a>(
+    workers: Vec<Worker<'a>>,
+    calls: u32,
+    store: &Store,
+    checkpoints: u32,
+    follower: &mut Follower,
+) -> Vec<Worker<'a>> {
+    let done = AtomicBool::new(false);
     thread::scope(|scope| {
+        let following = scope.spawn(|| follower.follow(store, &done));
         let work = |mut worker: Worker<'a>| {
             (0..calls).for_each(|_| worker.step());
             worker
@@ -24,6 +36,8 @@ pub fn work_in_threads<'a>(workers: Vec<Worker<'a>>, calls: u32, store: &Store, 
             checkpoint(store);
         }
         let results: Vec<_> = threads.into_iter().map(ScopedJoinHandle::join).collect();
+        done.store(true, Ordering::Release);
+        following.join().unwrap_or_else(|panic| resume_unwind(panic));
         results.into_iter().map(|result| result.unwrap_or_else(|panic| resume_unwind(panic))).collect()
     })
 }
@@ -35,11 +49,13 @@ pub fn work_in_turn<'a>(
     store: &Store,
     rng: &mut fastrand::Rng,
     manual: &ManualScheduler,
+    follower: &mut Follower,
 ) -> Vec<Worker<'a>> {
     for _ in 0..calls as usize * workers.len() {
         match rng.u8(..20) {
             0..4 => drop(manual.run_woken()),
             4 => checkpoint(store),
+            5 => follower.step(store, Duration::ZERO),
             _ => {
                 let turn = rng.usize(..workers.len());
                 workers[turn].step();
@@ -52,10 +68,6 @@ pub fn work_in_turn<'a>(
 /// One that fails leaves everything as it was.
 fn checkpoint(store: &Store) {
     if let Err(error) = store.checkpoint() {
-        let is_expected = matches!(
-            error,
-            Error::OutcomeUnknown { .. } | Error::Poisoned { .. } | Error::DiskFull { .. } | Error::Io { .. }
-        );
-        assert!(is_expected, "{}", error.chain());
+        assert_expected(&error);
     }
 }

@@ -5,13 +5,18 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use kv_core::{Collection, Durability, Error, Lsn, Result, Store, Value};
+use kv_core::{Collection, Durability, Error, Lsn, Result, Snapshot, Store, Value};
 use kv_testkit::{
     Operation,
-    linearizability::{Action, History, Part, Thread},
+    linearizability::{Action, History, Invoked, Part, Thread},
 };
 
-use crate::witness::{Write, ask};
+use crate::{
+    deferred::InFlight,
+    observed::Observation,
+    snapshots::Scan,
+    witness::{Commits, Write, ask},
+};
 
 /// Values end in so many of these at most: records are of different lengths.
 const PADDING: u8 = b'.';
@@ -31,6 +36,14 @@ pub struct Worker<'a> {
     pub rng: fastrand::Rng,
     levels: Levels,
     calls: &'a AtomicU64,
+    pub commits: Commits,
+    /// Whether others run while this one waits.
+    pub has_threads: bool,
+    pub snapshots: Vec<Snapshot>,
+    pub scans: Vec<Scan>,
+    pub in_flight: Vec<InFlight>,
+    /// What was seen of the whole store.
+    pub observations: Vec<Observation>,
     /// What was seen last of each key.
     pub last_seen: HashMap<String, Option<Vec<u8>>>,
     pub known: Known,
@@ -43,6 +56,8 @@ pub struct Known {
     pub acknowledged: BTreeSet<u64>,
     /// Writes whose values were seen.
     pub seen: BTreeSet<u64>,
+    /// The last position of which there was a snapshot.
+    pub published: Lsn,
     /// The last position of which it was said that it survives a power cut.
     pub synced: Lsn,
     /// Errors other than answers.
@@ -53,25 +68,42 @@ pub struct Known {
 pub type Parts = Vec<(String, Action)>;
 
 impl<'a> Worker<'a> {
-    pub fn new(store: &Store, history: &History, seed: u64, levels: Levels, calls: &'a AtomicU64) -> Self {
+    pub fn new(
+        store: &Store,
+        history: &History,
+        seed: u64,
+        levels: Levels,
+        calls: &'a AtomicU64,
+        commits: &Commits,
+    ) -> Self {
         Self {
             store: store.clone(),
             recorder: history.thread(),
             rng: fastrand::Rng::with_seed(seed),
             levels,
             calls,
+            commits: commits.clone(),
+            has_threads: false,
+            snapshots: Vec::new(),
+            scans: Vec::new(),
+            in_flight: Vec::new(),
+            observations: Vec::new(),
             last_seen: HashMap::new(),
             known: Known::default(),
         }
     }
 
-    /// Ends it, and adds what it recorded.
-    pub fn finish(self, history: &mut History, known: &mut Known) {
+    /// Ends it, adds what it recorded, and gives what it has seen of the whole store.
+    pub fn finish(mut self, history: &mut History, known: &mut Known) -> Vec<Observation> {
+        self.look_at_the_last();
+        self.leave_in_flight();
         history.add(self.recorder);
         known.acknowledged.extend(self.known.acknowledged);
         known.seen.extend(self.known.seen);
+        known.published = known.published.max(self.known.published);
         known.synced = known.synced.max(self.known.synced);
         known.failures += self.known.failures;
+        self.observations
     }
 
     /// A call that is going to be made, and the value that it may write: no two are equal.
@@ -112,17 +144,34 @@ impl<'a> Worker<'a> {
         let invoked = self.recorder.invoke();
         match make(&self.store) {
             Ok(None) => {
-                self.known.acknowledged.insert(call);
-                self.recorder.returned(&invoked, parts(done, Part::certain));
+                self.acknowledged(call);
+                self.returned(&invoked, done, Part::certain);
             }
-            Ok(Some(answered)) => self.recorder.returned(&invoked, parts(answered, Part::certain)),
-            Err(error) => {
-                if matches!(error, Error::OutcomeUnknown { .. }) {
-                    self.recorder.returned(&invoked, parts(done, Part::maybe));
-                }
-                self.note(&error);
-            }
+            Ok(Some(answered)) => self.returned(&invoked, answered, Part::certain),
+            Err(error) => self.failed(&invoked, done, &error),
         }
+    }
+
+    pub fn invoke(&self) -> Invoked {
+        self.recorder.invoke()
+    }
+
+    pub fn returned(&mut self, invoked: &Invoked, done: Parts, part: fn(String, Action) -> Part) {
+        self.recorder.returned(invoked, parts(done, part));
+    }
+
+    /// The call was told that it has done what it was to do.
+    pub fn acknowledged(&mut self, call: u64) {
+        self.known.acknowledged.insert(call);
+        self.commits.acknowledged(call);
+    }
+
+    /// The call failed: it may have been done all the same.
+    pub fn failed(&mut self, invoked: &Invoked, done: Parts, error: &Error) {
+        if matches!(error, Error::OutcomeUnknown { .. }) {
+            self.returned(invoked, done, Part::maybe);
+        }
+        self.note(error);
     }
 
     pub fn read(&mut self, read: impl FnOnce(&mut Self) -> Result<Parts>) {
@@ -147,12 +196,17 @@ impl<'a> Worker<'a> {
     /// Errors that a disk which fails, is full, or is gone leads to.
     pub fn note(&mut self, error: &Error) {
         self.known.failures += 1;
-        let is_expected = matches!(
-            error,
-            Error::OutcomeUnknown { .. } | Error::Poisoned { .. } | Error::DiskFull { .. } | Error::Io { .. }
-        );
-        assert!(is_expected, "{}", error.chain());
+        assert_expected(error);
     }
+}
+
+/// It is one that a disk which fails, is full, or is gone leads to.
+pub fn assert_expected(error: &Error) {
+    let is_expected = matches!(
+        error,
+        Error::OutcomeUnknown { .. } | Error::Poisoned { .. } | Error::DiskFull { .. } | Error::Io { .. }
+    );
+    assert!(is_expected, "{}", error.chain());
 }
 
 pub fn path(collection: &Collection, key: &str) -> String {

@@ -1,0 +1,101 @@
+//! Nobody who waits for a position is forgotten, in every order.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize as StdAtomicUsize, Ordering},
+    },
+    task::{Wake, Waker},
+};
+
+use kv_testkit::orders::explore;
+use loom::thread;
+
+use super::waiters::Waiters;
+use crate::{Lsn, collections::Horizon};
+
+/// Positions are reached, and somebody waits.
+#[derive(Default)]
+struct Subject {
+    horizon: Horizon,
+    waiters: Waiters,
+}
+
+impl Subject {
+    fn reach(&self, lsn: Lsn) {
+        self.horizon.publish(lsn);
+        self.waiters.wake(self.horizon.published());
+    }
+
+    fn spawn_reach(self: &Arc<Self>, lsn: Lsn) -> thread::JoinHandle<()> {
+        let subject = Arc::clone(self);
+        thread::spawn(move || subject.reach(lsn))
+    }
+}
+
+/// Counts how often it is called. Not loom's: the waiter's thread is not modelled, only whether it would be woken.
+#[derive(Default)]
+struct Calls(StdAtomicUsize);
+
+impl Wake for Calls {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Registers for `lsn` and looks again. Returns whether it has been reached by then, and whoever is woken otherwise.
+fn wait(subject: &Subject, lsn: Lsn) -> (bool, Arc<Calls>) {
+    let calls = Arc::new(Calls::default());
+    subject.waiters.register(subject.waiters.number(lsn), &Waker::from(Arc::clone(&calls)));
+    (subject.horizon.published() >= lsn, calls)
+}
+
+#[test]
+fn who_registers_sees_the_position_or_is_woken() {
+    let ends = explore("somebody waits for a position", None, || {
+        let subject = Arc::<Subject>::default();
+        let other = subject.spawn_reach(Lsn(1));
+        let (is_reached, calls) = wait(&subject, Lsn(1));
+        other.join().unwrap();
+        let woken = calls.0.load(Ordering::SeqCst);
+        assert!(is_reached || woken == 1, "the wake-up was lost");
+        (is_reached, woken)
+    });
+    assert_eq!(ends, [(false, 1), (true, 0), (true, 1)].into());
+}
+
+/// Who reaches a position wakes nobody who waits for another, and takes no waker away.
+#[test]
+fn who_waits_for_more_is_not_woken_by_less() {
+    let ends = explore("two positions are reached", None, || {
+        let subject = Arc::<Subject>::default();
+        let (less, more) = (subject.spawn_reach(Lsn(1)), subject.spawn_reach(Lsn(2)));
+        let (is_reached, calls) = wait(&subject, Lsn(2));
+        less.join().unwrap();
+        more.join().unwrap();
+        let woken = calls.0.load(Ordering::SeqCst);
+        assert!(is_reached || woken == 1, "the wake-up was lost");
+        (is_reached, woken)
+    });
+    assert_eq!(ends, [(false, 1), (true, 0), (true, 1)].into());
+}
+
+#[test]
+fn who_forgets_takes_nobody_elses_waker() {
+    explore("two who wait, and one forgets", None, || {
+        let subject = Arc::<Subject>::default();
+        let other = thread::spawn({
+            let subject = Arc::clone(&subject);
+            move || {
+                let waiting = subject.waiters.number(Lsn(1));
+                subject.waiters.register(waiting, Waker::noop());
+                subject.waiters.forget(waiting);
+            }
+        });
+        let reaching = subject.spawn_reach(Lsn(1));
+        let (is_reached, calls) = wait(&subject, Lsn(1));
+        other.join().unwrap();
+        reaching.join().unwrap();
+        assert!(is_reached || calls.0.load(Ordering::SeqCst) == 1, "the wake-up was lost");
+    });
+}

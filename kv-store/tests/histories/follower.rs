@@ -1,0 +1,164 @@
+//! One who follows the feed of changes, over all lives: what it was given leads from a snapshot to the state at each position.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use kv_core::{ChangeFeed, Epoch, Error, Lsn, RecordedChange, Result, Store};
+use kv_testkit::{Model, Operation, Outcome};
+
+use crate::{snapshots::content_of, worker::assert_expected};
+
+/// What the follower was given at a position.
+#[derive(Debug)]
+pub enum Event {
+    /// It began anew, with what a snapshot has.
+    Start(Model),
+    Changes(Vec<RecordedChange>),
+}
+
+impl Event {
+    pub fn apply(&self, model: &mut Model) {
+        match self {
+            Self::Start(start) => model.clone_from(start),
+            Self::Changes(changes) => {
+                for change in changes {
+                    assert_eq!(model.apply(&operation(change)), Outcome::Done, "{change:?}");
+                }
+            }
+        }
+    }
+}
+
+fn operation(change: &RecordedChange) -> Operation {
+    match change {
+        RecordedChange::Put { collection, key, value } => Operation::put(collection, &**key, &**value),
+        RecordedChange::Delete { collection, key } => Operation::delete(collection, &**key),
+        RecordedChange::CollectionCreated { name } => Operation::create(name),
+        RecordedChange::CollectionDropped { name } => Operation::drop(name),
+        RecordedChange::CollectionRenamed { from, to } => {
+            Operation::Rename { collection: from.to_string(), to: to.to_string() }
+        }
+        other => panic!("another change: {other:?}"),
+    }
+}
+
+pub struct Follower {
+    rng: fastrand::Rng,
+    feed: Option<ChangeFeed>,
+    /// The position up to which it has everything; `None` if it has nothing.
+    position: Option<Lsn>,
+    epoch: Epoch,
+    /// What it was given in the present life.
+    pub events: Vec<(Lsn, Event)>,
+    /// Where that, of all lives before, leads to.
+    pub model: Model,
+    /// The last position that the feed has given: it is durable.
+    pub given: Lsn,
+    pub failures: u64,
+    pub records: u64,
+    /// How often it went on where it was in an earlier feed.
+    pub resumed: u64,
+}
+
+impl Follower {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            rng: fastrand::Rng::with_seed(seed),
+            feed: None,
+            position: Some(Lsn::START),
+            epoch: Epoch(0),
+            events: Vec::new(),
+            model: Model::default(),
+            given: Lsn::START,
+            failures: 0,
+            records: 0,
+            resumed: 0,
+        }
+    }
+
+    /// The store was opened. It goes on where it was, unless that was a snapshot that a power cut has taken.
+    pub fn begin(&mut self, opened: Lsn) {
+        assert!(self.given <= opened, "{} was given by the feed, but {opened} was recovered", self.given);
+        self.position = self.position.filter(|position| *position <= opened);
+    }
+
+    /// The store is gone.
+    pub fn end(&mut self) {
+        self.feed = None;
+    }
+
+    /// Follows until there are no more writes, and then to the end.
+    pub fn follow(&mut self, store: &Store, done: &AtomicBool) {
+        while !done.load(Ordering::Acquire) {
+            let failures = self.failures;
+            self.step(store, Duration::from_micros(500));
+            if self.failures > failures {
+                thread::sleep(Duration::from_millis(1)); // the disk is gone, most likely
+            }
+        }
+    }
+
+    /// Nothing that is durable is missing.
+    pub fn finish(&mut self, store: &Store) {
+        let (durable, failures) = (store.stats().log.durable, self.failures);
+        for _ in 0..3 {
+            self.step(store, Duration::ZERO); // which may find that it has to begin anew
+        }
+        let position = self.position.unwrap_or(Lsn::START);
+        assert!(
+            position >= durable || self.failures > failures,
+            "{durable} is durable, and the feed ends at {position}"
+        );
+    }
+
+    /// Takes what there is.
+    pub fn step(&mut self, store: &Store, timeout: Duration) {
+        match self.try_step(store, timeout) {
+            Ok(()) => {}
+            Err(Error::Trimmed { .. }) => (self.feed, self.position) = (None, None),
+            Err(error) => {
+                assert_expected(&error);
+                self.feed = None;
+                self.failures += 1;
+            }
+        }
+    }
+
+    fn try_step(&mut self, store: &Store, timeout: Duration) -> Result<()> {
+        let mut feed = match self.feed.take() {
+            Some(feed) => feed,
+            None => self.open(store)?,
+        };
+        if !timeout.is_zero() {
+            feed.wait(timeout);
+        }
+        for record in &mut feed {
+            let record = record?;
+            assert_eq!(Some(record.lsn.0 - 1), self.position.map(|lsn| lsn.0), "a record is missing, or comes again");
+            assert!(record.epoch >= self.epoch);
+            self.epoch = record.epoch;
+            self.position = Some(record.lsn);
+            self.given = record.lsn;
+            self.events.push((record.lsn, Event::Changes(record.changes)));
+            self.records += 1;
+        }
+        assert_eq!(Some(feed.position()), self.position);
+        self.feed = (self.rng.u8(..16) > 0).then_some(feed); // otherwise it goes on in another
+        Ok(())
+    }
+
+    fn open(&mut self, store: &Store) -> Result<ChangeFeed> {
+        if let Some(after) = self.position {
+            self.resumed += u64::from(after > Lsn::START);
+            return store.changes(after);
+        }
+        let snapshot = store.snapshot();
+        let feed = store.changes(snapshot.position())?;
+        self.events.push((snapshot.position(), Event::Start(content_of(&snapshot))));
+        self.position = Some(snapshot.position());
+        Ok(feed)
+    }
+}
