@@ -207,3 +207,43 @@ fn collections_are_renamed_and_cleared_with_everything_in_them() {
     assert_eq!(snapshot.len("b").unwrap(), 1);
     assert_error!(store.clear_collection("c"), Error::CollectionNotFound { .. });
 }
+
+/// A closure may go on after an error: what failed has changed nothing.
+#[test]
+fn a_change_that_fails_within_a_transaction_changes_nothing() {
+    let media = Media::default();
+    let open = |limits| media.open_with(StoreOptions { limits, ..StoreOptions::default() }).unwrap();
+    let store = open(Limits::default());
+    put(&store, "a", "key", "value");
+    drop(store);
+
+    let too_little_for_two = Limits { batch_bytes_max: 60, ..Limits::default() };
+    let store = open(too_little_for_two);
+    store
+        .transact(|tx| {
+            assert_error!(tx.put("b", "key", [0; 20]), Error::BatchTooLarge { .. });
+            assert_error!(tx.rename_collection("b", "c"), Error::CollectionNotFound { .. });
+            tx.put("a", "k", "")?;
+            assert_error!(tx.clear_collection("a"), Error::BatchTooLarge { .. });
+            assert_eq!(tx.get("a", "key")?.unwrap(), "value");
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+    let names: Vec<_> = store.collections().unwrap().into_iter().map(|info| (info.name, info.entries)).collect();
+    assert_eq!(names, [("a".to_owned(), 2)]);
+}
+
+/// Lowered limits bind what is new: a collection that is emptied is none more.
+#[test]
+fn a_collection_is_cleared_however_many_there_are() {
+    let media = Media::default();
+    let store = media.open().unwrap();
+    put(&store, "a", "key", "value");
+    put(&store, "b", "key", "value");
+    drop(store);
+    let limits = Limits { collections_max: 1, ..Limits::default() };
+    let store = media.open_with(StoreOptions { limits, ..StoreOptions::default() }).unwrap();
+    store.clear_collection("a").unwrap();
+    assert!(store.collection("a").unwrap().is_empty().unwrap());
+    assert_error!(store.create_collection("c"), Error::TooManyCollections { .. });
+}
