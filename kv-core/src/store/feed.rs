@@ -74,6 +74,8 @@ pub struct ChangeFeed {
     reader: Box<dyn LogReader>,
     /// The position that was given last.
     after: Lsn,
+    /// Whether a record was met after it that cannot be understood: the reader does not go back to that.
+    has_failed: bool,
     names: HashMap<CollectionId, Arc<str>>,
 }
 
@@ -114,7 +116,7 @@ impl Store {
         }
         let names = self.inner.names_at(after)?;
         let reader = self.inner.log.reader(after)?;
-        Ok(ChangeFeed { inner: Arc::clone(&self.inner), reader, after, names })
+        Ok(ChangeFeed { inner: Arc::clone(&self.inner), reader, after, has_failed: false, names })
     }
 }
 
@@ -141,8 +143,12 @@ impl ChangeFeed {
     }
 
     fn try_next(&mut self) -> Result<Option<ChangeRecord>> {
+        if self.has_failed {
+            self.reader = self.inner.log.reader(self.after)?;
+        }
         let Some(record) = self.reader.next()? else { return Ok(None) };
         let (epoch, lsn) = (record.epoch, record.lsn);
+        self.has_failed = true;
         let operations = decode(record.payload, lsn).map_err(|error| undecodable(lsn, error))?;
         let mut changes = Vec::new();
         for (index, operation) in (0..).zip(operations) {
@@ -151,6 +157,7 @@ impl ChangeFeed {
             note_name(&mut self.names, CollectionId { lsn, index }, &operation);
         }
         self.after = lsn;
+        self.has_failed = false;
         Ok(Some(ChangeRecord { epoch, lsn, changes }))
     }
 }
@@ -189,7 +196,7 @@ impl Shared {
         }
         let mut reader = self.log.reader(reached)?;
         while reached < position {
-            self.log.sync(reached.next())?; // a reader gives nothing that is not durable
+            self.sync_log(reached.next())?; // a reader gives nothing that is not durable
             let Some(record) = reader.next()? else { break };
             reached = record.lsn;
             let operations = decode(record.payload, reached).map_err(|error| undecodable(reached, error))?;

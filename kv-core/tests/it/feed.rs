@@ -1,9 +1,9 @@
 //! The change feed.
 
-use std::{collections::BTreeMap, thread, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 
 use kv_core::{
-    Batch, ChangeFeed, ChangeRecord, Durability, Error, Lsn, MemoryLog, RecordedChange, Result, Snapshot, Store,
+    Batch, ChangeFeed, ChangeRecord, Durability, Error, Log, Lsn, MemoryLog, RecordedChange, Result, Snapshot, Store,
     StoreOptions,
 };
 
@@ -150,4 +150,22 @@ fn a_feed_follows_writers_and_gives_nothing_before_it_is_durable() {
             seen += feed.by_ref().inspect(|record| assert!(record.is_ok())).count();
         }
     });
+}
+
+/// What cannot be understood is not passed over: a feed that met it gives nothing after it.
+#[test]
+fn an_error_is_followed_by_no_later_change() {
+    let media = Media::default();
+    let log = Arc::new(MemoryLog::open(&media.log).unwrap());
+    let store = Store::open(log.clone(), media.checkpointer(), StoreOptions::default()).unwrap();
+    let all = store.collection("all").unwrap();
+    all.put("before", "v").unwrap();
+    log.append(b"not a record of the store", Durability::Disk).unwrap();
+    all.put("after", "v").unwrap();
+    let mut feed = store.changes(Lsn(0)).unwrap();
+    assert_eq!(feed.next().unwrap().unwrap().lsn, Lsn(1));
+    for _ in 0..3 {
+        assert_error!(feed.next().unwrap(), Error::NewerVersion { .. });
+        assert_eq!(feed.position(), Lsn(1));
+    }
 }
