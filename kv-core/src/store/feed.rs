@@ -11,7 +11,7 @@ use std::{
 
 use super::{Inner, Shared, Store, recovery::undecodable, waiters::Waiting};
 use crate::{
-    CollectionId, Epoch, Error, LogReader, Lsn, Result, Value,
+    Checkpoint, CollectionId, Epoch, Error, LogReader, Lsn, Result, Value,
     operation::{Operation, decode},
 };
 
@@ -179,14 +179,7 @@ impl fmt::Debug for ChangeFeed {
 impl Shared {
     /// The names of the collections at a position that the log reaches back to: from the newest checkpoint that is no newer, and the log from there on.
     fn names_at(&self, position: Lsn) -> Result<HashMap<CollectionId, Arc<str>>> {
-        let newest = self.collections.view().checkpoint.clone();
-        let checkpoint = match newest.filter(|checkpoint| checkpoint.head().lsn <= position) {
-            Some(checkpoint) => Some(checkpoint),
-            None => {
-                let older = self.checkpointer.list()?.into_iter().find(|id| id.lsn <= position);
-                older.map(|id| self.checkpointer.open(id)).transpose()?
-            }
-        };
+        let checkpoint = self.checkpoint_upto(position)?;
         let mut names = HashMap::new();
         let mut reached = Lsn::START;
         if let Some(checkpoint) = checkpoint {
@@ -206,6 +199,29 @@ impl Shared {
             }
         }
         Ok(names)
+    }
+
+    /// The newest checkpoint that is no newer than a position; `None` if the log goes back to the beginning. A log may keep more than it has to, and
+    /// records without the checkpoint before them are of no use: their collections have no names.
+    fn checkpoint_upto(&self, position: Lsn) -> Result<Option<Arc<dyn Checkpoint>>> {
+        let newest = self.collections.view().checkpoint.clone();
+        if let Some(newest) = newest.filter(|newest| newest.head().lsn <= position) {
+            return Ok(Some(newest));
+        }
+        let ids = self.checkpointer.list()?;
+        let Some(id) = ids.iter().find(|id| id.lsn <= position) else {
+            let trimmed = self.log.bounds().trimmed;
+            let oldest = ids.last().map_or(trimmed, |oldest| oldest.lsn);
+            return if trimmed == Lsn::START {
+                Ok(None)
+            } else {
+                Err(Error::Trimmed { after: position, trimmed: oldest })
+            };
+        };
+        match self.checkpointer.open(*id) {
+            Err(_) if !self.checkpointer.list()?.contains(id) => self.checkpoint_upto(position), // removed meanwhile
+            opened => opened.map(Some),
+        }
     }
 }
 
