@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    ops::Bound,
+    ops::{Bound, RangeBounds},
     sync::Arc,
 };
 
@@ -159,9 +159,11 @@ impl<'a> Draft<'a> {
 
     /// The entries of a collection within the bounds, to be used up before anything else is written.
     pub(super) fn range(&self, name: &str, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Entries {
-        let is_within = |key: &Value| std::ops::RangeBounds::<[u8]>::contains(&(lower, upper), &**key);
+        let is_within = |key: &Value| RangeBounds::<[u8]>::contains(&(Bound::Unbounded, upper), &**key);
         let changes = self.touched.get(name).map(|touched| &touched.changes);
-        let changed = changes.into_iter().flatten().filter(|(key, _)| is_within(key));
+        // With one bound only: the map answers an inverted range with a panic.
+        let changed = changes.into_iter().flat_map(|changes| changes.range::<[u8], _>((lower, Bound::Unbounded)));
+        let changed = changed.take_while(|(key, _)| is_within(key));
         let above: VecDeque<_> = changed.map(|(key, value)| (key.clone(), value.clone())).collect();
         Entries::of_newest(self.collections.view(), self.stored(name), (lower, upper), above)
     }

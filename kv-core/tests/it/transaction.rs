@@ -247,3 +247,26 @@ fn a_collection_is_cleared_however_many_there_are() {
     assert!(store.collection("a").unwrap().is_empty().unwrap());
     assert_error!(store.create_collection("c"), Error::TooManyCollections { .. });
 }
+
+#[test]
+fn a_range_in_a_transaction_has_the_changes_within_its_bounds_and_no_others() {
+    use std::ops::Bound::{Excluded, Included, Unbounded};
+    let store = memory_store();
+    (0..6u8).for_each(|n| store.collection("a").unwrap().put([2 * n], [0]).unwrap());
+    store
+        .transact(|tx| {
+            (0..12u8).filter(|n| n % 3 == 0).try_for_each(|n| tx.put("a", [n], [1]))?;
+            tx.delete("a", [4])?;
+            let model = [0, 2, 3, 6, 8, 9, 10];
+            let bounds = || (0..12u8).flat_map(|n| [Included([n]), Excluded([n])]).chain([Unbounded]);
+            for (lower, upper) in bounds().flat_map(|lower| bounds().map(move |upper| (lower, upper))) {
+                let expected = model.iter().filter(|n| std::ops::RangeBounds::contains(&(lower, upper), &[**n]));
+                let found: Vec<_> = tx.range("a", (lower, upper)).map(|entry| entry.unwrap().key[0]).collect();
+                assert!(found.iter().eq(expected.clone()), "{lower:?}, {upper:?}: {found:?}");
+                let found: Vec<_> = tx.range("a", (lower, upper)).rev().map(|entry| entry.unwrap().key[0]).collect();
+                assert!(found.iter().eq(expected.rev()), "{lower:?}, {upper:?}: {found:?} backward");
+            }
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+}
