@@ -68,7 +68,8 @@ pub enum RecordedChange {
 
 /// Every change after a position, in order, each once it is durable, whatever its durability; see [`Store::changes`].
 ///
-/// As an iterator it gives what is there and then `None`; when there is more it goes on. [`wait`](ChangeFeed::wait) waits for that.
+/// As an iterator it gives what is there and then `None`; when there is more it goes on. [`wait`](ChangeFeed::wait) waits for that. After an error it
+/// stays where it is, and the next call meets it again: nothing is passed over. It keeps the store open.
 pub struct ChangeFeed {
     inner: Arc<Inner>,
     reader: Box<dyn LogReader>,
@@ -105,7 +106,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Trimmed`](Error::Trimmed) if the log no longer has what follows: begin with a snapshot. [`Misuse`](Error::Misuse) if nothing was ever written
-    /// at `after`.
+    /// at `after`; [`OutcomeUnknown`](Error::OutcomeUnknown) if what comes before `after` had to be flushed, and that failed.
     pub fn changes(&self, after: Lsn) -> Result<ChangeFeed> {
         let bounds = self.inner.log.bounds();
         if after < bounds.trimmed {
@@ -126,7 +127,8 @@ impl ChangeFeed {
         self.after
     }
 
-    /// Waits until there is another record, at most for so long, and says whether there is one.
+    /// Waits until there is another record, at most for so long, and says whether there is one. Of a store that was closed, or whose log has failed,
+    /// there never is.
     pub fn wait(&mut self, timeout: Duration) -> bool {
         let start = Instant::now();
         let waiters = &self.inner.for_durable;

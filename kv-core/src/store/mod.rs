@@ -46,7 +46,8 @@ use crate::{
 /// A key-value store: named collections over a log and checkpoints.
 ///
 /// A store is a handle: clones are cheap and are the same store, and it may be used from any number of threads. It stays open until
-/// the last handle, of it or of its collections, is gone; [`close`](Store::close) tells whether everything went well.
+/// the last handle is gone, of it or of its collections, and every [`Commit`] and [`ChangeFeed`]; a [`Snapshot`] does not keep it open, and can be
+/// read after it. [`close`](Store::close) tells whether everything went well.
 ///
 /// - Every change is appended to the log before the map in memory changes.
 /// - A write that returned survives what its [`Durability`] says; no reader sees a [`Durability::Disk`] write before that.
@@ -115,7 +116,7 @@ impl Store {
     /// after it. See [`recovery`] for how it decides.
     ///
     /// # Errors
-    /// [`Unrecoverable`](Error::Unrecoverable), [`Corrupt`](Error::Corrupt) and [`NewerVersion`](Error::NewerVersion) refuse;
+    /// [`Unrecoverable`](crate::Error::Unrecoverable), [`Corrupt`](crate::Error::Corrupt) and [`NewerVersion`](crate::Error::NewerVersion) refuse;
     /// nothing was changed.
     pub fn open(log: Arc<dyn Log>, checkpointer: Arc<dyn Checkpointer>, options: StoreOptions) -> Result<Self> {
         let options = StoreOptions { limits: options.limits.capped(), ..options };
@@ -146,7 +147,7 @@ impl Store {
     /// A handle to the collection of that name, whether it exists or not.
     ///
     /// # Errors
-    /// [`InvalidCollectionName`](Error::InvalidCollectionName).
+    /// [`InvalidCollectionName`](crate::Error::InvalidCollectionName).
     pub fn collection(&self, name: &str) -> Result<Collection> {
         Limits::default().check_name(name)?;
         Ok(Collection::new(self.clone(), name))
@@ -155,7 +156,7 @@ impl Store {
     /// Makes all changes of the batch, or none, with the store's durability.
     ///
     /// # Errors
-    /// As [`Collection::put`], and [`BatchTooLarge`](Error::BatchTooLarge), [`KeyNotFound`](Error::KeyNotFound): nothing was written.
+    /// As [`Collection::put`], and [`BatchTooLarge`](crate::Error::BatchTooLarge), [`KeyNotFound`](crate::Error::KeyNotFound): nothing was written.
     pub fn write(&self, batch: &Batch) -> Result<()> {
         self.write_with(batch, self.inner.options.durability)
     }
@@ -163,7 +164,7 @@ impl Store {
     /// Makes all changes of the batch, or none, with this durability.
     ///
     /// # Errors
-    /// As [`write`](Store::write).
+    /// As [`write`](Store::write), and [`UnsupportedDurability`](crate::Error::UnsupportedDurability): nothing was written.
     pub fn write_with(&self, batch: &Batch, durability: Durability) -> Result<()> {
         let bytes = batch.check(&self.inner.options.limits)?;
         self.inner.write(durability, |draft| batch.make(draft), Expected { bytes, remembers: batch.asks() })
@@ -172,7 +173,7 @@ impl Store {
     /// Creates an empty collection; `false` if it exists already.
     ///
     /// # Errors
-    /// As [`Collection::put`], and [`TooManyCollections`](Error::TooManyCollections).
+    /// As [`Collection::put`], and [`TooManyCollections`](crate::Error::TooManyCollections).
     pub fn create_collection(&self, name: &str) -> Result<bool> {
         self.transact(|tx| tx.create_collection(name))
     }
@@ -180,7 +181,7 @@ impl Store {
     /// Drops a collection with everything in it, at a cost that does not depend on its size.
     ///
     /// # Errors
-    /// [`CollectionNotFound`](Error::CollectionNotFound); otherwise as [`Collection::put`].
+    /// [`CollectionNotFound`](crate::Error::CollectionNotFound); otherwise as [`Collection::put`].
     pub fn drop_collection(&self, name: &str) -> Result<()> {
         self.transact(|tx| tx.drop_collection(name))
     }
@@ -196,7 +197,7 @@ impl Store {
     /// Gives a collection another name, at a cost that does not depend on its size. Handles stand for names: those to the old one see an absent collection then.
     ///
     /// # Errors
-    /// [`CollectionExists`](Error::CollectionExists) if the new name is taken; otherwise as [`drop_collection`](Store::drop_collection).
+    /// [`CollectionExists`](crate::Error::CollectionExists) if the new name is taken; otherwise as [`drop_collection`](Store::drop_collection).
     pub fn rename_collection(&self, from: &str, to: &str) -> Result<()> {
         self.transact(|tx| tx.rename_collection(from, to))
     }
@@ -217,7 +218,7 @@ impl Store {
     /// Makes everything that was written before survive a power cut, whatever its durability.
     ///
     /// # Errors
-    /// [`OutcomeUnknown`](Error::OutcomeUnknown).
+    /// [`OutcomeUnknown`](crate::Error::OutcomeUnknown).
     pub fn sync(&self) -> Result<()> {
         self.inner.sync()
     }
@@ -244,7 +245,7 @@ impl Store {
     }
 
     /// Ends writing: waits for what is under way, makes a checkpoint if enough has changed, and leaves the log clean, so that the next opening
-    /// is quick. Later writes through any handle fail with [`Closed`](Error::Closed); reads go on.
+    /// is quick. Later writes through any handle fail with [`Closed`](crate::Error::Closed); reads go on.
     ///
     /// What holds the medium, such as the lock of a directory, is released when the last handle is gone. A store that is not closed is
     /// closed when that happens, without a checkpoint, and nobody hears of errors. Closing again is allowed.

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    iter::FusedIterator,
     marker::PhantomData,
     ops::RangeBounds,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -152,12 +153,14 @@ impl DoubleEndedIterator for TransactionEntries<'_> {
     }
 }
 
+impl FusedIterator for TransactionEntries<'_> {}
+
 impl Store {
     /// Runs `transaction` alone, on the newest state, and makes its changes, all of them or none, with the store's durability. Returns what it
     /// returned, once that is durable as asked, and published.
     ///
     /// Transactions behave as if they ran one at a time, in the order of the log (strict serializability). While the closure runs, other writers
-    /// wait, and readers do not. An error or a panic in it leaves no trace. A transaction that only reads is better done on a
+    /// wait, and readers do not: so it may not wait for another thread that writes to this store. An error or a panic in it leaves no trace. A transaction that only reads is better done on a
     /// [`snapshot`](Store::snapshot), which waits for nobody.
     ///
     /// ```
