@@ -1,6 +1,7 @@
 //! Transactions: alone, on the newest state, all or nothing.
 
 use std::{
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Barrier,
     thread,
@@ -269,4 +270,81 @@ fn a_range_in_a_transaction_has_the_changes_within_its_bounds_and_no_others() {
             Ok::<_, Error>(())
         })
         .unwrap();
+}
+
+/// What the transaction sees after each step is what the store has in the end, and after being opened again.
+#[test]
+fn transactions_of_any_steps_are_what_their_record_says() {
+    type Model = BTreeMap<String, BTreeMap<u8, u8>>;
+    const NAMES: [&str; 3] = ["a", "b", "c"];
+    let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut pick = move |below: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random >> 8) % below
+    };
+    let media = Media::default();
+    let mut store = media.open_with(StoreOptions { durability: PROCESS, ..StoreOptions::default() }).unwrap();
+    let mut model = Model::new();
+    for round in 0..600 {
+        let (before, gives_up) = (model.clone(), pick(5) == 0);
+        let done: Result<()> = store.transact(|tx| {
+            for _ in 0..pick(12) {
+                let (from, to) = (NAMES[pick(3) as usize], NAMES[pick(3) as usize]);
+                let (key, value) = (pick(4) as u8, pick(200) as u8);
+                match pick(9) {
+                    0..3 => {
+                        tx.put(from, [key], [value])?;
+                        model.entry(from.into()).or_default().insert(key, value);
+                    }
+                    3..5 => {
+                        let was_there = model.get_mut(from).is_some_and(|entries| entries.remove(&key).is_some());
+                        assert_eq!(tx.delete_if_present(from, [key])?, was_there);
+                    }
+                    5 => {
+                        assert_eq!(tx.create_collection(from)?, !model.contains_key(from));
+                        model.entry(from.into()).or_default();
+                    }
+                    6 => assert_eq!(tx.drop_collection(from).is_ok(), model.remove(from).is_some()),
+                    7 => {
+                        let cleared = model.get_mut(from).map(|entries| entries.clear());
+                        assert_eq!(tx.clear_collection(from).is_ok(), cleared.is_some());
+                    }
+                    _ => {
+                        let may = model.contains_key(from) && !model.contains_key(to);
+                        assert_eq!(tx.rename_collection(from, to).is_ok(), may);
+                        if may && let Some(entries) = model.remove(from) {
+                            model.insert(to.into(), entries);
+                        }
+                    }
+                }
+                for name in NAMES {
+                    let seen: Vec<_> = tx.iter(name).map(|e| e.unwrap()).map(|e| (e.key[0], e.value[0])).collect();
+                    assert!(model.get(name).into_iter().flatten().map(|(k, v)| (*k, *v)).eq(seen), "round {round}");
+                }
+            }
+            if gives_up { Err(Error::Cancelled) } else { Ok(()) }
+        });
+        assert_eq!(done.is_ok(), !gives_up);
+        if gives_up {
+            model = before;
+        }
+        match pick(8) {
+            0 => drop(store.checkpoint().unwrap()),
+            1 => {
+                drop(store);
+                store = media.open_with(StoreOptions { durability: PROCESS, ..StoreOptions::default() }).unwrap();
+            }
+            _ => {}
+        }
+        let names: Vec<_> = store.collections().unwrap().into_iter().map(|info| (info.name, info.entries)).collect();
+        assert!(model.iter().map(|(name, entries)| (name.clone(), entries.len() as u64)).eq(names), "round {round}");
+        for (name, entries) in &model {
+            let all = store.collection(name).unwrap();
+            let seen: Vec<_> = all.iter().map(|e| e.unwrap()).map(|e| (e.key[0], e.value[0])).collect();
+            assert!(entries.iter().map(|(k, v)| (*k, *v)).eq(seen), "round {round}");
+            (0..4).for_each(|key| assert_eq!(all.get([key]).unwrap().map(|v| v[0]), entries.get(&key).copied()));
+        }
+    }
 }
