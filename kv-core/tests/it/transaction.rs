@@ -308,7 +308,7 @@ fn transactions_of_any_steps_are_what_their_record_says() {
                     }
                     6 => assert_eq!(tx.drop_collection(from).is_ok(), model.remove(from).is_some()),
                     7 => {
-                        let cleared = model.get_mut(from).map(|entries| entries.clear());
+                        let cleared = model.get_mut(from).map(BTreeMap::clear);
                         assert_eq!(tx.clear_collection(from).is_ok(), cleared.is_some());
                     }
                     _ => {
