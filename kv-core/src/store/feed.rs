@@ -127,8 +127,8 @@ impl ChangeFeed {
         self.after
     }
 
-    /// Waits until there is another record, at most for so long, and says whether there is one. Of a store that was closed, or whose log has failed,
-    /// there never is.
+    /// Waits until there is another record, at most for so long, and says whether there is one. Once all of a store that was closed, or
+    /// whose log has failed, was given, there never is.
     pub fn wait(&mut self, timeout: Duration) -> bool {
         let start = Instant::now();
         let waiters = &self.inner.for_durable;
