@@ -99,10 +99,21 @@ impl Generation {
     /// The value of a key at the position that `position` gives. It is asked for under the shard's lock, and so not before a pruning that
     /// this read could miss.
     pub(crate) fn get(&self, collection: CollectionId, key: &[u8], position: impl FnOnce() -> Lsn) -> Found<Value> {
+        Found::from(self.version(collection, key, position).map(|(_, value)| value))
+    }
+
+    /// As [`get`](Generation::get), with the position of the version; `None` if there is none.
+    pub(crate) fn version(
+        &self,
+        collection: CollectionId,
+        key: &[u8],
+        position: impl FnOnce() -> Lsn,
+    ) -> Option<(Lsn, Option<Value>)> {
         let hash = self.hash(collection, key);
         let table = read(&self.shard(hash).0);
         let found = table.find(hash, |entry| entry.is(collection, key));
-        Found::from(found.and_then(|entry| entry.versions.at(position())).map(Option::<&Value>::cloned))
+        let version = found?.versions.version_at(position())?;
+        Some((version.lsn(), version.newest().cloned()))
     }
 
     /// Puts a new version before the older ones. Returns the key's handle if it had no older versions before and has some now, which shall be

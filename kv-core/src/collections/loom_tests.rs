@@ -252,3 +252,25 @@ fn a_read_beside_a_record_that_clears() {
     });
     assert_eq!(seen, [b'1', b'2'].into());
 }
+
+/// One record renames the collection and overwrites its key: under the old name the new value is never seen.
+#[test]
+fn reads_beside_a_renaming() {
+    let seen = explore("a point read beside a renaming", None, || {
+        let collections = collections();
+        let writer = thread::spawn({
+            let collections = Arc::clone(&collections);
+            move || {
+                let operations = [
+                    Operation::Rename { collection: ALL, from: "all", to: "other" },
+                    Operation::Put { collection: ALL, key: b"k", value: b"2" },
+                ];
+                apply(&collections, Lsn(2), &operations, &mut Superseded::default());
+            }
+        });
+        let value = collections.get("all", b"k").unwrap();
+        writer.join().unwrap();
+        value.map(|value| value[0])
+    });
+    assert_eq!(seen, [None, Some(b'1')].into());
+}

@@ -140,27 +140,47 @@ impl Collections {
 
     /// The published value of a key.
     pub(crate) fn get(&self, name: &str, key: &[u8]) -> Result<Option<Value>> {
-        self.read(name, |view, collection| view.get(collection, key, || self.horizon.published()))
+        self.read(name, key, |place| match place {
+            Place::Memory(value) => Ok(Some(value)),
+            Place::Checkpoint(checkpoint, collection) => checkpoint.get(collection, key),
+        })
     }
 
     /// Calls `read` with the published value of a key; `false` if there is none.
     pub(crate) fn get_with(&self, name: &str, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        let found = self.read(name, |view, collection| {
-            let found = view.get_with(collection, key, || self.horizon.published(), read)?;
+        let found = self.read(name, key, |place| {
+            let found = match place {
+                Place::Memory(value) => {
+                    read(&value);
+                    true
+                }
+                Place::Checkpoint(checkpoint, collection) => checkpoint.get_with(collection, key, read)?,
+            };
             Ok(found.then_some(()))
         })?;
         Ok(found.is_some())
     }
 
-    /// Finds something in the collection that has the name. The view may be older than what the name stands for: so where nothing is found, and there is
-    /// another view by then, it is looked for again.
-    fn read<T>(&self, name: &str, mut find: impl FnMut(&View, CollectionId) -> Result<Option<T>>) -> Result<Option<T>> {
+    /// Reads a published key from where it is; `None` if it is nowhere.
+    ///
+    /// The name and the key are looked up one after the other, and have to be of one position all the same: else what a record put into a collection
+    /// could be seen under the name that this same record took from it. So what has been seen by either must be no newer than `known`, a
+    /// position that was published before both: then it has been so ever since. Something newer is looked up again.
+    fn read<T>(&self, name: &str, key: &[u8], read: impl FnOnce(Place<'_>) -> Result<Option<T>>) -> Result<Option<T>> {
+        let published = || self.horizon.published();
         loop {
-            let view = self.view.load();
-            let Some(collection) = self.names.at(name, || self.horizon.published()) else { return Ok(None) };
-            let found = find(&view, collection)?;
-            if found.is_some() || Arc::ptr_eq(&view, &self.view.load()) {
-                return Ok(found);
+            let known = published();
+            let Some(collection) = self.names.at(name, published) else { return Ok(None) };
+            let view = self.view.load(); // after the position: it has everything up to there
+            match (view.in_memory(collection, key, published), &view.checkpoint) {
+                (Some((lsn, value)), _) if lsn <= known => {
+                    return value.map_or(Ok(None), |value| read(Place::Memory(value)));
+                }
+                (None, None) => return Ok(None),
+                (None, Some(checkpoint)) if checkpoint.id().lsn <= known => {
+                    return read(Place::Checkpoint(&**checkpoint, collection));
+                }
+                _ => {}
             }
         }
     }
@@ -169,6 +189,14 @@ impl Collections {
     pub(crate) fn snapshot(self: &Arc<Self>) -> Snapshot {
         Snapshot::take(self)
     }
+}
+
+/// Where a key may be.
+enum Place<'a> {
+    /// In memory: this is its value.
+    Memory(Value),
+    /// In the checkpoint, in that collection, or nowhere.
+    Checkpoint(&'a dyn Checkpoint, CollectionId),
 }
 
 /// How many keys are pruned for each change: more than a change supersedes, so that none are left behind, and few, so that none waits long.

@@ -27,11 +27,16 @@ impl<T> Versions<T> {
 
     /// The version that is seen at `position`: `None` if there is none that old, `Some(None)` if the thing was deleted then.
     pub(crate) fn at(&self, position: Lsn) -> Option<Option<&T>> {
+        Some(self.version_at(position)?.content.as_ref())
+    }
+
+    /// As [`at`](Versions::at): that version and those before it.
+    pub(crate) fn version_at(&self, position: Lsn) -> Option<&Self> {
         let mut version = self;
         while version.lsn > position {
             version = version.older.as_deref()?;
         }
-        Some(version.content.as_ref())
+        Some(version)
     }
 
     /// Drops the older versions that nobody can see, and says whether only the newest is left. It costs as much as there are versions.

@@ -101,6 +101,16 @@ impl View {
         }
     }
 
+    /// The newest version of a key in memory that is seen at the position that `position` gives, and its own position.
+    pub(crate) fn in_memory(
+        &self,
+        collection: CollectionId,
+        key: &[u8],
+        position: impl Fn() -> Lsn,
+    ) -> Option<(Lsn, Option<Value>)> {
+        self.generations().find_map(|generation| generation.version(collection, key, &position))
+    }
+
     fn first_found<T>(&self, find: impl Fn(&Generation) -> Found<T>) -> Found<T> {
         for generation in self.generations() {
             match find(generation) {

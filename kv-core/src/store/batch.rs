@@ -41,6 +41,9 @@ enum BatchedAction {
     DeleteIfPresent,
 }
 
+/// Among so many of the names that came last a change's collection is looked for.
+const NAMES_LOOKED_AT: usize = 8;
+
 impl Batch {
     /// A batch without changes.
     pub fn new() -> Self {
@@ -114,11 +117,15 @@ impl Batch {
     }
 
     fn add(&mut self, collection: &str, key: Range<usize>, action: BatchedAction) -> &mut Self {
-        // Looking from the end finds the collection at once where changes come collection by collection.
-        let name = self.names.iter().rposition(|name| name == collection).unwrap_or_else(|| {
-            self.names.push(collection.to_owned());
-            self.names.len() - 1
-        });
+        // Only among the last few: a batch over many collections would be slow otherwise. A name that is there twice does no harm.
+        let first = self.names.len().saturating_sub(NAMES_LOOKED_AT);
+        let name = match self.names[first..].iter().rposition(|name| name == collection) {
+            Some(at) => first + at,
+            None => {
+                self.names.push(collection.to_owned());
+                self.names.len() - 1
+            }
+        };
         self.changes.push(BatchedChange { name, key, action });
         self
     }

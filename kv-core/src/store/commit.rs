@@ -157,7 +157,7 @@ impl Inner {
     /// Waits until an answer can be given.
     pub(super) fn wait_for(&self, basis: Basis) -> Result<()> {
         match basis.durability {
-            Some(Durability::Disk) => drop(self.log.sync(basis.lsn)?),
+            Some(Durability::Disk) => self.sync_log(basis.lsn)?,
             Some(Durability::Process) => self.want_flush(),
             None => {}
         }
@@ -170,9 +170,7 @@ impl Inner {
         match basis.durability {
             Some(Durability::Disk) => self.want_flush_now(),
             Some(Durability::Process) => self.want_flush(),
-            // Whoever wrote what the answer rests on hears of a failure by himself: only the flusher tells all.
-            None if self.collections.horizon().published() < basis.lsn => self.want_flush_now(),
-            None => {}
+            None => {} // who wrote what the answer rests on sees to that
         }
     }
 
@@ -228,7 +226,7 @@ impl Shared {
     pub(super) fn publish_upto(&self, lsn: Lsn) -> Result<()> {
         self.publish();
         if self.collections.horizon().published() < lsn {
-            self.log.sync(lsn)?;
+            self.sync_log(lsn)?;
             self.publish();
         }
         Ok(())
@@ -244,8 +242,17 @@ impl Shared {
 
     pub(super) fn sync(&self) -> Result<()> {
         let applied = self.publication.applied();
-        self.log.sync(applied)?;
+        self.sync_log(applied)?;
         self.publish_upto(applied)
+    }
+
+    /// Has the log flushed up to `upto`. If that fails, all who wait hear of it: some of them may rest on this flush alone.
+    pub(super) fn sync_log(&self, upto: Lsn) -> Result<()> {
+        let flushed = self.log.sync(upto).map(drop);
+        if flushed.is_err() {
+            self.note_flush(&flushed);
+        }
+        flushed
     }
 
     /// Whether the log takes too much of its medium since the last checkpoint began.

@@ -93,12 +93,12 @@ impl Collection {
         let key = key.as_ref();
         self.check_key(key)?;
         self.store().transact_with(self.durability(), |tx| {
-            let new = change(tx.get(self.name(), key)?.as_deref());
+            let new = change(tx.get(self.name(), key)?.as_deref()).map(|new| Value::copy_from(new.as_ref()));
             match &new {
                 Some(new) => tx.put(self.name(), key, new)?,
                 None => drop(tx.delete_if_present(self.name(), key)?),
             }
-            Ok(new.map(|new| Value::copy_from(new.as_ref())))
+            Ok(new)
         })
     }
 

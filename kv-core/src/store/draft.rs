@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    ops::Bound,
+    ops::{Bound, RangeBounds},
     sync::Arc,
 };
 
@@ -68,7 +68,11 @@ impl<'a> Draft<'a> {
     pub(super) fn put(&mut self, name: &str, key: &[u8], value: &[u8]) -> Result<()> {
         let collection = match self.resolve(name) {
             Some(collection) => collection,
-            None => self.create_new(name)?,
+            None => {
+                let first = Operation::Put { collection: created_here(0), key, value };
+                self.check_room(&[Operation::Create { name }, first])?;
+                self.create_new(name)?
+            }
         };
         self.push(&Operation::Put { collection, key, value })?;
         self.remember(name, key, Some(value));
@@ -111,8 +115,10 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// [`CollectionNotFound`](Error::CollectionNotFound).
     pub(super) fn clear(&mut self, name: &str) -> Result<()> {
+        let collection = self.resolve_existing(name)?;
+        self.check_room(&[Operation::Drop { collection, name }, Operation::Create { name }])?;
         self.drop_collection(name)?;
-        self.create_new(name).map(|_| ())
+        self.push_create(name).map(|_| ())
     }
 
     /// Gives a collection another name, which must be free.
@@ -153,9 +159,11 @@ impl<'a> Draft<'a> {
 
     /// The entries of a collection within the bounds, to be used up before anything else is written.
     pub(super) fn range(&self, name: &str, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Entries {
-        let is_within = |key: &Value| std::ops::RangeBounds::<[u8]>::contains(&(lower, upper), &**key);
+        let is_within = |key: &Value| RangeBounds::<[u8]>::contains(&(Bound::Unbounded, upper), &**key);
         let changes = self.touched.get(name).map(|touched| &touched.changes);
-        let changed = changes.into_iter().flatten().filter(|(key, _)| is_within(key));
+        // With one bound only: the map answers an inverted range with a panic.
+        let changed = changes.into_iter().flat_map(|changes| changes.range::<[u8], _>((lower, Bound::Unbounded)));
+        let changed = changed.take_while(|(key, _)| is_within(key));
         let above: VecDeque<_> = changed.map(|(key, value)| (key.clone(), value.clone())).collect();
         Entries::of_newest(self.collections.view(), self.stored(name), (lower, upper), above)
     }
@@ -193,6 +201,10 @@ impl<'a> Draft<'a> {
 
     fn create_new(&mut self, name: &str) -> Result<CollectionId> {
         self.limits.check_collections(self.live)?;
+        self.push_create(name)
+    }
+
+    fn push_create(&mut self, name: &str) -> Result<CollectionId> {
         let id = created_here(self.push(&Operation::Create { name })?);
         self.live += 1;
         self.set(name, Touched { id: Some(id), changes: Changes::new() });
@@ -205,8 +217,14 @@ impl<'a> Draft<'a> {
     }
 
     fn push(&mut self, operation: &Operation<'_>) -> Result<u32> {
-        self.limits.check_batch(self.record.len() + OPERATION_HEADER_BYTES + operation.bytes())?;
+        self.check_room(std::slice::from_ref(operation))?;
         Ok(self.record.push(operation))
+    }
+
+    /// Whether there is room for operations of which all are to be made or none: a transaction may go on after an error.
+    fn check_room(&self, operations: &[Operation<'_>]) -> Result<()> {
+        let bytes: usize = operations.iter().map(|operation| OPERATION_HEADER_BYTES + operation.bytes()).sum();
+        self.limits.check_batch(self.record.len() + bytes)
     }
 
     fn remember(&mut self, name: &str, key: &[u8], value: Option<&[u8]>) {

@@ -11,7 +11,7 @@ use std::{
 
 use super::{Inner, Shared, Store, recovery::undecodable, waiters::Waiting};
 use crate::{
-    CollectionId, Epoch, Error, LogReader, Lsn, Result, Value,
+    Checkpoint, CollectionId, Epoch, Error, LogReader, Lsn, Result, Value,
     operation::{Operation, decode},
 };
 
@@ -99,7 +99,8 @@ pub enum RecordedChange {
 
 /// Every change after a position, in order, each once it is durable, whatever its durability; see [`Store::changes`].
 ///
-/// As an iterator it gives what is there and then `None`; when there is more it goes on. [`wait`](ChangeFeed::wait) waits for that.
+/// As an iterator it gives what is there and then `None`; when there is more it goes on. [`wait`](ChangeFeed::wait) waits for that. After an error it
+/// stays where it is, and the next call meets it again: nothing is passed over. It keeps the store open.
 ///
 /// A feed does not keep the log from being trimmed: one that lags behind the older of the two checkpoints that are kept may get [`Trimmed`](Error::Trimmed),
 /// never a gap, and gets it from then on: begin again with a snapshot.
@@ -124,6 +125,8 @@ pub struct ChangeFeed {
     reader: Box<dyn LogReader>,
     /// The position that was given last.
     after: Lsn,
+    /// Whether a record was met after it that cannot be understood: the reader does not go back to that.
+    has_failed: bool,
     names: HashMap<CollectionId, Arc<str>>,
 }
 
@@ -153,7 +156,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Trimmed`](Error::Trimmed) if the log no longer has what follows: begin with a snapshot. [`Misuse`](Error::Misuse) if nothing was ever written
-    /// at `after`.
+    /// at `after`; [`OutcomeUnknown`](Error::OutcomeUnknown) if what comes before `after` had to be flushed, and that failed.
     pub fn changes(&self, after: Lsn) -> Result<ChangeFeed> {
         let bounds = self.inner.log.bounds();
         if after < bounds.trimmed {
@@ -164,7 +167,7 @@ impl Store {
         }
         let names = self.inner.names_at(after)?;
         let reader = self.inner.log.reader(after)?;
-        Ok(ChangeFeed { inner: Arc::clone(&self.inner), reader, after, names })
+        Ok(ChangeFeed { inner: Arc::clone(&self.inner), reader, after, has_failed: false, names })
     }
 }
 
@@ -174,7 +177,8 @@ impl ChangeFeed {
         self.after
     }
 
-    /// Waits until there is another record, at most for so long, and says whether there is one.
+    /// Waits until there is another record, at most for so long, and says whether there is one. Once all of a store that was closed, or
+    /// whose log has failed, was given, there never is.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -203,8 +207,12 @@ impl ChangeFeed {
     }
 
     fn try_next(&mut self) -> Result<Option<ChangeRecord>> {
+        if self.has_failed {
+            self.reader = self.inner.log.reader(self.after)?;
+        }
         let Some(record) = self.reader.next()? else { return Ok(None) };
         let (epoch, lsn) = (record.epoch, record.lsn);
+        self.has_failed = true;
         let operations = decode(record.payload, lsn).map_err(|error| undecodable(lsn, error))?;
         let mut changes = Vec::new();
         for (index, operation) in (0..).zip(operations) {
@@ -213,6 +221,7 @@ impl ChangeFeed {
             note_name(&mut self.names, CollectionId { lsn, index }, &operation);
         }
         self.after = lsn;
+        self.has_failed = false;
         Ok(Some(ChangeRecord { epoch, lsn, changes }))
     }
 }
@@ -234,14 +243,7 @@ impl fmt::Debug for ChangeFeed {
 impl Shared {
     /// The names of the collections at a position that the log reaches back to: from the newest checkpoint that is no newer, and the log from there on.
     fn names_at(&self, position: Lsn) -> Result<HashMap<CollectionId, Arc<str>>> {
-        let newest = self.collections.view().checkpoint.clone();
-        let checkpoint = match newest.filter(|checkpoint| checkpoint.head().lsn <= position) {
-            Some(checkpoint) => Some(checkpoint),
-            None => {
-                let older = self.checkpointer.list()?.into_iter().find(|id| id.lsn <= position);
-                older.map(|id| self.checkpointer.open(id)).transpose()?
-            }
-        };
+        let checkpoint = self.checkpoint_upto(position)?;
         let mut names = HashMap::new();
         let mut reached = Lsn::START;
         if let Some(checkpoint) = checkpoint {
@@ -251,7 +253,7 @@ impl Shared {
         }
         let mut reader = self.log.reader(reached)?;
         while reached < position {
-            self.log.sync(reached.next())?; // a reader gives nothing that is not durable
+            self.sync_log(reached.next())?; // a reader gives nothing that is not durable
             let Some(record) = reader.next()? else { break };
             reached = record.lsn;
             let operations = decode(record.payload, reached).map_err(|error| undecodable(reached, error))?;
@@ -261,6 +263,29 @@ impl Shared {
             }
         }
         Ok(names)
+    }
+
+    /// The newest checkpoint that is no newer than a position; `None` if the log goes back to the beginning. A log may keep more than it has to, and
+    /// records without the checkpoint before them are of no use: their collections have no names.
+    fn checkpoint_upto(&self, position: Lsn) -> Result<Option<Arc<dyn Checkpoint>>> {
+        let newest = self.collections.view().checkpoint.clone();
+        if let Some(newest) = newest.filter(|newest| newest.head().lsn <= position) {
+            return Ok(Some(newest));
+        }
+        let ids = self.checkpointer.list()?;
+        let Some(id) = ids.iter().find(|id| id.lsn <= position) else {
+            let trimmed = self.log.bounds().trimmed;
+            let oldest = ids.last().map_or(trimmed, |oldest| oldest.lsn);
+            return if trimmed == Lsn::START {
+                Ok(None)
+            } else {
+                Err(Error::Trimmed { after: position, trimmed: oldest })
+            };
+        };
+        match self.checkpointer.open(*id) {
+            Err(_) if !self.checkpointer.list()?.contains(id) => self.checkpoint_upto(position), // removed meanwhile
+            opened => opened.map(Some),
+        }
     }
 }
 

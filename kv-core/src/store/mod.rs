@@ -48,8 +48,8 @@ use crate::{
 /// A key-value store: named collections over a log and checkpoints.
 ///
 /// A store is a handle: clones are cheap and are the same store, and it may be used from any number of threads. It stays open until
-/// the last handle is gone, of it or of its collections, its change feeds and its commits; [`close`](Store::close) tells whether everything went well.
-/// Snapshots, iterators and values do not keep it open, and can be read for as long as they live.
+/// the last handle is gone, of it or of its collections, and every [`Commit`] and [`ChangeFeed`]; a [`Snapshot`] does not keep it open, and can be
+/// read after it. [`close`](Store::close) tells whether everything went well.
 ///
 /// - Every change is appended to the log before the map in memory changes.
 /// - A write that returned survives what its [`Durability`] says; no reader sees a [`Durability::Disk`] write before that.
@@ -192,7 +192,7 @@ impl Store {
     /// Makes all changes of the batch, or none, with this durability.
     ///
     /// # Errors
-    /// As [`write`](Store::write).
+    /// As [`write`](Store::write), and [`UnsupportedDurability`](crate::Error::UnsupportedDurability): nothing was written.
     pub fn write_with(&self, batch: &Batch, durability: Durability) -> Result<()> {
         let bytes = batch.check(&self.inner.options.limits)?;
         self.inner.write(durability, |draft| batch.make(draft), Expected { bytes, remembers: batch.asks() })

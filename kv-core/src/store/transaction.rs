@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    iter::FusedIterator,
     marker::PhantomData,
     ops::RangeBounds,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -189,6 +190,8 @@ impl DoubleEndedIterator for TransactionEntries<'_> {
         self.entries.next_back()
     }
 }
+
+impl FusedIterator for TransactionEntries<'_> {}
 
 impl Store {
     /// Runs `transaction` alone, on the newest state, and makes its changes, all of them or none, with the store's durability. Returns what it

@@ -1,6 +1,11 @@
 //! Who waits, without a thread of its own, for a position to be reached.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering, task::Waker};
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::Ordering,
+    task::Waker,
+};
 
 use crate::{
     Lsn,
@@ -8,6 +13,8 @@ use crate::{
 };
 
 /// Wakers, each with the position that it waits for.
+///
+/// They are somebody else's code: none is cloned, woken or dropped under the lock, since it may come back here, and one that panics is passed over.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     /// How many there are. It is changed, or read as if it were changed, after the position was set by the one side and before it is looked
@@ -33,15 +40,22 @@ impl Waiters {
     /// Has the waker woken when the position is reached, in the place of one that it gave before. Who calls looks after this whether that has
     /// happened meanwhile.
     pub(super) fn register(&self, waiting: Waiting, waker: &Waker) {
-        let mut wakers = lock(&self.wakers);
-        wakers.insert(waiting, waker.clone());
-        self.note(&wakers);
+        let waker = waker.clone();
+        let _replaced = {
+            let mut wakers = lock(&self.wakers);
+            let replaced = wakers.insert(waiting, waker);
+            self.note(&wakers);
+            replaced
+        };
     }
 
     pub(super) fn forget(&self, waiting: Waiting) {
-        let mut wakers = lock(&self.wakers);
-        wakers.remove(&waiting);
-        self.note(&wakers);
+        let _removed = {
+            let mut wakers = lock(&self.wakers);
+            let removed = wakers.remove(&waiting);
+            self.note(&wakers);
+            removed
+        };
     }
 
     /// Wakes those who wait for positions up to `reached`, which others can see already.
@@ -56,7 +70,9 @@ impl Waiters {
             self.note(&wakers);
             reached
         };
-        reached.into_values().for_each(Waker::wake);
+        for waker in reached.into_values() {
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake())); // the panic hook has told of it
+        }
     }
 
     fn note(&self, wakers: &BTreeMap<Waiting, Waker>) {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kv_core::{Batch, Durability};
+use kv_core::{Batch, Durability, Result};
 
 use crate::support::Media;
 
@@ -189,6 +189,41 @@ fn a_collection_is_never_seen_without_what_came_with_it() {
         for round in 1..3000 {
             fill(round).unwrap();
             store.checkpoint().unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+/// A name and what is in the collection are read at one position: what was written to a collection under one name is never seen under another.
+#[test]
+fn a_key_is_never_seen_under_a_name_that_its_collection_did_not_have_then() {
+    let store = Media::default().open().unwrap();
+    store.collection("a").unwrap().put("k", "a").unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let handles = ["a", "b"].map(|name| store.collection(name).unwrap());
+                while !done.load(Ordering::Relaxed) {
+                    for handle in &handles {
+                        let seen = handle.get("k").unwrap();
+                        assert!(seen.as_ref().is_none_or(|seen| *seen == handle.name()), "{handle:?}: {seen:?}");
+                        handle.get_with("k", |seen| assert_eq!(seen, handle.name().as_bytes())).unwrap();
+                    }
+                }
+            });
+        }
+        for _ in 0..20_000 {
+            let renamed = store.transact_with(Durability::Process, |tx| {
+                tx.rename_collection("a", "b")?;
+                tx.put("b", "k", "b")
+            });
+            renamed.unwrap();
+            let back: Result<()> = store.transact_with(Durability::Process, |tx| {
+                tx.put("b", "k", "a")?;
+                tx.rename_collection("b", "a")
+            });
+            back.unwrap();
         }
         done.store(true, Ordering::Relaxed);
     });

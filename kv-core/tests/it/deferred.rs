@@ -1,14 +1,17 @@
 //! Writes that are waited for later, or not at all.
 
 use std::{
-    pin::pin,
-    sync::Arc,
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
     time::{Duration, Instant},
 };
 
-use kv_core::{Batch, Durability, Error, Lsn, MemoryLog, Result, Store, StoreOptions};
+use kv_core::{Batch, Commit, Durability, Error, Lsn, MemoryLog, Result, Store, StoreOptions};
 
 use crate::{
     assert_error,
@@ -45,7 +48,7 @@ fn one_thread_has_thousands_in_flight_and_they_come_in_order() {
     let all = store.collection("all").unwrap();
     log.shut();
     let mut commits: Vec<_> = (0..5000u32).map(|n| all.put_deferred("k", n.to_be_bytes()).unwrap()).collect();
-    assert!(commits.iter().map(kv_core::Commit::lsn).eq((1..=5000).map(Lsn)));
+    assert!(commits.iter().map(Commit::lsn).eq((1..=5000).map(Lsn)));
     assert_eq!(all.get("k").unwrap(), None, "a Disk write is not seen before it is durable");
     log.open();
     commits.remove(2500).wait().unwrap();
@@ -138,23 +141,86 @@ fn a_transaction_is_deferred_with_its_result() {
     assert_eq!(store.stats().log.appended, Lsn(1));
 }
 
-/// What was read rests on another's write, which fails.
-#[test]
-fn a_transaction_that_wrote_nothing_hears_of_the_flush_that_it_rests_on() {
-    let (log, store) = gated();
-    log.shut();
-    let all = store.collection("all").unwrap();
-    let writer = thread::spawn(move || all.put("k", "v"));
-    log.until_somebody_waits();
-    let (there, commit) = store.transact_deferred(|tx| tx.contains("all", "k")).unwrap();
-    assert!(there);
-    let waiting = thread::spawn(move || block_on(commit));
-    log.fail_and_open();
-    assert_error!(writer.join().unwrap(), Error::OutcomeUnknown { .. });
-    let start = Instant::now();
-    while !waiting.is_finished() {
-        assert!(start.elapsed() < Duration::from_secs(20), "nobody has woken it");
-        thread::sleep(Duration::from_millis(1));
+/// Counts how often it is woken, and may panic then.
+#[derive(Default)]
+struct Counting {
+    woken: AtomicUsize,
+    panics: bool,
+}
+
+impl Wake for Counting {
+    fn wake(self: Arc<Self>) {
+        self.woken.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.panics, "on purpose");
     }
-    assert_error!(waiting.join().unwrap(), Error::OutcomeUnknown { .. });
+}
+
+/// Has the future wait.
+fn poll(future: &mut Commit, waker: &Arc<Counting>) -> Poll<Result<()>> {
+    Pin::new(future).poll(&mut Context::from_waker(&Waker::from(Arc::clone(waker))))
+}
+
+/// A transaction that wrote nothing has no flush of its own: what it rests on is flushed by whoever wrote that.
+#[test]
+fn who_awaits_the_writes_of_others_hears_of_their_failed_flush() {
+    let (log, store) = gated();
+    let all = store.collection("all").unwrap();
+    log.shut();
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| all.put("k", "v"));
+        log.until_somebody_waits();
+        let (there, mut answer) = store.transact_deferred(|tx| tx.contains("all", "k")).unwrap();
+        assert!(there);
+        let waker = Arc::<Counting>::default();
+        assert!(poll(&mut answer, &waker).is_pending());
+        log.fail_and_open();
+        assert_error!(writer.join().unwrap(), Error::OutcomeUnknown { .. });
+        assert_eq!(waker.woken.load(Ordering::SeqCst), 1);
+        assert!(matches!(poll(&mut answer, &waker), Poll::Ready(Err(Error::OutcomeUnknown { .. }))));
+    });
+}
+
+/// The flusher goes on, and so does everybody else who waits.
+#[test]
+fn a_waker_that_panics_harms_nobody_else() {
+    let (log, store) = gated();
+    let all = store.collection("all").unwrap();
+    let panicking = Arc::new(Counting { panics: true, ..Counting::default() });
+    for _ in 0..2 {
+        log.shut();
+        let [mut first, mut second] = ["k1", "k2"].map(|key| all.put_deferred(key, "v").unwrap());
+        assert!(poll(&mut first, &panicking).is_pending());
+        let waker = Arc::<Counting>::default();
+        assert!(poll(&mut second, &waker).is_pending());
+        log.open();
+        block_on(second).unwrap();
+        block_on(first).unwrap();
+        block_on(all.put_deferred("k3", "v").unwrap()).unwrap();
+    }
+    assert!(panicking.woken.load(Ordering::SeqCst) > 0);
+}
+
+/// As of a task that owns another commit, and that only its waker keeps alive.
+#[test]
+fn a_waker_may_drop_another_commit_when_it_is_dropped_itself() {
+    struct Task(#[expect(dead_code, reason = "it is there to be dropped")] Mutex<Commit>);
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+    let (log, store) = gated();
+    let all = store.collection("all").unwrap();
+    log.shut();
+    let task = || {
+        let mut owned = all.put_deferred("owned", "v").unwrap();
+        assert!(poll(&mut owned, &Arc::default()).is_pending());
+        Waker::from(Arc::new(Task(Mutex::new(owned))))
+    };
+    for replaced in [true, false] {
+        let mut commit = all.put_deferred("k", "v").unwrap();
+        assert!(Pin::new(&mut commit).poll(&mut Context::from_waker(&task())).is_pending());
+        if replaced {
+            assert!(poll(&mut commit, &Arc::default()).is_pending());
+        }
+    }
+    log.open();
 }

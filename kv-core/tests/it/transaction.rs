@@ -1,6 +1,7 @@
 //! Transactions: alone, on the newest state, all or nothing.
 
 use std::{
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Barrier,
     thread,
@@ -206,4 +207,144 @@ fn collections_are_renamed_and_cleared_with_everything_in_them() {
     assert_eq!(snapshot.get("b", "key").unwrap().unwrap(), "value");
     assert_eq!(snapshot.len("b").unwrap(), 1);
     assert_error!(store.clear_collection("c"), Error::CollectionNotFound { .. });
+}
+
+/// A closure may go on after an error: what failed has changed nothing.
+#[test]
+fn a_change_that_fails_within_a_transaction_changes_nothing() {
+    let media = Media::default();
+    let open = |limits| media.open_with(StoreOptions { limits, ..StoreOptions::default() }).unwrap();
+    let store = open(Limits::default());
+    put(&store, "a", "key", "value");
+    drop(store);
+
+    let too_little_for_two = Limits { batch_bytes_max: 60, ..Limits::default() };
+    let store = open(too_little_for_two);
+    store
+        .transact(|tx| {
+            assert_error!(tx.put("b", "key", [0; 20]), Error::BatchTooLarge { .. });
+            assert_error!(tx.rename_collection("b", "c"), Error::CollectionNotFound { .. });
+            tx.put("a", "k", "")?;
+            assert_error!(tx.clear_collection("a"), Error::BatchTooLarge { .. });
+            assert_eq!(tx.get("a", "key")?.unwrap(), "value");
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+    let names: Vec<_> = store.collections().unwrap().into_iter().map(|info| (info.name, info.entries)).collect();
+    assert_eq!(names, [("a".to_owned(), 2)]);
+}
+
+/// Lowered limits bind what is new: a collection that is emptied is none more.
+#[test]
+fn a_collection_is_cleared_however_many_there_are() {
+    let media = Media::default();
+    let store = media.open().unwrap();
+    put(&store, "a", "key", "value");
+    put(&store, "b", "key", "value");
+    drop(store);
+    let limits = Limits { collections_max: 1, ..Limits::default() };
+    let store = media.open_with(StoreOptions { limits, ..StoreOptions::default() }).unwrap();
+    store.clear_collection("a").unwrap();
+    assert!(store.collection("a").unwrap().is_empty().unwrap());
+    assert_error!(store.create_collection("c"), Error::TooManyCollections { .. });
+}
+
+#[test]
+fn a_range_in_a_transaction_has_the_changes_within_its_bounds_and_no_others() {
+    use std::ops::Bound::{Excluded, Included, Unbounded};
+    let store = memory_store();
+    (0..6u8).for_each(|n| store.collection("a").unwrap().put([2 * n], [0]).unwrap());
+    store
+        .transact(|tx| {
+            (0..12u8).filter(|n| n % 3 == 0).try_for_each(|n| tx.put("a", [n], [1]))?;
+            tx.delete("a", [4])?;
+            let model = [0, 2, 3, 6, 8, 9, 10];
+            let bounds = || (0..12u8).flat_map(|n| [Included([n]), Excluded([n])]).chain([Unbounded]);
+            for (lower, upper) in bounds().flat_map(|lower| bounds().map(move |upper| (lower, upper))) {
+                let expected = model.iter().filter(|n| std::ops::RangeBounds::contains(&(lower, upper), &[**n]));
+                let found: Vec<_> = tx.range("a", (lower, upper)).map(|entry| entry.unwrap().key[0]).collect();
+                assert!(found.iter().eq(expected.clone()), "{lower:?}, {upper:?}: {found:?}");
+                let found: Vec<_> = tx.range("a", (lower, upper)).rev().map(|entry| entry.unwrap().key[0]).collect();
+                assert!(found.iter().eq(expected.rev()), "{lower:?}, {upper:?}: {found:?} backward");
+            }
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+}
+
+/// What the transaction sees after each step is what the store has in the end, and after being opened again.
+#[test]
+fn transactions_of_any_steps_are_what_their_record_says() {
+    type Model = BTreeMap<String, BTreeMap<u8, u8>>;
+    const NAMES: [&str; 3] = ["a", "b", "c"];
+    let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut pick = move |below: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random >> 8) % below
+    };
+    let media = Media::default();
+    let mut store = media.open_with(StoreOptions { durability: PROCESS, ..StoreOptions::default() }).unwrap();
+    let mut model = Model::new();
+    for round in 0..600 {
+        let (before, gives_up) = (model.clone(), pick(5) == 0);
+        let done: Result<()> = store.transact(|tx| {
+            for _ in 0..pick(12) {
+                let (from, to) = (NAMES[pick(3) as usize], NAMES[pick(3) as usize]);
+                let (key, value) = (pick(4) as u8, pick(200) as u8);
+                match pick(9) {
+                    0..3 => {
+                        tx.put(from, [key], [value])?;
+                        model.entry(from.into()).or_default().insert(key, value);
+                    }
+                    3..5 => {
+                        let was_there = model.get_mut(from).is_some_and(|entries| entries.remove(&key).is_some());
+                        assert_eq!(tx.delete_if_present(from, [key])?, was_there);
+                    }
+                    5 => {
+                        assert_eq!(tx.create_collection(from)?, !model.contains_key(from));
+                        model.entry(from.into()).or_default();
+                    }
+                    6 => assert_eq!(tx.drop_collection(from).is_ok(), model.remove(from).is_some()),
+                    7 => {
+                        let cleared = model.get_mut(from).map(BTreeMap::clear);
+                        assert_eq!(tx.clear_collection(from).is_ok(), cleared.is_some());
+                    }
+                    _ => {
+                        let may = model.contains_key(from) && !model.contains_key(to);
+                        assert_eq!(tx.rename_collection(from, to).is_ok(), may);
+                        if may && let Some(entries) = model.remove(from) {
+                            model.insert(to.into(), entries);
+                        }
+                    }
+                }
+                for name in NAMES {
+                    let seen: Vec<_> = tx.iter(name).map(|e| e.unwrap()).map(|e| (e.key[0], e.value[0])).collect();
+                    assert!(model.get(name).into_iter().flatten().map(|(k, v)| (*k, *v)).eq(seen), "round {round}");
+                }
+            }
+            if gives_up { Err(Error::Cancelled) } else { Ok(()) }
+        });
+        assert_eq!(done.is_ok(), !gives_up);
+        if gives_up {
+            model = before;
+        }
+        match pick(8) {
+            0 => drop(store.checkpoint().unwrap()),
+            1 => {
+                drop(store);
+                store = media.open_with(StoreOptions { durability: PROCESS, ..StoreOptions::default() }).unwrap();
+            }
+            _ => {}
+        }
+        let names: Vec<_> = store.collections().unwrap().into_iter().map(|info| (info.name, info.entries)).collect();
+        assert!(model.iter().map(|(name, entries)| (name.clone(), entries.len() as u64)).eq(names), "round {round}");
+        for (name, entries) in &model {
+            let all = store.collection(name).unwrap();
+            let seen: Vec<_> = all.iter().map(|e| e.unwrap()).map(|e| (e.key[0], e.value[0])).collect();
+            assert!(entries.iter().map(|(k, v)| (*k, *v)).eq(seen), "round {round}");
+            (0..4).for_each(|key| assert_eq!(all.get([key]).unwrap().map(|v| v[0]), entries.get(&key).copied()));
+        }
+    }
 }
