@@ -107,7 +107,7 @@ fn what_a_failed_flush_took_is_never_seen() {
 /// Either the flush that is under way takes the write with it, or another was asked for.
 #[test]
 fn the_flusher_forgets_no_write() {
-    let left = explore("a Process writer and the flusher", None, || {
+    let left = explore("a Process writer and the flusher", Some(3), || {
         let subject = Subject::new();
         subject.put(2, Durability::Process).unwrap();
         subject.scheduler.run("kv-flush"); // waits for the interval
