@@ -92,3 +92,28 @@ fn what_snapshots_have_kept_is_forgotten_after_them() {
     assert_eq!(written.versions() as u64, 3 * KEYS);
     assert_eq!(written.waiting(), 0);
 }
+
+/// One key very often, and many keys ten times: no version is kept that nobody sees. `KV_MEMORY_KEYS` says how many, a million in an optimised build.
+#[test]
+fn memory_stays_flat_over_millions_of_overwrites() {
+    let keys = std::env::var("KV_MEMORY_KEYS").map_or(50_000, |keys| keys.parse().unwrap());
+    for (keys, rounds) in [(1, 10 * keys), (keys, 10)] {
+        for with_snapshots in [false, true] {
+            let mut written = Written::new();
+            let collection = CollectionId { lsn: Lsn(1), index: 0 };
+            let mut snapshot = None;
+            for round in 0..rounds {
+                if with_snapshots && round % (rounds / 5) == 0 {
+                    snapshot = Some(written.collections.snapshot()); // and the one before is dropped
+                }
+                for key in 0..keys {
+                    written.put(collection, key);
+                    written.publish();
+                }
+            }
+            drop(snapshot);
+            (0..keys).for_each(|key| written.put(collection, key));
+            assert!(written.versions() as u64 <= 2 * keys + 2, "{} versions of {keys} keys", written.versions());
+        }
+    }
+}
