@@ -13,12 +13,12 @@ use super::{
     draft::Draft,
     waiters::Waiting,
 };
-use crate::{Batch, Error, Lsn, Result};
+use crate::{Batch, Durability, Error, Lsn, Result};
 
 /// A write that was made, and that may not be durable and visible yet.
 ///
 /// It has its place in the order of all writes, and later ones build on it, but readers, the writer's own thread among them, do not see it before it is
-/// published: with [`Durability::Disk`](crate::Durability::Disk) when it is durable. [`wait`](Commit::wait) for that, or `.await` it: no runtime is needed. A commit that is dropped
+/// published: with [`Durability::Disk`] when it is durable. [`wait`](Commit::wait) for that, or `.await` it: no runtime is needed. A commit that is dropped
 /// becomes durable and visible soon all the same; only its failure is then not heard of.
 ///
 /// ```
@@ -116,10 +116,18 @@ impl Store {
     /// # Errors
     /// As [`write`](Store::write): nothing was written. Appending waits only where too many bytes wait for the disk already.
     pub fn write_deferred(&self, batch: &Batch) -> Result<Commit> {
+        self.write_deferred_with(batch, self.inner.options.durability)
+    }
+
+    /// As [`write_deferred`](Store::write_deferred), with this durability.
+    ///
+    /// # Errors
+    /// As [`write`](Store::write).
+    pub fn write_deferred_with(&self, batch: &Batch, durability: Durability) -> Result<Commit> {
         let bytes = batch.check(&self.inner.options.limits)?;
         let expected = Expected { bytes, remembers: batch.asks() };
         let make = |draft: &mut Draft<'_>| batch.make(draft);
-        let ((), basis) = self.inner.write_deferred(self.inner.options.durability, make, expected)?;
+        let ((), basis) = self.inner.write_deferred(durability, make, expected)?;
         Ok(Commit::new(&self.inner, basis))
     }
 
@@ -146,7 +154,19 @@ impl Store {
         &self,
         transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<(T, Commit), E> {
-        let (value, basis) = self.inner.transact_deferred(self.inner.options.durability, transaction)?;
+        self.transact_deferred_with(self.inner.options.durability, transaction)
+    }
+
+    /// As [`transact_deferred`](Store::transact_deferred), with this durability.
+    ///
+    /// # Errors
+    /// As [`transact`](Store::transact).
+    pub fn transact_deferred_with<T, E: From<Error>>(
+        &self,
+        durability: Durability,
+        transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
+    ) -> Result<(T, Commit), E> {
+        let (value, basis) = self.inner.transact_deferred(durability, transaction)?;
         Ok((value, Commit::new(&self.inner, basis)))
     }
 }

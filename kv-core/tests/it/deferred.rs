@@ -117,6 +117,11 @@ fn a_process_write_is_seen_at_once_and_a_close_completes_what_is_in_flight() {
     let commit = all.put_deferred("k", "v").unwrap();
     assert!(all.contains("k").unwrap());
     commit.wait().unwrap();
+    let batch = store.write_deferred_with(Batch::new().put("all", "b", "v"), Durability::Disk).unwrap();
+    let ((), tx) = store.transact_deferred_with(Durability::Disk, |tx| tx.put("all", "t", "v")).unwrap();
+    batch.wait().unwrap();
+    tx.wait().unwrap();
+    assert_eq!(store.stats().log.durable, Lsn(3), "they were asked to be on disk");
     let disk = all.with_durability(Durability::Disk).put_deferred("k", "w").unwrap();
     store.close().unwrap();
     block_on(disk).unwrap();
