@@ -12,6 +12,27 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounde
 use crate::{Error, Result};
 
 /// Runs jobs in the background. [`Threads`] gives each a thread of its own; tests bring one that runs a job when told to.
+///
+/// ```
+/// use std::sync::Arc;
+/// use kv_core::{Result, StoreOptions, background::{Job, Scheduler, Wake}};
+///
+/// /// For a store whose checkpoints are made by call only.
+/// struct Never;
+/// struct Asleep;
+///
+/// impl Wake for Asleep {
+///     fn wake(&self) {}
+/// }
+///
+/// impl Scheduler for Never {
+///     fn spawn(&self, _name: &'static str, _job: Box<dyn Job>) -> Result<Box<dyn Wake>> {
+///         Ok(Box::new(Asleep))
+///     }
+/// }
+///
+/// let options = StoreOptions { scheduler: Arc::new(Never), ..StoreOptions::default() };
+/// ```
 pub trait Scheduler: Send + Sync {
     /// Starts to look after `job`: it runs when it is woken, and when the time it asked for has passed. It does not run before.
     fn spawn(&self, name: &'static str, job: Box<dyn Job>) -> Result<Box<dyn Wake>>;
@@ -45,6 +66,21 @@ pub trait Job: Send {
 }
 
 /// When a job runs next.
+///
+/// ```
+/// use std::time::Duration;
+/// use kv_core::background::{Job, Next};
+///
+/// /// Looks at something every second, and at once when it is woken.
+/// struct Look;
+///
+/// impl Job for Look {
+///     fn run(&mut self) -> Next {
+///         Next::After(Duration::from_secs(1))
+///     }
+/// }
+/// # assert_eq!(Look.run(), Next::After(Duration::from_secs(1)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// When it is woken.
@@ -66,6 +102,12 @@ pub trait Wake: Send + Sync {
 /// use kv_core::{StoreOptions, background::Threads};
 ///
 /// let options = StoreOptions { scheduler: Threads::shared(), ..StoreOptions::default() }; // the default, said
+/// ```
+///
+/// ```
+/// use kv_core::{StoreOptions, background::Threads};
+///
+/// let options = StoreOptions { scheduler: Threads::shared(), ..StoreOptions::default() }; // the default
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Threads;

@@ -348,3 +348,16 @@ fn transactions_of_any_steps_are_what_their_record_says() {
         }
     }
 }
+
+#[test]
+fn handles_are_owned_and_may_go_to_other_threads() {
+    fn shared<T: Send + Sync + 'static>() {}
+    fn sent<T: Send + 'static>() {}
+    shared::<Store>();
+    shared::<kv_core::Collection>();
+    shared::<kv_core::Snapshot>();
+    shared::<kv_core::Value>();
+    sent::<kv_core::Entries>();
+    sent::<kv_core::Commit>();
+    sent::<kv_core::ChangeFeed>();
+}
