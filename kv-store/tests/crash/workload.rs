@@ -227,8 +227,14 @@ impl Life {
                 let appended = store.stats().log.appended;
                 let creates = matches!(operations[..], [Operation::Create { .. }]);
                 match &written {
-                    // The name was to be given away by a write whose outcome is unknown: to the store it is still there.
+                    // What a write whose outcome is unknown was to change is still as it was, to the store: it answers by that.
                     Ok(()) if creates && self.is_unsure && appended < self.known.last() => self.known.take_back(),
+                    Err(Error::CollectionExists { .. } | Error::CollectionNotFound { .. } | Error::KeyNotFound)
+                        if self.is_unsure && appended < self.known.last() =>
+                    {
+                        self.known.take_back();
+                        return Ok(Ok(()));
+                    }
                     Ok(()) if appended != self.known.last() => {
                         let what = format!("the write after {} others has position {appended}", self.known.last());
                         return Err(Violation::wrong(what));
