@@ -46,27 +46,6 @@ struct Entry {
     versions: Versions<Value>,
 }
 
-/// What a generation knows of a key.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Found<T> {
-    /// Its value.
-    Value(T),
-    /// That it was deleted.
-    Deleted,
-    /// Nothing: it has not changed in this generation.
-    Nothing,
-}
-
-impl<T> Found<T> {
-    fn from(version: Option<Option<T>>) -> Self {
-        match version {
-            Some(Some(value)) => Self::Value(value),
-            Some(None) => Self::Deleted,
-            None => Self::Nothing,
-        }
-    }
-}
-
 /// A key as it was at a position.
 #[derive(Clone, Debug)]
 pub(crate) struct Changed {
@@ -96,13 +75,8 @@ impl Generation {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// The value of a key at the position that `position` gives. It is asked for under the shard's lock, and so not before a pruning that
-    /// this read could miss.
-    pub(crate) fn get(&self, collection: CollectionId, key: &[u8], position: impl FnOnce() -> Lsn) -> Found<Value> {
-        Found::from(self.version(collection, key, position).map(|(_, value)| value))
-    }
-
-    /// As [`get`](Generation::get), with the position of the version; `None` if there is none.
+    /// What is known of a key at the position that `position` gives: the position of the version that is seen there, and its value; `None` in the
+    /// place of the value if it was deleted. The position is asked for under the shard's lock, and so not before a pruning that this read could miss.
     pub(crate) fn version(
         &self,
         collection: CollectionId,
@@ -237,8 +211,8 @@ mod tests {
     const A: CollectionId = CollectionId { lsn: Lsn(1), index: 0 };
     const B: CollectionId = CollectionId { lsn: Lsn(1), index: 1 };
 
-    fn get(generation: &Generation, collection: CollectionId, position: u64) -> Found<Value> {
-        generation.get(collection, b"key", || Lsn(position))
+    fn get(generation: &Generation, collection: CollectionId, position: u64) -> Option<Option<Value>> {
+        generation.version(collection, b"key", || Lsn(position)).map(|(_, value)| value)
     }
 
     #[test]
@@ -248,10 +222,10 @@ mod tests {
         generation.apply(Lsn(2), B, b"key", Some(b"other"), &Visible::from(Lsn(0)));
         generation.apply(Lsn(3), A, b"key", None, &Visible::from(Lsn(0)));
 
-        assert_eq!(get(&generation, A, 0), Found::Nothing);
-        assert_eq!(get(&generation, A, 2), Found::Value(Value::copy_from(b"one")));
-        assert_eq!(get(&generation, A, 3), Found::Deleted);
-        assert_eq!(get(&generation, B, 3), Found::Value(Value::copy_from(b"other")));
+        assert_eq!(get(&generation, A, 0), None);
+        assert_eq!(get(&generation, A, 2), Some(Some(Value::copy_from(b"one"))));
+        assert_eq!(get(&generation, A, 3), Some(None));
+        assert_eq!(get(&generation, B, 3), Some(Some(Value::copy_from(b"other"))));
         assert_eq!(generation.entries(), 2);
     }
 
@@ -264,7 +238,7 @@ mod tests {
         assert!(apply(2, 1).is_some(), "position 1 is still read");
         assert!(apply(3, 1).is_none(), "it was reported already");
         assert_eq!(generation.prune(A, b"key", &Visible::from(Lsn(2))), Some(Lsn(3)));
-        assert_eq!(get(&generation, A, 1), Found::Nothing);
+        assert_eq!(get(&generation, A, 1), None);
         assert_eq!(generation.prune(A, b"key", &Visible::from(Lsn(3))), None);
         assert!(apply(4, 4).is_none(), "nobody sees the older one");
     }

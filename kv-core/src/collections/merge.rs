@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     entries::Entry,
-    generation::{Found, Generation},
+    generation::Generation,
     order::{Direction, Order},
     view::View,
 };
@@ -167,10 +167,8 @@ impl Rest {
         let Some(last) = keys.last().cloned() else { return false };
         let is_end = keys.len() < self.count;
         for key in keys {
-            match self.generation.get(self.stored.collection, &key, || self.stored.position) {
-                Found::Value(value) => ready.push_back((key, Some(value))),
-                Found::Deleted => ready.push_back((key, None)),
-                Found::Nothing => {}
+            if let Some((_, value)) = self.generation.version(self.stored.collection, &key, || self.stored.position) {
+                ready.push_back((key, value));
             }
         }
         match self.direction {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::generation::{Changed, Found, Generation};
+use super::generation::{Changed, Generation};
 use crate::{Checkpoint, CheckpointId, CollectionId, CollectionInfo, Error, Lsn, Result, Value};
 
 /// Where readers look: the active generation, then the frozen ones, then the checkpoint. A view never changes; another takes its place.
@@ -52,10 +52,10 @@ impl View {
         key: &[u8],
         position: impl Fn() -> Lsn,
     ) -> Result<Option<Value>> {
-        match (self.first_found(|generation| generation.get(collection, key, &position)), &self.checkpoint) {
-            (Found::Value(value), _) => Ok(Some(value)),
-            (Found::Nothing, Some(checkpoint)) => checkpoint.get(collection, key),
-            (Found::Deleted, _) | (Found::Nothing, None) => Ok(None),
+        match (self.in_memory(collection, key, position), &self.checkpoint) {
+            (Some((_, value)), _) => Ok(value),
+            (None, Some(checkpoint)) => checkpoint.get(collection, key),
+            (None, None) => Ok(None),
         }
     }
 
@@ -69,10 +69,9 @@ impl View {
         let mut values = vec![None; keys.len()];
         let mut rest = Vec::new();
         for (value, key) in values.iter_mut().zip(keys) {
-            match self.first_found(|generation| generation.get(collection, key, || position)) {
-                Found::Value(found) => *value = Some(found),
-                Found::Deleted => {}
-                Found::Nothing => rest.push((*key, value)),
+            match self.in_memory(collection, key, || position) {
+                Some((_, found)) => *value = found,
+                None => rest.push((*key, value)),
             }
         }
         if let Some(checkpoint) = &self.checkpoint {
@@ -91,13 +90,13 @@ impl View {
         position: impl Fn() -> Lsn,
         read: &mut dyn FnMut(&[u8]),
     ) -> Result<bool> {
-        match self.first_found(|generation| generation.get(collection, key, &position)) {
-            Found::Value(value) => {
+        match self.in_memory(collection, key, position) {
+            Some((_, Some(value))) => {
                 read(&value);
                 Ok(true)
             }
-            Found::Deleted => Ok(false),
-            Found::Nothing => self.in_checkpoint(collection, key, read),
+            Some((_, None)) => Ok(false),
+            None => self.in_checkpoint(collection, key, read),
         }
     }
 
@@ -109,16 +108,6 @@ impl View {
         position: impl Fn() -> Lsn,
     ) -> Option<(Lsn, Option<Value>)> {
         self.generations().find_map(|generation| generation.version(collection, key, &position))
-    }
-
-    fn first_found<T>(&self, find: impl Fn(&Generation) -> Found<T>) -> Found<T> {
-        for generation in self.generations() {
-            match find(generation) {
-                Found::Nothing => {}
-                found => return found,
-            }
-        }
-        Found::Nothing
     }
 
     /// Calls `read` with the checkpoint's value of a key; `false` if it has none.

@@ -1,4 +1,5 @@
-//! Flushing what was written with [`Durability::Process`](crate::Durability::Process), a while after it was written.
+//! Flushing what nobody waits for: what was written with [`Durability::Process`](crate::Durability::Process), a while after it was written, and
+//! deferred commits, at once.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -42,7 +43,7 @@ pub(super) fn spawn(shared: &Arc<Shared>) -> Result<Box<dyn Wake>> {
     shared.options.scheduler.spawn("kv-flush", Box::new(job))
 }
 
-/// Woken by the first write after a flush, it waits for the interval to pass, so that the flush is shared by all that follow.
+/// Woken by the first write after a flush, it waits for the interval to pass, so that the flush is shared by all that follow; unless it is wanted now.
 struct Flusher {
     shared: Arc<Shared>,
     waiting: bool,
