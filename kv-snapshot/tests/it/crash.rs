@@ -223,16 +223,14 @@ impl CheckpointerHarness for Simulated {
     }
 
     fn kill(&mut self) {
-        self.disk = self.disk.crash(&CrashChoice { model: CrashModel::Killed, pick: Pick::Everything });
+        self.disk = self.disk.killed();
     }
 }
 
 impl CheckpointerPowerCut for Simulated {
     fn cut_power(&mut self) {
         self.cuts += 1;
-        let model = [CrashModel::Posix, CrashModel::Ext4, CrashModel::Xfs][(self.cuts / 2 % 3) as usize];
-        let pick = if self.cuts % 2 == 1 { Pick::Nothing } else { Pick::Sample(self.cuts) };
-        self.disk = self.disk.crash(&CrashChoice { model, pick });
+        self.disk = self.disk.power_cut(self.cuts);
     }
 }
 

@@ -4,10 +4,7 @@ use std::fmt::Write;
 
 use kv_core::Checkpointer;
 use kv_snapshot::MmapCheckpointer;
-use kv_testkit::{
-    sim::{CrashChoice, CrashModel, Pick, SimDisk},
-    vfs::Fault,
-};
+use kv_testkit::{sim::SimDisk, vfs::Fault};
 
 use crate::support::{State, compare};
 
@@ -37,7 +34,7 @@ fn life_of_checkpoints() {
     assert!(checkpointer.write(Some(second), &mut state.take()).is_err());
     disk.heal();
     note(&disk, "a checkpoint in the middle of which the process ends");
-    let left = disk.crash(&CrashChoice { model: CrashModel::Killed, pick: Pick::Everything });
+    let left = disk.killed();
     let checkpointer = MmapCheckpointer::open(left.vfs()).unwrap();
     assert_eq!(checkpointer.list().unwrap(), [second]);
     note(&left, "opening after that");

@@ -233,7 +233,7 @@ fn a_creation_that_was_killed_and_made_up_for_survives_a_power_cut() {
         disk.stop_at(stopped_at);
         assert!(small().open_in(disk.vfs()).is_err());
         // What the killed process has named and not synced is there for the next one, until the power goes.
-        let killed = disk.crash(&CrashChoice { model: CrashModel::Killed, pick: Pick::Everything });
+        let killed = disk.killed();
         drop(small().open_in(killed.vfs()).unwrap());
         let cut = killed.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
         let opened = small().open_in(cut.vfs());

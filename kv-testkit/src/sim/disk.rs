@@ -84,6 +84,21 @@ impl SimDisk {
         inner.crash(&atoms, &choice.pick)
     }
 
+    /// The disk after the process was killed at this instant: nothing is lost.
+    #[must_use = "the crash happens to the disk that is returned"]
+    pub fn killed(&self) -> Self {
+        self.crash(&CrashChoice { model: CrashModel::Killed, pick: Pick::Everything })
+    }
+
+    /// The disk after one of many power cuts, for the harness of a suite that cuts the power again and again: each model in turn, and by turns
+    /// nothing survives that was not synced, and a sample of it.
+    #[must_use = "the crash happens to the disk that is returned"]
+    pub fn power_cut(&self, number: u64) -> Self {
+        let model = [CrashModel::Posix, CrashModel::Ext4, CrashModel::Xfs][(number / 2 % 3) as usize];
+        let pick = if number % 2 == 1 { Pick::Nothing } else { Pick::Sample(number) };
+        self.crash(&CrashChoice { model, pick })
+    }
+
     /// The choices that a crash at this instant has: all, if there are at most `limit`; otherwise nothing and everything survives, every prefix, all but
     /// one, only one, and so many others as a quarter of the limit, that follow from the seed. Different choices may leave the same disk.
     pub fn crash_states(&self, model: CrashModel, limit: u64, seed: u64) -> Vec<CrashChoice> {

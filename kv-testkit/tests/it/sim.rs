@@ -231,7 +231,7 @@ fn the_original_goes_on_and_locks_end() {
     let disk = with_old();
     let lock = disk.vfs().try_lock("LOCK").unwrap().unwrap();
     assert!(disk.vfs().try_lock("LOCK").unwrap().is_none());
-    let left = disk.crash(&CrashChoice { model: CrashModel::Killed, pick: Pick::Everything });
+    let left = disk.killed();
     let of_the_other = left.vfs().try_lock("LOCK").unwrap().unwrap();
     written(&left, "g", b"x");
     assert!(!disk.files().contains_key("g"));
