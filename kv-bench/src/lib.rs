@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on panics")]
 
+pub mod compare;
+
 use std::{
     env, fs, io,
     path::{Path, PathBuf},

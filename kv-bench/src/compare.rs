@@ -1,0 +1,8 @@
+//! The comparison with other engines.
+
+pub mod engine;
+pub mod engines;
+pub mod summary;
+pub mod workloads;
+
+pub use engine::{Database, Engine, Session};

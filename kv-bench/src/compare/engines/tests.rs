@@ -1,0 +1,114 @@
+//! What every engine must do, so that its figures are those of the work that was asked for.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::all;
+use crate::compare::engine::{Database, Engine, Error, Level, Promise, Result, Unsupported};
+
+type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
+#[test]
+fn every_engine_does_what_it_is_asked_for() {
+    for engine in all() {
+        for level in [Level::Disk, Level::Process] {
+            if let Some(promise) = engine.promise(level) {
+                check(engine, level, promise).unwrap_or_else(|error| panic!("{} at {level:?}: {error}", engine.name()));
+            }
+        }
+    }
+}
+
+fn check(engine: &dyn Engine, level: Level, promise: Promise) -> Result {
+    let directory = tempfile::tempdir()?;
+    let Some(database) = supported(engine.open(directory.path(), level))? else { return Ok(()) };
+    let mut model = write(&*database)?;
+    agree(&*database, &model)?;
+    supported(database.checkpoint())?;
+    agree(&*database, &model)?;
+    update(&*database, &mut model)?;
+    agree(&*database, &model)?;
+    database.sync()?;
+    database.close()?;
+    if promise != Promise::Nothing {
+        reopen(engine, directory.path(), level, &model)?;
+    }
+    Ok(())
+}
+
+/// What was closed cleanly is there again.
+fn reopen(engine: &dyn Engine, directory: &Path, level: Level, model: &Entries) -> Result {
+    let database = engine.open(directory, level)?;
+    agree(&*database, model)?;
+    database.close()
+}
+
+fn write(database: &dyn Database) -> Result<Entries> {
+    let entries: Vec<_> =
+        (0..2000_u32).map(|n| (n.wrapping_mul(2_654_435_761).to_be_bytes(), [n as u8; 100])).collect();
+    let mut session = database.session()?;
+    let model = entries.iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
+    let (batch, single) = entries.split_at(1900);
+    let batch: Vec<_> = batch.iter().map(|(key, value)| (&key[..], &value[..])).collect();
+    for batch in batch.chunks(1000) {
+        session.put_batch(batch)?;
+    }
+    for (key, value) in single {
+        if supported(session.put(key, &[]))?.is_some() {
+            session.put(key, value)?; // replaces
+        } else {
+            session.put_batch(&[(key, value)])?;
+        }
+    }
+    Ok(model)
+}
+
+fn update(database: &dyn Database, model: &mut Entries) -> Result {
+    let mut session = database.session()?;
+    let Some((key, value)) = model.iter_mut().nth(7) else { return Ok(()) };
+    let updated = session.update(key, &mut |value| value[0] = value[0].wrapping_add(1));
+    if supported(updated)?.is_some() {
+        value[0] = value[0].wrapping_add(1);
+        session.update(b"not there", &mut |value| value.extend_from_slice(b"now it is"))?;
+        model.insert(b"not there".to_vec(), b"now it is".to_vec());
+    }
+    Ok(())
+}
+
+fn agree(database: &dyn Database, model: &Entries) -> Result {
+    let mut session = database.session()?;
+    for (key, value) in model {
+        let mut found = None;
+        if supported(session.get(key, &mut |value| found = Some(value.to_vec())))?.is_none() {
+            break;
+        }
+        assert_eq!(found.as_ref(), Some(value), "{key:?}");
+    }
+    supported(session.get(b"absent", &mut |_| panic!("an absent key was found")))?;
+    let from = model.keys().nth(500).ok_or("no entries")?;
+    scanned(&mut |read| session.scan(&[], read), model, &[], usize::MAX)?;
+    scanned(&mut |read| session.scan(from, read), model, from, 100)
+}
+
+type Read<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> bool;
+
+fn scanned(scan: &mut dyn FnMut(Read<'_>) -> Result, model: &Entries, from: &[u8], most: usize) -> Result {
+    let mut found = Vec::new();
+    let done = scan(&mut |key, value| {
+        found.push((key.to_vec(), value.to_vec()));
+        found.len() < most
+    });
+    if supported(done)?.is_some() {
+        if from.is_empty() {
+            found.sort(); // there are engines without an order
+        }
+        let expected: Vec<_> =
+            model.range(from.to_vec()..).take(most).map(|(key, value)| (key.clone(), value.clone())).collect();
+        assert!(found == expected, "{} entries scanned from {from:?}, {} expected", found.len(), expected.len());
+    }
+    Ok(())
+}
+
+/// `None` if there is no such call.
+fn supported<T>(result: Result<T>) -> Result<Option<T>> {
+    result.map(Some).or_else(|error: Error| if error.is::<Unsupported>() { Ok(None) } else { Err(error) })
+}
