@@ -1,11 +1,20 @@
 //! The engines that are compared, one file each. To add one, write its file and name it here: see [`Engine`](super::Engine).
 
 mod btreemap;
+mod checkpointer;
+mod entry;
 mod hashbrown;
 mod kv;
+mod load_once;
+mod log;
+mod machine;
 mod maps;
 #[cfg(feature = "papaya")]
 mod papaya;
+mod parts;
+
+pub use checkpointer::CheckpointerAlone;
+pub use log::LogAlone;
 
 use super::engine::Engine;
 
@@ -17,6 +26,9 @@ pub fn all() -> Vec<&'static dyn Engine> {
         &btreemap::BTREEMAP,
         #[cfg(feature = "papaya")]
         &papaya::PAPAYA,
+        &parts::LOG,
+        &parts::CHECKPOINTER,
+        &machine::Machine,
     ]
 }
 
