@@ -2,12 +2,19 @@
 
 mod hashbrown;
 mod kv;
+#[cfg(feature = "redb")]
+mod redb;
 
 use super::engine::Engine;
 
 /// All engines of this build, ours first.
 pub fn all() -> Vec<&'static dyn Engine> {
-    vec![&kv::Kv, &hashbrown::Hashbrown]
+    vec![
+        &kv::Kv,
+        &hashbrown::Hashbrown,
+        #[cfg(feature = "redb")]
+        &redb::Redb,
+    ]
 }
 
 #[cfg(test)]
