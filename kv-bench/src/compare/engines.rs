@@ -1,5 +1,7 @@
 //! The engines that are compared, one file each. To add one, write its file and name it here: see [`Engine`](super::Engine).
 
+#[cfg(feature = "fjall")]
+mod fjall;
 mod hashbrown;
 mod kv;
 #[cfg(feature = "redb")]
@@ -12,6 +14,10 @@ pub fn all() -> Vec<&'static dyn Engine> {
     vec![
         &kv::Kv,
         &hashbrown::Hashbrown,
+        #[cfg(feature = "fjall")]
+        &fjall::PLAIN,
+        #[cfg(feature = "fjall")]
+        &fjall::TRANSACTIONAL,
         #[cfg(feature = "redb")]
         &redb::Redb,
     ]
