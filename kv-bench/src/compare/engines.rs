@@ -6,6 +6,8 @@ mod hashbrown;
 mod kv;
 #[cfg(feature = "redb")]
 mod redb;
+#[cfg(feature = "sled")]
+mod sled;
 
 use super::engine::Engine;
 
@@ -20,6 +22,8 @@ pub fn all() -> Vec<&'static dyn Engine> {
         &fjall::TRANSACTIONAL,
         #[cfg(feature = "redb")]
         &redb::Redb,
+        #[cfg(feature = "sled")]
+        &sled::Sled,
     ]
 }
 
