@@ -1,5 +1,7 @@
 //! The engines that are compared, one file each. To add one, write its file and name it here: see [`Engine`](super::Engine).
 
+#[cfg(feature = "canopydb")]
+mod canopydb;
 #[cfg(feature = "fjall")]
 mod fjall;
 mod hashbrown;
@@ -16,6 +18,8 @@ pub fn all() -> Vec<&'static dyn Engine> {
     vec![
         &kv::Kv,
         &hashbrown::Hashbrown,
+        #[cfg(feature = "canopydb")]
+        &canopydb::Canopydb,
         #[cfg(feature = "fjall")]
         &fjall::PLAIN,
         #[cfg(feature = "fjall")]
