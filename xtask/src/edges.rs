@@ -121,6 +121,8 @@ fn position(rows: &[Row], name: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::metadata::Dependency;
 
@@ -144,7 +146,13 @@ after
             .map(|&(name, kind)| Dependency { name: name.to_owned(), kind, registry: None, path: Some(name.into()) })
             .chain([Dependency { name: "bytes".to_owned(), kind: None, registry: None, path: None }])
             .collect();
-        Package { name: name.to_owned(), version: String::new(), license: None, dependencies }
+        Package {
+            name: name.to_owned(),
+            version: String::new(),
+            license: None,
+            dependencies,
+            features: BTreeMap::new(),
+        }
     }
 
     fn sound() -> Vec<Package> {

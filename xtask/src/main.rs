@@ -1,13 +1,14 @@
 //! The chores of the workspace: `cargo xtask --help`.
 //!
 //! `ci` changes nothing and is everything that continuous integration checks; `fix` changes what can be changed without a
-//! decision. `bench` measures; `mutants` shows that the tests can fail.
+//! decision. `bench` and `compare` measure; `mutants` shows that the tests can fail.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
 mod asan;
 mod bench;
 mod ci;
 mod command;
+mod compare;
 mod crash;
 mod edges;
 mod fuzz;
@@ -32,6 +33,9 @@ Usage: cargo xtask COMMAND
   loom                           try the orders in which threads may run, in the tests that loom drives
   bench [FILTER] [--quick]       measure; FILTER is a part of the benchmarks' names, --quick a small run that only shows
                                  that they work
+  compare [--quick] [--only WORKLOAD,…] [--engines A,B] [--json FILE]
+                                 measure kv and its peers on the same work, in turns, and write a report; a run that was stopped
+                                 goes on. --quick takes less than three minutes; `compare --help` says more
   histories [--seeds N] [--seed S]
                                  threads, crashes and faults: check histories of N runs (1000), from seed S (0) on
   fuzz [TARGET]... [--seconds N] give decoders hostile bytes with libFuzzer: all targets or the named ones, each for N seconds
@@ -57,7 +61,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments.as_slice() {
-        [] | ["help" | "--help" | "-h", ..] | [_, "--help" | "-h", ..] => {
+        [] | ["help" | "--help" | "-h", ..] | [_, "--help" | "-h", ..] if arguments[0] != "compare" => {
             print!("{HELP}{}", ci::steps_help());
             Ok(())
         }
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         ["fix"] => fix(),
         ["loom"] => loom::run(),
         ["bench", rest @ ..] => bench::run(rest),
+        ["compare", rest @ ..] => compare::run(rest),
         ["histories", rest @ ..] => histories::run(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["asan"] => asan::run(),

@@ -1,6 +1,6 @@
 //! What cargo knows of the workspace.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
@@ -23,6 +23,8 @@ pub struct Package {
     /// An SPDX expression.
     pub license: Option<String>,
     pub dependencies: Vec<Dependency>,
+    /// The names of its features, and what each turns on.
+    pub features: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize)]

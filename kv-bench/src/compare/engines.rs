@@ -1,8 +1,12 @@
-//! The engines that are compared, one file each. To add one, write its file and name it here: see [`Engine`](super::Engine).
+//! The engines that are compared, one file each. To add one, write its file and name it here: see [`compare`](super).
 
 mod btreemap;
+#[cfg(feature = "canopydb")]
+mod canopydb;
 mod checkpointer;
 mod entry;
+#[cfg(feature = "fjall")]
+mod fjall;
 mod hashbrown;
 mod kv;
 mod load_once;
@@ -12,6 +16,10 @@ mod maps;
 #[cfg(feature = "papaya")]
 mod papaya;
 mod parts;
+#[cfg(feature = "redb")]
+mod redb;
+#[cfg(feature = "sled")]
+mod sled;
 
 pub use checkpointer::CheckpointerAlone;
 pub use log::LogAlone;
@@ -22,12 +30,22 @@ use super::engine::Engine;
 pub fn all() -> Vec<&'static dyn Engine> {
     vec![
         &kv::Kv,
+        #[cfg(feature = "canopydb")]
+        &canopydb::Canopydb,
+        #[cfg(feature = "fjall")]
+        &fjall::PLAIN,
+        #[cfg(feature = "fjall")]
+        &fjall::TRANSACTIONAL,
+        #[cfg(feature = "redb")]
+        &redb::Redb,
+        #[cfg(feature = "sled")]
+        &sled::Sled,
+        &parts::LOG,
+        &parts::CHECKPOINTER,
         &hashbrown::HASHBROWN,
         &btreemap::BTREEMAP,
         #[cfg(feature = "papaya")]
         &papaya::PAPAYA,
-        &parts::LOG,
-        &parts::CHECKPOINTER,
         &machine::Machine,
     ]
 }

@@ -86,16 +86,238 @@ impl Metric {
 }
 
 /// All workloads, in the order of the report.
-pub const WORKLOADS: &[Workload] = &[Workload {
-    name: "put-disk-1",
-    title: "Durable put, 1 thread",
-    what: "puts of new keys, each on disk before the next",
-    level: Level::Disk,
-    headline: Metric::Rate,
-    limit: Some("put-disk-1"),
-}];
+///
+/// Keys have 16 bytes and values 100, and keys are drawn uniformly, unless a workload says otherwise.
+pub const WORKLOADS: &[Workload] = &[
+    rate("put-disk-1", Level::Disk, "Durable put, 1 thread", "Puts of new keys, each on disk before the next.")
+        .against("put-disk-1"),
+    rate("put-disk-8", Level::Disk, "Durable put, 8 threads", "The same from 8 threads.").against("put-disk-1"),
+    rate("put-disk-64", Level::Disk, "Durable put, 64 threads", "The same from 64 threads.").against("put-disk-1"),
+    rate(
+        "put-process-1",
+        Level::Process,
+        "Put that survives a kill, 1 thread",
+        "Puts of new keys, each handed to the kernel.",
+    )
+    .against("put-process-1"),
+    rate("put-process-2", Level::Process, "Put that survives a kill, 2 threads", "The same from 2 threads.")
+        .against("put-process-2"),
+    rate("load", Level::Disk, "Load", "New entries in batches of 1,000, and a sync at the end."),
+    rate("get-1", Level::Disk, "Get, 1 thread", "Gets of keys that are there, after the load.").against("get-1"),
+    rate("get-2", Level::Disk, "Get, 2 threads", "The same from 2 threads.").against("get-2"),
+    rate(
+        "get-zipf-1",
+        Level::Disk,
+        "Get, zipfian, 1 thread",
+        "Keys drawn by Zipf's law with exponent 0.99: few keys get most of the gets.",
+    )
+    .against("get-zipf-1"),
+    rate("get-zipf-2", Level::Disk, "Get, zipfian, 2 threads", "The same from 2 threads.").against("get-zipf-2"),
+    rate("get-absent-1", Level::Disk, "Get of absent keys, 1 thread", "Gets of keys that are not there.")
+        .against("get-absent-1"),
+    rate("get-absent-2", Level::Disk, "Get of absent keys, 2 threads", "The same from 2 threads.")
+        .against("get-absent-2"),
+    rate(
+        "get-checkpointed-1",
+        Level::Disk,
+        "Get after a checkpoint, 1 thread",
+        "Gets once the engine was told to write its memory out.",
+    )
+    .against("get-1"),
+    rate("get-10m-1", Level::Disk, "Get from ten times as many, 1 thread", "Gets from a store of ten times the size.")
+        .against("get-10m-1"),
+    rate("get-10m-2", Level::Disk, "Get from ten times as many, 2 threads", "The same from 2 threads.")
+        .against("get-10m-2"),
+    rate(
+        "get-10m-zipf-1",
+        Level::Disk,
+        "Get from ten times as many, zipfian, 1 thread",
+        "The same by Zipf's law with exponent 0.99.",
+    )
+    .against("get-10m-zipf-1"),
+    rate("get-10m-zipf-2", Level::Disk, "Get from ten times as many, zipfian, 2 threads", "The same from 2 threads.")
+        .against("get-10m-zipf-2"),
+    rate(
+        "get-10m-absent-1",
+        Level::Disk,
+        "Get of absent keys from ten times as many, 1 thread",
+        "Gets of keys that are not there.",
+    )
+    .against("get-10m-absent-1"),
+    rate(
+        "get-10m-absent-2",
+        Level::Disk,
+        "Get of absent keys from ten times as many, 2 threads",
+        "The same from 2 threads.",
+    )
+    .against("get-10m-absent-2"),
+    rate(
+        "mixed-95-5",
+        Level::Process,
+        "95 % gets, 5 % puts",
+        "Two threads, each 95 gets to 5 puts, all of keys that are there.",
+    ),
+    rate(
+        "mixed-50-50",
+        Level::Process,
+        "50 % gets, 50 % puts",
+        "Two threads, each as many puts as gets, all of keys that are there.",
+    ),
+    rate("iterate", Level::Disk, "Iteration", "All entries from the first to the last, in entries.").against("iterate"),
+    rate("range-100", Level::Disk, "Ranges of 100", "The 100 entries from a random key on, in entries.")
+        .against("iterate"),
+    rate(
+        "prefix",
+        Level::Disk,
+        "Prefixes",
+        "The entries whose keys share two random bytes, about 15 of a million, in entries.",
+    )
+    .against("iterate"),
+    rate(
+        "transact-process-1",
+        Level::Process,
+        "Transaction, 1 thread",
+        "Read a value, change it and write it back, as one transaction.",
+    ),
+    rate("transact-process-2", Level::Process, "Transaction, 2 threads", "The same from 2 threads."),
+    rate(
+        "transact-disk-8",
+        Level::Disk,
+        "Durable transaction, 8 threads",
+        "The same from 8 threads among 100,000 keys, each on disk before the next.",
+    ),
+    other(
+        "open-clean",
+        Level::Disk,
+        Metric::Time,
+        "Open after a clean close",
+        "From the call to the first value that was got; the files are in the page cache.",
+    ),
+    other(
+        "open-killed",
+        Level::Disk,
+        Metric::Time,
+        "Open after a kill",
+        "The same after SIGKILL, following a load and a sync.",
+    ),
+    other(
+        "open-clean-10m",
+        Level::Disk,
+        Metric::Time,
+        "Open ten times as many after a clean close",
+        "From the call to the first value that was got; the files are in the page cache.",
+    ),
+    other(
+        "open-killed-10m",
+        Level::Disk,
+        Metric::Time,
+        "Open ten times as many after a kill",
+        "The same after SIGKILL, following a load and a sync.",
+    ),
+    other(
+        "memory",
+        Level::Disk,
+        Metric::Anonymous,
+        "Memory",
+        "What the process has gained by the load, for each entry; 116 of it are keys and values.",
+    ),
+    other(
+        "memory-checkpointed",
+        Level::Disk,
+        Metric::Anonymous,
+        "Memory after a checkpoint",
+        "The same once the engine was told to write its memory out.",
+    ),
+    other(
+        "disk",
+        Level::Disk,
+        Metric::Disk,
+        "Disk",
+        "What the files take after the load and its sync, for each entry; 116 of it are keys and values.",
+    ),
+    other(
+        "checkpoint",
+        Level::Disk,
+        Metric::Time,
+        "Checkpoint",
+        "The engine is told to write its memory out, after the load.",
+    ),
+    other(
+        "writers-alone",
+        Level::Process,
+        Metric::P999,
+        "A writer, alone",
+        "Overwrites from one thread, as fast as it can.",
+    ),
+    other(
+        "writers-checkpoint",
+        Level::Process,
+        Metric::P999,
+        "A writer, beside a checkpoint",
+        "The same while the engine writes its memory out, after a tenth of the entries changed.",
+    ),
+    rate("put-1k", Level::Process, "Put of 1 KiB", "Puts of new keys with values of 1 KiB, each handed to the kernel."),
+    rate("get-1k", Level::Process, "Get of 1 KiB", "Gets of values of 1 KiB."),
+    rate(
+        "put-64k",
+        Level::Process,
+        "Put of 64 KiB",
+        "Puts of new keys with values of 64 KiB, each handed to the kernel.",
+    ),
+    rate("get-64k", Level::Process, "Get of 64 KiB", "Gets of values of 64 KiB."),
+];
+
+const fn rate(name: &'static str, level: Level, title: &'static str, what: &'static str) -> Workload {
+    other(name, level, Metric::Rate, title, what)
+}
+
+const fn other(
+    name: &'static str,
+    level: Level,
+    headline: Metric,
+    title: &'static str,
+    what: &'static str,
+) -> Workload {
+    Workload { name, title, what, level, headline, limit: None }
+}
+
+impl Workload {
+    const fn against(self, limit: &'static str) -> Self {
+        Self { limit: Some(limit), ..self }
+    }
+}
 
 /// The workload of that name.
 pub fn named(name: &str) -> Option<&'static Workload> {
     WORKLOADS.iter().find(|workload| workload.name == name)
+}
+
+/// The workloads that a name in an argument means: that one, or all whose names go on from it after a hyphen.
+pub fn selected(name: &str) -> impl Iterator<Item = &'static Workload> {
+    WORKLOADS.iter().filter(move |workload| {
+        workload.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_limits_are_there() {
+        let names: HashSet<_> = WORKLOADS.iter().map(|workload| workload.name).collect();
+        assert_eq!(names.len(), WORKLOADS.len());
+        assert!(WORKLOADS.iter().filter_map(|workload| workload.limit).all(|limit| names.contains(limit)));
+    }
+
+    #[test]
+    fn a_name_means_itself_and_its_group() {
+        let names = |name| selected(name).map(|workload| workload.name).collect::<Vec<_>>();
+        assert_eq!(names("put-disk"), ["put-disk-1", "put-disk-8", "put-disk-64"]);
+        assert_eq!(names("memory"), ["memory", "memory-checkpointed"]);
+        assert_eq!(names("put-disk-64"), ["put-disk-64"]);
+        assert!(names("put-d").is_empty());
+    }
 }

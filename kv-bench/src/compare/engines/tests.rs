@@ -18,6 +18,35 @@ fn every_engine_does_what_it_is_asked_for() {
     }
 }
 
+/// Where the settings name a package and its version, it is the one that is compiled in.
+#[test]
+fn versions_are_those_of_the_lock_file() {
+    let lock = include_str!("../../../../Cargo.lock");
+    let mut named = 0;
+    for engine in all() {
+        let settings = engine.settings(Level::Disk);
+        let words: Vec<_> = settings.split([' ', ',']).collect();
+        for pair in words.windows(2) {
+            let locked = locked_versions(lock, pair[0]);
+            if !locked.is_empty() && pair[1].starts_with(|first: char| first.is_ascii_digit()) {
+                assert!(locked.iter().any(|locked| is_of(locked, pair[1])), "{settings}: {locked:?} in Cargo.lock");
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 0, "no engine names its version");
+}
+
+fn locked_versions<'a>(lock: &'a str, package: &str) -> Vec<&'a str> {
+    let name = format!("name = \"{package}\"\nversion = \"");
+    lock.match_indices(&name).filter_map(|(at, _)| lock[at + name.len()..].split('"').next()).collect()
+}
+
+/// `0.17.1` is of `0.17`, and not of `0.1`.
+fn is_of(locked: &str, version: &str) -> bool {
+    locked.strip_prefix(version).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 fn check(engine: &dyn Engine, level: Level, promise: Promise) -> Result {
     let directory = tempfile::tempdir()?;
     let Some(database) = supported(engine.open(directory.path(), level))? else { return Ok(()) };

@@ -32,6 +32,7 @@ impl Database for Flushed {
     fn session(&self) -> Result<Box<dyn Session + '_>> {
         let number = self.sessions.fetch_add(1, Ordering::Relaxed);
         let file = zero_filled(&self.directory.join(format!("flushed-{number}")), FILE_MEBIBYTES)?;
+        file.sync_all()?;
         File::open(&self.directory)?.sync_all()?; // for its name
         Ok(Box::new(Calls { file, ring: Ring::new(FILE_MEBIBYTES), entry: Vec::new() }))
     }

@@ -21,8 +21,8 @@ use crate::compare::{
     engines::{entry, load_once::LoadOnce},
 };
 
-/// More than processors cache, so that copies go to memory.
-const MAPPED_MEBIBYTES: u64 = 64;
+/// Little enough that the first put, which makes the file, does not count.
+const MAPPED_MEBIBYTES: u64 = 16;
 /// The file of the table's entries.
 const ENTRIES: &str = "entries";
 

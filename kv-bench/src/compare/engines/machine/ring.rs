@@ -9,7 +9,6 @@ pub fn zero_filled(path: &Path, mebibytes: u64) -> io::Result<File> {
     for mebibyte in 0..mebibytes {
         file.write_all_at(&zeroes, mebibyte << 20)?;
     }
-    file.sync_all()?;
     Ok(file)
 }
 

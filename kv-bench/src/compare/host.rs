@@ -1,0 +1,94 @@
+//! The machine: what it is, and who else uses it.
+
+use std::{fs, path::Path, process::Command, thread};
+
+use super::{engine::Result, measure::number_after};
+
+/// Ticks of /proc a second, on every Linux.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Processor, memory, kernel and file system of a directory: a line each, as far as the system tells.
+pub fn describe(directory: &Path) -> Vec<String> {
+    let cores = thread::available_parallelism().map_or(0, usize::from);
+    let lines = [
+        after_colon("/proc/cpuinfo", "model name").map(|model| format!("{cores} cores of {model}")),
+        fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+            number_after(&text, "MemTotal:").map(|kib| format!("{:.1} GiB of memory", kib as f64 / f64::from(1 << 20)))
+        }),
+        fs::read_to_string("/proc/sys/kernel/osrelease").ok().map(|release| format!("Linux {}", release.trim())),
+        file_system(directory).map(|name| format!("{name}, on which the databases lay")),
+    ];
+    lines.into_iter().flatten().collect()
+}
+
+fn after_colon(path: &str, word: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    let line = text.lines().find(|line| line.starts_with(word))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+/// Type and options of the file system that is mounted nearest above the directory.
+fn file_system(directory: &Path) -> Option<String> {
+    let directory = directory.canonicalize().ok()?;
+    let mounts = fs::read_to_string("/proc/mounts").ok()?;
+    let mounts = mounts.lines().filter_map(|line| {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let (path, kind, options) = (*fields.get(1)?, *fields.get(2)?, *fields.get(3)?);
+        directory.starts_with(path).then(|| (path.len(), format!("{kind} ({options})")))
+    });
+    mounts.max_by_key(|(length, _)| *length).map(|(_, name)| name)
+}
+
+/// The commit that is checked out where this was built, and whether it was changed.
+pub fn commit() -> Option<String> {
+    let output = Command::new("git")
+        .args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty"])
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The time in UTC, to the minute.
+pub fn now() -> Result<String> {
+    let output = Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]).output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Processor time that was used up to a moment, in seconds of one core.
+#[derive(Clone, Copy, Debug)]
+pub struct Processors {
+    /// By this process and those that it started and that have ended.
+    own: f64,
+    /// By everybody, and by other machines on the same hardware.
+    all: f64,
+}
+
+impl Processors {
+    /// Up to now.
+    ///
+    /// # Errors
+    /// If the system does not tell.
+    pub fn now() -> Result<Self> {
+        let all = fs::read_to_string("/proc/stat")?;
+        let all: Vec<f64> = fields(all.lines().next().unwrap_or_default()).skip(1).collect();
+        let own = fs::read_to_string("/proc/self/stat")?;
+        // After the name, which may have spaces: the 12th to 15th are times of this process, and of those that it waited for.
+        let own = own.rsplit_once(')').ok_or("/proc/self/stat has no name")?.1;
+        let own: f64 = fields(own).skip(11).take(4).sum();
+        // user, nice, system, and after idle and waiting: interrupts and what other machines took.
+        let all: f64 =
+            all.iter().enumerate().filter(|(at, _)| [0, 1, 2, 5, 6, 7].contains(at)).map(|(_, time)| time).sum();
+        Ok(Self { own: own / TICKS_PER_SECOND, all: all / TICKS_PER_SECOND })
+    }
+
+    /// What others have used since an earlier moment, in seconds of one core.
+    pub fn others_since(self, earlier: Self) -> f64 {
+        ((self.all - earlier.all) - (self.own - earlier.own)).max(0.0)
+    }
+}
+
+/// The numbers of a line; what is none counts as 0, to keep the places.
+fn fields(line: &str) -> impl Iterator<Item = f64> {
+    line.split_whitespace().map(|field| field.parse().unwrap_or(0.0))
+}

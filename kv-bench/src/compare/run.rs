@@ -1,0 +1,262 @@
+//! A run: every scenario for every engine, repetition after repetition. What was measured is kept line by line, so that a run that
+//! was stopped can go on.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    thread,
+    time::Instant,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    child::{self, Outcome, Task},
+    engine::{Engine, Result},
+    host::{self, Processors},
+    scenarios::{SCENARIOS, Scale, Scenario},
+};
+
+/// A measurement is called disturbed if others have used more than this part of the machine's processors meanwhile. The kernel's
+/// own threads, which write to the disk, stay below.
+const OTHERS_MAX: f64 = 0.1;
+
+/// What a run measures.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// How much.
+    pub scale: Scale,
+    /// The names of the workloads.
+    pub workloads: Vec<String>,
+    /// The names of the engines.
+    pub engines: Vec<String>,
+}
+
+/// The first line of a run's file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// What it measures.
+    pub plan: Plan,
+    /// The command that began it.
+    pub command: String,
+    /// When it began.
+    pub started: String,
+    /// What was measured.
+    pub version: String,
+    /// Where.
+    pub machine: Vec<String>,
+}
+
+/// One line of it: a scenario for an engine, once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The scenario's name.
+    pub scenario: String,
+    /// The engine's name.
+    pub engine: String,
+    /// Which time, from 0 on.
+    pub repetition: u64,
+    /// What came out of it.
+    pub outcome: Outcome,
+    /// What part of the machine's processors others have used meanwhile.
+    pub others: f64,
+}
+
+impl Record {
+    /// Whether others have used so much of the machine that the figures may be wrong.
+    pub fn is_disturbed(&self) -> bool {
+        self.others > OTHERS_MAX
+    }
+}
+
+/// A run, as far as it has come.
+pub struct Run {
+    /// What it is.
+    pub header: Header,
+    /// What was measured.
+    pub records: Vec<Record>,
+    directory: PathBuf,
+}
+
+/// A measurement that a plan asks for.
+#[derive(Clone, Copy)]
+struct Item<'a> {
+    scenario: &'static Scenario,
+    engine: &'a dyn Engine,
+    repetition: u64,
+}
+
+impl Run {
+    /// Begins a run in a directory, in place of the one there.
+    ///
+    /// # Errors
+    /// If the directory cannot be written.
+    pub fn begin(directory: &Path, plan: Plan, command: String) -> Result<Self> {
+        fs::create_dir_all(directory)?;
+        let version = host::commit().map_or_else(String::new, |commit| format!(", commit {commit}"));
+        let header = Header {
+            plan,
+            command,
+            started: host::now()?,
+            version: format!("{}{version}", env!("CARGO_PKG_VERSION")),
+            machine: host::describe(directory),
+        };
+        let mut line = serde_json::to_vec(&header)?;
+        line.push(b'\n');
+        fs::write(file(directory), line)?;
+        Ok(Self { header, records: Vec::new(), directory: directory.to_owned() })
+    }
+
+    /// A run that was made elsewhere.
+    #[cfg(test)]
+    pub fn recorded(header: Header, records: Vec<Record>) -> Self {
+        Self { header, records, directory: PathBuf::new() }
+    }
+
+    /// The last run in a directory, if there is one. A line that was cut off is not in it.
+    ///
+    /// # Errors
+    /// If there is none, or of another version.
+    pub fn last(directory: &Path) -> Result<Self> {
+        let path = file(directory);
+        let opened = File::open(&path).map_err(|error| format!("no run to go on from: {}: {error}", path.display()))?;
+        let mut lines = BufReader::new(opened).lines();
+        let header = lines.next().ok_or("the file of the last run is empty")??;
+        let header = serde_json::from_str(&header)?;
+        let mut records = Vec::new();
+        for line in lines {
+            match serde_json::from_str(&line?) {
+                Ok(record) => records.push(record),
+                Err(_) => break,
+            }
+        }
+        Ok(Self { header, records, directory: directory.to_owned() })
+    }
+
+    /// Whether everything was measured.
+    pub fn is_complete(&self, engines: &[&'static dyn Engine]) -> bool {
+        self.missing(engines).is_empty()
+    }
+
+    fn missing<'a>(&self, engines: &[&'a dyn Engine]) -> Vec<Item<'a>> {
+        let mut items = items(&self.header.plan, engines);
+        items.retain(|item| !self.records.iter().any(|record| item.is(record)));
+        items
+    }
+
+    /// Measures what is missing. `progress` is told each measurement before and after it: how far the run is, and what it found.
+    ///
+    /// # Errors
+    /// If what was measured cannot be written. What fails in an engine is in its record.
+    pub fn go_on(&mut self, engines: &[&'static dyn Engine], mut progress: impl FnMut(&str)) -> Result {
+        self.rewrite()?; // without a line that was cut off
+        let (missing, done) = (self.missing(engines), self.records.len());
+        let all = done + missing.len();
+        for (at, item) in missing.into_iter().enumerate() {
+            let Item { scenario, engine, repetition } = item;
+            progress(&format!("[{:3} of {all}] {} {} {}", done + at + 1, scenario.name, engine.name(), repetition + 1));
+            let record = self.measure(item)?;
+            if let Some(error) = &record.outcome.error {
+                progress(&format!("    {error}"));
+            }
+            if record.is_disturbed() {
+                progress(&format!("    disturbed: others used {:.0} % of the machine", record.others * 100.0));
+            }
+            self.keep(record)?;
+        }
+        Ok(())
+    }
+
+    fn measure(&self, Item { scenario, engine, repetition }: Item<'_>) -> Result<Record> {
+        let plan = &self.header.plan;
+        let directory = self.directory.join("data");
+        remove(&directory)?;
+        let wanted = scenario.workloads.iter().map(|workload| (*workload).to_owned());
+        let wanted: Vec<String> = wanted.filter(|workload| plan.workloads.contains(workload)).collect();
+        let (mut outcome, mut others) = (Outcome::default(), 0.0_f64);
+        for step in 0..scenario.steps.len() {
+            let task = Task {
+                scenario: scenario.name.to_owned(),
+                step,
+                engine: engine.name().to_owned(),
+                repetition,
+                scale: plan.scale,
+                wanted: wanted.clone(),
+                directory: directory.clone(),
+            };
+            let (before, start) = (Processors::now()?, Instant::now());
+            let step = child::run(&task)?;
+            if !step.kill {
+                let capacity = start.elapsed().as_secs_f64() * thread::available_parallelism()?.get() as f64;
+                others = others.max(Processors::now()?.others_since(before) / capacity);
+            }
+            outcome.found.append(step.found);
+            if step.error.is_some() {
+                outcome = Outcome { error: step.error, unsupported: step.unsupported, ..outcome };
+                break;
+            }
+        }
+        remove(&directory)?;
+        Ok(Record { scenario: scenario.name.to_owned(), engine: engine.name().to_owned(), repetition, outcome, others })
+    }
+
+    fn keep(&mut self, record: Record) -> Result {
+        let mut line = serde_json::to_vec(&record)?;
+        line.push(b'\n');
+        OpenOptions::new().append(true).open(file(&self.directory))?.write_all(&line)?;
+        self.records.push(record);
+        Ok(())
+    }
+
+    fn rewrite(&self) -> Result {
+        let mut text = serde_json::to_string(&self.header)? + "\n";
+        for record in &self.records {
+            text += &(serde_json::to_string(record)? + "\n");
+        }
+        Ok(fs::write(file(&self.directory), text)?)
+    }
+}
+
+impl Item<'_> {
+    fn is(&self, record: &Record) -> bool {
+        (self.scenario.name, self.engine.name(), self.repetition)
+            == (&*record.scenario, &*record.engine, record.repetition)
+    }
+}
+
+/// All measurements of a plan, in their order. Engines take turns within a scenario, and each repetition begins with another.
+fn items<'a>(plan: &Plan, engines: &[&'a dyn Engine]) -> Vec<Item<'a>> {
+    let engines: Vec<&dyn Engine> =
+        engines.iter().copied().filter(|engine| plan.engines.iter().any(|name| name == engine.name())).collect();
+    let scenarios: Vec<&'static Scenario> = SCENARIOS
+        .iter()
+        .filter(|scenario| {
+            scenario.workloads.iter().any(|workload| plan.workloads.iter().any(|wanted| wanted == workload))
+        })
+        .filter(|scenario| !scenario.large || plan.scale.large_entries > 0)
+        .collect();
+    let mut items = Vec::new();
+    for repetition in 0..plan.scale.repetitions {
+        for scenario in scenarios.iter().filter(|scenario| repetition == 0 || !scenario.once) {
+            let turned = (0..engines.len()).map(|at| engines[(at + repetition as usize) % engines.len()]);
+            items.extend(turned.filter(|engine| (scenario.takes)(*engine)).map(|engine| Item {
+                scenario,
+                engine,
+                repetition,
+            }));
+        }
+    }
+    items
+}
+
+fn file(directory: &Path) -> PathBuf {
+    directory.join("runs.jsonl")
+}
+
+fn remove(directory: &Path) -> Result {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}

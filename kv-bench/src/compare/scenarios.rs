@@ -1,0 +1,259 @@
+//! What is done to measure the workloads. Workloads that can share a loaded database are one scenario, which a child process runs
+//! for one engine, so that loading is paid for once and memory is that of one engine alone.
+
+mod gets;
+mod large;
+mod open;
+mod put;
+mod resident;
+mod transact;
+mod values;
+mod writers;
+
+use std::{path::PathBuf, thread, time::Duration};
+
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    data::{Values, key, touch},
+    engine::{Database, Engine, Level, Promise, Result, Session, Unsupported},
+    measure::{Latencies, Work, Worker, work},
+    workloads::{Metric, Workload},
+};
+
+/// The length of values, in bytes, where a workload does not say otherwise.
+const VALUE_BYTES: usize = 100;
+/// Keys and values of one entry, in bytes.
+const ENTRY_BYTES: u64 = 16 + VALUE_BYTES as u64;
+/// How many entries are written at once when many are loaded.
+const BATCH_ENTRIES: usize = 1000;
+
+/// Workloads that are measured one after the other.
+pub struct Scenario {
+    /// The name in the file of what was measured.
+    pub name: &'static str,
+    /// What it measures.
+    pub workloads: &'static [&'static str],
+    /// Each runs in a process of its own.
+    pub steps: &'static [Step],
+    /// Which engines it is for.
+    pub takes: fn(&dyn Engine) -> bool,
+    /// Whether it is measured once only, whatever the number of repetitions.
+    pub once: bool,
+    /// Whether it takes the large number of entries.
+    pub large: bool,
+}
+
+/// A part of a scenario. What it returns stays open, and is killed with its process.
+pub type Step = fn(&mut Bench<'_>) -> Result<Option<Box<dyn Database>>>;
+
+/// All scenarios, in the order in which they run.
+pub const SCENARIOS: &[Scenario] = &[
+    put::DISK_1,
+    put::DISK_8,
+    put::DISK_64,
+    put::PROCESS_1,
+    put::PROCESS_2,
+    transact::DISK_8,
+    resident::RESIDENT,
+    open::OPEN,
+    writers::WRITERS,
+    values::KIB_1,
+    values::KIB_64,
+    large::GET,
+    open::LARGE,
+];
+
+/// What most scenarios have in common.
+const USUAL: Scenario = Scenario { name: "", workloads: &[], steps: &[], takes: |_| true, once: false, large: false };
+
+/// The scenario of that name.
+pub fn named(name: &str) -> Option<&'static Scenario> {
+    SCENARIOS.iter().find(|scenario| scenario.name == name)
+}
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scale {
+    /// How many entries the stores hold.
+    pub entries: u64,
+    /// How many the large ones hold; 0 if there shall be none.
+    pub large_entries: u64,
+    /// For how long what has no end by itself is measured, in seconds.
+    pub seconds: f64,
+    /// How often everything is measured.
+    pub repetitions: u64,
+}
+
+/// What a scenario found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Found {
+    /// The figures.
+    pub samples: Vec<Sample>,
+    /// Workloads whose operations were timed each: fractions of them, and microseconds.
+    pub curves: Vec<(String, Vec<(f64, f64)>)>,
+    /// Workloads that could not be measured, and why.
+    pub failures: Vec<(String, String)>,
+}
+
+impl Found {
+    /// Takes in what a further step found.
+    pub fn append(&mut self, other: Self) {
+        self.samples.extend(other.samples);
+        self.curves.extend(other.curves);
+        self.failures.extend(other.failures);
+    }
+}
+
+/// A figure of one repetition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// The workload's name.
+    pub workload: String,
+    /// What was measured.
+    pub metric: Metric,
+    /// In the metric's unit.
+    pub value: f64,
+}
+
+/// An engine under measurement, and what has been found.
+pub struct Bench<'a> {
+    /// The engine.
+    pub engine: &'a dyn Engine,
+    /// Its own directory, empty before the scenario's first step.
+    pub directory: PathBuf,
+    /// How much is measured.
+    pub scale: Scale,
+    /// Which entries there are: those of the indexes below.
+    pub entries: u64,
+    /// The repetition: random numbers differ from one to the next.
+    pub seed: u64,
+    /// The names of the workloads that are wanted.
+    pub wanted: Vec<String>,
+    /// What has been found.
+    pub found: Found,
+}
+
+impl Bench<'_> {
+    /// Opens the engine's database, for the level if the engine has it, or else for the other.
+    fn open(&self, level: Level) -> Result<Box<dyn Database>> {
+        self.engine.open(&self.directory, level_of(self.engine, level))
+    }
+
+    /// Measures a workload, if it is wanted. What the engine cannot do is left out; what fails is noted, and the rest goes on.
+    fn measure(&mut self, workload: &str, run: impl FnOnce(&mut Self) -> Result) {
+        if !self.wants(workload) {
+            return;
+        }
+        if let Err(error) = run(self)
+            && !error.is::<Unsupported>()
+        {
+            self.found.failures.push((workload.to_owned(), error.to_string()));
+        }
+    }
+
+    fn wants(&self, workload: &str) -> bool {
+        self.wanted.iter().any(|wanted| wanted == workload)
+    }
+
+    fn sample(&mut self, workload: &str, metric: Metric, value: f64) {
+        if !self.wants(workload) {
+            return;
+        }
+        self.found.samples.push(Sample { workload: workload.to_owned(), metric, value });
+    }
+
+    /// The usual threads for the usual time, at their rate.
+    fn rate(
+        &mut self,
+        workload: &str,
+        database: &dyn Database,
+        threads: u64,
+        operation: impl Fn(&mut Worker<'_>) -> Result + Sync,
+    ) {
+        self.measure(workload, |bench| {
+            let work = bench.work(database, threads, Latencies::Off, 1.0, operation)?;
+            bench.sample(workload, Metric::Rate, work.rate());
+            Ok(())
+        });
+    }
+
+    /// Has threads work for some times the usual time.
+    fn work(
+        &self,
+        database: &dyn Database,
+        threads: u64,
+        latencies: Latencies,
+        times: f64,
+        operation: impl Fn(&mut Worker<'_>) -> Result + Sync,
+    ) -> Result<Work> {
+        let time = Duration::from_secs_f64(self.scale.seconds * times);
+        let until = || {
+            thread::sleep(time);
+            Ok(())
+        };
+        work(database, threads, self.seed, latencies, until, operation)
+    }
+
+    /// The percentiles and the curve of operations that were timed each.
+    fn latencies(&mut self, workload: &str, work: &Work) {
+        let microseconds = |nanoseconds: u64| nanoseconds as f64 / 1000.0;
+        for (metric, quantile) in [(Metric::P50, 0.5), (Metric::P99, 0.99), (Metric::P999, 0.999), (Metric::Max, 1.0)] {
+            self.sample(workload, metric, microseconds(work.latencies.value_at_quantile(quantile)));
+        }
+        let mut curve: Vec<(f64, f64)> = Vec::new();
+        for quantile in QUANTILES.iter().filter(|quantile| work.operations as f64 * (1.0 - **quantile) >= 1.0) {
+            curve.push((*quantile, microseconds(work.latencies.value_at_quantile(*quantile))));
+        }
+        self.found.curves.push((workload.to_owned(), curve));
+    }
+
+    /// Puts all entries, in batches, and syncs.
+    fn load(&self, database: &dyn Database, values: &Values) -> Result {
+        let mut session = database.session()?;
+        let keys: Vec<u64> = (0..self.entries).step_by(BATCH_ENTRIES).collect();
+        for start in keys {
+            let indexes = start..self.entries.min(start + BATCH_ENTRIES as u64);
+            let entries: Vec<_> = indexes.map(|index| (key(index), values.of(index))).collect();
+            let entries: Vec<(&[u8], &[u8])> = entries.iter().map(|(key, value)| (&key[..], *value)).collect();
+            session.put_batch(&entries)?;
+        }
+        database.sync()
+    }
+}
+
+/// The fractions of operations at which curves are drawn, each a step nearer to all of them.
+const QUANTILES: &[f64] = &[
+    0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.92, 0.94, 0.96, 0.98, 0.99, 0.992, 0.994, 0.996, 0.998, 0.999,
+    0.9992, 0.9994, 0.9996, 0.9998, 0.9999, 0.99992, 0.99994, 0.99996, 0.99998, 0.99999,
+];
+
+/// The level that a database is opened for, where a scenario would like `level`.
+fn level_of(engine: &dyn Engine, level: Level) -> Level {
+    let other = match level {
+        Level::Disk => Level::Process,
+        Level::Process => Level::Disk,
+    };
+    if engine.promise(level).is_some() { level } else { other }
+}
+
+/// What the database of a workload keeps.
+pub fn promise(engine: &dyn Engine, workload: &Workload) -> Option<Promise> {
+    engine.promise(level_of(engine, workload.level))
+}
+
+/// Gets the value of a key, which must be there if `expected` says so, and must not otherwise.
+fn get(session: &mut dyn Session, key: &[u8], expected: bool) -> Result {
+    let mut found = false;
+    session.get(key, &mut |value| {
+        found = true;
+        std::hint::black_box(touch(value));
+    })?;
+    if found == expected { Ok(()) } else { Err(format!("the key {key:02x?} was found: {found}").into()) }
+}
+
+/// A random index below `end`.
+fn uniform(worker: &mut Worker<'_>, end: u64) -> u64 {
+    worker.random.random_range(0..end)
+}

@@ -1,0 +1,162 @@
+//! A database is loaded, and read and changed in many ways.
+
+use std::{hint::black_box, time::Instant};
+
+use rand::RngExt;
+
+use super::{Bench, Scenario, USUAL, VALUE_BYTES, get, gets::gets, transact::transact, uniform};
+use crate::compare::{
+    data::{Values, key, touch},
+    engine::{Database, Level, Result},
+    measure::{Memory, Worker, disk_bytes},
+    workloads::Metric,
+};
+
+pub const RESIDENT: Scenario = Scenario {
+    name: "resident",
+    workloads: &[
+        "load",
+        "memory",
+        "disk",
+        "get-1",
+        "get-2",
+        "get-zipf-1",
+        "get-zipf-2",
+        "get-absent-1",
+        "get-absent-2",
+        "iterate",
+        "range-100",
+        "prefix",
+        "checkpoint",
+        "memory-checkpointed",
+        "get-checkpointed-1",
+        "mixed-95-5",
+        "mixed-50-50",
+        "transact-process-1",
+        "transact-process-2",
+    ],
+    steps: &[resident],
+    ..USUAL
+};
+
+fn resident(bench: &mut Bench<'_>) -> Result<Option<Box<dyn Database>>> {
+    let values = Values::new(VALUE_BYTES);
+    let before = Memory::of(None)?;
+    let opened = bench.open(Level::Process)?;
+    let database = &*opened;
+    load(bench, database, &values)?;
+    memory(bench, "memory", database, before);
+    bench.measure("disk", |bench| {
+        let bytes = disk_bytes(&bench.directory)?;
+        if bytes > 0 {
+            bench.sample("disk", Metric::Disk, bytes as f64 / bench.entries as f64);
+        }
+        Ok(())
+    });
+    gets(bench, database, "get");
+    scans(bench, database);
+    checkpoint(bench, database, before);
+    mixed(bench, database, &values);
+    let entries = bench.entries;
+    for (workload, threads) in [("transact-process-1", 1), ("transact-process-2", 2)] {
+        bench.rate(workload, database, threads, |worker| transact(worker, entries));
+    }
+    opened.close()?;
+    Ok(None)
+}
+
+/// All that follows needs it: an engine that cannot load is not measured.
+fn load(bench: &mut Bench<'_>, database: &dyn Database, values: &Values) -> Result {
+    let start = Instant::now();
+    bench.load(database, values)?;
+    bench.sample("load", Metric::Rate, bench.entries as f64 / start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn memory(bench: &mut Bench<'_>, workload: &str, database: &dyn Database, before: Memory) {
+    bench.measure(workload, |bench| {
+        let memory = Memory::of(Some(database))?;
+        for (metric, now, before) in
+            [(Metric::Anonymous, memory.anonymous, before.anonymous), (Metric::Mapped, memory.mapped, before.mapped)]
+        {
+            bench.sample(workload, metric, now.saturating_sub(before) as f64 / bench.entries as f64);
+        }
+        Ok(())
+    });
+}
+
+fn scans(bench: &mut Bench<'_>, database: &dyn Database) {
+    let entries = bench.entries;
+    bench.rate("iterate", database, 1, |worker| {
+        let mut read = 0;
+        worker.session.scan(&[], &mut |_, value| {
+            black_box(touch(value));
+            read += 1;
+            true
+        })?;
+        entries_read(worker, read, read == entries)
+    });
+    bench.rate("range-100", database, 1, |worker| {
+        let (from, mut read) = (key(uniform(worker, entries)), 0);
+        worker.session.scan(&from, &mut |_, value| {
+            black_box(touch(value));
+            read += 1;
+            read < 100
+        })?;
+        entries_read(worker, read, read > 0)
+    });
+    bench.rate("prefix", database, 1, |worker| {
+        let (from, mut read) = (key(uniform(worker, entries)), 0);
+        worker.session.scan(&from[..2], &mut |key, value| {
+            black_box(touch(value));
+            let goes_on = key.starts_with(&from[..2]);
+            read += u64::from(goes_on);
+            goes_on
+        })?;
+        entries_read(worker, read, read > 0)
+    });
+}
+
+/// Counts the entries of a scan as operations: the scan itself is counted as one by whoever called it.
+fn entries_read(worker: &mut Worker<'_>, read: u64, expected: bool) -> Result {
+    worker.done += read.saturating_sub(1);
+    if expected { Ok(()) } else { Err(format!("a scan gave {read} entries, and not those that there are").into()) }
+}
+
+fn checkpoint(bench: &mut Bench<'_>, database: &dyn Database, before: Memory) {
+    if !["checkpoint", "memory-checkpointed", "get-checkpointed-1"].iter().any(|workload| bench.wants(workload)) {
+        return;
+    }
+    let start = Instant::now();
+    let done = database.checkpoint();
+    let time = start.elapsed();
+    let supported = done.is_ok();
+    bench.measure("checkpoint", |bench| {
+        done?;
+        bench.sample("checkpoint", Metric::Time, time.as_secs_f64() * 1000.0);
+        Ok(())
+    });
+    if supported {
+        memory(bench, "memory-checkpointed", database, before);
+        let entries = bench.entries;
+        bench.rate("get-checkpointed-1", database, 1, |worker| {
+            let index = uniform(worker, entries);
+            get(&mut *worker.session, &key(index), true)
+        });
+    }
+}
+
+/// Gets and puts of keys that are there, of a hundred so many gets.
+fn mixed(bench: &mut Bench<'_>, database: &dyn Database, values: &Values) {
+    let entries = bench.entries;
+    for (workload, gets) in [("mixed-95-5", 95), ("mixed-50-50", 50)] {
+        bench.rate(workload, database, 2, |worker| {
+            let index = uniform(worker, entries);
+            if worker.random.random_range(0..100) < gets {
+                get(&mut *worker.session, &key(index), true)
+            } else {
+                worker.session.put(&key(index), values.of(index + worker.done))
+            }
+        });
+    }
+}

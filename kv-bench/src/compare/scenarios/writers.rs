@@ -1,0 +1,94 @@
+//! A writer, alone and while the engine writes its memory out.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use super::{Bench, ENTRY_BYTES, Scenario, USUAL, VALUE_BYTES, uniform};
+use crate::compare::{
+    data::{Values, key},
+    engine::{Database, Level, Result},
+    measure::{Latencies, Memory, Work, Worker, bytes_written, work},
+    workloads::Metric,
+};
+
+const ALONE: &str = "writers-alone";
+const CHECKPOINT: &str = "writers-checkpoint";
+/// How often memory is read meanwhile.
+const MEMORY_INTERVAL: Duration = Duration::from_millis(5);
+
+pub const WRITERS: Scenario = Scenario { name: "writers", workloads: &[ALONE, CHECKPOINT], steps: &[writers], ..USUAL };
+
+fn writers(bench: &mut Bench<'_>) -> Result<Option<Box<dyn Database>>> {
+    if bench.engine.promise(Level::Process).is_none() {
+        return Ok(None);
+    }
+    let database = bench.engine.open(&bench.directory, Level::Process)?;
+    let values = Values::new(VALUE_BYTES);
+    bench.load(&*database, &values)?;
+    let entries = bench.entries;
+    let overwrite = |worker: &mut Worker<'_>| {
+        let index = uniform(worker, entries);
+        worker.session.put(&key(index), values.of(index + worker.done))
+    };
+    bench.measure(ALONE, |bench| {
+        let work = bench.work(&*database, 1, Latencies::Each, 1.0, overwrite)?;
+        report(bench, ALONE, &work);
+        Ok(())
+    });
+    bench.measure(CHECKPOINT, |bench| beside_checkpoint(bench, &*database, &values, overwrite));
+    database.close()?;
+    Ok(None)
+}
+
+fn report(bench: &mut Bench<'_>, workload: &str, work: &Work) {
+    bench.sample(workload, Metric::Rate, work.rate());
+    bench.latencies(workload, work);
+}
+
+/// A tenth of the entries is overwritten at leisure; then one thread goes on while another makes the checkpoint.
+fn beside_checkpoint(
+    bench: &mut Bench<'_>,
+    database: &dyn Database,
+    values: &Values,
+    overwrite: impl Fn(&mut Worker<'_>) -> Result + Sync,
+) -> Result {
+    database.checkpoint()?; // from here on the changes are known
+    let written = bytes_written(database)?;
+    let changed = bench.entries / 10;
+    let mut session = database.session()?;
+    for index in 0..changed {
+        session.put(&key(index * 10), values.of(!index))?;
+    }
+    drop(session);
+    let before = Memory::of(Some(database))?;
+    let (work, most) =
+        most_memory(database, || work(database, 1, bench.seed, Latencies::Each, || database.checkpoint(), overwrite))?;
+    database.sync()?;
+    report(bench, CHECKPOINT, &work);
+    let put = ENTRY_BYTES * (changed + work.operations);
+    bench.sample(CHECKPOINT, Metric::Written, (bytes_written(database)? - written) as f64 / put as f64);
+    bench.sample(CHECKPOINT, Metric::Extra, most.saturating_sub(before.anonymous) as f64 / 1e6);
+    Ok(())
+}
+
+/// The most anonymous memory that is in use while `work` goes on, in bytes.
+fn most_memory(database: &dyn Database, work: impl FnOnce() -> Result<Work>) -> Result<(Work, u64)> {
+    let done = &AtomicBool::new(false);
+    thread::scope(|scope| {
+        let watcher = scope.spawn(move || {
+            let mut most = 0;
+            while !done.load(Ordering::Relaxed) {
+                most = most.max(Memory::of(Some(database))?.anonymous);
+                thread::sleep(MEMORY_INTERVAL);
+            }
+            Ok(most)
+        });
+        let worked = work();
+        done.store(true, Ordering::Relaxed);
+        let most: Result<u64> = watcher.join().map_err(|_| "the thread that watches memory panicked")?;
+        Ok((worked?, most?))
+    })
+}
