@@ -4,7 +4,6 @@
 //! two runs do the same. One entry is a key of 16 and a value of 100 bytes. How many there are in the larger stores is taken
 //! from the environment variable `KV_BENCH_ENTRIES`, one million by default.
 
-#![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on panics")]
 
 pub mod compare;
