@@ -16,8 +16,6 @@ const SCAN: &str = "SELECT key, value FROM kv WHERE key >= ?1 ORDER BY key";
 
 /// For each connection, which takes of it what it needs.
 const CACHE_MIB: i64 = 256;
-/// More than SQLite's own limit, which it takes instead.
-const MMAP_BYTES: i64 = 64 << 30;
 
 /// SQLite in WAL mode.
 pub struct Sqlite;
@@ -34,7 +32,7 @@ impl Engine for Sqlite {
     fn settings(&self, level: Level) -> String {
         let (version, synchronous) = (rusqlite::version(), synchronous(level));
         format!(
-            "SQLite {version} by rusqlite 0.43, WAL, synchronous {synchronous}, a table without rowid, {CACHE_MIB} MiB of cache and mapped reads for each connection, one writer"
+            "SQLite {version} by rusqlite 0.43, WAL, synchronous {synchronous}, a table without rowid, {CACHE_MIB} MiB of cache for each connection, one writer, else the defaults (a checkpoint every 1,000 pages, nothing mapped)"
         )
     }
 
@@ -66,7 +64,6 @@ fn synchronous(level: Level) -> &'static str {
 fn connect(path: &Path) -> Result<Connection> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "cache_size", -CACHE_MIB * 1024)?;
-    connection.pragma_update(None, "mmap_size", MMAP_BYTES)?;
     Ok(connection)
 }
 
