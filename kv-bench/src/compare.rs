@@ -2,6 +2,7 @@
 
 pub mod engine;
 pub mod engines;
+pub mod report;
 pub mod summary;
 pub mod workloads;
 
