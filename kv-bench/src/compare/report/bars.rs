@@ -173,7 +173,12 @@ impl<'a> Bars<'a> {
         let name = Type::new(SIZE, if ours { Ink::Ours } else { Ink::Text }).anchored(Anchor::End).bold(ours);
         canvas.text(&shortened(&figure.engine, name, self.left - 8.0), (self.left - 8.0, middle), name)?;
         let end = self.x(figure.max.max(figure.median + row.mapped.unwrap_or_default()));
-        canvas.text(&label(row), (end + 6.0, middle), Type::new(SIZE, Ink::Text).bold(ours))?;
+        let (label, letters) = (label(row), Type::new(SIZE, Ink::Text).bold(ours));
+        if self.view.limit().is_some_and(|limit| self.x(limit.median) > end + 3.0) {
+            // No dashes through the figure.
+            canvas.rectangle((end + 3.0, middle - 7.0), (0.85 * letters.width(&label) + 3.0, 14.0), Ink::Surface)?;
+        }
+        canvas.text(&label, (end + 6.0, middle), letters)?;
         let promise = Type::new(SMALL, Ink::Muted).anchored(Anchor::End);
         canvas.text(figure.promise.name(), (WIDTH, middle), promise)
     }

@@ -32,7 +32,7 @@ pub struct Curves<'a> {
     left_out: Vec<String>,
     right: f64,
     /// The exponents of ten between which the latencies lie.
-    decades: (i32, i32),
+    latencies: (f64, f64),
     /// The exponent of ten of the rarest operation that is drawn.
     rarest: f64,
 }
@@ -49,7 +49,7 @@ impl<'a> Curves<'a> {
     /// The curves of a workload, if it has any.
     pub fn of(view: &'a View<'a>) -> Option<Self> {
         let comparable = |curve: &&&Curve| curve.promise == view.asked || view.role(&curve.engine) == Role::Limit;
-        let (drawn, others): (Vec<_>, Vec<_>) = view.curves.iter().partition(|curve| comparable(&curve));
+        let (drawn, others): (Vec<_>, Vec<_>) = view.curves.iter().partition(|curve| comparable(curve));
         let mut lines: Vec<_> = drawn.into_iter().map(|curve| Line::of(view, curve)).collect();
         lines.retain(|line| line.points.len() > 1);
         if lines.is_empty() {
@@ -63,15 +63,15 @@ impl<'a> Curves<'a> {
         }
 
         let all = || lines.iter().flat_map(|line| &line.points);
-        let lowest = all().map(|(_, micros)| *micros).fold(f64::INFINITY, f64::min).log10().floor();
-        let highest = all().map(|(_, micros)| *micros).fold(0.0, f64::max).log10().ceil();
+        let lowest = all().map(|(_, micros)| micros.log10()).fold(f64::INFINITY, f64::min);
+        let highest = all().map(|(_, micros)| micros.log10()).fold(f64::NEG_INFINITY, f64::max);
         let rarest = all().map(|(exponent, _)| *exponent).fold(1.0, f64::max);
         let widths =
             lines.iter().filter(|line| line.named).map(|line| Type::new(LETTERS, Ink::Text).width(&line.curve.engine));
         let right = WIDTH - 14.0 - widths.fold(0.0, f64::max).min(110.0);
         let left_out = others.into_iter().map(|curve| format!("{} ({})", curve.engine, curve.promise.name())).collect();
-        let decades = (lowest as i32, (highest as i32).max(lowest as i32 + 1));
-        Some(Curves { view, lines, left_out, right, decades, rarest })
+        let latencies = (lowest - 0.1, (highest + 0.1).max(lowest + 0.6));
+        Some(Curves { view, lines, left_out, right, latencies, rarest })
     }
 
     /// The chart as a picture.
@@ -121,8 +121,7 @@ impl<'a> Curves<'a> {
 
     fn grid(&self, canvas: &Canvas<'_>) -> Result {
         let small = Type::new(10.5, Ink::Muted);
-        for power in self.decades.0..=self.decades.1 {
-            let micros = 10_f64.powi(power);
+        for micros in self.marks() {
             let (_, y) = self.place((0.0, micros));
             canvas.line(&[(LEFT, y), (self.right, y)], 1.0, Ink::Grid)?;
             canvas.text(&number::mark(micros, "µs"), (LEFT - 6.0, y), small.anchored(Anchor::End))?;
@@ -135,6 +134,15 @@ impl<'a> Curves<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Powers of ten; where there are few of them, also their double and their fivefold.
+    fn marks(&self) -> Vec<f64> {
+        let (lowest, highest) = self.latencies;
+        let steps: &[f64] = if highest - lowest < 2.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let powers = lowest.floor() as i32..=highest.ceil() as i32;
+        let marks = powers.flat_map(|power| steps.iter().map(move |step| step * 10_f64.powi(power)));
+        marks.filter(|mark| (lowest..=highest).contains(&mark.log10())).collect()
     }
 
     /// The names at the ends of the lines, moved apart where lines end close together.
@@ -153,7 +161,7 @@ impl<'a> Curves<'a> {
     }
 
     fn place(&self, (exponent, micros): (f64, f64)) -> (f64, f64) {
-        let (lowest, highest) = (f64::from(self.decades.0), f64::from(self.decades.1));
+        let (lowest, highest) = self.latencies;
         let height = ((micros.log10() - lowest) / (highest - lowest)).clamp(0.0, 1.0);
         (LEFT + (self.right - LEFT) * exponent / self.rarest, BOTTOM - (BOTTOM - TOP) * height)
     }

@@ -118,242 +118,54 @@ const ENGINES: &[(&str, Role)] = &[
     ("machine", Role::Limit),
 ];
 
-type Row = (&'static str, Metric, &'static [(&'static str, f64)]);
+/// What the engines did: in each line a workload, the beginning of a metric's name, and medians.
+const FIGURES: &str = "\
+put-disk-1 rate kv=9800 kv-log=9900 redb=5444 fjall=10273 sled=10405 lmdb=4631 rocksdb=7203 sqlite=8923 canopydb=9730 redis=5600 machine=10000
+put-disk-8 rate kv=33100 kv-log=34000 redb=5273 fjall=9101 sled=21648 lmdb=4413 rocksdb=21246 sqlite=7924 canopydb=9199 redis=22600
+put-disk-64 rate kv=142000 redb=4769 fjall=8765 sled=14159 lmdb=4277 rocksdb=51271 sqlite=7475 canopydb=8823 redis=72300
+put-disk-64 p50 kv=420 redb=13000 fjall=4300 sled=3600 lmdb=15000 rocksdb=1100 sqlite=8000 canopydb=7000 redis=860
+put-disk-64 p99 kv=1400 redb=29000 fjall=61000 sled=20000 lmdb=42000 rocksdb=3500 sqlite=27000 canopydb=16000 redis=2100
+put-disk-64 p99.9 kv=3900 redb=41000 fjall=99000 sled=31000 lmdb=68000 rocksdb=7800 sqlite=55000 canopydb=30000
+put-process-1 rate kv=610000 redb=91983 fjall=347991 sled=186471 lmdb=195452 rocksdb=291484 sqlite=73433 canopydb=239588 hashbrown=3500000 machine=1600000
+load rate kv=480000 redb=176064 fjall=549823 sled=110120 lmdb=216739 rocksdb=526440 sqlite=83849 canopydb=253149 hashbrown=3300000
+get-1 rate kv=4100000 redb=532765 fjall=255102 sled=408830 lmdb=904159 rocksdb=228675 sqlite=269179 canopydb=661813 redis=102000 hashbrown=5650000 machine=7090000
+mixed-50-50 rate kv=810000 redb=85081 fjall=431404 sled=648346 lmdb=50494 rocksdb=540558 sqlite=52908 canopydb=193573
+iterate rate kv=8200000 redb=10400000 fjall=2900000 sled=2000000 lmdb=15300000 rocksdb=6900000 sqlite=5600000 canopydb=9000000 hashbrown=41000000 machine=224000000
+open-clean time kv=310 redb=74 fjall=510 sled=429 lmdb=0.16 rocksdb=1252 sqlite=0.83 canopydb=256 redis=660
+open-killed time kv=390 redb=270 fjall=1008 sled=428 lmdb=0.16 rocksdb=1215 sqlite=0.8 canopydb=437 redis=1100
+memory anonymous kv=188 redb=202 fjall=179 sled=344 lmdb=6 rocksdb=56 sqlite=151 canopydb=573 hashbrown=181
+memory file-backed kv=0 redb=0 lmdb=201
+writers-checkpoint p99 kv=41 rocksdb=25 fjall=30
+writers-checkpoint max kv=9100 rocksdb=40500 fjall=61000
+writers-checkpoint written kv=2.1 rocksdb=2.6 fjall=2.4
+writers-checkpoint extra kv=141 rocksdb=12 fjall=18.5
+brand-new time kv=3 <script>&|*x*=4
+";
 
-/// What the engines did. The row decides by the workload's level what was promised, with the exceptions of [`promise`].
-const ROWS: &[Row] = &[
-    (
-        "put-disk-1",
-        Metric::Rate,
-        &[
-            ("kv", 9800.0),
-            ("kv-log", 9900.0),
-            ("redb", 5444.0),
-            ("fjall", 10_273.0),
-            ("sled", 10_405.0),
-            ("lmdb", 4631.0),
-            ("rocksdb", 7203.0),
-            ("sqlite", 8923.0),
-            ("canopydb", 9730.0),
-            ("redis", 5600.0),
-            ("machine", 10_000.0),
-        ],
-    ),
-    (
-        "put-disk-8",
-        Metric::Rate,
-        &[
-            ("kv", 33_100.0),
-            ("kv-log", 34_000.0),
-            ("redb", 5273.0),
-            ("fjall", 9101.0),
-            ("sled", 21_648.0),
-            ("lmdb", 4413.0),
-            ("rocksdb", 21_246.0),
-            ("sqlite", 7924.0),
-            ("canopydb", 9199.0),
-            ("redis", 22_600.0),
-        ],
-    ),
-    (
-        "put-disk-64",
-        Metric::Rate,
-        &[
-            ("kv", 142_000.0),
-            ("redb", 4769.0),
-            ("fjall", 8765.0),
-            ("sled", 14_159.0),
-            ("lmdb", 4277.0),
-            ("rocksdb", 51_271.0),
-            ("sqlite", 7475.0),
-            ("canopydb", 8823.0),
-            ("redis", 72_300.0),
-        ],
-    ),
-    (
-        "put-disk-64",
-        Metric::P50,
-        &[
-            ("kv", 420.0),
-            ("redb", 13_000.0),
-            ("fjall", 4300.0),
-            ("sled", 3600.0),
-            ("lmdb", 15_000.0),
-            ("rocksdb", 1100.0),
-            ("sqlite", 8000.0),
-            ("canopydb", 7000.0),
-            ("redis", 860.0),
-        ],
-    ),
-    (
-        "put-disk-64",
-        Metric::P99,
-        &[
-            ("kv", 1400.0),
-            ("redb", 29_000.0),
-            ("fjall", 61_000.0),
-            ("sled", 20_000.0),
-            ("lmdb", 42_000.0),
-            ("rocksdb", 3500.0),
-            ("sqlite", 27_000.0),
-            ("canopydb", 16_000.0),
-            ("redis", 2100.0),
-        ],
-    ),
-    (
-        "put-disk-64",
-        Metric::P999,
-        &[
-            ("kv", 3900.0),
-            ("redb", 41_000.0),
-            ("fjall", 99_000.0),
-            ("sled", 31_000.0),
-            ("lmdb", 68_000.0),
-            ("rocksdb", 7800.0),
-            ("sqlite", 55_000.0),
-            ("canopydb", 30_000.0),
-        ],
-    ),
-    (
-        "put-process-1",
-        Metric::Rate,
-        &[
-            ("kv", 610_000.0),
-            ("redb", 91_983.0),
-            ("fjall", 347_991.0),
-            ("sled", 186_471.0),
-            ("lmdb", 195_452.0),
-            ("rocksdb", 291_484.0),
-            ("sqlite", 73_433.0),
-            ("canopydb", 239_588.0),
-            ("hashbrown", 3_500_000.0),
-            ("machine", 1_600_000.0),
-        ],
-    ),
-    (
-        "load",
-        Metric::Rate,
-        &[
-            ("kv", 480_000.0),
-            ("redb", 176_064.0),
-            ("fjall", 549_823.0),
-            ("sled", 110_120.0),
-            ("lmdb", 216_739.0),
-            ("rocksdb", 526_440.0),
-            ("sqlite", 83_849.0),
-            ("canopydb", 253_149.0),
-            ("hashbrown", 3_300_000.0),
-        ],
-    ),
-    (
-        "get-1",
-        Metric::Rate,
-        &[
-            ("kv", 4_100_000.0),
-            ("redb", 532_765.0),
-            ("fjall", 255_102.0),
-            ("sled", 408_830.0),
-            ("lmdb", 904_159.0),
-            ("rocksdb", 228_675.0),
-            ("sqlite", 269_179.0),
-            ("canopydb", 661_813.0),
-            ("redis", 102_000.0),
-            ("hashbrown", 5_650_000.0),
-            ("machine", 7_090_000.0),
-        ],
-    ),
-    (
-        "mixed-50-50",
-        Metric::Rate,
-        &[
-            ("kv", 810_000.0),
-            ("redb", 85_081.0),
-            ("fjall", 431_404.0),
-            ("sled", 648_346.0),
-            ("lmdb", 50_494.0),
-            ("rocksdb", 540_558.0),
-            ("sqlite", 52_908.0),
-            ("canopydb", 193_573.0),
-        ],
-    ),
-    (
-        "iterate",
-        Metric::Rate,
-        &[
-            ("kv", 8_200_000.0),
-            ("redb", 10.4e6),
-            ("fjall", 2.9e6),
-            ("sled", 2.0e6),
-            ("lmdb", 15.3e6),
-            ("rocksdb", 6.9e6),
-            ("sqlite", 5.6e6),
-            ("canopydb", 9.0e6),
-            ("hashbrown", 41.0e6),
-            ("machine", 224.0e6),
-        ],
-    ),
-    (
-        "open-clean",
-        Metric::Time,
-        &[
-            ("kv", 310.0),
-            ("redb", 74.0),
-            ("fjall", 510.0),
-            ("sled", 429.0),
-            ("lmdb", 0.16),
-            ("rocksdb", 1252.0),
-            ("sqlite", 0.83),
-            ("canopydb", 256.0),
-            ("redis", 660.0),
-        ],
-    ),
-    (
-        "open-killed",
-        Metric::Time,
-        &[
-            ("kv", 390.0),
-            ("redb", 270.0),
-            ("fjall", 1008.0),
-            ("sled", 428.0),
-            ("lmdb", 0.16),
-            ("rocksdb", 1215.0),
-            ("sqlite", 0.80),
-            ("canopydb", 437.0),
-            ("redis", 1100.0),
-        ],
-    ),
-    (
-        "memory",
-        Metric::Anonymous,
-        &[
-            ("kv", 188.0),
-            ("redb", 202.0),
-            ("fjall", 179.0),
-            ("sled", 344.0),
-            ("lmdb", 6.0),
-            ("rocksdb", 56.0),
-            ("sqlite", 151.0),
-            ("canopydb", 573.0),
-            ("hashbrown", 181.0),
-        ],
-    ),
-    ("memory", Metric::Mapped, &[("kv", 0.0), ("redb", 0.0), ("lmdb", 201.0)]),
-    ("writers-checkpoint", Metric::P99, &[("kv", 41.0), ("rocksdb", 25.0), ("fjall", 30.0)]),
-    ("writers-checkpoint", Metric::Max, &[("kv", 9100.0), ("rocksdb", 40_500.0), ("fjall", 61_000.0)]),
-    ("writers-checkpoint", Metric::Written, &[("kv", 2.1), ("rocksdb", 2.6), ("fjall", 2.4)]),
-    ("writers-checkpoint", Metric::Extra, &[("kv", 141.0), ("rocksdb", 12.0), ("fjall", 18.5)]),
-    ("brand-new", Metric::Time, &[("kv", 3.0), ("<script>&|*x*", 4.0)]),
+const METRICS: [Metric; 11] = [
+    Metric::Rate,
+    Metric::P50,
+    Metric::P99,
+    Metric::P999,
+    Metric::Max,
+    Metric::Time,
+    Metric::Anonymous,
+    Metric::Mapped,
+    Metric::Disk,
+    Metric::Written,
+    Metric::Extra,
 ];
 
 /// The example.
 pub fn summary() -> Summary {
-    let results: Vec<Figure> =
-        ROWS.iter().flat_map(|row| row.2.iter().map(|(engine, median)| figure(row, engine, *median))).collect();
+    let results: Vec<Figure> = FIGURES.lines().flat_map(figures).collect();
     let ratios = CATALOGUE.iter().filter_map(|workload| ratio(workload, &results)).collect();
-    let curves = ["put-disk-8", "put-disk-64", "writers-checkpoint"].into_iter().flat_map(|workload| {
-        let rows = ROWS.iter().find(|row| row.0 == workload).map_or(&[][..], |row| row.2);
-        rows.iter().map(move |(engine, rate)| curve(workload, engine, *rate))
+    let headline = |figure: &&Figure| matches!(figure.metric, Metric::Rate | Metric::P99);
+    let curved = ["put-disk-8", "put-disk-64", "writers-checkpoint"].into_iter().flat_map(|workload| {
+        let of = results.iter().filter(move |figure| figure.workload == workload).filter(headline);
+        of.filter(move |figure| figure.metric != Metric::P99 || workload == "writers-checkpoint")
     });
+    let curves = curved.map(curve).collect();
     Summary {
         machine: vec!["2 cores of an example processor, 24 GiB".into(), "Linux 6.12, ext4 on a virtual disk".into()],
         command: "cargo xtask compare --only put-disk-1,get-1 && echo '<b>'".into(),
@@ -364,7 +176,7 @@ pub fn summary() -> Summary {
             "3 repetitions, interleaved, 5 s each".into(),
         ],
         engines: ENGINES.iter().map(|(name, role)| engine(name, *role)).collect(),
-        curves: curves.collect(),
+        curves,
         notes: vec![
             "put-disk-8: another process took 12 % of the machine in 2 of 3 runs of sqlite.".into(),
             "papaya is not in this build.".into(),
@@ -397,26 +209,36 @@ fn level(workload: &str) -> Level {
     CATALOGUE.iter().find(|known| known.name == workload).map_or(Level::Process, |known| known.level)
 }
 
-fn figure(row: &Row, engine: &str, median: f64) -> Figure {
+fn figures(line: &str) -> impl Iterator<Item = Figure> {
+    let mut words = line.split(' ');
+    let (workload, metric) = (words.next().unwrap(), words.next().unwrap());
+    let metric = METRICS.into_iter().find(|known| known.name().starts_with(metric)).unwrap();
+    words.map(move |word| {
+        let (engine, median) = word.split_once('=').unwrap();
+        figure(workload, engine, metric, median.parse().unwrap())
+    })
+}
+
+fn figure(workload: &str, engine: &str, metric: Metric, median: f64) -> Figure {
     let spread = if engine == "rocksdb" { 0.3 } else { 0.06 };
     Figure {
-        workload: row.0.into(),
+        workload: workload.into(),
         engine: engine.into(),
-        promise: promise(engine, level(row.0)),
-        metric: row.1,
-        unit: row.1.unit().into(),
+        promise: promise(engine, level(workload)),
+        metric,
+        unit: metric.unit().into(),
         median,
         min: median * (1.0 - spread),
         max: median * (1.0 + spread / 2.0),
         runs: 3,
-        disturbed: engine == "sqlite" && row.0 == "put-disk-8",
+        disturbed: engine == "sqlite" && workload == "put-disk-8",
     }
 }
 
 fn ratio(workload: &Workload, results: &[Figure]) -> Option<Ratio> {
     let more = workload.headline.more_is_better();
     let of = |name: &str, role: Role| {
-        let is = move |engine: &str| ENGINES.iter().any(|known| *known == (engine, role));
+        let is = move |engine: &str| ENGINES.contains(&(engine, role));
         let name = name.to_owned();
         results
             .iter()
@@ -439,16 +261,16 @@ fn ratio(workload: &Workload, results: &[Figure]) -> Option<Ratio> {
 }
 
 /// A tail that grows the faster the slower the engine is.
-fn curve(workload: &str, engine: &str, rate: f64) -> Curve {
-    let middle = if workload.starts_with("put") { 8e6 / rate } else { 4.0 + rate / 10.0 };
+fn curve(figure: &Figure) -> Curve {
+    let middle = if figure.metric == Metric::Rate { 8e6 / figure.median } else { 4.0 + figure.median / 10.0 };
     let points = (0..=500).map(|step| {
         let exponent = f64::from(step) / 100.0;
         (1.0 - 10_f64.powf(-exponent), middle * (0.7 + exponent / 4.0 + (exponent / 2.4).powi(4) * 0.4))
     });
     Curve {
-        workload: workload.into(),
-        engine: engine.into(),
-        promise: promise(engine, level(workload)),
+        workload: figure.workload.clone(),
+        engine: figure.engine.clone(),
+        promise: figure.promise,
         points: points.chain([(1.0, middle * 30.0)]).collect(),
     }
 }

@@ -6,7 +6,10 @@ use super::{
     number, summarized,
     view::{Row, Section, Verdict, View, clause},
 };
-use crate::compare::{engine::Level, summary::Summary};
+use crate::compare::{
+    engine::Level,
+    summary::{Rival, Summary},
+};
 
 /// The whole report.
 pub fn text(views: &[View<'_>], summary: &Summary) -> String {
@@ -70,8 +73,13 @@ fn engines(text: &mut String, views: &[View<'_>], summary: &Summary) {
 fn workload(text: &mut String, view: &View<'_>) {
     let _ = writeln!(text, "## {}\n", plain(view.title));
     let better = if view.metric.more_is_better() { "more" } else { "less" };
-    let what = if view.what.is_empty() { String::new() } else { format!(": {}", plain(view.what)) };
-    let _ = writeln!(text, "`{}`{what}. By {}: {better} is better.\n", plain(view.name), view.metric.name());
+    let name = plain(view.name);
+    let _ = writeln!(
+        text,
+        "{} (`{name}`, by {}: {better} is better.)\n",
+        plain(&summarized::what(view)),
+        view.metric.name()
+    );
     let rows = Section::ALL.into_iter().flat_map(|section| view.section(section)).map(|row| cells(view, &row));
     table(text, &["engine", "promise", "median", "min to max", "ours/it"], "llrrr", rows);
 
@@ -102,18 +110,14 @@ fn ratios(text: &mut String, views: &[View<'_>]) {
     text.push_str("## kv against the best peer and the limit\n\n");
     let rows = views.iter().filter_map(|view| {
         let ratio = view.ratio?;
-        let [peer, limit] = [&ratio.best_peer, &ratio.limit].map(|rival| match rival {
-            Some(rival) => {
-                let sign = Verdict::of(rival.ratio).sign();
-                [
-                    format!("{} {}", plain(&rival.engine), number::value(rival.median, ratio.metric.unit())),
-                    format!("{sign} {}", number::ratio(rival.ratio)),
-                ]
-            }
-            None => ["–", "–"].map(str::to_owned),
-        });
-        let ours = number::value(ratio.ours, ratio.metric.unit());
-        Some([plain(view.title), ours].into_iter().chain(peer).chain(limit).collect())
+        let value = |median| number::value(median, ratio.metric.unit());
+        let name = |rival: &Rival| format!("{} {}", plain(&rival.engine), value(rival.median));
+        let none = || ["–", "–"].map(str::to_owned);
+        let judged = |rival: &Rival| format!("{} {}", Verdict::of(rival.ratio).sign(), number::ratio(rival.ratio));
+        let peer = ratio.best_peer.as_ref().map_or_else(none, |rival| [name(rival), judged(rival)]);
+        // A limit is there to be approached: to stay below it is no loss.
+        let limit = ratio.limit.as_ref().map_or_else(none, |rival| [name(rival), number::ratio(rival.ratio)]);
+        Some([plain(view.title), value(ratio.ours)].into_iter().chain(peer).chain(limit).collect())
     });
     table(text, &["workload", "kv", "best peer", "ratio", "limit", "ratio"], "lrrrrr", rows);
     text.push_str("## Where kv loses\n\n");

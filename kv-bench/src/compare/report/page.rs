@@ -6,9 +6,7 @@ use super::{
     bars::Bars,
     canvas::escaped,
     curves::Curves,
-    ink,
-    number::{self, capital},
-    summarized,
+    ink, number, summarized,
     view::{Section, Verdict, View, clause},
 };
 use crate::compare::{
@@ -165,7 +163,7 @@ const LEGEND: &str = r#"<section class="panel">
 <li><span class="key of-frame"></span>parts, and maps in memory</li>
 <li><span class="key of-spread"></span>smallest to largest repetition</li>
 </ul>
-<p class="small">Figures are medians of the repetitions. At the right of each: what a write survives once it has returned. Disk: a power
+<p class="small">Figures are medians of the repetitions. A ratio above 1 says that kv is better, whatever the metric. At the right of each: what a write survives once it has returned. Disk: a power
 cut. Process: a killed process. Later: neither, until a later flush. Nothing: no data are stored. † marks what other processes disturbed.</p>
 </section>
 "#;
@@ -173,8 +171,9 @@ cut. Process: a killed process. Later: neither, until a later flush. Nothing: no
 fn workload(view: &View<'_>) -> Result<String> {
     let mut page = String::new();
     let _ = writeln!(page, "<article id=\"{}\">\n<h3>{}</h3>", escaped(view.name), escaped(view.title));
-    if !view.what.is_empty() {
-        let _ = writeln!(page, "<p>{}.</p>", escaped(&capital(view.what)));
+    let what = summarized::what(view);
+    if !what.is_empty() {
+        let _ = writeln!(page, "<p>{}</p>", escaped(&what));
     }
     if let Some(verdict) = verdict(view) {
         let _ = writeln!(page, "<p class=\"verdict\">{verdict}</p>");
@@ -224,28 +223,16 @@ fn figures(page: &mut String, view: &View<'_>) {
     page.push_str("<details><summary>All figures</summary>\n");
     open_scroll(page, view.title);
     page.push_str("<table>\n<thead><tr><th>engine</th><th>promise</th>");
-    let _ = write!(
-        page,
-        "<th class=\"n\">{}</th><th class=\"n\">min to max</th><th class=\"n\">runs</th>",
-        view.metric.name()
-    );
-    page.push_str("<th class=\"n\">kv is</th></tr></thead>\n<tbody>\n");
+    let _ = write!(page, "<th class=\"n\">{}</th><th class=\"n\">kv is</th>", view.metric.name());
+    page.push_str("<th class=\"n\">min to max</th><th class=\"n\">runs</th></tr></thead>\n<tbody>\n");
     for row in Section::ALL.into_iter().flat_map(|section| view.section(section)) {
         let (figure, times) = (row.figure, view.ratio_to(&row).map_or("–".to_owned(), number::ratio));
         let _ = write!(page, "<tr{}><th scope=\"row\">{}</th>", class(row.role), escaped(&figure.engine));
-        let _ = write!(
-            page,
-            "<td>{}</td><td class=\"n\">{}</td>",
-            figure.promise.name(),
-            escaped(&summarized::median(figure))
-        );
-        let _ = write!(
-            page,
-            "<td class=\"n\">{}</td><td class=\"n\">{}</td>",
-            escaped(&summarized::spread(figure)),
-            figure.runs
-        );
-        let _ = writeln!(page, "<td class=\"n\">{times}</td></tr>");
+        let _ = write!(page, "<td>{}</td>", figure.promise.name());
+        for cell in [summarized::median(figure), times, summarized::spread(figure), figure.runs.to_string()] {
+            let _ = write!(page, "<td class=\"n\">{}</td>", escaped(&cell));
+        }
+        page.push_str("</tr>\n");
     }
     page.push_str("</tbody></table></div>\n");
     let metrics = view.other_metrics();

@@ -12,9 +12,19 @@ pub fn median(figure: &Figure) -> String {
     format!("{}{disturbed}", number::value(figure.median, &figure.unit))
 }
 
-/// The smallest and the largest repetition.
+/// The smallest and the largest repetition: "9.20 to 9.90 k/s".
 pub fn spread(figure: &Figure) -> String {
-    format!("{} to {}", number::value(figure.min, &figure.unit), number::value(figure.max, &figure.unit))
+    let [min, max] = [figure.min, figure.max].map(|value| number::value(value, &figure.unit));
+    match (min.split_once(' '), max.split_once(' ')) {
+        (Some((number, unit)), Some((_, same))) if unit == same => format!("{number} to {max}"),
+        _ => format!("{min} to {max}"),
+    }
+}
+
+/// What a workload does, as a sentence. Empty if nobody knows.
+pub fn what(view: &View<'_>) -> String {
+    let what = view.what.trim_end_matches('.');
+    if what.is_empty() { String::new() } else { format!("{}.", number::capital(what)) }
 }
 
 /// What an engine keeps when it is opened for a level, as its figures say: "; keeps: disk".

@@ -89,6 +89,29 @@ fn every_engine_and_workload_is_shown() {
 }
 
 #[test]
+fn the_text_has_a_table_for_each_workload() {
+    let [_, text, ..] = written();
+    let table = "\
+## Durable put, 8 threads
+
+Puts of new keys from 8 threads, each on disk before it returns. (`put-disk-8`, by rate: more is better.)
+
+| engine | promise | median | min to max | ours/it |
+| --- | --- | --: | --: | --: |
+| kv | disk | 33.1 k/s | 31.1 to 34.1 k/s | – |
+| redis | disk | 22.6 k/s | 21.2 to 23.3 k/s | 1.46× |
+";
+    assert!(text.contains(table), "{text}");
+    assert!(text.contains("| sqlite | disk | 7.92 k/s † | 7.45 to 8.16 k/s | 4.18× |\n"));
+    assert!(text.contains("| sled | process | 21.6 k/s | 20.3 to 22.3 k/s | – |\n"));
+    assert!(text.contains("| kv | disk | 420 µs | 1.40 ms | 3.90 ms |\n"));
+    assert!(
+        text.contains("| Durable put, 64 threads | 142 k/s | redis 72.3 k/s | ▲ 1.96× | machine 10.0 k/s | 14.2× |\n")
+    );
+    assert!(text.contains("| sled | a peer | sled 1.2, each commit with fdatasync; keeps: process |"));
+}
+
+#[test]
 fn pictures_are_well_formed_and_say_in_words_what_they_show() {
     let [page, _, _, headline] = written();
     let pictures = page.matches("<svg ").count();

@@ -10,7 +10,7 @@ use crate::compare::{
 pub struct View<'a> {
     pub name: &'a str,
     pub title: &'a str,
-    /// What is done, as a clause. Empty if the catalogue does not know the workload.
+    /// What is done. Empty if the catalogue does not know the workload.
     pub what: &'a str,
     pub level: Option<Level>,
     /// What a figure must promise to be compared.
