@@ -126,7 +126,7 @@ impl<'a> Curves<'a> {
             canvas.line(&[(LEFT, y), (self.right, y)], 1.0, Ink::Grid)?;
             canvas.text(&number::mark(micros, "µs"), (LEFT - 6.0, y), small.anchored(Anchor::End))?;
         }
-        for (exponent, mark) in [(0.0, "0"), (1.0, "90 %"), (2.0, "99 %"), (3.0, "99.9 %"), (4.0, "99.99 %")] {
+        for (exponent, mark) in [(0.0, "0 %"), (1.0, "90 %"), (2.0, "99 %"), (3.0, "99.9 %"), (4.0, "99.99 %")] {
             if exponent <= self.rarest + 0.01 {
                 let (x, _) = self.place((exponent, 1.0));
                 canvas.line(&[(x, TOP), (x, BOTTOM)], 1.0, Ink::Grid)?;

@@ -35,10 +35,11 @@ pub fn html(views: &[View<'_>], summary: &Summary) -> Result<String> {
 fn head(page: &mut String, views: &[View<'_>], summary: &Summary) {
     let (ahead, compared) = summarized::score(views);
     let _ = writeln!(page, "<header>\n<h1>kv and its peers</h1>");
-    let _ = writeln!(
-        page,
-        "<p class=\"lead\">kv is ahead of the best peer that keeps the same promise in {ahead} of {compared} workloads.</p>"
-    );
+    let lead = match compared {
+        0 => "No peer that keeps the same promise was measured.".to_owned(),
+        _ => format!("kv is ahead of the best peer that keeps the same promise in {ahead} of {compared} workloads."),
+    };
+    let _ = writeln!(page, "<p class=\"lead\">{lead}</p>");
     page.push_str("<dl class=\"facts\">\n");
     fact(page, "Measured", &format!("kv {}, {}", escaped(&summary.version), escaped(&summary.started)));
     fact(page, "By", &format!("<code>{}</code>", escaped(&summary.command)));
@@ -163,8 +164,9 @@ const LEGEND: &str = r#"<section class="panel">
 <li><span class="key of-frame"></span>parts, and maps in memory</li>
 <li><span class="key of-spread"></span>smallest to largest repetition</li>
 </ul>
-<p class="small">Figures are medians of the repetitions. A ratio above 1 says that kv is better, whatever the metric. At the right of each: what a write survives once it has returned. Disk: a power
-cut. Process: a killed process. Later: neither, until a later flush. Nothing: no data are stored. † marks what other processes disturbed.</p>
+<p class="small">Figures are medians of the repetitions. A ratio above 1 says that kv is better, whatever the metric. At the right of
+each: what a write survives once it has returned. Disk: a power cut. Process: a killed process. Later: neither, until a later flush.
+Nothing: no data are stored. † marks what other processes disturbed.</p>
 </section>
 "#;
 

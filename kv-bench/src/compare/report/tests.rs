@@ -122,6 +122,7 @@ fn pictures_are_well_formed_and_say_in_words_what_they_show() {
     );
     assert_eq!((headline.matches("<svg ").count(), headline.matches("</svg>").count()), (1, 1));
     assert!(page.contains("fjall 10.3 k/s (disk)"));
+    assert!(page.contains("ahead of the best peer that keeps the same promise in 5 of 12 workloads"));
 }
 
 #[test]
@@ -180,7 +181,7 @@ fn a_scale_is_logarithmic_only_where_figures_are_far_apart() {
 #[test]
 fn a_summary_of_nothing_is_a_report_of_nothing() {
     let [page, text, json, headline] = written_from(&Summary::default());
-    assert!(page.contains("Nothing was measured"));
+    assert!(page.contains("Nothing was measured") && page.contains("No peer that keeps"));
     assert!(text.contains("Nothing was compared with a peer"));
     assert!(json.contains("\"results\": []"));
     assert!(headline.contains("</svg>"));
