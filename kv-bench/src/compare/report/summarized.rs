@@ -1,0 +1,71 @@
+//! What the page and the text say in the same words.
+
+use super::{
+    number,
+    view::{Verdict, View},
+};
+use crate::compare::{engine::Level, summary::Figure};
+
+/// A median, marked if it was disturbed.
+pub fn median(figure: &Figure) -> String {
+    let disturbed = if figure.disturbed { " †" } else { "" };
+    format!("{}{disturbed}", number::value(figure.median, &figure.unit))
+}
+
+/// The smallest and the largest repetition: "9.20 to 9.90 k/s".
+pub fn spread(figure: &Figure) -> String {
+    let [min, max] = [figure.min, figure.max].map(|value| number::value(value, &figure.unit));
+    match (min.split_once(' '), max.split_once(' ')) {
+        (Some((number, unit)), Some((_, same))) if unit == same => format!("{number} to {max}"),
+        _ => format!("{min} to {max}"),
+    }
+}
+
+/// What a workload does, as a sentence. Empty if nobody knows.
+pub fn what(view: &View<'_>) -> String {
+    let what = view.what.trim_end_matches('.');
+    if what.is_empty() { String::new() } else { format!("{}.", number::capital(what)) }
+}
+
+/// What an engine keeps when it is opened for a level, as its figures say: "; keeps: disk".
+pub fn keeps(views: &[View<'_>], engine: &str, level: Level) -> String {
+    let mut promises = Vec::new();
+    for view in views.iter().filter(|view| view.level == Some(level)) {
+        for row in view.rows().filter(|row| row.figure.engine == engine) {
+            let promise = row.figure.promise.name();
+            if !promises.contains(&promise) {
+                promises.push(promise);
+            }
+        }
+    }
+    if promises.is_empty() { String::new() } else { format!("; keeps: {}", promises.join(", ")) }
+}
+
+/// How often ours is better than the best peer, and in how many workloads there is one.
+pub fn score(views: &[View<'_>]) -> (usize, usize) {
+    let peers = || views.iter().filter_map(|view| view.ratio?.best_peer.as_ref());
+    (peers().filter(|rival| Verdict::of(rival.ratio) == Verdict::Ahead).count(), peers().count())
+}
+
+/// Each workload in which a peer is better, as a sentence, the worst first.
+pub fn losses(views: &[View<'_>]) -> Vec<String> {
+    let rivals = views.iter().filter_map(|view| Some((view, view.ratio?, view.ratio?.best_peer.as_ref()?)));
+    let mut lost: Vec<_> = rivals.filter(|(_, _, rival)| Verdict::of(rival.ratio) == Verdict::Behind).collect();
+    lost.sort_by(|one, other| one.2.ratio.total_cmp(&other.2.ratio));
+    let sentences = lost.into_iter().map(|(view, ratio, rival)| {
+        let [ours, theirs] = [ratio.ours, rival.median].map(|median| number::value(median, ratio.metric.unit()));
+        let overlap = if view.overlaps(rival) { "; the repetitions overlap" } else { "" };
+        format!(
+            "{}: {ours} against {theirs} of {} ({}{overlap}).",
+            view.title,
+            rival.engine,
+            number::ratio(rival.ratio)
+        )
+    });
+    let sentences: Vec<_> = sentences.collect();
+    match (sentences.is_empty(), score(views)) {
+        (false, _) => sentences,
+        (true, (_, 0)) => vec!["Nothing was compared with a peer.".to_owned()],
+        (true, _) => vec!["Nowhere, against peers that keep the same promise.".to_owned()],
+    }
+}

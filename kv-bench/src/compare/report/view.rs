@@ -1,0 +1,280 @@
+//! A workload's results, arranged as they are shown.
+
+use crate::compare::{
+    engine::{Level, Promise, Role},
+    summary::{Curve, Figure, Ratio, Rival, Summary},
+    workloads::{Metric, Workload},
+};
+
+/// A workload and all that was measured in it.
+pub struct View<'a> {
+    pub name: &'a str,
+    pub title: &'a str,
+    /// What is done. Empty if the catalogue does not know the workload.
+    pub what: &'a str,
+    pub level: Option<Level>,
+    /// What a figure must promise to be compared.
+    pub asked: Promise,
+    /// The metric of the chart.
+    pub metric: Metric,
+    pub ratio: Option<&'a Ratio>,
+    pub curves: Vec<&'a Curve>,
+    /// The title of the workload that the limit is taken from, if that is another one.
+    pub limit_of: Option<&'a str>,
+    figures: Vec<&'a Figure>,
+    summary: &'a Summary,
+}
+
+/// Figures that may be held against each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// Ours and the peers that keep what was asked.
+    Ranked,
+    /// The machine.
+    Limit,
+    /// Engines that keep something else than was asked.
+    Other,
+    /// Parts of engines.
+    Part,
+    /// Maps in memory.
+    Ceiling,
+}
+
+impl Section {
+    pub const ALL: [Section; 5] = [Section::Ranked, Section::Limit, Section::Other, Section::Part, Section::Ceiling];
+
+    /// Its heading in a chart.
+    pub fn heading(self) -> &'static str {
+        match self {
+            Section::Ranked => "",
+            Section::Limit => "The machine itself: the limit",
+            Section::Other => "Keep something else: not compared",
+            Section::Part => "Parts, measured alone",
+            Section::Ceiling => "Maps in memory: store nothing",
+        }
+    }
+}
+
+/// A figure of the chart's metric.
+#[derive(Clone, Copy)]
+pub struct Row<'a> {
+    pub figure: &'a Figure,
+    pub role: Role,
+    /// Memory that maps files, beside the memory that does not.
+    pub mapped: Option<f64>,
+}
+
+impl<'a> View<'a> {
+    /// All workloads that have figures or curves: first those of the catalogue, in its order.
+    pub fn all(summary: &'a Summary, catalogue: &[Workload]) -> Vec<View<'a>> {
+        let mut names = Vec::new();
+        let known = catalogue.iter().map(|workload| workload.name).filter(|name| mentions(summary, name));
+        let measured = summary.results.iter().map(|figure| figure.workload.as_str());
+        let curved = summary.curves.iter().map(|curve| curve.workload.as_str());
+        for name in known.chain(measured).chain(curved) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names.into_iter().map(|name| View::new(summary, catalogue, name)).collect()
+    }
+
+    fn new(summary: &'a Summary, catalogue: &[Workload], name: &'a str) -> View<'a> {
+        let find = |name: &str| catalogue.iter().find(|workload| workload.name == name);
+        let known = find(name);
+        let figures: Vec<_> = summary.results.iter().filter(|figure| figure.workload == name).collect();
+        let metric = known.map(|workload| workload.headline).or(figures.first().map(|figure| figure.metric));
+        let ours = figures.iter().find(|figure| role(summary, &figure.engine) == Role::Ours);
+        let asked =
+            known.map(|workload| workload.level.into()).or(ours.or(figures.first()).map(|figure| figure.promise));
+        let limit = known.and_then(|workload| workload.limit).filter(|limit| *limit != name);
+        View {
+            name,
+            title: known.map_or(name, |workload| workload.title),
+            what: known.map_or("", |workload| workload.what),
+            level: known.map(|workload| workload.level),
+            asked: asked.unwrap_or(Promise::Process),
+            metric: metric.unwrap_or(Metric::Rate),
+            ratio: summary.ratios.iter().find(|ratio| ratio.workload == name),
+            curves: summary.curves.iter().filter(|curve| curve.workload == name).collect(),
+            limit_of: limit.map(|limit| find(limit).map_or(limit, |workload| workload.title)),
+            figures,
+            summary,
+        }
+    }
+
+    /// The heading that it stands under.
+    pub fn group(&self) -> &'static str {
+        let values = self.name.ends_with("-1k") || self.name.ends_with("-64k");
+        let starts = |prefix: &str| self.name.starts_with(prefix);
+        match self.name.split('-').next().unwrap_or_default() {
+            _ if values => "Larger values",
+            "put" if starts("put-disk") => "Durable puts",
+            "put" => "Puts that survive a killed process",
+            "load" => "Loading",
+            "get" => "Gets",
+            "mixed" => "Reads and writes mixed",
+            "iterate" | "range" | "prefix" => "Scans",
+            "transact" => "Transactions",
+            "open" => "Opening",
+            "memory" => "Memory",
+            "disk" => "Disk",
+            "checkpoint" | "writers" => "Checkpoints",
+            _ => "Others",
+        }
+    }
+
+    /// What is shown of a section, the best first.
+    pub fn section(&self, section: Section) -> Vec<Row<'a>> {
+        let mut rows: Vec<_> = self.rows().filter(|row| self.section_of(row) == section).collect();
+        rows.sort_by(|one, other| {
+            let rising = one.figure.median.total_cmp(&other.figure.median);
+            if self.metric.more_is_better() { rising.reverse() } else { rising }
+        });
+        rows
+    }
+
+    /// The figures of the chart's metric.
+    pub fn rows(&self) -> impl Iterator<Item = Row<'a>> {
+        self.figures.iter().filter(|figure| figure.metric == self.metric).map(|figure| {
+            let mapped = (self.metric == Metric::Anonymous).then(|| self.of(figure, Metric::Mapped)).flatten();
+            Row { figure, role: self.role(&figure.engine), mapped: mapped.map(|mapped| mapped.median) }
+        })
+    }
+
+    /// The metrics besides the chart's.
+    pub fn other_metrics(&self) -> Vec<Metric> {
+        let mut metrics = Vec::new();
+        for figure in &self.figures {
+            if figure.metric != self.metric && !metrics.contains(&figure.metric) {
+                metrics.push(figure.metric);
+            }
+        }
+        metrics
+    }
+
+    /// Those who have figures of other metrics than the chart's, each with what it promises.
+    pub fn others(&self) -> Vec<&'a Figure> {
+        let mut others: Vec<&Figure> = Vec::new();
+        for figure in self.figures.iter().filter(|figure| figure.metric != self.metric) {
+            if !others.iter().any(|other| (&other.engine, other.promise) == (&figure.engine, figure.promise)) {
+                others.push(figure);
+            }
+        }
+        others
+    }
+
+    /// Another metric of whom a figure is of.
+    pub fn of(&self, figure: &Figure, metric: Metric) -> Option<&'a Figure> {
+        let same =
+            |other: &&&Figure| (&other.engine, other.promise, other.metric) == (&figure.engine, figure.promise, metric);
+        self.figures.iter().find(same).copied()
+    }
+
+    /// How many times better ours is, if the two may be compared.
+    pub fn ratio_to(&self, row: &Row<'_>) -> Option<f64> {
+        let ours = self.ours()?;
+        let comparable = row.role == Role::Limit || row.figure.promise == ours.promise;
+        if row.role == Role::Ours || !comparable {
+            return None;
+        }
+        let times = ours.median / row.figure.median;
+        Some(if self.metric.more_is_better() { times } else { times.recip() }).filter(|ratio| ratio.is_finite())
+    }
+
+    /// Our figure in the chart.
+    pub fn ours(&self) -> Option<&'a Figure> {
+        self.rows().find(|row| row.role == Role::Ours && row.figure.promise == self.asked).map(|row| row.figure)
+    }
+
+    /// The machine's limit: of this workload, or of the one that its limit is taken from.
+    pub fn limit(&self) -> Option<&'a Rival> {
+        self.ratio.and_then(|ratio| ratio.limit.as_ref())
+    }
+
+    /// Whether the repetitions of ours and of a rival lie in part in the same range.
+    pub fn overlaps(&self, rival: &Rival) -> bool {
+        let theirs = self.rows().find(|row| row.figure.engine == rival.engine && row.figure.promise == self.asked);
+        self.ours()
+            .zip(theirs)
+            .is_some_and(|(ours, theirs)| ours.min <= theirs.figure.max && theirs.figure.min <= ours.max)
+    }
+
+    /// What an engine is.
+    pub fn role(&self, engine: &str) -> Role {
+        role(self.summary, engine)
+    }
+
+    /// The place of an engine among the peers.
+    pub fn peer_number(&self, engine: &str) -> usize {
+        let mut peers = self.summary.engines.iter().filter(|engine| engine.role == Role::Peer);
+        peers.position(|peer| peer.name == engine).unwrap_or_default()
+    }
+
+    fn section_of(&self, row: &Row<'_>) -> Section {
+        match row.role {
+            Role::Limit => Section::Limit,
+            Role::Part => Section::Part,
+            Role::Ceiling => Section::Ceiling,
+            Role::Ours | Role::Peer if row.figure.promise == self.asked => Section::Ranked,
+            Role::Ours | Role::Peer => Section::Other,
+        }
+    }
+}
+
+/// How ours does against a rival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Ahead,
+    Even,
+    Behind,
+}
+
+impl Verdict {
+    /// By the two digits that are shown: what reads 1.00 is even.
+    pub fn of(ratio: f64) -> Self {
+        match ratio {
+            ratio if ratio >= 1.005 => Verdict::Ahead,
+            ratio if ratio < 0.995 => Verdict::Behind,
+            _ => Verdict::Even,
+        }
+    }
+
+    /// A sign that tells it without a colour.
+    pub fn sign(self) -> &'static str {
+        match self {
+            Verdict::Ahead => "▲",
+            Verdict::Even => "=",
+            Verdict::Behind => "▼",
+        }
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Ahead => "ahead",
+            Verdict::Even => "even",
+            Verdict::Behind => "behind",
+        }
+    }
+}
+
+/// What an engine is, as a clause.
+pub fn clause(role: Role) -> &'static str {
+    match role {
+        Role::Ours => "this project",
+        Role::Part => "a part, measured alone",
+        Role::Peer => "a peer",
+        Role::Ceiling => "a map in memory: stores nothing",
+        Role::Limit => "the machine itself: the limit",
+    }
+}
+
+/// What an engine is. One that is not listed passes for a peer.
+fn role(summary: &Summary, engine: &str) -> Role {
+    summary.engines.iter().find(|known| known.name == engine).map_or(Role::Peer, |known| known.role)
+}
+
+fn mentions(summary: &Summary, workload: &str) -> bool {
+    summary.results.iter().any(|figure| figure.workload == workload)
+        || summary.curves.iter().any(|curve| curve.workload == workload)
+}
