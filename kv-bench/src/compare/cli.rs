@@ -20,7 +20,7 @@ use super::{
     workloads::{self, WORKLOADS},
 };
 
-const FULL: Scale = Scale { entries: 1_000_000, large_entries: 10_000_000, seconds: 2.0, repetitions: 3 };
+const FULL: Scale = Scale { entries: 1_000_000, large_entries: 10_000_000, seconds: 1.5, repetitions: 3 };
 /// Enough to see that everything works, and who is far ahead.
 const QUICK: Scale = Scale { entries: 50_000, large_entries: 0, seconds: 0.15, repetitions: 1 };
 

@@ -140,10 +140,13 @@ impl Memory {
     pub fn of(database: Option<&dyn Database>) -> Result<Self> {
         let mut memory = Self::default();
         for process in processes(database) {
-            let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-            memory.anonymous += 1024 * number_after(&status, "RssAnon:").ok_or("no RssAnon in /proc")?;
-            memory.mapped += 1024 * number_after(&status, "RssFile:").ok_or("no RssFile in /proc")?;
-            memory.mapped += 1024 * number_after(&status, "RssShmem:").unwrap_or(0);
+            let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default(); // it may have ended
+            let bytes = |word| 1024 * number_after(&status, word).unwrap_or(0);
+            memory.anonymous += bytes("RssAnon:");
+            memory.mapped += bytes("RssFile:") + bytes("RssShmem:");
+        }
+        if memory.anonymous == 0 {
+            return Err("no memory in /proc/self/status".into());
         }
         Ok(memory)
     }

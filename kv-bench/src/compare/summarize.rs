@@ -39,7 +39,10 @@ fn scale(run: &Run) -> Vec<String> {
             thousands(scale.entries)
         ),
         format!("{} s for each measurement that has no end by itself", scale.seconds),
-        format!("{} repetitions, the engines taking turns", scale.repetitions),
+        match scale.repetitions {
+            1 => "each measurement once".to_owned(),
+            repetitions => format!("{repetitions} repetitions, the engines taking turns"),
+        },
     ];
     if scale.large_entries > 0 {
         lines.push(format!("\u{201c}ten times as many\u{201d}: {} entries", thousands(scale.large_entries)));
@@ -214,22 +217,30 @@ fn notes(run: &Run, engines: &[&'static dyn Engine]) -> Vec<String> {
             notes.push(note);
         }
     }
-    let disturbed: Vec<&Record> = run.records.iter().filter(|record| record.is_disturbed()).collect();
-    if !disturbed.is_empty() {
-        let which = disturbed
-            .iter()
-            .map(|record| format!("{} of {} ({:.0} %)", record.scenario, record.engine, record.others * 100.0));
-        notes.push(format!(
-            "disturbed, as others used more than a tenth of the machine meanwhile: {} of {} measurements: {}",
-            disturbed.len(),
-            run.records.len(),
-            which.collect::<Vec<_>>().join(", ")
-        ));
-    }
+    notes.extend(disturbances(run));
     if !run.is_complete(engines) {
         notes.push("the run is not complete".to_owned());
     }
     notes
+}
+
+/// Which measurements were disturbed, if any were.
+fn disturbances(run: &Run) -> Option<String> {
+    let disturbed: Vec<&Record> = run.records.iter().filter(|record| record.is_disturbed()).collect();
+    let mut which: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for record in &disturbed {
+        which.entry(&record.scenario).or_default().push(&record.engine);
+    }
+    let which: Vec<String> =
+        which.iter().map(|(scenario, engines)| format!("{scenario} ({})", engines.join(", "))).collect();
+    (!disturbed.is_empty()).then(|| {
+        format!(
+            "others used more than a tenth of the machine during {} of {} measurements: {}",
+            disturbed.len(),
+            run.records.len(),
+            which.join("; ")
+        )
+    })
 }
 
 #[cfg(test)]
@@ -337,6 +348,6 @@ mod tests {
         ];
         let notes = summarize(&run(records), ENGINES).notes;
         assert_eq!(notes[..2], ["slow, get: not here", "slow failed in get: broken"]);
-        assert!(notes[2].contains("1 of 4 measurements: get of slow (50 %)"), "{notes:?}");
+        assert!(notes[2].contains("1 of 4 measurements: get (slow)"), "{notes:?}");
     }
 }

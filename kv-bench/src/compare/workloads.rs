@@ -91,8 +91,20 @@ impl Metric {
 pub const WORKLOADS: &[Workload] = &[
     rate("put-disk-1", Level::Disk, "Durable put, 1 thread", "Puts of new keys, each on disk before the next.")
         .against("put-disk-1"),
-    rate("put-disk-8", Level::Disk, "Durable put, 8 threads", "The same from 8 threads.").against("put-disk-1"),
-    rate("put-disk-64", Level::Disk, "Durable put, 64 threads", "The same from 64 threads.").against("put-disk-1"),
+    rate(
+        "put-disk-8",
+        Level::Disk,
+        "Durable put, 8 threads",
+        "Puts of new keys from 8 threads, each on disk before the thread's next.",
+    )
+    .against("put-disk-1"),
+    rate(
+        "put-disk-64",
+        Level::Disk,
+        "Durable put, 64 threads",
+        "Puts of new keys from 64 threads, each on disk before the thread's next.",
+    )
+    .against("put-disk-1"),
     rate(
         "put-process-1",
         Level::Process,
@@ -100,11 +112,17 @@ pub const WORKLOADS: &[Workload] = &[
         "Puts of new keys, each handed to the kernel.",
     )
     .against("put-process-1"),
-    rate("put-process-2", Level::Process, "Put that survives a kill, 2 threads", "The same from 2 threads.")
-        .against("put-process-2"),
+    rate(
+        "put-process-2",
+        Level::Process,
+        "Put that survives a kill, 2 threads",
+        "Puts of new keys from 2 threads, each handed to the kernel.",
+    )
+    .against("put-process-2"),
     rate("load", Level::Disk, "Load", "New entries in batches of 1,000, and a sync at the end."),
     rate("get-1", Level::Disk, "Get, 1 thread", "Gets of keys that are there, after the load.").against("get-1"),
-    rate("get-2", Level::Disk, "Get, 2 threads", "The same from 2 threads.").against("get-2"),
+    rate("get-2", Level::Disk, "Get, 2 threads", "Gets of keys that are there, after the load, from 2 threads.")
+        .against("get-2"),
     rate(
         "get-zipf-1",
         Level::Disk,
@@ -112,11 +130,22 @@ pub const WORKLOADS: &[Workload] = &[
         "Keys drawn by Zipf's law with exponent 0.99: few keys get most of the gets.",
     )
     .against("get-zipf-1"),
-    rate("get-zipf-2", Level::Disk, "Get, zipfian, 2 threads", "The same from 2 threads.").against("get-zipf-2"),
+    rate(
+        "get-zipf-2",
+        Level::Disk,
+        "Get, zipfian, 2 threads",
+        "Keys drawn by Zipf's law with exponent 0.99, from 2 threads.",
+    )
+    .against("get-zipf-2"),
     rate("get-absent-1", Level::Disk, "Get of absent keys, 1 thread", "Gets of keys that are not there.")
         .against("get-absent-1"),
-    rate("get-absent-2", Level::Disk, "Get of absent keys, 2 threads", "The same from 2 threads.")
-        .against("get-absent-2"),
+    rate(
+        "get-absent-2",
+        Level::Disk,
+        "Get of absent keys, 2 threads",
+        "Gets of keys that are not there, from 2 threads.",
+    )
+    .against("get-absent-2"),
     rate(
         "get-checkpointed-1",
         Level::Disk,
@@ -126,17 +155,27 @@ pub const WORKLOADS: &[Workload] = &[
     .against("get-1"),
     rate("get-10m-1", Level::Disk, "Get from ten times as many, 1 thread", "Gets from a store of ten times the size.")
         .against("get-10m-1"),
-    rate("get-10m-2", Level::Disk, "Get from ten times as many, 2 threads", "The same from 2 threads.")
-        .against("get-10m-2"),
+    rate(
+        "get-10m-2",
+        Level::Disk,
+        "Get from ten times as many, 2 threads",
+        "Gets from a store of ten times the size, from 2 threads.",
+    )
+    .against("get-10m-2"),
     rate(
         "get-10m-zipf-1",
         Level::Disk,
         "Get from ten times as many, zipfian, 1 thread",
-        "The same by Zipf's law with exponent 0.99.",
+        "Keys drawn by Zipf's law with exponent 0.99, from a store of ten times the size.",
     )
     .against("get-10m-zipf-1"),
-    rate("get-10m-zipf-2", Level::Disk, "Get from ten times as many, zipfian, 2 threads", "The same from 2 threads.")
-        .against("get-10m-zipf-2"),
+    rate(
+        "get-10m-zipf-2",
+        Level::Disk,
+        "Get from ten times as many, zipfian, 2 threads",
+        "Keys drawn by Zipf's law with exponent 0.99, from a store of ten times the size, from 2 threads.",
+    )
+    .against("get-10m-zipf-2"),
     rate(
         "get-10m-absent-1",
         Level::Disk,
@@ -148,7 +187,7 @@ pub const WORKLOADS: &[Workload] = &[
         "get-10m-absent-2",
         Level::Disk,
         "Get of absent keys from ten times as many, 2 threads",
-        "The same from 2 threads.",
+        "Gets of keys that are not there, from 2 threads.",
     )
     .against("get-10m-absent-2"),
     rate(
@@ -179,12 +218,17 @@ pub const WORKLOADS: &[Workload] = &[
         "Transaction, 1 thread",
         "Read a value, change it and write it back, as one transaction.",
     ),
-    rate("transact-process-2", Level::Process, "Transaction, 2 threads", "The same from 2 threads."),
+    rate(
+        "transact-process-2",
+        Level::Process,
+        "Transaction, 2 threads",
+        "Read a value, change it and write it back, as one transaction, from 2 threads.",
+    ),
     rate(
         "transact-disk-8",
         Level::Disk,
         "Durable transaction, 8 threads",
-        "The same from 8 threads among 100,000 keys, each on disk before the next.",
+        "Read a value, change it and write it back, from 8 threads among 100,000 keys, each on disk before the thread's next.",
     ),
     other(
         "open-clean",
@@ -198,7 +242,7 @@ pub const WORKLOADS: &[Workload] = &[
         Level::Disk,
         Metric::Time,
         "Open after a kill",
-        "The same after SIGKILL, following a load and a sync.",
+        "From the call to the first value that was got, after a load, a sync and SIGKILL; the files are in the page cache.",
     ),
     other(
         "open-clean-10m",
@@ -212,7 +256,7 @@ pub const WORKLOADS: &[Workload] = &[
         Level::Disk,
         Metric::Time,
         "Open ten times as many after a kill",
-        "The same after SIGKILL, following a load and a sync.",
+        "From the call to the first value that was got, after a load, a sync and SIGKILL; the files are in the page cache.",
     ),
     other(
         "memory",
@@ -226,7 +270,7 @@ pub const WORKLOADS: &[Workload] = &[
         Level::Disk,
         Metric::Anonymous,
         "Memory after a checkpoint",
-        "The same once the engine was told to write its memory out.",
+        "What the process has gained since it started, once the engine was told to write its memory out.",
     ),
     other(
         "disk",
@@ -254,7 +298,7 @@ pub const WORKLOADS: &[Workload] = &[
         Level::Process,
         Metric::P999,
         "A writer, beside a checkpoint",
-        "The same while the engine writes its memory out, after a tenth of the entries changed.",
+        "Overwrites from one thread while the engine writes its memory out, a tenth of the entries having changed before.",
     ),
     rate("put-1k", Level::Process, "Put of 1 KiB", "Puts of new keys with values of 1 KiB, each handed to the kernel."),
     rate("get-1k", Level::Process, "Get of 1 KiB", "Gets of values of 1 KiB."),
