@@ -65,6 +65,8 @@ fn tables() -> BlockBasedOptions {
     tables
 }
 
+/// RocksDB advises optimistic transactions where most writes are outside of any: those cost nothing more then. Transactions lock each
+/// other out while they commit, but not a plain put of the same key.
 struct Opened {
     database: OptimisticTransactionDB,
     level: Level,
