@@ -6,7 +6,7 @@
 //! | [`Level::Disk`] | put | `pwrite` of the entry (128 B for 16 and 100) into a zero-filled file, `fdatasync` |
 //! | [`Level::Process`] | put | copy of the entry into a mapped file, whose pages were touched before |
 //! | | put_batch | copy of the entries into an arena in memory, and of their offsets into a hash table |
-//! | | sync | `write` of the arena into a file, `fsync` |
+//! | | sync | `write` of the arena into a file, `fdatasync` |
 //! | | get | look-up in the hash table, comparison of the key in the arena |
 //! | | scan | sequential read of the mapped file of entries |
 //!
