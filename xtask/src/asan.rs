@@ -6,7 +6,7 @@
 
 use crate::{Result, command::run as run_command, instrumented::Build};
 
-/// Where the unsafe code is, and who uses it.
+/// Where the unsafe code is, and who uses it; but for the comparison with other engines, which nobody is given.
 const PACKAGES: [&str; 2] = ["kv-vfs", "kv-snapshot"];
 
 /// Runs the tests; an error if the compiler brings no runtime for this machine.

@@ -19,6 +19,8 @@ pub fn run(arguments: &[&str]) -> Result {
     let mut command = cargo_command();
     // Where the caller is: files that are named are meant from there.
     command.current_dir(env::current_dir().map_err(|error| format!("no current directory: {error}"))?);
+    // As its own configure script and every distribution build it: otherwise SQLite flushes with fsync.
+    command.env("LIBSQLITE3_FLAGS", "-DHAVE_FDATASYNC=1");
     command.args(["run", "--locked", "--release", "--package", "kv-bench", "--bin", "compare"]);
     command.arg("--manifest-path").arg(crate::root().join("Cargo.toml"));
     command.args(["--features", &features, "--", "--output"]).arg(workspace.target_directory.join("compare"));

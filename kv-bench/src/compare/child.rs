@@ -20,6 +20,7 @@ use super::{
 pub const ARGUMENT: &str = "measure";
 
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
+const KILL_TIME_MAX: Duration = Duration::from_secs(30);
 const TIME_MAX: Duration = Duration::from_secs(20 * 60);
 
 /// What a process has to do.
@@ -161,15 +162,29 @@ fn read(task: &Task) -> Option<Outcome> {
     serde_json::from_slice(&fs::read(task.outcome()).ok()?).ok()
 }
 
-/// Kills the process and those that it has started, all at once, and waits for it.
+/// Kills the process and those that it has started, all at once, and waits until they are gone.
 fn kill(child: &mut Child) -> Result {
-    for process in descendants(child.id()) {
-        if let Some(process) = Pid::from_raw(process as i32) {
+    let processes = descendants(child.id());
+    for process in &processes {
+        if let Some(process) = Pid::from_raw(*process as i32) {
             let _ = kill_process(process, Signal::KILL); // it may have ended
         }
     }
     child.wait()?;
+    let start = Instant::now();
+    while processes.iter().any(|process| is_running(*process)) {
+        if start.elapsed() > KILL_TIME_MAX {
+            return Err("a process that was killed does not end".into());
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
     Ok(())
+}
+
+/// Whether it is more than an entry in the table of processes, which lasts until its parent has heard of its end.
+fn is_running(process: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
 }
 
 /// The process and all that it has started, itself first.

@@ -133,41 +133,38 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// That of this process and of those that the database has.
+    /// That of this process and of those that the database has. Of what those share, such as the memory of a forked process, each has its part.
     ///
     /// # Errors
     /// If the system does not tell.
     pub fn of(database: Option<&dyn Database>) -> Result<Self> {
-        let mut memory = Self::default();
-        for process in processes(database) {
-            let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default(); // it may have ended
-            let bytes = |word| 1024 * number_after(&status, word).unwrap_or(0);
-            memory.anonymous += bytes("RssAnon:");
-            memory.mapped += bytes("RssFile:") + bytes("RssShmem:");
-        }
-        if memory.anonymous == 0 {
-            return Err("no memory in /proc/self/status".into());
+        let status = fs::read_to_string("/proc/self/status")?;
+        let own =
+            |word| number_after(&status, word).map(|kib| 1024 * kib).ok_or("no resident memory in /proc/self/status");
+        let mut memory = Self { anonymous: own("RssAnon:")?, mapped: own("RssFile:")? + own("RssShmem:")? };
+        for process in database.map(Database::processes).unwrap_or_default() {
+            let parts = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap_or_default(); // it may have ended
+            let bytes = |word| 1024 * number_after(&parts, word).unwrap_or(0);
+            memory.anonymous += bytes("Pss_Anon:");
+            memory.mapped += bytes("Pss_File:") + bytes("Pss_Shmem:");
         }
         Ok(memory)
     }
 }
 
-/// How many bytes this process and those that the database has gave to the disk, or will have to.
+/// How many bytes this process and those that the database has gave to the disk, or will have to. What an ended process wrote counts
+/// for whoever started it.
 ///
 /// # Errors
 /// If the system does not tell.
 pub fn bytes_written(database: &dyn Database) -> Result<u64> {
+    let others = database.processes().into_iter().map(|process| process.to_string());
     let mut written = 0;
-    for process in processes(Some(database)) {
+    for process in ["self".to_owned()].into_iter().chain(others) {
         let io = fs::read_to_string(format!("/proc/{process}/io"))?;
         written += number_after(&io, "write_bytes:").ok_or("no write_bytes in /proc")?;
     }
     Ok(written)
-}
-
-fn processes(database: Option<&dyn Database>) -> impl Iterator<Item = String> {
-    let others = database.map(Database::processes).unwrap_or_default();
-    ["self".to_owned()].into_iter().chain(others.into_iter().map(|process| process.to_string()))
 }
 
 /// The number after a word in a file of /proc.

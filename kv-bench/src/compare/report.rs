@@ -24,17 +24,12 @@ use view::View;
 pub const HEADLINES: &[&str] =
     &["put-disk-1", "put-disk-64", "put-process-1", "load", "get-1", "iterate", "open-clean", "open-killed"];
 
-/// Writes `index.html`, `report.md`, `compare.json` and `headline.svg` into a directory, which is created if need be.
+/// Writes `index.html`, `report.md`, which has all figures too, `compare.json` and `headline.svg` into a directory, which is created if need be.
 ///
 /// # Errors
 /// If a file cannot be written.
 pub fn write(summary: &Summary, directory: &Path) -> Result {
     write_with(summary, WORKLOADS, directory)
-}
-
-/// The whole table, for a file that is kept: the same as `report.md`.
-pub fn markdown(summary: &Summary) -> String {
-    markdown::text(&View::all(summary, WORKLOADS), summary)
 }
 
 fn write_with(summary: &Summary, catalogue: &[Workload], directory: &Path) -> Result {

@@ -16,8 +16,9 @@ use crate::compare::{
 
 const ALONE: &str = "writers-alone";
 const CHECKPOINT: &str = "writers-checkpoint";
-/// How often memory is read meanwhile.
-const MEMORY_INTERVAL: Duration = Duration::from_millis(5);
+/// How often memory is read meanwhile. Reading that of other processes keeps them from changing it for some milliseconds.
+const MEMORY_INTERVAL: Duration = Duration::from_millis(10);
+const MEMORY_INTERVAL_OF_OTHERS: Duration = Duration::from_millis(100);
 
 pub const WRITERS: Scenario = Scenario { name: "writers", workloads: &[ALONE, CHECKPOINT], steps: &[writers], ..USUAL };
 
@@ -77,12 +78,13 @@ fn beside_checkpoint(
 /// The most anonymous memory that is in use while `work` goes on, in bytes.
 fn most_memory(database: &dyn Database, work: impl FnOnce() -> Result<Work>) -> Result<(Work, u64)> {
     let done = &AtomicBool::new(false);
+    let interval = if database.processes().is_empty() { MEMORY_INTERVAL } else { MEMORY_INTERVAL_OF_OTHERS };
     thread::scope(|scope| {
         let watcher = scope.spawn(move || {
             let mut most = 0;
             while !done.load(Ordering::Relaxed) {
                 most = most.max(Memory::of(Some(database))?.anonymous);
-                thread::sleep(MEMORY_INTERVAL);
+                thread::sleep(interval);
             }
             Ok(most)
         });
