@@ -174,7 +174,7 @@ impl Run {
         remove(&directory)?;
         let wanted = scenario.workloads.iter().map(|workload| (*workload).to_owned());
         let wanted: Vec<String> = wanted.filter(|workload| plan.workloads.contains(workload)).collect();
-        let (mut outcome, mut others) = (Outcome::default(), 0.0_f64);
+        let (mut outcome, mut others, mut capacity) = (Outcome::default(), 0.0, 0.0);
         for step in 0..scenario.steps.len() {
             let task = Task {
                 scenario: scenario.name.to_owned(),
@@ -188,8 +188,9 @@ impl Run {
             let (before, start) = (Processors::now()?, Instant::now());
             let step = child::run(&task)?;
             if !step.kill {
-                let capacity = start.elapsed().as_secs_f64() * thread::available_parallelism()?.get() as f64;
-                others = others.max(Processors::now()?.others_since(before) / capacity);
+                // What a killed process has used is not known.
+                others += Processors::now()?.others_since(before);
+                capacity += start.elapsed().as_secs_f64() * thread::available_parallelism()?.get() as f64;
             }
             outcome.found.append(step.found);
             if step.error.is_some() {
@@ -198,7 +199,8 @@ impl Run {
             }
         }
         remove(&directory)?;
-        Ok(Record { scenario: scenario.name.to_owned(), engine: engine.name().to_owned(), repetition, outcome, others })
+        let (scenario, engine) = (scenario.name.to_owned(), engine.name().to_owned());
+        Ok(Record { scenario, engine, repetition, outcome, others: others / capacity })
     }
 
     fn keep(&mut self, record: Record) -> Result {

@@ -1,4 +1,5 @@
-//! SQLite, by rusqlite: a tree of pages, with a log of pages before it.
+//! SQLite, by rusqlite: a tree of pages, with a log of pages before it. `cargo xtask compare` has it built as distributions do, so that
+//! it flushes with fdatasync.
 
 use std::{
     path::{Path, PathBuf},
