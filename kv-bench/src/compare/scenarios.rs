@@ -209,6 +209,18 @@ impl Bench<'_> {
         self.found.curves.push((workload.to_owned(), curve));
     }
 
+    /// Overwrites every tenth entry, and returns how many these are: none if there are no puts.
+    fn overwrite_tenth(&self, database: &dyn Database, values: &Values) -> Result<u64> {
+        let mut session = database.session()?;
+        for index in (0..self.entries).step_by(10) {
+            match session.put(&key(index), values.of(!index)) {
+                Err(error) if error.is::<Unsupported>() => return Ok(0),
+                put => put?,
+            }
+        }
+        Ok(self.entries.div_ceil(10))
+    }
+
     /// Puts all entries, in batches, and syncs.
     fn load(&self, database: &dyn Database, values: &Values) -> Result {
         let mut session = database.session()?;

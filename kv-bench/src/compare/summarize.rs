@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     engine::{Engine, Level, Role},
-    run::{Record, Run},
+    run::{OTHERS_MAX, Record, Run},
     scenarios,
     summary::{Curve, EngineSummary, Figure, Ratio, Rival, Summary},
     workloads::{Metric, WORKLOADS, Workload},
@@ -199,7 +199,10 @@ fn points(records: &[Record], workload: &Workload, engine: &str) -> Vec<(f64, f6
 
 fn notes(run: &Run, engines: &[&'static dyn Engine]) -> Vec<String> {
     let mut notes = Vec::new();
-    let missing = run.records.iter().filter(|record| record.outcome.unsupported);
+    // Maps and parts are no stores: what they lack need not be said.
+    let is_store =
+        |name: &str| find(engines, name).is_some_and(|engine| matches!(engine.role(), Role::Ours | Role::Peer));
+    let missing = run.records.iter().filter(|record| record.outcome.unsupported && is_store(&record.engine));
     let missing = missing.filter_map(|record| {
         Some(format!("{}, {}: {}", record.engine, record.scenario, record.outcome.error.as_ref()?))
     });
@@ -235,7 +238,8 @@ fn disturbances(run: &Run) -> Option<String> {
         which.iter().map(|(scenario, engines)| format!("{scenario} ({})", engines.join(", "))).collect();
     (!disturbed.is_empty()).then(|| {
         format!(
-            "others used more than a tenth of the machine during {} of {} measurements: {}",
+            "others used more than {:.0} % of the machine during {} of {} measurements: {}",
+            OTHERS_MAX * 100.0,
             disturbed.len(),
             run.records.len(),
             which.join("; ")

@@ -284,7 +284,7 @@ pub const WORKLOADS: &[Workload] = &[
         Level::Disk,
         Metric::Time,
         "Checkpoint",
-        "The engine is told to write its memory out, after the load.",
+        "The engine is told to write its memory out, after a tenth of the entries changed.",
     ),
     other(
         "writers-alone",

@@ -15,11 +15,11 @@ use crate::compare::{
 pub fn text(views: &[View<'_>], summary: &Summary) -> String {
     let mut text = String::from("# kv and its peers\n\n");
     head(&mut text, summary);
+    ratios(&mut text, views);
     engines(&mut text, views, summary);
     for view in views {
         workload(&mut text, view);
     }
-    ratios(&mut text, views);
     text
 }
 
@@ -124,6 +124,7 @@ fn ratios(text: &mut String, views: &[View<'_>]) {
     for line in summarized::losses(views) {
         let _ = writeln!(text, "- {}", plain(&line));
     }
+    text.push('\n');
 }
 
 /// A table whose columns are aligned as the letters of `alignment` say.

@@ -7,7 +7,7 @@ use rand::RngExt;
 use super::{Bench, Scenario, USUAL, VALUE_BYTES, get, gets::gets, transact::transact, uniform};
 use crate::compare::{
     data::{Values, key, touch},
-    engine::{Database, Level, Result},
+    engine::{Database, Level, Result, Unsupported},
     measure::{Memory, Worker, disk_bytes},
     workloads::Metric,
 };
@@ -27,9 +27,9 @@ pub const RESIDENT: Scenario = Scenario {
         "iterate",
         "range-100",
         "prefix",
-        "checkpoint",
         "memory-checkpointed",
         "get-checkpointed-1",
+        "checkpoint",
         "mixed-95-5",
         "mixed-50-50",
         "transact-process-1",
@@ -55,7 +55,7 @@ fn resident(bench: &mut Bench<'_>) -> Result<Option<Box<dyn Database>>> {
     });
     gets(bench, database, "get");
     scans(bench, database);
-    checkpoint(bench, database, before);
+    checkpoint(bench, database, &values, before);
     mixed(bench, database, &values);
     let entries = bench.entries;
     for (workload, threads) in [("transact-process-1", 1), ("transact-process-2", 2)] {
@@ -123,27 +123,24 @@ fn entries_read(worker: &mut Worker<'_>, read: u64, expected: bool) -> Result {
     if expected { Ok(()) } else { Err(format!("a scan gave {read} entries, and not those that there are").into()) }
 }
 
-fn checkpoint(bench: &mut Bench<'_>, database: &dyn Database, before: Memory) {
-    if !["checkpoint", "memory-checkpointed", "get-checkpointed-1"].iter().any(|workload| bench.wants(workload)) {
+/// What is read once memory was written out, and how long it takes to write out a tenth of the entries.
+fn checkpoint(bench: &mut Bench<'_>, database: &dyn Database, values: &Values, before: Memory) {
+    if database.checkpoint().is_err_and(|error| error.is::<Unsupported>()) {
         return;
     }
-    let start = Instant::now();
-    let done = database.checkpoint();
-    let time = start.elapsed();
-    let supported = done.is_ok();
+    memory(bench, "memory-checkpointed", database, before);
+    let entries = bench.entries;
+    bench.rate("get-checkpointed-1", database, 1, |worker| {
+        let index = uniform(worker, entries);
+        get(&mut *worker.session, &key(index), true)
+    });
     bench.measure("checkpoint", |bench| {
-        done?;
-        bench.sample("checkpoint", Metric::Time, time.as_secs_f64() * 1000.0);
+        bench.overwrite_tenth(database, values)?;
+        let start = Instant::now();
+        database.checkpoint()?;
+        bench.sample("checkpoint", Metric::Time, start.elapsed().as_secs_f64() * 1000.0);
         Ok(())
     });
-    if supported {
-        memory(bench, "memory-checkpointed", database, before);
-        let entries = bench.entries;
-        bench.rate("get-checkpointed-1", database, 1, |worker| {
-            let index = uniform(worker, entries);
-            get(&mut *worker.session, &key(index), true)
-        });
-    }
 }
 
 /// Gets and puts of keys that are there, of a hundred so many gets.

@@ -58,12 +58,7 @@ fn beside_checkpoint(
 ) -> Result {
     database.checkpoint()?; // from here on the changes are known
     let written = bytes_written(database)?;
-    let changed = bench.entries / 10;
-    let mut session = database.session()?;
-    for index in 0..changed {
-        session.put(&key(index * 10), values.of(!index))?;
-    }
-    drop(session);
+    let changed = bench.overwrite_tenth(database, values)?;
     let before = Memory::of(Some(database))?;
     let (work, most) =
         most_memory(database, || work(database, 1, bench.seed, Latencies::Each, || database.checkpoint(), overwrite))?;
