@@ -339,16 +339,17 @@ mod tests {
 
     #[test]
     fn what_went_wrong_is_noted_once() {
-        let failed = |others, error: Option<&str>, unsupported| Record {
-            outcome: Outcome { error: error.map(str::to_owned), unsupported, ..Outcome::default() },
-            others,
-            ..record("slow", 0, "get", Metric::Rate, 1.0)
+        let measured = || record("slow", 0, "get", Metric::Rate, 1.0);
+        let failed = |error: &str, unsupported| Record {
+            outcome: Outcome { error: Some(error.to_owned()), unsupported, ..Outcome::default() },
+            others: 0.9, // of no consequence where nothing was measured
+            ..measured()
         };
         let records = vec![
-            failed(0.0, Some("broken"), false),
-            failed(0.0, Some("broken"), false),
-            failed(0.0, Some("not here"), true),
-            failed(0.5, None, false),
+            failed("broken", false),
+            failed("broken", false),
+            failed("not here", true),
+            Record { others: 0.5, ..measured() },
         ];
         let notes = summarize(&run(records), ENGINES).notes;
         assert_eq!(notes[..2], ["slow, get: not here", "slow failed in get: broken"]);
