@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashSet,
-    fs,
+    fs::{self, File},
     path::Path,
     process::{Command, Output},
 };
@@ -89,6 +89,16 @@ fn a_run_that_was_stopped_goes_on() {
 
     let (_, printed) = succeeds(directory.path(), arguments);
     assert!(!printed.contains("going on"), "a complete run was taken for a stopped one: {printed}");
+}
+
+#[test]
+fn two_runs_do_not_measure_in_one_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let other = File::create(directory.path().join("lock")).unwrap();
+    other.lock().unwrap();
+    let output = compare(directory.path(), &format!("{LITTLE} --engines hashbrown --only get-1"));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && errors.contains("another comparison measures in"), "{errors}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::{
     child,
     engine::{Engine, Result},
     report,
-    run::{Plan, Run},
+    run::{self, Plan, Run},
     scenarios::Scale,
     summarize::summarize,
     summary::Summary,
@@ -107,6 +107,7 @@ impl Arguments {
 
     fn measure(&self, engines: &[&'static dyn Engine]) -> Result<Run> {
         let plan = self.plan(engines)?;
+        let _lock = run::lock(&self.output)?;
         let last = Run::last(&self.output).ok().filter(|last| last.header.plan == plan && !last.is_complete(engines));
         let mut run = match last {
             Some(last) if !self.fresh => {

@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{BufRead, BufReader, Write},
+    io::Write,
     path::{Path, PathBuf},
     thread,
     time::Instant,
@@ -77,6 +77,8 @@ pub struct Run {
     /// What was measured.
     pub records: Vec<Record>,
     directory: PathBuf,
+    /// How long the file of all that is.
+    bytes: usize,
 }
 
 /// A measurement that a plan asks for.
@@ -91,9 +93,8 @@ impl Run {
     /// Begins a run in a directory, in place of the one there.
     ///
     /// # Errors
-    /// If the directory cannot be written.
+    /// If the directory is not there, or cannot be written.
     pub fn begin(directory: &Path, plan: Plan, command: String) -> Result<Self> {
-        fs::create_dir_all(directory)?;
         let version = host::commit().map_or_else(String::new, |commit| format!(", commit {commit}"));
         let header = Header {
             plan,
@@ -102,16 +103,15 @@ impl Run {
             version: format!("{}{version}", env!("CARGO_PKG_VERSION")),
             machine: host::describe(directory),
         };
-        let mut line = serde_json::to_vec(&header)?;
-        line.push(b'\n');
-        fs::write(file(directory), line)?;
-        Ok(Self { header, records: Vec::new(), directory: directory.to_owned() })
+        let line = line(&header)?;
+        fs::write(file(directory), &line)?;
+        Ok(Self { header, records: Vec::new(), directory: directory.to_owned(), bytes: line.len() })
     }
 
     /// A run that was made elsewhere.
     #[cfg(test)]
     pub fn recorded(header: Header, records: Vec<Record>) -> Self {
-        Self { header, records, directory: PathBuf::new() }
+        Self { header, records, directory: PathBuf::new(), bytes: 0 }
     }
 
     /// The last run in a directory, if there is one. A line that was cut off is not in it.
@@ -120,18 +120,21 @@ impl Run {
     /// If there is none, or of another version.
     pub fn last(directory: &Path) -> Result<Self> {
         let path = file(directory);
-        let opened = File::open(&path).map_err(|error| format!("no run to go on from: {}: {error}", path.display()))?;
-        let mut lines = BufReader::new(opened).lines();
-        let header = lines.next().ok_or("the file of the last run is empty")??;
-        let header = serde_json::from_str(&header)?;
-        let mut records = Vec::new();
-        for line in lines {
-            match serde_json::from_str(&line?) {
-                Ok(record) => records.push(record),
-                Err(_) => break,
-            }
+        let text =
+            fs::read_to_string(&path).map_err(|error| format!("no run to go on from: {}: {error}", path.display()))?;
+        let mut lines = text.split_inclusive('\n');
+        let header = lines.next().ok_or("the file of the last run is empty")?;
+        let mut run = Self {
+            header: serde_json::from_str(header)?,
+            records: Vec::new(),
+            directory: directory.to_owned(),
+            bytes: header.len(),
+        };
+        for line in lines.take_while(|line| line.ends_with('\n')) {
+            run.records.push(serde_json::from_str(line)?);
+            run.bytes += line.len();
         }
-        Ok(Self { header, records, directory: directory.to_owned() })
+        Ok(run)
     }
 
     /// Whether everything was measured.
@@ -150,7 +153,7 @@ impl Run {
     /// # Errors
     /// If what was measured cannot be written. What fails in an engine is in its record.
     pub fn go_on(&mut self, engines: &[&'static dyn Engine], mut progress: impl FnMut(&str)) -> Result {
-        self.rewrite()?; // without a line that was cut off
+        OpenOptions::new().write(true).open(file(&self.directory))?.set_len(self.bytes as u64)?; // less what was cut off
         let (missing, done) = (self.missing(engines), self.records.len());
         let all = done + missing.len();
         for (at, item) in missing.into_iter().enumerate() {
@@ -204,19 +207,11 @@ impl Run {
     }
 
     fn keep(&mut self, record: Record) -> Result {
-        let mut line = serde_json::to_vec(&record)?;
-        line.push(b'\n');
+        let line = line(&record)?;
         OpenOptions::new().append(true).open(file(&self.directory))?.write_all(&line)?;
+        self.bytes += line.len();
         self.records.push(record);
         Ok(())
-    }
-
-    fn rewrite(&self) -> Result {
-        let mut text = serde_json::to_string(&self.header)? + "\n";
-        for record in &self.records {
-            text += &(serde_json::to_string(record)? + "\n");
-        }
-        Ok(fs::write(file(&self.directory), text)?)
     }
 }
 
@@ -250,6 +245,23 @@ fn items<'a>(plan: &Plan, engines: &[&'a dyn Engine]) -> Vec<Item<'a>> {
         }
     }
     items
+}
+
+/// Keeps other comparisons from measuring in a directory, which is created if need be, as long as what it returns lives.
+///
+/// # Errors
+/// If another one does.
+pub fn lock(directory: &Path) -> Result<File> {
+    fs::create_dir_all(directory)?;
+    let file = File::create(directory.join("lock"))?;
+    file.try_lock().map_err(|_| format!("another comparison measures in {}", directory.display()))?;
+    Ok(file)
+}
+
+fn line(value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 fn file(directory: &Path) -> PathBuf {
