@@ -1,6 +1,7 @@
 //! What the benchmarks have in common: keys, values, stores of a known size, threads that start together.
 //!
-//! The benchmarks themselves are in `benches/kv`; `cargo xtask bench` runs them. Everything is derived from indexes, so that
+//! The benchmarks themselves are in `benches/kv`; `cargo xtask bench` runs them. The [comparison](compare) with other engines has its own
+//! traits and its own command. Everything is derived from indexes, so that
 //! two runs do the same. One entry is a key of 16 and a value of 100 bytes. How many there are in the larger stores is taken
 //! from the environment variable `KV_BENCH_ENTRIES`, one million by default.
 

@@ -34,7 +34,7 @@ fn succeeds(directory: &Path, arguments: &str) -> (Summary, String) {
 fn every_workload_is_measured_and_reported() {
     let directory = tempfile::tempdir().unwrap();
     let copy = directory.path().join("copy.json");
-    let arguments = format!("{LITTLE} --engines kv,hashbrown --repetitions 1 --json {}", copy.display());
+    let arguments = format!("{LITTLE} --repetitions 1 --json {}", copy.display());
     let (summary, _) = succeeds(directory.path(), &arguments);
     let (mut measured, mut compared) = (HashSet::new(), HashSet::new());
     measured.extend(
@@ -74,6 +74,9 @@ fn a_run_that_was_stopped_goes_on() {
 
     let (part, _) = succeeds(directory.path(), "--report");
     assert!(part.notes.contains(&"the run is not complete".to_owned()));
+    let other = compare(directory.path(), &format!("{LITTLE} --engines kv --only get-1"));
+    let errors = String::from_utf8(other.stderr).unwrap();
+    assert!(!other.status.success() && errors.contains("was stopped, and this cannot go on with it"), "{errors}");
     let (again, printed) = succeeds(directory.path(), arguments);
     assert!(printed.contains("going on") && printed.contains("[  5 of 12]"), "{printed}");
     assert!(!printed.contains("[  4 of 12]"), "{printed}");
@@ -89,6 +92,10 @@ fn a_run_that_was_stopped_goes_on() {
 
     let (_, printed) = succeeds(directory.path(), arguments);
     assert!(!printed.contains("going on"), "a complete run was taken for a stopped one: {printed}");
+    fs::write(&runs, "nonsense").unwrap();
+    assert!(!compare(directory.path(), arguments).status.success());
+    let (_, printed) = succeeds(directory.path(), &format!("{arguments} --fresh"));
+    assert!(printed.contains("[ 12 of 12]"), "{printed}");
 }
 
 #[test]
@@ -107,7 +114,7 @@ fn bad_arguments_are_refused_and_what_there_is_is_named() {
     for (arguments, expected) in [
         ("--engines kv,nothing", "there is no engine \"nothing\" in this build; there are kv, "),
         ("--only put-disk,nothing", "there is no workload \"nothing\"; there are put-disk-1, "),
-        ("--report", "no run to go on from"),
+        ("--report", "no run in "),
         ("--seconds 0", "above 0"),
         ("--entries 1", "100"),
     ] {

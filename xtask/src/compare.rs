@@ -15,7 +15,7 @@ pub fn run(arguments: &[&str]) -> Result {
     let workspace = metadata::workspace()?;
     let package = workspace.packages.iter().find(|package| package.name == "kv-bench");
     let features: Vec<&str> = package.iter().flat_map(|package| package.features.keys()).map(String::as_str).collect();
-    let features = wanted(arguments, &features).join(",");
+    let features = wanted(arguments, &features);
     let mut command = cargo_command();
     // Where the caller is: files that are named are meant from there.
     command.current_dir(env::current_dir().map_err(|error| format!("no current directory: {error}"))?);
@@ -23,28 +23,41 @@ pub fn run(arguments: &[&str]) -> Result {
     command.env("LIBSQLITE3_FLAGS", "-DHAVE_FDATASYNC=1");
     command.args(["run", "--locked", "--release", "--package", "kv-bench", "--bin", "compare"]);
     command.arg("--manifest-path").arg(crate::root().join("Cargo.toml"));
-    command.args(["--features", &features, "--", "--output"]).arg(workspace.target_directory.join("compare"));
-    run_command(command.args(arguments))
+    command.args(["--features", &features.join(","), "--"]).args(arguments);
+    if !arguments.iter().any(|argument| argument.starts_with("--output")) {
+        command.arg("--output").arg(workspace.target_directory.join("compare"));
+    }
+    run_command(&mut command).map_err(|error| match features.contains(&"rocksdb") {
+        true => format!("{error}\n(RocksDB needs libclang to build, Debian's libclang-dev; --engines leaves it out)"),
+        false => error,
+    })
 }
 
-/// The features of the engines that the arguments want: each is named as its engine.
+/// The features of the engines that the arguments want. A feature has the name of its engine, and of those whose names go on from it after
+/// a hyphen.
 fn wanted<'a>(arguments: &[&str], features: &[&'a str]) -> Vec<&'a str> {
+    let engines = named_engines(arguments);
+    let is_of = |feature: &str, engine: &str| {
+        engine.strip_prefix(feature).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
     let mut features = features.to_vec();
-    match named_engines(arguments) {
-        _ if arguments.iter().any(|argument| ["--help", "-h"].contains(argument)) => features.clear(),
-        Some(engines) => features.retain(|feature| engines.contains(feature)),
-        None if arguments.contains(&"--quick") => features.retain(|feature| !SLOW_TO_BUILD.contains(feature)),
-        None => {}
+    if arguments.iter().any(|argument| ["--help", "-h"].contains(argument)) {
+        features.clear();
+    } else if !engines.is_empty() {
+        features.retain(|feature| engines.iter().any(|engine| is_of(feature, engine)));
+    } else if arguments.contains(&"--quick") {
+        features.retain(|feature| !SLOW_TO_BUILD.contains(feature));
     }
     features
 }
 
-/// What stands after `--engines`, or after `--engines=`.
-fn named_engines<'a>(arguments: &[&'a str]) -> Option<Vec<&'a str>> {
-    let mut after = arguments.iter().skip_while(|argument| !argument.starts_with("--engines"));
-    let option = after.next()?;
-    let list = option.strip_prefix("--engines=").or_else(|| after.next().copied())?;
-    Some(list.split(',').collect())
+/// What stands after `--engines`, or after `--engines=`, as often as that is there.
+fn named_engines<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    let lists = arguments.iter().enumerate().filter_map(|(at, argument)| match argument.strip_prefix("--engines")? {
+        "" => arguments.get(at + 1).copied(),
+        rest => rest.strip_prefix('='),
+    });
+    lists.flat_map(|list| list.split(',')).collect()
 }
 
 #[cfg(test)]
@@ -53,12 +66,13 @@ mod tests {
 
     #[test]
     fn only_what_is_wanted_is_built() {
-        let features = ["redb", "rocksdb", "sqlite"];
+        let features = ["fjall", "redb", "rocksdb", "sqlite"];
         assert_eq!(wanted(&[], &features), features);
-        assert_eq!(wanted(&["--quick"], &features), ["redb"]);
+        assert_eq!(wanted(&["--quick"], &features), ["fjall", "redb"]);
         assert_eq!(wanted(&["--quick", "--engines", "kv,sqlite"], &features), ["sqlite"]);
         assert_eq!(wanted(&["--engines=redb"], &features), ["redb"]);
-        assert!(wanted(&["--engines", "kv"], &features).is_empty());
+        assert_eq!(wanted(&["--engines", "kv,fjall-tx", "--engines", "redb"], &features), ["fjall", "redb"]);
+        assert!(wanted(&["--engines", "kv,red"], &features).is_empty());
         assert!(wanted(&["--help"], &features).is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -21,6 +21,7 @@ pub const ARGUMENT: &str = "measure";
 
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 const KILL_TIME_MAX: Duration = Duration::from_secs(30);
+/// A step that takes longer has failed.
 const TIME_MAX: Duration = Duration::from_secs(20 * 60);
 
 /// What a process has to do.
@@ -122,40 +123,36 @@ fn write(outcome: &Outcome, path: &Path) -> Result {
 pub fn run(task: &Task) -> Result<Outcome> {
     fs::create_dir_all(&task.directory)?;
     let _ = fs::remove_file(task.outcome());
-    let mut child = Command::new(std::env::current_exe()?)
+    // This very program, also if a build has put another one in its place.
+    let mut child = Command::new("/proc/self/exe")
         .arg(ARGUMENT)
         .arg(serde_json::to_string(task)?)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(File::create(task.errors())?)
         .spawn()?;
-    let waited = wait(&mut child, task);
-    kill(&mut child)?;
-    match (waited?, read(task)) {
-        (_, Some(outcome)) => Ok(outcome),
-        (ended, None) => {
-            let errors = fs::read(task.errors()).unwrap_or_default();
-            let error = Some(format!("{ended}: {}", String::from_utf8_lossy(&errors).trim()));
-            Ok(Outcome { error, ..Outcome::default() })
-        }
+    let ended = wait(&mut child, task);
+    if !matches!(ended, Ok(Some(_))) {
+        kill(&mut child)?;
     }
+    let ended = ended?.map_or_else(|| "it had to be killed".to_owned(), |status| status.to_string());
+    Ok(read(task).unwrap_or_else(|| {
+        let errors = fs::read(task.errors()).unwrap_or_default();
+        let error = Some(format!("{ended}: {}", String::from_utf8_lossy(&errors).trim()));
+        Outcome { error, ..Outcome::default() }
+    }))
 }
 
-/// Waits until the process has ended or wants to be killed. Says how it ended, if it has.
-fn wait(child: &mut Child, task: &Task) -> Result<String> {
+/// Waits until the process has ended, and says how; `None` if it wants to be killed, or has to be.
+fn wait(child: &mut Child, task: &Task) -> Result<Option<ExitStatus>> {
     let start = Instant::now();
-    loop {
+    while start.elapsed() < TIME_MAX && !read(task).is_some_and(|outcome| outcome.kill) {
         if let Some(status) = child.try_wait()? {
-            return Ok(status.to_string());
-        }
-        if read(task).is_some_and(|outcome| outcome.kill) {
-            return Ok("killed as it wished".to_owned());
-        }
-        if start.elapsed() > TIME_MAX {
-            return Ok(format!("no end after {} minutes", TIME_MAX.as_secs() / 60));
+            return Ok(Some(status));
         }
         thread::sleep(POLL_INTERVAL);
     }
+    Ok(None)
 }
 
 fn read(task: &Task) -> Option<Outcome> {
@@ -174,7 +171,7 @@ fn kill(child: &mut Child) -> Result {
     let start = Instant::now();
     while processes.iter().any(|process| is_running(*process)) {
         if start.elapsed() > KILL_TIME_MAX {
-            return Err("a process that was killed does not end".into());
+            return Err(format!("the processes {processes:?} were killed and do not end").into());
         }
         thread::sleep(POLL_INTERVAL);
     }

@@ -1,8 +1,8 @@
 //! The command line of the comparison.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
 use std::{
     env, fs,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -20,7 +20,7 @@ use super::{
     workloads::{self, WORKLOADS},
 };
 
-const FULL: Scale = Scale { entries: 1_000_000, large_entries: 10_000_000, seconds: 1.5, repetitions: 3 };
+const FULL: Scale = Scale { entries: 1_000_000, large_entries: 10_000_000, seconds: 1.0, repetitions: 3 };
 /// Enough to see that everything works, and who is far ahead.
 const QUICK: Scale = Scale { entries: 50_000, large_entries: 0, seconds: 0.15, repetitions: 1 };
 
@@ -41,10 +41,10 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Begin anew, though the last run was stopped and could go on
-    #[arg(long, conflicts_with = "report")]
+    #[arg(long)]
     fresh: bool,
     /// Measure nothing: write the report of the last run again, as far as that came
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["quick", "only", "engines", "fresh", "entries", "large_entries", "seconds", "repetitions"])]
     report: bool,
     /// List the workloads and the engines of this build, and do nothing
     #[arg(long)]
@@ -71,8 +71,8 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
     if seconds > 0.0 && seconds <= 60.0 { Ok(seconds) } else { Err("above 0, and 60 at most".to_owned()) }
 }
 
-/// Does what the command line says with these engines: the first of them is the one that the others are held against, as far as its
-/// [`role`](Engine::role) says so.
+/// Does what the command line says with these engines, whose names must differ. The one that is [`Role::Ours`](super::engine::Role::Ours) is held
+/// against the others.
 pub fn main(engines: &[&'static dyn Engine]) -> ExitCode {
     let arguments: Vec<String> = env::args().collect();
     let done = match &*arguments {
@@ -82,7 +82,7 @@ pub fn main(engines: &[&'static dyn Engine]) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            let _ = writeln!(io::stderr(), "{error}");
             ExitCode::FAILURE
         }
     }
@@ -94,7 +94,7 @@ impl Arguments {
             list(engines);
             return Ok(());
         }
-        let run = if self.report { Run::last(&self.output)? } else { self.measure(engines)? };
+        let run = if self.report { self.last(engines)? } else { self.measure(engines)? };
         let summary = summarize(&run, engines);
         report::write(&summary, &self.output)?;
         if let Some(file) = &self.json {
@@ -108,16 +108,40 @@ impl Arguments {
     fn measure(&self, engines: &[&'static dyn Engine]) -> Result<Run> {
         let plan = self.plan(engines)?;
         let _lock = run::lock(&self.output)?;
-        let last = Run::last(&self.output).ok().filter(|last| last.header.plan == plan && !last.is_complete(engines));
-        let mut run = match last {
-            Some(last) if !self.fresh => {
-                println!("going on with the run of {}; --fresh begins anew", last.header.started);
+        let last = if self.fresh { None } else { Run::last(&self.output)? };
+        let mut run = match last.filter(|last| !last.is_complete(engines)) {
+            Some(last) => {
+                self.can_go_on(&last, &plan)?;
+                say(&format!("going on with the run of {}; --fresh begins anew", last.header.started));
                 last
             }
-            _ => Run::begin(&self.output, plan, self.command())?,
+            None => Run::begin(&self.output, plan, self.command())?,
         };
-        run.go_on(engines, |line| println!("{line}"))?;
+        run.go_on(engines, say)?;
         Ok(run)
+    }
+
+    /// A run that was stopped is not given up unless that is wished.
+    fn can_go_on(&self, last: &Run, plan: &Plan) -> Result {
+        let Some(difference) = last.differs(plan) else { return Ok(()) };
+        Err(format!(
+            "the run of {} in {} was stopped, and this cannot go on with it: {difference}. Finish it with `{}`, or begin anew with \
+             --fresh; --output keeps both",
+            last.header.started,
+            self.output.display(),
+            last.header.command
+        )
+        .into())
+    }
+
+    fn last(&self, engines: &[&'static dyn Engine]) -> Result<Run> {
+        let run = Run::last(&self.output)?.ok_or_else(|| format!("no run in {}", self.output.display()))?;
+        let here: Vec<&str> = engines.iter().map(|engine| engine.name()).collect();
+        let missing = run.header.plan.engines.iter().filter(|name| !here.contains(&name.as_str()));
+        match &*missing.map(String::as_str).collect::<Vec<_>>() {
+            [] => Ok(run),
+            missing => Err(format!("the run has engines that this build lacks: {}", missing.join(", ")).into()),
+        }
     }
 
     fn plan(&self, engines: &[&'static dyn Engine]) -> Result<Plan> {
@@ -152,7 +176,12 @@ impl Arguments {
 
     /// As a user would type it.
     fn command(&self) -> String {
-        let mut command = "cargo xtask compare".to_owned();
+        let program = env::args().next().map(PathBuf::from);
+        let program = program.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+        let mut command = match program.as_deref() {
+            Some("compare") | None => "cargo xtask compare".to_owned(),
+            Some(other) => other.to_owned(),
+        };
         if self.quick {
             command += " --quick";
         }
@@ -178,13 +207,13 @@ impl Arguments {
 }
 
 fn list(engines: &[&'static dyn Engine]) {
-    println!("workloads:");
+    say("workloads:");
     for workload in WORKLOADS {
-        println!("  {:20} {}: {}", workload.name, workload.title, workload.what);
+        say(&format!("  {:20} {}: {}", workload.name, workload.title, workload.what));
     }
-    println!("engines:");
+    say("engines:");
     for engine in engines {
-        println!("  {:20} {:?}", engine.name(), engine.role());
+        say(&format!("  {:20} {:?}", engine.name(), engine.role()));
     }
 }
 
@@ -193,7 +222,12 @@ fn show(summary: &Summary, directory: &Path) {
         let rival = |rival: &Option<super::summary::Rival>| {
             rival.as_ref().map_or_else(|| "-".to_owned(), |rival| format!("{:.2} of {}", rival.ratio, rival.engine))
         };
-        println!("{:20} {:30} {}", ratio.workload, rival(&ratio.best_peer), rival(&ratio.limit));
+        say(&format!("{:20} {:30} {}", ratio.workload, rival(&ratio.best_peer), rival(&ratio.limit)));
     }
-    println!("the report: {}", directory.join("index.html").display());
+    say(&format!("the report: {}", directory.join("index.html").display()));
+}
+
+/// Prints a line. An hour's work does not end because nobody listens any more.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }

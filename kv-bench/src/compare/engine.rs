@@ -98,8 +98,8 @@ pub trait Engine: Sync {
     /// Its version and the settings for a level, as a clause for the report: "redb 4.6, durability immediate".
     fn settings(&self, level: Level) -> String;
 
-    /// What a database opened for `level` really keeps: less than was asked, if there is no such setting. `None` if the engine
-    /// cannot be opened for that level or any lower one, and need not be measured.
+    /// What a database opened for `level` really keeps: less than was asked, if there is no such setting. `None` if puts are not to be
+    /// measured at that level; then what is loaded and read is opened for the other.
     fn promise(&self, level: Level) -> Option<Promise>;
 
     /// Opens the database in `directory`, which exists, and creates it if the directory is empty. What was stored before is there

@@ -11,7 +11,10 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub fn describe(directory: &Path) -> Vec<String> {
     let cores = thread::available_parallelism().map_or(0, usize::from);
     let lines = [
-        after_colon("/proc/cpuinfo", "model name").map(|model| format!("{cores} cores of {model}")),
+        Some(
+            after_colon("/proc/cpuinfo", "model name")
+                .map_or(format!("{cores} cores"), |model| format!("{cores} cores of {model}")),
+        ),
         fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
             number_after(&text, "MemTotal:").map(|kib| format!("{:.1} GiB of memory", kib as f64 / f64::from(1 << 20)))
         }),
@@ -27,32 +30,32 @@ fn after_colon(path: &str, word: &str) -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// Type and options of the file system that is mounted nearest above the directory.
+/// Type of the file system that is mounted nearest above the directory.
 fn file_system(directory: &Path) -> Option<String> {
     let directory = directory.canonicalize().ok()?;
     let mounts = fs::read_to_string("/proc/mounts").ok()?;
     let mounts = mounts.lines().filter_map(|line| {
         let fields: Vec<&str> = line.split(' ').collect();
-        let (path, kind, options) = (*fields.get(1)?, *fields.get(2)?, *fields.get(3)?);
-        directory.starts_with(path).then(|| (path.len(), format!("{kind} ({options})")))
+        let (path, kind) = (*fields.get(1)?, *fields.get(2)?);
+        directory.starts_with(path).then(|| (path.len(), kind.to_owned()))
     });
     mounts.max_by_key(|(length, _)| *length).map(|(_, name)| name)
 }
 
 /// The commit that is checked out where this was built, and whether it was changed.
 pub fn commit() -> Option<String> {
-    let output = Command::new("git")
-        .args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty"])
-        .output()
-        .ok()
-        .filter(|output| output.status.success())?;
-    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    printed(Command::new("git").args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty"]))
 }
 
 /// The time in UTC, to the minute.
-pub fn now() -> Result<String> {
-    let output = Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]).output()?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+pub fn now() -> Option<String> {
+    printed(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]))
+}
+
+/// What a command prints; `None` if it is not there or fails.
+fn printed(command: &mut Command) -> Option<String> {
+    let output = command.output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Processor time that was used up to a moment, in seconds of one core.
@@ -76,9 +79,8 @@ impl Processors {
         // After the name, which may have spaces: the 12th to 15th are times of this process, and of those that it waited for.
         let own = own.rsplit_once(')').ok_or("/proc/self/stat has no name")?.1;
         let own: f64 = fields(own).skip(11).take(4).sum();
-        // user, nice, system, and after idle and waiting: interrupts and what other machines took.
-        let all: f64 =
-            all.iter().enumerate().filter(|(at, _)| [0, 1, 2, 5, 6, 7].contains(at)).map(|(_, time)| time).sum();
+        // user, nice, system, and what other machines took. Interrupts are mostly those of the engine's own writes.
+        let all: f64 = all.iter().enumerate().filter(|(at, _)| [0, 1, 2, 7].contains(at)).map(|(_, time)| time).sum();
         Ok(Self { own: own / TICKS_PER_SECOND, all: all / TICKS_PER_SECOND })
     }
 

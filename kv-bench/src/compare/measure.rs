@@ -2,12 +2,13 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     path::Path,
     sync::{
         Barrier,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
+    thread::{self, ScopedJoinHandle},
     time::{Duration, Instant},
 };
 
@@ -32,7 +33,7 @@ pub struct Worker<'a> {
 pub struct Work {
     /// How many operations, by all of them.
     pub operations: u64,
-    /// From when all were ready until the last was done.
+    /// From when the first began until the last was done.
     pub elapsed: Duration,
     /// How long each took, in nanoseconds, if that was asked for.
     pub latencies: Histogram<u64>,
@@ -54,48 +55,88 @@ pub enum Latencies {
     Off,
 }
 
-/// Has threads repeat `operation` until `until` returns, which is called when all are ready.
+/// How threads work.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    /// How many there are.
+    pub threads: u64,
+    /// What their random numbers are made from.
+    pub seed: u64,
+    /// For how long they do the same before it counts.
+    pub warm_up: Duration,
+    /// Whether each operation is timed.
+    pub latencies: Latencies,
+}
+
+/// Has threads repeat `operation` until `until` returns, which is called when all are ready. Each does it once at least.
 ///
 /// # Errors
 /// The first error of any of them.
 pub fn work(
     database: &dyn Database,
-    threads: u64,
-    seed: u64,
-    latencies: Latencies,
+    how: How,
     until: impl FnOnce() -> Result,
     operation: impl Fn(&mut Worker<'_>) -> Result + Sync,
 ) -> Result<Work> {
-    let (ready, stop) = (Barrier::new(threads as usize + 1), AtomicBool::new(false));
+    let (ready, stop) = (Barrier::new(how.threads as usize + 1), AtomicBool::new(false));
     let (ready, stop, operation) = (&ready, &stop, &operation);
     thread::scope(|scope| {
-        let spawned: Vec<_> = (0..threads)
+        let spawned: Vec<_> = (0..how.threads)
             .map(|thread| {
                 scope.spawn(move || {
-                    let session = database.session();
+                    let worker = warm_worker(database, how, thread, operation);
                     ready.wait();
-                    let random = SmallRng::seed_from_u64(seed ^ (thread << 32));
-                    let mut worker = Worker { session: session?, thread, done: 0, random };
-                    let latencies = repeat(&mut worker, stop, latencies, operation);
+                    let part = worker.and_then(|mut worker| repeat(&mut worker, stop, how.latencies, operation));
                     stop.store(true, Ordering::Relaxed); // where one fails, the others need not go on
-                    latencies.map(|latencies| (worker.done, latencies))
+                    part
                 })
             })
             .collect();
         ready.wait();
-        let start = Instant::now();
         let waited = until();
         stop.store(true, Ordering::Relaxed);
-        let mut work = Work { operations: 0, elapsed: Duration::ZERO, latencies: histogram()? };
-        for thread in spawned {
-            let (done, latencies) = thread.join().map_err(|_| "a thread of the engine's user panicked")??;
-            work.operations += done;
-            work.latencies.add(latencies)?;
-        }
-        work.elapsed = start.elapsed();
+        let parts: Vec<_> = spawned.into_iter().map(ScopedJoinHandle::join).collect();
         waited?;
-        Ok(work)
+        let mut together = Part { operations: 0, start: Instant::now(), end: None, latencies: histogram()? };
+        for part in parts {
+            together.add(part.map_err(|_| "a thread of the engine's user panicked")??)?;
+        }
+        let elapsed = together.end.map_or(Duration::ZERO, |end| end - together.start);
+        Ok(Work { operations: together.operations, elapsed, latencies: together.latencies })
     })
+}
+
+fn warm_worker<'a>(
+    database: &'a dyn Database,
+    how: How,
+    thread: u64,
+    operation: impl Fn(&mut Worker<'_>) -> Result,
+) -> Result<Worker<'a>> {
+    let random = SmallRng::seed_from_u64(how.seed ^ (thread << 32));
+    let mut worker = Worker { session: database.session()?, thread, done: 0, random };
+    let start = Instant::now();
+    while start.elapsed() < how.warm_up {
+        operation(&mut worker)?;
+        worker.done += 1;
+    }
+    Ok(worker)
+}
+
+/// What one thread did.
+struct Part {
+    operations: u64,
+    start: Instant,
+    end: Option<Instant>,
+    latencies: Histogram<u64>,
+}
+
+impl Part {
+    fn add(&mut self, other: Self) -> Result {
+        self.operations += other.operations;
+        self.start = self.start.min(other.start);
+        self.end = self.end.max(other.end);
+        Ok(self.latencies.add(other.latencies)?)
+    }
 }
 
 fn repeat(
@@ -103,19 +144,23 @@ fn repeat(
     stop: &AtomicBool,
     latencies: Latencies,
     operation: impl Fn(&mut Worker<'_>) -> Result,
-) -> Result<Histogram<u64>> {
-    let mut histogram = histogram()?;
-    let mut start = Instant::now();
-    while !stop.load(Ordering::Relaxed) {
+) -> Result<Part> {
+    let (mut histogram, warm) = (histogram()?, worker.done);
+    let start = Instant::now();
+    let mut last = start;
+    loop {
         operation(worker)?;
         worker.done += 1;
         if latencies == Latencies::Each {
-            let end = Instant::now();
-            histogram.saturating_record((end - start).as_nanos() as u64);
-            start = end;
+            let now = Instant::now();
+            histogram.saturating_record((now - last).as_nanos() as u64);
+            last = now;
+        }
+        if stop.load(Ordering::Relaxed) {
+            let end = Some(Instant::now());
+            return Ok(Part { operations: worker.done - warm, start, end, latencies: histogram });
         }
     }
-    Ok(histogram)
 }
 
 /// To a minute, with three digits.
@@ -143,13 +188,47 @@ impl Memory {
             |word| number_after(&status, word).map(|kib| 1024 * kib).ok_or("no resident memory in /proc/self/status");
         let mut memory = Self { anonymous: own("RssAnon:")?, mapped: own("RssFile:")? + own("RssShmem:")? };
         for process in database.map(Database::processes).unwrap_or_default() {
-            let parts = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap_or_default(); // it may have ended
-            let bytes = |word| 1024 * number_after(&parts, word).unwrap_or(0);
-            memory.anonymous += bytes("Pss_Anon:");
-            memory.mapped += bytes("Pss_File:") + bytes("Pss_Shmem:");
+            let parts = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap_or_default();
+            if parts.is_empty() {
+                continue; // it has ended
+            }
+            let bytes = |word| number_after(&parts, word).map(|kib| 1024 * kib).ok_or("no such line in smaps_rollup");
+            memory.anonymous += bytes("Pss_Anon:")?;
+            memory.mapped += bytes("Pss_File:")? + bytes("Pss_Shmem:")?;
         }
         Ok(memory)
     }
+}
+
+/// Waits until this process and those that the database has are at rest: what an engine does in the background after a load is not to be
+/// measured with what follows. After a while it waits no longer.
+pub fn settle(database: &dyn Database) {
+    let (start, mut last, mut rests) = (Instant::now(), processor_ticks(database), 0);
+    while rests < RESTS && start.elapsed() < SETTLE_TIME_MAX {
+        thread::sleep(REST);
+        let now = processor_ticks(database);
+        rests = if now.saturating_sub(last) <= REST_TICKS { rests + 1 } else { 0 };
+        last = now;
+    }
+}
+
+/// A process is at rest when it has used no more than so many ticks, of ten milliseconds, in so many intervals one after the other.
+const REST_TICKS: u64 = 1;
+const RESTS: u32 = 3;
+const REST: Duration = Duration::from_millis(50);
+const SETTLE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// The processor time that was used so far.
+fn processor_ticks(database: &dyn Database) -> u64 {
+    let others = database.processes().into_iter().map(|process| process.to_string());
+    let mut ticks = 0;
+    for process in ["self".to_owned()].into_iter().chain(others) {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default(); // it may have ended
+        // After the name, which may have spaces: the 12th and 13th are times in user and in system mode.
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+        ticks += fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum::<u64>();
+    }
+    ticks
 }
 
 /// How many bytes this process and those that the database has gave to the disk, or will have to. What an ended process wrote counts
@@ -158,11 +237,13 @@ impl Memory {
 /// # Errors
 /// If the system does not tell.
 pub fn bytes_written(database: &dyn Database) -> Result<u64> {
-    let others = database.processes().into_iter().map(|process| process.to_string());
-    let mut written = 0;
-    for process in ["self".to_owned()].into_iter().chain(others) {
-        let io = fs::read_to_string(format!("/proc/{process}/io"))?;
-        written += number_after(&io, "write_bytes:").ok_or("no write_bytes in /proc")?;
+    let of = |io: &str| number_after(io, "write_bytes:").ok_or("no write_bytes in /proc");
+    let mut written = of(&fs::read_to_string("/proc/self/io")?)?;
+    for process in database.processes() {
+        match fs::read_to_string(format!("/proc/{process}/io")) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {} // it has ended
+            io => written += of(&io?)?,
+        }
     }
     Ok(written)
 }

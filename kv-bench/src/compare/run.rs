@@ -2,8 +2,8 @@
 //! was stopped can go on.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::Write,
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{ErrorKind, Write},
     path::{Path, PathBuf},
     thread,
     time::Instant,
@@ -20,7 +20,7 @@ use super::{
 
 /// A measurement is called disturbed if others have used more than this part of the machine's processors meanwhile. The kernel's
 /// own threads, which write to the disk, stay below.
-pub const OTHERS_MAX: f64 = 0.15;
+pub const OTHERS_MAX: f64 = 0.1;
 
 /// What a run measures.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -95,17 +95,26 @@ impl Run {
     /// # Errors
     /// If the directory is not there, or cannot be written.
     pub fn begin(directory: &Path, plan: Plan, command: String) -> Result<Self> {
-        let version = host::commit().map_or_else(String::new, |commit| format!(", commit {commit}"));
         let header = Header {
             plan,
             command,
-            started: host::now()?,
-            version: format!("{}{version}", env!("CARGO_PKG_VERSION")),
+            started: host::now().unwrap_or_default(),
+            version: version(),
             machine: host::describe(directory),
         };
         let line = line(&header)?;
         fs::write(file(directory), &line)?;
         Ok(Self { header, records: Vec::new(), directory: directory.to_owned(), bytes: line.len() })
+    }
+
+    /// Why this cannot go on with a plan: what was measured would not be the same. `None` if it can.
+    pub fn differs(&self, plan: &Plan) -> Option<&'static str> {
+        let differences = [
+            (self.header.plan != *plan, "it measures something else"),
+            (self.header.version != version(), "the code has changed since"),
+            (self.header.machine != host::describe(&self.directory), "it was made on another machine"),
+        ];
+        differences.into_iter().find_map(|(differs, how)| differs.then_some(how))
     }
 
     /// A run that was made elsewhere.
@@ -117,11 +126,18 @@ impl Run {
     /// The last run in a directory, if there is one. A line that was cut off is not in it.
     ///
     /// # Errors
-    /// If there is none, or of another version.
-    pub fn last(directory: &Path) -> Result<Self> {
+    /// If the file cannot be read, or understood.
+    pub fn last(directory: &Path) -> Result<Option<Self>> {
         let path = file(directory);
-        let text =
-            fs::read_to_string(&path).map_err(|error| format!("no run to go on from: {}: {error}", path.display()))?;
+        match fs::read_to_string(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            text => Self::read(directory, &text?)
+                .map(Some)
+                .map_err(|error| format!("cannot understand {}: {error}; --fresh begins anew", path.display()).into()),
+        }
+    }
+
+    fn read(directory: &Path, text: &str) -> Result<Self> {
         let mut lines = text.split_inclusive('\n');
         let header = lines.next().ok_or("the file of the last run is empty")?;
         let mut run = Self {
@@ -160,13 +176,14 @@ impl Run {
             let Item { scenario, engine, repetition } = item;
             progress(&format!("[{:3} of {all}] {} {} {}", done + at + 1, scenario.name, engine.name(), repetition + 1));
             let record = self.measure(item)?;
+            self.keep(&record)?;
             if let Some(error) = &record.outcome.error {
                 progress(&format!("    {error}"));
             }
             if record.is_disturbed() {
                 progress(&format!("    disturbed: others used {:.0} % of the machine", record.others * 100.0));
             }
-            self.keep(record)?;
+            self.records.push(record);
         }
         Ok(())
     }
@@ -202,15 +219,15 @@ impl Run {
             }
         }
         remove(&directory)?;
+        rustix::fs::syncfs(File::open(&self.directory)?)?; // so that what was removed does not burden the next
         let (scenario, engine) = (scenario.name.to_owned(), engine.name().to_owned());
         Ok(Record { scenario, engine, repetition, outcome, others: others / capacity })
     }
 
-    fn keep(&mut self, record: Record) -> Result {
-        let line = line(&record)?;
+    fn keep(&mut self, record: &Record) -> Result {
+        let line = line(record)?;
         OpenOptions::new().append(true).open(file(&self.directory))?.write_all(&line)?;
         self.bytes += line.len();
-        self.records.push(record);
         Ok(())
     }
 }
@@ -254,8 +271,17 @@ fn items<'a>(plan: &Plan, engines: &[&'a dyn Engine]) -> Vec<Item<'a>> {
 pub fn lock(directory: &Path) -> Result<File> {
     fs::create_dir_all(directory)?;
     let file = File::create(directory.join("lock"))?;
-    file.try_lock().map_err(|_| format!("another comparison measures in {}", directory.display()))?;
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => format!("another comparison measures in {}", directory.display()),
+        TryLockError::Error(error) => format!("cannot lock {}: {error}", directory.display()),
+    })?;
     Ok(file)
+}
+
+/// What is measured: the version of this project, and the commit if that is known.
+fn version() -> String {
+    let commit = host::commit().map_or_else(String::new, |commit| format!(", commit {commit}"));
+    format!("{}{commit}", env!("CARGO_PKG_VERSION"))
 }
 
 fn line(value: &impl Serialize) -> Result<Vec<u8>> {
@@ -270,7 +296,7 @@ fn file(directory: &Path) -> PathBuf {
 
 fn remove(directory: &Path) -> Result {
     match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
     }
 }

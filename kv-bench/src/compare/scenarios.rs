@@ -15,20 +15,17 @@ use std::{path::PathBuf, thread, time::Duration};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use crate::{BATCH_ENTRIES, VALUE_BYTES};
+
 use super::{
     data::{Values, key, touch},
     engine::{Database, Engine, Level, Promise, Result, Session, Unsupported},
-    measure::{Latencies, Work, Worker, work},
+    measure::{How, Latencies, Work, Worker, settle, work},
     workloads::{Metric, Workload},
 };
 
-/// The length of values, in bytes, where a workload does not say otherwise.
-const VALUE_BYTES: usize = 100;
 /// Keys and values of one entry, in bytes.
 const ENTRY_BYTES: u64 = 16 + VALUE_BYTES as u64;
-/// How many entries are written at once when many are loaded.
-const BATCH_ENTRIES: usize = 1000;
-
 /// Workloads that are measured one after the other.
 pub struct Scenario {
     /// The name in the file of what was measured.
@@ -164,7 +161,7 @@ impl Bench<'_> {
         self.found.samples.push(Sample { workload: workload.to_owned(), metric, value });
     }
 
-    /// The usual threads for the usual time, at their rate.
+    /// Threads for the usual time, after a fifth of it that does not count, at their rate.
     fn rate(
         &mut self,
         workload: &str,
@@ -173,27 +170,35 @@ impl Bench<'_> {
         operation: impl Fn(&mut Worker<'_>) -> Result + Sync,
     ) {
         self.measure(workload, |bench| {
-            let work = bench.work(database, threads, Latencies::Off, 1.0, operation)?;
+            let how = How { warm_up: bench.time() / 5, ..bench.how(threads, Latencies::Off) };
+            let work = bench.work(database, how, operation)?;
             bench.sample(workload, Metric::Rate, work.rate());
             Ok(())
         });
     }
 
-    /// Has threads work for some times the usual time.
+    /// How threads work, without a warm-up.
+    fn how(&self, threads: u64, latencies: Latencies) -> How {
+        How { threads, seed: self.seed, warm_up: Duration::ZERO, latencies }
+    }
+
+    /// For how long what has no end by itself is measured.
+    fn time(&self) -> Duration {
+        Duration::from_secs_f64(self.scale.seconds)
+    }
+
+    /// Has threads work for the usual time.
     fn work(
         &self,
         database: &dyn Database,
-        threads: u64,
-        latencies: Latencies,
-        times: f64,
+        how: How,
         operation: impl Fn(&mut Worker<'_>) -> Result + Sync,
     ) -> Result<Work> {
-        let time = Duration::from_secs_f64(self.scale.seconds * times);
         let until = || {
-            thread::sleep(time);
+            thread::sleep(self.time());
             Ok(())
         };
-        work(database, threads, self.seed, latencies, until, operation)
+        work(database, how, until, operation)
     }
 
     /// The percentiles and the curve of operations that were timed each.
@@ -221,12 +226,18 @@ impl Bench<'_> {
         Ok(self.entries.div_ceil(10))
     }
 
+    /// Loads, and waits until the engine is at rest.
+    fn load_and_settle(&self, database: &dyn Database, values: &Values) -> Result {
+        self.load(database, values)?;
+        settle(database);
+        Ok(())
+    }
+
     /// Puts all entries, in batches, and syncs.
     fn load(&self, database: &dyn Database, values: &Values) -> Result {
         let mut session = database.session()?;
-        let keys: Vec<u64> = (0..self.entries).step_by(BATCH_ENTRIES).collect();
-        for start in keys {
-            let indexes = start..self.entries.min(start + BATCH_ENTRIES as u64);
+        for start in (0..self.entries).step_by(BATCH_ENTRIES as usize) {
+            let indexes = start..self.entries.min(start + BATCH_ENTRIES);
             let entries: Vec<_> = indexes.map(|index| (key(index), values.of(index))).collect();
             let entries: Vec<(&[u8], &[u8])> = entries.iter().map(|(key, value)| (&key[..], *value)).collect();
             session.put_batch(&entries)?;

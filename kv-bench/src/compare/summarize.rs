@@ -1,6 +1,6 @@
 //! From what was measured to what the report shows: medians, the best peers, the limits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     engine::{Engine, Level, Role},
@@ -13,13 +13,14 @@ use super::{
 /// The summary of a run, as far as it has come.
 pub fn summarize(run: &Run, engines: &[&'static dyn Engine]) -> Summary {
     let results = figures(run, engines);
+    let measured = run.header.plan.engines.iter().filter(|name| is_measured(run, name));
     Summary {
         machine: run.header.machine.clone(),
         command: run.header.command.clone(),
         version: run.header.version.clone(),
         started: run.header.started.clone(),
         scale: scale(run),
-        engines: run.header.plan.engines.iter().filter_map(|name| find(engines, name)).map(engine).collect(),
+        engines: measured.filter_map(|name| find(engines, name)).map(engine).collect(),
         ratios: ratios(&results, engines),
         curves: curves(run, engines),
         notes: notes(run, engines),
@@ -29,6 +30,11 @@ pub fn summarize(run: &Run, engines: &[&'static dyn Engine]) -> Summary {
 
 fn find(engines: &[&'static dyn Engine], name: &str) -> Option<&'static dyn Engine> {
     engines.iter().copied().find(|engine| engine.name() == name)
+}
+
+/// Whether there is any figure of an engine.
+fn is_measured(run: &Run, engine: &str) -> bool {
+    run.records.iter().any(|record| record.engine == engine && !record.outcome.found.samples.is_empty())
 }
 
 fn scale(run: &Run) -> Vec<String> {
@@ -204,7 +210,11 @@ fn notes(run: &Run, engines: &[&'static dyn Engine]) -> Vec<String> {
         |name: &str| find(engines, name).is_some_and(|engine| matches!(engine.role(), Role::Ours | Role::Peer));
     let missing = run.records.iter().filter(|record| record.outcome.unsupported && is_store(&record.engine));
     let missing = missing.filter_map(|record| {
-        Some(format!("{}, {}: {}", record.engine, record.scenario, record.outcome.error.as_ref()?))
+        let error = record.outcome.error.as_ref()?;
+        Some(match is_measured(run, &record.engine) {
+            true => format!("{}, {}: {error}", record.engine, record.scenario),
+            false => format!("{}: {error}", record.engine),
+        })
     });
     let failed = run.records.iter().filter(|record| !record.outcome.unsupported);
     let failed = failed.flat_map(|record| {
@@ -230,12 +240,13 @@ fn notes(run: &Run, engines: &[&'static dyn Engine]) -> Vec<String> {
 /// Which measurements were disturbed, if any were.
 fn disturbances(run: &Run) -> Option<String> {
     let disturbed: Vec<&Record> = run.records.iter().filter(|record| record.is_disturbed()).collect();
-    let mut which: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut which: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for record in &disturbed {
-        which.entry(&record.scenario).or_default().push(&record.engine);
+        which.entry(&record.scenario).or_default().insert(&record.engine);
     }
+    let names = |engines: BTreeSet<&str>| engines.into_iter().collect::<Vec<_>>().join(", ");
     let which: Vec<String> =
-        which.iter().map(|(scenario, engines)| format!("{scenario} ({})", engines.join(", "))).collect();
+        which.into_iter().map(|(scenario, engines)| format!("{scenario} ({})", names(engines))).collect();
     (!disturbed.is_empty()).then(|| {
         format!(
             "others used more than {:.0} % of the machine during {} of {} measurements: {}",

@@ -13,7 +13,8 @@ pub struct Workload {
     pub title: &'static str,
     /// What exactly is done, in a sentence.
     pub what: &'static str,
-    /// The level that the database is opened for.
+    /// The level whose promise the figures keep. What is loaded or read is opened for [`Level::Process`], if the engine has it, and synced:
+    /// then it is on disk.
     pub level: Level,
     /// The figure that is charted, and by which engines are ranked.
     pub headline: Metric,
@@ -45,7 +46,7 @@ pub enum Metric {
     Disk,
     /// Bytes written to files for each byte of keys and values that was put.
     Written,
-    /// The largest amount of memory that was used beyond that before.
+    /// The largest amount of anonymous memory that was used beyond that before.
     Extra,
 }
 
@@ -62,7 +63,7 @@ impl Metric {
         }
     }
 
-    /// Its name in tables and files.
+    /// Its name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Metric::Rate => "rate",
@@ -95,28 +96,28 @@ pub const WORKLOADS: &[Workload] = &[
         "put-disk-8",
         Level::Disk,
         "Durable put, 8 threads",
-        "Puts of new keys from 8 threads, each on disk before the thread's next.",
+        "Puts of new keys from 8 threads, each on disk before the thread's next. The limit is that of one thread: whose threads share flushes goes beyond it.",
     )
     .against("put-disk-1"),
     rate(
         "put-disk-64",
         Level::Disk,
         "Durable put, 64 threads",
-        "Puts of new keys from 64 threads, each on disk before the thread's next.",
+        "Puts of new keys from 64 threads, each on disk before the thread's next. The limit is that of one thread: whose threads share flushes goes beyond it.",
     )
     .against("put-disk-1"),
     rate(
         "put-process-1",
         Level::Process,
         "Put that survives a kill, 1 thread",
-        "Puts of new keys, each handed to the kernel.",
+        "Puts of new keys, each to survive a killed process.",
     )
     .against("put-process-1"),
     rate(
         "put-process-2",
         Level::Process,
         "Put that survives a kill, 2 threads",
-        "Puts of new keys from 2 threads, each handed to the kernel.",
+        "Puts of new keys from 2 threads, each to survive a killed process.",
     )
     .against("put-process-2"),
     rate("load", Level::Disk, "Load", "New entries in batches of 1,000, and a sync at the end."),
@@ -228,14 +229,14 @@ pub const WORKLOADS: &[Workload] = &[
         "transact-disk-8",
         Level::Disk,
         "Durable transaction, 8 threads",
-        "Read a value, change it and write it back, from 8 threads among 100,000 keys, each on disk before the thread's next.",
+        "Read a value, change it and write it back, from 8 threads among at most 100,000 keys, each on disk before the thread's next.",
     ),
     other(
         "open-clean",
         Level::Disk,
         Metric::Time,
         "Open after a clean close",
-        "From the call to the first value that was got; the files are in the page cache.",
+        "From the call to the first value that was got, after a load, a checkpoint where there is one, and a clean close; the files are in the page cache.",
     ),
     other(
         "open-killed",
@@ -249,7 +250,7 @@ pub const WORKLOADS: &[Workload] = &[
         Level::Disk,
         Metric::Time,
         "Open ten times as many after a clean close",
-        "From the call to the first value that was got; the files are in the page cache.",
+        "From the call to the first value that was got, after a load, a checkpoint where there is one, and a clean close; the files are in the page cache.",
     ),
     other(
         "open-killed-10m",
@@ -263,7 +264,7 @@ pub const WORKLOADS: &[Workload] = &[
         Level::Disk,
         Metric::Anonymous,
         "Memory",
-        "What the process has gained by the load, for each entry; 116 of it are keys and values.",
+        "What the process has gained by the load, for each entry, once the engine is at rest; 116 of it are keys and values.",
     ),
     other(
         "memory-checkpointed",
@@ -277,21 +278,21 @@ pub const WORKLOADS: &[Workload] = &[
         Level::Disk,
         Metric::Disk,
         "Disk",
-        "What the files take after the load and its sync, for each entry; 116 of it are keys and values.",
+        "What the files take after the load and its sync, for each entry, once the engine is at rest; 116 of it are keys and values.",
     ),
     other(
         "checkpoint",
         Level::Disk,
         Metric::Time,
         "Checkpoint",
-        "The engine is told to write its memory out, after a tenth of the entries changed.",
+        "A tenth of the entries is overwritten and the engine told to write its memory out: both together.",
     ),
     other(
         "writers-alone",
         Level::Process,
         Metric::P999,
         "A writer, alone",
-        "Overwrites from one thread, as fast as it can.",
+        "Overwrites from one thread, as fast as it can, beside whatever the engine does by itself.",
     ),
     other(
         "writers-checkpoint",
@@ -300,15 +301,15 @@ pub const WORKLOADS: &[Workload] = &[
         "A writer, beside a checkpoint",
         "Overwrites from one thread while the engine writes its memory out, a tenth of the entries having changed before.",
     ),
-    rate("put-1k", Level::Process, "Put of 1 KiB", "Puts of new keys with values of 1 KiB, each handed to the kernel."),
-    rate("get-1k", Level::Process, "Get of 1 KiB", "Gets of values of 1 KiB."),
+    rate("put-1k", Level::Process, "Put of 1 KiB", "Puts of values of 1 KiB, each to survive a killed process; of new keys, until there is a GiB of them."),
+    rate("get-1k", Level::Disk, "Get of 1 KiB", "Gets of values of 1 KiB."),
     rate(
         "put-64k",
         Level::Process,
         "Put of 64 KiB",
-        "Puts of new keys with values of 64 KiB, each handed to the kernel.",
+        "Puts of values of 64 KiB, each to survive a killed process; of new keys, until there is a GiB of them.",
     ),
-    rate("get-64k", Level::Process, "Get of 64 KiB", "Gets of values of 64 KiB."),
+    rate("get-64k", Level::Disk, "Get of 64 KiB", "Gets of values of 64 KiB."),
 ];
 
 const fn rate(name: &'static str, level: Level, title: &'static str, what: &'static str) -> Workload {

@@ -26,7 +26,7 @@ impl Engine for Rocksdb {
     fn settings(&self, level: Level) -> String {
         let sync = level == Level::Disk;
         format!(
-            "RocksDB 11.8 by rocksdb 0.25, WAL, sync {sync}, snappy, bloom filters of 10 bits, 1 GiB of block cache, the rest as its guide to basic tuning says, optimistic transactions"
+            "RocksDB 11.8 by rocksdb 0.25, WAL, sync {sync}, snappy, bloom filters of 10 bits, 1 GiB of block cache, the rest as its guide to basic tuning says, optimistic transactions, built for any x86-64 processor"
         )
     }
 

@@ -113,7 +113,9 @@ impl<'a> Bars<'a> {
     /// What the dashed line is, where no bar says it.
     fn remark(&self) -> Option<String> {
         let limit = self.view.limit()?;
-        if rows(&self.sections).any(|row| row.role == Role::Limit && row.figure.engine == limit.engine) {
+        if self.view.limit_of.is_none()
+            && rows(&self.sections).any(|row| row.role == Role::Limit && row.figure.engine == limit.engine)
+        {
             return None;
         }
         let of = self.view.limit_of.map_or(String::new(), |title| format!(" in “{title}”"));

@@ -190,7 +190,7 @@ impl<'a> Line<'a> {
 
     /// The latency that 99 of 100 operations keep.
     fn tail(&self) -> f64 {
-        let reaches = self.points.iter().find(|(exponent, _)| *exponent >= 2.0);
+        let reaches = self.points.iter().find(|(exponent, _)| *exponent > 2.0 - 1e-6);
         reaches.or(self.points.last()).map_or(0.0, |(_, micros)| *micros)
     }
 

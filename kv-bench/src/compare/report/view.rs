@@ -174,7 +174,10 @@ impl<'a> View<'a> {
     /// How many times better ours is, if the two may be compared.
     pub fn ratio_to(&self, row: &Row<'_>) -> Option<f64> {
         let ours = self.ours()?;
-        let comparable = row.role == Role::Limit || row.figure.promise == ours.promise;
+        let comparable = match row.role {
+            Role::Limit => self.limit_of.is_none(), // the limit is another figure
+            _ => row.figure.promise == ours.promise,
+        };
         if row.role == Role::Ours || !comparable {
             return None;
         }

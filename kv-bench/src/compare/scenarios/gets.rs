@@ -8,13 +8,14 @@ use crate::compare::{data::key, engine::Database};
 
 const ZIPF_EXPONENT: f64 = 0.99;
 /// How many random numbers by Zipf's law a thread has: drawing one takes longer than some engines' get.
-const ZIPF_DRAWN: usize = 1 << 20;
+const ZIPF_DRAWN: usize = 1 << 22;
 /// A prime above every number of entries, so that multiplying by it scatters the most wanted keys.
 const SCATTER: u64 = 2_654_435_761;
 
 /// Measures the workloads whose names begin with `name`.
 pub fn gets(bench: &mut Bench<'_>, database: &dyn Database, name: &str) {
     let entries = bench.entries;
+    let drawn = draw(entries, bench.seed);
     for threads in [1, 2] {
         bench.rate(&format!("{name}-{threads}"), database, threads, |worker| {
             let index = uniform(worker, entries);
@@ -24,19 +25,11 @@ pub fn gets(bench: &mut Bench<'_>, database: &dyn Database, name: &str) {
             let index = entries + uniform(worker, entries);
             get(&mut *worker.session, &key(index), false)
         });
-        zipfian(bench, database, &format!("{name}-zipf-{threads}"), threads);
+        bench.rate(&format!("{name}-zipf-{threads}"), database, threads, |worker| {
+            let at = (worker.thread * (ZIPF_DRAWN as u64 / threads) + worker.done) as usize % ZIPF_DRAWN;
+            get(&mut *worker.session, &key(u64::from(drawn[at])), true)
+        });
     }
-}
-
-fn zipfian(bench: &mut Bench<'_>, database: &dyn Database, workload: &str, threads: u64) {
-    if !bench.wants(workload) {
-        return;
-    }
-    let drawn = draw(bench.entries, bench.seed);
-    bench.rate(workload, database, threads, |worker| {
-        let at = (worker.thread * (ZIPF_DRAWN as u64 / threads) + worker.done) as usize % ZIPF_DRAWN;
-        get(&mut *worker.session, &key(u64::from(drawn[at])), true)
-    });
 }
 
 /// Indexes below `entries`, by Zipf's law.

@@ -17,7 +17,7 @@ pub const GET: Scenario = Scenario {
 
 fn get_large(bench: &mut Bench<'_>) -> Result<Option<Box<dyn Database>>> {
     let database = bench.open(Level::Process)?;
-    bench.load(&*database, &Values::new(VALUE_BYTES))?;
+    bench.load_and_settle(&*database, &Values::new(VALUE_BYTES))?;
     gets(bench, &*database, "get-10m");
     database.close()?;
     Ok(None)

@@ -1,11 +1,12 @@
-//! Opening a loaded database: after a clean close, and after the process that had it open was killed.
+//! Opening a loaded database: after a clean close, before which the engine was told to write its memory out, and after the process that
+//! had it open was killed.
 
 use std::{fs, time::Instant};
 
 use super::{Bench, Scenario, USUAL, VALUE_BYTES, get};
 use crate::compare::{
     data::{Values, key},
-    engine::{Database, Engine, Level, Promise, Result},
+    engine::{Database, Engine, Level, Promise, Result, Unsupported},
     workloads::Metric,
 };
 
@@ -45,6 +46,10 @@ fn stores(engine: &dyn Engine) -> bool {
 
 fn fill_and_close(bench: &mut Bench<'_>, workload: &str) -> Result<Option<Box<dyn Database>>> {
     if let Some(database) = fill(bench, workload)? {
+        match database.checkpoint() {
+            Err(error) if error.is::<Unsupported>() => {}
+            done => done?,
+        }
         database.close()?;
     }
     Ok(None)

@@ -48,15 +48,16 @@ fn put(bench: &mut Bench<'_>, workload: &str, level: Level, threads: u64) -> Res
     // Where an operation takes longer than a hundred readings of the clock, each is timed.
     let latencies = if level == Level::Disk { Latencies::Each } else { Latencies::Off };
     bench.measure(workload, |bench| {
-        let work = bench.work(&*database, threads, latencies, 1.0, |worker| {
+        let work = bench.work(&*database, bench.how(threads, latencies), |worker| {
             let index = worker.done * threads + worker.thread;
             worker.session.put(&key(index), values.of(index))
         })?;
+        is_there(&*database)?;
         bench.sample(workload, Metric::Rate, work.rate());
         if latencies == Latencies::Each {
             bench.latencies(workload, &work);
         }
-        is_there(&*database)
+        Ok(())
     });
     database.close()?;
     Ok(None)

@@ -19,7 +19,7 @@ fn transact_disk_8(bench: &mut Bench<'_>) -> Result<Option<Box<dyn Database>>> {
     bench.entries = bench.entries.min(DISK_ENTRIES);
     let entries = bench.entries;
     let database = bench.engine.open(&bench.directory, Level::Disk)?;
-    bench.measure("transact-disk-8", |bench| bench.load(&*database, &Values::new(VALUE_BYTES)));
+    bench.load_and_settle(&*database, &Values::new(VALUE_BYTES))?;
     bench.rate("transact-disk-8", &*database, 8, |worker| transact(worker, entries));
     database.close()?;
     Ok(None)

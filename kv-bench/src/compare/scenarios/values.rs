@@ -4,7 +4,7 @@ use super::{Bench, Scenario, USUAL, get, uniform};
 use crate::compare::{
     data::{Values, key},
     engine::{Database, Level, Result},
-    measure::Latencies,
+    measure::{Latencies, settle},
     workloads::Metric,
 };
 
@@ -30,12 +30,14 @@ fn put_and_get(bench: &mut Bench<'_>, bytes: u64, put: &str, gets: &str) -> Resu
     }
     let database = bench.engine.open(&bench.directory, Level::Process)?;
     let (values, entries_max) = (Values::new(bytes as usize), BYTES_MAX / bytes);
-    let work = bench.work(&*database, 1, Latencies::Off, 1.0, |worker| {
+    let work = bench.work(&*database, bench.how(1, Latencies::Off), |worker| {
         let index = worker.done % entries_max;
         worker.session.put(&key(index), values.of(index))
     })?;
     bench.sample(put, Metric::Rate, work.rate());
     let entries = work.operations.min(entries_max);
+    database.sync()?;
+    settle(&*database);
     bench.rate(gets, &*database, 1, |worker| {
         let index = uniform(worker, entries);
         get(&mut *worker.session, &key(index), true)

@@ -3,7 +3,7 @@
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{Bench, ENTRY_BYTES, Scenario, USUAL, VALUE_BYTES, uniform};
@@ -28,14 +28,14 @@ fn writers(bench: &mut Bench<'_>) -> Result<Option<Box<dyn Database>>> {
     }
     let database = bench.engine.open(&bench.directory, Level::Process)?;
     let values = Values::new(VALUE_BYTES);
-    bench.load(&*database, &values)?;
+    bench.load_and_settle(&*database, &values)?;
     let entries = bench.entries;
     let overwrite = |worker: &mut Worker<'_>| {
         let index = uniform(worker, entries);
         worker.session.put(&key(index), values.of(index + worker.done))
     };
     bench.measure(ALONE, |bench| {
-        let work = bench.work(&*database, 1, Latencies::Each, 1.0, overwrite)?;
+        let work = bench.work(&*database, bench.how(1, Latencies::Each), overwrite)?;
         report(bench, ALONE, &work);
         Ok(())
     });
@@ -49,7 +49,8 @@ fn report(bench: &mut Bench<'_>, workload: &str, work: &Work) {
     bench.latencies(workload, work);
 }
 
-/// A tenth of the entries is overwritten at leisure; then one thread goes on while another makes the checkpoint.
+/// First a tenth of the entries is overwritten and written out in peace, then again while a thread goes on to write: for the usual time, or
+/// until that is done.
 fn beside_checkpoint(
     bench: &mut Bench<'_>,
     database: &dyn Database,
@@ -57,16 +58,25 @@ fn beside_checkpoint(
     overwrite: impl Fn(&mut Worker<'_>) -> Result + Sync,
 ) -> Result {
     database.checkpoint()?; // from here on the changes are known
-    let written = bytes_written(database)?;
-    let changed = bench.overwrite_tenth(database, values)?;
-    let before = Memory::of(Some(database))?;
-    let (work, most) =
-        most_memory(database, || work(database, 1, bench.seed, Latencies::Each, || database.checkpoint(), overwrite))?;
+    let before = bytes_written(database)?;
+    let changed = ENTRY_BYTES * bench.overwrite_tenth(database, values)?;
+    database.checkpoint()?;
     database.sync()?;
+    let written = bytes_written(database)? - before;
+    bench.overwrite_tenth(database, values)?;
+    let memory = Memory::of(Some(database))?.anonymous;
+    let time = bench.time();
+    let checkpoint = || {
+        let start = Instant::now();
+        database.checkpoint()?;
+        thread::sleep(time.saturating_sub(start.elapsed()));
+        Ok(())
+    };
+    let how = bench.how(1, Latencies::Each);
+    let (work, most) = most_memory(database, || work(database, how, checkpoint, overwrite))?;
     report(bench, CHECKPOINT, &work);
-    let put = ENTRY_BYTES * (changed + work.operations);
-    bench.sample(CHECKPOINT, Metric::Written, (bytes_written(database)? - written) as f64 / put as f64);
-    bench.sample(CHECKPOINT, Metric::Extra, most.saturating_sub(before.anonymous) as f64 / 1e6);
+    bench.sample(CHECKPOINT, Metric::Written, written as f64 / changed as f64);
+    bench.sample(CHECKPOINT, Metric::Extra, most.saturating_sub(memory) as f64 / 1e6);
     Ok(())
 }
 

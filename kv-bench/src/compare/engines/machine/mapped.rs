@@ -1,8 +1,5 @@
-//! The one place of the comparison with unsafe code: making a map that is written to.
-#![expect(
-    unsafe_code,
-    reason = "mapping a file is unsafe by nature; this module is the only one of the comparison that does it"
-)]
+//! Making a map that is written to.
+#![expect(unsafe_code, reason = "mapping a file is unsafe by nature; this module does nothing else")]
 
 use std::{fs::File, io};
 

@@ -22,7 +22,7 @@ use crate::compare::{
 };
 
 /// Little enough that the first put, which makes the file, does not count.
-const MAPPED_MEBIBYTES: u64 = 16;
+const MAPPED_MEBIBYTES: u64 = 4;
 /// The file of the table's entries.
 const ENTRIES: &str = "entries";
 

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::ErrorKind,
     net::{Ipv4Addr, TcpListener},
     path::Path,
     process::{Child, Command, Stdio},
@@ -12,13 +11,13 @@ use std::{
 
 use redis::{Client, Connection, InfoDict, IntoConnectionInfo, cmd, io::tcp::TcpSettings};
 
-use crate::compare::engine::{Error, Result, Unsupported};
+use crate::compare::engine::{Result, Unsupported};
 
 const PROGRAM: &str = "redis-server";
 /// How long to wait before asking again whether something is done.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// A running server. It is killed when this is dropped, and with the process group of this program, of which it is one.
+/// A running server. It is killed when this is dropped, and when the thread that has started it ends.
 pub(super) struct Server {
     child: Child,
     client: Client,
@@ -30,12 +29,21 @@ impl Server {
         let port = free_port()?;
         let address = (Ipv4Addr::LOCALHOST.to_string(), port).into_connection_info()?;
         let client = Client::open(address.set_tcp_settings(TcpSettings::default().set_nodelay(true)))?;
-        let mut command = Command::new(PROGRAM);
-        command.arg("--bind").arg(Ipv4Addr::LOCALHOST.to_string()).arg("--port").arg(port.to_string());
+        if version().is_none() {
+            return Err(Unsupported("there is no redis-server here").into());
+        }
+        // The server ends with this process, however that ends.
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "KILL", PROGRAM])
+            .arg("--bind")
+            .arg(Ipv4Addr::LOCALHOST.to_string())
+            .arg("--port")
+            .arg(port.to_string());
         command.arg("--dir").arg(directory).args(["--appendonly", "yes", "--appendfsync", appendfsync]);
         command.args(["--save", "", "--daemonize", "no"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().map_err(missing)?;
+        let child = command.spawn().map_err(|error| format!("cannot run setpriv, of util-linux: {error}"))?;
         let mut server = Self { child, client };
         server.wait_until_loaded()?;
         Ok(server)
@@ -112,13 +120,6 @@ pub(super) fn version() -> Option<String> {
 
 fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-fn missing(error: std::io::Error) -> Error {
-    match error.kind() {
-        ErrorKind::NotFound => Unsupported("there is no redis-server here").into(),
-        _ => error.into(),
-    }
 }
 
 fn wait_for_rewrite(connection: &mut Connection) -> Result {
