@@ -1,5 +1,8 @@
 //! The comparison with other engines.
 //!
+//! `cargo xtask compare` runs it, and leaves its report in `compare` in cargo's target directory. `RESULTS.md` and `headline.svg` beside this crate's manifest
+//! are `report.md` and `headline.svg` of the last full run. Every get must find what was put, and every iteration all entries.
+//!
 //! # How to add an engine
 //!
 //! 1. Write its file in `engines`: an [`Engine`], the [`Database`] that it opens, and the [`Session`] that a thread calls. Set it up as its

@@ -62,6 +62,7 @@ fn engines(text: &mut String, views: &[View<'_>], summary: &Summary) {
             settings(&engine.process, &engine.name, Level::Process),
         ]
     });
+    let _ = writeln!(text, "{}\n", summarized::LOADED);
     table(
         text,
         &["engine", "what it is", "set up to survive a power cut", "set up to survive a killed process"],

@@ -290,7 +290,7 @@ fn engines(page: &mut String, views: &[View<'_>], summary: &Summary) {
         );
         let _ = writeln!(page, "<td class=\"settings\">{disk}</td><td class=\"settings\">{process}</td></tr>");
     }
-    page.push_str("</tbody></table></div>\n</section>\n");
+    let _ = writeln!(page, "</tbody></table></div>\n<p>{}</p>\n</section>", summarized::LOADED);
 }
 
 /// A box in which a wide table scrolls, also by keys.

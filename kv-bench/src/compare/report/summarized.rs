@@ -6,6 +6,10 @@ use super::{
 };
 use crate::compare::{engine::Level, summary::Figure};
 
+/// Which of the settings were used where a workload does not put at a level of its own.
+pub const LOADED: &str = "Loads, and what is read, opened or weighed after one, use the settings that survive a killed process, where an engine has \
+     such, and a sync at the end of the load: from then on it is on disk.";
+
 /// A median, marked if it was disturbed.
 pub fn median(figure: &Figure) -> String {
     let disturbed = if figure.disturbed { " †" } else { "" };
