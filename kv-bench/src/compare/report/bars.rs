@@ -123,7 +123,7 @@ impl<'a> Bars<'a> {
     }
 
     fn grid(&self, canvas: &Canvas<'_>, bottom: f64) -> Result {
-        for mark in self.scale.marks() {
+        for mark in self.scale.marks(self.length) {
             let x = self.x(mark);
             canvas.line(&[(x, TOP), (x, bottom + 2.0)], 1.0, Ink::Grid)?;
             let letters = Type::new(10.5, Ink::Muted).anchored(Anchor::Middle);
@@ -227,6 +227,9 @@ fn shortened(name: &str, letters: Type, width: f64) -> String {
     if short.len() < name.len() { short + "…" } else { short }
 }
 
+/// What a mark takes of the scale, in pixels.
+const MARK_WIDTH: f64 = 46.0;
+
 /// Where a value is between the beginning and the end of the longest bar.
 struct Scale {
     /// Where bars begin: 0, unless the scale is logarithmic.
@@ -264,13 +267,14 @@ impl Scale {
         if fraction.is_finite() { fraction.clamp(0.0, 1.0) } else { 0.0 }
     }
 
-    /// The powers of ten, so many that they can be read.
-    fn marks(&self) -> Vec<f64> {
+    /// The powers of ten, so many of them that they can be read on a scale of that length.
+    fn marks(&self, length: f64) -> Vec<f64> {
         if !self.logarithmic() {
             return Vec::new();
         }
         let (first, last) = (self.from.log10().ceil() as i32, self.to.log10().floor() as i32);
-        let step = ((last - first) / 4 + 1).max(1);
+        let power = length / (self.to / self.from).log10();
+        let step = (MARK_WIDTH / power).ceil().max(1.0);
         (first..=last).step_by(step as usize).map(|power| 10_f64.powi(power)).collect()
     }
 }
