@@ -109,13 +109,13 @@ impl Arguments {
         let plan = self.plan(engines)?;
         let _lock = run::lock(&self.output)?;
         let last = if self.fresh { None } else { Run::last(&self.output)? };
-        let mut run = match last.filter(|last| !last.is_complete(engines)) {
+        let mut run = match last.filter(|last| !last.is_complete()) {
             Some(last) => {
                 self.can_go_on(&last, &plan)?;
                 say(&format!("going on with the run of {}; --fresh begins anew", last.header.started));
                 last
             }
-            None => Run::begin(&self.output, plan, self.command())?,
+            None => Run::begin(&self.output, plan, self.command(), engines)?,
         };
         run.go_on(engines, say)?;
         Ok(run)

@@ -231,7 +231,7 @@ fn notes(run: &Run, engines: &[&'static dyn Engine]) -> Vec<String> {
         }
     }
     notes.extend(disturbances(run));
-    if !run.is_complete(engines) {
+    if !run.is_complete() {
         notes.push("the run is not complete".to_owned());
     }
     notes
@@ -302,7 +302,10 @@ mod tests {
         let engines = ENGINES.iter().map(|engine| engine.name().to_owned()).collect();
         let scale = Scale { entries: 1_000_000, large_entries: 0, seconds: 1.0, repetitions: 3 };
         let workloads = WORKLOADS.iter().map(|workload| workload.name.to_owned()).collect();
-        Run::recorded(Header { plan: Plan { scale, workloads, engines }, ..Header::default() }, records)
+        Run::recorded(
+            Header { plan: Plan { scale, workloads, engines }, measurements: 100, ..Header::default() },
+            records,
+        )
     }
 
     fn record(engine: &str, repetition: u64, workload: &str, metric: Metric, value: f64) -> Record {
