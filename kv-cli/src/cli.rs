@@ -29,7 +29,7 @@ Exit codes:
   3  input refused: a collection name, key, value or row
   4  locked by another process
   5  damaged data
-  6  I/O error, or written by a newer version
+  6  I/O error, or written by another version
 
 Data goes to stdout, everything else to stderr. A write that ended with exit
 code 0 survives a power cut.";

@@ -23,7 +23,7 @@ pub enum Exit {
     Locked = 4,
     /// The data is damaged.
     Damaged = 5,
-    /// Reading or writing failed, or the data was written by a newer version.
+    /// Reading or writing failed, or the data was written by another version.
     Io = 6,
 }
 
@@ -47,6 +47,7 @@ impl From<&Error> for Exit {
             // Trimmed can only come from opening, and then a part of the log is missing.
             Error::Corrupt { .. } | Error::Unrecoverable(_) | Error::Trimmed { .. } => Self::Damaged,
             Error::NewerVersion { .. }
+            | Error::OlderVersion { .. }
             | Error::DiskFull { .. }
             | Error::Io { .. }
             | Error::Poisoned { .. }
@@ -69,6 +70,9 @@ pub fn advice(error: &Error) -> Option<&'static str> {
             Some("nothing was changed; `kv verify` checks every file, and a backup restores what is lost")
         }
         Error::NewerVersion { .. } => Some("use the version of kv that wrote it"),
+        Error::OlderVersion { .. } => {
+            Some("`kv export` of the version that wrote it, then `kv import` of this one, takes the data over")
+        }
         Error::DiskFull { .. } => Some("make room and try again; nothing is lost"),
         Error::Poisoned { .. } | Error::OutcomeUnknown { .. } => {
             Some("run the command again when the cause is removed; what was acknowledged before is safe")
@@ -116,6 +120,7 @@ mod tests {
             (Error::Unrecoverable(refusal()), 5),
             (Error::Trimmed { after: Lsn(0), trimmed: Lsn(1) }, 5),
             (Error::NewerVersion { file: "x".into(), detail: "y".into() }, 6),
+            (Error::OlderVersion { file: "x".into(), detail: "y".into() }, 6),
             (Error::from_io("write to", "x", io::ErrorKind::StorageFull.into()), 6),
             (io_error(), 6),
             (Error::Poisoned { cause: Arc::new(io_error()) }, 6),

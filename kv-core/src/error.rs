@@ -119,6 +119,16 @@ pub enum Error {
         detail: String,
     },
 
+    /// The file was written by an older version of this software, whose format is no longer read. Nothing is
+    /// wrong with it: export the data with that version and import it with this one.
+    #[error("{} was written by an older version: {detail}", file.display())]
+    OlderVersion {
+        /// The file in the older format.
+        file: PathBuf,
+        /// Which version it has, and which one is read.
+        detail: String,
+    },
+
     /// Somebody else, in this process or another, has it open for writing: share a store within a process by cloning its handle. It is open until the
     /// last handle is gone, change feeds and commits included.
     #[error("{} is in use by another process, or opened twice by this one", path.display())]

@@ -14,6 +14,8 @@ pub(crate) enum Fault {
         offset: u64,
         detail: String,
     },
+    /// They are sound, in a format that is no longer read.
+    Older { detail: String },
     /// They are sound, and mean something that this version does not know.
     Newer { detail: String },
 }
@@ -22,6 +24,7 @@ impl From<PreambleError> for Fault {
     fn from(error: PreambleError) -> Self {
         match error {
             PreambleError::Damaged { offset, detail } => Self::damaged(offset, detail),
+            PreambleError::Older { detail } => Self::Older { detail },
             PreambleError::Newer { detail } => Self::newer(detail),
         }
     }
@@ -40,6 +43,7 @@ impl Fault {
     pub(crate) fn at(self, file: &Path, base: u64) -> Error {
         match self {
             Self::Damaged { offset, detail } => Error::corrupt(file, base.saturating_add(offset), detail),
+            Self::Older { detail } => Error::OlderVersion { file: file.to_owned(), detail },
             Self::Newer { detail } => Error::NewerVersion { file: file.to_owned(), detail },
         }
     }

@@ -57,7 +57,9 @@ impl Listing {
         for (id, name) in listed.chain(self.set_aside.iter().map(|id| (*id, names::set_aside(*id)))) {
             match read_manifest(vfs, &name, id) {
                 Ok(manifest) => named.extend(manifest.parts.iter().map(|part| part.seq)),
-                Err(Error::Corrupt { .. } | Error::NewerVersion { .. }) => unreadable = unreadable.max(id.seq),
+                Err(Error::Corrupt { .. } | Error::OlderVersion { .. } | Error::NewerVersion { .. }) => {
+                    unreadable = unreadable.max(id.seq);
+                }
                 Err(error) => return Err(error),
             }
         }

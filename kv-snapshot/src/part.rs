@@ -95,7 +95,7 @@ impl Part {
         let last: &Block = map.last_chunk().ok_or_else(|| in_footer("there is no footer"))?;
         let footer = Footer::decode(last, header.seed()).map_err(|fault| match fault {
             Fault::Damaged { offset, detail } => Fault::damaged(footer_offset as u64 + offset, detail),
-            newer @ Fault::Newer { .. } => newer,
+            other_version => other_version,
         })?;
         let blocks = (length / BLOCK_BYTES) as u64;
         let sound = footer.identity == header.identity

@@ -1,5 +1,5 @@
-//! How every file of kv that has a header begins. It is the same in every version, so that any version can tell a damaged file from one
-//! that is newer than itself. Integers are little-endian.
+//! How every file of kv that has a header begins. It is the same in every version, so that any
+//! version can tell a damaged file from an older or a newer one. Integers are little-endian.
 //!
 //! ```text
 //! 0       8          16        20     24              32            40         56
@@ -16,8 +16,12 @@
 //! | 32 | 8 | compatible features: unknown bits do not matter |
 //! | 40 | 16 | store id: which store the file belongs to |
 //!
-//! How long the header is, is a constant of the kind of file. The checksum is judged before anything behind it is believed: a wrong
-//! magic or checksum is damage, and a sound header with a higher version or an unknown incompatible feature is newer.
+//! The length of the header is a constant of the kind of file. The checksum is verified before anything
+//! behind it is believed. A wrong magic or checksum is damage. A sound header with a lower version is
+//! older; one with a higher version or an unknown incompatible feature is newer. No version before 1.0
+//! reads the formats of an older one.
+
+use std::cmp::Ordering;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -34,7 +38,7 @@ const STORE_ID_AT: usize = 40;
 pub struct Preamble {
     /// The first bytes of every file of this kind.
     pub magic: [u8; 8],
-    /// The newest format version that is known; files are written in it.
+    /// The format version that is read and written.
     pub version: u32,
     /// The incompatible features that are known, as bits.
     pub incompatible_known: u64,
@@ -49,6 +53,11 @@ pub enum PreambleError {
         offset: u64,
         /// What is wrong.
         detail: &'static str,
+    },
+    /// It is sound, and was written by an older version of this software.
+    Older {
+        /// Which version it is, and which one is read.
+        detail: String,
     },
     /// It is sound, and newer than this software.
     Newer {
@@ -86,9 +95,11 @@ impl Preamble {
             return Err(damaged(COVERED_AT, "there is no format version 0"));
         }
         let unknown = u64_at(header, INCOMPATIBLE_AT) & !self.incompatible_known;
-        if version > u64::from(self.version) {
-            let detail = format!("format version {version}; this software knows up to {}", self.version);
-            return Err(PreambleError::Newer { detail });
+        let mismatch = || format!("format version {version}; this software reads version {}", self.version);
+        match version.cmp(&u64::from(self.version)) {
+            Ordering::Less => return Err(PreambleError::Older { detail: mismatch() }),
+            Ordering::Greater => return Err(PreambleError::Newer { detail: mismatch() }),
+            Ordering::Equal => {}
         }
         if unknown != 0 {
             let detail = format!("features {unknown:#x}, which this software does not know");
@@ -136,6 +147,12 @@ mod tests {
         for len in 0..header.len() {
             assert!(matches!(KIND.open(&header[..len]), Err(PreambleError::Damaged { .. })), "length {len}");
         }
+    }
+
+    #[test]
+    fn a_sound_header_of_a_lower_version_is_older() {
+        let header = sealed(Preamble { version: 1, ..KIND }, 0);
+        assert!(matches!(KIND.open(&header), Err(PreambleError::Older { .. })));
     }
 
     #[test]

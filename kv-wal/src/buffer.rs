@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kv_core::{Lsn, Result};
+use kv_core::{Epoch, Lsn, Result};
 
 use crate::{
     error,
@@ -38,13 +38,20 @@ impl Chunk {
 }
 
 /// Chunks in the order in which they are to be written.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Buffer {
+    /// The epoch of this opening, which every frame bears.
+    epoch: Epoch,
     chunks: Vec<Chunk>,
     bytes: usize,
 }
 
 impl Buffer {
+    /// A buffer for the frames of that epoch.
+    pub(crate) fn new(epoch: Epoch) -> Self {
+        Self { epoch, chunks: Vec::new(), bytes: 0 }
+    }
+
     /// How many bytes wait.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
@@ -58,7 +65,7 @@ impl Buffer {
         }
         let Some(chunk) = self.chunks.last_mut() else { return };
         chunk.frames.push(chunk.bytes.len());
-        frame::push(&mut chunk.bytes, segment.header.identity, kind, lsn, payload);
+        frame::push(&mut chunk.bytes, segment.header.identity, self.epoch, kind, lsn, payload);
         self.bytes += frame::frame_bytes(payload.len()) as usize;
     }
 

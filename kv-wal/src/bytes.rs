@@ -1,5 +1,10 @@
 //! Little-endian integers at fixed places of a slice, and rounding.
 
+/// The `u16` at `at`; zero where the slice ends before, which no caller lets happen.
+pub(crate) fn get_u16(bytes: &[u8], at: usize) -> u16 {
+    get(bytes, at).map_or(0, u16::from_le_bytes)
+}
+
 /// The `u32` at `at`; zero where the slice ends before, which no caller lets happen.
 pub(crate) fn get_u32(bytes: &[u8], at: usize) -> u32 {
     get(bytes, at).map_or(0, u32::from_le_bytes)

@@ -6,11 +6,13 @@ use kv_core::{Error, Lsn, Result};
 use kv_vfs::{Access, Vfs};
 
 use crate::{
+    error,
     file::{self, Segment},
     frame::{self, Kind, Link, Start},
+    mark::Mark,
     mark_file, names,
+    recovery::segment_numbers,
     scanner::{Frame, Scanner, Step},
-    survey::segment_numbers,
 };
 
 /// How many bytes of a record are shown.
@@ -25,25 +27,23 @@ pub fn dump(vfs: &dyn Vfs, out: &mut dyn Write) -> Result<()> {
     for number in segment_numbers(vfs)? {
         match file::open(vfs, number, Access::Read) {
             Ok(segment) => dump_segment(&segment, out)?,
-            Err(error @ (Error::Corrupt { .. } | Error::NewerVersion { .. })) => {
+            Err(error) if error::is_finding(&error) => {
                 line(out, format_args!("{}: {error}", names::segment(number)))?;
             }
             Err(error) => return Err(error),
         }
     }
-    match mark_file::read(vfs)? {
-        Some(mark) => line(
-            out,
-            format_args!(
-                "{}: mark {} of log {}: durable up to {}",
-                names::MARK,
-                mark.counter,
-                mark.log_id,
-                mark.durable
-            ),
-        ),
-        None => line(out, format_args!("{}: none", names::MARK)),
+    let marks = mark_file::read(vfs)?;
+    if marks.is_empty() {
+        return line(out, format_args!("{}: none", names::MARK));
     }
+    for Mark { log_id, counter, epoch, durable } in marks {
+        line(
+            out,
+            format_args!("{}: mark {counter} of log {log_id}: epoch {epoch}, durable up to {durable}", names::MARK),
+        )?;
+    }
+    Ok(())
 }
 
 fn dump_segment(segment: &Segment, out: &mut dyn Write) -> Result<()> {

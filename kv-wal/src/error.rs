@@ -3,11 +3,26 @@
 use std::path::PathBuf;
 
 use kv_core::Error;
-use kv_vfs::Vfs;
+use kv_vfs::{Vfs, preamble::PreambleError};
 
 /// The error for a failed operation on a file or the directory.
 pub(crate) fn io(error: kv_vfs::Error) -> Error {
     Error::from_io(error.operation, error.path, error.source)
+}
+
+/// The error for a header that cannot be read as one.
+pub(crate) fn preamble(file: PathBuf, fault: PreambleError) -> Error {
+    match fault {
+        PreambleError::Damaged { offset, detail } => Error::corrupt(file, offset, detail),
+        PreambleError::Older { detail } => Error::OlderVersion { file, detail },
+        PreambleError::Newer { detail } => Error::NewerVersion { file, detail },
+    }
+}
+
+/// Whether the error says of a file what it holds: damage, or the format of another version. Everything else
+/// says that it could not be read.
+pub(crate) fn is_finding(error: &Error) -> bool {
+    matches!(error, Error::Corrupt { .. } | Error::OlderVersion { .. } | Error::NewerVersion { .. })
 }
 
 /// The path of a file in the log's directory, for messages.

@@ -7,7 +7,6 @@ use kv_vfs::{Access, File, Vfs, preamble::PreambleError};
 
 use crate::{
     error, names,
-    scanner::read_up_to,
     segment::{HEADER_BYTES, Header},
 };
 
@@ -37,6 +36,18 @@ impl Segment {
     }
 }
 
+/// Reads until the buffer is full or the file ends, and returns how many bytes it read.
+pub(crate) fn read_up_to(file: &dyn File, buffer: &mut [u8], offset: u64) -> Result<usize> {
+    let mut len = 0;
+    while len < buffer.len() {
+        match file.read_at(&mut buffer[len..], offset + len as u64).map_err(error::io)? {
+            0 => break,
+            read => len += read,
+        }
+    }
+    Ok(len)
+}
+
 /// Opens the segment with that number and reads its header, which must be valid and bear that number.
 pub(crate) fn open(vfs: &dyn Vfs, number: u64, access: Access) -> Result<Segment> {
     let name = names::segment(number);
@@ -52,7 +63,7 @@ pub(crate) fn open(vfs: &dyn Vfs, number: u64, access: Access) -> Result<Segment
         Err(PreambleError::Damaged { offset, detail }) => {
             Err(Error::corrupt(error::path(vfs, &name), offset, format!("{detail}: every record in it is lost")))
         }
-        Err(PreambleError::Newer { detail }) => Err(Error::NewerVersion { file: error::path(vfs, &name), detail }),
+        Err(other_version) => Err(error::preamble(error::path(vfs, &name), other_version)),
     }
 }
 

@@ -1,16 +1,16 @@
 //! Frames: what a segment holds from block 1 on. Format only, no I/O.
 //!
 //! ```text
-//! byte  0      1       2          4        8         16          24         32          32+len      8-aligned
-//!       | kind | flags | reserved | length | position | watermark | checksum | payload … | zeroes … | checksum |
-//!       '----------------------- header, 32 bytes ----------------------------'                     '- 8 bytes -'
+//! byte  0      1       2       4        8          16          24         32          32+len      8-aligned
+//!       | kind | flags | epoch | length | position | watermark | checksum | payload … | zeroes … | checksum |
+//!       '------------------------ header, 32 bytes -----------------------'                       '- 8 bytes -'
 //! ```
 //!
 //! | at | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | kind, see below; never 0 |
 //! | 1 | 1 | flags; all of them incompatible, none known |
-//! | 2 | 2 | reserved, 0; anything else is incompatible too |
+//! | 2 | 2 | the low 16 bits of the epoch that the frame was written in |
 //! | 4 | 4 | length of the payload in bytes |
 //! | 8 | 8 | position: a record's own; for the other kinds that of the last record before the frame |
 //! | 16 | 8 | watermark: the highest durable position when the frame was handed to the kernel |
@@ -26,14 +26,22 @@
 //! | 4 | seal | epoch; position and watermark are the last durable position |
 //! | 5 | epoch | epoch of what follows |
 //!
-//! A frame is valid if and only if both checksums are right, it ends within its segment, its position is one above the last record's
-//! (a record) or equal to it (the others) and at most 2^62, and its watermark is below its position (a record) or not above it. So a frame of zeroes is not valid,
-//! nor is one that was moved to another segment or another position. All integers are little-endian.
+//! A frame is valid if and only if
+//!
+//! - both checksums are right, and it ends within its segment;
+//! - its position is one above the last record's (a record) or equal to it (the others), and at most 2^62;
+//! - its watermark is below its position (a record) or not above it (the others);
+//! - its epoch is the one in force where it lies: the epoch that the last start or epoch frame before it
+//!   states, or, for these two kinds, the one that it states itself.
+//!
+//! So a frame of zeroes is not valid, nor is one that was moved to another segment or another position, nor
+//! one that an earlier opening left behind the place where a later one went on. All integers are
+//! little-endian.
 
 use kv_core::{Epoch, Lsn};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::bytes::{get_u32, get_u64, put};
+use crate::bytes::{get_u16, get_u32, get_u64, put};
 
 /// The bytes of a frame before its payload.
 pub(crate) const HEADER_BYTES: usize = 32;
@@ -51,6 +59,7 @@ pub(crate) const NUMBER_MAX: u64 = 1 << 62;
 const START_BYTES: usize = 32;
 const EPOCH_BYTES: usize = 8;
 
+const EPOCH_AT: usize = 2;
 const LENGTH_AT: usize = 4;
 const POSITION_AT: usize = 8;
 const WATERMARK_AT: usize = 16;
@@ -73,7 +82,8 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FrameHeader {
     kind: u8,
-    incompatible: u32,
+    flags: u8,
+    epoch_bits: u16,
     pub(crate) payload_bytes: u32,
     pub(crate) lsn: Lsn,
     pub(crate) watermark: Lsn,
@@ -94,7 +104,8 @@ impl FrameHeader {
         }
         Some(Self {
             kind,
-            incompatible: u32::from(bytes[1]) | u32::from(bytes[2]) << 8 | u32::from(bytes[3]) << 16,
+            flags: bytes[1],
+            epoch_bits: get_u16(bytes, EPOCH_AT),
             payload_bytes: get_u32(bytes, LENGTH_AT),
             lsn: Lsn(lsn),
             watermark: Lsn(watermark),
@@ -103,8 +114,8 @@ impl FrameHeader {
 
     /// What the frame is; otherwise what of it only a newer version can know.
     pub(crate) fn kind(&self) -> Result<Kind, String> {
-        if self.incompatible != 0 {
-            return Err(format!("a frame with the unknown flags {:#x}", self.incompatible));
+        if self.flags != 0 {
+            return Err(format!("a frame with the unknown flags {:#x}", self.flags));
         }
         match self.kind {
             1 => Ok(Kind::Record),
@@ -114,6 +125,11 @@ impl FrameHeader {
             5 => Ok(Kind::Epoch),
             unknown => Err(format!("a frame of the unknown kind {unknown}")),
         }
+    }
+
+    /// Whether the frame can have been written in that epoch.
+    pub(crate) fn is_of(&self, epoch: Epoch) -> bool {
+        self.epoch_bits == epoch_bits(epoch)
     }
 
     /// The length of the whole frame in bytes.
@@ -168,6 +184,12 @@ pub(crate) fn decode_epoch(payload: &[u8]) -> Option<Epoch> {
     (payload.len() == EPOCH_BYTES && epoch <= NUMBER_MAX).then_some(Epoch(epoch))
 }
 
+/// What a frame's header holds of its epoch. Openings whose epochs differ by a multiple of 65,536 look the
+/// same; two of them would have to write to one segment.
+fn epoch_bits(epoch: Epoch) -> u16 {
+    epoch.0 as u16
+}
+
 /// The length in bytes of a frame with a payload of `payload_bytes`.
 pub(crate) fn frame_bytes(payload_bytes: usize) -> u64 {
     (HEADER_BYTES + payload_bytes.next_multiple_of(ALIGNMENT) + TRAILER_BYTES) as u64
@@ -179,9 +201,10 @@ pub(crate) fn start_frame_bytes() -> u64 {
 }
 
 /// Appends a frame to `buffer`. It becomes valid when it is [stamped](stamp).
-pub(crate) fn push(buffer: &mut Vec<u8>, identity: u64, kind: Kind, lsn: Lsn, payload: &[u8]) {
+pub(crate) fn push(buffer: &mut Vec<u8>, identity: u64, epoch: Epoch, kind: Kind, lsn: Lsn, payload: &[u8]) {
     let mut header = [0; HEADER_BYTES];
     header[0] = kind as u8;
+    put(&mut header, EPOCH_AT, &epoch_bits(epoch).to_le_bytes());
     put(&mut header, LENGTH_AT, &(payload.len() as u32).to_le_bytes());
     put(&mut header, POSITION_AT, &lsn.0.to_le_bytes());
     buffer.extend_from_slice(&header);
@@ -227,7 +250,7 @@ mod tests {
 
     fn frame(identity: u64, lsn: Lsn, bytes: &[u8]) -> Vec<u8> {
         let mut frame = Vec::new();
-        push(&mut frame, identity, Kind::Record, lsn, bytes);
+        push(&mut frame, identity, Epoch(7), Kind::Record, lsn, bytes);
         stamp(&mut frame, identity, Lsn(lsn.0 - 1));
         frame
     }
@@ -245,6 +268,7 @@ mod tests {
             assert_eq!(frame.len() as u64, frame_bytes(bytes.len()));
             let (header, decoded) = decode(&frame, 9).unwrap();
             assert_eq!((header.kind(), header.lsn, header.watermark), (Ok(Kind::Record), Lsn(5), Lsn(4)));
+            assert!(header.is_of(Epoch(7)) && header.is_of(Epoch(7 + (1 << 16))) && !header.is_of(Epoch(8)));
             assert_eq!(decoded, bytes);
         }
     }

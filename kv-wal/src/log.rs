@@ -101,14 +101,19 @@ impl SegmentedLog {
         state.poison.refuse()
     }
 
-    /// Writes the seal behind everything, which is durable, and flushes it. Nothing is written if this opening wrote nothing.
+    /// Writes the seal behind everything, which is durable, and flushes it and then the mark. Nothing is written
+    /// if this opening wrote nothing.
     fn seal(&self) -> Result<()> {
         let mut state = self.shared.lock();
         if state.active.is_none() {
             return Ok(());
         }
         state.push_seal();
-        let outcome = state.write_out().and_then(|()| std::mem::take(&mut state.unsynced).sync());
+        // The mark comes last: it states what precedes the seal, in the epoch of the seal.
+        let outcome = state
+            .write_out()
+            .and_then(|()| std::mem::take(&mut state.unsynced).sync())
+            .and_then(|()| self.shared.mark().sync());
         outcome.or_else(|cause| {
             state.poison.set(cause);
             state.poison.refuse()
@@ -157,7 +162,11 @@ impl Log for SegmentedLog {
                 return Ok(state.durable);
             }
             state.poison.unknown()?;
-            state = self.shared.flush_or_wait(state);
+            if state.begun {
+                state = self.shared.flush_or_wait(state);
+            } else {
+                self.shared.begin(&mut state)?;
+            }
         }
     }
 

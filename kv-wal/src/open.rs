@@ -17,7 +17,7 @@ use crate::{
     error,
     file::{self, CreateError, Segment},
     frame::NUMBER_MAX,
-    mark_file::{self, MarkWriter},
+    mark_file::MarkWriter,
     names,
     options::Sizes,
     poison::Poison,
@@ -53,7 +53,7 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, sizes: Sizes, options: &Options) -> Result
         epoch,
         torn: recovered.torn.clone(),
     };
-    let mark = MarkWriter::new(recovered.log_id, recovered.mark);
+    let mark = MarkWriter::new(recovered.log_id, epoch, recovered.mark);
     let log_id = recovered.log_id;
     let state = state(&*vfs, recovered, sizes, epoch)?;
     Ok((Shared::new(vfs, log_id, state, mark), report))
@@ -64,13 +64,12 @@ fn absent(vfs: &dyn Vfs) -> Error {
     Error::from_io("open the log in", vfs.path(), source)
 }
 
-/// A log without a record: an empty mark, and a segment in which the first record will be written.
+/// A log without a record: a segment in which the first record will be written. The mark comes with that record.
 fn create(vfs: &dyn Vfs, sizes: &Sizes) -> Result<Recovered> {
     let log_id = LogId(vfs.random().map_err(error::io)?);
     let (identity, number) = (new_identity(vfs)?, 1);
-    mark_file::create(vfs)?;
     let header = Header { log_id, number, identity, block_bytes: sizes.block as u32, length: sizes.segment_min };
-    file::create(vfs, &header).map_err(CreateError::into_inner)?; // syncs the directory, and with it the mark's name
+    file::create(vfs, &header).map_err(CreateError::into_inner)?;
     Ok(Recovered {
         log_id,
         run: Vec::new(),
@@ -104,7 +103,7 @@ fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Res
         preparing: false,
         next_number: recovered.next_number,
         garbage: recovered.garbage.into_iter().chain(useless).collect(),
-        buffer: Buffer::default(),
+        buffer: Buffer::new(epoch),
         unsynced: Unsynced::default(),
         appended: recovered.last,
         written: recovered.last,

@@ -1,4 +1,5 @@
-//! The one loop over the frames of a segment. Recovery, readers, verification and the dump are its visitors.
+//! The one reader of frames: from frame to frame through a segment. Recovery, readers, verification and the
+//! dump use it.
 
 use std::{path::Path, sync::Arc};
 
@@ -8,7 +9,7 @@ use kv_vfs::File;
 use crate::{
     bytes::is_zero,
     error,
-    file::Segment,
+    file::{Segment, read_up_to},
     frame::{self, FRAME_BYTES_MIN, FrameHeader, HEADER_BYTES, Kind, Start},
 };
 
@@ -37,6 +38,31 @@ pub(crate) struct Frame {
     pub(crate) payload_bytes: u32,
 }
 
+/// Where the frames of a segment end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentEnd {
+    /// In bytes from the start of the file.
+    pub(crate) offset: u64,
+    /// The last record's position.
+    pub(crate) last: Lsn,
+    /// The epoch in force there.
+    pub(crate) epoch: Epoch,
+    /// What is there instead of a further frame; `None` if that is nothing.
+    pub(crate) bad: Option<&'static str>,
+    /// Whether a seal, and the padding of its block, are the last that is there.
+    pub(crate) sealed: bool,
+}
+
+/// The state behind a frame, which decides what may follow it.
+#[derive(Clone, Copy, Debug)]
+struct InForce {
+    /// The last record's position.
+    lsn: Lsn,
+    epoch: Epoch,
+    /// The last frame, but for padding, is a seal.
+    sealed: bool,
+}
+
 /// Goes from frame to frame.
 #[derive(Debug)]
 pub(crate) struct Scanner {
@@ -48,8 +74,8 @@ pub(crate) struct Scanner {
     skip: Lsn,
     /// Where the next frame begins.
     offset: u64,
-    /// The last record's position, and the epoch; `None` before the start frame.
-    last: Option<(Lsn, Epoch)>,
+    /// `None` before the start frame.
+    in_force: Option<InForce>,
     /// What the start frame said.
     start: Option<Start>,
     /// Bytes of the file from `buffer_at` on.
@@ -70,7 +96,7 @@ impl Scanner {
             limit,
             skip: Lsn::START,
             offset: segment.block(),
-            last: None,
+            in_force: None,
             start: None,
             buffer: Vec::new(),
             buffer_at: 0,
@@ -96,12 +122,12 @@ impl Scanner {
 
     /// The position of the last record before the next frame; [`Lsn::START`] before the start frame.
     pub(crate) fn last(&self) -> Lsn {
-        self.last.map_or(Lsn::START, |(lsn, _)| lsn)
+        self.in_force.map_or(Lsn::START, |in_force| in_force.lsn)
     }
 
     /// The epoch at the next frame.
     pub(crate) fn epoch(&self) -> Epoch {
-        self.last.map_or(Epoch(0), |(_, epoch)| epoch)
+        self.in_force.map_or(Epoch(0), |in_force| in_force.epoch)
     }
 
     /// What the start frame said, once it has been passed.
@@ -124,6 +150,19 @@ impl Scanner {
         self.limit = limit;
     }
 
+    /// Goes on to the last frame, and returns where it ends.
+    pub(crate) fn end(mut self) -> Result<SegmentEnd> {
+        let bad = loop {
+            match self.step()? {
+                Step::Frame(_) => {}
+                Step::End => break None,
+                Step::Bad(reason) => break Some(reason),
+            }
+        };
+        let sealed = bad.is_none() && self.in_force.is_some_and(|in_force| in_force.sealed);
+        Ok(SegmentEnd { offset: self.offset, last: self.last(), epoch: self.epoch(), bad, sealed })
+    }
+
     /// The next frame. After anything else than a frame, the same step comes again.
     pub(crate) fn step(&mut self) -> Result<Step> {
         self.payload = (0, 0);
@@ -142,9 +181,13 @@ impl Scanner {
         if (kind != Kind::Record || header.lsn > self.skip) && !self.load_payload(&header)? {
             return Ok(Step::Bad("a frame's payload fails its checksum"));
         }
-        if !self.enter(kind, header.lsn) {
+        let Some(in_force) = self.behind(kind, header.lsn) else {
             return Ok(Step::Bad("a control frame makes no sense"));
+        };
+        if !header.is_of(in_force.epoch) {
+            return Ok(Step::Bad("a frame of another epoch"));
         }
+        self.in_force = Some(in_force);
         let offset = self.offset;
         self.offset += header.frame_bytes();
         let FrameHeader { lsn, watermark, payload_bytes, .. } = header;
@@ -155,11 +198,14 @@ impl Scanner {
         if header.frame_bytes() > self.limit - self.offset {
             return Some("a frame runs beyond its segment's end");
         }
-        let in_order = match (self.last, kind) {
+        let in_order = match (self.in_force, kind) {
             (None, Kind::Start) => self.offset == self.block,
             (None, _) | (Some(_), Kind::Start) => false,
-            (Some((last, _)), Kind::Record) => header.lsn == last.next(),
-            (Some((last, _)), Kind::Padding | Kind::Seal | Kind::Epoch) => header.lsn == last,
+            // What follows a seal in its segment belongs to a later opening, which begins by saying so.
+            (Some(before), Kind::Record) => header.lsn == before.lsn.next() && !before.sealed,
+            (Some(before), Kind::Padding) => header.lsn == before.lsn,
+            (Some(before), Kind::Seal) => header.lsn == before.lsn && !before.sealed,
+            (Some(before), Kind::Epoch) => header.lsn == before.lsn && before.sealed,
         };
         let watermark_fits = if kind == Kind::Record { header.watermark < header.lsn } else { true };
         if in_order && watermark_fits { None } else { Some("a frame is out of order") }
@@ -176,23 +222,23 @@ impl Scanner {
         Ok(true)
     }
 
-    /// Takes in what the frame means for those that follow.
-    fn enter(&mut self, kind: Kind, lsn: Lsn) -> bool {
-        match kind {
-            Kind::Record => self.last = self.last.map(|(_, epoch)| (lsn, epoch)),
-            Kind::Padding => {}
-            Kind::Start => {
-                let Some(start) = Start::decode(self.payload()) else { return false };
+    /// What is in force behind the frame, which is in order; `None` if what it says makes no sense.
+    fn behind(&mut self, kind: Kind, lsn: Lsn) -> Option<InForce> {
+        let stated = || frame::decode_epoch(self.payload());
+        match (kind, self.in_force) {
+            (Kind::Start, _) => {
+                let start = Start::decode(self.payload())?;
                 self.start = Some(start);
-                self.last = Some((lsn, start.epoch));
+                Some(InForce { lsn, epoch: start.epoch, sealed: false })
             }
-            Kind::Seal => return frame::decode_epoch(self.payload()).is_some(),
-            Kind::Epoch => {
-                let Some(epoch) = frame::decode_epoch(self.payload()) else { return false };
-                self.last = Some((lsn, epoch));
+            (_, None) => None,
+            (Kind::Record | Kind::Padding, Some(before)) => Some(InForce { lsn, ..before }),
+            (Kind::Seal, Some(before)) => (stated()? == before.epoch).then_some(InForce { sealed: true, ..before }),
+            (Kind::Epoch, Some(before)) => {
+                let epoch = stated()?;
+                (epoch > before.epoch).then_some(InForce { epoch, lsn, sealed: false })
             }
         }
-        true
     }
 
     /// The next `len` bytes, or fewer where the file ends before. The limit lies beyond them.
@@ -214,16 +260,4 @@ impl Scanner {
         self.buffer.truncate(*read.as_ref().unwrap_or(&0));
         read.map(|_| ())
     }
-}
-
-/// Reads until the buffer is full or the file ends, and returns how many bytes it read.
-pub(crate) fn read_up_to(file: &dyn File, buffer: &mut [u8], offset: u64) -> Result<usize> {
-    let mut len = 0;
-    while len < buffer.len() {
-        match file.read_at(&mut buffer[len..], offset + len as u64).map_err(error::io)? {
-            0 => break,
-            read => len += read,
-        }
-    }
-    Ok(len)
 }

@@ -7,7 +7,7 @@
 //!
 //! | at | bytes | field |
 //! |---|---|---|
-//! | 0 | 56 | the [preamble](kv_vfs::preamble) of every file: magic `kvwalseg`, checksum of the bytes up to 4,096, version 1, features, the log's identity |
+//! | 0 | 56 | the [preamble](kv_vfs::preamble) of every file: magic `kvwalseg`, checksum of the bytes up to 4,096, version 2, features, the log's identity |
 //! | 56 | 8 | the segment's number, from 1 to 2^62; the file's name says the same |
 //! | 64 | 8 | the segment's identity, random and not zero: the seed of every checksum in it |
 //! | 72 | 8 | the length in bytes to which the file was filled: whole blocks, at least four |
@@ -30,7 +30,7 @@ pub(crate) const HEADER_BYTES: usize = 4096;
 /// The fewest blocks that a segment has: header, one with the start frame, one for records, one for the seal.
 pub(crate) const BLOCKS_MIN: u64 = 4;
 
-const KIND: Preamble = Preamble { magic: *b"kvwalseg", version: 1, incompatible_known: 0 };
+const KIND: Preamble = Preamble { magic: *b"kvwalseg", version: 2, incompatible_known: 0 };
 const BLOCK_BYTES_MIN: u32 = 4096;
 const BLOCK_BYTES_MAX: u32 = 1 << 20;
 /// No file is longer; keeps sums of offsets from overflowing.

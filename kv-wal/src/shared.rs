@@ -93,30 +93,35 @@ impl Shared {
 
     fn sync_and_mark(&self, unsynced: &Unsynced, durable: Lsn) -> Result<()> {
         unsynced.sync()?;
-        self.mark.lock().unwrap_or_else(PoisonError::into_inner).write(&*self.vfs, durable)
+        self.mark().write(durable)
+    }
+
+    pub(crate) fn mark(&self) -> MutexGuard<'_, MarkWriter> {
+        self.mark.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the log ready for the first write of this opening. That is rare, so it happens under the lock.
     ///
+    /// The opening's epoch is durable in both slots of the mark before any frame of it leaves: that is what
+    /// tells the next opening that a seal of an earlier epoch is not the end of the log.
+    ///
     /// # Errors
-    /// Where nothing of the log was touched, it can be tried again; otherwise the log is poisoned.
+    /// Where nothing was flushed yet, it can be tried again; otherwise the log is poisoned.
     pub(crate) fn begin(&self, state: &mut State) -> Result<()> {
-        self.mark.lock().unwrap_or_else(PoisonError::into_inner).prepare(&*self.vfs)?;
-        // The mark and the spare of an earlier process may have names in memory only.
-        if let Err(error) = self.vfs.sync_directory() {
-            state.poison.set(error::io(error));
+        let sealed = match (state.tail, state.run.last()) {
+            (Tail::Sealed(end), Some(last)) => Some((file::open(&*self.vfs, last.number, Access::ReadWrite)?, end)),
+            _ => None,
+        };
+        self.mark().begin(&*self.vfs, state.durable)?;
+        // The mark, and the spare of an earlier process, may have names in memory only.
+        let synced = self.mark().sync().and_then(|()| self.vfs.sync_directory().map_err(error::io));
+        if let Err(cause) = synced {
+            state.poison.set(cause);
             return state.poison.refuse();
         }
-        if let Tail::Sealed(end) = state.tail
-            && let Some(last) = state.run.last()
-        {
-            let segment = file::open(&*self.vfs, last.number, Access::ReadWrite)?;
+        state.marked = state.durable;
+        if let Some((segment, end)) = sealed {
             state.continue_sealed(segment, end);
-            // By itself: so long as this block is untouched, nothing has been written after the seal.
-            if let Err(cause) = state.write_out().and_then(|()| std::mem::take(&mut state.unsynced).sync()) {
-                state.poison.set(cause);
-                return state.poison.refuse();
-            }
         }
         state.begun = true;
         Ok(())

@@ -161,7 +161,7 @@ fn zeroed_blocks() {
         for (name, bytes) in &left.files {
             for at in (0..bytes.len()).step_by(4096) {
                 let what = format!("block at {at} of {name}, sealed: {sealed}");
-                let vfs = left.with(name, |bytes| bytes[at..][..4096].fill(0));
+                let vfs = left.with(name, |bytes| bytes[at..].iter_mut().take(4096).for_each(|byte| *byte = 0));
                 if !left.check(&vfs, left.acknowledged, &what) {
                     left.check_going_on(&vfs, &what);
                 }

@@ -46,7 +46,7 @@ fn a_log_from_its_creation_to_its_seal_and_beyond() {
     insta::assert_snapshot!("written", dump(&memory));
     insta::assert_snapshot!("bytes", hex(&memory.files(), "0000000000000001.wal", 16 << 10));
     log.sync(Lsn(3)).unwrap();
-    insta::assert_snapshot!("mark", hex(&memory.files(), "MARK", 68 << 10));
+    insta::assert_snapshot!("mark", hex(&memory.files(), "MARK", (64 << 10) + 128));
 
     log.append(&[b'x'; 20_000], Durability::Disk).unwrap();
     log.sync(Lsn(4)).unwrap();

@@ -13,5 +13,6 @@ mod memory;
 mod model;
 mod power;
 mod reopened;
+mod seal;
 mod support;
 mod trace;

@@ -89,12 +89,11 @@ fn what_was_cut_off_does_not_come_back_behind_new_records() {
 fn records_after_a_seal_are_missed_when_the_block_before_them_is_gone() {
     let disk = Disk::new();
     sealed_at_the_end(&disk);
-    let old_mark = std::fs::read(disk.file("MARK")).unwrap();
     let log = disk.open_with(without_spares(16 << 10)).unwrap();
     put(&log, b"first");
     put(&log, b"second");
     drop(log);
-    disk.write("MARK", &old_mark);
+    disk.write("MARK", &[]); // a power cut may tear both slots
     lose_first_block(&disk);
     assert_eq!(verify(&*disk.vfs()).unwrap().len(), 1);
     assert!(matches!(disk.open(), Err(Error::Corrupt { .. })));

@@ -1,0 +1,109 @@
+//! Finding the end of a log that was closed, by its seal, without reading what precedes that.
+//!
+//! A seal proves what precedes it. That nothing was written after it has to be proven by something that is
+//! *there*: a lost write leaves zeroes, exactly as no write does. So each opening makes a mark with its own
+//! epoch in both slots durable before its first record leaves, and a clean close syncs the mark once more.
+//! A seal counts if the mark names the seal's epoch and no later one. Where the mark is silent, because a power
+//! cut tore both slots or the file is lost, a seal counts only if the whole rest of the log is unused.
+//!
+//! A seal that does not count refuses nothing. The log is then walked and judged as after a kill.
+
+use kv_core::Result;
+
+use super::{evidence::is_unused, inventory::Inventory, walk::LogEnd};
+use crate::{
+    bytes::is_zero,
+    error,
+    file::{Segment, read_up_to},
+    frame::{self, FrameHeader, Kind},
+    scanner::SegmentEnd,
+};
+
+impl Inventory<'_> {
+    /// The end of the log, if that is a seal which counts.
+    pub(crate) fn clean_shutdown(&self) -> Result<Option<LogEnd>> {
+        let (Some(last), None) = (self.live.run.last(), self.live.broken) else { return Ok(None) };
+        let found = &self.segments[*last];
+        let segment = found.open(self.vfs)?;
+        if last_seal(&segment)?.is_none() {
+            return Ok(None);
+        }
+        // A flush of the seal that failed has left it in memory only: the disk decides.
+        segment.file.sync_data().and_then(|()| segment.file.drop_cache()).map_err(error::io)?;
+        let Some(seal) = last_seal(&segment)? else { return Ok(None) };
+        // A seal below the segment's first position is not of these frames, whatever its checksum says.
+        let is_of_segment = found.start.is_some_and(|start| start.base <= seal.last);
+        if is_of_segment && self.nothing_follows(*last, &segment, &seal)? {
+            return Ok(Some(LogEnd { segments: self.live.run.len(), end: seal }));
+        }
+        Ok(None)
+    }
+
+    fn nothing_follows(&self, last: usize, segment: &Segment, seal: &SegmentEnd) -> Result<bool> {
+        match self.mark {
+            Some(mark) if mark.epoch > seal.epoch || mark.durable > seal.last => Ok(false),
+            Some(mark) if mark.epoch == seal.epoch => Ok(true),
+            _ => self.rest_is_unused(last, segment, seal.offset),
+        }
+    }
+
+    fn rest_is_unused(&self, last: usize, segment: &Segment, end: u64) -> Result<bool> {
+        if !is_unused(segment, end)? {
+            return Ok(false);
+        }
+        for found in &self.segments[last + 1..] {
+            let later = found.open(self.vfs)?;
+            if !is_unused(&later, later.block())? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn last_seal(segment: &Segment) -> Result<Option<SegmentEnd>> {
+    decode(segment, last_used_block(segment)?)
+}
+
+/// The last block before the zeroes at the segment's end, if its blocks are used in order. If they are not, it
+/// is some block that is followed by zeroes.
+fn last_used_block(segment: &Segment) -> Result<u64> {
+    let (mut used, mut unused) = (1, segment.header.length / segment.block());
+    while unused - used > 1 {
+        let middle = used + (unused - used) / 2;
+        if is_zero(&read_block(segment, middle)?) {
+            unused = middle;
+        } else {
+            used = middle;
+        }
+    }
+    Ok(used)
+}
+
+/// The block as a seal, if it is one: a seal and the padding that fills the block, both valid.
+fn decode(segment: &Segment, block: u64) -> Result<Option<SegmentEnd>> {
+    let bytes = read_block(segment, block)?;
+    let identity = segment.header.identity;
+    let Some((seal, payload, rest)) = split_frame(&bytes, identity) else { return Ok(None) };
+    let Some((padding, _, [])) = split_frame(rest, identity) else { return Ok(None) };
+    let (Ok(Kind::Seal), Ok(Kind::Padding), Some(epoch)) = (seal.kind(), padding.kind(), frame::decode_epoch(payload))
+    else {
+        return Ok(None);
+    };
+    let offset = (block + 1) * segment.block();
+    Ok((seal.is_of(epoch)).then_some(SegmentEnd { offset, last: seal.lsn, epoch, bad: None, sealed: true }))
+}
+
+fn split_frame(bytes: &[u8], identity: u64) -> Option<(FrameHeader, &[u8], &[u8])> {
+    let header = FrameHeader::decode(bytes, identity)?;
+    let (frame, rest) = bytes.split_at_checked(header.frame_bytes() as usize)?;
+    Some((header, frame::payload(&header, frame, identity)?, rest))
+}
+
+/// The block with that number; shorter, or empty, where the file ends before its end.
+fn read_block(segment: &Segment, block: u64) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; segment.block() as usize];
+    let len = read_up_to(&*segment.file, &mut bytes, block * segment.block())?;
+    bytes.truncate(len);
+    Ok(bytes)
+}
