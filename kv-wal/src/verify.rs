@@ -24,7 +24,7 @@ pub fn is_blank(vfs: &dyn Vfs) -> Result<bool> {
     }
     for found in &inventory.segments {
         let segment = found.open(vfs)?;
-        if found.start.is_some() || !is_unused(&segment, segment.block())? {
+        if found.start.is_some() || !is_unused(&segment, segment.block(), u64::MAX)? {
             return Ok(false);
         }
     }

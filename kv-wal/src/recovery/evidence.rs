@@ -97,9 +97,24 @@ impl Inventory<'_> {
     }
 }
 
-/// Whether there is nothing in the segment from `from` on, in bytes from the start of the file.
-pub(crate) fn is_unused(segment: &Segment, from: u64) -> Result<bool> {
-    Ok(beyond(segment, from)?.nonzero_end.is_none())
+/// Whether there is nothing in the `bytes` bytes of the segment from `from` on, in bytes from the start of the
+/// file.
+pub(crate) fn is_unused(segment: &Segment, from: u64, bytes: u64) -> Result<bool> {
+    let end = from.saturating_add(bytes);
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut at = from;
+    while at < end {
+        let wanted = (end - at).min(CHUNK_BYTES as u64) as usize;
+        let len = read_up_to(&*segment.file, &mut chunk[..wanted], at)?;
+        if !is_zero(&chunk[..len]) {
+            return Ok(false);
+        }
+        if len < wanted {
+            break;
+        }
+        at += len as u64;
+    }
+    Ok(true)
 }
 
 /// What lies beyond a place in a segment.

@@ -6,6 +6,9 @@
 //! A seal counts if the mark names the seal's epoch and no later one. Where the mark is silent, because a power
 //! cut tore both slots or the file is lost, a seal counts only if the whole rest of the log is unused.
 //!
+//! That is enough for any one fault. The space next to the seal is looked at in any case: it costs one read,
+//! and shows what follows when a disk has lost both the mark and the first block behind the seal.
+//!
 //! A seal that does not count refuses nothing. The log is then walked and judged as after a kill.
 
 use kv_core::Result;
@@ -18,6 +21,9 @@ use crate::{
     frame::{self, FrameHeader, Kind},
     scanner::SegmentEnd,
 };
+
+/// How much of the space behind a seal is looked at in any case, in bytes of each segment.
+const NEAR_BYTES: u64 = 256 << 10;
 
 impl Inventory<'_> {
     /// The end of the log, if that is a seal which counts.
@@ -42,18 +48,18 @@ impl Inventory<'_> {
     fn nothing_follows(&self, last: usize, segment: &Segment, seal: &SegmentEnd) -> Result<bool> {
         match self.mark {
             Some(mark) if mark.epoch > seal.epoch || mark.durable > seal.last => Ok(false),
-            Some(mark) if mark.epoch == seal.epoch => Ok(true),
-            _ => self.rest_is_unused(last, segment, seal.offset),
+            Some(mark) if mark.epoch == seal.epoch => self.is_unused_behind(last, segment, seal.offset, NEAR_BYTES),
+            _ => self.is_unused_behind(last, segment, seal.offset, u64::MAX),
         }
     }
 
-    fn rest_is_unused(&self, last: usize, segment: &Segment, end: u64) -> Result<bool> {
-        if !is_unused(segment, end)? {
+    fn is_unused_behind(&self, last: usize, segment: &Segment, end: u64, bytes: u64) -> Result<bool> {
+        if !is_unused(segment, end, bytes)? {
             return Ok(false);
         }
         for found in &self.segments[last + 1..] {
             let later = found.open(self.vfs)?;
-            if !is_unused(&later, later.block())? {
+            if !is_unused(&later, later.block(), bytes)? {
                 return Ok(false);
             }
         }

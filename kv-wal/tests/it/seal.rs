@@ -170,6 +170,23 @@ fn the_first_blocks_of_the_segment_after_a_seal_are_missed() {
     }
 }
 
+/// Two faults at once: a disk that lost the sync of the mark has lost a block, too.
+#[test]
+fn an_old_mark_and_a_zeroed_block_behind_the_seal_hide_nothing() {
+    let files = closed().files();
+    let vfs = MemoryVfs::new(&files);
+    let log = SegmentedLog::open(vfs.clone(), options()).unwrap();
+    let end = BLOCK + files[SEGMENT_ONE][BLOCK..].chunks(BLOCK).position(|block| block[0] == 0).unwrap() * BLOCK;
+    append_and_sync(&log, 1);
+    append_and_sync(&log, 1);
+    drop(log);
+    let mut left = vfs.files();
+    left.insert("MARK".to_owned(), Arc::clone(&files["MARK"]));
+    Arc::make_mut(left.get_mut(SEGMENT_ONE).unwrap())[end..][..BLOCK].fill(0);
+    let error = SegmentedLog::open(MemoryVfs::new(&left), options()).unwrap_err();
+    assert!(is_corrupt(&error), "{error}");
+}
+
 fn closed() -> Arc<MemoryVfs> {
     let vfs = MemoryVfs::new(&Files::new());
     let log = SegmentedLog::open(vfs.clone(), options()).unwrap();
