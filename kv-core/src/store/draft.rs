@@ -3,11 +3,14 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     ops::{Bound, RangeBounds},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use crate::{
-    CollectionId, Entries, Error, Limits, Result, Value,
+    CollectionId, Entries, Error, Limits, Lsn, Result, Value,
     collections::Collections,
     operation::{OPERATION_HEADER_BYTES, Operation, RecordBuilder, created_here},
 };
@@ -27,6 +30,26 @@ pub(super) struct Draft<'a> {
     live: usize,
     /// Whether anybody may ask for what was changed.
     remembers: bool,
+    looked_at: LookedAt,
+}
+
+/// The highest position of the versions, deletions and names in memory that were looked at:
+/// [`Lsn::START`] if there were none.
+///
+/// Several threads may look at once, if a closure shares its transaction among them.
+#[derive(Debug, Default)]
+pub(super) struct LookedAt(AtomicU64);
+
+impl LookedAt {
+    pub(super) fn note(&self, lsn: Lsn) {
+        if lsn > self.position() {
+            self.0.fetch_max(lsn.0, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn position(&self) -> Lsn {
+        Lsn(self.0.load(Ordering::Relaxed))
+    }
 }
 
 /// A collection as the draft leaves it.
@@ -56,7 +79,13 @@ impl<'a> Draft<'a> {
             resolved: None,
             live: collections.names.live(),
             remembers,
+            looked_at: LookedAt::default(),
         }
+    }
+
+    /// What an answer rests on that is given without a record.
+    pub(super) fn looked_at(&self) -> &LookedAt {
+        &self.looked_at
     }
 
     /// The record; `None` if nothing was changed.
@@ -141,7 +170,7 @@ impl<'a> Draft<'a> {
     pub(super) fn get(&self, name: &str, key: &[u8]) -> Result<Option<Value>> {
         match self.changed(name, key) {
             Some(value) => Ok(value.clone()),
-            None => self.stored(name).map_or(Ok(None), |id| self.collections.get_newest(id, key)),
+            None => self.stored(name).map_or(Ok(None), |id| self.note(self.collections.get_newest(id, key)?)),
         }
     }
 
@@ -153,11 +182,21 @@ impl<'a> Draft<'a> {
                 Ok(true)
             }
             Some(None) => Ok(false),
-            None => self.stored(name).map_or(Ok(false), |id| self.collections.get_newest_with(id, key, read)),
+            None => {
+                let get = |id| self.note(self.collections.get_newest_with(id, key, read)?);
+                self.stored(name).map_or(Ok(false), get)
+            }
         }
     }
 
-    /// The entries of a collection within the bounds, to be used up before anything else is written.
+    /// Takes note of where something was found.
+    fn note<T>(&self, (lsn, found): (Lsn, T)) -> Result<T> {
+        self.looked_at.note(lsn);
+        Ok(found)
+    }
+
+    /// The entries of a collection within the bounds, to be used up before anything else is
+    /// written. Whoever takes them notes what they [rest on](Entries::rests_on).
     pub(super) fn range(&self, name: &str, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Entries {
         let is_within = |key: &Value| RangeBounds::<[u8]>::contains(&(Bound::Unbounded, upper), &**key);
         let changes = self.touched.get(name).map(|touched| &touched.changes);
@@ -180,7 +219,11 @@ impl<'a> Draft<'a> {
     fn find(&self, name: &str) -> Option<CollectionId> {
         match self.touched.get(name) {
             Some(touched) => touched.id,
-            None => self.collections.names.newest(name),
+            None => {
+                let (lsn, id) = self.collections.names.newest(name);
+                self.looked_at.note(lsn);
+                id
+            }
         }
     }
 
@@ -200,6 +243,7 @@ impl<'a> Draft<'a> {
     }
 
     fn create_new(&mut self, name: &str) -> Result<CollectionId> {
+        self.looked_at.note(self.collections.names.changed()); // it decides how many there are
         self.limits.check_collections(self.live)?;
         self.push_create(name)
     }

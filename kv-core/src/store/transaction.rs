@@ -3,12 +3,16 @@
 use std::{
     fmt,
     iter::FusedIterator,
-    marker::PhantomData,
     ops::RangeBounds,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
 };
 
-use super::{Inner, Store, collection::checked, commit::Basis, draft::Draft};
+use super::{
+    Inner, Store,
+    collection::checked,
+    commit::Basis,
+    draft::{Draft, LookedAt},
+};
 use crate::{Durability, Entries, Entry, Error, Limits, Result, Value};
 
 /// What a closure of [`Store::transact`] works on: the newest state, and its own changes to it.
@@ -142,7 +146,7 @@ impl Transaction<'_> {
     }
 
     fn entries(&self, entries: Entries) -> TransactionEntries<'_> {
-        TransactionEntries { entries, _transaction: PhantomData }
+        TransactionEntries { entries, looked_at: self.draft.looked_at() }
     }
 }
 
@@ -173,21 +177,25 @@ impl fmt::Debug for Transaction<'_> {
 #[derive(Debug)]
 pub struct TransactionEntries<'a> {
     entries: Entries,
-    /// What is not published must not be seen outside the transaction.
-    _transaction: PhantomData<&'a ()>,
+    /// The transaction's, to which what is not published may be shown, and which answers for it.
+    looked_at: &'a LookedAt,
 }
 
 impl Iterator for TransactionEntries<'_> {
     type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Result<Entry>> {
-        self.entries.next()
+        let entry = self.entries.next();
+        self.looked_at.note(self.entries.rests_on());
+        entry
     }
 }
 
 impl DoubleEndedIterator for TransactionEntries<'_> {
     fn next_back(&mut self) -> Option<Result<Entry>> {
-        self.entries.next_back()
+        let entry = self.entries.next_back();
+        self.looked_at.note(self.entries.rests_on());
+        entry
     }
 }
 
@@ -260,8 +268,8 @@ impl Inner {
             catch_unwind(AssertUnwindSafe(|| transaction(&mut tx)))
         };
         match outcome {
-            Ok(Ok(value)) => Ok((value, self.commit(writer, tx.draft.finish(), durability)?)),
-            Ok(Err(error)) => Err(self.refuse(writer, error)),
+            Ok(Ok(value)) => Ok((value, self.commit(writer, tx.draft, durability)?)),
+            Ok(Err(error)) => Err(self.refuse(writer, &tx.draft, durability, error)),
             Err(panic) => {
                 drop(writer);
                 resume_unwind(panic)

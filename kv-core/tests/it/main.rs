@@ -1,12 +1,14 @@
 //! Tests of kv-core over its backends in memory.
 #![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
 
+mod answers;
 mod background;
 mod checkpoint;
 mod concurrency;
 mod conformance;
 mod deferred;
 mod feed;
+mod horizon;
 mod model;
 mod publication;
 mod recovery;
