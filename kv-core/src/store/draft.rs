@@ -17,7 +17,8 @@ use crate::{
 
 /// Changes on top of everything that was applied, which may become a record: all of them or none. For the writer only.
 ///
-/// Keys, values and names have been checked against the limits.
+/// Keys and values that it writes have been checked against the limits, everything else against the
+/// caps of the format. It checks names itself where it writes one.
 pub(super) struct Draft<'a> {
     collections: &'a Arc<Collections>,
     limits: &'a Limits,
@@ -159,6 +160,7 @@ impl<'a> Draft<'a> {
         if self.resolve(to).is_some() {
             return Err(Error::CollectionExists { name: to.to_owned() });
         }
+        self.limits.check_name(to)?;
         self.push(&Operation::Rename { collection, from, to })?;
         let changes = self.touched.remove(from).map(|touched| touched.changes).unwrap_or_default();
         self.set(from, Touched::default());
@@ -243,6 +245,7 @@ impl<'a> Draft<'a> {
     }
 
     fn create_new(&mut self, name: &str) -> Result<CollectionId> {
+        self.limits.check_name(name)?;
         self.looked_at.note(self.collections.names.changed()); // it decides how many there are
         self.limits.check_collections(self.live)?;
         self.push_create(name)

@@ -53,7 +53,7 @@ impl Transaction<'_> {
     /// [`TooManyCollections`](Error::TooManyCollections), [`BatchTooLarge`](Error::BatchTooLarge) if the transaction has become too large.
     pub fn put(&mut self, collection: &str, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         let (key, value) = (key.as_ref(), value.as_ref());
-        self.limits.check_name(collection)?;
+        Limits::default().check_name(collection)?;
         self.limits.check_key(key)?;
         self.limits.check_value(value)?;
         self.draft.put(collection, key, value)
@@ -113,7 +113,7 @@ impl Transaction<'_> {
     /// # Errors
     /// As [`put`](Transaction::put).
     pub fn create_collection(&mut self, name: &str) -> Result<bool> {
-        self.limits.check_name(name)?;
+        Limits::default().check_name(name)?;
         self.draft.create(name)
     }
 
@@ -141,7 +141,7 @@ impl Transaction<'_> {
     /// [`CollectionExists`](Error::CollectionExists) if the new name is taken; otherwise as [`drop_collection`](Transaction::drop_collection).
     pub fn rename_collection(&mut self, from: &str, to: &str) -> Result<()> {
         Limits::default().check_name(from)?;
-        self.limits.check_name(to)?;
+        Limits::default().check_name(to)?;
         self.draft.rename(from, to)
     }
 

@@ -9,6 +9,7 @@ mod conformance;
 mod deferred;
 mod feed;
 mod horizon;
+mod lowered_limits;
 mod model;
 mod publication;
 mod recovery;
