@@ -1,5 +1,8 @@
 /// What an acknowledged write survives.
 ///
+/// An answer that changes nothing, such as that a key to be deleted is not there, is given once what it
+/// looked at survives the same. It waits for nothing else.
+///
 /// ```
 /// # use std::sync::Arc;
 /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};

@@ -11,8 +11,9 @@ pub const NAME_BYTES_MAX: usize = 255;
 /// The most collections that a store may have at a time.
 pub const COLLECTIONS_MAX: usize = 1 << 20;
 
-/// How large the parts of new writes may be. The defaults are the caps of the formats; they can be lowered, and lowering them
-/// does not touch what has been written.
+/// How large the parts of new writes may be. The defaults are the caps of the formats; they can be
+/// lowered, and lowering them does not touch what has been written: every verb that writes no key and no
+/// name finds, and deletes, longer ones.
 ///
 /// ```
 /// use std::sync::Arc;

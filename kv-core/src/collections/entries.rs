@@ -13,7 +13,7 @@ use super::{
     snapshot::Snapshot,
     view::View,
 };
-use crate::{CollectionId, Result, Value};
+use crate::{CollectionId, Lsn, Result, Value};
 
 type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
@@ -66,12 +66,27 @@ pub struct Entries {
     upper: Bound<Value>,
     front: Option<Merge>,
     back: Option<Merge>,
+    /// The highest position of the changes in memory that were passed.
+    rests_on: Lsn,
 }
 
 impl Entries {
     /// No entries.
     pub(super) fn empty() -> Self {
-        Self { scan: None, _snapshot: None, lower: Bound::Unbounded, upper: Bound::Unbounded, front: None, back: None }
+        Self {
+            scan: None,
+            _snapshot: None,
+            lower: Bound::Unbounded,
+            upper: Bound::Unbounded,
+            front: None,
+            back: None,
+            rests_on: Lsn::START,
+        }
+    }
+
+    /// The position that everything rests on that was taken so far, the end too.
+    pub(crate) fn rests_on(&self) -> Lsn {
+        self.rests_on
     }
 
     /// The entries of a collection within the bounds, as the snapshot sees them.
@@ -111,12 +126,14 @@ impl Entries {
             Some(merge) => merge,
             None => end.insert(scan.merge(&self.lower, &self.upper, direction)?),
         };
+        let entry = merge.next();
+        self.rests_on = self.rests_on.max(merge.rests_on());
         // The other end may have taken it already.
-        let entry = merge.next()?.filter(|entry| (self.lower.as_ref(), self.upper.as_ref()).contains(&entry.key));
+        let entry = entry?.filter(|entry| (self.lower.as_ref(), self.upper.as_ref()).contains(&entry.key));
         match (&entry, direction) {
             (Some(entry), Direction::Forward) => self.lower = Bound::Excluded(entry.key.clone()),
             (Some(entry), Direction::Backward) => self.upper = Bound::Excluded(entry.key.clone()),
-            (None, _) => *self = Self::empty(),
+            (None, _) => self.end(),
         }
         Ok(entry)
     }
@@ -124,9 +141,13 @@ impl Entries {
     fn take_or_end(&mut self, direction: Direction) -> Option<Result<Entry>> {
         let taken = self.take(direction);
         if taken.is_err() {
-            *self = Self::empty();
+            self.end();
         }
         taken.transpose()
+    }
+
+    fn end(&mut self) {
+        *self = Self { rests_on: self.rests_on, ..Self::empty() };
     }
 }
 

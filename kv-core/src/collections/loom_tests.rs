@@ -24,13 +24,13 @@ struct Key {
 impl Key {
     fn new() -> Arc<Self> {
         let key = Self { horizon: Horizon::default(), versions: RwLock::new(Versions::new(Lsn(1), Some(1))) };
-        key.horizon.publish(Lsn(1));
+        key.horizon.publish(Lsn(1), Lsn(1));
         Arc::new(key)
     }
 
     fn overwrite(&self, lsn: Lsn) {
         write(&self.versions).push(lsn, Some(lsn.0));
-        self.horizon.publish(lsn);
+        self.horizon.publish(lsn, lsn);
         let visible = self.horizon.visible();
         write(&self.versions).prune(&visible);
     }
@@ -89,7 +89,7 @@ fn pruning_beside_publishing() {
         write(&key.versions).push(Lsn(2), Some(2));
         let publisher = thread::spawn({
             let key = Arc::clone(&key);
-            move || key.horizon.publish(Lsn(2))
+            move || key.horizon.publish(Lsn(2), Lsn(2))
         });
         let pruner = thread::spawn({
             let key = Arc::clone(&key);
@@ -112,9 +112,9 @@ fn whoever_publishes_last_takes_nothing_back() {
         let key = Key::new();
         let other = thread::spawn({
             let key = Arc::clone(&key);
-            move || key.horizon.publish(Lsn(2))
+            move || key.horizon.publish(Lsn(2), Lsn(2))
         });
-        key.horizon.publish(Lsn(3));
+        key.horizon.publish(Lsn(3), Lsn(3));
         assert_eq!(key.horizon.published(), Lsn(3));
         other.join().unwrap();
         assert_eq!(key.horizon.published(), Lsn(3));
@@ -123,7 +123,7 @@ fn whoever_publishes_last_takes_nothing_back() {
 
 fn apply(collections: &Collections, lsn: Lsn, operations: &[Operation<'_>], superseded: &mut Superseded) {
     collections.apply(lsn, operations.iter().copied(), superseded);
-    collections.horizon.publish(lsn);
+    collections.horizon.publish(lsn, lsn);
 }
 
 /// With the collection `all`, and `k` in it, at position 1.

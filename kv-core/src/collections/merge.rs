@@ -42,11 +42,13 @@ impl Scan {
     /// The entries within the bounds, from the end that `direction` begins at.
     pub(super) fn merge(&self, lower: &Bound<Value>, upper: &Bound<Value>, direction: Direction) -> Result<Merge> {
         let above = self.above.iter().filter(|(key, _)| (lower.as_ref(), upper.as_ref()).contains(key)).cloned();
+        let above = above.map(|(key, value)| Found { lsn: Lsn::START, key, value });
         let ready = match direction {
             Direction::Forward => above.collect(),
             Direction::Backward => above.rev().collect(),
         };
-        let mut merge = Merge { direction, sources: vec![Source { ready, rest: None }], cursor: None };
+        let sources = vec![Source { ready, rest: None }];
+        let mut merge = Merge { direction, sources, cursor: None, rests_on: Lsn::START };
         if let Some(stored) = self.stored {
             for generation in self.view.generations() {
                 let rest = Rest {
@@ -80,9 +82,17 @@ pub(super) struct Merge {
     sources: Vec<Source>,
     /// Stands at the next entry of the checkpoint; `None` when there is no other.
     cursor: Option<Box<dyn Cursor>>,
+    /// The highest position of the changes that were passed, deletions too. Keys that were taken
+    /// ahead do not count.
+    rests_on: Lsn,
 }
 
 impl Merge {
+    /// The position that everything rests on that was given, the end too.
+    pub(super) fn rests_on(&self) -> Lsn {
+        self.rests_on
+    }
+
     pub(super) fn next(&mut self) -> Result<Option<Entry>> {
         loop {
             self.sources.iter_mut().for_each(Source::make_ready);
@@ -94,9 +104,10 @@ impl Merge {
                 Some(Ordering::Less) | None => {}
             }
             let (newest, older) = self.sources[first..].split_at_mut(1);
-            let Some((key, value)) = newest[0].ready.pop_front() else { continue };
+            let Some(Found { lsn, key, value }) = newest[0].ready.pop_front() else { continue };
+            self.rests_on = self.rests_on.max(lsn);
             for source in older {
-                source.ready.pop_front_if(|(other, _)| *other == key);
+                source.ready.pop_front_if(|other| other.key == key);
             }
             if let Some(value) = value {
                 return Ok(Some(Entry { key, value }));
@@ -106,7 +117,7 @@ impl Merge {
 
     /// The newest source of the key that comes first, and that key.
     fn first_changed(&self) -> Option<(usize, &[u8])> {
-        let keys = self.sources.iter().enumerate().filter_map(|(at, source)| Some((at, &*source.ready.front()?.0)));
+        let keys = self.sources.iter().enumerate().filter_map(|(at, source)| Some((at, &*source.ready.front()?.key)));
         keys.min_by(|(_, a), (_, b)| self.direction.compare(a, b)) // of equals the first, which is the newest
     }
 
@@ -129,9 +140,16 @@ impl Merge {
     }
 }
 
+/// A change and its position, which is [`Lsn::START`] for one of a draft.
+struct Found {
+    lsn: Lsn,
+    key: Value,
+    value: Option<Value>,
+}
+
 /// Changes in order.
 struct Source {
-    ready: VecDeque<Change>,
+    ready: VecDeque<Found>,
     /// Where there are others.
     rest: Option<Rest>,
 }
@@ -162,13 +180,13 @@ impl Source {
 
 impl Rest {
     /// Takes the next few keys, of which some may not have changed yet at the position; `false` if there are no others.
-    fn take(&mut self, ready: &mut VecDeque<Change>) -> bool {
+    fn take(&mut self, ready: &mut VecDeque<Found>) -> bool {
         let keys = self.order.keys(bytes(&self.lower), bytes(&self.upper), self.direction, self.count);
         let Some(last) = keys.last().cloned() else { return false };
         let is_end = keys.len() < self.count;
         for key in keys {
-            if let Some((_, value)) = self.generation.version(self.stored.collection, &key, || self.stored.position) {
-                ready.push_back((key, value));
+            if let Some((lsn, value)) = self.generation.version(self.stored.collection, &key, || self.stored.position) {
+                ready.push_back(Found { lsn, key, value });
             }
         }
         match self.direction {

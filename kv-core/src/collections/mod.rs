@@ -66,7 +66,7 @@ impl Collections {
         let names = Names::of(head.map_or(&[], |head| &head.collections));
         let collections =
             Self { names, view: ArcSwap::from_pointee(View::new(checkpoint)), horizon: Horizon::default() };
-        collections.horizon.publish(position);
+        collections.horizon.publish(position, position);
         collections
     }
 
@@ -123,18 +123,20 @@ impl Collections {
         self.view.store(Arc::new(self.view.load().with_checkpoint(checkpoint)));
     }
 
-    /// The value of a key after everything that was applied. For the writer only.
-    pub(crate) fn get_newest(&self, collection: CollectionId, key: &[u8]) -> Result<Option<Value>> {
+    /// The value of a key after everything that was applied, and the position that this rests on.
+    /// For the writer only.
+    pub(crate) fn get_newest(&self, collection: CollectionId, key: &[u8]) -> Result<(Lsn, Option<Value>)> {
         self.view.load().get(collection, key, || NEWEST)
     }
 
-    /// Calls `read` with the value of a key after everything that was applied; `false` if there is none. For the writer only.
+    /// Calls `read` with the value of a key after everything that was applied; `false` if there is
+    /// none. Returns the position that this rests on, too. For the writer only.
     pub(crate) fn get_newest_with(
         &self,
         collection: CollectionId,
         key: &[u8],
         read: &mut dyn FnMut(&[u8]),
-    ) -> Result<bool> {
+    ) -> Result<(Lsn, bool)> {
         self.view.load().get_with(collection, key, || NEWEST, read)
     }
 

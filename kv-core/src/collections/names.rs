@@ -1,7 +1,10 @@
 use std::{
     collections::HashMap,
     hash::BuildHasher,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{self, Ordering},
+    },
 };
 
 use super::{horizon::Visible, versions::Versions};
@@ -20,6 +23,10 @@ pub(crate) struct Names {
     hasher: RandomState,
     /// How many names stand for a collection after everything that was applied.
     live: AtomicUsize,
+    /// The last position at which any name changed. This and the next are the writer's own.
+    changed: atomic::AtomicU64,
+    /// The last deletion that was forgotten.
+    forgotten: atomic::AtomicU64,
 }
 
 type Shard = HashMap<Arc<str>, Arc<Versions<CollectionId>>, RandomState>;
@@ -35,7 +42,7 @@ impl Names {
         }
         let live = shards.iter().map(HashMap::len).sum();
         let shards = shards.into_iter().map(ArcSwap::from_pointee).collect();
-        Self { shards, hasher, live: AtomicUsize::new(live) }
+        Self { shards, hasher, live: AtomicUsize::new(live), changed: 0.into(), forgotten: 0.into() }
     }
 
     /// The collection of that name at the position that `position` gives. It is asked for after the names were taken, and so not before a
@@ -44,9 +51,20 @@ impl Names {
         self.shard(name).load().get(name)?.at(position())?.copied()
     }
 
-    /// The collection of that name after everything that was applied.
-    pub(crate) fn newest(&self, name: &str) -> Option<CollectionId> {
-        self.shard(name).load().get(name)?.newest().copied()
+    /// The collection of that name after everything that was applied, and the position that this
+    /// rests on. For the writer only.
+    pub(crate) fn newest(&self, name: &str) -> (Lsn, Option<CollectionId>) {
+        match self.shard(name).load().get(name) {
+            Some(versions) => (versions.lsn(), versions.newest().copied()),
+            // It may be one that was forgotten: that is durable, but the log may not answer for it
+            // yet.
+            None => (Lsn(self.forgotten.load(Ordering::Relaxed)), None),
+        }
+    }
+
+    /// The position that the number of collections rests on. For the writer only.
+    pub(crate) fn changed(&self) -> Lsn {
+        Lsn(self.changed.load(Ordering::Relaxed))
     }
 
     /// How many collections there are after everything that was applied.
@@ -71,13 +89,19 @@ impl Names {
     /// Lets the name stand for another collection, or none, from `lsn` on.
     pub(crate) fn apply(&self, lsn: Lsn, name: &str, id: Option<CollectionId>, visible: &Visible) {
         let shard = self.shard(name);
-        match (self.newest(name), id) {
+        match (self.newest(name).1, id) {
             (None, Some(_)) => self.live.fetch_add(1, Ordering::Relaxed),
             (Some(_), None) => self.live.fetch_sub(1, Ordering::Relaxed),
             _ => self.live(),
         };
         let mut changed = Shard::clone(&shard.load());
-        changed.retain(|_, versions| !versions.is_gone(visible));
+        changed.retain(|_, versions| {
+            let is_gone = versions.is_gone(visible);
+            if is_gone {
+                self.forgotten.fetch_max(versions.lsn().0, Ordering::Relaxed);
+            }
+            !is_gone
+        });
         let versions = match changed.get(name) {
             Some(older) => {
                 let mut versions = Versions::clone(older);
@@ -88,6 +112,7 @@ impl Names {
             None => Versions::new(lsn, id),
         };
         changed.insert(name.into(), Arc::new(versions));
+        self.changed.store(lsn.0, Ordering::Relaxed);
         shard.store(Arc::new(changed));
     }
 
@@ -116,8 +141,9 @@ mod tests {
         names.apply(Lsn(3), "a", Some(id(3)), &Visible::from(Lsn(0)));
         let seen: Vec<_> = (0..4).map(|position| names.at("a", || Lsn(position))).collect();
         assert_eq!(seen, [None, Some(id(1)), None, Some(id(3))]);
-        assert_eq!(names.newest("a"), Some(id(3)));
-        assert_eq!(names.newest("b"), None);
+        assert_eq!(names.newest("a"), (Lsn(3), Some(id(3))));
+        assert_eq!(names.newest("b"), (Lsn(0), None));
+        assert_eq!(names.changed(), Lsn(3));
     }
 
     #[test]
@@ -143,5 +169,19 @@ mod tests {
         }
         let kept: usize = names.shards.iter().map(|shard| shard.load().len()).sum();
         assert!(kept <= 2 * SHARDS, "{kept} names are kept");
+        let (rests_on, id) = names.newest("n5");
+        assert!(id.is_none() && rests_on >= Lsn(12), "it was dropped at 12, not at {rests_on}");
+    }
+
+    #[test]
+    fn dropped_names_are_kept_while_a_power_cut_may_bring_them_back() {
+        let names = Names::of(&[]);
+        names.apply(Lsn(1), "a", Some(id(1)), &Visible::unsettled(Lsn(0)));
+        names.apply(Lsn(2), "a", None, &Visible::unsettled(Lsn(1)));
+        for lsn in 3..1000 {
+            names.apply(Lsn(lsn), &lsn.to_string(), Some(id(lsn)), &Visible::unsettled(Lsn(lsn - 1)));
+        }
+        assert_eq!(names.newest("a"), (Lsn(2), None));
+        assert_eq!(names.newest("never"), (Lsn(0), None));
     }
 }

@@ -54,7 +54,7 @@ impl Snapshot {
     /// The value of a key.
     pub(crate) fn get(&self, name: &str, key: &[u8]) -> Result<Option<Value>> {
         match self.collection(name) {
-            Some(id) => self.view.get(id, key, || self.position),
+            Some(id) => Ok(self.view.get(id, key, || self.position)?.1),
             None => Ok(None),
         }
     }
@@ -70,7 +70,7 @@ impl Snapshot {
     /// Calls `read` with the value of a key; `false` if there is none.
     pub(crate) fn get_with(&self, name: &str, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
         match self.collection(name) {
-            Some(id) => self.view.get_with(id, key, || self.position, read),
+            Some(id) => Ok(self.view.get_with(id, key, || self.position, read)?.1),
             None => Ok(false),
         }
     }

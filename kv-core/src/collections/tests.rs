@@ -25,7 +25,7 @@ impl Written {
     }
 
     fn publish(&self) {
-        self.collections.horizon.publish(self.lsn);
+        self.collections.horizon.publish(self.lsn, self.lsn);
     }
 
     fn versions(&self) -> usize {

@@ -67,8 +67,11 @@ impl<T> Versions<T> {
         std::iter::successors(Some(self), |version| version.older.as_deref()).count()
     }
 
-    /// Whether the thing is deleted for everybody.
+    /// Whether the thing is deleted for everybody, and no power cut brings it back.
     pub(crate) fn is_gone(&self, visible: &Visible) -> bool {
+        if self.content.is_some() || self.lsn > visible.settled() {
+            return false;
+        }
         let mut version = self;
         while let Some(older) = &version.older {
             if visible.is_read(older.lsn, version.lsn) {
@@ -76,7 +79,7 @@ impl<T> Versions<T> {
             }
             version = older;
         }
-        self.content.is_none()
+        true
     }
 }
 
@@ -127,9 +130,9 @@ mod tests {
     #[test]
     fn pruning_drops_what_lies_between_those_who_read() {
         let horizon = Horizon::default();
-        horizon.publish(Lsn(2));
+        horizon.publish(Lsn(2), Lsn(2));
         horizon.register();
-        horizon.publish(Lsn(8));
+        horizon.publish(Lsn(8), Lsn(8));
         let mut pruned = versions();
         assert!(!pruned.prune(&horizon.visible()));
         assert_eq!(pruned.at(Lsn(2)), Some(Some(&"two")));
@@ -143,6 +146,7 @@ mod tests {
         deleted.push(Lsn(8), None);
         assert!(!deleted.is_gone(&Visible::from(Lsn(7))));
         assert!(deleted.is_gone(&Visible::from(Lsn(8))));
+        assert!(!deleted.is_gone(&Visible::unsettled(Lsn(8))), "a power cut may bring it back");
         assert!(!versions().is_gone(&Visible::from(Lsn(9))));
     }
 

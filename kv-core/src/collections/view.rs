@@ -45,17 +45,19 @@ impl View {
         self.checkpoint_id().map_or(Lsn::START, |id| id.lsn)
     }
 
-    /// The value of a key at the position that `position` gives, which is asked for again at each place that is looked at.
+    /// The value of a key at the position that `position` gives, which is asked for again at each
+    /// place that is looked at; and the position that this rests on, which is [`Lsn::START`] for
+    /// what only the checkpoint has.
     pub(crate) fn get(
         &self,
         collection: CollectionId,
         key: &[u8],
         position: impl Fn() -> Lsn,
-    ) -> Result<Option<Value>> {
+    ) -> Result<(Lsn, Option<Value>)> {
         match (self.in_memory(collection, key, position), &self.checkpoint) {
-            (Some((_, value)), _) => Ok(value),
-            (None, Some(checkpoint)) => checkpoint.get(collection, key),
-            (None, None) => Ok(None),
+            (Some(found), _) => Ok(found),
+            (None, Some(checkpoint)) => Ok((Lsn::START, checkpoint.get(collection, key)?)),
+            (None, None) => Ok((Lsn::START, None)),
         }
     }
 
@@ -83,20 +85,20 @@ impl View {
     }
 
     /// Calls `read` with the value of a key at the position that `position` gives; `false` if there is none.
+    /// Returns the position that this rests on, as [`get`](View::get) does.
     pub(crate) fn get_with(
         &self,
         collection: CollectionId,
         key: &[u8],
         position: impl Fn() -> Lsn,
         read: &mut dyn FnMut(&[u8]),
-    ) -> Result<bool> {
+    ) -> Result<(Lsn, bool)> {
         match self.in_memory(collection, key, position) {
-            Some((_, Some(value))) => {
-                read(&value);
-                Ok(true)
+            Some((lsn, value)) => {
+                value.iter().for_each(|value| read(value));
+                Ok((lsn, value.is_some()))
             }
-            Some((_, None)) => Ok(false),
-            None => self.in_checkpoint(collection, key, read),
+            None => Ok((Lsn::START, self.in_checkpoint(collection, key, read)?)),
         }
     }
 

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use super::draft::Draft;
+use super::{collection::checked, draft::Draft};
 use crate::{
     Error, Limits, Result,
     operation::{OPERATION_HEADER_BYTES, RECORD_HEADER_BYTES},
@@ -133,12 +133,13 @@ impl Batch {
     /// Checks everything that can be checked without looking at the state, and returns the size of the record, in bytes, not counting the
     /// creation of collections.
     pub(super) fn check(&self, limits: &Limits) -> Result<usize> {
-        self.names.iter().try_for_each(|name| limits.check_name(name))?;
+        self.names.iter().try_for_each(|name| Limits::default().check_name(name))?;
         let mut bytes = RECORD_HEADER_BYTES;
         for change in &self.changes {
-            limits.check_key(&self.bytes[change.key.clone()])?;
-            bytes += OPERATION_HEADER_BYTES + change.key.len();
+            let key = checked(&self.bytes[change.key.clone()])?;
+            bytes += OPERATION_HEADER_BYTES + key.len();
             if let BatchedAction::Put(value) = &change.action {
+                limits.check_key(key)?;
                 limits.check_value(&self.bytes[value.clone()])?;
                 bytes += value.len();
             }

@@ -175,8 +175,7 @@ impl Collection {
     /// # Errors
     /// As [`put`](Collection::put).
     pub fn delete_if_present(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        let key = key.as_ref();
-        self.check_key(key)?;
+        let key = checked(key.as_ref())?;
         self.write(key, 0, |draft| draft.delete(&self.name, key))
     }
 
@@ -292,15 +291,11 @@ impl Collection {
         self.durability.unwrap_or(self.store.inner.options.durability)
     }
 
-    pub(super) fn check_key(&self, key: &[u8]) -> Result<()> {
-        let limits = &self.store.inner.options.limits;
-        limits.check_name(&self.name)?;
-        limits.check_key(key)
-    }
-
+    /// Whether key and value may be written.
     pub(super) fn check_put(&self, key: &[u8], value: &[u8]) -> Result<()> {
-        self.check_key(key)?;
-        self.store.inner.options.limits.check_value(value)
+        let limits = &self.store.inner.options.limits;
+        limits.check_key(key)?;
+        limits.check_value(value)
     }
 
     /// One change to a key; what is written has been checked.

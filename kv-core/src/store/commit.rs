@@ -45,10 +45,11 @@ impl Writer {
 /// What an answer rests on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Basis {
-    /// The position up to which everything has to be published before the answer is given.
+    /// The position up to which everything has to be published before the answer is given: that of
+    /// its own record or, if there is none, the highest that was looked at.
     pub(super) lsn: Lsn,
-    /// What the record at that position has to survive, if it is the answer's own.
-    pub(super) durability: Option<Durability>,
+    /// What everything up to that position has to survive by then.
+    pub(super) durability: Durability,
 }
 
 /// What is known of a record before it is drafted.
@@ -69,14 +70,23 @@ impl Expected {
 
 /// How far readers may see: `min(applied, with the kernel, the first Disk position that is not durable - 1)`.
 pub(super) struct Publication {
+    /// Where this opening began.
+    recovered: Lsn,
     applied: AtomicU64,
     /// The last position that was written with [`Durability::Disk`]; set before `applied` reaches it.
     last_disk: AtomicU64,
+    /// The last position for which the log answers, so that an answer may rest on it.
+    synced: AtomicU64,
 }
 
 impl Publication {
     pub(super) fn new(recovered: Lsn) -> Self {
-        Self { applied: AtomicU64::new(recovered.0), last_disk: AtomicU64::new(0) }
+        Self {
+            recovered,
+            applied: AtomicU64::new(recovered.0),
+            last_disk: AtomicU64::new(0),
+            synced: AtomicU64::new(0),
+        }
     }
 
     pub(super) fn applied(&self) -> Lsn {
@@ -91,17 +101,36 @@ impl Publication {
         self.applied.store(lsn.0, Ordering::Release);
     }
 
-    /// Publishes what may be seen, and returns the durable position that it knows of.
+    /// Whether an answer may rest on `lsn` that has to survive a power cut.
+    ///
+    /// What recovery found is durable, but a log may have to note that, where it would find it
+    /// after a crash, before it answers for it. It does so when it is asked to sync, and with each
+    /// flush.
+    fn is_synced(&self, lsn: Lsn) -> bool {
+        self.synced.load(Ordering::Acquire) >= lsn.0
+    }
+
+    fn set_synced(&self, lsn: Lsn) {
+        self.synced.fetch_max(lsn.0, Ordering::AcqRel);
+    }
+
+    /// Publishes what may be seen.
     ///
     /// `applied` is loaded before `last_disk`: so every `Disk` position up to the one is at most the other. While a `Disk` write is not
     /// durable, nothing above the durable position is published; what came before the first such write was published when it was made.
-    fn publish(&self, log: &dyn Log, horizon: &Horizon) -> Lsn {
+    ///
+    /// A thread that has applied a record, or whose flush has ended, calls this afterwards. If two do
+    /// so at once, one of them sees what both have done, as long as the log orders flushes and
+    /// looks at its bounds, by a lock or otherwise. So no position is left unpublished or unsettled.
+    fn publish(&self, log: &dyn Log, horizon: &Horizon) {
         let applied = self.applied();
         let last_disk = Lsn(self.last_disk.load(Ordering::Acquire));
         let bounds = log.bounds();
         let seen_upto = if bounds.durable >= last_disk { bounds.written } else { bounds.durable };
-        horizon.publish(applied.min(seen_upto));
-        bounds.durable
+        if bounds.durable > self.recovered {
+            self.set_synced(bounds.durable);
+        }
+        horizon.publish(applied.min(seen_upto), bounds.durable);
     }
 }
 
@@ -129,8 +158,8 @@ impl Inner {
         let writer = self.writer()?;
         let mut draft = Draft::new(&self.collections, &self.options.limits, expected.bytes, expected.remembers);
         match make(&mut draft) {
-            Ok(value) => Ok((value, self.commit(writer, draft.finish(), durability)?)),
-            Err(error) => Err(self.refuse(writer, error)),
+            Ok(value) => Ok((value, self.commit(writer, draft, durability)?)),
+            Err(error) => Err(self.refuse(writer, &draft, durability, error)),
         }
     }
 
@@ -138,10 +167,11 @@ impl Inner {
     pub(super) fn commit(
         &self,
         mut writer: MutexGuard<'_, Writer>,
-        record: Option<Vec<u8>>,
+        draft: Draft<'_>,
         durability: Durability,
     ) -> Result<Basis> {
-        let Some(record) = record else { return Ok(Basis { lsn: self.publication.applied(), durability: None }) };
+        let looked_at = draft.looked_at().position();
+        let Some(record) = draft.finish() else { return Ok(self.basis_of(looked_at, durability)) };
         let lsn = self.log.append(&record, durability)?;
         self.apply(&mut writer, lsn, &record);
         self.publication.set_applied(lsn, durability);
@@ -151,34 +181,53 @@ impl Inner {
         if checkpoint_due {
             self.checkpoint_job.wake();
         }
-        Ok(Basis { lsn, durability: Some(durability) })
+        if durability == Durability::Process {
+            self.want_flush();
+        }
+        Ok(Basis { lsn, durability })
+    }
+
+    /// What an answer rests on that changes nothing: what was looked at. What a checkpoint holds is
+    /// on disk.
+    fn basis_of(&self, looked_at: Lsn, durability: Durability) -> Basis {
+        let is_held = looked_at <= self.collections.view().checkpoint_lsn();
+        Basis { lsn: if is_held { Lsn::START } else { looked_at }, durability }
     }
 
     /// Waits until an answer can be given.
     pub(super) fn wait_for(&self, basis: Basis) -> Result<()> {
-        match basis.durability {
-            Some(Durability::Disk) => self.sync_log(basis.lsn)?,
-            Some(Durability::Process) => self.want_flush(),
-            None => {}
+        if basis.durability == Durability::Disk && !self.publication.is_synced(basis.lsn) {
+            self.sync_log(basis.lsn)?;
         }
         self.publish_upto(basis.lsn)
     }
 
-    /// Sees to it that an answer can be given soon, though nobody wait for it.
+    /// Whether an answer can be given now.
+    pub(super) fn is_due(&self, basis: Basis) -> bool {
+        let survives = basis.durability == Durability::Process || self.publication.is_synced(basis.lsn);
+        survives && self.collections.horizon().published() >= basis.lsn
+    }
+
+    /// Makes sure that an answer can be given soon, even if nobody waits for it.
     pub(super) fn prepare_for(&self, basis: Basis) {
         self.publish();
-        match basis.durability {
-            Some(Durability::Disk) => self.want_flush_now(),
-            Some(Durability::Process) => self.want_flush(),
-            None => {} // who wrote what the answer rests on sees to that
+        if basis.durability == Durability::Disk && !self.is_due(basis) {
+            self.want_flush_now();
         }
     }
 
-    /// Gives an error that rests on everything that was applied, once that is published.
-    pub(super) fn refuse<E: From<Error>>(&self, writer: MutexGuard<'_, Writer>, error: E) -> E {
-        let rests_on = self.publication.applied();
+    /// Gives an error once what it rests on, which was looked at, is durable as asked, and
+    /// published.
+    pub(super) fn refuse<E: From<Error>>(
+        &self,
+        writer: MutexGuard<'_, Writer>,
+        draft: &Draft<'_>,
+        durability: Durability,
+        error: E,
+    ) -> E {
+        let basis = self.basis_of(draft.looked_at().position(), durability);
         drop(writer);
-        self.publish_upto(rests_on).map_or_else(E::from, |()| error)
+        self.wait_for(basis).map_or_else(E::from, |()| error)
     }
 
     /// Applies a record that was just logged, by the code that replays it. It cannot fail; should it panic, the writer's lock takes no more
@@ -235,9 +284,9 @@ impl Shared {
     /// Publishes what may be seen, and wakes those who wait for it.
     pub(super) fn publish(&self) {
         let horizon = self.collections.horizon();
-        let durable = self.publication.publish(&*self.log, horizon);
+        self.publication.publish(&*self.log, horizon);
         self.for_published.wake(horizon.published());
-        self.for_durable.wake(durable);
+        self.for_settled.wake(horizon.settled());
     }
 
     pub(super) fn sync(&self) -> Result<()> {
@@ -248,7 +297,7 @@ impl Shared {
 
     /// Has the log flushed up to `upto`. If that fails, all who wait hear of it: some of them may rest on this flush alone.
     pub(super) fn sync_log(&self, upto: Lsn) -> Result<()> {
-        let flushed = self.log.sync(upto).map(drop);
+        let flushed = self.log.sync(upto).map(|durable| self.publication.set_synced(durable));
         if flushed.is_err() {
             self.note_flush(&flushed);
         }

@@ -1,11 +1,13 @@
 //! Looking at a key and writing it, in one step.
 
-use super::Collection;
+use super::{Collection, collection::checked};
 use crate::{Result, Value};
 
 /// # Verbs that look before they write
 ///
-/// Looking and writing are one step: no other write comes between them. What they answer is published when they return.
+/// Looking and writing are one step: no other write comes between them. What they answer is published
+/// when they return, and survives what a write with their durability survives, also if nothing was
+/// written: with [`Durability::Disk`](crate::Durability::Disk) no power cut takes back what was found.
 impl Collection {
     /// Sets the value of a key to `new`, if it is `expected`; otherwise nothing is written, and the inner result has the value that is there. In
     /// both places `None` stands for an absent key: so this creates, replaces or deletes a key of which nobody else has made something different meanwhile.
@@ -31,7 +33,10 @@ impl Collection {
         new: Option<&[u8]>,
     ) -> Result<Result<(), Mismatch>> {
         let key = key.as_ref();
-        self.check_put(key, new.unwrap_or_default())?;
+        match new {
+            Some(new) => self.check_put(key, new)?,
+            None => drop(checked(key)?),
+        }
         self.write(key, new.map_or(0, <[u8]>::len), |draft| {
             let actual = draft.get(self.name(), key)?;
             if actual.as_deref() != expected {
@@ -90,8 +95,7 @@ impl Collection {
         key: impl AsRef<[u8]>,
         change: impl FnOnce(Option<&[u8]>) -> Option<V>,
     ) -> Result<Option<Value>> {
-        let key = key.as_ref();
-        self.check_key(key)?;
+        let key = checked(key.as_ref())?;
         self.store().transact_with(self.durability(), |tx| {
             let new = change(tx.get(self.name(), key)?.as_deref()).map(|new| Value::copy_from(new.as_ref()));
             match &new {
@@ -118,8 +122,7 @@ impl Collection {
     /// # Errors
     /// As [`put`](Collection::put).
     pub fn take(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
-        let key = key.as_ref();
-        self.check_key(key)?;
+        let key = checked(key.as_ref())?;
         self.write(key, 0, |draft| {
             let value = draft.get(self.name(), key)?;
             draft.delete(self.name(), key)?;

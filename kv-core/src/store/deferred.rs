@@ -11,7 +11,7 @@ use super::{
     Collection, Inner, Store, Transaction,
     commit::{Basis, Expected},
     draft::Draft,
-    waiters::Waiting,
+    waiters::{Waiters, Waiting},
 };
 use crate::{Batch, Durability, Error, Lsn, Result};
 
@@ -20,6 +20,9 @@ use crate::{Batch, Durability, Error, Lsn, Result};
 /// It has its place in the order of all writes, and later ones build on it, but readers, the writer's own thread among them, do not see it before it is
 /// published: with [`Durability::Disk`] when it is durable. [`wait`](Commit::wait) for that, or `.await` it: no runtime is needed. A commit that is dropped
 /// becomes durable and visible soon all the same; only its failure is then not heard of.
+///
+/// If nothing was written, it stands for the answer, which may be passed on when what was looked at is
+/// durable as asked, and published.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -46,12 +49,14 @@ impl Commit {
         Self { inner: Arc::clone(inner), basis, waiting: None }
     }
 
-    /// The write's position in the log; if nothing was written, that of the last write before.
+    /// The write's position in the log. If nothing was written, the highest position that was
+    /// looked at, or [`Lsn::START`] if a checkpoint holds all of that.
     pub fn lsn(&self) -> Lsn {
         self.basis.lsn
     }
 
-    /// Waits until the write is durable as was asked for, and published.
+    /// Waits until the write, or what was looked at if nothing was written, is durable as was asked
+    /// for, and published.
     ///
     /// # Errors
     /// [`OutcomeUnknown`](Error::OutcomeUnknown) if a write or flush of the log failed.
@@ -62,11 +67,18 @@ impl Commit {
     /// What has become of it, if that is known.
     fn outcome(&self) -> Option<Result<()>> {
         self.inner.publish();
-        if self.inner.collections.horizon().published() >= self.basis.lsn {
+        if self.inner.is_due(self.basis) {
             return Some(Ok(()));
         }
         // A failure is final: to ask again waits for nobody.
         self.inner.flush_failed.load(Ordering::Acquire).then(|| self.inner.wait_for(self.basis))
+    }
+
+    fn waiters(&self) -> &Waiters {
+        match self.basis.durability {
+            Durability::Disk => &self.inner.for_settled,
+            Durability::Process => &self.inner.for_published,
+        }
     }
 }
 
@@ -77,9 +89,9 @@ impl Future for Commit {
         if let Some(outcome) = self.outcome() {
             return Poll::Ready(outcome);
         }
-        let waiting = self.waiting.unwrap_or_else(|| self.inner.for_published.number(self.basis.lsn));
+        let waiting = self.waiting.unwrap_or_else(|| self.waiters().number(self.basis.lsn));
         self.waiting = Some(waiting);
-        self.inner.for_published.register(waiting, context.waker());
+        self.waiters().register(waiting, context.waker());
         self.outcome().map_or(Poll::Pending, Poll::Ready)
     }
 }
@@ -87,7 +99,7 @@ impl Future for Commit {
 impl Drop for Commit {
     fn drop(&mut self) {
         if let Some(waiting) = self.waiting {
-            self.inner.for_published.forget(waiting);
+            self.waiters().forget(waiting);
         }
     }
 }

@@ -3,18 +3,22 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     ops::{Bound, RangeBounds},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use crate::{
-    CollectionId, Entries, Error, Limits, Result, Value,
+    CollectionId, Entries, Error, Limits, Lsn, Result, Value,
     collections::Collections,
     operation::{OPERATION_HEADER_BYTES, Operation, RecordBuilder, created_here},
 };
 
 /// Changes on top of everything that was applied, which may become a record: all of them or none. For the writer only.
 ///
-/// Keys, values and names have been checked against the limits.
+/// Keys and values that it writes have been checked against the limits, everything else against the
+/// caps of the format. It checks names itself where it writes one.
 pub(super) struct Draft<'a> {
     collections: &'a Arc<Collections>,
     limits: &'a Limits,
@@ -27,6 +31,26 @@ pub(super) struct Draft<'a> {
     live: usize,
     /// Whether anybody may ask for what was changed.
     remembers: bool,
+    looked_at: LookedAt,
+}
+
+/// The highest position of the versions, deletions and names in memory that were looked at:
+/// [`Lsn::START`] if there were none.
+///
+/// Several threads may look at once, if a closure shares its transaction among them.
+#[derive(Debug, Default)]
+pub(super) struct LookedAt(AtomicU64);
+
+impl LookedAt {
+    pub(super) fn note(&self, lsn: Lsn) {
+        if lsn > self.position() {
+            self.0.fetch_max(lsn.0, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn position(&self) -> Lsn {
+        Lsn(self.0.load(Ordering::Relaxed))
+    }
 }
 
 /// A collection as the draft leaves it.
@@ -56,7 +80,13 @@ impl<'a> Draft<'a> {
             resolved: None,
             live: collections.names.live(),
             remembers,
+            looked_at: LookedAt::default(),
         }
+    }
+
+    /// What an answer rests on that is given without a record.
+    pub(super) fn looked_at(&self) -> &LookedAt {
+        &self.looked_at
     }
 
     /// The record; `None` if nothing was changed.
@@ -130,6 +160,7 @@ impl<'a> Draft<'a> {
         if self.resolve(to).is_some() {
             return Err(Error::CollectionExists { name: to.to_owned() });
         }
+        self.limits.check_name(to)?;
         self.push(&Operation::Rename { collection, from, to })?;
         let changes = self.touched.remove(from).map(|touched| touched.changes).unwrap_or_default();
         self.set(from, Touched::default());
@@ -141,7 +172,7 @@ impl<'a> Draft<'a> {
     pub(super) fn get(&self, name: &str, key: &[u8]) -> Result<Option<Value>> {
         match self.changed(name, key) {
             Some(value) => Ok(value.clone()),
-            None => self.stored(name).map_or(Ok(None), |id| self.collections.get_newest(id, key)),
+            None => self.stored(name).map_or(Ok(None), |id| self.note(self.collections.get_newest(id, key)?)),
         }
     }
 
@@ -153,11 +184,21 @@ impl<'a> Draft<'a> {
                 Ok(true)
             }
             Some(None) => Ok(false),
-            None => self.stored(name).map_or(Ok(false), |id| self.collections.get_newest_with(id, key, read)),
+            None => {
+                let get = |id| self.note(self.collections.get_newest_with(id, key, read)?);
+                self.stored(name).map_or(Ok(false), get)
+            }
         }
     }
 
-    /// The entries of a collection within the bounds, to be used up before anything else is written.
+    /// Takes note of where something was found.
+    fn note<T>(&self, (lsn, found): (Lsn, T)) -> Result<T> {
+        self.looked_at.note(lsn);
+        Ok(found)
+    }
+
+    /// The entries of a collection within the bounds, to be used up before anything else is
+    /// written. Whoever takes them notes what they [rest on](Entries::rests_on).
     pub(super) fn range(&self, name: &str, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Entries {
         let is_within = |key: &Value| RangeBounds::<[u8]>::contains(&(Bound::Unbounded, upper), &**key);
         let changes = self.touched.get(name).map(|touched| &touched.changes);
@@ -180,7 +221,11 @@ impl<'a> Draft<'a> {
     fn find(&self, name: &str) -> Option<CollectionId> {
         match self.touched.get(name) {
             Some(touched) => touched.id,
-            None => self.collections.names.newest(name),
+            None => {
+                let (lsn, id) = self.collections.names.newest(name);
+                self.looked_at.note(lsn);
+                id
+            }
         }
     }
 
@@ -200,6 +245,8 @@ impl<'a> Draft<'a> {
     }
 
     fn create_new(&mut self, name: &str) -> Result<CollectionId> {
+        self.limits.check_name(name)?;
+        self.looked_at.note(self.collections.names.changed()); // it decides how many there are
         self.limits.check_collections(self.live)?;
         self.push_create(name)
     }

@@ -97,7 +97,9 @@ pub enum RecordedChange {
     },
 }
 
-/// Every change after a position, in order, each once it is durable, whatever its durability; see [`Store::changes`].
+/// Every change after a position, in order, each once it is published and durable, whatever its
+/// durability; see [`Store::changes`]. So every snapshot that is taken afterwards has it, and no
+/// power cut takes it back.
 ///
 /// As an iterator it gives what is there and then `None`; when there is more it goes on. [`wait`](ChangeFeed::wait) waits for that. After an error it
 /// stays where it is, and the next call meets it again: nothing is passed over. It keeps the store open.
@@ -127,8 +129,12 @@ pub struct ChangeFeed {
     after: Lsn,
     /// Whether a record was met after it that cannot be understood: the reader does not go back to that.
     has_failed: bool,
-    names: HashMap<CollectionId, Arc<str>>,
+    /// The names of the collections at that position. `None` while it is ahead of the settled
+    /// position: the log gives nothing that is not durable, and to have it flushed would be to write.
+    names: Option<Names>,
 }
+
+type Names = HashMap<CollectionId, Arc<str>>;
 
 impl Store {
     /// Every change after position `after`, from the log and then as changes are made. [`Lsn::START`] is the beginning.
@@ -154,9 +160,15 @@ impl Store {
     /// # Ok::<(), kv_core::Error>(())
     /// ```
     ///
+    /// It writes nothing, and does not wait: after a position that is not durable yet there is
+    /// nothing to give until it is.
+    ///
     /// # Errors
-    /// [`Trimmed`](Error::Trimmed) if the log no longer has what follows: begin with a snapshot. [`Misuse`](Error::Misuse) if nothing was ever written
-    /// at `after`; [`OutcomeUnknown`](Error::OutcomeUnknown) if what comes before `after` had to be flushed, and that failed.
+    /// [`Trimmed`](Error::Trimmed) if the log no longer has what follows: begin with a snapshot.
+    /// [`Misuse`](Error::Misuse) if nothing was ever written at `after`.
+    /// [`Corrupt`](Error::Corrupt) if the names of the collections at `after` cannot be told: the
+    /// log does not go back to its beginning, and every checkpoint from which it could tell them is
+    /// damaged.
     pub fn changes(&self, after: Lsn) -> Result<ChangeFeed> {
         let bounds = self.inner.log.bounds();
         if after < bounds.trimmed {
@@ -165,8 +177,8 @@ impl Store {
         if after > bounds.appended {
             return Err(Error::Misuse("changes were asked for after a position at which nothing was ever written"));
         }
-        let names = self.inner.names_at(after)?;
         let reader = self.inner.log.reader(after)?;
+        let names = self.inner.has_settled(after).then(|| self.inner.names_at(after)).transpose()?;
         Ok(ChangeFeed { inner: Arc::clone(&self.inner), reader, after, has_failed: false, names })
     }
 }
@@ -193,12 +205,12 @@ impl ChangeFeed {
     /// ```
     pub fn wait(&mut self, timeout: Duration) -> bool {
         let start = Instant::now();
-        let waiters = &self.inner.for_durable;
+        let waiters = &self.inner.for_settled;
         let waiting = waiters.number(self.after.next());
         let _forget = Forget { inner: &self.inner, waiting };
         loop {
             waiters.register(waiting, &Waker::from(Arc::new(Unpark(thread::current()))));
-            if self.inner.log.bounds().durable > self.after {
+            if self.inner.has_settled(self.after.next()) {
                 return true;
             }
             let Some(left) = timeout.checked_sub(start.elapsed()) else { return false };
@@ -207,9 +219,16 @@ impl ChangeFeed {
     }
 
     fn try_next(&mut self) -> Result<Option<ChangeRecord>> {
+        if !self.inner.has_settled(self.after.next()) {
+            return Ok(None);
+        }
         if self.has_failed {
             self.reader = self.inner.log.reader(self.after)?;
         }
+        let names = match &mut self.names {
+            Some(names) => names,
+            none => none.insert(self.inner.names_at(self.after)?),
+        };
         let Some(record) = self.reader.next()? else { return Ok(None) };
         let (epoch, lsn) = (record.epoch, record.lsn);
         self.has_failed = true;
@@ -217,8 +236,8 @@ impl ChangeFeed {
         let mut changes = Vec::new();
         for (index, operation) in (0..).zip(operations) {
             let operation = operation.map_err(|error| undecodable(lsn, error))?;
-            changes.push(recorded(&self.names, &operation)?);
-            note_name(&mut self.names, CollectionId { lsn, index }, &operation);
+            changes.push(recorded(names, &operation)?);
+            note_name(names, CollectionId { lsn, index }, &operation);
         }
         self.after = lsn;
         self.has_failed = false;
@@ -241,10 +260,20 @@ impl fmt::Debug for ChangeFeed {
 }
 
 impl Shared {
-    /// The names of the collections at a position that the log reaches back to: from the newest checkpoint that is no newer, and the log from there on.
-    fn names_at(&self, position: Lsn) -> Result<HashMap<CollectionId, Arc<str>>> {
+    /// Whether everything up to there may leave the process.
+    fn has_settled(&self, position: Lsn) -> bool {
+        let has = || self.collections.horizon().settled() >= position;
+        has() || {
+            self.publish();
+            has()
+        }
+    }
+
+    /// The names of the collections at a settled position that the log reaches back to: from the
+    /// newest checkpoint that is no newer, and the log from there on.
+    fn names_at(&self, position: Lsn) -> Result<Names> {
         let checkpoint = self.checkpoint_upto(position)?;
-        let mut names = HashMap::new();
+        let mut names = Names::new();
         let mut reached = Lsn::START;
         if let Some(checkpoint) = checkpoint {
             let head = checkpoint.head();
@@ -253,7 +282,6 @@ impl Shared {
         }
         let mut reader = self.log.reader(reached)?;
         while reached < position {
-            self.sync_log(reached.next())?; // a reader gives nothing that is not durable
             let Some(record) = reader.next()? else { break };
             reached = record.lsn;
             let operations = decode(record.payload, reached).map_err(|error| undecodable(reached, error))?;
@@ -265,32 +293,36 @@ impl Shared {
         Ok(names)
     }
 
-    /// The newest checkpoint that is no newer than a position; `None` if the log goes back to the beginning. A log may keep more than it has to, and
-    /// records without the checkpoint before them are of no use: their collections have no names.
+    /// The newest good checkpoint that is no newer than a position; `None` if there is none, and
+    /// the log goes back to the beginning. A log may keep more than it has to, and records without
+    /// the checkpoint before them are of no use: their collections have no names.
     fn checkpoint_upto(&self, position: Lsn) -> Result<Option<Arc<dyn Checkpoint>>> {
         let newest = self.collections.view().checkpoint.clone();
         if let Some(newest) = newest.filter(|newest| newest.head().lsn <= position) {
             return Ok(Some(newest));
         }
+        let trimmed = self.log.bounds().trimmed;
         let ids = self.checkpointer.list()?;
-        let Some(id) = ids.iter().find(|id| id.lsn <= position) else {
-            let trimmed = self.log.bounds().trimmed;
-            let oldest = ids.last().map_or(trimmed, |oldest| oldest.lsn);
-            return if trimmed == Lsn::START {
-                Ok(None)
-            } else {
-                Err(Error::Trimmed { after: position, trimmed: oldest })
-            };
-        };
-        match self.checkpointer.open(*id) {
-            Err(_) if !self.checkpointer.list()?.contains(id) => self.checkpoint_upto(position), // removed meanwhile
-            opened => opened.map(Some),
+        let mut damage = None;
+        for id in ids.iter().filter(|id| (trimmed..=position).contains(&id.lsn)) {
+            match self.checkpointer.open(*id) {
+                Ok(checkpoint) => return Ok(Some(checkpoint)),
+                // It was removed meanwhile.
+                Err(_) if !self.checkpointer.list()?.contains(id) => return self.checkpoint_upto(position),
+                Err(error @ Error::Corrupt { .. }) => damage = damage.or(Some(error)),
+                Err(error) => return Err(error),
+            }
         }
+        if trimmed == Lsn::START {
+            return Ok(None);
+        }
+        let oldest = ids.last().map_or(trimmed, |oldest| oldest.lsn);
+        Err(damage.unwrap_or(Error::Trimmed { after: position, trimmed: oldest }))
     }
 }
 
 /// Takes note of what the operation, which has the identity of what it may create, does to the names.
-fn note_name(names: &mut HashMap<CollectionId, Arc<str>>, id: CollectionId, operation: &Operation<'_>) {
+fn note_name(names: &mut Names, id: CollectionId, operation: &Operation<'_>) {
     match *operation {
         Operation::Create { name } => drop(names.insert(id, name.into())),
         Operation::Drop { collection, .. } => drop(names.remove(&collection)),
@@ -299,7 +331,7 @@ fn note_name(names: &mut HashMap<CollectionId, Arc<str>>, id: CollectionId, oper
     }
 }
 
-fn recorded(names: &HashMap<CollectionId, Arc<str>>, operation: &Operation<'_>) -> Result<RecordedChange> {
+fn recorded(names: &Names, operation: &Operation<'_>) -> Result<RecordedChange> {
     let name_of = |collection: CollectionId| {
         names.get(&collection).cloned().ok_or(Error::Misuse("a change of a collection that does not exist was logged"))
     };
@@ -333,6 +365,6 @@ struct Forget<'a> {
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
-        self.inner.for_durable.forget(self.waiting);
+        self.inner.for_settled.forget(self.waiting);
     }
 }

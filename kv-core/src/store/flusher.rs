@@ -33,6 +33,7 @@ impl Shared {
             Err(_) => {
                 self.flush_failed.store(true, Ordering::Release);
                 self.for_published.wake_all();
+                self.for_settled.wake_all();
             }
         }
     }

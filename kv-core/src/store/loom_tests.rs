@@ -23,7 +23,7 @@ struct Subject {
 
 impl Subject {
     fn reach(&self, lsn: Lsn) {
-        self.horizon.publish(lsn);
+        self.horizon.publish(lsn, lsn);
         self.waiters.wake(self.horizon.published());
     }
 

@@ -105,8 +105,8 @@ pub(crate) struct Shared {
     flush_failed: AtomicBool,
     /// Who waits for a position to be published.
     for_published: Waiters,
-    /// Who waits for a position to be durable.
-    for_durable: Waiters,
+    /// Who waits for a position to be published and durable.
+    for_settled: Waiters,
     recovery: Recovery,
     log: Arc<dyn Log>,
     checkpointer: Arc<dyn Checkpointer>,
@@ -149,7 +149,7 @@ impl Store {
             flush_wanted_now: AtomicBool::new(false),
             flush_failed: AtomicBool::new(false),
             for_published: Waiters::default(),
-            for_durable: Waiters::default(),
+            for_settled: Waiters::default(),
             collections: Arc::new(recovered.collections),
             recovery: recovered.recovery,
             log,

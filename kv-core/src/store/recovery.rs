@@ -172,7 +172,7 @@ fn replay(log: &dyn Log, collections: &Collections, recovery: &mut Recovery) -> 
         let operations = decode(record.payload, lsn).map_err(undecodable)?.map_while(Result::ok); // all of them, as was seen
         collections.apply(lsn, operations, &mut superseded);
         // Nobody reads yet: what was superseded is not needed.
-        collections.horizon().publish(lsn);
+        collections.horizon().publish(lsn, lsn);
         recovery.replayed_records += 1;
         recovery.replayed_bytes += record.payload.len() as u64;
         recovery.position = lsn;

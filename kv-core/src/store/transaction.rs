@@ -3,12 +3,16 @@
 use std::{
     fmt,
     iter::FusedIterator,
-    marker::PhantomData,
     ops::RangeBounds,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
 };
 
-use super::{Inner, Store, collection::checked, commit::Basis, draft::Draft};
+use super::{
+    Inner, Store,
+    collection::checked,
+    commit::Basis,
+    draft::{Draft, LookedAt},
+};
 use crate::{Durability, Entries, Entry, Error, Limits, Result, Value};
 
 /// What a closure of [`Store::transact`] works on: the newest state, and its own changes to it.
@@ -49,7 +53,7 @@ impl Transaction<'_> {
     /// [`TooManyCollections`](Error::TooManyCollections), [`BatchTooLarge`](Error::BatchTooLarge) if the transaction has become too large.
     pub fn put(&mut self, collection: &str, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         let (key, value) = (key.as_ref(), value.as_ref());
-        self.limits.check_name(collection)?;
+        Limits::default().check_name(collection)?;
         self.limits.check_key(key)?;
         self.limits.check_value(value)?;
         self.draft.put(collection, key, value)
@@ -109,7 +113,7 @@ impl Transaction<'_> {
     /// # Errors
     /// As [`put`](Transaction::put).
     pub fn create_collection(&mut self, name: &str) -> Result<bool> {
-        self.limits.check_name(name)?;
+        Limits::default().check_name(name)?;
         self.draft.create(name)
     }
 
@@ -137,12 +141,12 @@ impl Transaction<'_> {
     /// [`CollectionExists`](Error::CollectionExists) if the new name is taken; otherwise as [`drop_collection`](Transaction::drop_collection).
     pub fn rename_collection(&mut self, from: &str, to: &str) -> Result<()> {
         Limits::default().check_name(from)?;
-        self.limits.check_name(to)?;
+        Limits::default().check_name(to)?;
         self.draft.rename(from, to)
     }
 
     fn entries(&self, entries: Entries) -> TransactionEntries<'_> {
-        TransactionEntries { entries, _transaction: PhantomData }
+        TransactionEntries { entries, looked_at: self.draft.looked_at() }
     }
 }
 
@@ -173,21 +177,25 @@ impl fmt::Debug for Transaction<'_> {
 #[derive(Debug)]
 pub struct TransactionEntries<'a> {
     entries: Entries,
-    /// What is not published must not be seen outside the transaction.
-    _transaction: PhantomData<&'a ()>,
+    /// The transaction's, to which what is not published may be shown, and which answers for it.
+    looked_at: &'a LookedAt,
 }
 
 impl Iterator for TransactionEntries<'_> {
     type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Result<Entry>> {
-        self.entries.next()
+        let entry = self.entries.next();
+        self.looked_at.note(self.entries.rests_on());
+        entry
     }
 }
 
 impl DoubleEndedIterator for TransactionEntries<'_> {
     fn next_back(&mut self) -> Option<Result<Entry>> {
-        self.entries.next_back()
+        let entry = self.entries.next_back();
+        self.looked_at.note(self.entries.rests_on());
+        entry
     }
 }
 
@@ -260,8 +268,8 @@ impl Inner {
             catch_unwind(AssertUnwindSafe(|| transaction(&mut tx)))
         };
         match outcome {
-            Ok(Ok(value)) => Ok((value, self.commit(writer, tx.draft.finish(), durability)?)),
-            Ok(Err(error)) => Err(self.refuse(writer, error)),
+            Ok(Ok(value)) => Ok((value, self.commit(writer, tx.draft, durability)?)),
+            Ok(Err(error)) => Err(self.refuse(writer, &tx.draft, durability, error)),
             Err(panic) => {
                 drop(writer);
                 resume_unwind(panic)

@@ -165,7 +165,8 @@ fn poll(future: &mut Commit, waker: &Arc<Counting>) -> Poll<Result<()>> {
     Pin::new(future).poll(&mut Context::from_waker(&Waker::from(Arc::clone(waker))))
 }
 
-/// A transaction that wrote nothing has no flush of its own: what it rests on is flushed by whoever wrote that.
+/// A transaction that wrote nothing and is not to survive a power cut has no flush of its own: what
+/// it rests on is flushed by its writer.
 #[test]
 fn who_awaits_the_writes_of_others_hears_of_their_failed_flush() {
     let (log, store) = gated();
@@ -174,7 +175,8 @@ fn who_awaits_the_writes_of_others_hears_of_their_failed_flush() {
     thread::scope(|scope| {
         let writer = scope.spawn(|| all.put("k", "v"));
         log.until_somebody_waits();
-        let (there, mut answer) = store.transact_deferred(|tx| tx.contains("all", "k")).unwrap();
+        let read = |tx: &mut kv_core::Transaction<'_>| tx.contains("all", "k");
+        let (there, mut answer) = store.transact_deferred_with(Durability::Process, read).unwrap();
         assert!(there);
         let waker = Arc::<Counting>::default();
         assert!(poll(&mut answer, &waker).is_pending());

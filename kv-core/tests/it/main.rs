@@ -1,12 +1,15 @@
 //! Tests of kv-core over its backends in memory.
 #![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
 
+mod answers;
 mod background;
 mod checkpoint;
 mod concurrency;
 mod conformance;
 mod deferred;
 mod feed;
+mod horizon;
+mod lowered_limits;
 mod model;
 mod publication;
 mod recovery;

@@ -49,6 +49,8 @@ pub struct GatedLog {
     shut: Mutex<bool>,
     changed: Condvar,
     waiting: AtomicBool,
+    holding: AtomicBool,
+    held: AtomicBool,
     fail: AtomicBool,
     panic: AtomicBool,
 }
@@ -60,13 +62,17 @@ impl GatedLog {
             shut: Mutex::new(false),
             changed: Condvar::new(),
             waiting: AtomicBool::new(false),
+            holding: AtomicBool::new(false),
+            held: AtomicBool::new(false),
             fail: AtomicBool::new(false),
             panic: AtomicBool::new(false),
         })
     }
 
     pub fn shut(&self) {
-        *self.shut.lock().unwrap() = true;
+        let mut shut = self.shut.lock().unwrap();
+        *shut = true;
+        self.waiting.store(false, Ordering::SeqCst);
     }
 
     pub fn open(&self) {
@@ -85,9 +91,35 @@ impl GatedLog {
 
     /// Waits until somebody waits for the flush.
     pub fn until_somebody_waits(&self) {
-        while !self.waiting.load(Ordering::SeqCst) {
+        while !self.is_waited_for() {
             std::thread::yield_now();
         }
+    }
+
+    /// Whether somebody waits, or has waited, for the flush since it was shut.
+    pub fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
+    /// From now on an append orders its record and does not return.
+    pub fn hold_appends(&self) {
+        self.holding.store(true, Ordering::SeqCst);
+    }
+
+    pub fn release_appends(&self) {
+        self.holding.store(false, Ordering::SeqCst);
+    }
+
+    /// Waits until a record is in the log whose append has not returned.
+    pub fn until_an_append_is_held(&self) {
+        while !self.held.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Makes every record durable, as another caller's flush does. The store is not told.
+    pub fn flush_behind_the_store(&self) {
+        self.inner.sync(self.inner.bounds().appended).unwrap();
     }
 }
 
@@ -98,7 +130,12 @@ impl Log for GatedLog {
 
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
         assert!(!self.panic.swap(false, Ordering::SeqCst), "asked for");
-        self.inner.append(record, durability)
+        let appended = self.inner.append(record, durability);
+        while self.holding.load(Ordering::SeqCst) {
+            self.held.store(true, Ordering::SeqCst);
+            std::thread::yield_now();
+        }
+        appended
     }
 
     fn sync(&self, upto: Lsn) -> Result<Lsn> {

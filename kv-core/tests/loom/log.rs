@@ -8,15 +8,15 @@ use loom::sync::Mutex;
 #[derive(Default)]
 pub struct ModelLog {
     /// What loom knows the log by: whoever calls takes it for a moment.
-    turn: Mutex<()>,
+    turn: Arc<Mutex<()>>,
     /// The standard library's lock: nobody is interrupted while holding it.
-    state: StdMutex<State>,
+    state: Arc<StdMutex<State>>,
 }
 
 #[derive(Default)]
 struct State {
-    /// How each record is to be kept, from position 1 on.
-    records: Vec<Durability>,
+    /// The records, and how each is to be kept, from position 1 on.
+    records: Vec<(Durability, Arc<[u8]>)>,
     written: Lsn,
     durable: Lsn,
     flush_fails: bool,
@@ -31,6 +31,11 @@ impl ModelLog {
     /// Has the next flush fail, for good.
     pub fn fail_flush(&self) {
         self.lock().flush_fails = true;
+    }
+
+    /// The last position that a power cut leaves now.
+    pub fn durable(&self) -> Lsn {
+        self.lock().durable
     }
 
     /// The last position that a reader may see now: everything up to it is with the kernel, and every `Disk` record is durable.
@@ -57,7 +62,7 @@ impl State {
     }
 
     fn positions(&self) -> impl Iterator<Item = (Lsn, Durability)> {
-        (1..).map(Lsn).zip(self.records.iter().copied())
+        (1..).map(Lsn).zip(self.records.iter().map(|(durability, _)| *durability))
     }
 }
 
@@ -66,13 +71,13 @@ impl Log for ModelLog {
         LogId(1)
     }
 
-    fn append(&self, _record: &[u8], durability: Durability) -> Result<Lsn> {
+    fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
         let mut state = self.step();
         if let Some(cause) = state.failure.clone() {
             return Err(Error::Poisoned { cause });
         }
         let alone = state.written == state.appended();
-        state.records.push(durability);
+        state.records.push((durability, record.into()));
         if alone && durability == Durability::Process {
             state.written = state.appended();
         }
@@ -99,8 +104,9 @@ impl Log for ModelLog {
         Ok(state.durable)
     }
 
-    fn reader(&self, _after: Lsn) -> Result<Box<dyn LogReader>> {
-        Ok(Box::new(Nothing))
+    fn reader(&self, after: Lsn) -> Result<Box<dyn LogReader>> {
+        let log = Self { turn: Arc::clone(&self.turn), state: Arc::clone(&self.state) };
+        Ok(Box::new(Reader { log, after, current: Arc::default() }))
     }
 
     fn trim(&self, _upto: Lsn) -> Result<()> {
@@ -128,11 +134,20 @@ impl Log for ModelLog {
     }
 }
 
-/// The log is empty when a store is opened over it.
-struct Nothing;
+struct Reader {
+    log: ModelLog,
+    after: Lsn,
+    current: Arc<[u8]>,
+}
 
-impl LogReader for Nothing {
+impl LogReader for Reader {
     fn next(&mut self) -> Result<Option<Record<'_>>> {
-        Ok(None)
+        let state = self.log.step();
+        if state.durable <= self.after {
+            return Ok(None);
+        }
+        self.current = Arc::clone(&state.records[self.after.0 as usize].1);
+        self.after = self.after.next();
+        Ok(Some(Record { epoch: Epoch(1), lsn: self.after, payload: &self.current }))
     }
 }

@@ -11,6 +11,7 @@
 //! the writer's lock by a panic are not modelled. With a bound on preemptions loom's search may also miss orders within the bound.
 #![cfg(loom)]
 
+mod feed;
 mod log;
 mod publication;
 mod snapshots;

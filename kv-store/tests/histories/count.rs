@@ -11,6 +11,8 @@ pub struct Count {
     pub actions: u64,
     /// Looks at the whole store: transactions, snapshots, iterations, reads.
     pub observations: u64,
+    /// Answers without a write that had to survive a crash.
+    pub answers: u64,
     /// Records that the feed gave.
     pub fed: u64,
     /// How often it was followed from where it had been left.
@@ -28,6 +30,7 @@ impl Count {
         self.writes += other.writes;
         self.actions += other.actions;
         self.observations += other.observations;
+        self.answers += other.answers;
         self.fed += other.fed;
         self.resumed += other.resumed;
         self.failures += other.failures;
@@ -37,11 +40,13 @@ impl Count {
 
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { runs, lives, on_checkpoints, writes, actions, observations, fed, resumed, failures, lost } = self;
+        let Self { runs, lives, on_checkpoints, writes, actions, observations, answers, fed, resumed, failures, lost } =
+            self;
         write!(f, "{runs} runs, {lives} lives ({on_checkpoints} openings on a checkpoint), {actions} actions, ")?;
         write!(
             f,
-            "{observations} looks at the whole store, {fed} records fed ({resumed} times from where it was left), "
+            "{observations} looks at the whole store, {answers} answers that crashes left, \
+             {fed} records fed ({resumed} times from where it was left), "
         )?;
         write!(f, "{writes} writes logged, {lost} of them lost by crashes, {failures} calls failed")
     }

@@ -19,6 +19,7 @@ use kv_testkit::{
 
 use crate::{
     calls::{GROUP, SINGLE},
+    observed::Observation,
     witness::{Write, ask},
     worker::{Parts, Worker, tag},
 };
@@ -31,6 +32,8 @@ pub struct InFlight {
     pub call: u64,
     pub invoked: Invoked,
     pub done: Parts,
+    /// What it answers, if it has written nothing, and has to survive a power cut once it is given.
+    pub answer: Option<Observation>,
     pub commit: Commit,
 }
 
@@ -65,7 +68,7 @@ impl Worker<'_> {
         match make() {
             Ok(commit) => {
                 self.check_place(call, &commit);
-                self.in_flight.push(InFlight { call, invoked, done, commit });
+                self.in_flight.push(InFlight { call, invoked, done, answer: None, commit });
             }
             Err(error) => self.failed(&invoked, done, &error),
         }
@@ -79,7 +82,8 @@ impl Worker<'_> {
         if self.in_flight.is_empty() {
             return;
         }
-        let InFlight { call, invoked, done, commit } = self.in_flight.remove(self.rng.usize(..self.in_flight.len()));
+        let at = self.rng.usize(..self.in_flight.len());
+        let InFlight { call, invoked, done, answer, commit } = self.in_flight.remove(at);
         let outcome = match self.rng.u8(..8) {
             0 => return self.returned(&invoked, done, Part::maybe), // it becomes durable all the same, or the crash takes it
             1..4 => commit.wait(),
@@ -90,6 +94,7 @@ impl Worker<'_> {
             Ok(()) => {
                 self.acknowledged(call);
                 self.returned(&invoked, done, Part::certain);
+                answer.into_iter().for_each(|answer| self.promised(Durability::Disk, answer));
             }
             Err(error) => {
                 assert!(matches!(error, Error::OutcomeUnknown { .. }), "it was logged: {}", error.chain());

@@ -55,7 +55,7 @@ pub struct Follower {
     pub events: Vec<(Lsn, Event)>,
     /// Where that, of all lives before, leads to.
     pub model: Model,
-    /// The last position that the feed has given: it is durable.
+    /// The last position that the feed has given: no crash takes it back.
     pub given: Lsn,
     pub failures: u64,
     pub records: u64,
@@ -139,6 +139,9 @@ impl Follower {
             let record = record?;
             assert_eq!(Some(record.lsn.0 - 1), self.position.map(|lsn| lsn.0), "a record is missing, or comes again");
             assert!(record.epoch >= self.epoch);
+            let (seen, durable) = (store.snapshot().position(), store.stats().log.durable);
+            assert!(record.lsn <= seen, "the feed gave {}, and a snapshot taken after that is of {seen}", record.lsn);
+            assert!(record.lsn <= durable, "the feed gave {}, and {durable} is durable", record.lsn);
             self.epoch = record.epoch;
             self.position = Some(record.lsn);
             self.given = record.lsn;

@@ -135,6 +135,9 @@ impl Run {
         self.count.on_checkpoints += u64::from(store.recovery().checkpoint.is_some());
         self.count.lost += committed.0 - position.0;
         self.commits.cut(position);
+        let answers = std::mem::take(&mut self.known.answers);
+        self.count.answers += answers.len() as u64;
+        observed::check_answers(&self.commits, position, answers);
         self.known.published = self.known.published.min(position);
         let expected = self.commits.state_at(position);
         assert!(content(&store).unwrap() == *expected.collections(), "the state at {position} is another");

@@ -11,6 +11,9 @@
 //!   decided on: with every write that was acknowledged, seen, or given by the feed, at a level that survives the crash;
 //! - what was seen of the whole store is the state at one position, and at the right one (below);
 //! - what the feed gave, over all lives, is every record once, in order, and leads from a snapshot to the state at each position;
+//!   every snapshot taken afterwards has it, and no crash takes it back;
+//! - what was answered without a write, at a level that survives the crash, is right at a position
+//!   that is recovered: what it rested on is left;
 //! - iterations see batches whole, and errors are those that a failing disk leads to.
 //!
 //! **Strict serializability** needs no search, as the order of commits is known: the log is wrapped by a witness, which knows which

@@ -12,13 +12,14 @@ use kv_testkit::{Model, Operation, Outcome};
 use crate::{
     follower::Event,
     witness::{Commits, Write},
+    worker::tag,
 };
 
 /// A key and its value.
 pub type Pair = (Vec<u8>, Vec<u8>);
 
 /// What was seen at one position, by one call or by several that look at the same snapshot.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Observation {
     /// The call, if it may have written: then it saw the state before its own position.
     pub call: Option<u64>,
@@ -30,8 +31,14 @@ pub struct Observation {
 }
 
 /// What was read, or changed, and what the answer was. Later steps see earlier changes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Step {
+    /// A key that has a value with this [`tag`], or none.
+    Tagged {
+        collection: &'static str,
+        key: Vec<u8>,
+        tag: Option<Vec<u8>>,
+    },
     Get {
         collection: String,
         key: Vec<u8>,
@@ -60,6 +67,7 @@ pub enum Step {
 impl Step {
     fn is_right(&self, model: &mut Cow<'_, Model>) -> bool {
         match self {
+            Self::Tagged { collection, key, tag: found } => model.get(collection, key).map(tag) == *found,
             Self::Get { collection, key, found } => model.get(collection, key) == found.as_deref(),
             Self::Entries { collection, lower, upper, front, back, is_all } => {
                 let is_within =
@@ -106,6 +114,27 @@ impl Observation {
         let mut model = Cow::Borrowed(model);
         self.steps.iter().find(|step| !step.is_right(&mut model))
     }
+}
+
+/// Looks after a crash at what was answered before, changed nothing, and was to survive a power
+/// cut. What it looked at has to be left: so it is right at a position that was recovered.
+pub fn check_answers(commits: &Commits, recovered: Lsn, mut answers: Vec<Observation>) {
+    for answer in &mut answers {
+        (answer.from, answer.upto) = (answer.from.min(recovered), answer.upto.min(recovered));
+    }
+    let Some(first) = answers.iter().map(|answer| answer.from).min() else { return };
+    let writes: Vec<Write> = commits.lock().clone();
+    let mut model = commits.state_at(first);
+    for position in (first.0..=recovered.0).map(Lsn) {
+        answers.retain(|answer| {
+            let may_be_here = (answer.from..=answer.upto).contains(&position);
+            !may_be_here || answer.wrong_step(&model).is_some()
+        });
+        for operation in writes.get(position.0 as usize).iter().flat_map(|write| &write.operations) {
+            model.apply(operation);
+        }
+    }
+    assert!(answers.is_empty(), "a crash took what they rested on, {recovered} was recovered: {answers:?}");
 }
 
 /// Looks for each observation whether it is right at some position at which it can have been made, and whether what the feed gave leads to

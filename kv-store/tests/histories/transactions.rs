@@ -54,6 +54,7 @@ impl Worker<'_> {
             // It may have seen what is not published, and was not told anything by the store.
             Ok(Err(Failure::Store(_))) | Err(_) => Lsn(self.commits.lock().len() as u64),
         };
+        let was_told = matches!(outcome, Ok(Ok(()) | Err(Failure::Wanted)));
         match outcome {
             Ok(Ok(())) => self.acknowledged(call),
             Ok(Err(Failure::Wanted)) => assert_eq!(ending, Ending::Error),
@@ -61,7 +62,16 @@ impl Worker<'_> {
             Err(panic) if panic.is::<Ending>() => {}
             Err(panic) => resume_unwind(panic),
         }
-        self.observations.push(Observation { call: Some(call), from, upto, steps: closure.steps });
+        let observation = Observation { call: Some(call), from, upto, steps: closure.steps };
+        if was_told && !self.has_written(call) {
+            self.promised(durability, observation.clone());
+        }
+        self.observations.push(observation);
+    }
+
+    /// Whether the call has a record in the log.
+    fn has_written(&self, call: u64) -> bool {
+        self.commits.lock().iter().any(|write| write.call == call)
     }
 
     /// The same, without waiting for it; at the store's durability.
@@ -73,11 +83,13 @@ impl Worker<'_> {
         let invoked = self.invoke();
         let outcome = self.store.transact_deferred(|tx| closure.run(&self.store, tx));
         let upto = Lsn(self.commits.lock().len() as u64);
-        self.observations.push(Observation { call: Some(call), from, upto, steps: closure.steps });
+        let observation = Observation { call: Some(call), from, upto, steps: closure.steps };
+        self.observations.push(observation.clone());
         match outcome {
             Ok(((), commit)) => {
                 self.check_place(call, &commit);
-                self.in_flight.push(InFlight { call, invoked, done: Vec::new(), commit });
+                let answer = (!self.has_written(call)).then_some(observation);
+                self.in_flight.push(InFlight { call, invoked, done: Vec::new(), answer, commit });
             }
             Err(Failure::Store(error)) => self.note(&error),
             Err(Failure::Wanted) => panic!("it did not want to"),

@@ -47,7 +47,7 @@ impl Worker<'_> {
     /// Deletes it now and then.
     pub fn update(&mut self, key: &str) {
         let (call, value) = self.new_value();
-        let durability = self.durability();
+        let (durability, from) = (self.durability(), self.commits.floor());
         let new = (self.rng.u8(..5) > 0).then_some(value);
         let mut found = None;
         let single = self.store.collection("single").unwrap().with_durability(durability);
@@ -69,6 +69,8 @@ impl Worker<'_> {
                 assert_eq!(answer.as_deref(), new.as_deref());
                 if found.is_some() || new.is_some() {
                     self.acknowledged(call);
+                } else {
+                    self.answered(durability, from, &vec![(format!("single/{key}"), Action::Get(None))]);
                 }
                 self.returned(&invoked, done, kv_testkit::linearizability::Part::certain);
                 self.saw(key, found.map(Value::from));

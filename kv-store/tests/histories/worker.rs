@@ -13,7 +13,7 @@ use kv_testkit::{
 
 use crate::{
     deferred::InFlight,
-    observed::Observation,
+    observed::{Observation, Step},
     snapshots::Scan,
     witness::{Commits, Write, ask},
 };
@@ -60,6 +60,8 @@ pub struct Known {
     pub published: Lsn,
     /// The last position of which it was said that it survives a power cut.
     pub synced: Lsn,
+    /// What was answered without a write, and has to survive a power cut.
+    pub answers: Vec<Observation>,
     /// Errors other than answers.
     pub failures: u64,
 }
@@ -102,6 +104,7 @@ impl<'a> Worker<'a> {
         known.seen.extend(self.known.seen);
         known.published = known.published.max(self.known.published);
         known.synced = known.synced.max(self.known.synced);
+        known.answers.extend(self.known.answers);
         known.failures += self.known.failures;
         self.observations
     }
@@ -139,7 +142,7 @@ impl<'a> Worker<'a> {
 
     /// Makes a call that may write. It has `done` what it was to do, unless it answers that it did something else.
     pub fn called(&mut self, write: Write, done: Parts, make: impl FnOnce(&Store) -> Result<Option<Parts>>) {
-        let call = write.call;
+        let (call, durability, from) = (write.call, write.durability, self.commits.floor());
         ask(write);
         let invoked = self.recorder.invoke();
         match make(&self.store) {
@@ -147,8 +150,28 @@ impl<'a> Worker<'a> {
                 self.acknowledged(call);
                 self.returned(&invoked, done, Part::certain);
             }
-            Ok(Some(answered)) => self.returned(&invoked, answered, Part::certain),
+            Ok(Some(answered)) => {
+                self.answered(durability, from, &answered);
+                self.returned(&invoked, answered, Part::certain);
+            }
             Err(error) => self.failed(&invoked, done, &error),
+        }
+    }
+
+    /// A call was answered. Where it has changed nothing, the answer is right at a position between
+    /// `from` and what is published now.
+    pub fn answered(&mut self, durability: Durability, from: Lsn, answered: &Parts) {
+        let steps: Option<Vec<_>> = answered.iter().map(|(path, action)| found(path, action)).collect();
+        let Some(steps) = steps else { return };
+        let answer = Observation { call: None, from, upto: self.store.stats().published, steps };
+        self.observations.push(answer.clone());
+        self.promised(durability, answer);
+    }
+
+    /// The caller was told so, by a call that changed nothing.
+    pub fn promised(&mut self, durability: Durability, answer: Observation) {
+        if durability == Durability::Disk {
+            self.known.answers.push(answer);
         }
     }
 
@@ -207,6 +230,18 @@ pub fn assert_expected(error: &Error) {
         Error::OutcomeUnknown { .. } | Error::Poisoned { .. } | Error::DiskFull { .. } | Error::Io { .. }
     );
     assert!(is_expected, "{}", error.chain());
+}
+
+/// What an action found that changed nothing; `None` for one that did.
+fn found(path: &str, action: &Action) -> Option<Step> {
+    let tag = match action {
+        Action::Get(found) | Action::CompareAndSet { answer: Err(found), .. } => found.clone(),
+        Action::Delete { existed: Some(false) } => None,
+        _ => return None,
+    };
+    let key = |collection| path.strip_prefix(collection)?.strip_prefix('/').map(|key| (collection, key));
+    let (collection, key) = key("single").or_else(|| key("group"))?;
+    Some(Step::Tagged { collection, key: key.into(), tag })
 }
 
 pub fn path(collection: &Collection, key: &str) -> String {

@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
 #![expect(clippy::disallowed_methods, reason = "tests look at, copy and damage files behind the engine's back")]
 
+mod answers;
 mod creation;
 mod damage;
+mod feed;
 mod model;
 mod opening;
 mod support;

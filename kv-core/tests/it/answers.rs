@@ -1,0 +1,436 @@
+//! An answer that changes nothing is given once what it looked at is durable as asked, and rests on
+//! nothing else.
+
+use std::{
+    sync::{Arc, mpsc},
+    task::{Context, Poll, Waker},
+    thread,
+    time::Duration,
+};
+
+use kv_core::{
+    Batch, Collection, Commit, Durability, Error, Limits, Lsn, MemoryLog, Result, Store, StoreOptions, Transaction,
+};
+use kv_testkit::ManualScheduler;
+
+use crate::{
+    assert_error,
+    support::{GatedLog, Media},
+};
+
+/// So long it takes at most until something is said to have hung.
+const LONG: Duration = Duration::from_secs(20);
+
+/// A verb whose answer changes nothing.
+struct Verb {
+    name: &'static str,
+    /// The write that it looks at.
+    looks_at: fn(&mut Transaction<'_>) -> Result<()>,
+    /// Asks, and checks the answer.
+    ask: fn(&User),
+}
+
+/// Somebody who asks, with this durability.
+#[derive(Clone)]
+struct User {
+    store: Store,
+    all: Collection,
+    other: Collection,
+    durability: Durability,
+}
+
+impl User {
+    fn batch(&self, add: impl FnOnce(&mut Batch) -> &mut Batch) -> Result<()> {
+        self.store.write_with(&batch(add), self.durability)
+    }
+
+    fn batch_deferred(&self, add: impl FnOnce(&mut Batch) -> &mut Batch) -> Result<Commit> {
+        self.store.write_deferred_with(&batch(add), self.durability)
+    }
+
+    fn transact<T>(&self, transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Result<T> {
+        self.store.transact_with(self.durability, transaction)
+    }
+
+    fn transact_deferred<T>(&self, transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Result<(T, Commit)> {
+        self.store.transact_deferred_with(self.durability, transaction)
+    }
+}
+
+fn batch(add: impl FnOnce(&mut Batch) -> &mut Batch) -> Batch {
+    add(&mut Batch::new()).clone()
+}
+
+/// `all` has `k` and `m`; `other` and `beside` have `k`. Four collections are allowed.
+fn fill(tx: &mut Transaction<'_>) -> Result<()> {
+    for (collection, key) in [("all", "k"), ("all", "m"), ("other", "k"), ("beside", "k")] {
+        tx.put(collection, key, "old")?;
+    }
+    Ok(())
+}
+
+/// What no verb looks at.
+fn unrelated(tx: &mut Transaction<'_>) -> Result<()> {
+    tx.put("beside", "k", "new")?;
+    tx.put("all", "z", "new")
+}
+
+fn delete(tx: &mut Transaction<'_>) -> Result<()> {
+    tx.delete("all", "k")
+}
+
+fn overwrite(tx: &mut Transaction<'_>) -> Result<()> {
+    tx.put("all", "k", "new")
+}
+
+fn create(tx: &mut Transaction<'_>) -> Result<()> {
+    tx.create_collection("new").map(drop)
+}
+
+fn drop_other(tx: &mut Transaction<'_>) -> Result<()> {
+    tx.drop_collection("other")
+}
+
+fn clear_other(tx: &mut Transaction<'_>) -> Result<()> {
+    tx.clear_collection("other")
+}
+
+fn rename_other(tx: &mut Transaction<'_>) -> Result<()> {
+    tx.rename_collection("other", "new")
+}
+
+fn cancel<T>(_: T) -> Result<()> {
+    Err(Error::Cancelled)
+}
+
+/// The key of the first entry that an iteration gives.
+fn first(mut entries: impl Iterator<Item = Result<kv_core::Entry>>) -> Result<Option<Vec<u8>>> {
+    Ok(entries.next().transpose()?.map(|entry| entry.key.to_vec()))
+}
+
+fn verb(name: &'static str, looks_at: fn(&mut Transaction<'_>) -> Result<()>, ask: fn(&User)) -> Verb {
+    Verb { name, looks_at, ask }
+}
+
+fn verbs_of_keys() -> Vec<Verb> {
+    vec![
+        verb("delete", delete, |user| assert_error!(user.all.delete("k"), Error::KeyNotFound)),
+        verb("delete_if_present", delete, |user| assert!(!user.all.delete_if_present("k").unwrap())),
+        verb("take", delete, |user| assert_eq!(user.all.take("k").unwrap(), None)),
+        verb("update", delete, |user| assert_eq!(user.all.update("k", |_| None::<&[u8]>).unwrap(), None)),
+        verb("compare_and_set with what was deleted", delete, |user| {
+            assert_eq!(user.all.compare_and_set("k", Some(b"old"), Some(b"x")).unwrap().unwrap_err().actual, None);
+        }),
+        verb("compare_and_set with what was written", overwrite, |user| {
+            let actual = user.all.compare_and_set("k", None, None).unwrap().unwrap_err().actual;
+            assert_eq!(actual.unwrap(), "new");
+        }),
+        verb("put_if_absent", overwrite, |user| {
+            assert_eq!(user.all.put_if_absent("k", "x").unwrap().unwrap(), "new");
+        }),
+        verb("a batch that is refused", delete, |user| {
+            assert_error!(user.batch(|batch| batch.put("all", "a", "v").delete("all", "k")), Error::KeyNotFound);
+        }),
+        verb("a batch that deletes nothing", delete, |user| {
+            user.batch(|batch| batch.delete_if_present("all", "k").delete_if_present("all", "absent")).unwrap();
+        }),
+        verb("a deferred batch that is refused", delete, |user| {
+            assert_error!(user.batch_deferred(|batch| batch.delete("all", "k")), Error::KeyNotFound);
+        }),
+        verb("a deferred batch that deletes nothing", delete, |user| {
+            user.batch_deferred(|batch| batch.delete_if_present("all", "k")).unwrap().wait().unwrap();
+        }),
+        verb("delete in a collection that was dropped", drop_other, |user| {
+            assert_error!(user.other.delete("k"), Error::KeyNotFound);
+        }),
+        verb("delete in a collection that was cleared", clear_other, |user| {
+            assert_error!(user.other.delete("k"), Error::KeyNotFound);
+        }),
+        verb("delete in a collection that was renamed", rename_other, |user| {
+            assert!(!user.other.delete_if_present("k").unwrap());
+        }),
+        verb("put_if_absent in a collection that was renamed", rename_other, |user| {
+            let new = user.store.collection("new").unwrap().with_durability(user.durability);
+            assert_eq!(new.put_if_absent("k", "x").unwrap().unwrap(), "old");
+        }),
+    ]
+}
+
+fn transactions() -> Vec<Verb> {
+    vec![
+        verb("tx.get", delete, |user| assert_eq!(user.transact(|tx| tx.get("all", "k")).unwrap(), None)),
+        verb("tx.get of what was written", overwrite, |user| {
+            assert_eq!(user.transact(|tx| tx.get("all", "k")).unwrap().unwrap(), "new");
+        }),
+        verb("tx.contains", delete, |user| assert!(!user.transact(|tx| tx.contains("all", "k")).unwrap())),
+        verb("tx.delete", delete, |user| {
+            assert_error!(user.transact(|tx| tx.delete("all", "k")), Error::KeyNotFound);
+        }),
+        verb("tx.delete_if_present", delete, |user| {
+            assert!(!user.transact(|tx| tx.delete_if_present("all", "k")).unwrap());
+        }),
+        verb("tx.iter over a key that was deleted", delete, |user| {
+            assert_eq!(user.transact(|tx| first(tx.iter("all"))).unwrap().unwrap(), b"m");
+        }),
+        verb("tx.range backwards over a key that was deleted", delete, |user| {
+            assert_eq!(user.transact(|tx| first(tx.range("all", .."m").rev())).unwrap(), None);
+        }),
+        verb("tx.prefix of a key that was written", overwrite, |user| {
+            assert_eq!(user.transact(|tx| first(tx.prefix("all", "k"))).unwrap().unwrap(), b"k");
+        }),
+        verb("a transaction that gives up", delete, |user| {
+            assert_error!(user.transact(|tx| tx.get("all", "k").and_then(cancel)), Error::Cancelled);
+        }),
+        verb("a transaction that gives up what it wrote", delete, |user| {
+            let gives_up = |tx: &mut Transaction<'_>| {
+                tx.put("all", "m", "x")?;
+                tx.contains("all", "k").and_then(cancel)
+            };
+            assert_error!(user.transact(gives_up), Error::Cancelled);
+        }),
+        verb("a deferred transaction that reads", delete, |user| {
+            let (found, commit) = user.transact_deferred(|tx| tx.get("all", "k")).unwrap();
+            commit.wait().unwrap();
+            assert_eq!(found, None);
+        }),
+        verb("a deferred transaction that gives up", delete, |user| {
+            assert_error!(user.transact_deferred(|tx| tx.get("all", "k").and_then(cancel)), Error::Cancelled);
+        }),
+        verb("tx.get in a collection that was created", create, |user| {
+            assert_eq!(user.transact(|tx| tx.get("new", "k")).unwrap(), None);
+        }),
+        verb("tx.get in a collection that was dropped", drop_other, |user| {
+            assert_eq!(user.transact(|tx| tx.get("other", "k")).unwrap(), None);
+        }),
+        verb("tx.get by a new name", rename_other, |user| {
+            assert_eq!(user.transact(|tx| tx.get("new", "k")).unwrap().unwrap(), "old");
+        }),
+        verb("tx.iter by a new name", rename_other, |user| {
+            assert_eq!(user.transact(|tx| first(tx.iter("new"))).unwrap().unwrap(), b"k");
+        }),
+        verb("tx.iter of a collection that was cleared", clear_other, |user| {
+            assert_eq!(user.transact(|tx| first(tx.iter("other"))).unwrap(), None);
+        }),
+    ]
+}
+
+fn verbs_of_collections() -> Vec<Verb> {
+    vec![
+        verb("create_collection", create, |user| {
+            assert!(!user.transact(|tx| tx.create_collection("new")).unwrap());
+        }),
+        verb("one collection too many", create, |user| {
+            let refused = user.transact(|tx| tx.create_collection("yet another"));
+            assert_error!(refused, Error::TooManyCollections { .. });
+        }),
+        verb("one collection too many for a put", create, |user| {
+            let yet_another = user.store.collection("yet another").unwrap().with_durability(user.durability);
+            assert_error!(yet_another.put("k", "v"), Error::TooManyCollections { .. });
+        }),
+        verb("drop_collection", drop_other, |user| {
+            assert_error!(user.transact(|tx| tx.drop_collection("other")), Error::CollectionNotFound { .. });
+        }),
+        verb("clear_collection", drop_other, |user| {
+            assert_error!(user.transact(|tx| tx.clear_collection("other")), Error::CollectionNotFound { .. });
+        }),
+        verb("rename_collection of what was dropped", drop_other, |user| {
+            let refused = user.transact(|tx| tx.rename_collection("other", "new"));
+            assert_error!(refused, Error::CollectionNotFound { .. });
+        }),
+        verb("rename_collection to what was created", create, |user| {
+            let refused = user.transact(|tx| tx.rename_collection("other", "new"));
+            assert_error!(refused, Error::CollectionExists { .. });
+        }),
+    ]
+}
+
+fn verbs() -> impl Iterator<Item = Verb> {
+    verbs_of_keys().into_iter().chain(transactions()).chain(verbs_of_collections())
+}
+
+/// A store over a log whose flush can be held shut. Nobody flushes in the background.
+struct Subject {
+    log: Arc<GatedLog>,
+    store: Store,
+    scheduler: ManualScheduler,
+}
+
+impl Subject {
+    fn new() -> Self {
+        let (media, scheduler) = (Media::default(), ManualScheduler::new());
+        let log = GatedLog::new(MemoryLog::open(&media.log).unwrap());
+        let options = StoreOptions {
+            scheduler: Arc::new(scheduler.clone()),
+            limits: Limits { collections_max: 4, ..Limits::default() },
+            ..StoreOptions::default()
+        };
+        let store = Store::open(Arc::clone(&log) as _, media.checkpointer(), options).unwrap();
+        store.transact(fill).unwrap();
+        Self { log, store, scheduler }
+    }
+
+    fn user(&self, durability: Durability) -> User {
+        let collection = |name| self.store.collection(name).unwrap().with_durability(durability);
+        User { store: self.store.clone(), all: collection("all"), other: collection("other"), durability }
+    }
+
+    /// Writes, and leaves it at that.
+    fn write(&self, write: fn(&mut Transaction<'_>) -> Result<()>, durability: Durability) -> Lsn {
+        self.store.transact_deferred_with(durability, write).unwrap().1.lsn()
+    }
+
+    /// Asks in another thread, from which a word comes when the answer is there and is right.
+    fn ask(&self, verb: &Verb, durability: Durability) -> mpsc::Receiver<()> {
+        let (told, answered) = mpsc::channel();
+        let (user, ask) = (self.user(durability), verb.ask);
+        thread::spawn(move || {
+            ask(&user);
+            told.send(()).unwrap();
+        });
+        answered
+    }
+
+    fn assert_answers(&self, answered: &mpsc::Receiver<()>, what: &str) {
+        let outcome = answered.recv_timeout(LONG);
+        self.log.open();
+        assert_eq!(outcome, Ok(()), "no answer, or a wrong one: {what}");
+    }
+}
+
+#[test]
+fn an_answer_waits_until_what_it_looked_at_is_durable_as_asked() {
+    for verb in verbs() {
+        for asked in [Durability::Disk, Durability::Process] {
+            for written in [Durability::Disk, Durability::Process] {
+                let what = format!("{}, asked at {asked:?} for what was written at {written:?}", verb.name);
+                let subject = Subject::new();
+                subject.log.shut();
+                let looked_at = subject.write(verb.looks_at, written);
+                let answered = subject.ask(&verb, asked);
+                if asked.max(written) == Durability::Process {
+                    subject.assert_answers(&answered, &what);
+                    assert!(subject.store.stats().log.durable < looked_at, "{what}");
+                    continue;
+                }
+                while !subject.log.is_waited_for() {
+                    assert_ne!(answered.recv_timeout(Duration::from_millis(1)), Ok(()), "given too early: {what}");
+                }
+                subject.log.open();
+                subject.assert_answers(&answered, &what);
+                assert!(subject.store.stats().log.durable >= looked_at, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_answer_does_not_wait_for_what_it_did_not_look_at() {
+    for verb in verbs() {
+        for asked in [Durability::Disk, Durability::Process] {
+            for written in [Durability::Disk, Durability::Process] {
+                let what = format!("{}, asked at {asked:?} beside a write at {written:?}", verb.name);
+                let subject = Subject::new();
+                subject.write(verb.looks_at, Durability::Process);
+                subject.store.sync().unwrap();
+                subject.log.shut();
+                subject.write(unrelated, written);
+                let answered = subject.ask(&verb, asked);
+                subject.assert_answers(&answered, &what);
+            }
+        }
+    }
+}
+
+/// A checkpoint holds it: so it is on disk, whatever the log says.
+#[test]
+fn an_answer_from_a_checkpoint_waits_for_nothing() {
+    for verb in verbs() {
+        let subject = Subject::new();
+        subject.write(verb.looks_at, Durability::Process);
+        subject.store.checkpoint().unwrap();
+        subject.log.shut();
+        subject.write(unrelated, Durability::Disk);
+        let answered = subject.ask(&verb, Durability::Disk);
+        subject.assert_answers(&answered, verb.name);
+    }
+}
+
+/// Names that are gone are forgotten, but what was said of them rests on them until it is on disk.
+#[test]
+fn a_name_that_is_forgotten_is_rested_on_until_it_is_durable() {
+    let subject = Subject::new();
+    subject.log.shut();
+    subject.write(drop_other, Durability::Process);
+    // Changes of names forget those that are gone for all who read.
+    for n in 0..1000 {
+        let name = n.to_string();
+        subject.store.transact_with(Durability::Process, |tx| tx.create_collection(&name)).unwrap();
+        subject.store.transact_with(Durability::Process, |tx| tx.drop_collection(&name)).unwrap();
+    }
+    let refused = thread::spawn({
+        let store = subject.store.clone();
+        move || store.drop_collection("other")
+    });
+    while !subject.log.is_waited_for() {
+        assert!(!refused.is_finished(), "given too early");
+        thread::yield_now();
+    }
+    subject.log.open();
+    assert_error!(refused.join().unwrap(), Error::CollectionNotFound { .. });
+}
+
+fn poll(commit: &mut Commit) -> Poll<Result<()>> {
+    std::pin::Pin::new(commit).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// It is awaited by what it looked at, and the flusher is asked for no more than that.
+#[test]
+fn a_deferred_answer_is_due_when_what_it_looked_at_is_durable_as_asked() {
+    let subject = Subject::new();
+    let ask = |durability| {
+        let user = subject.user(durability);
+        let (there, commit) = user.transact_deferred(|tx| tx.contains("all", "k")).unwrap();
+        assert!(!there);
+        commit
+    };
+    subject.scheduler.run_woken();
+    subject.log.shut();
+    let deleted = subject.write(delete, Durability::Process);
+    let (mut disk, mut process) = (ask(Durability::Disk), ask(Durability::Process));
+    assert_eq!((disk.lsn(), process.lsn()), (deleted, deleted));
+    assert!(matches!(poll(&mut process), Poll::Ready(Ok(()))));
+    assert!(poll(&mut disk).is_pending());
+    subject.log.open();
+    subject.scheduler.run("kv-flush"); // at once, since somebody waits for the disk
+    assert!(matches!(poll(&mut disk), Poll::Ready(Ok(()))));
+
+    subject.log.shut();
+    subject.write(unrelated, Durability::Disk);
+    assert!(matches!(poll(&mut ask(Durability::Disk)), Poll::Ready(Ok(()))));
+}
+
+#[test]
+fn who_awaits_a_deferred_answer_is_woken_when_it_is_due() {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        task::Wake,
+    };
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+    impl Wake for Counting {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let subject = Subject::new();
+    subject.log.shut();
+    subject.write(delete, Durability::Process);
+    let (_, mut commit) = subject.user(Durability::Disk).transact_deferred(|tx| tx.contains("all", "k")).unwrap();
+    let woken = Arc::<Counting>::default();
+    let waker = Waker::from(Arc::clone(&woken));
+    assert!(std::pin::Pin::new(&mut commit).poll(&mut Context::from_waker(&waker)).is_pending());
+    subject.log.open();
+    subject.store.sync().unwrap();
+    assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+    assert!(matches!(poll(&mut commit), Poll::Ready(Ok(()))));
+}

@@ -1,0 +1,103 @@
+//! What leaves the process: the feed, and answers that have to survive a power cut.
+
+use std::{
+    collections::BTreeSet,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+use kv_core::{ChangeFeed, Durability, Lsn};
+use kv_testkit::orders::explore;
+
+use crate::support::Subject;
+
+/// Takes what there is. All of it is in a snapshot that is taken now, and no power cut takes it
+/// back.
+fn follow(subject: &Subject, feed: &mut ChangeFeed) -> Lsn {
+    for record in &mut *feed {
+        let given = record.unwrap().lsn;
+        assert!(given <= subject.log.durable(), "{given} was given, and a power cut takes it");
+        let seen = subject.store.snapshot().position();
+        assert!(given <= seen, "{given} was given, and a snapshot is of {seen}");
+    }
+    ChangeFeed::position(feed)
+}
+
+/// The flush of one record may take another with it that is in the log, and not applied yet.
+#[test]
+fn a_feed_beside_a_writer_and_a_flush() {
+    let given = explore("a feed beside a Process writer and a flush", Some(3), || {
+        let subject = Subject::new();
+        let mut feed = subject.store.changes(Lsn(1)).unwrap();
+        let writer = subject.spawn(|subject| {
+            subject.put(2, Durability::Process).unwrap();
+            subject.put(3, Durability::Process).unwrap();
+        });
+        subject.store.sync().unwrap();
+        let first = follow(&subject, &mut feed);
+        writer.join().unwrap();
+        let second = follow(&subject, &mut feed);
+        subject.store.sync().unwrap();
+        assert_eq!(follow(&subject, &mut feed), Lsn(3), "a record is held back");
+        (first, second)
+    });
+    let firsts: BTreeSet<_> = given.iter().map(|(first, _)| first.0).collect();
+    assert_eq!(firsts, [1, 2, 3].into());
+}
+
+#[test]
+fn a_feed_beside_writers_of_both_durabilities() {
+    let given = explore("a feed beside a Disk writer and a Process writer", Some(2), || {
+        let subject = Subject::new();
+        let mut feed = subject.store.changes(Lsn(1)).unwrap();
+        let disk = subject.spawn(|subject| subject.put(2, Durability::Disk).unwrap());
+        let process = subject.spawn(|subject| subject.put(3, Durability::Process).unwrap());
+        let first = follow(&subject, &mut feed);
+        disk.join().unwrap();
+        process.join().unwrap();
+        let second = follow(&subject, &mut feed);
+        subject.store.sync().unwrap();
+        assert_eq!(follow(&subject, &mut feed), Lsn(3), "a record is held back");
+        (first, second)
+    });
+    assert!(given.contains(&(Lsn(1), Lsn(2))), "the Process write is not durable in some order: {given:?}");
+    assert!(given.contains(&(Lsn(1), Lsn(3))), "one flush takes both in some order: {given:?}");
+}
+
+/// Counts how often it is called. Not loom's: the waiter's thread is not modelled, only whether it
+/// would be woken.
+#[derive(Default)]
+struct Calls(AtomicUsize);
+
+impl Wake for Calls {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// It rests on a write that is published, and not durable.
+#[test]
+fn who_awaits_an_answer_that_has_to_survive_a_power_cut_is_woken() {
+    let ends = explore("an answer that is awaited, and the flusher", Some(3), || {
+        let subject = Subject::new();
+        subject.put(2, Durability::Process).unwrap();
+        let (found, mut answer) = subject.store.transact_deferred(|tx| tx.get("all", "k")).unwrap();
+        assert_eq!((found.unwrap()[0], answer.lsn()), (2, Lsn(2)));
+        let flusher = subject.spawn(|subject| subject.scheduler.run("kv-flush"));
+        let calls = Arc::new(Calls::default());
+        let waker = Waker::from(Arc::clone(&calls));
+        let is_due = Pin::new(&mut answer).poll(&mut Context::from_waker(&waker)).is_ready();
+        assert!(!is_due || subject.log.durable() >= Lsn(2), "it was given, and a power cut takes what it rests on");
+        flusher.join().unwrap();
+        let woken = calls.0.load(Ordering::SeqCst);
+        assert!(is_due || woken == 1, "the wake-up was lost");
+        let polled = Pin::new(&mut answer).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Ready(Ok(()))));
+        is_due
+    });
+    assert_eq!(ends, [false, true].into());
+}
