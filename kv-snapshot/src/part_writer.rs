@@ -37,8 +37,8 @@ impl PartWriter {
         Ok(Self { output, header, sections: Vec::new(), index: IndexBuilder::default(), last_key: Vec::new() })
     }
 
-    /// Starts a collection, with an id above those before, of about so many entries. It ends the one before, which takes long, and may be ended
-    /// by `go_on`.
+    /// Starts a collection, with an id above those before, of about so many entries. It ends the
+    /// one before, which takes long, and may be ended by `go_on`.
     pub(crate) fn start_collection(&mut self, id: CollectionId, entries: u64, go_on: GoOn<'_>) -> Result<()> {
         if self.sections.last().is_some_and(|last| last.id >= id) {
             return Err(Error::Misuse("collections must come in order of their ids, each once"));

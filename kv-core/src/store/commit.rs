@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{Inner, Shared, draft::Draft};
+use super::{Inner, Shared, draft::Draft, locks::Guard};
 use crate::{
     Durability, Error, Log, Lsn, Result,
     collections::{Horizon, Superseded},
     operation::{OPERATION_HEADER_BYTES, RECORD_HEADER_BYTES, decode},
-    sync::{AtomicU64, MutexGuard},
+    panics::guarded,
+    sync::AtomicU64,
 };
 
 /// The log's size on its medium is looked at once in so many commits: often enough, and not each time.
@@ -137,11 +138,14 @@ impl Inner {
     /// Logs the record, if there is one, applies it, and lets the next writer in.
     pub(super) fn commit(
         &self,
-        mut writer: MutexGuard<'_, Writer>,
+        mut writer: Guard<'_, Writer>,
         record: Option<Vec<u8>>,
         durability: Durability,
     ) -> Result<Basis> {
         let Some(record) = record else { return Ok(Basis { lsn: self.publication.applied(), durability: None }) };
+        if let Some(cause) = self.flush_failure.cause() {
+            return Err(Error::Poisoned { cause });
+        }
         let lsn = self.log.append(&record, durability)?;
         self.apply(&mut writer, lsn, &record);
         self.publication.set_applied(lsn, durability);
@@ -149,7 +153,7 @@ impl Inner {
         drop(writer);
 
         if checkpoint_due {
-            self.checkpoint_job.wake();
+            self.want_checkpoint();
         }
         Ok(Basis { lsn, durability: Some(durability) })
     }
@@ -158,7 +162,7 @@ impl Inner {
     pub(super) fn wait_for(&self, basis: Basis) -> Result<()> {
         match basis.durability {
             Some(Durability::Disk) => self.sync_log(basis.lsn)?,
-            Some(Durability::Process) => self.want_flush(),
+            Some(Durability::Process) => self.want_flush()?,
             None => {}
         }
         self.publish_upto(basis.lsn)
@@ -167,15 +171,16 @@ impl Inner {
     /// Sees to it that an answer can be given soon, though nobody wait for it.
     pub(super) fn prepare_for(&self, basis: Basis) {
         self.publish();
-        match basis.durability {
+        // If the flusher is dead, that is noted, and waiting for the answer gives the error.
+        let _ = match basis.durability {
             Some(Durability::Disk) => self.want_flush_now(),
             Some(Durability::Process) => self.want_flush(),
-            None => {} // who wrote what the answer rests on sees to that
-        }
+            None => Ok(()), // who wrote what the answer rests on sees to that
+        };
     }
 
     /// Gives an error that rests on everything that was applied, once that is published.
-    pub(super) fn refuse<E: From<Error>>(&self, writer: MutexGuard<'_, Writer>, error: E) -> E {
+    pub(super) fn refuse<E: From<Error>>(&self, writer: Guard<'_, Writer>, error: E) -> E {
         let rests_on = self.publication.applied();
         drop(writer);
         self.publish_upto(rests_on).map_or_else(E::from, |()| error)
@@ -204,7 +209,7 @@ impl Shared {
     ///
     /// # Errors
     /// [`Closed`](Error::Closed); otherwise as [`lock_writer`](Shared::lock_writer).
-    pub(super) fn writer(&self) -> Result<MutexGuard<'_, Writer>> {
+    pub(super) fn writer(&self) -> Result<Guard<'_, Writer>> {
         let writer = self.lock_writer()?;
         if writer.closed { Err(Error::Closed) } else { Ok(writer) }
     }
@@ -214,12 +219,12 @@ impl Shared {
     /// # Errors
     /// [`Poisoned`](Error::Poisoned) if a writer panicked and so may have left something half done; [`InTransaction`](Error::InTransaction) if this thread
     /// has it already.
-    pub(super) fn lock_writer(&self) -> Result<MutexGuard<'_, Writer>> {
+    pub(super) fn lock_writer(&self) -> Result<Guard<'_, Writer>> {
         if self.closure.is_here() {
             return Err(Error::InTransaction);
         }
         let panicked = || Error::Misuse("a thread panicked while it changed the store");
-        self.writer.lock().map_err(|_| Error::Poisoned { cause: Arc::new(panicked()) })
+        self.writer.lock().map(Guard::new).map_err(|_| Error::Poisoned { cause: Arc::new(panicked()) })
     }
 
     /// Waits until `lsn` is published; syncs the log up to it if that is what it takes.
@@ -248,11 +253,15 @@ impl Shared {
 
     /// Has the log flushed up to `upto`. If that fails, all who wait hear of it: some of them may rest on this flush alone.
     pub(super) fn sync_log(&self, upto: Lsn) -> Result<()> {
-        let flushed = self.log.sync(upto).map(drop);
-        if flushed.is_err() {
-            self.note_flush(&flushed);
+        if let Some(cause) = self.flush_failure.cause()
+            && self.log.bounds().durable < upto
+        {
+            return Err(Error::OutcomeUnknown { cause });
         }
-        flushed
+        match guarded("the log", || self.log.sync(upto)) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.fail_flush(error)),
+        }
     }
 
     /// Whether the log takes too much of its medium since the last checkpoint began.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{Inner, Store, collection::checked, commit::Basis, draft::Draft};
-use crate::{Durability, Entries, Entry, Error, Limits, Result, Value};
+use crate::{Durability, Entries, Entry, Error, Limits, Result, Value, panics::discard};
 
 /// What a closure of [`Store::transact`] works on: the newest state, and its own changes to it.
 ///
@@ -201,6 +201,11 @@ impl Store {
     /// wait, and readers do not: so it must not wait for another thread that writes. An error or a panic in it leaves no trace. A transaction that only reads is better done on a
     /// [`snapshot`](Store::snapshot), which waits for nobody.
     ///
+    /// A panic goes on in the caller once what the closure looked at is published, as any result is
+    /// returned then. If that fails, the panic ends here, and the call fails with
+    /// [`OutcomeUnknown`](Error::OutcomeUnknown). What the closure puts anywhere else than into its
+    /// result is not held back: it may be of writes that nobody else sees yet.
+    ///
     /// ```
     /// # use std::sync::Arc;
     /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
@@ -254,7 +259,9 @@ impl Inner {
         let writer = self.writer()?;
         let limits = &self.options.limits;
         let mut tx = Transaction { draft: Draft::new(&self.collections, limits, 0, true), limits };
-        // A panic must not be met while the writer's lock is held: others would take its state for half done.
+        // A panic must not be met while the writer's lock is held: others would take its state for
+        // half done. And it is an answer like any other: it may carry what the closure saw, so it
+        // goes on when that is published.
         let outcome = {
             let _running = self.closure.enter();
             catch_unwind(AssertUnwindSafe(|| transaction(&mut tx)))
@@ -263,8 +270,15 @@ impl Inner {
             Ok(Ok(value)) => Ok((value, self.commit(writer, tx.draft.finish(), durability)?)),
             Ok(Err(error)) => Err(self.refuse(writer, error)),
             Err(panic) => {
+                let rests_on = self.publication.applied();
                 drop(writer);
-                resume_unwind(panic)
+                match self.publish_upto(rests_on) {
+                    Ok(()) => resume_unwind(panic),
+                    Err(error) => {
+                        discard(panic);
+                        Err(error.into())
+                    }
+                }
             }
         }
     }

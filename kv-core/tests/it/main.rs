@@ -3,14 +3,18 @@
 
 mod background;
 mod checkpoint;
+mod closures;
 mod concurrency;
 mod conformance;
 mod deferred;
 mod feed;
+mod jobs;
 mod model;
+mod panicking;
 mod publication;
 mod recovery;
 mod scans;
 mod store;
 mod support;
 mod transaction;
+mod wakers;

@@ -91,7 +91,8 @@ fn it_is_asked_often_in_each_step() {
     for pair in asked.windows(2) {
         let [before, after] = pair else { unreachable!() };
         assert!(after.changes - before.changes <= 256, "{pair:?}: changes were taken");
-        // Each is of a MiB at most; one more is the part's, and the rest what opens a file that is read back.
+        // Each is of a MiB at most; one more is the part's, and the rest what opens a file that is
+        // read back.
         assert!(after.written - before.written <= 2 && after.read - before.read <= 4, "{pair:?}");
         assert!(after.synced - before.synced <= 1, "{pair:?}");
     }
