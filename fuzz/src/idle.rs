@@ -23,7 +23,9 @@ impl Scheduler for Idle {
 }
 
 impl Wake for Idle {
-    fn wake(&self) {}
+    fn wake(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// A store that does nothing by itself.

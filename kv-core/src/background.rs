@@ -2,39 +2,46 @@
 
 use std::{
     io,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
-use crate::{Error, Result};
+use crate::{Error, Result, guarded};
 
 /// Runs jobs in the background. [`Threads`] gives each a thread of its own; tests bring one that runs a job when told to.
 ///
+/// Every job has to be run. A store without its flusher would never complete a deferred write, and
+/// never flush one of [`Durability::Process`](crate::Durability::Process). To have checkpoints made
+/// by call only, set the thresholds of [`StoreOptions`](crate::StoreOptions) instead.
+///
 /// ```
 /// use std::sync::Arc;
-/// use kv_core::{Result, StoreOptions, background::{Job, Scheduler, Wake}};
+/// use kv_core::{Result, StoreOptions, background::{Job, Scheduler, Threads, Wake}};
 ///
-/// /// For a store whose checkpoints are made by call only.
-/// struct Never;
-/// struct Asleep;
+/// /// Gives each job a thread, with a name that says whose it is.
+/// struct Named;
 ///
-/// impl Wake for Asleep {
-///     fn wake(&self) {}
-/// }
-///
-/// impl Scheduler for Never {
-///     fn spawn(&self, _name: &'static str, _job: Box<dyn Job>) -> Result<Box<dyn Wake>> {
-///         Ok(Box::new(Asleep))
+/// impl Scheduler for Named {
+///     fn spawn(&self, name: &'static str, job: Box<dyn Job>) -> Result<Box<dyn Wake>> {
+///         let name = match name {
+///             "kv-flush" => "users-flush",
+///             "kv-checkpoint" => "users-checkpoint",
+///             other => other,
+///         };
+///         Threads.spawn(name, job)
 ///     }
 /// }
 ///
-/// let options = StoreOptions { scheduler: Arc::new(Never), ..StoreOptions::default() };
+/// let options = StoreOptions { scheduler: Arc::new(Named), ..StoreOptions::default() };
 /// ```
 pub trait Scheduler: Send + Sync {
     /// Starts to look after `job`: it runs when it is woken, and when the time it asked for has passed. It does not run before.
+    ///
+    /// # Errors
+    /// Whatever keeps the job from ever being run. The store or log is not opened then.
     fn spawn(&self, name: &'static str, job: Box<dyn Job>) -> Result<Box<dyn Wake>>;
 }
 
@@ -55,13 +62,14 @@ pub trait Scheduler: Send + Sync {
 ///
 /// let (tell, told) = mpsc::channel();
 /// let job = Threads.spawn("tell", Box::new(Tell(tell)))?;
-/// job.wake();
+/// job.wake()?;
 /// assert_eq!(told.recv(), Ok("ran"));
 /// drop(job); // waits until it has ended
 /// # Ok::<(), kv_core::Error>(())
 /// ```
 pub trait Job: Send {
-    /// Does what there is to do now, and says when to come back.
+    /// Does what there is to do now, and says when to come back. A job that panics is not run
+    /// again.
     fn run(&mut self) -> Next;
 }
 
@@ -93,7 +101,13 @@ pub enum Next {
 /// is no other.
 pub trait Wake: Send + Sync {
     /// Has the job run soon. Calls before that run starts count as one. Never blocks.
-    fn wake(&self);
+    ///
+    /// # Errors
+    /// Why the job will not run any more: it is dead. [`Threads`] gives
+    /// [`Panicked`](crate::Error::Panicked) with what the job's own panic said. A store whose
+    /// flusher is dead takes no more writes, and a checkpoint that is not made for this reason is
+    /// one that failed.
+    fn wake(&self) -> Result<()>;
 }
 
 /// A [`Scheduler`] that gives each job a thread.
@@ -122,11 +136,25 @@ impl Threads {
 impl Scheduler for Threads {
     fn spawn(&self, name: &'static str, mut job: Box<dyn Job>) -> Result<Box<dyn Wake>> {
         let (wake, woken) = bounded(1);
+        let died = Arc::<OnceLock<String>>::default();
+        let run = {
+            let died = Arc::clone(&died);
+            move || {
+                let ended = guarded(name, || {
+                    run_until_dropped(&mut *job, &woken);
+                    Ok(())
+                });
+                if let Err(Error::Panicked { message, .. }) = ended {
+                    let _ = died.set(message);
+                }
+                drop(woken); // from now on a wake-up is an error
+            }
+        };
         let thread = thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || run_until_dropped(&mut *job, &woken))
+            .spawn(run)
             .map_err(|source: io::Error| Error::from_io("start the thread", name, source))?;
-        Ok(Box::new(JobThread { wake: Some(wake), thread: Some(thread) }))
+        Ok(Box::new(JobThread { name, wake: Some(wake), died, thread: Some(thread) }))
     }
 }
 
@@ -145,18 +173,27 @@ fn run_until_dropped(job: &mut dyn Job, woken: &Receiver<()>) {
 }
 
 struct JobThread {
+    name: &'static str,
     wake: Option<Sender<()>>,
+    /// What the job panicked with, once it is dead.
+    died: Arc<OnceLock<String>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Wake for JobThread {
-    fn wake(&self) {
-        if let Some(wake) = &self.wake {
-            match wake.try_send(()) {
-                Ok(()) | Err(TrySendError::Full(())) => {} // one pending wake-up is enough
-                Err(TrySendError::Disconnected(())) => {}  // the job panicked; there is nobody to wake
-            }
+    fn wake(&self) -> Result<()> {
+        match self.wake.as_ref().map(|wake| wake.try_send(())) {
+            Some(Err(TrySendError::Disconnected(()))) => Err(self.dead()),
+            // One pending wake-up is enough.
+            Some(Ok(()) | Err(TrySendError::Full(()))) | None => Ok(()),
         }
+    }
+}
+
+impl JobThread {
+    fn dead(&self) -> Error {
+        let message = self.died.get().map_or("its thread has ended", String::as_str).to_owned();
+        Error::Panicked { what: self.name, message }
     }
 }
 
@@ -166,7 +203,7 @@ impl Drop for JobThread {
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != thread::current().id()
         {
-            let _ = thread.join(); // a panic in the job was reported by the panic hook
+            let _ = thread.join(); // the next wake-up told of a panic in it
         }
     }
 }

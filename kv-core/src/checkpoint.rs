@@ -97,7 +97,8 @@ pub trait Changes {
     /// in the head do not appear.
     fn next(&mut self) -> Result<Option<Change<'_>>>;
 
-    /// Whether the work shall stop. To be asked every few milliseconds.
+    /// Whether the work shall stop. To be asked every few milliseconds, in every step: closing
+    /// the store waits until the work has stopped. Only a flush of the disk cannot be cut short.
     fn cancelled(&self) -> bool;
 }
 

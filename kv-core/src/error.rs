@@ -199,6 +199,16 @@ pub enum Error {
     #[error("cancelled")]
     Cancelled,
 
+    /// A backend, or a background job, panicked: that is a mistake in its program. A flush of the
+    /// log that ends so has failed for good; a checkpoint is tried again later.
+    #[error("{what} panicked: {message}")]
+    Panicked {
+        /// What was being done, or the name of the job.
+        what: &'static str,
+        /// What the panic said.
+        message: String,
+    },
+
     /// The log cannot give this durability.
     #[error("this log cannot give durability {durability:?}")]
     UnsupportedDurability {

@@ -36,6 +36,9 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("kv needs a target with 64-bit pointers: it holds sizes of files in `usize`");
+
 pub mod background;
 mod checkpoint;
 mod collections;
@@ -45,6 +48,7 @@ mod limits;
 mod log;
 mod memory;
 mod operation;
+mod panics;
 mod position;
 mod store;
 mod sync;
@@ -57,6 +61,7 @@ pub use error::{Error, Refusal, Result};
 pub use limits::{BATCH_BYTES_MAX, COLLECTIONS_MAX, KEY_BYTES_MAX, Limits, NAME_BYTES_MAX, VALUE_BYTES_MAX};
 pub use log::{Bounds, Log, LogReader, Record};
 pub use memory::{CheckpointDamage, Crash, MemoryCheckpointMedium, MemoryCheckpointer, MemoryLog, MemoryLogMedium};
+pub use panics::guarded;
 pub use position::{CheckpointId, CollectionId, Epoch, LogId, Lsn};
 pub use store::{
     Batch, ChangeFeed, ChangeRecord, Collection, Commit, Mismatch, RecordedChange, Recovery, Snapshot, Stats, Store,

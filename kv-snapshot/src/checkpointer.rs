@@ -10,7 +10,7 @@ use crate::{
     listing::Listing,
     manifest::{COLLECTIONS_MAX, Manifest, PartRef},
     marker::Marker,
-    merge::merge,
+    merge::{go_on, merge},
     names,
     new_file::NewFile,
     part_writer::PartWriter,
@@ -146,9 +146,8 @@ impl MmapCheckpointer {
         let identity = self.vfs.random().map_err(from_vfs)?;
         let mut writer = PartWriter::new(new.file().clone(), changes.head().log_id.0, identity)?;
         merge(plan.previous.as_ref().map(|previous| previous as &dyn Checkpoint), changes, &mut writer)?;
-        let summary = writer.finish()?;
-        let go_on = || if changes.cancelled() { Err(Error::Cancelled) } else { Ok(()) };
-        new.commit(|file| audit_blocks(file, &summary, go_on))?;
+        let summary = writer.finish(&mut || go_on(changes))?;
+        new.commit(|file| audit_blocks(file, &summary, || go_on(changes)))?;
         self.vfs.sync_directory().map_err(from_vfs)?;
         Ok(PartRef { seq: plan.id.seq, summary })
     }

@@ -24,12 +24,12 @@ fn small_part(vfs: &dyn Vfs) -> Vec<u8> {
     let mut writer =
         PartWriter::new(vfs.create("part").unwrap(), 1, 0x1234_5678_9abc_def0_1111_2222_3333_4444).unwrap();
     for index in 0..3 {
-        writer.start_collection(CollectionId { lsn: Lsn(1), index }, 0).unwrap();
+        writer.start_collection(CollectionId { lsn: Lsn(1), index }, 0, &mut || Ok(())).unwrap();
         for n in 0..index * 20 {
             writer.insert(format!("key {n:02}").as_bytes(), &vec![b'v'; n as usize]).unwrap();
         }
     }
-    writer.finish().unwrap();
+    writer.finish(&mut || Ok(())).unwrap();
     fs::read(vfs.path().join("part")).unwrap()
 }
 

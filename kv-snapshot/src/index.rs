@@ -5,6 +5,7 @@ use kv_core::Result;
 use crate::{
     format::{self, ANCHOR_ENTRIES, EMPTY_SLOT},
     output::Output,
+    steps::{self, GoOn, STEP},
 };
 
 /// Takes 16 bytes of memory an entry (up to twice that where their number was not said before) and about 1.5 for the anchors.
@@ -62,16 +63,19 @@ impl IndexBuilder {
     }
 
     /// Writes anchors and slots.
-    pub(crate) fn write(mut self, output: &mut Output) -> Result<Index> {
+    pub(crate) fn write(mut self, output: &mut Output, go_on: GoOn<'_>) -> Result<Index> {
         output.pad_to(format::ALIGN_BYTES)?;
         let anchors_offset = output.position();
-        for anchor in &self.anchors {
+        for (number, anchor) in self.anchors.iter().enumerate() {
+            if number.is_multiple_of(STEP) {
+                go_on()?;
+            }
             output.write(&format::encode_anchor(self.final_prefix(anchor), anchor.offset))?;
         }
         output.pad_to(format::ALIGN_BYTES)?;
         let slots_offset = output.position();
         let homes = format::homes(self.hashes.len() as u64);
-        let slots = self.write_slots(homes, output)?;
+        let slots = self.write_slots(homes, output, go_on)?;
         Ok(Index { common_bytes: self.common_bytes, anchors_offset, slots_offset, slots, homes })
     }
 
@@ -82,8 +86,8 @@ impl IndexBuilder {
         format::anchor_prefix(&bytes)
     }
 
-    fn write_slots(&mut self, homes: u64, output: &mut Output) -> Result<u64> {
-        self.hashes.sort_unstable();
+    fn write_slots(&mut self, homes: u64, output: &mut Output, go_on: GoOn<'_>) -> Result<u64> {
+        steps::sort(&mut self.hashes, go_on)?;
         let mut next = 0;
         let fill = |next: &mut u64, upto: u64, output: &mut Output| {
             while *next < upto {
@@ -92,7 +96,10 @@ impl IndexBuilder {
             }
             Ok(())
         };
-        for packed in &self.hashes {
+        for (number, packed) in self.hashes.iter().enumerate() {
+            if number.is_multiple_of(STEP) {
+                go_on()?;
+            }
             let (hash, offset) = ((packed >> 64) as u64, *packed as u64);
             fill(&mut next, format::home(hash, homes), output)?;
             output.write(&format::slot(hash, offset).to_le_bytes())?;

@@ -16,6 +16,9 @@
 //! 5. Nobody else changes or cuts the files. A page that the disk cannot read ends the process (SIGBUS) when it is touched.
 #![forbid(unsafe_code)]
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("kv needs a target with 64-bit pointers: it holds sizes of files in `usize`");
+
 mod audit;
 mod audit_entries;
 mod blocks;
@@ -39,6 +42,7 @@ mod new_file;
 mod output;
 mod part;
 mod part_writer;
+mod steps;
 mod stripes;
 mod table;
 mod tree;

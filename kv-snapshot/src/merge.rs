@@ -6,6 +6,11 @@ use kv_core::{Changes, Checkpoint, CollectionId, CollectionInfo, Cursor, Error, 
 
 use crate::part_writer::PartWriter;
 
+/// The error that ends a checkpoint which is no longer wanted.
+pub(crate) fn go_on(changes: &dyn Changes) -> Result<()> {
+    if changes.cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+}
+
 /// After how many entries it is asked whether to stop ...
 const ASK_ENTRIES: u64 = 256;
 /// ... and after how many bytes.
@@ -52,7 +57,8 @@ struct Pending {
 
 impl Merge<'_> {
     fn collection(&mut self, info: &CollectionInfo, mut old: Option<Box<dyn Cursor>>) -> Result<()> {
-        self.writer.start_collection(info.id, info.entries)?;
+        let changes = &*self.changes;
+        self.writer.start_collection(info.id, info.entries, &mut || go_on(changes))?;
         let mut has_old = advance(&mut old)?;
         loop {
             self.ask()?;
@@ -106,8 +112,8 @@ impl Merge<'_> {
     fn ask(&mut self) -> Result<()> {
         self.entries += 1;
         let bytes = self.writer.position() - self.asked_at;
-        if (self.entries.is_multiple_of(ASK_ENTRIES) || bytes >= ASK_BYTES) && self.changes.cancelled() {
-            return Err(Error::Cancelled);
+        if self.entries.is_multiple_of(ASK_ENTRIES) || bytes >= ASK_BYTES {
+            go_on(self.changes)?;
         }
         if bytes >= ASK_BYTES {
             self.asked_at = self.writer.position();

@@ -8,6 +8,7 @@ use kv_vfs::File;
 use crate::{
     fault::from_vfs,
     format::{self, BLOCK_BYTES},
+    steps::{GoOn, STEP},
     tree::Tree,
 };
 
@@ -55,12 +56,15 @@ impl Output {
     }
 
     /// Writes the checksum tree over everything so far, which ends with a whole block, and returns the checksum of its top.
-    pub(crate) fn write_tree(&mut self) -> Result<u64> {
+    pub(crate) fn write_tree(&mut self, go_on: GoOn<'_>) -> Result<u64> {
         self.flush()?;
         let tree = Tree::new(self.checksums.len() as u64);
         let mut below = std::mem::take(&mut self.checksums);
         loop {
-            for checksum in &below {
+            for (number, checksum) in below.iter().enumerate() {
+                if number.is_multiple_of(STEP) {
+                    go_on()?;
+                }
                 self.write(&checksum.to_le_bytes())?;
             }
             self.pad_to(BLOCK_BYTES as u64)?;

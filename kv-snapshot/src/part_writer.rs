@@ -7,6 +7,7 @@ use crate::{
     format::{self, ALIGN_BYTES, BLOCK_BYTES, EntryHeader, Footer, Header, PART_BYTES_MAX, Section, VALUE_BYTES_CAP},
     index::IndexBuilder,
     output::Output,
+    steps::GoOn,
 };
 
 /// Writes a part into an empty file: collections in order of their ids, the entries of each in order of their keys.
@@ -36,12 +37,13 @@ impl PartWriter {
         Ok(Self { output, header, sections: Vec::new(), index: IndexBuilder::default(), last_key: Vec::new() })
     }
 
-    /// Starts a collection, with an id above those before, of about so many entries.
-    pub(crate) fn start_collection(&mut self, id: CollectionId, entries: u64) -> Result<()> {
+    /// Starts a collection, with an id above those before, of about so many entries. It ends the
+    /// one before, which takes long, and may be ended by `go_on`.
+    pub(crate) fn start_collection(&mut self, id: CollectionId, entries: u64, go_on: GoOn<'_>) -> Result<()> {
         if self.sections.last().is_some_and(|last| last.id >= id) {
             return Err(Error::Misuse("collections must come in order of their ids, each once"));
         }
-        self.end_collection()?;
+        self.end_collection(go_on)?;
         self.output.pad_to(ALIGN_BYTES)?;
         self.last_key.clear();
         self.index = IndexBuilder::new(entries);
@@ -103,9 +105,9 @@ impl PartWriter {
         self.output.position()
     }
 
-    /// Writes the rest. Nothing is synced.
-    pub(crate) fn finish(mut self) -> Result<Summary> {
-        self.end_collection()?;
+    /// Writes the rest, unless `go_on` ends that. Nothing is synced.
+    pub(crate) fn finish(mut self, go_on: GoOn<'_>) -> Result<Summary> {
+        self.end_collection(go_on)?;
         self.output.pad_to(ALIGN_BYTES)?;
         let directory_offset = self.output.position();
         for section in &self.sections {
@@ -113,7 +115,7 @@ impl PartWriter {
         }
         self.output.pad_to(BLOCK_BYTES as u64)?;
         let blocks_covered = self.output.position() / BLOCK_BYTES as u64;
-        let root = self.output.write_tree()?;
+        let root = self.output.write_tree(go_on)?;
         let footer = Footer {
             identity: self.header.identity,
             blocks: self.output.position() / BLOCK_BYTES as u64 + 1,
@@ -129,9 +131,9 @@ impl PartWriter {
         Ok(Summary { bytes: self.output.position(), identity: self.header.identity, digest })
     }
 
-    fn end_collection(&mut self) -> Result<()> {
+    fn end_collection(&mut self, go_on: GoOn<'_>) -> Result<()> {
         if let Some(section) = self.sections.last_mut() {
-            let index = std::mem::take(&mut self.index).write(&mut self.output)?;
+            let index = std::mem::take(&mut self.index).write(&mut self.output, go_on)?;
             section.common_bytes = index.common_bytes;
             section.anchors_offset = index.anchors_offset;
             section.slots_offset = index.slots_offset;

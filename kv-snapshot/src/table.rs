@@ -142,7 +142,7 @@ impl TableWriter {
         let identity = vfs.random().map_err(from_vfs)?;
         let new = NewFile::create(&vfs, name)?;
         let mut writer = PartWriter::new(new.file().clone(), NO_STORE, identity)?;
-        writer.start_collection(COLLECTION, 0)?;
+        writer.start_collection(COLLECTION, 0, &mut || Ok(()))?;
         Ok(Self { vfs, name: name.to_owned(), writer, new })
     }
 
@@ -162,7 +162,7 @@ impl TableWriter {
     /// [`DiskFull`](kv_core::Error::DiskFull), [`Io`](kv_core::Error::Io), [`Corrupt`](kv_core::Error::Corrupt) if what was read back is not what was
     /// written. If syncing the directory failed, the table may or may not be there after a power cut; otherwise nothing is left.
     pub fn finish(self) -> Result<Table> {
-        let summary = self.writer.finish()?;
+        let summary = self.writer.finish(&mut || Ok(()))?;
         self.new.commit(|file| audit_blocks(file, &summary, || Ok(())))?;
         self.vfs.sync_directory().map_err(from_vfs)?;
         Table::open(&*self.vfs, &self.name)

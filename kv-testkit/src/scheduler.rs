@@ -1,4 +1,5 @@
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -7,11 +8,12 @@ use std::{
 };
 
 use kv_core::{
-    Result,
+    Error, Result,
     background::{Job, Next, Scheduler, Wake},
 };
 
-/// A [`Scheduler`] whose jobs run only when the test says so, on the test's thread.
+/// A [`Scheduler`] whose jobs run only when the test says so, on the test's thread. A job that
+/// panics is dead, and its panic goes on in the test.
 ///
 /// ```
 /// use kv_core::background::{Job, Next, Scheduler};
@@ -27,7 +29,7 @@ use kv_core::{
 /// let scheduler = ManualScheduler::new();
 /// let wake = scheduler.spawn("beat", Box::new(Beat))?;
 /// assert_eq!(scheduler.run_woken(), 0);
-/// wake.wake();
+/// wake.wake()?;
 /// assert_eq!(scheduler.run_woken(), 1);
 /// assert_eq!(scheduler.run("beat"), Some(Next::WhenWoken));
 /// # Ok::<(), kv_core::Error>(())
@@ -118,17 +120,18 @@ impl Shared {
     /// Runs a job, without the lock: it may wake and spawn jobs, and end itself. `None` if it is gone, or running in another thread.
     fn run(&self, id: u64) -> Option<Next> {
         let mut job = self.start(id)?;
-        let next = job.run();
+        let ran = catch_unwind(AssertUnwindSafe(|| job.run()));
         let mut jobs = self.lock();
-        match jobs.iter_mut().find(|entry| entry.id == id) {
-            Some(entry) => entry.state = State::Idle(job),
-            None => {
+        match jobs.iter().position(|entry| entry.id == id) {
+            Some(index) if ran.is_ok() => jobs[index].state = State::Idle(job),
+            dead_or_ended => {
+                dead_or_ended.map(|index| jobs.remove(index)); // it panicked: it is not run again
                 drop(jobs);
-                drop(job); // its handle was dropped in the run; what it owns may end further jobs
+                drop(job); // without the lock: what it owns may end further jobs
             }
         }
         self.stopped.notify_all();
-        Some(next)
+        Some(ran.unwrap_or_else(|panic| resume_unwind(panic)))
     }
 
     fn start(&self, id: u64) -> Option<Box<dyn Job>> {
@@ -170,10 +173,12 @@ struct Handle {
 }
 
 impl Wake for Handle {
-    fn wake(&self) {
-        if let Some(entry) = self.shared.lock().iter_mut().find(|entry| entry.id == self.id) {
-            entry.woken = true;
+    fn wake(&self) -> Result<()> {
+        match self.shared.lock().iter_mut().find(|entry| entry.id == self.id) {
+            Some(entry) => entry.woken = true,
+            None => return Err(Error::Panicked { what: "a job", message: "in an earlier run".to_owned() }),
         }
+        Ok(())
     }
 }
 

@@ -25,6 +25,9 @@
 //! # Ok::<(), kv_vfs::Error>(())
 //! ```
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("kv needs a target with 64-bit pointers: it maps whole files");
+
 mod error;
 mod file;
 mod lock;

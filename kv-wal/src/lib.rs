@@ -109,6 +109,9 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("kv needs a target with 64-bit pointers: it holds sizes of files in `usize`");
+
 mod buffer;
 mod bytes;
 mod dump;

@@ -86,7 +86,9 @@ impl SegmentedLog {
 
     fn wake_spares(&self) {
         if let Some(spares) = &*self.spares.lock().unwrap_or_else(PoisonError::into_inner) {
-            spares.wake();
+            // A job that is dead makes appends slower and nothing else: the one that needs a spare
+            // prepares it.
+            let _ = spares.wake();
         }
     }
 

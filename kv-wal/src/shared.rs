@@ -1,11 +1,8 @@
 //! What the log shares with its readers and its background job: the state, and the ways to write.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, PoisonError},
-};
+use std::sync::{Arc, PoisonError};
 
-use kv_core::{Error, LogId, Lsn, Result};
+use kv_core::{Error, LogId, Lsn, Result, guarded};
 use kv_vfs::{Access, Vfs};
 
 use crate::{
@@ -19,7 +16,9 @@ use crate::{
     sync::{Condvar, Mutex, MutexGuard},
 };
 
-const PANICKED: &str = "the file layer panicked";
+/// What is guarded, by its name: work that is done outside the lock while others wait for it. Were
+/// it to end in a panic, they would wait for ever.
+const FILES: &str = "the file layer";
 
 pub(crate) type Guard<'a> = MutexGuard<'a, State>;
 
@@ -40,15 +39,11 @@ impl Shared {
 
     /// The state. If a thread panicked while it changed it, something may be half done: the log is poisoned.
     pub(crate) fn lock(&self) -> Guard<'_> {
-        self.state.lock().unwrap_or_else(|panicked| {
-            let mut state = panicked.into_inner();
-            state.poison.set(Error::Misuse(PANICKED));
-            state
-        })
+        self.state.lock().unwrap_or_else(half_done)
     }
 
     fn wait<'a>(&self, state: Guard<'a>) -> Guard<'a> {
-        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+        self.changed.wait(state).unwrap_or_else(half_done)
     }
 
     /// Makes everything durable that was appended, or waits for somebody who does. Who calls looks again at what has become of it.
@@ -66,10 +61,10 @@ impl Shared {
         let mut outcome;
         if state.written == upto {
             // Only padding. A record that is appended now must find it written: nobody waits before it.
-            outcome = unsynced.write(chunks, watermark);
+            outcome = guarded(FILES, || unsynced.write(chunks, watermark));
         } else {
             drop(state);
-            outcome = guarded(|| unsynced.write(chunks, watermark));
+            outcome = guarded(FILES, || unsynced.write(chunks, watermark));
             state = self.lock();
             if outcome.is_ok() {
                 state.written = upto;
@@ -77,7 +72,7 @@ impl Shared {
         }
         if outcome.is_ok() {
             drop(state);
-            outcome = guarded(|| self.sync_and_mark(&unsynced, upto));
+            outcome = guarded(FILES, || self.sync_and_mark(&unsynced, upto));
             state = self.lock();
         }
         state.flushing = false;
@@ -130,7 +125,8 @@ impl Shared {
     /// Prepares a spare in which a record of that size fits, or waits for somebody who prepares one; then look again.
     ///
     /// # Errors
-    /// What kept the spare from being prepared. The log is as before, unless its directory could not be synced: then it is poisoned.
+    /// What kept the spare from being prepared. The log is as before, unless its directory could
+    /// not be synced, or the file layer panicked: then it is poisoned.
     pub(crate) fn prepare_spare<'a>(&'a self, mut state: Guard<'a>, record_bytes: usize) -> Result<Guard<'a>> {
         if state.preparing {
             return Ok(self.wait(state));
@@ -141,8 +137,10 @@ impl Shared {
         let number = unused.as_ref().map_or(state.next_number, |spare| spare.header.number);
         let (length, block) = (state.new_length(record_bytes), state.sizes.block);
         drop(state);
-        let created = guarded(|| Ok(self.create_segment(number, length, block)))
-            .unwrap_or_else(|panicked| Err(CreateError::Refused(panicked)));
+        // A panic may have been in the sync of the directory, which is final when it fails. So it
+        // is taken for that.
+        let created = guarded(FILES, || Ok(self.create_segment(number, length, block)))
+            .unwrap_or_else(|panicked| Err(CreateError::Directory(panicked)));
         let mut state = self.lock();
         state.preparing = false;
         self.changed.notify_all();
@@ -180,10 +178,10 @@ impl Shared {
     }
 }
 
-/// Does what is done outside the lock while others wait for it: were it to end in a panic, they would wait for ever. The log must not
-/// depend on what it left.
-fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Error::Misuse(PANICKED)))
+fn half_done(panicked: PoisonError<Guard<'_>>) -> Guard<'_> {
+    let mut state = panicked.into_inner();
+    state.poison.set(Error::Misuse("a thread panicked while it changed the log"));
+    state
 }
 
 /// A segment's identity: random, and not zero.

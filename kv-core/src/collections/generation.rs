@@ -9,10 +9,11 @@ use hashbrown::{HashTable, hash_table};
 use super::{
     horizon::Visible,
     order::{Order, Orders},
+    steps::{GoOn, STEP_ENTRIES},
     versions::Versions,
 };
 use crate::{
-    CollectionId, Lsn, Value,
+    CollectionId, Lsn, Result, Value,
     sync::{AtomicUsize, RandomState, RwLock, read, write},
 };
 
@@ -153,10 +154,16 @@ impl Generation {
         position: Lsn,
         wanted: &impl Fn(CollectionId, &[u8]) -> bool,
         changed: &mut Vec<Changed>,
-    ) {
+        go_on: GoOn<'_>,
+    ) -> Result<()> {
         for shard in &self.shards {
-            for entry in read(&shard.0).iter().filter(|entry| wanted(entry.collection, &entry.key)) {
-                if let Some(value) = entry.versions.at(position) {
+            for (number, entry) in read(&shard.0).iter().enumerate() {
+                if number.is_multiple_of(STEP_ENTRIES) {
+                    go_on()?;
+                }
+                if wanted(entry.collection, &entry.key)
+                    && let Some(value) = entry.versions.at(position)
+                {
                     changed.push(Changed {
                         collection: entry.collection,
                         key: entry.key.clone(),
@@ -165,6 +172,7 @@ impl Generation {
                 }
             }
         }
+        Ok(())
     }
 
     #[cfg(test)]

@@ -16,6 +16,7 @@ mod merge;
 mod names;
 mod order;
 mod snapshot;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod versions;

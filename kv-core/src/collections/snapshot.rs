@@ -39,15 +39,15 @@ impl Snapshot {
 
     /// Every collection and its size, in order of identity.
     pub(crate) fn collections(&self) -> Result<Vec<CollectionInfo>> {
-        let changed = self.view.changed(self.position, |_, _| true);
-        self.view.sizes(self.collections.names.all_at(self.position), &changed)
+        let changed = self.view.changed(self.position, |_, _| true, &mut || Ok(()))?;
+        self.view.sizes(self.collections.names.all_at(self.position), &changed, &mut || Ok(()))
     }
 
     /// How many keys the collection of that name has.
     pub(crate) fn len(&self, name: &str) -> Result<u64> {
         let Some(id) = self.collection(name) else { return Ok(0) };
-        let changed = self.view.changed(self.position, |collection, _| collection == id);
-        let sizes = self.view.sizes(vec![(id, name.into())], &changed)?;
+        let changed = self.view.changed(self.position, |collection, _| collection == id, &mut || Ok(()))?;
+        let sizes = self.view.sizes(vec![(id, name.into())], &changed, &mut || Ok(()))?;
         Ok(sizes.iter().map(|info| info.entries).sum())
     }
 

@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
-use super::generation::{Changed, Generation};
+use super::{
+    generation::{Changed, Generation},
+    steps::{self, GoOn, STEP_ENTRIES},
+};
 use crate::{Checkpoint, CheckpointId, CollectionId, CollectionInfo, Error, Lsn, Result, Value};
 
 /// Where readers look: the active generation, then the frozen ones, then the checkpoint. A view never changes; another takes its place.
@@ -127,15 +130,21 @@ impl View {
 
     /// The keys that `wanted` picks and that have changed since the checkpoint, as they were at `position`, in order of
     /// (collection, key). It costs as much as has changed.
-    pub(crate) fn changed(&self, position: Lsn, wanted: impl Fn(CollectionId, &[u8]) -> bool) -> Vec<Changed> {
+    pub(crate) fn changed(
+        &self,
+        position: Lsn,
+        wanted: impl Fn(CollectionId, &[u8]) -> bool,
+        go_on: GoOn<'_>,
+    ) -> Result<Vec<Changed>> {
         let mut changed = Vec::new();
         for generation in self.generations() {
-            generation.collect(position, &wanted, &mut changed);
+            generation.collect(position, &wanted, &mut changed, go_on)?;
         }
-        // The sort is stable and newer generations come first: so the first of equals is the newest.
-        changed.sort_by(|a, b| (a.collection, &a.key).cmp(&(b.collection, &b.key)));
+        // Equals keep their order and newer generations come first: so the first of equals is the
+        // newest.
+        let mut changed = steps::sort(changed, |a, b| (a.collection, &a.key).cmp(&(b.collection, &b.key)), go_on)?;
         changed.dedup_by(|later, first| (later.collection, &later.key) == (first.collection, &first.key));
-        changed
+        Ok(changed)
     }
 
     /// The sizes of `collections`: those in the checkpoint, corrected by what has `changed` since. Both in order of
@@ -144,12 +153,17 @@ impl View {
         &self,
         collections: Vec<(CollectionId, Arc<str>)>,
         changed: &[Changed],
+        go_on: GoOn<'_>,
     ) -> Result<Vec<CollectionInfo>> {
         let mut infos = Vec::with_capacity(collections.len());
         for (id, name) in collections {
             let mut size = self.size_in_checkpoint(id);
             let first = changed.partition_point(|change| change.collection < id);
-            for change in changed[first..].iter().take_while(|change| change.collection == id) {
+            let of_collection = changed[first..].iter().take_while(|change| change.collection == id);
+            for (number, change) in of_collection.enumerate() {
+                if number.is_multiple_of(STEP_ENTRIES) {
+                    go_on()?;
+                }
                 let mut replaced = None;
                 self.in_checkpoint(id, &change.key, &mut |old| replaced = Some(old.len()))?;
                 size = size.after(change, replaced).ok_or_else(|| self.miscounted(&name))?;

@@ -5,11 +5,12 @@ use std::{
     vec,
 };
 
-use super::Shared;
+use super::{Inner, Shared, locks::Guard};
 use crate::{
     Change, Changes, CheckpointHead, CheckpointId, CollectionId, Epoch, Error, Lsn, Result,
     background::{Job, Next, Wake},
     collections::Changed,
+    panics::guarded,
     sync::lock,
 };
 
@@ -28,21 +29,54 @@ struct Frozen {
     collections: Vec<(CollectionId, Arc<str>)>,
 }
 
+impl Inner {
+    /// Has a checkpoint made in the background. A job that is dead is a checkpoint that failed.
+    pub(super) fn want_checkpoint(&self) {
+        if let Err(dead) = self.checkpoint_job.wake() {
+            self.note_checkpoint(Some(&dead));
+        }
+    }
+}
+
 impl Shared {
     /// Makes a checkpoint of the present state, and first one of what an earlier attempt froze and did not finish. `None` if nothing has
     /// changed since the last.
     pub(super) fn checkpoint(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
-        let result = self.freeze_and_write(cancelled);
-        *lock(&self.checkpoint_error) = result.as_ref().err().map(Error::chain);
+        let result = guarded("the checkpoint", || self.freeze_and_write(cancelled));
+        self.note_checkpoint(result.as_ref().err());
         result
     }
 
+    fn note_checkpoint(&self, error: Option<&Error>) {
+        *lock(&self.checkpoint_error) = error.map(Error::chain);
+    }
+
     fn freeze_and_write(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
-        let mut state = lock(&self.checkpoint);
         self.restart_counting()?;
-        let unfinished = self.write_frozen(&mut state, cancelled)?;
-        state.frozen = self.freeze()?;
-        Ok(self.write_frozen(&mut state, cancelled)?.or(unfinished))
+        let left_over = self.checkpoint_state().frozen.as_ref().map(|frozen| frozen.lsn);
+        let finished = self.finish(left_over, cancelled)?;
+        let frozen = self.freeze()?;
+        Ok(self.finish(frozen, cancelled)?.or(finished))
+    }
+
+    fn checkpoint_state(&self) -> Guard<'_, CheckpointState> {
+        Guard::new(lock(&self.checkpoint))
+    }
+
+    /// Writes what is frozen at `lsn` to a checkpoint, unless another thread has done that
+    /// meanwhile.
+    ///
+    /// The flush and the publication come before the lock is taken: they wake those who waited,
+    /// soon, and a waker may ask for a checkpoint itself.
+    fn finish(&self, lsn: Option<Lsn>, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
+        let Some(lsn) = lsn else { return Ok(None) };
+        self.sync_log(lsn)?; // a checkpoint is never ahead of the durable log
+        self.publish_upto(lsn)?;
+        let mut state = self.checkpoint_state();
+        match &state.frozen {
+            Some(frozen) if frozen.lsn == lsn => self.write_frozen(&mut state, cancelled),
+            _ => Ok(None),
+        }
     }
 
     /// On close: if something was written since opening, and enough has changed or a checkpoint was under way.
@@ -52,7 +86,7 @@ impl Shared {
             let much = writer.record_bytes >= self.options.close_checkpoint_record_bytes;
             writer.has_written() && (much || self.log_has_outgrown(&writer))
         };
-        if due || lock(&self.checkpoint).frozen.is_some() {
+        if due || self.checkpoint_state().frozen.is_some() {
             self.checkpoint(&|| false)?;
         }
         Ok(())
@@ -66,33 +100,37 @@ impl Shared {
         Ok(())
     }
 
-    /// Freezes what is active, if anything has changed since the checkpoint.
-    fn freeze(&self) -> Result<Option<Frozen>> {
-        let mut writer = self.lock_writer()?;
-        let lsn = self.publication.applied();
-        if lsn == self.collections.view().checkpoint_lsn() {
-            return Ok(None);
+    /// Freezes what is active, if anything has changed since the checkpoint, and gives its
+    /// position. What another thread has frozen since this one looked is as new as what this one
+    /// wants.
+    fn freeze(&self) -> Result<Option<Lsn>> {
+        let epoch = self.log.bounds().epoch; // asked for first: the log may panic, and a freeze is not to be half done
+        let mut state = self.checkpoint_state();
+        if state.frozen.is_none() {
+            let mut writer = self.lock_writer()?;
+            let lsn = self.publication.applied();
+            if lsn == self.collections.view().checkpoint_lsn() {
+                return Ok(None);
+            }
+            self.collections.freeze(&mut writer.superseded);
+            state.frozen = Some(Frozen { epoch, lsn, collections: self.collections.names.all_at(lsn) });
         }
-        self.collections.freeze(&mut writer.superseded);
-        let epoch = self.log.bounds().epoch;
-        Ok(Some(Frozen { epoch, lsn, collections: self.collections.names.all_at(lsn) }))
+        Ok(state.frozen.as_ref().map(|frozen| frozen.lsn))
     }
 
     /// Writes what is frozen, if anything is, to a checkpoint, and lets go of what is no longer needed. If it fails, what is frozen stays for the next attempt.
     fn write_frozen(&self, state: &mut CheckpointState, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
         let Some(frozen) = &state.frozen else { return Ok(None) };
-        self.sync_log(frozen.lsn)?; // a checkpoint is never ahead of the durable log
-        self.publish_upto(frozen.lsn)?;
-
         let view = self.collections.view();
         let previous = view.checkpoint_id();
         let lives = |id, _: &[u8]| frozen.collections.binary_search_by_key(&id, |&(id, _)| id).is_ok();
-        let changed = view.changed(frozen.lsn, lives);
+        let go_on = &mut || if cancelled() { Err(Error::Cancelled) } else { Ok(()) };
+        let changed = view.changed(frozen.lsn, lives, go_on)?;
         let head = CheckpointHead {
             epoch: frozen.epoch,
             lsn: frozen.lsn,
             log_id: self.log.id(),
-            collections: view.sizes(frozen.collections.clone(), &changed)?,
+            collections: view.sizes(frozen.collections.clone(), &changed, go_on)?,
         };
         let mut changes = FrozenChanges { head, changed: changed.into_iter(), current: None, cancelled };
         let checkpoint = self.checkpointer.write(previous, &mut changes)?;

@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{Inner, Shared, draft::Draft};
+use super::{Inner, Shared, draft::Draft, locks::Guard};
 use crate::{
     Durability, Error, Log, Lsn, Result,
     collections::{Horizon, Superseded},
     operation::{OPERATION_HEADER_BYTES, RECORD_HEADER_BYTES, decode},
-    sync::{AtomicU64, MutexGuard},
+    panics::guarded,
+    sync::AtomicU64,
 };
 
 /// The log's size on its medium is looked at once in so many commits: often enough, and not each time.
@@ -166,12 +167,15 @@ impl Inner {
     /// Logs the record, if there is one, applies it, and lets the next writer in.
     pub(super) fn commit(
         &self,
-        mut writer: MutexGuard<'_, Writer>,
+        mut writer: Guard<'_, Writer>,
         draft: Draft<'_>,
         durability: Durability,
     ) -> Result<Basis> {
         let looked_at = draft.looked_at().position();
         let Some(record) = draft.finish() else { return Ok(self.basis_of(looked_at, durability)) };
+        if let Some(cause) = self.flush_failure.cause() {
+            return Err(Error::Poisoned { cause });
+        }
         let lsn = self.log.append(&record, durability)?;
         self.apply(&mut writer, lsn, &record);
         self.publication.set_applied(lsn, durability);
@@ -179,17 +183,17 @@ impl Inner {
         drop(writer);
 
         if checkpoint_due {
-            self.checkpoint_job.wake();
+            self.want_checkpoint();
         }
         if durability == Durability::Process {
-            self.want_flush();
+            self.want_flush()?;
         }
         Ok(Basis { lsn, durability })
     }
 
     /// What an answer rests on that changes nothing: what was looked at. What a checkpoint holds is
     /// on disk.
-    fn basis_of(&self, looked_at: Lsn, durability: Durability) -> Basis {
+    pub(super) fn basis_of(&self, looked_at: Lsn, durability: Durability) -> Basis {
         let is_held = looked_at <= self.collections.view().checkpoint_lsn();
         Basis { lsn: if is_held { Lsn::START } else { looked_at }, durability }
     }
@@ -211,8 +215,9 @@ impl Inner {
     /// Makes sure that an answer can be given soon, even if nobody waits for it.
     pub(super) fn prepare_for(&self, basis: Basis) {
         self.publish();
+        // If the flusher is dead, that is noted, and waiting for the answer gives the error.
         if basis.durability == Durability::Disk && !self.is_due(basis) {
-            self.want_flush_now();
+            let _ = self.want_flush_now();
         }
     }
 
@@ -220,7 +225,7 @@ impl Inner {
     /// published.
     pub(super) fn refuse<E: From<Error>>(
         &self,
-        writer: MutexGuard<'_, Writer>,
+        writer: Guard<'_, Writer>,
         draft: &Draft<'_>,
         durability: Durability,
         error: E,
@@ -253,7 +258,7 @@ impl Shared {
     ///
     /// # Errors
     /// [`Closed`](Error::Closed); otherwise as [`lock_writer`](Shared::lock_writer).
-    pub(super) fn writer(&self) -> Result<MutexGuard<'_, Writer>> {
+    pub(super) fn writer(&self) -> Result<Guard<'_, Writer>> {
         let writer = self.lock_writer()?;
         if writer.closed { Err(Error::Closed) } else { Ok(writer) }
     }
@@ -263,12 +268,12 @@ impl Shared {
     /// # Errors
     /// [`Poisoned`](Error::Poisoned) if a writer panicked and so may have left something half done; [`InTransaction`](Error::InTransaction) if this thread
     /// has it already.
-    pub(super) fn lock_writer(&self) -> Result<MutexGuard<'_, Writer>> {
+    pub(super) fn lock_writer(&self) -> Result<Guard<'_, Writer>> {
         if self.closure.is_here() {
             return Err(Error::InTransaction);
         }
         let panicked = || Error::Misuse("a thread panicked while it changed the store");
-        self.writer.lock().map_err(|_| Error::Poisoned { cause: Arc::new(panicked()) })
+        self.writer.lock().map(Guard::new).map_err(|_| Error::Poisoned { cause: Arc::new(panicked()) })
     }
 
     /// Waits until `lsn` is published; syncs the log up to it if that is what it takes.
@@ -297,11 +302,18 @@ impl Shared {
 
     /// Has the log flushed up to `upto`. If that fails, all who wait hear of it: some of them may rest on this flush alone.
     pub(super) fn sync_log(&self, upto: Lsn) -> Result<()> {
-        let flushed = self.log.sync(upto).map(|durable| self.publication.set_synced(durable));
-        if flushed.is_err() {
-            self.note_flush(&flushed);
+        if let Some(cause) = self.flush_failure.cause()
+            && self.log.bounds().durable < upto
+        {
+            return Err(Error::OutcomeUnknown { cause });
         }
-        flushed
+        match guarded("the log", || self.log.sync(upto)) {
+            Ok(durable) => {
+                self.publication.set_synced(durable);
+                Ok(())
+            }
+            Err(error) => Err(self.fail_flush(error)),
+        }
     }
 
     /// Whether the log takes too much of its medium since the last checkpoint began.

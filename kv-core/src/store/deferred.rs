@@ -3,7 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -71,7 +71,7 @@ impl Commit {
             return Some(Ok(()));
         }
         // A failure is final: to ask again waits for nobody.
-        self.inner.flush_failed.load(Ordering::Acquire).then(|| self.inner.wait_for(self.basis))
+        self.inner.flush_failure.is_set().then(|| self.inner.wait_for(self.basis))
     }
 
     fn waiters(&self) -> &Waiters {

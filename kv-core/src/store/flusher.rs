@@ -1,41 +1,77 @@
 //! Flushing what nobody waits for: what was written with [`Durability::Process`](crate::Durability::Process), a while after it was written, and
 //! deferred commits, at once.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{Arc, OnceLock, atomic::Ordering};
 
 use super::{Inner, Shared};
 use crate::{
-    Result,
+    Error, Result,
     background::{Job, Next, Wake},
+    panics::guarded,
+    sync::AtomicBool,
 };
+
+/// The first failure of a flush, which is final: no flush is asked for after it, whatever the log
+/// would say.
+#[derive(Debug, Default)]
+pub(super) struct FlushFailure {
+    /// Set before the flag is raised.
+    cause: OnceLock<Arc<Error>>,
+    /// What loom looks into, as it does not into the other.
+    is_set: AtomicBool,
+}
+
+impl FlushFailure {
+    pub(super) fn is_set(&self) -> bool {
+        self.is_set.load(Ordering::Acquire)
+    }
+
+    pub(super) fn cause(&self) -> Option<Arc<Error>> {
+        if self.is_set() { self.cause.get().cloned() } else { None }
+    }
+
+    fn set(&self, cause: &Arc<Error>) {
+        self.cause.get_or_init(|| Arc::clone(cause));
+        self.is_set.store(true, Ordering::Release);
+    }
+}
 
 impl Inner {
     /// Has everything flushed within the interval.
-    pub(super) fn want_flush(&self) {
-        if !self.flush_wanted.swap(true, Ordering::AcqRel) {
-            self.flusher.wake();
-        }
+    ///
+    /// # Errors
+    /// [`OutcomeUnknown`](Error::OutcomeUnknown) if the flusher is dead.
+    pub(super) fn want_flush(&self) -> Result<()> {
+        self.ask_flusher(&self.flush_wanted)
     }
 
     /// Has everything flushed as soon as can be.
-    pub(super) fn want_flush_now(&self) {
-        if !self.flush_wanted_now.swap(true, Ordering::AcqRel) {
-            self.flusher.wake();
+    ///
+    /// # Errors
+    /// As [`want_flush`](Inner::want_flush).
+    pub(super) fn want_flush_now(&self) -> Result<()> {
+        self.ask_flusher(&self.flush_wanted_now)
+    }
+
+    fn ask_flusher(&self, wanted: &AtomicBool) -> Result<()> {
+        if wanted.swap(true, Ordering::AcqRel) {
+            return Ok(());
         }
+        self.flusher.wake().map_err(|dead| self.fail_flush(dead))
     }
 }
 
 impl Shared {
-    /// Has those who wait for what was flushed look again.
-    pub(super) fn note_flush(&self, flushed: &Result<()>) {
-        match flushed {
-            Ok(()) => self.publish(),
-            Err(_) => {
-                self.flush_failed.store(true, Ordering::Release);
-                self.for_published.wake_all();
-                self.for_settled.wake_all();
-            }
-        }
+    /// Takes note that a flush has failed, and has those who wait look again. Returns what the
+    /// caller is told.
+    pub(super) fn fail_flush(&self, error: Error) -> Error {
+        let (Error::OutcomeUnknown { cause } | Error::Poisoned { cause }) = &error else {
+            return self.fail_flush(Error::OutcomeUnknown { cause: Arc::new(error) });
+        };
+        self.flush_failure.set(cause);
+        self.for_published.wake_all();
+        self.for_settled.wake_all();
+        error
     }
 }
 
@@ -60,8 +96,10 @@ impl Job for Flusher {
         }
         self.waiting = false;
         self.shared.flush_wanted.store(false, Ordering::Release);
-        // The log remembers a failure and gives it to the next write, and to whoever waits for one.
-        self.shared.note_flush(&self.shared.sync());
+        // A failure of the log was noted where it was met. A panic is noted here, wherever it was.
+        if let Err(error) = guarded("the flusher", || self.shared.sync()) {
+            self.shared.fail_flush(error);
+        }
         Next::WhenWoken
     }
 }

@@ -1,5 +1,7 @@
 mod batch;
 mod checkpoint;
+#[cfg(test)]
+mod checkpoint_tests;
 mod closure;
 mod collection;
 mod commit;
@@ -8,6 +10,7 @@ mod deferred;
 mod draft;
 mod feed;
 mod flusher;
+mod locks;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod options;
@@ -36,12 +39,14 @@ pub use transaction::{Transaction, TransactionEntries};
 use checkpoint::CheckpointState;
 use closure::RunningClosure;
 use commit::{Expected, Publication, Writer};
+use flusher::FlushFailure;
 use waiters::Waiters;
 
 use crate::{
-    CheckpointId, Checkpointer, CollectionInfo, Durability, Limits, Log, Result,
+    CheckpointId, Checkpointer, CollectionInfo, Durability, Error, Limits, Log, Result,
     background::Wake,
     collections::Collections,
+    panics::guarded,
     sync::{AtomicBool, Mutex},
 };
 
@@ -101,8 +106,7 @@ pub(crate) struct Shared {
     flush_wanted: AtomicBool,
     /// Whether it has been asked to flush without waiting for others.
     flush_wanted_now: AtomicBool,
-    /// Whether a flush has failed: then none ever succeeds.
-    flush_failed: AtomicBool,
+    flush_failure: FlushFailure,
     /// Who waits for a position to be published.
     for_published: Waiters,
     /// Who waits for a position to be published and durable.
@@ -147,7 +151,7 @@ impl Store {
             closing: AtomicBool::new(false),
             flush_wanted: AtomicBool::new(false),
             flush_wanted_now: AtomicBool::new(false),
-            flush_failed: AtomicBool::new(false),
+            flush_failure: FlushFailure::default(),
             for_published: Waiters::default(),
             for_settled: Waiters::default(),
             collections: Arc::new(recovered.collections),
@@ -280,7 +284,8 @@ impl Store {
     }
 
     /// Makes a checkpoint of the present state, so that the next opening need not replay what came before, and returns its identity; `None` if
-    /// nothing has changed since the last. Readers and writers go on meanwhile.
+    /// nothing has changed since the last, which another thread may have made while this one waited
+    /// for it. Readers and writers go on meanwhile.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -317,6 +322,11 @@ impl Store {
     /// What holds the medium, such as the lock of a directory, is released when the last handle is gone. A store that is not closed is
     /// closed when that happens, without a checkpoint, and nobody hears of errors. Closing again is allowed.
     ///
+    /// A checkpoint that is being made in the background is cancelled, and stops within
+    /// milliseconds, with one exception: a flush of the disk (fsync) that it waits for cannot be
+    /// cut short, and takes as long as the disk takes. Closing and checkpoints that were called for
+    /// are not cancelled.
+    ///
     /// ```
     /// # use std::sync::Arc;
     /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
@@ -345,14 +355,21 @@ impl fmt::Debug for Store {
 impl Shared {
     fn close(&self) -> Result<()> {
         if std::mem::replace(&mut self.lock_writer()?.closed, true) {
-            return self.log.close();
+            return self.close_log();
         }
         self.closing.store(true, Ordering::Release); // a background checkpoint stops, and a new one does not begin
-        let checkpointed = self.checkpoint_on_close();
-        let closed = self.log.close();
-        self.note_flush(&closed);
-        closed?;
+        let checkpointed = guarded("the checkpoint", || self.checkpoint_on_close());
+        self.close_log()?;
+        self.publish();
         checkpointed
+    }
+
+    /// Flushes everything and leaves the log clean, unless a flush has failed.
+    fn close_log(&self) -> Result<()> {
+        if let Some(cause) = self.flush_failure.cause() {
+            return Err(Error::Poisoned { cause });
+        }
+        guarded("the log", || self.log.close()).map_err(|error| self.fail_flush(error))
     }
 }
 
@@ -365,6 +382,6 @@ impl Drop for Inner {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let _ = self.log.close(); // documented: nobody is left to hear of errors
+        let _ = self.close_log(); // documented: nobody is left to hear of errors
     }
 }

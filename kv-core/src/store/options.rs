@@ -17,6 +17,21 @@ use crate::{
 ///     ..StoreOptions::default()
 /// };
 /// ```
+///
+/// For a store whose checkpoints are made by call only, set all thresholds out of reach. Writes are
+/// flushed in the background as before; nothing but [`checkpoint`](crate::Store::checkpoint) bounds
+/// the log, memory and the time to open.
+///
+/// ```
+/// use kv_core::StoreOptions;
+///
+/// let options = StoreOptions {
+///     checkpoint_record_bytes: u64::MAX,
+///     checkpoint_medium_bytes: u64::MAX,
+///     close_checkpoint_record_bytes: u64::MAX,
+///     ..StoreOptions::default()
+/// };
+/// ```
 #[derive(Clone)]
 pub struct StoreOptions {
     /// What a write survives once it was acknowledged, where the write does not say otherwise. Default: [`Durability::Disk`].
@@ -32,7 +47,7 @@ pub struct StoreOptions {
     pub close_checkpoint_record_bytes: u64,
     /// How long a write with [`Durability::Process`] may wait for a flush: a power cut takes no more than that. Default: 100 ms.
     pub flush_interval: Duration,
-    /// Where background work runs. Default: a thread for each job.
+    /// Where background work runs; all of it has to run. Default: a thread for each job.
     pub scheduler: Arc<dyn Scheduler>,
     /// Something that is kept until the last handle to the store is gone, such as the lock of a directory. Default: nothing.
     pub keep: Option<Arc<dyn Any + Send + Sync>>,

@@ -36,7 +36,8 @@ pub struct Stats {
     pub memory_entries: u64,
     /// About how many bytes of memory those take.
     pub memory_bytes: u64,
-    /// Why the last checkpoint was not finished, if it was not.
+    /// Why the last checkpoint was not finished, if it was not: what writing it met, a panic, or
+    /// that the job which should have made it is dead.
     pub checkpoint_error: Option<String>,
 }
 

@@ -13,7 +13,7 @@ use super::{
     commit::Basis,
     draft::{Draft, LookedAt},
 };
-use crate::{Durability, Entries, Entry, Error, Limits, Result, Value};
+use crate::{Durability, Entries, Entry, Error, Limits, Result, Value, panics::discard};
 
 /// What a closure of [`Store::transact`] works on: the newest state, and its own changes to it.
 ///
@@ -209,6 +209,11 @@ impl Store {
     /// wait, and readers do not: so it must not wait for another thread that writes. An error or a panic in it leaves no trace. A transaction that only reads is better done on a
     /// [`snapshot`](Store::snapshot), which waits for nobody.
     ///
+    /// A panic goes on in the caller once what the closure looked at is published and as durable as
+    /// asked, as an error of its own is returned then. If that fails, the panic ends here, and the call fails with
+    /// [`OutcomeUnknown`](Error::OutcomeUnknown). What the closure puts anywhere else than into its
+    /// result is not held back: it may be of writes that nobody else sees yet.
+    ///
     /// ```
     /// # use std::sync::Arc;
     /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
@@ -262,7 +267,9 @@ impl Inner {
         let writer = self.writer()?;
         let limits = &self.options.limits;
         let mut tx = Transaction { draft: Draft::new(&self.collections, limits, 0, true), limits };
-        // A panic must not be met while the writer's lock is held: others would take its state for half done.
+        // A panic must not be met while the writer's lock is held: others would take its state for
+        // half done. And it is an answer like any other: it may carry what the closure saw, so it
+        // goes on when that is published.
         let outcome = {
             let _running = self.closure.enter();
             catch_unwind(AssertUnwindSafe(|| transaction(&mut tx)))
@@ -271,8 +278,15 @@ impl Inner {
             Ok(Ok(value)) => Ok((value, self.commit(writer, tx.draft, durability)?)),
             Ok(Err(error)) => Err(self.refuse(writer, &tx.draft, durability, error)),
             Err(panic) => {
+                let basis = self.basis_of(tx.draft.looked_at().position(), durability);
                 drop(writer);
-                resume_unwind(panic)
+                match self.wait_for(basis) {
+                    Ok(()) => resume_unwind(panic),
+                    Err(error) => {
+                        discard(panic);
+                        Err(error.into())
+                    }
+                }
             }
         }
     }

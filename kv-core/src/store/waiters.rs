@@ -1,12 +1,8 @@
 //! Who waits, without a thread of its own, for a position to be reached.
 
-use std::{
-    collections::BTreeMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::atomic::Ordering,
-    task::Waker,
-};
+use std::{collections::BTreeMap, sync::atomic::Ordering, task::Waker};
 
+use super::locks;
 use crate::{
     Lsn,
     sync::{AtomicU64, AtomicUsize, Mutex, lock},
@@ -14,7 +10,8 @@ use crate::{
 
 /// Wakers, each with the position that it waits for.
 ///
-/// They are somebody else's code: none is cloned, woken or dropped under the lock, since it may come back here, and one that panics is passed over.
+/// They are somebody else's code: none is cloned, woken or dropped under the lock, since it may
+/// come back here. They run under no other lock of the store either ([`locks`]).
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     /// How many there are. It is changed, or read as if it were changed, after the position was set by the one side and before it is looked
@@ -70,9 +67,7 @@ impl Waiters {
             self.note(&wakers);
             reached
         };
-        for waker in reached.into_values() {
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake())); // the panic hook has told of it
-        }
+        locks::wake(reached.into_values().collect());
     }
 
     fn note(&self, wakers: &BTreeMap<Waiting, Waker>) {

@@ -1,6 +1,6 @@
 //! What readers hold on to while versions are pruned and views change.
 
-use kv_core::{Batch, Durability};
+use kv_core::{Batch, Durability, Lsn};
 use kv_testkit::orders::explore;
 
 use crate::support::Subject;
@@ -113,4 +113,20 @@ fn a_snapshot_beside_a_drop() {
         entry.map(|entry| entry.unwrap().value[0])
     });
     assert_eq!(seen, [None, Some(1), Some(2)].into());
+}
+
+/// Between the freeze and the writing no lock is held: each thread may find what the other
+/// has frozen, and write it.
+#[test]
+fn two_checkpoints_at_once() {
+    let made = explore("two checkpoints at once", Some(2), || {
+        let subject = Subject::new();
+        let other = subject.spawn(|subject| subject.store.checkpoint().unwrap().is_some());
+        let mine = subject.store.checkpoint().unwrap().is_some();
+        let made = (mine, other.join().unwrap());
+        assert_eq!(subject.store.stats().checkpoint.map(|id| id.lsn), Some(Lsn(1)));
+        assert_eq!((subject.get(), subject.scan()), (1, 1));
+        made
+    });
+    assert_eq!(made, [(false, true), (true, false)].into());
 }

@@ -6,6 +6,7 @@
     reason = "tests damage files behind the file layer's back, and look at what is there"
 )]
 
+mod cancel;
 mod conformance;
 mod crash;
 mod damage;

@@ -30,8 +30,8 @@ fn jobs_run_only_when_told() {
     let (a, wake_a) = counting(&scheduler, "a");
     let (b, _wake_b) = counting(&scheduler, "b");
     assert_eq!(scheduler.run_woken(), 0);
-    wake_a.wake();
-    wake_a.wake();
+    wake_a.wake().unwrap();
+    wake_a.wake().unwrap();
     assert_eq!(scheduler.woken(), ["a"]);
     assert_eq!(scheduler.run_woken(), 1);
     assert_eq!(scheduler.run_woken(), 0);
@@ -59,8 +59,8 @@ fn a_job_may_be_ended_from_within_a_run() {
     let handles = Arc::new(Mutex::new(Vec::new()));
     let ending = scheduler.spawn("ending", Box::new(Ending(Arc::clone(&handles)))).unwrap();
     let (count, other) = counting(&scheduler, "other");
-    ending.wake();
-    other.wake();
+    ending.wake().unwrap();
+    other.wake().unwrap();
     handles.lock().unwrap().extend([ending, other]);
     assert_eq!(scheduler.run_woken(), 1);
     assert_eq!(scheduler.jobs(), [""; 0]);

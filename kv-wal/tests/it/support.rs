@@ -25,8 +25,9 @@ impl Scheduler for Inline {
 }
 
 impl Wake for InlineJob {
-    fn wake(&self) {
+    fn wake(&self) -> Result<()> {
         let Next::WhenWoken = self.0.lock().unwrap().run() else { panic!("asked to come back") };
+        Ok(())
     }
 }
 

@@ -1,0 +1,187 @@
+//! Backends that panic at the call that a test names.
+
+use std::{
+    mem,
+    ops::Bound,
+    panic::{AssertUnwindSafe, catch_unwind, panic_any},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use kv_core::{
+    Bounds, Changes, Checkpoint, CheckpointHead, CheckpointId, Checkpointer, CollectionId, Cursor, Durability, Log,
+    LogId, LogReader, Lsn, MemoryLog, Result, Value,
+};
+
+/// What a panic may carry: it panics itself when it is dropped.
+pub struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("dropped, on purpose");
+    }
+}
+
+/// Does what must not panic. What it panics with, if it does, is not dropped in the test's own
+/// thread.
+pub fn must_not_panic<T>(work: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+        mem::forget(payload);
+        panic!("a panic came out");
+    })
+}
+
+/// Whether a call panics before it does anything, or when all is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    Before,
+    After,
+}
+
+/// Counts the calls of backends while it is armed, and has one of them panic.
+#[derive(Default)]
+pub struct Calls {
+    armed: AtomicBool,
+    /// How many more there are to be before the one that panics; it wraps after that.
+    left: AtomicU64,
+    after: AtomicBool,
+    /// The name of the thread whose calls are counted; those of all if there is none.
+    thread: Mutex<Option<&'static str>>,
+}
+
+impl Calls {
+    /// From now on the call with that number, from 1 on, panics.
+    pub fn arm(&self, number: u64, when: When) {
+        self.left.store(number, Ordering::SeqCst);
+        self.after.store(when == When::After, Ordering::SeqCst);
+        self.armed.store(true, Ordering::SeqCst);
+    }
+
+    /// As [`arm`](Calls::arm), but only calls in the thread of that name count.
+    pub fn arm_in(&self, thread: &'static str, number: u64, when: When) {
+        *self.thread.lock().unwrap() = Some(thread);
+        self.arm(number, when);
+    }
+
+    /// Nothing panics from now on. Says whether something did.
+    pub fn disarm(&self) -> bool {
+        self.armed.store(false, Ordering::SeqCst);
+        self.left.swap(u64::MAX, Ordering::SeqCst) > u64::MAX / 2
+    }
+
+    fn call<T>(&self, call: impl FnOnce() -> T) -> T {
+        let counts = self.armed.load(Ordering::SeqCst)
+            && self.thread.lock().unwrap().is_none_or(|name| thread::current().name() == Some(name));
+        let panics = counts && self.left.fetch_sub(1, Ordering::SeqCst) == 1;
+        if panics {
+            self.left.store(u64::MAX, Ordering::SeqCst);
+        }
+        if panics && !self.after.load(Ordering::SeqCst) {
+            panic_any(Bomb);
+        }
+        let result = call();
+        if panics {
+            drop(result);
+            panic_any(Bomb);
+        }
+        result
+    }
+}
+
+pub struct PanickingLog {
+    pub inner: MemoryLog,
+    pub calls: Arc<Calls>,
+}
+
+impl Log for PanickingLog {
+    fn id(&self) -> LogId {
+        self.calls.call(|| self.inner.id())
+    }
+
+    fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
+        self.calls.call(|| self.inner.append(record, durability))
+    }
+
+    fn sync(&self, upto: Lsn) -> Result<Lsn> {
+        self.calls.call(|| self.inner.sync(upto))
+    }
+
+    fn reader(&self, after: Lsn) -> Result<Box<dyn LogReader>> {
+        self.calls.call(|| self.inner.reader(after))
+    }
+
+    fn trim(&self, upto: Lsn) -> Result<()> {
+        self.calls.call(|| self.inner.trim(upto))
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.calls.call(|| self.inner.bounds())
+    }
+
+    fn medium_bytes_after(&self, after: Lsn) -> u64 {
+        self.calls.call(|| self.inner.medium_bytes_after(after))
+    }
+
+    fn close(&self) -> Result<()> {
+        self.calls.call(|| self.inner.close())
+    }
+}
+
+pub struct PanickingCheckpointer {
+    pub inner: Arc<dyn Checkpointer>,
+    pub calls: Arc<Calls>,
+}
+
+impl PanickingCheckpointer {
+    fn wrap(&self, inner: Arc<dyn Checkpoint>) -> Arc<dyn Checkpoint> {
+        Arc::new(PanickingCheckpoint { inner, calls: Arc::clone(&self.calls) })
+    }
+}
+
+impl Checkpointer for PanickingCheckpointer {
+    fn list(&self) -> Result<Vec<CheckpointId>> {
+        self.calls.call(|| self.inner.list())
+    }
+
+    fn open(&self, id: CheckpointId) -> Result<Arc<dyn Checkpoint>> {
+        self.calls.call(|| self.inner.open(id)).map(|inner| self.wrap(inner))
+    }
+
+    fn write(&self, previous: Option<CheckpointId>, changes: &mut dyn Changes) -> Result<Arc<dyn Checkpoint>> {
+        self.calls.call(|| self.inner.write(previous, changes)).map(|inner| self.wrap(inner))
+    }
+
+    fn remove(&self, id: CheckpointId) -> Result<()> {
+        self.calls.call(|| self.inner.remove(id))
+    }
+}
+
+struct PanickingCheckpoint {
+    inner: Arc<dyn Checkpoint>,
+    calls: Arc<Calls>,
+}
+
+impl Checkpoint for PanickingCheckpoint {
+    fn id(&self) -> CheckpointId {
+        self.calls.call(|| self.inner.id())
+    }
+
+    fn head(&self) -> &CheckpointHead {
+        self.calls.call(|| self.inner.head())
+    }
+
+    fn get(&self, collection: CollectionId, key: &[u8]) -> Result<Option<Value>> {
+        self.calls.call(|| self.inner.get(collection, key))
+    }
+
+    fn get_with(&self, collection: CollectionId, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        self.calls.call(|| self.inner.get_with(collection, key, read))
+    }
+
+    fn range(&self, collection: CollectionId, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Result<Box<dyn Cursor>> {
+        self.calls.call(|| self.inner.range(collection, lower, upper))
+    }
+}

@@ -1,0 +1,218 @@
+//! Wakers are somebody else's code: they may call the store that wakes them, and may panic.
+
+use std::{
+    panic::panic_any,
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    task::{Context, Wake, Waker},
+    thread,
+    time::Duration,
+};
+
+use kv_core::{
+    Changes, Checkpoint, CheckpointId, Checkpointer, Commit, Error, MemoryCheckpointer, MemoryLog, Result, Store,
+    StoreOptions,
+};
+use kv_testkit::ManualScheduler;
+
+use crate::{
+    assert_error,
+    panicking::Bomb,
+    support::{GatedLog, Media},
+};
+
+/// Runs what a waker does, and tells.
+struct Calling {
+    call: Box<dyn Fn() -> Result<()> + Send + Sync>,
+    returned: Mutex<mpsc::Sender<Result<()>>>,
+}
+
+impl Wake for Calling {
+    fn wake(self: Arc<Self>) {
+        let result = (self.call)();
+        let _ = self.returned.lock().unwrap().send(result);
+    }
+}
+
+/// A waker that makes the call, and what it returned.
+fn calling(call: impl Fn() -> Result<()> + Send + Sync + 'static) -> (Waker, mpsc::Receiver<Result<()>>) {
+    let (send, receive) = mpsc::channel();
+    (Waker::from(Arc::new(Calling { call: Box::new(call), returned: Mutex::new(send) })), receive)
+}
+
+fn wait(commit: &mut Commit, waker: &Waker) {
+    assert!(Pin::new(commit).poll(&mut Context::from_waker(waker)).is_pending());
+}
+
+/// In a thread, so that a call that hangs fails the test.
+fn within_limits<T: Send + 'static>(what: &str, call: impl FnOnce() -> T + Send + 'static) -> T {
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || send.send(call()));
+    receive.recv_timeout(Duration::from_secs(20)).unwrap_or_else(|_| panic!("{what} hangs, or has panicked"))
+}
+
+/// A store whose jobs run when the test says so.
+fn quiet() -> (ManualScheduler, Store) {
+    let scheduler = ManualScheduler::new();
+    let options = StoreOptions { scheduler: Arc::new(scheduler.clone()), ..StoreOptions::default() };
+    let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), options).unwrap();
+    (scheduler, store)
+}
+
+type Call = fn(&Store) -> Result<()>;
+
+const FROM_A_WAKER: [(&str, Call); 5] = [
+    ("checkpoint", |store| store.checkpoint().map(drop)),
+    ("close", Store::close),
+    ("sync", Store::sync),
+    ("put", |store| store.collection("all")?.put("from a waker", "v")),
+    ("transact", |store| store.transact(|tx| tx.put("all", "from a waker", "v"))),
+];
+
+type Move = fn(&ManualScheduler, &Store);
+
+/// Wherever a position moves: by whom somebody is woken.
+#[test]
+fn a_waker_may_call_everything_of_the_store_that_wakes_it() {
+    let moves: [(&str, Move); 7] = [
+        ("checkpoint", |_, store| drop(store.checkpoint())),
+        ("close", |_, store| drop(store.close())),
+        ("sync", |_, store| store.sync().unwrap()),
+        ("put", |_, store| drop(store.collection("all").unwrap().put("k2", "v"))),
+        ("a refusal", |_, store| assert_error!(store.collection("all").unwrap().delete("no"), Error::KeyNotFound)),
+        ("the flusher", |scheduler, _| assert!(scheduler.run("kv-flush").is_some())),
+        ("the checkpoint job", |scheduler, _| assert!(scheduler.run("kv-checkpoint").is_some())),
+    ];
+    for (mover, moves) in moves {
+        for (name, call) in FROM_A_WAKER {
+            let what = format!("{name} from a waker that {mover} wakes");
+            let (scheduler, store) = quiet();
+            let mut commit = store.collection("all").unwrap().put_deferred("k", "v").unwrap();
+            let (waker, returned) = calling({
+                let store = store.clone();
+                move || call(&store)
+            });
+            wait(&mut commit, &waker);
+            within_limits(&what, move || moves(&scheduler, &store));
+            match returned.try_recv().unwrap_or_else(|_| panic!("{what}: nobody was woken")) {
+                Err(Error::Closed) if mover == "close" => {}
+                result => result.unwrap_or_else(|error| panic!("{what}: {error}")),
+            }
+        }
+    }
+}
+
+/// The closure holds the writer's lock, and the waker wants it.
+#[test]
+fn who_is_woken_from_inside_a_closure_runs_after_it() {
+    let moves: [(&str, Move); 3] = [
+        ("a sync", |_, store| store.sync().unwrap()),
+        ("a checkpoint", |_, store| assert!(store.checkpoint().unwrap().is_some())),
+        ("a put", |_, store| store.collection("all").unwrap().put("k2", "v").unwrap()),
+    ];
+    for is_same in [true, false] {
+        for (mover, moves) in moves {
+            if is_same && mover != "a sync" {
+                continue; // refused inside a closure of the same store
+            }
+            let what = format!("{mover} of the {} store", if is_same { "same" } else { "other" });
+            let ((scheduler, outer), (_, other)) = (quiet(), quiet());
+            let moved = if is_same { outer.clone() } else { other };
+            let mut commit = moved.collection("all").unwrap().put_deferred("k", "v").unwrap();
+            let (waker, returned) = calling({
+                let outer = outer.clone();
+                move || outer.collection("all")?.put("from a waker", "v")
+            });
+            wait(&mut commit, &waker);
+            let returned = within_limits(&what, move || {
+                outer
+                    .transact(|tx| {
+                        moves(&scheduler, &moved);
+                        assert!(returned.try_recv().is_err(), "it ran under the writer's lock");
+                        tx.put("all", "k3", "v")
+                    })
+                    .unwrap();
+                returned.try_recv()
+            });
+            returned.unwrap_or_else(|_| panic!("{what}: nobody was woken")).unwrap();
+        }
+    }
+}
+
+/// Writes nothing before it is told to.
+struct Slow {
+    inner: MemoryCheckpointer,
+    go_on: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Checkpointer for Slow {
+    fn list(&self) -> Result<Vec<CheckpointId>> {
+        self.inner.list()
+    }
+
+    fn open(&self, id: CheckpointId) -> Result<Arc<dyn Checkpoint>> {
+        self.inner.open(id)
+    }
+
+    fn write(&self, previous: Option<CheckpointId>, changes: &mut dyn Changes) -> Result<Arc<dyn Checkpoint>> {
+        self.go_on.lock().unwrap().recv().unwrap();
+        self.inner.write(previous, changes)
+    }
+
+    fn remove(&self, id: CheckpointId) -> Result<()> {
+        self.inner.remove(id)
+    }
+}
+
+#[test]
+fn who_waits_for_what_a_checkpoint_flushes_does_not_wait_for_the_checkpoint() {
+    let (go_on, receive) = mpsc::channel();
+    let checkpointer = Slow { inner: MemoryCheckpointer::new(), go_on: Mutex::new(receive) };
+    let options = StoreOptions { scheduler: Arc::new(ManualScheduler::new()), ..StoreOptions::default() };
+    let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(checkpointer), options).unwrap();
+    let mut commit = store.collection("all").unwrap().put_deferred("k", "v").unwrap();
+    let (waker, woken) = calling(|| Ok(()));
+    wait(&mut commit, &waker);
+    thread::scope(|scope| {
+        let checkpoint = scope.spawn(|| store.checkpoint().unwrap().unwrap());
+        let told = woken.recv_timeout(Duration::from_secs(20));
+        assert!(!checkpoint.is_finished());
+        go_on.send(()).unwrap();
+        told.expect("it waits for the checkpoint").unwrap();
+    });
+}
+
+/// Panics when it is woken, with something that panics again.
+#[derive(Default)]
+struct Bombing(AtomicUsize);
+
+impl Wake for Bombing {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        panic_any(Bomb);
+    }
+}
+
+#[test]
+fn a_waker_whose_panic_panics_again_harms_nobody_else() {
+    let media = Media::default();
+    let log = GatedLog::new(MemoryLog::open(&media.log).unwrap());
+    let store = Store::open(Arc::clone(&log) as _, media.checkpointer(), StoreOptions::default()).unwrap();
+    let all = store.collection("all").unwrap();
+    let bombing = Arc::<Bombing>::default();
+    for round in 0..2 {
+        log.shut();
+        let [mut first, mut second] = ["k1", "k2"].map(|key| all.put_deferred(key, "v").unwrap());
+        wait(&mut first, &Waker::from(Arc::clone(&bombing)));
+        let (waker, woken) = calling(|| Ok(()));
+        wait(&mut second, &waker);
+        log.open(); // the flusher wakes both
+        woken.recv_timeout(Duration::from_secs(20)).expect("the flusher is dead").unwrap();
+        assert_eq!(bombing.0.load(Ordering::SeqCst), round + 1);
+    }
+    all.put("k3", "v").unwrap();
+}

@@ -1,0 +1,116 @@
+//! A checkpoint that is no longer wanted stops soon, in each of the steps that take long.
+
+use std::cell::{Cell, RefCell};
+
+use kv_core::{Change, Changes, CheckpointHead, Checkpointer, CollectionInfo, Epoch, Error, LogId, Lsn, Result};
+use kv_snapshot::MmapCheckpointer;
+use kv_testkit::vfs::{Kind, TestVfs};
+use tempfile::TempDir;
+
+use crate::support::{collection, test_vfs};
+
+/// So many entries that the index of the one collection is sorted and written in several steps.
+const ENTRIES: u32 = 140_000;
+
+/// How far a checkpoint had come when it was asked whether to go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Progress {
+    changes: u32,
+    written: u64,
+    synced: u64,
+    read: u64,
+}
+
+/// Entries by number, counted as they are taken, and cancelled at a question.
+struct Counted<'a> {
+    head: CheckpointHead,
+    key: [u8; 4],
+    taken: u32,
+    vfs: &'a TestVfs,
+    asked: RefCell<Vec<Progress>>,
+    cancel_at: Cell<usize>,
+}
+
+impl<'a> Counted<'a> {
+    fn new(vfs: &'a TestVfs, cancel_at: usize) -> Self {
+        let (entries, bytes) = (ENTRIES.into(), u64::from(ENTRIES) * 8);
+        let info = CollectionInfo { id: collection(0), name: "all".to_owned(), entries, bytes };
+        let head = CheckpointHead { epoch: Epoch(1), lsn: Lsn(1), log_id: LogId(1), collections: vec![info] };
+        let (asked, cancel_at) = (RefCell::default(), Cell::new(cancel_at));
+        Self { head, key: [0; 4], taken: 0, vfs, asked, cancel_at }
+    }
+
+    fn progress(&self) -> Progress {
+        let count = |kind| self.vfs.count(kind);
+        Progress {
+            changes: self.taken,
+            written: count(Kind::Write),
+            synced: count(Kind::Sync) + count(Kind::SyncDirectory),
+            read: count(Kind::Read),
+        }
+    }
+}
+
+impl Changes for Counted<'_> {
+    fn head(&self) -> &CheckpointHead {
+        &self.head
+    }
+
+    fn next(&mut self) -> Result<Option<Change<'_>>> {
+        if self.taken == ENTRIES {
+            return Ok(None);
+        }
+        self.key = self.taken.to_be_bytes();
+        self.taken += 1;
+        Ok(Some(Change { collection: collection(0), key: &self.key, value: Some(b"four") }))
+    }
+
+    fn cancelled(&self) -> bool {
+        let mut asked = self.asked.borrow_mut();
+        asked.push(self.progress());
+        asked.len() >= self.cancel_at.get()
+    }
+}
+
+/// Writes a checkpoint that is cancelled at that question, and gives how far it was at each.
+fn write(cancel_at: usize) -> (Result<()>, Vec<Progress>, Progress) {
+    let directory = TempDir::new().unwrap();
+    let vfs = test_vfs(directory.path());
+    let checkpointer = MmapCheckpointer::open(vfs.clone()).unwrap();
+    let mut changes = Counted::new(&vfs, cancel_at);
+    let result = checkpointer.write(None, &mut changes).map(drop);
+    assert_eq!(checkpointer.list().unwrap().len(), usize::from(result.is_ok()));
+    let end = changes.progress();
+    (result, changes.asked.into_inner(), end)
+}
+
+#[test]
+fn it_is_asked_often_in_each_step() {
+    let (written, asked, end) = write(usize::MAX);
+    written.unwrap();
+    for pair in asked.windows(2) {
+        let [before, after] = pair else { unreachable!() };
+        assert!(after.changes - before.changes <= 256, "{pair:?}: changes were taken");
+        // Each is of a MiB at most; one more is the part's, and the rest what opens a file that is
+        // read back.
+        assert!(after.written - before.written <= 2 && after.read - before.read <= 4, "{pair:?}");
+        assert!(after.synced - before.synced <= 1, "{pair:?}");
+    }
+    let times = |is_so: &dyn Fn(&Progress) -> bool| asked.iter().filter(|progress| is_so(progress)).count();
+    let of_index = times(&|progress| progress.changes == ENTRIES && progress.synced == 0);
+    assert!(of_index >= 9, "asked {of_index} times while the index is sorted and written");
+    let of_reading = times(&|progress| progress.synced > 0);
+    assert!(of_reading >= 4, "asked {of_reading} times while the part is read back");
+    assert!(end.synced >= 4, "the part, its name, the manifest and its name");
+}
+
+#[test]
+fn it_stops_at_each_question() {
+    let (_, asked, _) = write(usize::MAX);
+    let after_changes = asked.iter().position(|progress| progress.changes == ENTRIES).unwrap();
+    for cancel_at in [1, 2, after_changes].into_iter().chain(after_changes + 1..=asked.len()) {
+        let (cancelled, asked, end) = write(cancel_at);
+        assert!(matches!(cancelled, Err(Error::Cancelled)), "question {cancel_at}: {cancelled:?}");
+        assert_eq!((asked.len(), asked.last()), (cancel_at, Some(&end)), "it went on");
+    }
+}
