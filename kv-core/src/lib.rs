@@ -45,6 +45,7 @@ mod limits;
 mod log;
 mod memory;
 mod operation;
+mod owner;
 mod position;
 mod store;
 mod sync;
@@ -57,6 +58,7 @@ pub use error::{Error, Refusal, Result};
 pub use limits::{BATCH_BYTES_MAX, COLLECTIONS_MAX, KEY_BYTES_MAX, Limits, NAME_BYTES_MAX, VALUE_BYTES_MAX};
 pub use log::{Bounds, Log, LogReader, Record};
 pub use memory::{CheckpointDamage, Crash, MemoryCheckpointMedium, MemoryCheckpointer, MemoryLog, MemoryLogMedium};
+pub use owner::Owner;
 pub use position::{CheckpointId, CollectionId, Epoch, LogId, Lsn};
 pub use store::{
     Batch, ChangeFeed, ChangeRecord, Collection, Commit, Mismatch, RecordedChange, Recovery, Snapshot, Stats, Store,

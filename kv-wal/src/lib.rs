@@ -104,6 +104,7 @@ mod bytes;
 mod dump;
 mod error;
 mod file;
+mod foreign;
 mod frame;
 mod judge;
 mod log;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use kv_core::{Error, LogId, Lsn, Result};
-use kv_vfs::{Access, Vfs};
+use kv_vfs::{Access, Origin, Vfs};
 
 use crate::{
     buffer::Unsynced,
@@ -27,6 +27,8 @@ pub(crate) type Guard<'a> = MutexGuard<'a, State>;
 pub(crate) struct Shared {
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) log_id: LogId,
+    /// The process that opened the log.
+    pub(crate) origin: Origin,
     state: Mutex<State>,
     /// Something changed that somebody may wait for: a flush ended, a spare is there, or is not.
     changed: Condvar,
@@ -35,7 +37,14 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(vfs: Arc<dyn Vfs>, log_id: LogId, state: State, mark: MarkWriter) -> Arc<Self> {
-        Arc::new(Self { vfs, log_id, state: Mutex::new(state), changed: Condvar::new(), mark: Mutex::new(mark) })
+        Arc::new(Self {
+            vfs,
+            log_id,
+            origin: Origin::here(),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            mark: Mutex::new(mark),
+        })
     }
 
     /// The state. If a thread panicked while it changed it, something may be half done: the log is poisoned.
@@ -101,16 +110,18 @@ impl Shared {
     /// # Errors
     /// Where nothing of the log was touched, it can be tried again; otherwise the log is poisoned.
     pub(crate) fn begin(&self, state: &mut State) -> Result<()> {
+        let sealed = match (state.tail, state.run.last()) {
+            (Tail::Sealed(end), Some(last)) => Some((file::open(&*self.vfs, last.number, Access::ReadWrite)?, end)),
+            _ => None,
+        };
+        self.check_begin(state, sealed.as_ref().map(|(segment, end)| (segment, *end)))?;
         self.mark.lock().unwrap_or_else(PoisonError::into_inner).prepare(&*self.vfs)?;
         // The mark and the spare of an earlier process may have names in memory only.
         if let Err(error) = self.vfs.sync_directory() {
             state.poison.set(error::io(error));
             return state.poison.refuse();
         }
-        if let Tail::Sealed(end) = state.tail
-            && let Some(last) = state.run.last()
-        {
-            let segment = file::open(&*self.vfs, last.number, Access::ReadWrite)?;
+        if let Some((segment, end)) = sealed {
             state.continue_sealed(segment, end);
             // By itself: so long as this block is untouched, nothing has been written after the seal.
             if let Err(cause) = state.write_out().and_then(|()| std::mem::take(&mut state.unsynced).sync()) {
@@ -125,7 +136,8 @@ impl Shared {
     /// Prepares a spare in which a record of that size fits, or waits for somebody who prepares one; then look again.
     ///
     /// # Errors
-    /// What kept the spare from being prepared. The log is as before, unless its directory could not be synced: then it is poisoned.
+    /// What kept the spare from being prepared. The log is as before, unless its directory could not be
+    /// synced or is not its own any more: then it is poisoned.
     pub(crate) fn prepare_spare<'a>(&'a self, mut state: Guard<'a>, record_bytes: usize) -> Result<Guard<'a>> {
         if state.preparing {
             return Ok(self.wait(state));
@@ -134,10 +146,13 @@ impl Shared {
         // A spare that is too small is replaced. Nobody may begin to use it meanwhile.
         let unused = state.spare.take();
         let number = unused.as_ref().map_or(state.next_number, |spare| spare.header.number);
-        let (length, block) = (state.new_length(record_bytes), state.sizes.block);
+        let (length, block, next_number) = (state.new_length(record_bytes), state.sizes.block, state.next_number);
         drop(state);
-        let created = guarded(|| Ok(self.create_segment(number, length, block)))
-            .unwrap_or_else(|panicked| Err(CreateError::Refused(panicked)));
+        let create = || {
+            self.check_create(next_number, unused.as_ref())?;
+            self.create_segment(number, length, block)
+        };
+        let created = guarded(|| Ok(create())).unwrap_or_else(|panicked| Err(CreateError::Refused(panicked)));
         let mut state = self.lock();
         state.preparing = false;
         self.changed.notify_all();
@@ -151,7 +166,7 @@ impl Shared {
                 state.spare = unused;
                 Err(error)
             }
-            Err(CreateError::Directory(error)) => {
+            Err(CreateError::Final(error)) => {
                 state.poison.set(error);
                 state.poison.refuse()?;
                 Ok(state)
@@ -167,6 +182,9 @@ impl Shared {
 
     /// Prepares the next spare ahead of need, if there is need.
     pub(crate) fn prepare_ahead(&self) {
+        if !self.origin.is_here() {
+            return;
+        }
         let state = self.lock();
         if state.active.is_some() && state.spare.is_none() && !state.preparing && state.check_open().is_ok() {
             // If it fails, the append that needs the spare tries again and says why.

@@ -81,6 +81,7 @@ impl Shared {
     /// Writes what is frozen, if anything is, to a checkpoint, and lets go of what is no longer needed. If it fails, what is frozen stays for the next attempt.
     fn write_frozen(&self, state: &mut CheckpointState, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
         let Some(frozen) = &state.frozen else { return Ok(None) };
+        self.confirm_owner()?;
         self.sync_log(frozen.lsn)?; // a checkpoint is never ahead of the durable log
         self.publish_upto(frozen.lsn)?;
 

@@ -158,6 +158,7 @@ impl Store {
     /// [`Trimmed`](Error::Trimmed) if the log no longer has what follows: begin with a snapshot. [`Misuse`](Error::Misuse) if nothing was ever written
     /// at `after`; [`OutcomeUnknown`](Error::OutcomeUnknown) if what comes before `after` had to be flushed, and that failed.
     pub fn changes(&self, after: Lsn) -> Result<ChangeFeed> {
+        self.inner.check_owner()?;
         let bounds = self.inner.log.bounds();
         if after < bounds.trimmed {
             return Err(Error::Trimmed { after, trimmed: bounds.trimmed });
@@ -192,6 +193,9 @@ impl ChangeFeed {
     /// # Ok::<(), kv_core::Error>(())
     /// ```
     pub fn wait(&mut self, timeout: Duration) -> bool {
+        if self.inner.check_owner().is_err() {
+            return true; // the next record is that error
+        }
         let start = Instant::now();
         let waiters = &self.inner.for_durable;
         let waiting = waiters.number(self.after.next());
@@ -207,6 +211,7 @@ impl ChangeFeed {
     }
 
     fn try_next(&mut self) -> Result<Option<ChangeRecord>> {
+        self.inner.check_owner()?;
         if self.has_failed {
             self.reader = self.inner.log.reader(self.after)?;
         }

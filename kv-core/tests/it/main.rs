@@ -8,6 +8,7 @@ mod conformance;
 mod deferred;
 mod feed;
 mod model;
+mod owner;
 mod publication;
 mod recovery;
 mod scans;
