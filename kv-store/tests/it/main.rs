@@ -4,7 +4,9 @@
 
 mod creation;
 mod damage;
+mod forked;
 mod model;
 mod opening;
+mod owners;
 mod support;
 mod trace;
