@@ -113,7 +113,7 @@ impl Options {
 
     fn open_as(&self, vfs: Arc<dyn Vfs>, this: Option<Process>) -> Result<Store> {
         let claim = claim(&vfs, self.create, this)?;
-        let directory = Directory::open(vfs, self.create).map_err(|error| claim.explain(error))?;
+        let directory = Directory::open(vfs, self.create, &claim).map_err(|error| claim.explain(error))?;
         self.open_claimed(claim, directory)
     }
 
@@ -188,7 +188,7 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    pub(crate) fn open(vfs: Arc<dyn Vfs>, create: bool) -> Result<Self> {
+    pub(crate) fn open(vfs: Arc<dyn Vfs>, create: bool, claim: &Claim) -> Result<Self> {
         let log_id = format::read(&*vfs)?;
         if log_id.is_none() && !create {
             return Err(no_format(&*vfs)?);
@@ -199,7 +199,11 @@ impl Directory {
         }
         let (log, checkpoints) = match log_id {
             Some(_) => (existing(&*vfs, LOG)?, existing(&*vfs, CHECKPOINTS)?),
-            None => create_layout(&*vfs)?,
+            None => {
+                let layout = create_layout(&*vfs)?;
+                claim.confirm()?; // to create is to write
+                layout
+            }
         };
         Ok(Self { vfs, log, checkpoints, log_id })
     }

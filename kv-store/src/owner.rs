@@ -63,7 +63,7 @@ impl Claim {
     }
 
     /// Says that this opening writes, or makes sure that it still does.
-    fn confirm(&self) -> Result<()> {
+    pub(crate) fn confirm(&self) -> Result<()> {
         let Some(process) = self.this else { return Ok(()) };
         if let Ok(Some(now)) = Record::read(&*self.directory)
             && !self.is_known(&now)

@@ -16,7 +16,7 @@
 //! | 104 | 4 | id: the number of the process |
 //! | 108 | 4 | open: 1 until the store is closed, then 0 |
 //!
-//! It is written before the first write of an opening, and when its last handle goes; never synced, since it
+//! It is written before the first write of an opening, of which creating a store is one, and when its last handle goes; never synced, since it
 //! says nothing that outlives the boot. What is not a whole record, such as an empty file or a torn one, says
 //! nothing: it never keeps anybody out.
 

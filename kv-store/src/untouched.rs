@@ -56,10 +56,11 @@ impl Vfs for Untouched {
         self.open_directory(name)
     }
 
-    /// Where there is no file to lock, nobody has it locked.
-    fn try_lock(&self, name: &str, _: Access) -> Result<Option<Lock>> {
+    /// A file that would have to be created is locked by nobody.
+    fn try_lock(&self, name: &str, access: Access) -> Result<Option<Lock>> {
+        let would_create = access == Access::ReadWrite;
         match self.0.try_lock(name, Access::Read) {
-            Err(absent) if absent.kind() == io::ErrorKind::NotFound => Ok(Some(Lock::new(()))),
+            Err(absent) if would_create && absent.kind() == io::ErrorKind::NotFound => Ok(Some(Lock::new(()))),
             locked => locked,
         }
     }

@@ -82,8 +82,8 @@ pub fn clear_damage(path: impl AsRef<Path>) -> Result<Verification> {
     let vfs = directory(path.as_ref(), false)?;
     let mut verification = verify_as(Arc::clone(&vfs), Process::this())?;
     if verification.damage.is_empty() && verification.damage_noted {
-        let _claim = claim(&vfs, false, Process::this())?;
-        let checkpoints = Directory::open(vfs, false)?.open_checkpointer()?.verify()?;
+        let claim = claim(&vfs, false, Process::this())?;
+        let checkpoints = Directory::open(vfs, false, &claim)?.open_checkpointer()?.verify()?;
         verification.damage.extend(checkpoints.findings); // as of now
         verification.damage_noted = !verification.damage.is_empty();
     }
@@ -95,7 +95,7 @@ fn verify_as(vfs: Arc<dyn Vfs>, this: Option<Process>) -> Result<Verification> {
     let mut verification = Verification { damage: Vec::new(), damage_noted: false, checkpoints: 0, files: 0, bytes: 0 };
     let claimed = claim(&vfs, false, this);
     let Some(claim) = verification.note(claimed)? else { return Ok(verification) };
-    let opened = Directory::open(vfs, false);
+    let opened = Directory::open(vfs, false, &claim);
     let Some(directory) = verification.note(opened)? else { return Ok(verification) };
     let checked = check_files(&directory, &mut verification);
     verification.note(checked)?;

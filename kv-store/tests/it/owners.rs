@@ -18,6 +18,7 @@ use kv_testkit::{
     sim::SimDisk,
     vfs::{Fault, Kind, TestVfs},
 };
+use kv_vfs::Vfs;
 use tempfile::TempDir;
 
 use crate::support::{content, files, small};
@@ -121,6 +122,24 @@ fn an_owner_whose_lock_is_not_seen_keeps_others_out_until_it_closes() {
         place.say("done");
     });
     assert!(kv_store::verify(place.store()).unwrap().damage.is_empty());
+}
+
+#[test]
+fn who_makes_a_store_has_written() {
+    let place = Place::new();
+    let owner = || {
+        let store = place.open().unwrap();
+        place.say("made");
+        place.hear("refused");
+        put(&store, "owner").unwrap();
+    };
+    place.two(owner, || {
+        place.hear("made");
+        place.lose_locks();
+        is_in_use(place.open());
+        place.say("refused");
+    });
+    assert_eq!(keys(&place.open().unwrap()), ["owner"]);
 }
 
 #[test]
@@ -364,27 +383,29 @@ fn of_many_who_make_a_store_at_once_all_but_one_are_told_that_it_is_in_use() {
     }
 }
 
-/// What comes beside an opening, and how it may be answered.
+/// What comes to a directory, and how it may be answered.
 #[derive(Clone, Copy, Debug)]
-enum Second {
+enum Comer {
     Creates,
     Opens,
     Verifies,
 }
 
-impl Second {
+impl Comer {
+    const ALL: [Self; 3] = [Self::Creates, Self::Opens, Self::Verifies];
+
     /// `Some` if it has opened the store, and written to it.
-    fn come(self, disk: &SimDisk, case: &str) -> Option<Store> {
+    fn come(self, vfs: Arc<dyn Vfs>, case: &str) -> Option<Store> {
         let create = matches!(self, Self::Creates);
         let opened = match self {
-            Self::Verifies => kv_store::verify_in(disk.vfs()).map(|verification| {
+            Self::Verifies => kv_store::verify_in(vfs).map(|verification| {
                 assert!(verification.damage.is_empty(), "{case}: {verification:?}");
                 None
             }),
-            _ => small().create(create).open_in(disk.vfs()).map(Some),
+            _ => small().create(create).open_in(vfs).map(Some),
         };
         match opened {
-            Ok(store) => store.inspect(|store| put(store, "second").unwrap()),
+            Ok(store) => store.inspect(|store| put(store, &format!("{self:?}")).unwrap()),
             Err(Error::Locked { .. }) => None,
             Err(Error::Io { source, .. }) if !create && source.kind() == io::ErrorKind::NotFound => None,
             Err(error) => panic!("{case}: {}", error.chain()),
@@ -392,43 +413,40 @@ impl Second {
     }
 }
 
-/// A second opener comes at each step of the first one's opening, and first write, of a new store and of an
-/// old one. Whichever is second is told that it is in use, and neither is told of damage.
+/// Somebody comes at each step of somebody else's opening and first write, of a new store and of an old one.
+/// At most one has the store; the other is told that it is in use, or not there yet, and never of damage.
 #[test]
 fn a_second_opener_may_come_at_any_step() {
-    for second in [Second::Creates, Second::Opens, Second::Verifies] {
-        for is_new in [true, false] {
-            let mut steps = 0;
-            for step in 0.. {
-                let disk = SimDisk::new(step);
-                if !is_new {
-                    put(&small().open_in(disk.vfs()).unwrap(), "before").unwrap();
-                }
-                let case = format!("{second:?} at step {step}, new: {is_new}");
-                let came = Arc::new(Mutex::new(None));
-                let vfs = TestVfs::new(disk.vfs());
-                let (beside, name, note, at) = (disk.clone(), case.clone(), came.clone(), AtomicU64::new(0));
-                vfs.fail(Fault::when(move |_| {
-                    if at.fetch_add(1, Ordering::Relaxed) == step {
-                        *note.lock().unwrap() = Some(second.come(&beside, &name));
-                    }
-                    false
-                }));
-                let first = small().open_in(vfs).map(|store| (put(&store, "first"), store));
-                let came = came.lock().unwrap().take();
-                let Some(second) = came else { break };
-                match (first, &second) {
-                    (Ok((written, _store)), None) => written.unwrap(),
-                    (Err(Error::Locked { .. }), Some(_)) => {}
-                    (first, _) => panic!("{case}: {first:?}"),
-                }
-                drop(second);
-                let left = keys(&small().open_in(disk.vfs()).unwrap());
-                assert_eq!(left.len(), usize::from(!is_new) + 1, "{case}: {left:?}");
-                steps += 1;
+    let pairs = Comer::ALL.into_iter().flat_map(|first| Comer::ALL.map(|second| (first, second)));
+    for (first, second, is_new) in pairs.flat_map(|(first, second)| [true, false].map(|new| (first, second, new))) {
+        let mut met = 0;
+        for step in 0.. {
+            let disk = SimDisk::new(step);
+            if !is_new {
+                put(&small().open_in(disk.vfs()).unwrap(), "before").unwrap();
             }
-            assert!(steps > 20, "{steps} steps");
+            let case = format!("{first:?}, and at step {step} {second:?}, new: {is_new}");
+            let came = Arc::new(Mutex::new(None));
+            let vfs = TestVfs::new(disk.vfs());
+            let (beside, name, note, at) = (disk.clone(), case.clone(), came.clone(), AtomicU64::new(0));
+            vfs.fail(Fault::when(move |_| {
+                if at.fetch_add(1, Ordering::Relaxed) == step {
+                    *note.lock().unwrap() = Some(second.come(beside.vfs(), &name));
+                }
+                false
+            }));
+            let first = first.come(vfs, &case);
+            let Some(second) = came.lock().unwrap().take() else { break };
+            let written = usize::from(first.is_some()) + usize::from(second.is_some());
+            assert!(written < 2, "{case}: two owners");
+            drop((first, second));
+            match small().create(false).open_in(disk.vfs()) {
+                Ok(store) => assert_eq!(keys(&store).len(), usize::from(!is_new) + written, "{case}"),
+                Err(error) => assert!(is_new && written == 0 && matches!(error, Error::Io { .. }), "{case}: {error:?}"),
+            }
+            met += 1;
         }
+        assert!(met > 3, "{first:?}, {second:?}: {met} steps");
     }
 }
 
