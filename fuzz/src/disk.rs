@@ -138,8 +138,12 @@ impl Vfs for Folder {
         Ok(Arc::clone(folders.entry(name.to_owned()).or_insert_with(|| Self::at(self.path.join(name)))) as _)
     }
 
-    fn try_lock(&self, _: &str) -> Result<Option<Lock>> {
+    fn try_lock(&self, _: &str, _: Access) -> Result<Option<Lock>> {
         Ok(Some(Lock::new(())))
+    }
+
+    fn is_in_place(&self) -> bool {
+        true
     }
 
     fn block_bytes(&self) -> u32 {

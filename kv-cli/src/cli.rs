@@ -123,7 +123,7 @@ pub enum Command {
     /// Write a checkpoint, so that the log can be cut and opening stays fast
     Checkpoint,
     /// Check every file of the store, changing nothing; exit code 5 if something is damaged
-    Verify,
+    Verify(Verify),
     /// Print what the store holds and how large it is
     Stats(Stats),
     /// Show the store at work on real data: import, overwrite, be killed, recover, checkpoint
@@ -193,6 +193,13 @@ pub struct Export {
     /// The format
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// If nothing is damaged, forget that damage was met before, which keeps checkpoints off
+    #[arg(long)]
+    pub clear: bool,
 }
 
 #[derive(Debug, Args)]

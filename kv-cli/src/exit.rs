@@ -43,13 +43,14 @@ impl From<&Error> for Exit {
             | Error::TooManyCollections { .. }
             | Error::InvalidCollectionName { .. } => Self::Refused,
             // Fenced: another writer has taken over. What to do is the same.
-            Error::Locked { .. } | Error::Fenced => Self::Locked,
+            Error::Locked { .. } | Error::Forked | Error::Fenced => Self::Locked,
             // Trimmed can only come from opening, and then a part of the log is missing.
             Error::Corrupt { .. } | Error::Unrecoverable(_) | Error::Trimmed { .. } => Self::Damaged,
             Error::NewerVersion { .. }
             | Error::OlderVersion { .. }
             | Error::DiskFull { .. }
             | Error::Io { .. }
+            | Error::DirectoryReplaced { .. }
             | Error::Poisoned { .. }
             | Error::OutcomeUnknown { .. }
             | Error::Closed
@@ -114,7 +115,9 @@ mod tests {
             (Error::BatchTooLarge { bytes: 2, max: 1 }, 3),
             (Error::TooManyCollections { max: 1 }, 3),
             (Error::InvalidCollectionName { len: 0, max: 1 }, 3),
-            (Error::Locked { path: "x".into() }, 4),
+            (Error::Locked { path: "x".into(), process: None }, 4),
+            (Error::Forked, 4),
+            (Error::DirectoryReplaced { path: "x".into() }, 6),
             (Error::Fenced, 4),
             (Error::corrupt("x", 0, "y"), 5),
             (Error::Unrecoverable(refusal()), 5),

@@ -131,9 +131,25 @@ pub enum Error {
 
     /// Somebody else, in this process or another, has it open for writing: share a store within a process by cloning its handle. It is open until the
     /// last handle is gone, change feeds and commits included.
-    #[error("{} is in use by another process, or opened twice by this one", path.display())]
+    #[error("{} is in use by {}", path.display(), holder(*process))]
     Locked {
         /// The directory.
+        path: PathBuf,
+        /// The process that holds it, where the directory itself says so and its lock does not: it is
+        /// opened through another mount, which does not pass locks on.
+        process: Option<u32>,
+    },
+
+    /// This process is a child, made by `fork`, of the one that opened it. Nothing was done, and the parent
+    /// goes on as before. Open after forking, not before.
+    #[error("it was opened before a fork, by the parent of this process, which alone may use it; open after forking")]
+    Forked,
+
+    /// The directory was removed, or another one was put in its place, while it was open: nobody will find
+    /// there what is written now. This is final. Bring the directory back, and open it again.
+    #[error("the directory {} was removed or replaced while the store was open", path.display())]
+    DirectoryReplaced {
+        /// Where the directory was.
         path: PathBuf,
     },
 
@@ -159,9 +175,10 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// A write or flush of the log failed before; since then nothing is written any more. This operation was not
+    /// A write or flush of the log failed before, or the directory is not this process's any more; since
+    /// then nothing is written. This operation was not
     /// carried out. Reads go on; close the store and open it again to find out what survived.
-    #[error("the log takes no more writes since a write or flush of it failed")]
+    #[error("no more writes are taken since an earlier failure")]
     Poisoned {
         /// The first failure.
         #[source]
@@ -255,6 +272,13 @@ impl Error {
     /// The error for damage in `file` at `offset` bytes from its start.
     pub fn corrupt(file: impl Into<PathBuf>, offset: u64, detail: impl Into<String>) -> Self {
         Self::Corrupt { file: file.into(), offset, detail: detail.into() }
+    }
+}
+
+fn holder(process: Option<u32>) -> String {
+    match process {
+        Some(id) => format!("process {id}, through another mount, whose locks are not seen here"),
+        None => "another process, or opened twice by this one".to_owned(),
     }
 }
 

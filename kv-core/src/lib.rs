@@ -48,6 +48,7 @@ mod limits;
 mod log;
 mod memory;
 mod operation;
+mod owner;
 mod panics;
 mod position;
 mod store;
@@ -61,6 +62,7 @@ pub use error::{Error, Refusal, Result};
 pub use limits::{BATCH_BYTES_MAX, COLLECTIONS_MAX, KEY_BYTES_MAX, Limits, NAME_BYTES_MAX, VALUE_BYTES_MAX};
 pub use log::{Bounds, Log, LogReader, Record};
 pub use memory::{CheckpointDamage, Crash, MemoryCheckpointMedium, MemoryCheckpointer, MemoryLog, MemoryLogMedium};
+pub use owner::Owner;
 pub use panics::guarded;
 pub use position::{CheckpointId, CollectionId, Epoch, LogId, Lsn};
 pub use store::{

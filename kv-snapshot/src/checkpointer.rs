@@ -1,7 +1,7 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use kv_core::{Changes, Checkpoint, CheckpointHead, CheckpointId, Checkpointer, Error, Result};
-use kv_vfs::{Lock, Vfs};
+use kv_vfs::{Access, Lock, Origin, Vfs};
 
 use crate::{
     audit::audit_blocks,
@@ -35,12 +35,20 @@ use crate::{
 ///
 /// Opening writes nothing. The first write or removal takes a lock in the directory, for as long as this value lives.
 ///
+/// It belongs to the process that opened it: in a child made by `fork` writing and removing are refused with
+/// [`Error::Forked`], and reading leaves no marker. Once the directory was removed or replaced, they are
+/// refused with [`Error::DirectoryReplaced`].
+///
 /// What maps cannot do: a disk that cannot read a page of a mapped file ends the process with SIGBUS, and so does somebody else who
 /// cuts the file. Damaged bytes are an error.
 #[derive(Debug)]
 pub struct MmapCheckpointer {
     vfs: Arc<dyn Vfs>,
     marker: Arc<Marker>,
+    /// The process that opened it.
+    origin: Origin,
+    /// Taken before the first write or removal.
+    lock: OnceLock<Lock>,
     /// Held by who writes, for as long as it takes.
     writer: Mutex<()>,
     /// Held while names change. Taken after `writer`.
@@ -49,7 +57,6 @@ pub struct MmapCheckpointer {
 
 #[derive(Debug, Default)]
 struct Upkeep {
-    lock: Option<Lock>,
     /// The sequence number of the checkpoint that is being written.
     writing: Option<u64>,
 }
@@ -69,7 +76,25 @@ impl MmapCheckpointer {
     pub fn open(vfs: Arc<dyn Vfs>) -> Result<Self> {
         Listing::read(&*vfs)?;
         let marker = Arc::new(Marker::new(vfs.clone()));
-        Ok(Self { vfs, marker, writer: Mutex::default(), upkeep: Mutex::default() })
+        Ok(Self {
+            vfs,
+            marker,
+            origin: Origin::here(),
+            lock: OnceLock::new(),
+            writer: Mutex::default(),
+            upkeep: Mutex::default(),
+        })
+    }
+
+    /// Fails in a child, made by `fork`, of the process that opened it: before any lock is taken, since
+    /// another thread may have held it at that moment, and hold it in the child for ever. The first call
+    /// there closes what the child inherited of the lock on the directory.
+    ///
+    /// # Errors
+    /// [`Error::Forked`].
+    pub fn check_owner(&self) -> Result<()> {
+        let is_ours = self.lock.get().map_or_else(|| self.origin.is_here(), Lock::is_ours);
+        if is_ours { Ok(()) } else { Err(Error::Forked) }
     }
 
     /// Reads and verifies everything that is listed, from the disk: every manifest, every block of every part, and whether entries, order
@@ -77,7 +102,8 @@ impl MmapCheckpointer {
     ///
     /// # Errors
     /// Damage is not an error but in the report. [`Error::Io`] if the directory cannot be read or the marker cannot be removed;
-    /// [`Error::Locked`] if there is a marker to be removed and another process writes.
+    /// [`Error::Locked`] if there is a marker to be removed and another process writes. For a verification that
+    /// changes nothing see [`verify`](crate::verify()).
     pub fn verify(&self) -> Result<Verification> {
         let verification = verification::verify(&*self.vfs)?;
         if verification.is_clean() && self.marker.is_left()? {
@@ -89,10 +115,15 @@ impl MmapCheckpointer {
 
     /// Starts to change names: takes the lock of the directory.
     fn lock_upkeep(&self) -> Result<MutexGuard<'_, Upkeep>> {
-        let mut upkeep = lock(&self.upkeep);
-        if upkeep.lock.is_none() {
-            let locked = self.vfs.try_lock(names::LOCK).map_err(from_vfs)?;
-            upkeep.lock = Some(locked.ok_or_else(|| Error::Locked { path: self.vfs.path().to_owned() })?);
+        self.check_owner()?;
+        let upkeep = lock(&self.upkeep);
+        if self.lock.get().is_none() {
+            let locked = self.vfs.try_lock(names::LOCK, Access::ReadWrite).map_err(from_vfs)?;
+            let locked = locked.ok_or_else(|| Error::Locked { path: self.vfs.path().to_owned(), process: None })?;
+            let _ = self.lock.set(locked); // nobody else was here meanwhile
+        }
+        if !self.vfs.is_in_place() {
+            return Err(Error::DirectoryReplaced { path: self.vfs.path().to_owned() });
         }
         Ok(upkeep)
     }
@@ -205,6 +236,7 @@ impl Checkpointer for MmapCheckpointer {
     }
 
     fn write(&self, previous: Option<CheckpointId>, changes: &mut dyn Changes) -> Result<Arc<dyn Checkpoint>> {
+        self.check_owner()?;
         let _one_writer = lock(&self.writer);
         let plan = self.plan(previous, changes.head())?;
         let written = self.write_planned(&plan, changes);
@@ -219,6 +251,7 @@ impl Checkpointer for MmapCheckpointer {
     /// A checkpoint is one part already: there is nothing to do.
     fn maintain(&self, newest: CheckpointId, budget_bytes: u64) -> Result<Option<Arc<dyn Checkpoint>>> {
         let _ = (newest, budget_bytes);
+        self.check_owner()?;
         self.marker.refuse()?;
         Ok(None)
     }

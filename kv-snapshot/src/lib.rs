@@ -53,4 +53,4 @@ pub use checkpointer::MmapCheckpointer;
 pub use cursor::TableCursor;
 pub use dump::dump;
 pub use table::{Table, TableWriter};
-pub use verification::Verification;
+pub use verification::{Verification, verify};

@@ -10,7 +10,7 @@ use crate::{
     fault::from_vfs,
     listing::Listing,
     manifest::{Manifest, PartRef},
-    names,
+    marker, names,
 };
 
 /// What a full verification found.
@@ -24,6 +24,9 @@ pub struct Verification {
     pub bytes: u64,
     /// What is wrong: damage, files that cannot be read, files written by a newer version.
     pub findings: Vec<Error>,
+    /// Whether damage was met before, and noted: nothing is written or removed until
+    /// [`MmapCheckpointer::verify`](crate::MmapCheckpointer::verify) has found everything sound.
+    pub damage_noted: bool,
 }
 
 impl Verification {
@@ -33,9 +36,14 @@ impl Verification {
     }
 }
 
-/// Verifies everything that is listed. A checkpoint that is removed meanwhile is passed over.
-pub(crate) fn verify(vfs: &dyn Vfs) -> Result<Verification> {
-    let mut verification = Verification::default();
+/// Reads and verifies everything that is listed in a directory of checkpoints, from the disk: every manifest,
+/// every block of every part, and whether entries, order and index agree. A checkpoint that is removed
+/// meanwhile is passed over. Changes nothing and takes no lock.
+///
+/// # Errors
+/// Damage is not an error but in the report. [`Error::Io`] if the directory cannot be read.
+pub fn verify(vfs: &dyn Vfs) -> Result<Verification> {
+    let mut verification = Verification { damage_noted: marker::is_there(vfs)?, ..Verification::default() };
     let mut parts = BTreeMap::new();
     for id in Listing::read(vfs)?.manifests {
         if let Err(error) = verify_checkpoint(vfs, id, &mut parts) {

@@ -12,7 +12,7 @@ use kv_vfs::{
 use crate::file_error;
 
 pub(crate) const NAME: &str = "FORMAT";
-const TEMPORARY: &str = "FORMAT.tmp";
+pub(crate) const TEMPORARY: &str = "FORMAT.tmp";
 
 const KIND: Preamble = Preamble { magic: *b"kvstore1", version: 1, incompatible_known: 0 };
 

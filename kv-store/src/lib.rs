@@ -118,18 +118,25 @@
 //!
 //! | name | what it is |
 //! |---|---|
-//! | `LOCK` | locked by the process that has the store open; never removed |
+//! | `LOCK` | locked by the process that has the store open, and says which one writes; never removed |
 //! | `FORMAT` | says that this is a store, and of which log; written last at creation |
 //! | `log/` | the log's segments and its mark, see kv-wal |
 //! | `checkpoints/` | parts and manifests, see kv-snapshot |
 //!
 //! A directory has one owner: a second opener, in this process or another, gets [`Error::Locked`]. Opening a store that was closed, and
 //! reading it, write no file.
+//!
+//! The owner is the process that opened it. In a child that it makes with `fork`, every write, sync, checkpoint
+//! and close is refused with [`Error::Forked`], and dropping a handle does nothing: fork first, and open then.
+//! See [`Options::open`].
 
 #![forbid(unsafe_code)]
 
 mod format;
 mod options;
+mod owner;
+mod record;
+mod untouched;
 mod verify;
 
 use std::path::Path;
@@ -142,7 +149,7 @@ pub use kv_core::{
 };
 pub use kv_wal::Options as LogOptions;
 pub use options::Options;
-pub use verify::{Verification, verify, verify_in};
+pub use verify::{Verification, clear_damage, verify, verify_in};
 
 /// Opens the store in a directory with the default [`Options`], and creates it if there is none.
 ///
@@ -157,6 +164,8 @@ pub use verify::{Verification, verify, verify_in};
 /// assert_eq!(kv_store::open(&path)?.collection("users")?.get("alice")?.unwrap(), "Alice Liddell");
 /// # Ok::<(), Error>(())
 /// ```
+///
+/// It belongs to this process, and not to the children that it makes with `fork`: see [`Options::open`].
 ///
 /// # Errors
 /// See [`Options::open`].

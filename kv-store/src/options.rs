@@ -2,17 +2,23 @@ use std::{io, path::Path, sync::Arc};
 
 use kv_core::{Checkpointer, Durability, Epoch, Error, Log, Result, Store, StoreOptions};
 use kv_snapshot::MmapCheckpointer;
-use kv_vfs::{Lock, OsVfs, Vfs};
+use kv_vfs::{Access, Lock, OsVfs, Process, Vfs};
 use kv_wal::SegmentedLog;
 
-use crate::{file_error, format};
+use crate::{
+    file_error, format,
+    owner::{Claim, Owner},
+};
 
 /// More openings than this there are not. Far enough below what the log believes to go on from here.
 const EPOCH_MAX: u64 = 1 << 60;
 
-const LOCK: &str = "LOCK";
+pub(crate) const LOCK: &str = "LOCK";
 const LOG: &str = "log";
 const CHECKPOINTS: &str = "checkpoints";
+
+/// What a creation leaves that was cut off, and what file systems put into a directory of their own.
+const OWN_NAMES: [&str; 6] = [LOCK, format::NAME, format::TEMPORARY, LOG, CHECKPOINTS, "lost+found"];
 
 /// How a store in a directory is opened.
 ///
@@ -69,13 +75,22 @@ impl Options {
     /// # Ok::<(), Error>(())
     /// ```
     ///
+    /// A directory that holds other things becomes no store: it has to be empty, but for `lost+found`, or
+    /// what a creation left that was cut off.
+    ///
+    /// The store belongs to the process that opens it. In a child that this process makes with `fork`, every
+    /// write, sync, checkpoint and close is refused with [`Error::Forked`], and dropping a handle does
+    /// nothing: so open after forking. Reads of a child show what was published at the fork, and may wait for
+    /// ever for a thread of the parent that was in the middle of something then.
+    ///
     /// # Errors
     /// - [`Error::Locked`]: somebody else has it open.
-    /// - [`Error::Io`], with [`NotFound`](io::ErrorKind::NotFound) if there is no store and none was to be created.
+    /// - [`Error::Io`], with [`NotFound`](io::ErrorKind::NotFound) if there is no store and none was to be created,
+    ///   with [`DirectoryNotEmpty`](io::ErrorKind::DirectoryNotEmpty) if there are other things in the directory.
     /// - [`Error::Corrupt`], [`Error::Unrecoverable`]: it is damaged; nothing was changed.
     /// - [`Error::NewerVersion`].
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Store> {
-        self.open_in(directory(path.as_ref(), self.create)?)
+        self.open_as(directory(path.as_ref(), self.create)?, Process::this())
     }
 
     /// Opens the store in a directory of any file system: a simulated one, say. Otherwise as [`open`](Options::open).
@@ -93,16 +108,23 @@ impl Options {
     /// # Errors
     /// As [`open`](Options::open).
     pub fn open_in(&self, vfs: Arc<dyn Vfs>) -> Result<Store> {
-        let directory = Directory::lock(vfs, self.create)?;
-        let checkpointer = directory.open_checkpointer()?;
-        let log = directory.open_log(&*checkpointer, &self.log)?;
-        if directory.log_id.is_none() {
-            // The log may be that of a creation that was killed, its names known to the kernel alone. FORMAT must not outlive them.
-            directory.log.sync_directory().map_err(file_error)?;
-            format::write(&*directory.vfs, log.id())?;
-        }
-        let keep = Some(Arc::new(directory.lock) as _);
-        Store::open(log, checkpointer, StoreOptions { keep, ..self.store.clone() })
+        self.open_as(vfs, None)
+    }
+
+    fn open_as(&self, vfs: Arc<dyn Vfs>, this: Option<Process>) -> Result<Store> {
+        let claim = claim(&vfs, self.create, this)?;
+        let directory = Directory::open(vfs, self.create, &claim).map_err(|error| claim.explain(error))?;
+        self.open_claimed(claim, directory)
+    }
+
+    /// Opens the store in a directory that is this process's own.
+    pub(crate) fn open_claimed(&self, claim: Claim, directory: Directory) -> Result<Store> {
+        let (log, checkpointer) = directory.open_parts(&self.log).map_err(|error| claim.explain(error))?;
+        let Directory { vfs, log: log_directory, checkpoints, .. } = directory;
+        let directories = [vfs, log_directory, checkpoints];
+        let owner = Arc::new(Owner::new(claim, directories, Arc::clone(&log), Arc::clone(&checkpointer)));
+        let options = StoreOptions { owner: Some(Arc::clone(&owner) as _), ..self.store.clone() };
+        Store::open(log, checkpointer, options).map_err(|error| owner.explain(error))
     }
 }
 
@@ -112,10 +134,53 @@ pub(crate) fn directory(path: &Path, create: bool) -> Result<Arc<dyn Vfs>> {
     opened.map(|vfs| vfs as _).map_err(file_error)
 }
 
-/// A store's directory, locked.
+/// Locks a store's directory. Nothing of it may be believed before.
+///
+/// # Errors
+/// [`Error::Locked`]. Where nothing is to be created and there is no store, that there is none.
+pub(crate) fn claim(vfs: &Arc<dyn Vfs>, create: bool, this: Option<Process>) -> Result<Claim> {
+    let locked = if create { lock_or_create(&**vfs)? } else { lock_existing(&**vfs)? };
+    let lock = locked.ok_or_else(|| Error::Locked { path: vfs.path().to_owned(), process: None })?;
+    Claim::new(Arc::clone(vfs), this, lock)
+}
+
+fn lock_or_create(vfs: &dyn Vfs) -> Result<Option<Lock>> {
+    refuse_other_things(vfs)?;
+    vfs.try_lock(LOCK, Access::ReadWrite).map_err(file_error)
+}
+
+/// Locks the directory of a store that is there, and makes no file where there is none.
+fn lock_existing(vfs: &dyn Vfs) -> Result<Option<Lock>> {
+    let lock = || match vfs.try_lock(LOCK, Access::Read) {
+        Err(absent) if absent.kind() == io::ErrorKind::NotFound => Ok(None),
+        locked => locked.map(Some).map_err(file_error),
+    };
+    if let Some(locked) = lock()? {
+        return Ok(locked);
+    }
+    if format::read(vfs)?.is_some() {
+        return vfs.try_lock(LOCK, Access::ReadWrite).map_err(file_error); // a copy without it
+    }
+    let no_store = no_format(vfs);
+    // Whoever has locked it meanwhile makes one: what was just seen means nothing.
+    lock()?.map_or_else(|| Err(no_store?), Ok)
+}
+
+/// Refuses a directory without a store that has other things in it than a creation leaves that was cut off.
+fn refuse_other_things(vfs: &dyn Vfs) -> Result<()> {
+    if format::read(vfs)?.is_some() {
+        return Ok(());
+    }
+    let names = vfs.list().map_err(file_error)?;
+    let Some(other) = names.into_iter().filter(|name| !OWN_NAMES.contains(&&**name)).min() else { return Ok(()) };
+    let detail = format!("there is something else in it, {other:?}: name a directory that is absent or empty");
+    let source = io::Error::new(io::ErrorKind::DirectoryNotEmpty, detail);
+    Err(Error::from_io("make a store in", vfs.path(), source))
+}
+
+/// A store's directory, which is locked.
 pub(crate) struct Directory {
     pub(crate) vfs: Arc<dyn Vfs>,
-    pub(crate) lock: Lock,
     pub(crate) log: Arc<dyn Vfs>,
     pub(crate) checkpoints: Arc<dyn Vfs>,
     /// What FORMAT says; `None` in one that is being created.
@@ -123,22 +188,36 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    pub(crate) fn lock(vfs: Arc<dyn Vfs>, create: bool) -> Result<Self> {
-        if !create && format::read(&*vfs)?.is_none() {
+    pub(crate) fn open(vfs: Arc<dyn Vfs>, create: bool, claim: &Claim) -> Result<Self> {
+        let log_id = format::read(&*vfs)?;
+        if log_id.is_none() && !create {
             return Err(no_format(&*vfs)?);
         }
-        let locked = vfs.try_lock(LOCK).map_err(file_error)?;
-        let lock = locked.ok_or_else(|| Error::Locked { path: vfs.path().to_owned() })?;
-        let log_id = format::read(&*vfs)?;
         if log_id.is_some() {
             // The creation may have been cut off before its last step: nothing must be acknowledged while FORMAT's name can be lost.
             vfs.sync_directory().map_err(file_error)?;
         }
         let (log, checkpoints) = match log_id {
             Some(_) => (existing(&*vfs, LOG)?, existing(&*vfs, CHECKPOINTS)?),
-            None => create_layout(&*vfs)?,
+            None => {
+                let layout = create_layout(&*vfs)?;
+                claim.confirm()?; // to create is to write
+                layout
+            }
         };
-        Ok(Self { vfs, lock, log, checkpoints, log_id })
+        Ok(Self { vfs, log, checkpoints, log_id })
+    }
+
+    /// Opens the log and the checkpoints, and finishes the creation of a store if it is one.
+    fn open_parts(&self, options: &kv_wal::Options) -> Result<(Arc<SegmentedLog>, Arc<MmapCheckpointer>)> {
+        let checkpointer = self.open_checkpointer()?;
+        let log = self.open_log(&*checkpointer, options)?;
+        if self.log_id.is_none() {
+            // The log may be that of a creation that was killed, its names known to the kernel alone. FORMAT must not outlive them.
+            self.log.sync_directory().map_err(file_error)?;
+            format::write(&*self.vfs, log.id())?;
+        }
+        Ok((log, checkpointer))
     }
 
     pub(crate) fn open_checkpointer(&self) -> Result<Arc<MmapCheckpointer>> {

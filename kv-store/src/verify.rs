@@ -1,11 +1,12 @@
 use std::{path::Path, sync::Arc};
 
 use kv_core::{Error, Result};
-use kv_vfs::{Access, Vfs};
+use kv_vfs::{Access, Process, Vfs};
 
 use crate::{
     Options, file_error,
-    options::{Directory, directory},
+    options::{Directory, claim, directory},
+    untouched::Untouched,
 };
 
 /// What [`verify`] found.
@@ -14,6 +15,9 @@ use crate::{
 pub struct Verification {
     /// Every damage, in the order in which it was met. Empty: everything is sound.
     pub damage: Vec<Error>,
+    /// Whether a read met damage before, and left a note of it, which keeps checkpoints and trimming off
+    /// until [`clear_damage`] finds everything sound.
+    pub damage_noted: bool,
     /// How many checkpoints were read.
     pub checkpoints: u64,
     /// How many files there are.
@@ -25,8 +29,8 @@ pub struct Verification {
 /// Reads everything in a store's directory and checks every byte of it. Also a store that refuses to open can be verified. The store
 /// must not be open elsewhere.
 ///
-/// It changes nothing, but for one thing: if everything is sound, the note of an earlier damage, which keeps checkpoints and trimming off, is
-/// removed.
+/// It changes nothing, and creates nothing: not even the files that owners lock. While it runs, it has those
+/// locked that are there.
 ///
 /// ```
 /// # let directory = tempfile::tempdir().unwrap();
@@ -44,7 +48,7 @@ pub struct Verification {
 /// [`Locked`](Error::Locked), [`Io`](Error::Io), [`NewerVersion`](Error::NewerVersion): it could not be verified. Damage is
 /// no error but the result.
 pub fn verify(path: impl AsRef<Path>) -> Result<Verification> {
-    verify_in(directory(path.as_ref(), false)?)
+    verify_as(directory(path.as_ref(), false)?, Process::this())
 }
 
 /// Verifies the store in a directory of any file system: a simulated one, say. Otherwise as [`verify`].
@@ -52,21 +56,61 @@ pub fn verify(path: impl AsRef<Path>) -> Result<Verification> {
 /// # Errors
 /// As [`verify`].
 pub fn verify_in(vfs: Arc<dyn Vfs>) -> Result<Verification> {
-    let mut verification = Verification { damage: Vec::new(), checkpoints: 0, files: 0, bytes: 0 };
-    let checked =
-        Directory::lock(Arc::clone(&vfs), false).and_then(|directory| check_files(&directory, &mut verification));
+    verify_as(vfs, None)
+}
+
+/// Verifies the store in a directory, and if everything is sound, forgets that damage was met before: from
+/// then on checkpoints are made again, and the log is trimmed. Nothing else is changed.
+///
+/// A read that meets damage in a checkpoint leaves a note of it, so that no history is removed that a repair
+/// may need; [`Verification::damage_noted`] says whether there is one. Call this when the files are repaired.
+///
+/// ```
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("data");
+/// # kv_store::open(&path)?.collection("users")?.put("alice", "Alice Liddell")?;
+/// let verification = kv_store::verify(&path)?;
+/// if verification.damage.is_empty() && verification.damage_noted {
+///     kv_store::clear_damage(&path)?;
+/// }
+/// # Ok::<(), kv_store::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`verify`].
+pub fn clear_damage(path: impl AsRef<Path>) -> Result<Verification> {
+    let vfs = directory(path.as_ref(), false)?;
+    let mut verification = verify_as(Arc::clone(&vfs), Process::this())?;
+    if verification.damage.is_empty() && verification.damage_noted {
+        let claim = claim(&vfs, false, Process::this())?;
+        let checkpoints = Directory::open(vfs, false, &claim)?.open_checkpointer()?.verify()?;
+        verification.damage.extend(checkpoints.findings); // as of now
+        verification.damage_noted = !verification.damage.is_empty();
+    }
+    Ok(verification)
+}
+
+fn verify_as(vfs: Arc<dyn Vfs>, this: Option<Process>) -> Result<Verification> {
+    let vfs: Arc<dyn Vfs> = Arc::new(Untouched(vfs));
+    let mut verification = Verification { damage: Vec::new(), damage_noted: false, checkpoints: 0, files: 0, bytes: 0 };
+    let claimed = claim(&vfs, false, this);
+    let Some(claim) = verification.note(claimed)? else { return Ok(verification) };
+    let opened = Directory::open(vfs, false, &claim);
+    let Some(directory) = verification.note(opened)? else { return Ok(verification) };
+    let checked = check_files(&directory, &mut verification);
     verification.note(checked)?;
     if verification.damage.is_empty() {
         // Files that are sound each by itself may still not make a store.
-        let opened = Options::default().create(false).open_in(vfs);
-        verification.note(opened.map(|_| ()))?;
+        let opened = Options::default().create(false).open_claimed(claim, directory);
+        verification.note(opened)?;
     }
     Ok(verification)
 }
 
 fn check_files(directory: &Directory, verification: &mut Verification) -> Result<()> {
-    let checkpoints = directory.open_checkpointer()?.verify()?;
+    let checkpoints = kv_snapshot::verify(&*directory.checkpoints)?;
     verification.checkpoints = checkpoints.checkpoints as u64;
+    verification.damage_noted = checkpoints.damage_noted;
     for vfs in [&directory.log, &directory.checkpoints] {
         for name in vfs.list().map_err(file_error)? {
             let file = vfs.open(&name, Access::Read).map_err(file_error)?;
@@ -75,18 +119,18 @@ fn check_files(directory: &Directory, verification: &mut Verification) -> Result
         }
     }
     for finding in checkpoints.findings.into_iter().chain(kv_wal::verify(&*directory.log)?) {
-        verification.note(Err(finding))?;
+        verification.note::<()>(Err(finding))?;
     }
     Ok(())
 }
 
 impl Verification {
-    /// Takes damage down; any other error is one.
-    fn note(&mut self, result: Result<()>) -> Result<()> {
+    /// Takes damage down, and gives `None` then; any other error is one.
+    fn note<T>(&mut self, result: Result<T>) -> Result<Option<T>> {
         match result {
             Err(error @ (Error::Corrupt { .. } | Error::Unrecoverable(_))) => self.damage.push(error),
-            other => return other,
+            other => return other.map(Some),
         }
-        Ok(())
+        Ok(None)
     }
 }

@@ -85,11 +85,11 @@
 //!
 //! A suite can be trusted as far as it finds what is broken: this crate's own tests run its cases over logs and checkpointers with one
 //! deliberate flaw each, and fail unless every flaw is found.
-#![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
 
 pub mod checkpointer;
 mod enrol;
+pub mod fork;
 pub mod linearizability;
 pub mod log;
 mod model;

@@ -1,8 +1,13 @@
-use std::{any::Any, fmt, io, path::Path};
+use std::{
+    any::Any,
+    fmt, io,
+    path::Path,
+    sync::{Mutex, TryLockError},
+};
 
 use bytes::Bytes;
 
-use crate::{Error, Result};
+use crate::{Error, Origin, Result};
 
 /// How much [`File::write_zeroes`] writes at once, in bytes.
 const ZEROES_BYTES: usize = 256 << 10;
@@ -103,13 +108,36 @@ pub trait File: Send + Sync + fmt::Debug {
 /// A lock that is held until this value is dropped. See [`Vfs::try_lock`](crate::Vfs::try_lock).
 #[must_use = "the lock ends when this is dropped"]
 pub struct Lock {
-    _held: Box<dyn Any + Send + Sync>,
+    origin: Origin,
+    /// Only a child ever takes it out, in its one thread: so nobody waits for this mutex.
+    held: Mutex<Option<Box<dyn Any + Send + Sync>>>,
 }
 
 impl Lock {
     /// A lock that ends when `held` is dropped: for implementors of [`Vfs`](crate::Vfs).
     pub fn new(held: impl Any + Send + Sync) -> Self {
-        Self { _held: Box::new(held) }
+        Self { origin: Origin::here(), held: Mutex::new(Some(Box::new(held))) }
+    }
+
+    /// Whether this is the process that took the lock, and not a child of it, made by `fork`. Costs no
+    /// system call, and takes no lock.
+    ///
+    /// A child neither has the lock nor may end it. The first call in it closes what it inherited, so that
+    /// the lock ends with its parent.
+    #[inline]
+    pub fn is_ours(&self) -> bool {
+        self.origin.is_here() || self.let_go()
+    }
+
+    #[cold]
+    fn let_go(&self) -> bool {
+        let inherited = match self.held.try_lock() {
+            Ok(mut held) => held.take(),
+            Err(TryLockError::Poisoned(held)) => held.into_inner().take(),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        drop(inherited);
+        false
     }
 }
 

@@ -30,13 +30,18 @@ compile_error!("kv needs a target with 64-bit pointers: it maps whole files");
 
 mod error;
 mod file;
+mod fork;
 mod lock;
 mod map;
 mod os;
+mod place;
 pub mod preamble;
+mod process;
 mod vfs;
 
 pub use error::{Error, Result};
 pub use file::{File, Lock};
+pub use fork::Origin;
 pub use os::OsVfs;
+pub use process::Process;
 pub use vfs::{Access, Vfs};

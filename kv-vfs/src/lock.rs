@@ -2,24 +2,29 @@
 
 use std::{fs, io};
 
-use crate::Lock;
+use crate::{Lock, Origin};
 
 /// Locks `file` for as long as the returned value lives; `None` if it is locked already.
 pub(crate) fn try_exclusive(file: fs::File) -> io::Result<Option<Lock>> {
     match file.try_lock() {
-        Ok(()) => Ok(Some(Lock::new(Held(file)))),
+        Ok(()) => Ok(Some(Lock::new(Held { file, origin: Origin::here() }))),
         Err(fs::TryLockError::WouldBlock) => Ok(None),
         Err(fs::TryLockError::Error(error)) => Err(error),
     }
 }
 
-struct Held(fs::File);
+struct Held {
+    file: fs::File,
+    origin: Origin,
+}
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // Closing is not enough: a child process that another thread is just starting shares the open file, and with it the
-        // lock, until it runs its program.
-        let _ = self.0.unlock();
+        // Closing is not enough: a child process that another thread is just starting shares the open file,
+        // and with it the lock, until it runs its program. But what a child unlocks is its parent's.
+        if self.origin.is_here() {
+            let _ = self.file.unlock();
+        }
     }
 }
 

@@ -1,10 +1,6 @@
 use std::{
     ffi::OsStr,
-    fs,
-    io::{
-        self,
-        ErrorKind::{PermissionDenied, ReadOnlyFilesystem},
-    },
+    fs, io,
     os::{
         fd::{AsFd, OwnedFd},
         unix::{ffi::OsStrExt, fs::FileExt},
@@ -19,7 +15,7 @@ use rustix::{
     io::{Errno, retry_on_intr},
 };
 
-use crate::{Access, Error, File, Lock, Result, Vfs, lock, map};
+use crate::{Access, Error, File, Lock, Result, Vfs, lock, map, place::Place};
 
 /// The smallest block that is ever reported, in bytes: what today's disks overwrite at once.
 const BLOCK_BYTES_MIN: u64 = 4096;
@@ -36,7 +32,9 @@ const DIRECTORY_MODE: Mode = Mode::RWXU;
 #[derive(Debug)]
 pub struct OsVfs {
     directory: OwnedFd,
+    /// As the user gave it, for messages.
     path: PathBuf,
+    place: Place,
     block_bytes: u32,
 }
 
@@ -46,7 +44,7 @@ impl OsVfs {
         let path = path.as_ref();
         // The path to the store itself is the user's: links in it are followed.
         open_directory(CWD, path.as_os_str(), OFlags::empty())
-            .and_then(|directory| Self::new(directory, path))
+            .and_then(|directory| Self::new(directory, path, Place::of(path)))
             .map(Arc::new)
             .map_err(|error| Error::new("open directory", path, error))
     }
@@ -86,10 +84,10 @@ impl OsVfs {
         synced.map_err(|errno| Error::new("sync the parent of", &self.path, errno))
     }
 
-    fn new(directory: OwnedFd, path: &Path) -> rustix::io::Result<Self> {
+    fn new(directory: OwnedFd, path: &Path, place: Place) -> rustix::io::Result<Self> {
         let reported = rustix::fs::fstatvfs(&directory)?.f_bsize;
         let block_bytes = reported.clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX).next_power_of_two() as u32;
-        Ok(Self { directory, path: path.to_owned(), block_bytes })
+        Ok(Self { directory, path: path.to_owned(), place, block_bytes })
     }
 
     fn error<'a>(&self, operation: &'static str, name: &'a str) -> impl Fn(Errno) -> Error + use<'_, 'a> {
@@ -168,7 +166,7 @@ impl Vfs for OsVfs {
         check_name(self, "open directory", name)?;
         let path = self.path.join(name);
         open_directory(&self.directory, OsStr::new(name), OFlags::NOFOLLOW)
-            .and_then(|directory| Self::new(directory, &path))
+            .and_then(|directory| Self::new(directory, &path, self.place.join(name)))
             .map(|vfs| Arc::new(vfs) as Arc<dyn Vfs>)
             .map_err(self.error("open directory", name))
     }
@@ -179,16 +177,27 @@ impl Vfs for OsVfs {
         self.open_directory(name)
     }
 
-    fn try_lock(&self, name: &str) -> Result<Option<Lock>> {
-        // Network file systems lock exclusively only what is open for writing. Elsewhere a lock needs no right to write: a
-        // store on a read-only medium can still be opened and read.
-        let file = match self.open_file("open", name, OFlags::RDWR | OFlags::CREATE) {
-            Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => {
-                self.open_file("open", name, OFlags::RDONLY)?
+    fn try_lock(&self, name: &str, access: Access) -> Result<Option<Lock>> {
+        let error = |error| Error::new("lock", self.path.join(name), error);
+        // A lock needs no right to write: a store on a read-only medium can be opened and read. And in an
+        // overlay, opening for writing would copy the file away from what is said in the layer below.
+        let file = match self.open_file("open", name, OFlags::RDONLY) {
+            Err(absent) if absent.kind() == io::ErrorKind::NotFound && access == Access::ReadWrite => {
+                self.open_file("open", name, OFlags::RDWR | OFlags::CREATE)?
             }
             opened => opened?,
         };
-        lock::try_exclusive(file).map_err(|error| Error::new("lock", self.path.join(name), error))
+        match lock::try_exclusive(file) {
+            // Network file systems lock exclusively only what is open for writing.
+            Err(refused) if refused.raw_os_error() == Some(Errno::BADF.raw_os_error()) => {
+                lock::try_exclusive(self.open_file("open", name, OFlags::RDWR)?).map_err(error)
+            }
+            locked => locked.map_err(error),
+        }
+    }
+
+    fn is_in_place(&self) -> bool {
+        self.place.holds(&self.directory)
     }
 
     fn block_bytes(&self) -> u32 {
@@ -275,8 +284,16 @@ impl File for OsFile {
     }
 
     fn map(&self) -> Result<Bytes> {
-        map::read_only(&self.file).map_err(self.error("map"))
+        map::read_only(&self.file).map_err(name_limit).map_err(self.error("map"))
     }
+}
+
+/// What the operating system calls "out of memory" where a map finds no room is a limit that can be raised.
+fn name_limit(error: io::Error) -> io::Error {
+    const LIMITS: &str = "there is no address space left for the map: raise its limit (`ulimit -v`, or \
+        RLIMIT_AS), or the limit on the number of maps (`sysctl vm.max_map_count`), and open it again";
+    let is_limited = error.raw_os_error() == Some(Errno::NOMEM.raw_os_error());
+    if is_limited { io::Error::new(io::ErrorKind::OutOfMemory, LIMITS) } else { error }
 }
 
 fn retry_interrupted<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {

@@ -71,15 +71,16 @@ pub(crate) fn open(vfs: &dyn Vfs, number: u64, access: Access) -> Result<Segment
 pub(crate) enum CreateError {
     /// It could not be prepared. Nothing has changed; the log goes on without it.
     Refused(Error),
-    /// The directory could not be synced: final, as nobody knows what names a power cut would leave.
-    Directory(Error),
+    /// Nothing may be written any more: the directory could not be synced, and nobody knows what names a
+    /// power cut would leave; or it is not the log's own any more.
+    Final(Error),
 }
 
 impl CreateError {
     /// The error itself.
     pub(crate) fn into_inner(self) -> Error {
         match self {
-            Self::Refused(error) | Self::Directory(error) => error,
+            Self::Refused(error) | Self::Final(error) => error,
         }
     }
 }
@@ -97,7 +98,7 @@ pub(crate) fn create(vfs: &dyn Vfs, header: &Header) -> Result<Segment, CreateEr
     };
     // The same file, for the sake of its name in messages. From the rename on, nothing may be refused any more.
     let file = vfs.open(&name, Access::ReadWrite).unwrap_or(file);
-    vfs.sync_directory().map_err(|error| CreateError::Directory(error::io(error)))?;
+    vfs.sync_directory().map_err(|error| CreateError::Final(error::io(error)))?;
     Ok(Segment { header: *header, file })
 }
 

@@ -117,6 +117,7 @@ mod bytes;
 mod dump;
 mod error;
 mod file;
+mod foreign;
 mod frame;
 mod log;
 mod mark;

@@ -18,6 +18,10 @@ use crate::{
 
 /// A durable log of opaque records in segments, the files of one directory.
 ///
+/// It belongs to the process that opened it: in a child made by `fork` every call but [`bounds`](Log::bounds)
+/// and [`medium_bytes_after`](Log::medium_bytes_after) is refused with [`Error::Forked`], and dropping it does
+/// nothing.
+///
 /// It implements [`Log`]. Dropping it flushes nothing and leaves it as a killed process would: call [`close`](Log::close) to leave
 /// it clean.
 pub struct SegmentedLog {
@@ -30,7 +34,7 @@ pub struct SegmentedLog {
     /// Whether the seal is written; the lock lets only one caller write it.
     sealed: Mutex<bool>,
     /// Dropped last.
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl SegmentedLog {
@@ -54,13 +58,23 @@ impl SegmentedLog {
             buffered_bytes_max: sizes.buffered_max,
             spares: Mutex::new(Some(spares)),
             sealed: Mutex::new(false),
-            _lock: lock,
+            lock,
         })
     }
 
     /// What was found when the log was opened.
     pub fn recovery(&self) -> &Recovery {
         &self.recovery
+    }
+
+    /// Fails in a child, made by `fork`, of the process that opened the log: before any lock is taken, since
+    /// another thread may have held it at that moment, and hold it in the child for ever. The first call
+    /// there closes what the child inherited of the lock on the directory.
+    ///
+    /// # Errors
+    /// [`Forked`](Error::Forked).
+    pub fn check_owner(&self) -> Result<()> {
+        if self.lock.is_ours() { Ok(()) } else { Err(Error::Forked) }
     }
 
     /// Waits until the active segment has room for a record of that size, and the buffer too.
@@ -77,6 +91,7 @@ impl SegmentedLog {
             } else if state.active_fits(record_bytes) {
                 return Ok(state);
             } else if state.spare_fits(record_bytes) {
+                self.shared.check_roll(&mut state)?;
                 state.roll();
             } else {
                 state = self.shared.prepare_spare(state, record_bytes)?;
@@ -129,6 +144,7 @@ impl Log for SegmentedLog {
     }
 
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
+        self.check_owner()?;
         if record.len() > self.record_bytes_max {
             return Err(Error::BatchTooLarge { bytes: record.len(), max: self.record_bytes_max });
         }
@@ -151,6 +167,7 @@ impl Log for SegmentedLog {
     }
 
     fn sync(&self, upto: Lsn) -> Result<Lsn> {
+        self.check_owner()?;
         let mut state = self.shared.lock();
         if upto > state.appended {
             return Err(Error::Misuse("a position was to be synced that was never appended"));
@@ -173,10 +190,12 @@ impl Log for SegmentedLog {
     }
 
     fn reader(&self, after: Lsn) -> Result<Box<dyn LogReader>> {
+        self.check_owner()?;
         Reader::new(Arc::clone(&self.shared), after).map(|reader| Box::new(reader) as Box<dyn LogReader>)
     }
 
     fn trim(&self, upto: Lsn) -> Result<()> {
+        self.check_owner()?;
         self.shared.trim(upto)
     }
 
@@ -201,6 +220,7 @@ impl Log for SegmentedLog {
     }
 
     fn close(&self) -> Result<()> {
+        self.check_owner()?;
         let mut sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
         if *sealed {
             return Ok(());
@@ -211,6 +231,16 @@ impl Log for SegmentedLog {
         self.seal()?;
         *sealed = true;
         Ok(())
+    }
+}
+
+impl Drop for SegmentedLog {
+    fn drop(&mut self) {
+        if self.check_owner().is_err() {
+            // The thread that prepares spares is the parent's: there is none to wait for.
+            let spares = self.spares.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+            std::mem::forget(spares);
+        }
     }
 }
 

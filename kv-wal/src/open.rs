@@ -29,7 +29,8 @@ use crate::{
 
 /// Makes this the only log that is open in the directory.
 pub(crate) fn lock(vfs: &dyn Vfs) -> Result<Lock> {
-    vfs.try_lock(names::LOCK).map_err(error::io)?.ok_or_else(|| Error::Locked { path: vfs.path().to_owned() })
+    let locked = vfs.try_lock(names::LOCK, Access::ReadWrite).map_err(error::io)?;
+    locked.ok_or_else(|| Error::Locked { path: vfs.path().to_owned(), process: None })
 }
 
 /// Recovers the log, or creates it if there is none and `options` say so.

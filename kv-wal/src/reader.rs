@@ -73,6 +73,9 @@ impl Reader {
 
 impl LogReader for Reader {
     fn next(&mut self) -> Result<Option<Record<'_>>> {
+        if !self.shared.origin.is_here() {
+            return Err(Error::Forked);
+        }
         if self.after >= self.shared.lock().durable {
             return Ok(None);
         }

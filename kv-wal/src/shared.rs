@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use kv_core::{Error, LogId, Lsn, Result, guarded};
-use kv_vfs::{Access, Vfs};
+use kv_vfs::{Access, Origin, Vfs};
 
 use crate::{
     buffer::Unsynced,
@@ -26,6 +26,8 @@ pub(crate) type Guard<'a> = MutexGuard<'a, State>;
 pub(crate) struct Shared {
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) log_id: LogId,
+    /// The process that opened the log.
+    pub(crate) origin: Origin,
     state: Mutex<State>,
     /// Something changed that somebody may wait for: a flush ended, a spare is there, or is not.
     changed: Condvar,
@@ -34,7 +36,14 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(vfs: Arc<dyn Vfs>, log_id: LogId, state: State, mark: MarkWriter) -> Arc<Self> {
-        Arc::new(Self { vfs, log_id, state: Mutex::new(state), changed: Condvar::new(), mark: Mutex::new(mark) })
+        Arc::new(Self {
+            vfs,
+            log_id,
+            origin: Origin::here(),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            mark: Mutex::new(mark),
+        })
     }
 
     /// The state. If a thread panicked while it changed it, something may be half done: the log is poisoned.
@@ -107,6 +116,7 @@ impl Shared {
             (Tail::Sealed(end), Some(last)) => Some((file::open(&*self.vfs, last.number, Access::ReadWrite)?, end)),
             _ => None,
         };
+        self.check_begin(state, sealed.as_ref().map(|(segment, end)| (segment, *end)))?;
         self.mark().begin(&*self.vfs, state.durable)?;
         // The mark, and the spare of an earlier process, may have names in memory only.
         let synced = self.mark().sync().and_then(|()| self.vfs.sync_directory().map_err(error::io));
@@ -125,8 +135,8 @@ impl Shared {
     /// Prepares a spare in which a record of that size fits, or waits for somebody who prepares one; then look again.
     ///
     /// # Errors
-    /// What kept the spare from being prepared. The log is as before, unless its directory could
-    /// not be synced, or the file layer panicked: then it is poisoned.
+    /// What kept the spare from being prepared. The log is as before, unless its directory could not be
+    /// synced or is not its own any more, or the file layer panicked: then it is poisoned.
     pub(crate) fn prepare_spare<'a>(&'a self, mut state: Guard<'a>, record_bytes: usize) -> Result<Guard<'a>> {
         if state.preparing {
             return Ok(self.wait(state));
@@ -135,12 +145,15 @@ impl Shared {
         // A spare that is too small is replaced. Nobody may begin to use it meanwhile.
         let unused = state.spare.take();
         let number = unused.as_ref().map_or(state.next_number, |spare| spare.header.number);
-        let (length, block) = (state.new_length(record_bytes), state.sizes.block);
+        let (length, block, next_number) = (state.new_length(record_bytes), state.sizes.block, state.next_number);
         drop(state);
+        let create = || {
+            self.check_create(next_number, unused.as_ref())?;
+            self.create_segment(number, length, block)
+        };
         // A panic may have been in the sync of the directory, which is final when it fails. So it
         // is taken for that.
-        let created = guarded(FILES, || Ok(self.create_segment(number, length, block)))
-            .unwrap_or_else(|panicked| Err(CreateError::Directory(panicked)));
+        let created = guarded(FILES, || Ok(create())).unwrap_or_else(|panicked| Err(CreateError::Final(panicked)));
         let mut state = self.lock();
         state.preparing = false;
         self.changed.notify_all();
@@ -154,7 +167,7 @@ impl Shared {
                 state.spare = unused;
                 Err(error)
             }
-            Err(CreateError::Directory(error)) => {
+            Err(CreateError::Final(error)) => {
                 state.poison.set(error);
                 state.poison.refuse()?;
                 Ok(state)
@@ -170,6 +183,9 @@ impl Shared {
 
     /// Prepares the next spare ahead of need, if there is need.
     pub(crate) fn prepare_ahead(&self) {
+        if !self.origin.is_here() {
+            return;
+        }
         let state = self.lock();
         if state.active.is_some() && state.spare.is_none() && !state.preparing && state.check_open().is_ok() {
             // If it fails, the append that needs the spare tries again and says why.

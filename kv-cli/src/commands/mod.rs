@@ -26,7 +26,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Import(args) => import::run(dir, args)?,
         Command::Export(args) => export::run(dir, &args, out)?,
         Command::Checkpoint => upkeep::checkpoint(dir)?,
-        Command::Verify => upkeep::verify(dir, out)?,
+        Command::Verify(args) => upkeep::verify(dir, &args, out)?,
         Command::Stats(args) => stats::run(dir, &args, out)?,
         Command::Demo => demo::run(dir, out)?,
         Command::DemoWriter(args) => demo::writer::run(dir, &args)?,

@@ -3,6 +3,7 @@
 use std::{io::Write, path::Path};
 
 use crate::{
+    cli::Verify,
     failure::{Context, Failure},
     opening,
     output::{counted, size, tell},
@@ -19,8 +20,9 @@ pub fn checkpoint(dir: &Path) -> Result<(), Failure> {
 }
 
 /// Prints what was checked and everything that is wrong.
-pub fn verify(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    let result = match kv_store::verify(dir) {
+pub fn verify(dir: &Path, args: &Verify, out: &mut dyn Write) -> Result<(), Failure> {
+    let verified = if args.clear { kv_store::clear_damage(dir) } else { kv_store::verify(dir) };
+    let result = match verified {
         Err(error) if opening::is_absence(&error) => return Err(opening::absent(dir)),
         result => result.doing(|| format!("cannot verify {}", dir.display()))?,
     };
@@ -29,6 +31,11 @@ pub fn verify(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let checked = format!("checked {}, {}", counted(result.files, "file"), size(result.bytes));
     if result.damage.is_empty() {
+        if result.damage_noted {
+            tell(format_args!(
+                "kv: note: damage was met before, so no checkpoints are made; `kv verify --clear` ends that"
+            ));
+        }
         return writeln!(out, "{checked}: no damage").map_err(Failure::Output);
     }
     let found = format!("{checked}: {} found", counted(result.damage.len() as u64, "damaged place"));

@@ -26,6 +26,34 @@ fn verify_says_what_it_checked() {
 }
 
 #[test]
+fn what_was_noted_of_damage_is_told_and_cleared() {
+    let kv = Kv::new();
+    kv.ok(&["put", "c", "k", "v"]);
+    kv.ok(&["checkpoint"]);
+    let note = kv.store().join("checkpoints/DAMAGED");
+    std::fs::write(&note, "a block").unwrap();
+    kv.ok(&["put", "c", "k", "w"]);
+    kv.fails(5, &["checkpoint"]);
+    let verified = kv.run(&["verify"]);
+    assert!(verified.err.contains("`kv verify --clear`"), "{}", verified.err);
+    assert!(verified.expect(0).ends_with(": no damage\n") && note.exists());
+    let cleared = kv.run(&["verify", "--clear"]);
+    assert_eq!(cleared.err, "");
+    assert!(cleared.expect(0).ends_with(": no damage\n") && !note.exists());
+    kv.ok(&["checkpoint"]);
+}
+
+#[test]
+fn a_directory_with_other_things_in_it_is_refused() {
+    let kv = Kv::new();
+    std::fs::create_dir(kv.store()).unwrap();
+    std::fs::write(kv.store().join("notes.txt"), "mine").unwrap();
+    let line = kv.fails(6, &["put", "c", "k", "v"]);
+    assert!(line.contains("notes.txt") && line.contains("absent or empty"), "{line}");
+    assert_eq!(std::fs::read_dir(kv.store()).unwrap().count(), 1);
+}
+
+#[test]
 fn stats_for_people_and_programs() {
     let kv = Kv::new();
     kv.ok(&["put", "c", "k", "value"]);

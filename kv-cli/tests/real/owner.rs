@@ -5,7 +5,11 @@ use std::{
     process::ChildStdout,
 };
 
-use crate::{kv::Kv, tools};
+use crate::{
+    kv::Kv,
+    mounts::{self, Mounted},
+    tools,
+};
 
 const KILLS: usize = 3;
 
@@ -36,4 +40,48 @@ fn another_process_is_refused_until_the_owner_is_killed() {
     }
     assert_eq!(kv.run(&["verify"]).code, 0);
     tools::say(&format!("second opener: refused beside {KILLS} owners, and let in at once when each was killed"));
+}
+
+/// Locks do not pass from the layers of an overlay to what is mounted over them.
+#[test]
+fn another_process_above_an_overlay_is_refused_while_the_owner_below_is_alive() {
+    let tested = "an owner below an overlay";
+    if !(tools::is_root(tested) && tools::has("mount", tested)) {
+        return;
+    }
+    let kv = Kv::new();
+    kv.ok(&["put", "c", "k", "v"]);
+    // An overlay takes its upper layer only from some file systems.
+    let home = tempfile::tempdir().unwrap();
+    let layers = match mounts::tmpfs(&home, "layers", 64 << 20) {
+        Ok(layers) => layers,
+        Err(why) => return tools::not_tested(tested, &why),
+    };
+    let [upper, work] = ["upper", "work"].map(|name| layers.path().join(name));
+    [&upper, &work].into_iter().for_each(|layer| std::fs::create_dir(layer).unwrap());
+    let options =
+        format!("lowerdir={},upperdir={},workdir={}", kv.path(".").display(), upper.display(), work.display());
+    let above = match Mounted::new(&["-t", "overlay", "-o", &options, "overlay"], &layers.path().join("above")) {
+        Ok(above) => above,
+        Err(why) => return tools::not_tested(tested, &why),
+    };
+    let store = above.path().join("kv-data");
+    let above = |args: &[&str]| kv.run(&[&["--dir", store.to_str().unwrap()], args].concat());
+
+    let mut owner = kv.spawn(&["demo-writer", "owner", "below/"]);
+    let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines();
+    acknowledged(&mut lines, 1);
+    for args in [&["get", "c", "k"][..], &["put", "c", "k", "w"], &["checkpoint"], &["verify"]] {
+        let line = above(args).expect_failure(4);
+        let by = format!("in use by process {}, through another mount", owner.id());
+        assert!(line.contains(&by), "{line}");
+    }
+    acknowledged(&mut lines, 4_000);
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    assert_eq!(above(&["put", "c", "above", "v"]).expect(0), "", "the owner is dead");
+    assert_eq!(above(&["verify"]).code, 0);
+    assert_eq!(kv.run(&["verify"]).code, 0);
+    kv.fails(1, &["get", "c", "above"]);
+    tools::say("an owner below an overlay: who opens the store above is refused until the owner is killed");
 }

@@ -24,7 +24,7 @@ mod view;
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 pub use entries::{Entries, Entry};
@@ -36,7 +36,7 @@ use names::Names;
 pub(crate) use snapshot::{Snapshot, prefix_bounds};
 pub(crate) use view::View;
 
-use crate::{Checkpoint, CollectionId, Lsn, Result, Value, operation::Operation, sync::ArcSwap};
+use crate::{Checkpoint, CollectionId, Lsn, Owner, Result, Value, operation::Operation, sync::ArcSwap};
 
 /// At this position everything is seen that was applied, published or not. For the writer only.
 const NEWEST: Lsn = Lsn(u64::MAX);
@@ -46,6 +46,8 @@ pub(crate) struct Collections {
     pub(crate) names: Names,
     view: ArcSwap<View>,
     horizon: Horizon,
+    /// Not kept alive: what was read outlives the store.
+    pub(crate) owner: Option<Weak<dyn Owner>>,
 }
 
 /// What only the writer has: the keys that hold older versions.
@@ -65,8 +67,8 @@ impl Collections {
         let head = checkpoint.as_ref().map(|checkpoint| checkpoint.head());
         let position = head.map_or(Lsn::START, |head| head.lsn);
         let names = Names::of(head.map_or(&[], |head| &head.collections));
-        let collections =
-            Self { names, view: ArcSwap::from_pointee(View::new(checkpoint)), horizon: Horizon::default() };
+        let view = ArcSwap::from_pointee(View::new(checkpoint));
+        let collections = Self { names, view, horizon: Horizon::default(), owner: None };
         collections.horizon.publish(position, position);
         collections
     }

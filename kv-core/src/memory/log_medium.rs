@@ -151,7 +151,7 @@ impl State {
     /// The same, unless somebody has it open.
     pub(super) fn start_alone(&mut self) -> Result<()> {
         if self.opening.is_some() {
-            return Err(Error::Locked { path: PLACE.into() });
+            return Err(Error::Locked { path: PLACE.into(), process: None });
         }
         self.start();
         Ok(())

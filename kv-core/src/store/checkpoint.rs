@@ -70,6 +70,7 @@ impl Shared {
     /// soon, and a waker may ask for a checkpoint itself.
     fn finish(&self, lsn: Option<Lsn>, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
         let Some(lsn) = lsn else { return Ok(None) };
+        self.confirm_owner()?;
         self.sync_log(lsn)?; // a checkpoint is never ahead of the durable log
         self.publish_upto(lsn)?;
         let mut state = self.checkpoint_state();

@@ -176,6 +176,9 @@ impl Inner {
         if let Some(cause) = self.flush_failure.cause() {
             return Err(Error::Poisoned { cause });
         }
+        if !writer.has_written() {
+            self.confirm_owner()?;
+        }
         let lsn = self.log.append(&record, durability)?;
         self.apply(&mut writer, lsn, &record);
         self.publication.set_applied(lsn, durability);
@@ -200,6 +203,7 @@ impl Inner {
 
     /// Waits until an answer can be given.
     pub(super) fn wait_for(&self, basis: Basis) -> Result<()> {
+        self.check_owner()?;
         if basis.durability == Durability::Disk && !self.publication.is_synced(basis.lsn) {
             self.sync_log(basis.lsn)?;
         }
@@ -266,9 +270,10 @@ impl Shared {
     /// The writer's lock.
     ///
     /// # Errors
-    /// [`Poisoned`](Error::Poisoned) if a writer panicked and so may have left something half done; [`InTransaction`](Error::InTransaction) if this thread
-    /// has it already.
+    /// [`Forked`](Error::Forked); [`Poisoned`](Error::Poisoned) if a writer panicked and so may have left something half done, or the medium is another's;
+    /// [`InTransaction`](Error::InTransaction) if this thread has it already.
     pub(super) fn lock_writer(&self) -> Result<Guard<'_, Writer>> {
+        self.ownership.check_writable()?;
         if self.closure.is_here() {
             return Err(Error::InTransaction);
         }
@@ -278,6 +283,7 @@ impl Shared {
 
     /// Waits until `lsn` is published; syncs the log up to it if that is what it takes.
     pub(super) fn publish_upto(&self, lsn: Lsn) -> Result<()> {
+        self.check_owner()?;
         self.publish();
         if self.collections.horizon().published() < lsn {
             self.sync_log(lsn)?;
@@ -302,6 +308,7 @@ impl Shared {
 
     /// Has the log flushed up to `upto`. If that fails, all who wait hear of it: some of them may rest on this flush alone.
     pub(super) fn sync_log(&self, upto: Lsn) -> Result<()> {
+        self.check_owner()?;
         if let Some(cause) = self.flush_failure.cause()
             && self.log.bounds().durable < upto
         {

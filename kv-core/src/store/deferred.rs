@@ -66,6 +66,9 @@ impl Commit {
 
     /// What has become of it, if that is known.
     fn outcome(&self) -> Option<Result<()>> {
+        if let Err(error) = self.inner.check_owner() {
+            return Some(Err(error));
+        }
         self.inner.publish();
         if self.inner.is_due(self.basis) {
             return Some(Ok(()));
@@ -98,7 +101,9 @@ impl Future for Commit {
 
 impl Drop for Commit {
     fn drop(&mut self) {
-        if let Some(waiting) = self.waiting {
+        if let Some(waiting) = self.waiting
+            && self.inner.check_owner().is_ok()
+        {
             self.waiters().forget(waiting);
         }
     }

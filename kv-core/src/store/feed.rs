@@ -170,6 +170,7 @@ impl Store {
     /// log does not go back to its beginning, and every checkpoint from which it could tell them is
     /// damaged.
     pub fn changes(&self, after: Lsn) -> Result<ChangeFeed> {
+        self.inner.check_owner()?;
         let bounds = self.inner.log.bounds();
         if after < bounds.trimmed {
             return Err(Error::Trimmed { after, trimmed: bounds.trimmed });
@@ -204,6 +205,9 @@ impl ChangeFeed {
     /// # Ok::<(), kv_core::Error>(())
     /// ```
     pub fn wait(&mut self, timeout: Duration) -> bool {
+        if self.inner.check_owner().is_err() {
+            return true; // the next record is that error
+        }
         let start = Instant::now();
         let waiters = &self.inner.for_settled;
         let waiting = waiters.number(self.after.next());
@@ -219,6 +223,7 @@ impl ChangeFeed {
     }
 
     fn try_next(&mut self) -> Result<Option<ChangeRecord>> {
+        self.inner.check_owner()?;
         if !self.inner.has_settled(self.after.next()) {
             return Ok(None);
         }

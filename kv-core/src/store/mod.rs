@@ -14,6 +14,7 @@ mod locks;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod options;
+mod ownership;
 pub mod recovery;
 mod snapshot;
 mod stats;
@@ -40,11 +41,11 @@ use checkpoint::CheckpointState;
 use closure::RunningClosure;
 use commit::{Expected, Publication, Writer};
 use flusher::FlushFailure;
+use ownership::{JobHandle, Ownership};
 use waiters::Waiters;
 
 use crate::{
     CheckpointId, Checkpointer, CollectionInfo, Durability, Error, Limits, Log, Result,
-    background::Wake,
     collections::Collections,
     panics::guarded,
     sync::{AtomicBool, Mutex},
@@ -78,8 +79,8 @@ pub struct Store {
 
 /// What the handles share. Fields are dropped in this order: the jobs end before what they work on.
 pub(crate) struct Inner {
-    flusher: Box<dyn Wake>,
-    checkpoint_job: Box<dyn Wake>,
+    flusher: JobHandle,
+    checkpoint_job: JobHandle,
     shared: Arc<Shared>,
 }
 
@@ -112,8 +113,10 @@ pub(crate) struct Shared {
     /// Who waits for a position to be published and durable.
     for_settled: Waiters,
     recovery: Recovery,
+    ownership: Ownership,
     log: Arc<dyn Log>,
     checkpointer: Arc<dyn Checkpointer>,
+    /// Dropped last: they hold the owner.
     options: StoreOptions,
 }
 
@@ -140,7 +143,8 @@ impl Store {
     /// nothing was changed.
     pub fn open(log: Arc<dyn Log>, checkpointer: Arc<dyn Checkpointer>, options: StoreOptions) -> Result<Self> {
         let options = StoreOptions { limits: options.limits.capped(), ..options };
-        let recovered = recovery::recover(&*log, &*checkpointer)?;
+        let mut recovered = recovery::recover(&*log, &*checkpointer)?;
+        recovered.collections.owner = options.owner.as_ref().map(Arc::downgrade);
         let checkpoint_lsn = recovered.collections.view().checkpoint_lsn();
         let shared = Arc::new(Shared {
             publication: Publication::new(recovered.recovery.position),
@@ -156,11 +160,13 @@ impl Store {
             for_settled: Waiters::default(),
             collections: Arc::new(recovered.collections),
             recovery: recovered.recovery,
+            ownership: Ownership::new(options.owner.clone()),
             log,
             checkpointer,
             options,
         });
-        let inner = Inner { flusher: flusher::spawn(&shared)?, checkpoint_job: checkpoint::spawn(&shared)?, shared };
+        let flusher = JobHandle::new(flusher::spawn(&shared)?);
+        let inner = Inner { flusher, checkpoint_job: JobHandle::new(checkpoint::spawn(&shared)?), shared };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -374,14 +380,21 @@ impl Shared {
 }
 
 impl Drop for Inner {
-    /// The jobs end when their handles are dropped, after this.
+    /// The jobs end when their handles are dropped, after this; but those of a parent are not this process's
+    /// to end.
     fn drop(&mut self) {
         self.closing.store(true, Ordering::Release);
+        if self.check_owner().is_err() {
+            self.flusher.leave();
+            self.checkpoint_job.leave();
+        }
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let _ = self.close_log(); // documented: nobody is left to hear of errors
+        if self.ownership.check_writable().is_ok() {
+            let _ = self.close_log(); // documented: nobody is left to hear of errors
+        }
     }
 }

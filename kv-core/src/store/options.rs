@@ -1,7 +1,7 @@
-use std::{any::Any, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
-    Durability, Limits,
+    Durability, Limits, Owner,
     background::{Scheduler, Threads},
 };
 
@@ -49,8 +49,9 @@ pub struct StoreOptions {
     pub flush_interval: Duration,
     /// Where background work runs; all of it has to run. Default: a thread for each job.
     pub scheduler: Arc<dyn Scheduler>,
-    /// Something that is kept until the last handle to the store is gone, such as the lock of a directory. Default: nothing.
-    pub keep: Option<Arc<dyn Any + Send + Sync>>,
+    /// Says whether this process may write, and holds what that rests on, such as the lock of a directory.
+    /// Default: nobody else can write, as where everything is in memory.
+    pub owner: Option<Arc<dyn Owner>>,
 }
 
 impl Default for StoreOptions {
@@ -63,7 +64,7 @@ impl Default for StoreOptions {
             close_checkpoint_record_bytes: 8 << 20,
             flush_interval: Duration::from_millis(100),
             scheduler: Threads::shared(),
-            keep: None,
+            owner: None,
         }
     }
 }

@@ -13,6 +13,7 @@ mod horizon;
 mod jobs;
 mod lowered_limits;
 mod model;
+mod owner;
 mod panicking;
 mod publication;
 mod recovery;

@@ -13,6 +13,7 @@ mod damage;
 mod faults;
 mod golden;
 mod model;
+mod owner;
 mod removal;
 mod support;
 mod table;

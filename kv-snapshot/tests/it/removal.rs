@@ -59,8 +59,11 @@ impl Vfs for ActingVfs {
     fn create_directory(&self, name: &str) -> kv_vfs::Result<Arc<dyn Vfs>> {
         self.0.create_directory(name)
     }
-    fn try_lock(&self, name: &str) -> kv_vfs::Result<Option<Lock>> {
-        self.0.try_lock(name)
+    fn try_lock(&self, name: &str, access: Access) -> kv_vfs::Result<Option<Lock>> {
+        self.0.try_lock(name, access)
+    }
+    fn is_in_place(&self) -> bool {
+        self.0.is_in_place()
     }
     fn block_bytes(&self) -> u32 {
         self.0.block_bytes()

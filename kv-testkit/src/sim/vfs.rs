@@ -125,12 +125,16 @@ impl Vfs for SimVfs {
         Ok(self.directory(name, node))
     }
 
-    fn try_lock(&self, name: &str) -> Result<Option<Lock>> {
+    fn try_lock(&self, name: &str, access: Access) -> Result<Option<Lock>> {
         self.run(Kind::Lock, name, |state| match state.find_file(self.node, name) {
-            Err(ErrorKind::NotFound) => state.create_file(self.node, name),
+            Err(ErrorKind::NotFound) if access == Access::ReadWrite => state.create_file(self.node, name),
             found => found,
         })?;
         Ok(self.disk.try_lock(self.node, name).map(Lock::new))
+    }
+
+    fn is_in_place(&self) -> bool {
+        true // its directories are never removed or renamed
     }
 
     fn block_bytes(&self) -> u32 {

@@ -139,8 +139,12 @@ impl Vfs for TestVfs {
         self.control.run(&event, self.path(), run).map(|vfs| self.directory(name, vfs))
     }
 
-    fn try_lock(&self, name: &str) -> Result<Option<Lock>> {
-        self.control.run(&self.named(Kind::Lock, name), self.path(), || self.inner.try_lock(name))
+    fn try_lock(&self, name: &str, access: Access) -> Result<Option<Lock>> {
+        self.control.run(&self.named(Kind::Lock, name), self.path(), || self.inner.try_lock(name, access))
+    }
+
+    fn is_in_place(&self) -> bool {
+        self.inner.is_in_place()
     }
 
     fn block_bytes(&self) -> u32 {

@@ -229,14 +229,14 @@ fn what_a_journal_commits_it_commits_for_all() {
 #[test]
 fn the_original_goes_on_and_locks_end() {
     let disk = with_old();
-    let lock = disk.vfs().try_lock("LOCK").unwrap().unwrap();
-    assert!(disk.vfs().try_lock("LOCK").unwrap().is_none());
+    let lock = disk.vfs().try_lock("LOCK", Access::ReadWrite).unwrap().unwrap();
+    assert!(disk.vfs().try_lock("LOCK", Access::ReadWrite).unwrap().is_none());
     let left = disk.killed();
-    let of_the_other = left.vfs().try_lock("LOCK").unwrap().unwrap();
+    let of_the_other = left.vfs().try_lock("LOCK", Access::ReadWrite).unwrap().unwrap();
     written(&left, "g", b"x");
     assert!(!disk.files().contains_key("g"));
     drop((lock, of_the_other));
-    assert!(disk.vfs().try_lock("LOCK").unwrap().is_some());
+    assert!(disk.vfs().try_lock("LOCK", Access::ReadWrite).unwrap().is_some());
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn what_is_interrupted_is_repeated_but_for_what_never_is() {
     file.read_exact_at(&mut [0; 3], 0).unwrap();
     vfs.open("f", Access::Read).unwrap();
     vfs.create_directory("d").unwrap_err();
-    drop(vfs.try_lock("LOCK").unwrap().unwrap());
+    drop(vfs.try_lock("LOCK", Access::ReadWrite).unwrap().unwrap());
     let refused = [file.sync_data(), vfs.sync_directory(), vfs.rename("f", "g"), vfs.remove("f"), file.set_len(1)];
     for result in refused {
         assert_eq!(result.unwrap_err().kind(), ErrorKind::Interrupted);

@@ -100,7 +100,7 @@ fn a_name_is_one_path_component() {
         assert_eq!(kind(vfs.rename("inside", name)), InvalidInput, "{name:?}");
         assert_eq!(kind(vfs.open_directory(name)), InvalidInput, "{name:?}");
         assert_eq!(kind(vfs.create_directory(name)), InvalidInput, "{name:?}");
-        assert_eq!(kind(vfs.try_lock(name)), InvalidInput, "{name:?}");
+        assert_eq!(kind(vfs.try_lock(name, Access::ReadWrite)), InvalidInput, "{name:?}");
     }
     let mut names = vfs.list().unwrap();
     names.sort();
@@ -130,4 +130,43 @@ fn the_block_is_a_power_of_two_of_at_least_4096_bytes() {
 fn random_identities_differ() {
     let (_directory, vfs) = empty();
     assert_ne!(vfs.random().unwrap(), vfs.random().unwrap());
+}
+
+#[test]
+fn a_directory_is_in_its_place_until_it_is_removed_or_replaced() {
+    let (directory, _) = empty();
+    let path = directory.path().join("store");
+    let open = || {
+        let vfs = OsVfs::create(&path).unwrap();
+        let sub = vfs.create_directory("sub").unwrap();
+        (vfs, sub)
+    };
+    let (vfs, sub) = open();
+    assert!(vfs.is_in_place() && sub.is_in_place());
+    fs::rename(&path, directory.path().join("aside")).unwrap();
+    assert!(vfs.is_in_place() && sub.is_in_place(), "it is only called otherwise");
+    open();
+    assert!(!vfs.is_in_place() && !sub.is_in_place(), "another is in its place");
+    fs::remove_dir_all(&path).unwrap();
+    fs::rename(directory.path().join("aside"), &path).unwrap();
+    assert!(vfs.is_in_place() && sub.is_in_place(), "it is back");
+    fs::rename(path.join("sub"), path.join("old")).unwrap();
+    fs::create_dir(path.join("sub")).unwrap();
+    assert!(vfs.is_in_place() && !sub.is_in_place(), "a part of it was replaced");
+    fs::remove_dir_all(&path).unwrap();
+    assert!(!vfs.is_in_place() && !sub.is_in_place(), "it was removed");
+}
+
+#[test]
+fn a_link_that_leads_elsewhere_now_replaces_nothing() {
+    let (directory, _) = empty();
+    for name in ["one", "other"] {
+        fs::create_dir(directory.path().join(name)).unwrap();
+    }
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink("one", &link).unwrap();
+    let vfs = OsVfs::open(&link).unwrap();
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("other", &link).unwrap();
+    assert!(vfs.is_in_place());
 }

@@ -16,7 +16,7 @@ fn files_and_directories_belong_to_their_owner_alone_whatever_the_umask() {
         let vfs = kv_vfs::OsVfs::create(directory.join("parent/store")).unwrap();
         vfs.create("file").unwrap();
         vfs.create_directory("sub").unwrap();
-        let _lock = vfs.try_lock("LOCK").unwrap().unwrap();
+        let _lock = vfs.try_lock("LOCK", Access::ReadWrite).unwrap().unwrap();
         return;
     }
     let (directory, _) = empty();
@@ -161,7 +161,7 @@ fn a_directory_is_no_file() {
     assert_eq!(kind(vfs.open("sub", Access::ReadWrite)), IsADirectory);
     // POSIX lets an unlink of a directory fail with EPERM too.
     assert!(matches!(kind(vfs.remove("sub")), IsADirectory | PermissionDenied));
-    assert!(vfs.try_lock("sub").is_err());
+    assert!(vfs.try_lock("sub", Access::ReadWrite).is_err());
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn a_linked_file_is_neither_opened_nor_locked() {
     symlink(outside.path().join("target"), directory.path().join("link")).unwrap();
     assert!(vfs.open("link", Access::Read).is_err());
     assert!(vfs.open("link", Access::ReadWrite).is_err());
-    assert!(vfs.try_lock("link").is_err());
+    assert!(vfs.try_lock("link", Access::ReadWrite).is_err());
     assert_eq!(kind(vfs.create("link")), ErrorKind::AlreadyExists);
 }
 
@@ -25,7 +25,7 @@ fn nothing_is_created_through_a_dangling_link() {
     let (directory, vfs) = empty();
     symlink(outside.path().join("absent"), directory.path().join("link")).unwrap();
     assert_eq!(kind(vfs.create("link")), ErrorKind::AlreadyExists);
-    assert!(vfs.try_lock("link").is_err());
+    assert!(vfs.try_lock("link", Access::ReadWrite).is_err());
     assert!(vfs.create_directory("link").is_err());
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
 }
@@ -62,7 +62,7 @@ fn a_fifo_is_refused_at_once() {
     thread::spawn(move || {
         let read = kind(vfs.open("fifo", Access::Read));
         let written = kind(vfs.open("fifo", Access::ReadWrite));
-        done.send((read, written, kind(vfs.try_lock("fifo")))).unwrap();
+        done.send((read, written, kind(vfs.try_lock("fifo", Access::ReadWrite)))).unwrap();
     });
     let kinds = opened.recv_timeout(Duration::from_secs(20)).unwrap(); // it would wait for the other end for ever
     assert_eq!(kinds, (ErrorKind::InvalidInput, ErrorKind::InvalidInput, ErrorKind::InvalidInput));

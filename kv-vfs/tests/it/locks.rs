@@ -11,18 +11,18 @@ use std::{
 
 use kv_vfs::{Access, OsVfs, Vfs};
 
-use crate::{child, child_directory, empty};
+use crate::{child, child_directory, empty, kind};
 
 #[test]
 fn a_second_taker_in_the_same_process_is_refused_until_the_first_lets_go() {
     let (directory, vfs) = empty();
-    let lock = vfs.try_lock("LOCK").unwrap().unwrap();
-    assert!(vfs.try_lock("LOCK").unwrap().is_none());
-    assert!(OsVfs::open(directory.path()).unwrap().try_lock("LOCK").unwrap().is_none());
-    assert!(vfs.try_lock("OTHER").unwrap().is_some());
+    let lock = vfs.try_lock("LOCK", Access::ReadWrite).unwrap().unwrap();
+    assert!(vfs.try_lock("LOCK", Access::ReadWrite).unwrap().is_none());
+    assert!(OsVfs::open(directory.path()).unwrap().try_lock("LOCK", Access::ReadWrite).unwrap().is_none());
+    assert!(vfs.try_lock("OTHER", Access::ReadWrite).unwrap().is_some());
     drop(lock);
     assert_eq!(vfs.open("LOCK", Access::Read).unwrap().len().unwrap(), 0, "the file stays");
-    let _again = vfs.try_lock("LOCK").unwrap().unwrap();
+    let _again = vfs.try_lock("LOCK", Access::ReadWrite).unwrap().unwrap();
 }
 
 #[test]
@@ -33,12 +33,12 @@ fn a_lock_ends_with_its_process_and_not_with_the_programs_that_it_started() {
     let (directory, vfs) = empty();
     let test = "locks::a_lock_ends_with_its_process_and_not_with_the_programs_that_it_started";
     let (mut holder, _grandchild_lives_on) = start_holder(child(test, directory.path()));
-    assert!(vfs.try_lock("LOCK").unwrap().is_none());
+    assert!(vfs.try_lock("LOCK", Access::ReadWrite).unwrap().is_none());
     holder.kill().unwrap();
     holder.wait().unwrap();
     // The kernel lets the holder go on before the program that it starts has closed what it must not inherit.
     let deadline = Instant::now() + Duration::from_secs(10);
-    while vfs.try_lock("LOCK").unwrap().is_none() {
+    while vfs.try_lock("LOCK", Access::ReadWrite).unwrap().is_none() {
         assert!(Instant::now() < deadline, "what the holder started keeps the lock");
         thread::sleep(Duration::from_millis(1));
     }
@@ -55,7 +55,7 @@ fn start_holder(mut command: Command) -> (Child, ChildStdin) {
 }
 
 fn hold_until_killed(vfs: &OsVfs) -> ! {
-    let _lock = vfs.try_lock("LOCK").unwrap().unwrap();
+    let _lock = vfs.try_lock("LOCK", Access::ReadWrite).unwrap().unwrap();
     // It shares our standard input, and so outlives us, until its other end is closed.
     let mut grandchild = Command::new("cat").stdout(Stdio::null()).spawn().unwrap();
     io::Write::write_all(&mut io::stdout(), b"locked\n").unwrap();
@@ -71,8 +71,21 @@ fn a_lock_needs_no_right_to_write() {
     let permit = |mode| fs::set_permissions(directory.path(), fs::Permissions::from_mode(mode)).unwrap();
     fs::set_permissions(directory.path().join("LOCK"), fs::Permissions::from_mode(0o400)).unwrap();
     permit(0o500);
-    let first = vfs.try_lock("LOCK").unwrap();
-    let second = vfs.try_lock("LOCK").unwrap();
+    let first = vfs.try_lock("LOCK", Access::ReadWrite).unwrap();
+    let second = vfs.try_lock("LOCK", Access::ReadWrite).unwrap();
     permit(0o700);
     assert!(first.is_some() && second.is_none());
+}
+
+#[test]
+fn to_lock_for_reading_creates_nothing_and_locks_all_the_same() {
+    let (_directory, vfs) = empty();
+    assert_eq!(kind(vfs.try_lock("LOCK", Access::Read)), io::ErrorKind::NotFound);
+    assert!(vfs.list().unwrap().is_empty());
+    vfs.create("LOCK").unwrap();
+    let reading = vfs.try_lock("LOCK", Access::Read).unwrap().unwrap();
+    assert!(vfs.try_lock("LOCK", Access::ReadWrite).unwrap().is_none());
+    drop(reading);
+    let _writing = vfs.try_lock("LOCK", Access::ReadWrite).unwrap().unwrap();
+    assert!(vfs.try_lock("LOCK", Access::Read).unwrap().is_none());
 }

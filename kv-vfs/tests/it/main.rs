@@ -3,6 +3,7 @@
 
 mod directories;
 mod files;
+mod forks;
 mod links;
 mod locks;
 mod maps;

@@ -102,8 +102,12 @@ impl Vfs for Panicking<dyn Vfs> {
         self.inner.create_directory(name)
     }
 
-    fn try_lock(&self, name: &str) -> Result<Option<Lock>> {
-        self.inner.try_lock(name)
+    fn try_lock(&self, name: &str, access: Access) -> Result<Option<Lock>> {
+        self.inner.try_lock(name, access)
+    }
+
+    fn is_in_place(&self) -> bool {
+        self.calls.call(|| self.inner.is_in_place())
     }
 
     fn block_bytes(&self) -> u32 {

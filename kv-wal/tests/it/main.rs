@@ -8,6 +8,7 @@ mod conformance;
 mod crash;
 mod damage;
 mod faults;
+mod foreign;
 mod golden;
 mod jobs;
 mod memory;

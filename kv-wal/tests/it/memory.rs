@@ -122,7 +122,11 @@ impl Vfs for MemoryVfs {
         self.open_directory(name)
     }
 
-    fn try_lock(&self, _name: &str) -> Result<Option<Lock>> {
+    fn is_in_place(&self) -> bool {
+        true
+    }
+
+    fn try_lock(&self, _name: &str, _access: Access) -> Result<Option<Lock>> {
         let was_locked = std::mem::replace(&mut *self.locked.lock().unwrap(), true);
         Ok((!was_locked).then(|| Lock::new(Held(Arc::clone(&self.locked)))))
     }

@@ -202,7 +202,11 @@ impl Vfs for Medium {
         self.open_directory(name)
     }
 
-    fn try_lock(&self, _name: &str) -> Result<Option<Lock>> {
+    fn is_in_place(&self) -> bool {
+        true
+    }
+
+    fn try_lock(&self, _name: &str, _access: Access) -> Result<Option<Lock>> {
         Ok(Some(Lock::new(())))
     }
 

@@ -1,0 +1,71 @@
+//! Whether this process may write to the store, asked before any lock is taken.
+
+use std::sync::{Arc, OnceLock};
+
+use super::Shared;
+use crate::{Error, Owner, Result, background::Wake};
+
+/// What is known of it.
+pub(super) struct Ownership {
+    owner: Option<Arc<dyn Owner>>,
+    /// Why nobody may write any more. It never goes away.
+    lost: OnceLock<Arc<Error>>,
+}
+
+impl Ownership {
+    pub(super) fn new(owner: Option<Arc<dyn Owner>>) -> Self {
+        Self { owner, lost: OnceLock::new() }
+    }
+
+    /// Fails in a child of the process that opened the store.
+    pub(super) fn check(&self) -> Result<()> {
+        self.owner.as_ref().map_or(Ok(()), |owner| owner.check())
+    }
+
+    /// Fails where nothing new may be written.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        self.check()?;
+        self.lost.get().map_or(Ok(()), |cause| Err(Error::Poisoned { cause: Arc::clone(cause) }))
+    }
+
+    /// Has the owner look whether the medium is still its own. If it is not, that is final.
+    fn confirm(&self) -> Result<()> {
+        let Some(owner) = &self.owner else { return Ok(()) };
+        owner.confirm().or_else(|cause| {
+            let _ = self.lost.set(Arc::new(cause));
+            self.check_writable()
+        })
+    }
+}
+
+/// A job of this store. Dropping it ends the job.
+pub(super) struct JobHandle(Option<Box<dyn Wake>>);
+
+impl JobHandle {
+    pub(super) fn new(job: Box<dyn Wake>) -> Self {
+        Self(Some(job))
+    }
+
+    /// # Errors
+    /// As [`Wake::wake`].
+    pub(super) fn wake(&self) -> Result<()> {
+        self.0.as_ref().map_or(Ok(()), |job| job.wake())
+    }
+
+    /// Lets the job be: in a child its thread does not exist, and cannot be waited for.
+    pub(super) fn leave(&mut self) {
+        std::mem::forget(self.0.take());
+    }
+}
+
+impl Shared {
+    /// Fails in a child of the process that opened the store.
+    pub(super) fn check_owner(&self) -> Result<()> {
+        self.ownership.check()
+    }
+
+    /// Before the first write, and before each checkpoint.
+    pub(super) fn confirm_owner(&self) -> Result<()> {
+        self.ownership.confirm()
+    }
+}

@@ -1,0 +1,135 @@
+//! What the `LOCK` file says of who writes to the store: for those who cannot see the lock itself, through a
+//! mount that does not pass locks on, or above the layer of an overlay in which it is held.
+//!
+//! ```text
+//! 0          56      72     88          96        104  108
+//! | preamble | token | boot | namespace | started | id | open |
+//! ```
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 56 | the [preamble](kv_vfs::preamble) of every file: magic `kvowner1`, checksum, version 1, features, zero for the store id |
+//! | 56 | 16 | token: a random number for each opening that writes |
+//! | 72 | 16 | boot: the machine, since it was started |
+//! | 88 | 8 | namespace: which processes the number counts |
+//! | 96 | 8 | started: when the process was started, in the kernel's ticks since the boot |
+//! | 104 | 4 | id: the number of the process |
+//! | 108 | 4 | open: 1 until the store is closed, then 0 |
+//!
+//! It is written before the first write of an opening, of which creating a store is one, and when its last handle goes; never synced, since it
+//! says nothing that outlives the boot. What is not a whole record, such as an empty file or a torn one, says
+//! nothing: it never keeps anybody out.
+
+use std::io::ErrorKind;
+
+use kv_vfs::{
+    Access, Process, Result, Vfs,
+    preamble::{PREAMBLE_BYTES, Preamble},
+};
+
+use crate::options::LOCK;
+
+const KIND: Preamble = Preamble { magic: *b"kvowner1", version: 1, incompatible_known: 0 };
+
+const TOKEN_AT: usize = PREAMBLE_BYTES;
+const BOOT_AT: usize = 72;
+const NAMESPACE_AT: usize = 88;
+const STARTED_AT: usize = 96;
+const ID_AT: usize = 104;
+const OPEN_AT: usize = 108;
+const RECORD_BYTES: usize = 112;
+
+/// An opening that writes, or has written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) token: u128,
+    pub(crate) process: Process,
+    pub(crate) open: bool,
+}
+
+impl Record {
+    /// What the directory says; `None` if that is nothing.
+    pub(crate) fn read(directory: &dyn Vfs) -> Result<Option<Self>> {
+        let mut bytes = [0; RECORD_BYTES];
+        match directory.open(LOCK, Access::Read).and_then(|file| file.read_exact_at(&mut bytes, 0)) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => Ok(None),
+            read => read.map(|()| Self::decode(&bytes)),
+        }
+    }
+
+    pub(crate) fn write(&self, directory: &dyn Vfs) -> Result<()> {
+        directory.open(LOCK, Access::ReadWrite)?.write_all_at(&self.encode(), 0)
+    }
+
+    /// Whether another process than `this` has the store open, as far as that can be known: it runs, or ran
+    /// when it was last looked at, on this machine.
+    pub(crate) fn is_held_by_another_than(&self, this: &Process) -> bool {
+        self.open && self.process != *this && self.process.is_alive()
+    }
+
+    fn encode(&self) -> [u8; RECORD_BYTES] {
+        let Self { token, process: Process { boot, namespace, id, started }, open } = *self;
+        let mut bytes = [0; RECORD_BYTES];
+        bytes[TOKEN_AT..BOOT_AT].copy_from_slice(&token.to_le_bytes());
+        bytes[BOOT_AT..NAMESPACE_AT].copy_from_slice(&boot.to_le_bytes());
+        bytes[NAMESPACE_AT..STARTED_AT].copy_from_slice(&namespace.to_le_bytes());
+        bytes[STARTED_AT..ID_AT].copy_from_slice(&started.to_le_bytes());
+        bytes[ID_AT..OPEN_AT].copy_from_slice(&id.to_le_bytes());
+        bytes[OPEN_AT..].copy_from_slice(&u32::from(open).to_le_bytes());
+        KIND.seal(&mut bytes, 0, 0);
+        bytes
+    }
+
+    fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Self> {
+        KIND.open(bytes).ok()?;
+        let process = Process {
+            boot: u128::from_le_bytes(field(bytes, BOOT_AT)),
+            namespace: u64::from_le_bytes(field(bytes, NAMESPACE_AT)),
+            id: u32::from_le_bytes(field(bytes, ID_AT)),
+            started: u64::from_le_bytes(field(bytes, STARTED_AT)),
+        };
+        let open = u32::from_le_bytes(field(bytes, OPEN_AT)) == 1;
+        Some(Self { token: u128::from_le_bytes(field(bytes, TOKEN_AT)), process, open })
+    }
+}
+
+fn field<const N: usize>(bytes: &[u8; RECORD_BYTES], at: usize) -> [u8; N] {
+    let mut field = [0; N];
+    field.copy_from_slice(&bytes[at..at + N]);
+    field
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        let process = Process { boot: 1 << 100, namespace: 2, id: 3, started: 4 };
+        Record { token: 5 << 70, process, open: true }
+    }
+
+    #[test]
+    fn a_record_decodes_to_what_was_encoded() {
+        for record in [record(), Record { open: false, ..record() }] {
+            assert_eq!(Record::decode(&record.encode()), Some(record));
+        }
+    }
+
+    /// A sector may be written in part, over nothing or over the record before it.
+    #[test]
+    fn whatever_is_not_a_whole_record_says_nothing() {
+        let whole = record().encode();
+        let before = Record { token: 9, open: false, ..record() }.encode();
+        for at in 0..RECORD_BYTES {
+            let mut flipped = whole;
+            flipped[at] ^= 1 << (at % 8);
+            assert_eq!(Record::decode(&flipped), None, "byte {at}");
+            for under in [[0; RECORD_BYTES], before] {
+                let torn: [u8; RECORD_BYTES] = std::array::from_fn(|n| if n < at { whole[n] } else { under[n] });
+                if torn != whole && torn != before {
+                    assert_eq!(Record::decode(&torn), None, "torn at {at}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A file layer that changes nothing, whatever is done above it.
+
+use std::{io, path::Path, sync::Arc};
+
+use kv_vfs::{Access, Error, File, Lock, Result, Vfs};
+
+/// A directory in which nothing is written, created, renamed or removed. What asks for that is told that the
+/// file system is mounted for reading only, as a medium that cannot be written tells it.
+#[derive(Debug)]
+pub(crate) struct Untouched(pub(crate) Arc<dyn Vfs>);
+
+impl Untouched {
+    fn refuse<T>(&self, operation: &'static str, name: &str) -> Result<T> {
+        Err(Error::new(operation, self.0.path().join(name), io::ErrorKind::ReadOnlyFilesystem))
+    }
+}
+
+impl Vfs for Untouched {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn open(&self, name: &str, access: Access) -> Result<Arc<dyn File>> {
+        match access {
+            Access::Read => self.0.open(name, access),
+            Access::ReadWrite => self.refuse("write to", name),
+        }
+    }
+
+    fn create(&self, name: &str) -> Result<Arc<dyn File>> {
+        self.refuse("create", name)
+    }
+
+    fn rename(&self, from: &str, _: &str) -> Result<()> {
+        self.refuse("rename", from)
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        self.refuse("remove", name)
+    }
+
+    fn list(&self) -> Result<Vec<String>> {
+        self.0.list()
+    }
+
+    /// Nothing was changed, so there is nothing to sync.
+    fn sync_directory(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn open_directory(&self, name: &str) -> Result<Arc<dyn Vfs>> {
+        Ok(Arc::new(Self(self.0.open_directory(name)?)))
+    }
+
+    fn create_directory(&self, name: &str) -> Result<Arc<dyn Vfs>> {
+        self.open_directory(name)
+    }
+
+    /// A file that would have to be created is locked by nobody.
+    fn try_lock(&self, name: &str, access: Access) -> Result<Option<Lock>> {
+        let would_create = access == Access::ReadWrite;
+        match self.0.try_lock(name, Access::Read) {
+            Err(absent) if would_create && absent.kind() == io::ErrorKind::NotFound => Ok(Some(Lock::new(()))),
+            locked => locked,
+        }
+    }
+
+    fn is_in_place(&self) -> bool {
+        self.0.is_in_place()
+    }
+
+    fn block_bytes(&self) -> u32 {
+        self.0.block_bytes()
+    }
+
+    fn random(&self) -> Result<u128> {
+        self.0.random()
+    }
+}

@@ -1,0 +1,555 @@
+//! One owner, also where locks do not reach: a second one is told so, and one that cannot be told apart from a
+//! dead one locks nobody out. And what an owner notices of its directory.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use kv_store::{Error, Options, Store};
+use kv_testkit::{
+    ManualScheduler, fork,
+    sim::SimDisk,
+    vfs::{Fault, Kind, TestVfs},
+};
+use kv_vfs::Vfs;
+use tempfile::TempDir;
+
+use crate::support::{content, files, small};
+
+/// A directory for a store, and one for files by which processes tell each other how far they are.
+struct Place {
+    home: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { home: tempfile::tempdir().unwrap() }
+    }
+
+    fn store(&self) -> PathBuf {
+        self.home.path().join("store")
+    }
+
+    fn open(&self) -> Result<Store, Error> {
+        small().open(self.store())
+    }
+
+    fn say(&self, what: &str) {
+        fs::write(self.home.path().join(what), "").unwrap();
+    }
+
+    fn hear(&self, what: &str) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !self.home.path().join(what).exists() {
+            assert!(Instant::now() < deadline, "nobody says {what:?}");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// From here on no lock that is held is seen: as through a mount that does not pass locks on, the files
+    /// are the same, and the locks on them are not.
+    fn lose_locks(&self) {
+        for lock in ["LOCK", "log/LOCK", "checkpoints/LOCK"].map(|name| self.store().join(name)) {
+            if let Ok(bytes) = fs::read(&lock) {
+                fs::remove_file(&lock).unwrap();
+                fs::write(&lock, bytes).unwrap();
+            }
+        }
+    }
+
+    /// Has a child of this process do what `owner` does, while this one does what `other` does.
+    fn two(&self, owner: impl FnOnce(), other: impl FnOnce()) {
+        match fork::fork() {
+            None => fork::end(owner),
+            Some(child) => {
+                other();
+                assert_eq!(child.wait(), Ok(()));
+            }
+        }
+    }
+}
+
+fn put(store: &Store, key: &str) -> Result<(), Error> {
+    store.collection("all").unwrap().put(key, "v")
+}
+
+fn keys(store: &Store) -> Vec<String> {
+    let keys = content(store).unwrap().remove("all").unwrap_or_default().into_keys();
+    keys.map(|key| String::from_utf8(key).unwrap()).collect()
+}
+
+#[track_caller]
+fn is_in_use(result: Result<impl Sized, Error>) -> String {
+    let error = result.err().unwrap_or_else(|| panic!("a second owner was let in"));
+    assert!(matches!(error, Error::Locked { process: Some(_), .. }), "{error:?}");
+    error.chain()
+}
+
+#[test]
+fn an_owner_whose_lock_is_not_seen_keeps_others_out_until_it_closes() {
+    let place = Place::new();
+    let owner = || {
+        let store = place.open().unwrap();
+        put(&store, "owner").unwrap();
+        place.say("written");
+        place.hear("refused");
+        put(&store, "more").unwrap();
+        assert!(store.checkpoint().unwrap().is_some());
+        store.close().unwrap();
+        drop(store);
+        place.say("closed");
+        place.hear("done"); // it lives on
+    };
+    place.two(owner, || {
+        place.hear("written");
+        place.lose_locks();
+        let text = is_in_use(place.open());
+        assert!(text.contains("is in use by process ") && text.contains("another mount"), "{text}");
+        is_in_use(small().create(false).open(place.store()));
+        is_in_use(kv_store::verify(place.store()));
+        place.say("refused");
+        place.hear("closed");
+        let store = place.open().unwrap();
+        assert_eq!(keys(&store), ["more", "owner"]);
+        put(&store, "second").unwrap();
+        place.say("done");
+    });
+    assert!(kv_store::verify(place.store()).unwrap().damage.is_empty());
+}
+
+#[test]
+fn who_makes_a_store_has_written() {
+    let place = Place::new();
+    let owner = || {
+        let store = place.open().unwrap();
+        place.say("made");
+        place.hear("refused");
+        put(&store, "owner").unwrap();
+    };
+    place.two(owner, || {
+        place.hear("made");
+        place.lose_locks();
+        is_in_use(place.open());
+        place.say("refused");
+    });
+    assert_eq!(keys(&place.open().unwrap()), ["owner"]);
+}
+
+#[test]
+fn an_owner_that_was_killed_keeps_nobody_out() {
+    let place = Place::new();
+    let owner = || {
+        let store = place.open().unwrap();
+        put(&store, "owner").unwrap();
+        std::mem::forget(store); // it ends with the store open
+    };
+    place.two(owner, || {});
+    assert!(fs::metadata(place.store().join("LOCK")).unwrap().len() > 0, "it has said nothing");
+    assert_eq!(keys(&place.open().unwrap()), ["owner"]);
+}
+
+/// The number of a process is used again; a machine is restarted, or another one; a container has numbers of
+/// its own; and what was being written when the power went is anything.
+#[test]
+fn a_record_that_names_nobody_who_lives_keeps_nobody_out() {
+    let place = Place::new();
+    let lock = place.store().join("LOCK");
+    let (boot, namespace, started, id) = (72, 88, 96, 107); // of the number, a byte that no other process has
+    let owner = || {
+        let store = place.open().unwrap();
+        put(&store, "owner").unwrap();
+        place.say("written");
+        place.hear("done");
+        std::mem::forget(store);
+    };
+    place.two(owner, || {
+        place.hear("written");
+        let record = fs::read(&lock).unwrap();
+        let let_in = |what: &str, bytes: &[u8]| {
+            let copy = place.home.path().join("copy");
+            let _ = fs::remove_dir_all(&copy);
+            crate::support::copy(&place.store(), &copy);
+            fs::write(copy.join("LOCK"), bytes).unwrap();
+            let opened = small().open(&copy);
+            assert!(opened.is_ok(), "{what}: {:?}", opened.err());
+            put(&opened.unwrap(), "k").unwrap();
+        };
+        let copy = place.home.path().join("copy");
+        crate::support::copy(&place.store(), &copy);
+        is_in_use(small().open(&copy)); // what it is compared with
+        for (what, at) in [("boot", boot), ("namespace", namespace), ("start", started), ("number", id)] {
+            let mut other = record.clone();
+            other[at] ^= 2;
+            let checksum = xxhash_rust::xxh3::xxh3_64(&other[16..]);
+            other[8..16].copy_from_slice(&checksum.to_le_bytes());
+            let_in(what, &other);
+        }
+        for len in 0..record.len() {
+            let_in(&format!("cut to {len}"), &record[..len]);
+            let torn: Vec<_> = (0..record.len()).map(|at| if at < len { record[at] } else { 0 }).collect();
+            if torn != record {
+                let_in(&format!("torn at {len}"), &torn);
+            }
+        }
+        place.say("done");
+    });
+}
+
+#[test]
+fn an_owner_that_has_only_read_so_far_notices_who_came_and_went() {
+    let place = Place::new();
+    put(&place.open().unwrap(), "before").unwrap();
+    let owner = || {
+        let store = place.open().unwrap();
+        assert_eq!(keys(&store), ["before"]);
+        place.say("read");
+        place.hear("closed");
+        for _ in 0..2 {
+            let error = put(&store, "old").unwrap_err();
+            assert!(matches!(&error, Error::Poisoned { cause } if matches!(**cause, Error::Fenced)), "{error:?}");
+            assert!(error.chain().contains("another writer has taken over"), "{}", error.chain());
+        }
+        assert!(store.checkpoint().is_err() && store.close().is_err());
+        assert_eq!(keys(&store), ["before"], "reads go on");
+    };
+    place.two(owner, || {
+        place.hear("read");
+        place.lose_locks();
+        let store = place.open().unwrap();
+        put(&store, "between").unwrap();
+        store.close().unwrap();
+        drop(store);
+        place.say("closed");
+    });
+    assert!(kv_store::verify(place.store()).unwrap().damage.is_empty());
+    assert_eq!(keys(&place.open().unwrap()), ["before", "between"]);
+}
+
+#[test]
+fn an_owner_that_has_only_read_so_far_is_told_who_writes() {
+    let place = Place::new();
+    put(&place.open().unwrap(), "before").unwrap();
+    let owner = || {
+        let store = place.open().unwrap();
+        place.say("read");
+        place.hear("written");
+        let error = put(&store, "old").unwrap_err();
+        let Error::Poisoned { cause } = &error else { panic!("{error:?}") };
+        assert!(matches!(**cause, Error::Locked { process: Some(_), .. }), "{error:?}");
+        place.say("told");
+    };
+    place.two(owner, || {
+        place.hear("read");
+        place.lose_locks();
+        let store = place.open().unwrap();
+        put(&store, "second").unwrap();
+        place.say("written");
+        place.hear("told");
+        put(&store, "third").unwrap();
+    });
+    assert!(kv_store::verify(place.store()).unwrap().damage.is_empty());
+    assert_eq!(keys(&place.open().unwrap()), ["before", "second", "third"]);
+}
+
+/// Two openings by one process cannot be told apart by who they are. The first notices the second.
+#[test]
+fn an_owner_notices_at_the_next_checkpoint_that_another_has_taken_over() {
+    let place = Place::new();
+    let first = place.open().unwrap();
+    put(&first, "first").unwrap();
+    assert!(first.checkpoint().unwrap().is_some());
+    put(&first, "and more").unwrap();
+    place.lose_locks();
+    let second = place.open().unwrap();
+    put(&second, "second").unwrap();
+    let error = first.checkpoint().unwrap_err();
+    assert!(matches!(&error, Error::Poisoned { cause } if matches!(**cause, Error::Fenced)), "{error:?}");
+    assert!(matches!(put(&first, "late"), Err(Error::Poisoned { .. })));
+    drop(first); // and seals nothing
+    put(&second, "goes on").unwrap();
+    second.close().unwrap();
+    drop(second);
+    assert!(kv_store::verify(place.store()).unwrap().damage.is_empty());
+    assert_eq!(keys(&place.open().unwrap()), ["and more", "first", "goes on", "second"]);
+}
+
+#[test]
+fn a_store_notices_that_its_directory_was_removed_or_replaced() {
+    let parts = ["", "log", "checkpoints"];
+    for (replaced, part) in [false, true].into_iter().flat_map(|replaced| parts.map(|part| (replaced, part))) {
+        for by_checkpoint in [true, false] {
+            let case = format!("{part:?}, replaced: {replaced}, by a checkpoint: {by_checkpoint}");
+            if part == "checkpoints" && !by_checkpoint {
+                continue; // a log does not need it
+            }
+            let place = Place::new();
+            let mut options = small();
+            options.log.scheduler = Arc::new(ManualScheduler::new()); // nobody makes files meanwhile
+            let store = options.open(place.store()).unwrap();
+            put(&store, "before").unwrap();
+            if replaced {
+                let aside = place.home.path().join("aside");
+                fs::rename(place.store().join(part), &aside).unwrap();
+                crate::support::copy(&aside, &place.store().join(part));
+            } else {
+                fs::remove_dir_all(place.store().join(part)).unwrap();
+            }
+            let error = if by_checkpoint {
+                store.checkpoint().unwrap_err()
+            } else {
+                // Four kilobytes each, in segments of four blocks.
+                (0..20).find_map(|n| put(&store, &n.to_string()).err()).expect(&case)
+            };
+            let path = place.store().join(part);
+            let said = format!("the directory {}", path.display().to_string().trim_end_matches('/'));
+            let (text, cause) = (error.chain(), format!("{error:?}"));
+            assert!(
+                text.contains(&said) && text.contains("removed or replaced while the store was open"),
+                "{case}: {text}"
+            );
+            assert!(matches!(error, Error::Poisoned { .. }) && cause.contains("DirectoryReplaced"), "{case}: {cause}");
+            assert!(matches!(put(&store, "after"), Err(Error::Poisoned { .. })), "{case}: it is final");
+            assert!(store.close().is_err(), "{case}");
+            assert_eq!(store.collection("all").unwrap().get("before").unwrap().unwrap(), "v", "{case}: reads go on");
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_was_only_renamed_is_written_on() {
+    let place = Place::new();
+    let store = place.open().unwrap();
+    fs::rename(place.store(), place.home.path().join("renamed")).unwrap();
+    for n in 0..20 {
+        put(&store, &n.to_string()).unwrap();
+    }
+    assert!(store.checkpoint().unwrap().is_some());
+    store.close().unwrap();
+    drop(store);
+    assert_eq!(keys(&small().open(place.home.path().join("renamed")).unwrap()).len(), 20);
+}
+
+#[test]
+fn a_directory_with_other_things_in_it_becomes_no_store() {
+    let place = Place::new();
+    fs::create_dir(place.store()).unwrap();
+    fs::create_dir(place.store().join("lost+found")).unwrap();
+    fs::write(place.store().join("notes.txt"), "mine").unwrap();
+    let before = files(&place.store());
+    let error = place.open().unwrap_err();
+    assert!(
+        matches!(&error, Error::Io { source, .. } if source.kind() == io::ErrorKind::DirectoryNotEmpty),
+        "{error:?}"
+    );
+    assert!(error.chain().contains("notes.txt") && error.chain().contains("absent or empty"), "{}", error.chain());
+    assert!(files(&place.store()) == before, "something was left in it");
+    fs::remove_file(place.store().join("notes.txt")).unwrap();
+    put(&place.open().unwrap(), "k").unwrap(); // `lost+found` is the file system's
+    fs::write(place.store().join("notes.txt"), "mine").unwrap();
+    assert_eq!(keys(&place.open().unwrap()), ["k"], "what is a store already is opened");
+}
+
+#[test]
+fn of_many_who_make_a_store_at_once_all_but_one_are_told_that_it_is_in_use() {
+    for round in 0..10 {
+        let place = Place::new();
+        let made = thread::scope(|scope| {
+            let openers = (0..16).map(|number| {
+                let (path, create) = (place.store(), number % 4 != 3);
+                scope.spawn(move || match Options::default().create(create).open(&path) {
+                    Ok(store) => {
+                        put(&store, &number.to_string()).unwrap();
+                        thread::sleep(Duration::from_millis(2));
+                        1
+                    }
+                    Err(Error::Locked { .. }) => 0,
+                    Err(Error::Io { source, .. }) if !create && source.kind() == io::ErrorKind::NotFound => 0,
+                    Err(error) => panic!("round {round}: {}", error.chain()),
+                })
+            });
+            let openers: Vec<_> = openers.collect();
+            openers.into_iter().map(|opener| opener.join().unwrap()).sum::<usize>()
+        });
+        assert!(made > 0);
+        assert_eq!(keys(&place.open().unwrap()).len(), made);
+        assert!(kv_store::verify(place.store()).unwrap().damage.is_empty());
+    }
+}
+
+/// What comes to a directory, and how it may be answered.
+#[derive(Clone, Copy, Debug)]
+enum Comer {
+    Creates,
+    Opens,
+    Verifies,
+}
+
+impl Comer {
+    const ALL: [Self; 3] = [Self::Creates, Self::Opens, Self::Verifies];
+
+    /// `Some` if it has opened the store, and written to it.
+    fn come(self, vfs: Arc<dyn Vfs>, case: &str) -> Option<Store> {
+        let create = matches!(self, Self::Creates);
+        let opened = match self {
+            Self::Verifies => kv_store::verify_in(vfs).map(|verification| {
+                assert!(verification.damage.is_empty(), "{case}: {verification:?}");
+                None
+            }),
+            _ => small().create(create).open_in(vfs).map(Some),
+        };
+        match opened {
+            Ok(store) => store.inspect(|store| put(store, &format!("{self:?}")).unwrap()),
+            Err(Error::Locked { .. }) => None,
+            Err(Error::Io { source, .. }) if !create && source.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => panic!("{case}: {}", error.chain()),
+        }
+    }
+}
+
+/// Somebody comes at each step of somebody else's opening and first write, of a new store and of an old one.
+/// At most one has the store; the other is told that it is in use, or not there yet, and never of damage.
+#[test]
+fn a_second_opener_may_come_at_any_step() {
+    let pairs = Comer::ALL.into_iter().flat_map(|first| Comer::ALL.map(|second| (first, second)));
+    for (first, second, is_new) in pairs.flat_map(|(first, second)| [true, false].map(|new| (first, second, new))) {
+        let mut met = 0;
+        for step in 0.. {
+            let disk = SimDisk::new(step);
+            if !is_new {
+                put(&small().open_in(disk.vfs()).unwrap(), "before").unwrap();
+            }
+            let case = format!("{first:?}, and at step {step} {second:?}, new: {is_new}");
+            let came = Arc::new(Mutex::new(None));
+            let vfs = TestVfs::new(disk.vfs());
+            let (beside, name, note, at) = (disk.clone(), case.clone(), came.clone(), AtomicU64::new(0));
+            vfs.fail(Fault::when(move |_| {
+                if at.fetch_add(1, Ordering::Relaxed) == step {
+                    *note.lock().unwrap() = Some(second.come(beside.vfs(), &name));
+                }
+                false
+            }));
+            let first = first.come(vfs, &case);
+            let Some(second) = came.lock().unwrap().take() else { break };
+            let written = usize::from(first.is_some()) + usize::from(second.is_some());
+            assert!(written < 2, "{case}: two owners");
+            drop((first, second));
+            match small().create(false).open_in(disk.vfs()) {
+                Ok(store) => assert_eq!(keys(&store).len(), usize::from(!is_new) + written, "{case}"),
+                Err(error) => assert!(is_new && written == 0 && matches!(error, Error::Io { .. }), "{case}: {error:?}"),
+            }
+            met += 1;
+        }
+        assert!(met > 3, "{first:?}, {second:?}: {met} steps");
+    }
+}
+
+/// Names, sizes and times of everything below a directory.
+fn tree(path: &Path) -> Vec<(PathBuf, u64, std::time::SystemTime)> {
+    let mut tree = vec![];
+    for entry in fs::read_dir(path).unwrap() {
+        let entry = entry.unwrap();
+        let metadata = entry.metadata().unwrap();
+        tree.push((entry.path(), metadata.len(), metadata.modified().unwrap()));
+        if metadata.is_dir() {
+            tree.extend(self::tree(&entry.path()));
+        }
+    }
+    tree.sort();
+    tree
+}
+
+#[test]
+fn verify_writes_nothing_whatever_it_finds() {
+    let place = Place::new();
+    let store = place.open().unwrap();
+    put(&store, "one").unwrap();
+    assert!(store.checkpoint().unwrap().is_some());
+    put(&store, "two").unwrap();
+    let killed = place.home.path().join("killed");
+    crate::support::copy(&place.store(), &killed);
+    store.close().unwrap();
+    drop(store);
+    for path in [place.store(), killed] {
+        for without in [&[][..], &["LOCK"], &["LOCK", "log/LOCK", "checkpoints/LOCK"], &["checkpoints/DAMAGED"]] {
+            let copy = place.home.path().join("copy");
+            crate::support::copy(&path, &copy);
+            fs::write(copy.join("checkpoints/DAMAGED"), "noted").unwrap();
+            without.iter().for_each(|name| fs::remove_file(copy.join(name)).unwrap());
+            let before = tree(&copy);
+            let verification = kv_store::verify(&copy).unwrap();
+            assert!(verification.damage.is_empty(), "{verification:?}");
+            assert_eq!(verification.damage_noted, copy.join("checkpoints/DAMAGED").exists());
+            assert_eq!(tree(&copy), before, "without {without:?}");
+            let part = before.iter().find(|(path, ..)| path.extension().is_some_and(|ext| ext == "part")).unwrap();
+            let mut bytes = fs::read(&part.0).unwrap();
+            bytes[4100] ^= 1;
+            fs::write(&part.0, bytes).unwrap();
+            let before = tree(&copy);
+            assert!(!kv_store::verify(&copy).unwrap().damage.is_empty());
+            assert_eq!(tree(&copy), before, "damaged, without {without:?}");
+            fs::remove_dir_all(&copy).unwrap();
+        }
+    }
+    for path in [place.home.path().join("empty"), place.home.path().to_owned()] {
+        let _ = fs::create_dir(&path);
+        let before = tree(&path);
+        assert!(matches!(kv_store::verify(&path), Err(Error::Io { .. })));
+        assert_eq!(tree(&path), before);
+    }
+}
+
+/// Neither in a directory that refuses everything that changes something.
+#[test]
+fn verify_asks_for_no_change() {
+    for locks in [true, false] {
+        let disk = SimDisk::new(1);
+        let store = small().open_in(disk.vfs()).unwrap();
+        put(&store, "one").unwrap();
+        assert!(store.checkpoint().unwrap().is_some());
+        let left = disk.killed();
+        if !locks {
+            left.vfs().remove("LOCK").unwrap();
+            left.vfs().open_directory("log").unwrap().remove("LOCK").unwrap();
+        }
+        let vfs = TestVfs::new(left.vfs());
+        vfs.fail(Fault::when(|event| event.kind.changes() && event.kind != Kind::Sync).for_ever());
+        let before = left.files();
+        assert!(kv_store::verify_in(vfs.clone()).unwrap().damage.is_empty());
+        assert_eq!(vfs.failures(), 0, "a change was asked for");
+        assert_eq!(left.files(), before);
+    }
+}
+
+#[test]
+fn a_note_of_damage_is_cleared_when_everything_is_sound_again() {
+    let place = Place::new();
+    let store = place.open().unwrap();
+    put(&store, "one").unwrap();
+    assert!(store.checkpoint().unwrap().is_some());
+    store.close().unwrap();
+    drop(store);
+    let note = place.store().join("checkpoints/DAMAGED");
+    fs::write(&note, "noted").unwrap();
+    let part = files(&place.store()).into_iter().find(|(name, _)| name.ends_with(".part")).unwrap();
+    let mut bytes = part.1.clone();
+    bytes[4100] ^= 1;
+    fs::write(&part.0, bytes).unwrap();
+    let verification = kv_store::clear_damage(place.store()).unwrap();
+    assert!(verification.damage_noted && !verification.damage.is_empty() && note.exists());
+    fs::write(&part.0, part.1).unwrap();
+    let store = place.open().unwrap();
+    assert!(matches!(kv_store::clear_damage(place.store()), Err(Error::Locked { .. })));
+    put(&store, "two").unwrap();
+    assert!(matches!(store.checkpoint(), Err(Error::Corrupt { .. })), "nobody has verified that it is sound");
+    drop(store);
+    let verification = kv_store::clear_damage(place.store()).unwrap();
+    assert!(!verification.damage_noted && verification.damage.is_empty() && !note.exists());
+    assert!(place.open().unwrap().checkpoint().unwrap().is_some());
+}

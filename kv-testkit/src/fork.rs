@@ -1,0 +1,80 @@
+//! Child processes made by `fork`, for tests of what such a child must not do.
+#![expect(unsafe_code, reason = "to fork is unsafe; this module does nothing else")]
+
+use std::{
+    any::Any,
+    io::{self, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A child that takes longer than this hangs.
+const LIMIT: Duration = Duration::from_secs(20);
+const FAILED: i32 = 101;
+
+/// A child of this process.
+#[must_use = "a child is waited for"]
+#[derive(Debug)]
+pub struct Child(libc::pid_t);
+
+/// Forks. `None` in the child, which must go on with [`end`] and nothing else.
+///
+/// ```
+/// use kv_testkit::fork;
+///
+/// match fork::fork() {
+///     None => fork::end(|| assert_eq!(1 + 1, 2)), // in the child, which ends with it
+///     Some(child) => assert_eq!(child.wait(), Ok(())),
+/// }
+/// ```
+pub fn fork() -> Option<Child> {
+    // SAFETY: POSIX allows a child of a process with threads little more than to end. The C libraries that
+    // tests run on allow memory to be allocated, too; other locks may be held for ever, which `wait` notices.
+    match unsafe { libc::fork() } {
+        0 => None,
+        -1 => panic!("cannot fork: {}", io::Error::last_os_error()),
+        id => Some(Child(id)),
+    }
+}
+
+/// Does what the child is for, and ends it without a trace of it in this process's destructors.
+pub fn end(run: impl FnOnce()) -> ! {
+    let outcome = catch_unwind(AssertUnwindSafe(run));
+    let code = outcome.map_or_else(|panic| tell(&*panic), |()| 0);
+    // SAFETY: it ends this process, and runs nothing of it before.
+    unsafe { libc::_exit(code) }
+}
+
+/// Past the harness, which keeps what is printed in its own process.
+fn tell(panic: &(dyn Any + Send)) -> i32 {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref().copied());
+    let _ = writeln!(io::stderr(), "in a child: {}", text.unwrap_or("it panicked"));
+    FAILED
+}
+
+impl Child {
+    /// Waits until the child has ended.
+    ///
+    /// # Errors
+    /// How it ended, if not as it should: a panic, a signal, or not at all, and then it is killed.
+    pub fn wait(self) -> Result<(), String> {
+        let deadline = Instant::now() + LIMIT;
+        let mut status = 0;
+        loop {
+            // SAFETY: `status` outlives the call; the number is that of a child that was not waited for.
+            match unsafe { libc::waitpid(self.0, &raw mut status, libc::WNOHANG) } {
+                0 if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
+                0 => break,
+                _ if status == 0 => return Ok(()),
+                _ => return Err(format!("the child ended with status {status:#x}")),
+            }
+        }
+        // SAFETY: as above; the child is running.
+        unsafe {
+            libc::kill(self.0, libc::SIGKILL);
+            libc::waitpid(self.0, &raw mut status, 0);
+        }
+        Err("the child hangs".to_owned())
+    }
+}
