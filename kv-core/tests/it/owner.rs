@@ -100,7 +100,9 @@ impl Scheduler for Jobs {
 }
 
 impl Wake for Ended {
-    fn wake(&self) {}
+    fn wake(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl Drop for Ended {
