@@ -367,6 +367,16 @@ fn a_name_that_is_forgotten_is_rested_on_until_it_is_durable() {
         subject.store.transact_with(Durability::Process, |tx| tx.create_collection(&name)).unwrap();
         subject.store.transact_with(Durability::Process, |tx| tx.drop_collection(&name)).unwrap();
     }
+    // A name that never was rests on none of them.
+    let (told, answered) = mpsc::channel();
+    thread::spawn({
+        let store = subject.store.clone();
+        move || {
+            assert_error!(store.drop_collection("never was"), Error::CollectionNotFound { .. });
+            told.send(()).unwrap();
+        }
+    });
+    assert_eq!(answered.recv_timeout(LONG), Ok(()), "it waits for what it did not look at");
     let refused = thread::spawn({
         let store = subject.store.clone();
         move || store.drop_collection("other")
