@@ -72,7 +72,8 @@ impl Claim {
             return Err(Error::Fenced); // it has come and gone: what was read here when this was opened is old
         }
         if self.written.get().is_none() {
-            let record = Record { token: self.directory.random().map_err(file_error)?, process, open: true };
+            let record =
+                Record { token: self.directory.random().map_err(file_error)?, process, open: true, is_here: true };
             // As well as may be: the disk may be full, and the file somebody else's.
             let _ = record.write(&*self.directory);
             let _ = self.written.set(record);
@@ -166,10 +167,10 @@ mod tests {
         for _ in 0..3 {
             owner.confirm().unwrap();
         }
-        assert_eq!(disk.take_trace(), "write LOCK 0+112\n");
+        assert_eq!(disk.take_trace(), "write LOCK 0+128\n");
         assert!(Record::read(&*vfs).unwrap().unwrap().open);
         drop(owner);
-        assert_eq!(disk.take_trace(), "write LOCK 0+112\n");
+        assert_eq!(disk.take_trace(), "write LOCK 0+128\n");
         assert!(!Record::read(&*vfs).unwrap().unwrap().open);
         drop(claim(&vfs));
         assert_eq!(disk.take_trace(), "", "it has only read");

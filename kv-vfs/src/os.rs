@@ -15,13 +15,17 @@ use rustix::{
     io::{Errno, retry_on_intr},
 };
 
-use crate::{Access, Error, File, Lock, Result, Vfs, lock, map, place::Place};
+use crate::{Access, Error, File, FileId, Lock, Result, Vfs, lock, map, place::Place};
 
 /// The smallest block that is ever reported, in bytes: what today's disks overwrite at once.
 const BLOCK_BYTES_MIN: u64 = 4096;
 /// The largest block that is believed, in bytes. Some network file systems report a megabyte or more, which is a wish about the size of
 /// requests and not a unit of overwriting.
 const BLOCK_BYTES_MAX: u64 = 64 << 10;
+
+/// File systems that show the files of others under devices of their own: overlay and FUSE, by their numbers in
+/// statfs(2).
+const LAYERED: [u32; 2] = [0x794c_7630, 0x6573_5546];
 
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const DIRECTORY_MODE: Mode = Mode::RWXU;
@@ -281,6 +285,13 @@ impl File for OsFile {
 
     fn set_len(&self, len: u64) -> Result<()> {
         self.file.set_len(len).map_err(self.error("resize"))
+    }
+
+    fn identity(&self) -> Result<Option<FileId>> {
+        let stat = rustix::fs::fstat(&self.file).and_then(|stat| Ok((stat, rustix::fs::fstatfs(&self.file)?)));
+        let (stat, system) = stat.map_err(|errno| Error::new("identify", &self.path, errno))?;
+        let is_layered = LAYERED.contains(&(system.f_type as u32));
+        Ok(Some(FileId { device: stat.st_dev, inode: stat.st_ino, is_layered }))
     }
 
     fn map(&self) -> Result<Bytes> {
