@@ -1,5 +1,6 @@
-//! What the `LOCK` file says of who writes to the store: for those who cannot see the lock itself, through a
-//! mount that does not pass locks on, or above the layer of an overlay in which it is held.
+//! What the `LOCK` file says of who writes to the store: for those who cannot see the lock itself,
+//! through a mount that does not pass locks on, or above the layer of an overlay in which it is
+//! held.
 //!
 //! ```text
 //! 0          56      72     88          96        104  108    112      120
@@ -17,9 +18,9 @@
 //! | 108 | 4 | open: 1 until the store is closed, then 0 |
 //! | 112 | 16 | device and inode: which file this is, so that a copy of it is known for one |
 //!
-//! It is written before the first write of an opening, of which creating a store is one, and when its last handle goes; never synced, since it
-//! says nothing that outlives the boot. What is not a whole record, such as an empty file or a torn one, says
-//! nothing: it never keeps anybody out.
+//! It is written before the first write of an opening, of which creating a store is one, and when
+//! its last handle goes; never synced, since it says nothing that outlives the boot. What is not a
+//! whole record, such as an empty file or a torn one, says nothing: it never keeps anybody out.
 
 use std::io::ErrorKind;
 
@@ -48,7 +49,8 @@ pub(crate) struct Record {
     pub(crate) token: u128,
     pub(crate) process: Process,
     pub(crate) open: bool,
-    /// Whether it was written into the very file that it was read from: otherwise the store is a copy.
+    /// Whether it was written into the very file that it was read from: otherwise the store is a
+    /// copy.
     pub(crate) is_here: bool,
 }
 
@@ -72,8 +74,8 @@ impl Record {
         file.write_all_at(&self.encode(file.identity()?), 0)
     }
 
-    /// Whether another process than `this` has the store open, as far as that can be known: it runs, or ran
-    /// when it was last looked at, on this machine.
+    /// Whether another process than `this` has the store open, as far as that can be known: it
+    /// runs, or ran when it was last looked at, on this machine.
     pub(crate) fn is_held_by_another_than(&self, this: &Process) -> bool {
         self.open && self.is_here && self.process != *this && self.process.is_alive()
     }

@@ -31,8 +31,9 @@ pub struct Child(libc::pid_t);
 /// }
 /// ```
 pub fn fork() -> Option<Child> {
-    // SAFETY: POSIX allows a child of a process with threads little more than to end. The C libraries that
-    // tests run on allow memory to be allocated, too; other locks may be held for ever, which `wait` notices.
+    // SAFETY: POSIX allows a child of a process with threads little more than to end. The C
+    // libraries that tests run on allow memory to be allocated, too; other locks may be held for
+    // ever, which `wait` notices.
     match unsafe { libc::fork() } {
         0 => None,
         -1 => panic!("cannot fork: {}", io::Error::last_os_error()),
@@ -48,8 +49,9 @@ pub fn end(run: impl FnOnce()) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Ends the locks that this process holds on files below a directory, behind its back: another process sees
-/// none of them, as through a mount that does not pass locks on, though the files are the same. Needs `/proc`.
+/// Ends the locks that this process holds on files below a directory, behind its back: another
+/// process sees none of them, as through a mount that does not pass locks on, though the files are
+/// the same. Needs `/proc`.
 pub fn lose_locks(directory: impl AsRef<Path>) {
     let directory = directory.as_ref().canonicalize().unwrap();
     for entry in fs::read_dir("/proc/self/fd").unwrap().flatten() {
@@ -57,7 +59,8 @@ pub fn lose_locks(directory: impl AsRef<Path>) {
         if let (Some(file), Ok(path)) = (file, fs::read_link(entry.path()))
             && path.starts_with(&directory)
         {
-            // SAFETY: it ends a lock, if there is one, of whatever file has the number, and changes no memory.
+            // SAFETY: it ends a lock, if there is one, of whatever file has the number, and changes
+            // no memory.
             unsafe { libc::flock(file, libc::LOCK_UN) };
         }
     }
@@ -79,7 +82,8 @@ impl Child {
         let deadline = Instant::now() + LIMIT;
         let mut status = 0;
         loop {
-            // SAFETY: `status` outlives the call; the number is that of a child that was not waited for.
+            // SAFETY: `status` outlives the call; the number is that of a child that was not waited
+            // for.
             match unsafe { libc::waitpid(self.0, &raw mut status, libc::WNOHANG) } {
                 0 if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
                 0 => break,

@@ -110,7 +110,8 @@ pub trait File: Send + Sync + fmt::Debug {
     }
 }
 
-/// Which file it is: a copy of it is another one, and so is the same one in a copy of the whole disk.
+/// Which file it is: a copy of it is another one, and so is the same one in a copy of the whole
+/// disk.
 ///
 /// ```
 /// use kv_vfs::FileId;
@@ -126,8 +127,8 @@ pub struct FileId {
     pub device: u64,
     /// The number of the file in it.
     pub inode: u64,
-    /// Whether it is seen through a file system that has its files from another one, such as an overlay:
-    /// the device is not that of the file itself.
+    /// Whether it is seen through a file system that has its files from another one, such as an
+    /// overlay: the device is not that of the file itself.
     pub is_layered: bool,
 }
 
@@ -152,11 +153,11 @@ impl Lock {
         Self { origin: Origin::here(), held: Mutex::new(Some(Box::new(held))) }
     }
 
-    /// Whether this is the process that took the lock, and not a child of it, made by `fork`. Costs no
-    /// system call, and takes no lock.
+    /// Whether this is the process that took the lock, and not a child of it, made by `fork`. Costs
+    /// no system call, and takes no lock.
     ///
-    /// A child neither has the lock nor may end it. The first call in it closes what it inherited, so that
-    /// the lock ends with its parent.
+    /// A child neither has the lock nor may end it. The first call in it closes what it inherited,
+    /// so that the lock ends with its parent.
     #[inline]
     pub fn is_ours(&self) -> bool {
         self.origin.is_here() || self.let_go()

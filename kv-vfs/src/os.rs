@@ -23,8 +23,8 @@ const BLOCK_BYTES_MIN: u64 = 4096;
 /// requests and not a unit of overwriting.
 const BLOCK_BYTES_MAX: u64 = 64 << 10;
 
-/// File systems that show the files of others under devices of their own: overlay and FUSE, by their numbers in
-/// statfs(2).
+/// File systems that show the files of others under devices of their own: overlay and FUSE, by
+/// their numbers in statfs(2).
 const LAYERED: [u32; 2] = [0x794c_7630, 0x6573_5546];
 
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -183,8 +183,9 @@ impl Vfs for OsVfs {
 
     fn try_lock(&self, name: &str, access: Access) -> Result<Option<Lock>> {
         let error = |error| Error::new("lock", self.path.join(name), error);
-        // A lock needs no right to write: a store on a read-only medium can be opened and read. And in an
-        // overlay, opening for writing would copy the file away from what is said in the layer below.
+        // A lock needs no right to write: a store on a read-only medium can be opened and read. And
+        // in an overlay, opening for writing would copy the file away from what is said in the
+        // layer below.
         let file = match self.open_file("open", name, OFlags::RDONLY) {
             Err(absent) if absent.kind() == io::ErrorKind::NotFound && access == Access::ReadWrite => {
                 self.open_file("open", name, OFlags::RDWR | OFlags::CREATE)?
@@ -299,7 +300,8 @@ impl File for OsFile {
     }
 }
 
-/// What the operating system calls "out of memory" where a map finds no room is a limit that can be raised.
+/// What the operating system calls "out of memory" where a map finds no room is a limit that can be
+/// raised.
 fn name_limit(error: io::Error) -> io::Error {
     const LIMITS: &str = "there is no address space left for the map: raise its limit (`ulimit -v`, or \
         RLIMIT_AS), or the limit on the number of maps (`sysctl vm.max_map_count`), and open it again";

@@ -1,5 +1,5 @@
-//! One owner, also where locks do not reach: a second one is told so, and one that cannot be told apart from a
-//! dead one locks nobody out. And what an owner notices of its directory.
+//! One owner, also where locks do not reach: a second one is told so, and one that cannot be told
+//! apart from a dead one locks nobody out. And what an owner notices of its directory.
 
 use std::{
     fs, io,
@@ -150,9 +150,9 @@ fn an_owner_that_was_killed_keeps_nobody_out() {
     assert_eq!(keys(&place.open().unwrap()), ["owner"]);
 }
 
-/// The number of a process is used again; a machine is restarted, or another one; a container has numbers of
-/// its own; and what was being written when the power went is anything. Nor does an owner keep others from a
-/// copy of its store.
+/// The number of a process is used again; a machine is restarted, or another one; a container has
+/// numbers of its own; and what was being written when the power went is anything. Nor does an
+/// owner keep others from a copy of its store.
 #[test]
 fn a_record_that_names_nobody_who_lives_here_keeps_nobody_out() {
     let place = Place::new();
@@ -411,8 +411,9 @@ impl Comer {
     }
 }
 
-/// Somebody comes at each step of somebody else's opening and first write, of a new store and of an old one.
-/// At most one has the store; the other is told that it is in use, or not there yet, and never of damage.
+/// Somebody comes at each step of somebody else's opening and first write, of a new store and of an
+/// old one. At most one has the store; the other is told that it is in use, or not there yet, and
+/// never of damage.
 #[test]
 fn a_second_opener_may_come_at_any_step() {
     let pairs = Comer::ALL.into_iter().flat_map(|first| Comer::ALL.map(|second| (first, second)));
