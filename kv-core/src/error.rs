@@ -135,18 +135,19 @@ pub enum Error {
     Locked {
         /// The directory.
         path: PathBuf,
-        /// The process that holds it, where the directory itself says so and its lock does not: it is
-        /// opened through another mount, which does not pass locks on.
+        /// The process that holds it, where the directory itself says so and its lock does not: it
+        /// is opened through another mount, which does not pass locks on.
         process: Option<u32>,
     },
 
-    /// This process is a child, made by `fork`, of the one that opened it. Nothing was done, and the parent
-    /// goes on as before. Open after forking, not before.
+    /// This process is a child, made by `fork`, of the one that opened it. Nothing was done, and
+    /// the parent goes on as before. Open after forking, not before.
     #[error("it was opened before a fork, by the parent of this process, which alone may use it; open after forking")]
     Forked,
 
-    /// The directory was removed, or another one was put in its place, while it was open: nobody will find
-    /// there what is written now. This is final. Bring the directory back, and open it again.
+    /// The directory was removed, or another one was put in its place, while it was open: nobody
+    /// will find there what is written now. This is final. Bring the directory back, and open it
+    /// again.
     #[error("the directory {} was removed or replaced while the store was open", path.display())]
     DirectoryReplaced {
         /// Where the directory was.
@@ -175,9 +176,9 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// A write or flush of the log failed before, or the directory is not this process's any more; since
-    /// then nothing is written. This operation was not
-    /// carried out. Reads go on; close the store and open it again to find out what survived.
+    /// A write or flush of the log failed before, or the directory is not this process's any more;
+    /// since then nothing is written. This operation was not carried out. Reads go on; close the
+    /// store and open it again to find out what survived.
     #[error("no more writes are taken since an earlier failure")]
     Poisoned {
         /// The first failure.

@@ -35,9 +35,9 @@ use crate::{
 ///
 /// Opening writes nothing. The first write or removal takes a lock in the directory, for as long as this value lives.
 ///
-/// It belongs to the process that opened it: in a child made by `fork` writing and removing are refused with
-/// [`Error::Forked`], and reading leaves no marker. Once the directory was removed or replaced, they are
-/// refused with [`Error::DirectoryReplaced`].
+/// It belongs to the process that opened it: in a child made by `fork` writing and removing are
+/// refused with [`Error::Forked`], and reading leaves no marker. Once the directory was removed or
+/// replaced, they are refused with [`Error::DirectoryReplaced`].
 ///
 /// What maps cannot do: a disk that cannot read a page of a mapped file ends the process with SIGBUS, and so does somebody else who
 /// cuts the file. Damaged bytes are an error.
@@ -86,9 +86,9 @@ impl MmapCheckpointer {
         })
     }
 
-    /// Fails in a child, made by `fork`, of the process that opened it: before any lock is taken, since
-    /// another thread may have held it at that moment, and hold it in the child for ever. The first call
-    /// there closes what the child inherited of the lock on the directory.
+    /// Fails in a child, made by `fork`, of the process that opened it: before any lock is taken,
+    /// since another thread may have held it at that moment, and hold it in the child for ever. The
+    /// first call there closes what the child inherited of the lock on the directory.
     ///
     /// # Errors
     /// [`Error::Forked`].
@@ -101,9 +101,10 @@ impl MmapCheckpointer {
     /// and index agree. If nothing is wrong, the marker that damage was met is removed, and writing goes on (C9).
     ///
     /// # Errors
-    /// Damage is not an error but in the report. [`Error::Io`] if the directory cannot be read or the marker cannot be removed;
-    /// [`Error::Locked`] if there is a marker to be removed and another process writes. For a verification that
-    /// changes nothing see [`verify`](crate::verify()).
+    /// Damage is not an error but in the report. [`Error::Io`] if the directory cannot be read or
+    /// the marker cannot be removed; [`Error::Locked`] if there is a marker to be removed and
+    /// another process writes. For a verification that changes nothing see
+    /// [`verify`](crate::verify()).
     pub fn verify(&self) -> Result<Verification> {
         let verification = verification::verify(&*self.vfs)?;
         if verification.is_clean() && self.marker.is_left()? {

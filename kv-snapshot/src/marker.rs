@@ -35,7 +35,8 @@ fn read(vfs: &dyn Vfs) -> Result<Option<String>> {
 #[derive(Debug)]
 pub(crate) struct Marker {
     vfs: Arc<dyn Vfs>,
-    /// The process that may leave it: a child of that one, made by `fork`, reads and writes nothing.
+    /// The process that may leave it: a child of that one, made by `fork`, reads and writes
+    /// nothing.
     origin: Origin,
     /// What was met since this was opened: it counts also where the file could not be written.
     met: Mutex<Option<String>>,

@@ -36,9 +36,9 @@ impl Verification {
     }
 }
 
-/// Reads and verifies everything that is listed in a directory of checkpoints, from the disk: every manifest,
-/// every block of every part, and whether entries, order and index agree. A checkpoint that is removed
-/// meanwhile is passed over. Changes nothing and takes no lock.
+/// Reads and verifies everything that is listed in a directory of checkpoints, from the disk: every
+/// manifest, every block of every part, and whether entries, order and index agree. A checkpoint
+/// that is removed meanwhile is passed over. Changes nothing and takes no lock.
 ///
 /// # Errors
 /// Damage is not an error but in the report. [`Error::Io`] if the directory cannot be read.

@@ -126,9 +126,9 @@
 //! A directory has one owner: a second opener, in this process or another, gets [`Error::Locked`]. Opening a store that was closed, and
 //! reading it, write no file.
 //!
-//! The owner is the process that opened it. In a child that it makes with `fork`, every write, sync, checkpoint
-//! and close is refused with [`Error::Forked`], and dropping a handle does nothing: fork first, and open then.
-//! See [`Options::open`].
+//! The owner is the process that opened it. In a child that it makes with `fork`, every write,
+//! sync, checkpoint and close is refused with [`Error::Forked`], and dropping a handle does
+//! nothing: fork first, and open then. See [`Options::open`].
 
 #![forbid(unsafe_code)]
 
@@ -165,7 +165,8 @@ pub use verify::{Verification, clear_damage, verify, verify_in};
 /// # Ok::<(), Error>(())
 /// ```
 ///
-/// It belongs to this process, and not to the children that it makes with `fork`: see [`Options::open`].
+/// It belongs to this process, and not to the children that it makes with `fork`: see
+/// [`Options::open`].
 ///
 /// # Errors
 /// See [`Options::open`].

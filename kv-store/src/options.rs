@@ -17,7 +17,8 @@ pub(crate) const LOCK: &str = "LOCK";
 const LOG: &str = "log";
 const CHECKPOINTS: &str = "checkpoints";
 
-/// What a creation leaves that was cut off, and what file systems put into a directory of their own.
+/// What a creation leaves that was cut off, and what file systems put into a directory of their
+/// own.
 const OWN_NAMES: [&str; 6] = [LOCK, format::NAME, format::TEMPORARY, LOG, CHECKPOINTS, "lost+found"];
 
 /// How a store in a directory is opened.
@@ -75,18 +76,20 @@ impl Options {
     /// # Ok::<(), Error>(())
     /// ```
     ///
-    /// A directory that holds other things becomes no store: it has to be empty, but for `lost+found`, or
-    /// what a creation left that was cut off.
+    /// A directory that holds other things becomes no store: it has to be empty, but for
+    /// `lost+found`, or what a creation left that was cut off.
     ///
-    /// The store belongs to the process that opens it. In a child that this process makes with `fork`, every
-    /// write, sync, checkpoint and close is refused with [`Error::Forked`], and dropping a handle does
-    /// nothing: so open after forking. Reads of a child show what was published at the fork, and may wait for
-    /// ever for a thread of the parent that was in the middle of something then.
+    /// The store belongs to the process that opens it. In a child that this process makes with
+    /// `fork`, every write, sync, checkpoint and close is refused with [`Error::Forked`], and
+    /// dropping a handle does nothing: so open after forking. Reads of a child show what was
+    /// published at the fork, and may wait for ever for a thread of the parent that was in the
+    /// middle of something then.
     ///
     /// # Errors
     /// - [`Error::Locked`]: somebody else has it open.
-    /// - [`Error::Io`], with [`NotFound`](io::ErrorKind::NotFound) if there is no store and none was to be created,
-    ///   with [`DirectoryNotEmpty`](io::ErrorKind::DirectoryNotEmpty) if there are other things in the directory.
+    /// - [`Error::Io`], with [`NotFound`](io::ErrorKind::NotFound) if there is no store and none
+    ///   was to be created, with [`DirectoryNotEmpty`](io::ErrorKind::DirectoryNotEmpty) if there
+    ///   are other things in the directory.
     /// - [`Error::Corrupt`], [`Error::Unrecoverable`]: it is damaged; nothing was changed.
     /// - [`Error::NewerVersion`].
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Store> {
@@ -166,7 +169,8 @@ fn lock_existing(vfs: &dyn Vfs) -> Result<Option<Lock>> {
     lock()?.map_or_else(|| Err(no_store?), Ok)
 }
 
-/// Refuses a directory without a store that has other things in it than a creation leaves that was cut off.
+/// Refuses a directory without a store that has other things in it than a creation leaves that was
+/// cut off.
 fn refuse_other_things(vfs: &dyn Vfs) -> Result<()> {
     if format::read(vfs)?.is_some() {
         return Ok(());
@@ -213,7 +217,8 @@ impl Directory {
         let checkpointer = self.open_checkpointer()?;
         let log = self.open_log(&*checkpointer, options)?;
         if self.log_id.is_none() {
-            // The log may be that of a creation that was killed, its names known to the kernel alone. FORMAT must not outlive them.
+            // The log may be that of a creation that was killed, its names known to the kernel
+            // alone. FORMAT must not outlive them.
             self.log.sync_directory().map_err(file_error)?;
             format::write(&*self.vfs, log.id())?;
         }

@@ -1,4 +1,5 @@
-//! The owner of a store's directory: who it is, how it says so, and how it notices that it is not any more.
+//! The owner of a store's directory: who it is, how it says so, and how it notices that it is not
+//! any more.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,10 +12,10 @@ use crate::{file_error, record::Record};
 
 /// The directory of a store that this process has locked, as far as it can be locked.
 ///
-/// The lock is what keeps a second owner out. Where it does not reach, the record in the `LOCK` file is what
-/// is left: an opening reads it, and refuses beside a process that is alive. Before its first write it looks
-/// again, since another may have come, and gone, meanwhile; then it says that it is the owner. So an opening
-/// that only reads writes nothing.
+/// The lock is what keeps a second owner out. Where it does not reach, the record in the `LOCK`
+/// file is what is left: an opening reads it, and refuses beside a process that is alive. Before
+/// its first write it looks again, since another may have come, and gone, meanwhile; then it says
+/// that it is the owner. So an opening that only reads writes nothing.
 pub(crate) struct Claim {
     directory: Arc<dyn Vfs>,
     /// `None` where processes cannot be told apart: then there is only the lock.
@@ -72,7 +73,8 @@ impl Claim {
             return Err(Error::Fenced); // it has come and gone: what was read here when this was opened is old
         }
         if self.written.get().is_none() {
-            let record = Record { token: self.directory.random().map_err(file_error)?, process, open: true };
+            let record =
+                Record { token: self.directory.random().map_err(file_error)?, process, open: true, is_here: true };
             // As well as may be: the disk may be full, and the file somebody else's.
             let _ = record.write(&*self.directory);
             let _ = self.written.set(record);
@@ -166,10 +168,10 @@ mod tests {
         for _ in 0..3 {
             owner.confirm().unwrap();
         }
-        assert_eq!(disk.take_trace(), "write LOCK 0+112\n");
+        assert_eq!(disk.take_trace(), "write LOCK 0+128\n");
         assert!(Record::read(&*vfs).unwrap().unwrap().open);
         drop(owner);
-        assert_eq!(disk.take_trace(), "write LOCK 0+112\n");
+        assert_eq!(disk.take_trace(), "write LOCK 0+128\n");
         assert!(!Record::read(&*vfs).unwrap().unwrap().open);
         drop(claim(&vfs));
         assert_eq!(disk.take_trace(), "", "it has only read");

@@ -4,8 +4,8 @@ use std::{io, path::Path, sync::Arc};
 
 use kv_vfs::{Access, Error, File, Lock, Result, Vfs};
 
-/// A directory in which nothing is written, created, renamed or removed. What asks for that is told that the
-/// file system is mounted for reading only, as a medium that cannot be written tells it.
+/// A directory in which nothing is written, created, renamed or removed. What asks for that is told
+/// that the file system is mounted for reading only, as a medium that cannot be written tells it.
 #[derive(Debug)]
 pub(crate) struct Untouched(pub(crate) Arc<dyn Vfs>);
 

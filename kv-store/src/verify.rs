@@ -15,8 +15,8 @@ use crate::{
 pub struct Verification {
     /// Every damage, in the order in which it was met. Empty: everything is sound.
     pub damage: Vec<Error>,
-    /// Whether a read met damage before, and left a note of it, which keeps checkpoints and trimming off
-    /// until [`clear_damage`] finds everything sound.
+    /// Whether a read met damage before, and left a note of it, which keeps checkpoints and
+    /// trimming off until [`clear_damage`] finds everything sound.
     pub damage_noted: bool,
     /// How many checkpoints were read.
     pub checkpoints: u64,
@@ -29,8 +29,8 @@ pub struct Verification {
 /// Reads everything in a store's directory and checks every byte of it. Also a store that refuses to open can be verified. The store
 /// must not be open elsewhere.
 ///
-/// It changes nothing, and creates nothing: not even the files that owners lock. While it runs, it has those
-/// locked that are there.
+/// It changes nothing, and creates nothing: not even the files that owners lock. While it runs, it
+/// has those locked that are there.
 ///
 /// ```
 /// # let directory = tempfile::tempdir().unwrap();
@@ -59,11 +59,13 @@ pub fn verify_in(vfs: Arc<dyn Vfs>) -> Result<Verification> {
     verify_as(vfs, None)
 }
 
-/// Verifies the store in a directory, and if everything is sound, forgets that damage was met before: from
-/// then on checkpoints are made again, and the log is trimmed. Nothing else is changed.
+/// Verifies the store in a directory, and if everything is sound, forgets that damage was met
+/// before: from then on checkpoints are made again, and the log is trimmed. Nothing else is
+/// changed.
 ///
-/// A read that meets damage in a checkpoint leaves a note of it, so that no history is removed that a repair
-/// may need; [`Verification::damage_noted`] says whether there is one. Call this when the files are repaired.
+/// A read that meets damage in a checkpoint leaves a note of it, so that no history is removed that
+/// a repair may need; [`Verification::damage_noted`] says whether there is one. Call this when the
+/// files are repaired.
 ///
 /// ```
 /// # let directory = tempfile::tempdir().unwrap();

@@ -1,10 +1,12 @@
-//! Child processes made by `fork`, for tests of what such a child must not do.
-#![expect(unsafe_code, reason = "to fork is unsafe; this module does nothing else")]
+//! What tests of owners do to processes: fork them, and take their locks away.
+#![expect(unsafe_code, reason = "to fork, and to use a file by its number, is unsafe; this module does nothing else")]
 
 use std::{
     any::Any,
+    fs,
     io::{self, Write},
     panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -29,8 +31,9 @@ pub struct Child(libc::pid_t);
 /// }
 /// ```
 pub fn fork() -> Option<Child> {
-    // SAFETY: POSIX allows a child of a process with threads little more than to end. The C libraries that
-    // tests run on allow memory to be allocated, too; other locks may be held for ever, which `wait` notices.
+    // SAFETY: POSIX allows a child of a process with threads little more than to end. The C
+    // libraries that tests run on allow memory to be allocated, too; other locks may be held for
+    // ever, which `wait` notices.
     match unsafe { libc::fork() } {
         0 => None,
         -1 => panic!("cannot fork: {}", io::Error::last_os_error()),
@@ -44,6 +47,23 @@ pub fn end(run: impl FnOnce()) -> ! {
     let code = outcome.map_or_else(|panic| tell(&*panic), |()| 0);
     // SAFETY: it ends this process, and runs nothing of it before.
     unsafe { libc::_exit(code) }
+}
+
+/// Ends the locks that this process holds on files below a directory, behind its back: another
+/// process sees none of them, as through a mount that does not pass locks on, though the files are
+/// the same. Needs `/proc`.
+pub fn lose_locks(directory: impl AsRef<Path>) {
+    let directory = directory.as_ref().canonicalize().unwrap();
+    for entry in fs::read_dir("/proc/self/fd").unwrap().flatten() {
+        let file = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if let (Some(file), Ok(path)) = (file, fs::read_link(entry.path()))
+            && path.starts_with(&directory)
+        {
+            // SAFETY: it ends a lock, if there is one, of whatever file has the number, and changes
+            // no memory.
+            unsafe { libc::flock(file, libc::LOCK_UN) };
+        }
+    }
 }
 
 /// Past the harness, which keeps what is printed in its own process.
@@ -62,7 +82,8 @@ impl Child {
         let deadline = Instant::now() + LIMIT;
         let mut status = 0;
         loop {
-            // SAFETY: `status` outlives the call; the number is that of a child that was not waited for.
+            // SAFETY: `status` outlives the call; the number is that of a child that was not waited
+            // for.
             match unsafe { libc::waitpid(self.0, &raw mut status, libc::WNOHANG) } {
                 0 if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
                 0 => break,

@@ -55,6 +55,11 @@ pub trait File: Send + Sync + fmt::Debug {
     /// ends with the last of them.
     fn map(&self) -> Result<Bytes>;
 
+    /// Which file it is, among all that exist; `None` where that cannot be told, as in memory.
+    fn identity(&self) -> Result<Option<FileId>> {
+        Ok(None)
+    }
+
     /// Whether the file is empty.
     fn is_empty(&self) -> Result<bool> {
         Ok(self.len()? == 0)
@@ -105,6 +110,35 @@ pub trait File: Send + Sync + fmt::Debug {
     }
 }
 
+/// Which file it is: a copy of it is another one, and so is the same one in a copy of the whole
+/// disk.
+///
+/// ```
+/// use kv_vfs::FileId;
+///
+/// let below = FileId { device: 1, inode: 7, is_layered: false };
+/// let above = FileId { device: 2, inode: 7, is_layered: true };
+/// let on_a_snapshot = FileId { device: 3, inode: 7, is_layered: false };
+/// assert!(above.may_be(&below) && !on_a_snapshot.may_be(&below));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId {
+    /// The file system, since the machine was started.
+    pub device: u64,
+    /// The number of the file in it.
+    pub inode: u64,
+    /// Whether it is seen through a file system that has its files from another one, such as an
+    /// overlay: the device is not that of the file itself.
+    pub is_layered: bool,
+}
+
+impl FileId {
+    /// Whether it may be the very file that somebody else knows by the other identity.
+    pub fn may_be(&self, other: &Self) -> bool {
+        self.inode == other.inode && (self.device == other.device || self.is_layered)
+    }
+}
+
 /// A lock that is held until this value is dropped. See [`Vfs::try_lock`](crate::Vfs::try_lock).
 #[must_use = "the lock ends when this is dropped"]
 pub struct Lock {
@@ -119,11 +153,11 @@ impl Lock {
         Self { origin: Origin::here(), held: Mutex::new(Some(Box::new(held))) }
     }
 
-    /// Whether this is the process that took the lock, and not a child of it, made by `fork`. Costs no
-    /// system call, and takes no lock.
+    /// Whether this is the process that took the lock, and not a child of it, made by `fork`. Costs
+    /// no system call, and takes no lock.
     ///
-    /// A child neither has the lock nor may end it. The first call in it closes what it inherited, so that
-    /// the lock ends with its parent.
+    /// A child neither has the lock nor may end it. The first call in it closes what it inherited,
+    /// so that the lock ends with its parent.
     #[inline]
     pub fn is_ours(&self) -> bool {
         self.origin.is_here() || self.let_go()

@@ -40,7 +40,7 @@ mod process;
 mod vfs;
 
 pub use error::{Error, Result};
-pub use file::{File, Lock};
+pub use file::{File, FileId, Lock};
 pub use fork::Origin;
 pub use os::OsVfs;
 pub use process::Process;

@@ -20,8 +20,9 @@ struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // Closing is not enough: a child process that another thread is just starting shares the open file,
-        // and with it the lock, until it runs its program. But what a child unlocks is its parent's.
+        // Closing is not enough: a child process that another thread is just starting shares the
+        // open file, and with it the lock, until it runs its program. But what a child unlocks is
+        // its parent's.
         if self.origin.is_here() {
             let _ = self.file.unlock();
         }

@@ -15,13 +15,17 @@ use rustix::{
     io::{Errno, retry_on_intr},
 };
 
-use crate::{Access, Error, File, Lock, Result, Vfs, lock, map, place::Place};
+use crate::{Access, Error, File, FileId, Lock, Result, Vfs, lock, map, place::Place};
 
 /// The smallest block that is ever reported, in bytes: what today's disks overwrite at once.
 const BLOCK_BYTES_MIN: u64 = 4096;
 /// The largest block that is believed, in bytes. Some network file systems report a megabyte or more, which is a wish about the size of
 /// requests and not a unit of overwriting.
 const BLOCK_BYTES_MAX: u64 = 64 << 10;
+
+/// File systems that show the files of others under devices of their own: overlay and FUSE, by
+/// their numbers in statfs(2).
+const LAYERED: [u32; 2] = [0x794c_7630, 0x6573_5546];
 
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const DIRECTORY_MODE: Mode = Mode::RWXU;
@@ -179,8 +183,9 @@ impl Vfs for OsVfs {
 
     fn try_lock(&self, name: &str, access: Access) -> Result<Option<Lock>> {
         let error = |error| Error::new("lock", self.path.join(name), error);
-        // A lock needs no right to write: a store on a read-only medium can be opened and read. And in an
-        // overlay, opening for writing would copy the file away from what is said in the layer below.
+        // A lock needs no right to write: a store on a read-only medium can be opened and read. And
+        // in an overlay, opening for writing would copy the file away from what is said in the
+        // layer below.
         let file = match self.open_file("open", name, OFlags::RDONLY) {
             Err(absent) if absent.kind() == io::ErrorKind::NotFound && access == Access::ReadWrite => {
                 self.open_file("open", name, OFlags::RDWR | OFlags::CREATE)?
@@ -283,12 +288,20 @@ impl File for OsFile {
         self.file.set_len(len).map_err(self.error("resize"))
     }
 
+    fn identity(&self) -> Result<Option<FileId>> {
+        let stat = rustix::fs::fstat(&self.file).and_then(|stat| Ok((stat, rustix::fs::fstatfs(&self.file)?)));
+        let (stat, system) = stat.map_err(|errno| Error::new("identify", &self.path, errno))?;
+        let is_layered = LAYERED.contains(&(system.f_type as u32));
+        Ok(Some(FileId { device: stat.st_dev, inode: stat.st_ino, is_layered }))
+    }
+
     fn map(&self) -> Result<Bytes> {
         map::read_only(&self.file).map_err(name_limit).map_err(self.error("map"))
     }
 }
 
-/// What the operating system calls "out of memory" where a map finds no room is a limit that can be raised.
+/// What the operating system calls "out of memory" where a map finds no room is a limit that can be
+/// raised.
 fn name_limit(error: io::Error) -> io::Error {
     const LIMITS: &str = "there is no address space left for the map: raise its limit (`ulimit -v`, or \
         RLIMIT_AS), or the limit on the number of maps (`sysctl vm.max_map_count`), and open it again";

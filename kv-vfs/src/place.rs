@@ -9,8 +9,9 @@ use std::{
 /// The place in the file system at which a directory was opened.
 #[derive(Debug)]
 pub(crate) struct Place {
-    /// From the root and without links: neither a link that leads elsewhere now, nor another working
-    /// directory of this process, replaces a directory. `None` if it could not be found out.
+    /// From the root and without links: neither a link that leads elsewhere now, nor another
+    /// working directory of this process, replaces a directory. `None` if it could not be found
+    /// out.
     path: Option<PathBuf>,
 }
 
@@ -27,8 +28,8 @@ impl Place {
 
     /// Whether the open directory was not removed, and nothing else lies in its place.
     ///
-    /// A path that leads nowhere proves nothing: the directory was renamed, or this process has chosen
-    /// itself another root, or given away the right to follow the path.
+    /// A path that leads nowhere proves nothing: the directory was renamed, or this process has
+    /// chosen itself another root, or given away the right to follow the path.
     pub(crate) fn holds(&self, directory: impl AsFd) -> bool {
         let Ok(opened) = rustix::fs::fstat(directory) else { return true };
         let found = self.path.as_ref().and_then(|path| fs::symlink_metadata(path).ok());

@@ -1,8 +1,10 @@
 use std::fs;
 
-/// A process, told apart from every other that ever ran: also from a later one with the same number.
+/// A process, told apart from every other that ever ran: also from a later one with the same
+/// number.
 ///
-/// It is what Linux's `/proc` says; where there is no such directory, nothing can be said of processes.
+/// It is what Linux's `/proc` says; where there is no such directory, nothing can be said of
+/// processes.
 ///
 /// ```
 /// use kv_vfs::Process;
@@ -13,8 +15,8 @@ use std::fs;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process {
-    /// The boot of the machine that it runs under, a random number: another machine, and the same one
-    /// after a restart, have another.
+    /// The boot of the machine that it runs under, a random number: another machine, and the same
+    /// one after a restart, have another.
     pub boot: u128,
     /// The namespace that its number is of: containers number their processes each for themselves.
     pub namespace: u64,
@@ -35,8 +37,8 @@ impl Process {
         Self::named(&id.to_string())
     }
 
-    /// Whether it is running. `false` also for a process of another boot or namespace, of which nothing is
-    /// known here.
+    /// Whether it is running. `false` also for a process of another boot or namespace, of which
+    /// nothing is known here.
     pub fn is_alive(&self) -> bool {
         Self::of(self.id) == Some(*self)
     }
@@ -55,7 +57,8 @@ impl Process {
     }
 }
 
-/// Number and start of a process that has not ended, from the text of its `stat`. See proc_pid_stat(5).
+/// Number and start of a process that has not ended, from the text of its `stat`. See
+/// proc_pid_stat(5).
 fn parse_stat(stat: &str) -> Option<(u32, u64)> {
     let (before, after) = stat.rsplit_once(')')?; // the program's name may contain anything
     let id = before.split_once(' ')?.0.parse().ok()?;

@@ -59,20 +59,21 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     /// A new name survives a power cut only after [`sync_directory`](Vfs::sync_directory) on *this* directory.
     fn create_directory(&self, name: &str) -> Result<Arc<dyn Vfs>>;
 
-    /// Takes an exclusive lock on the file `name`, which is never removed; `None` if somebody else, in this
-    /// process or another, holds it. Never waits.
+    /// Takes an exclusive lock on the file `name`, which is never removed; `None` if somebody else,
+    /// in this process or another, holds it. Never waits.
     ///
-    /// With [`Access::ReadWrite`] the file is created if it is absent. With [`Access::Read`] nothing is
-    /// changed at all, and an absent file is an error ([`std::io::ErrorKind::NotFound`]). The lock is the
-    /// same either way.
+    /// With [`Access::ReadWrite`] the file is created if it is absent. With [`Access::Read`]
+    /// nothing is changed at all, and an absent file is an error
+    /// ([`std::io::ErrorKind::NotFound`]). The lock is the same either way.
     ///
-    /// The lock ends when the returned value is dropped or the process ends, however it ends. It is not
-    /// inherited by programs that this process starts; for a child of this process see [`Lock::is_ours`].
+    /// The lock ends when the returned value is dropped or the process ends, however it ends. It is
+    /// not inherited by programs that this process starts; for a child of this process see
+    /// [`Lock::is_ours`].
     fn try_lock(&self, name: &str, access: Access) -> Result<Option<Lock>>;
 
-    /// Whether the directory is still the one at its path. `false` if it is certain that it was removed, or
-    /// that another lies in its place: nobody will find there what is written here. A file layer whose
-    /// directories nobody can take away answers `true`.
+    /// Whether the directory is still the one at its path. `false` if it is certain that it was
+    /// removed, or that another lies in its place: nobody will find there what is written here. A
+    /// file layer whose directories nobody can take away answers `true`.
     fn is_in_place(&self) -> bool;
 
     /// The size in bytes of the unit in which the disk overwrites: the larger of the file system's and the device's

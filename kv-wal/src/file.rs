@@ -71,8 +71,8 @@ pub(crate) fn open(vfs: &dyn Vfs, number: u64, access: Access) -> Result<Segment
 pub(crate) enum CreateError {
     /// It could not be prepared. Nothing has changed; the log goes on without it.
     Refused(Error),
-    /// Nothing may be written any more: the directory could not be synced, and nobody knows what names a
-    /// power cut would leave; or it is not the log's own any more.
+    /// Nothing may be written any more: the directory could not be synced, and nobody knows what
+    /// names a power cut would leave; or it is not the log's own any more.
     Final(Error),
 }
 

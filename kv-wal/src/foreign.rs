@@ -1,8 +1,9 @@
-//! Notices, while the log is open, that its directory is not its own any more: it was removed or replaced,
-//! or somebody whom no lock held off, through another mount say, has begun to write to it.
+//! Notices, while the log is open, that its directory is not its own any more: it was removed or
+//! replaced, or somebody whom no lock held off, through another mount say, has begun to write to
+//! it.
 //!
-//! It is looked at where the log is about to write in a new place: before its first write, before a segment
-//! is created, and before one is begun. What is found poisons the log.
+//! It is looked at where the log is about to write in a new place: before its first write, before a
+//! segment is created, and before one is begun. What is found poisons the log.
 
 use kv_core::{Error, Result};
 

@@ -18,9 +18,9 @@ use crate::{
 
 /// A durable log of opaque records in segments, the files of one directory.
 ///
-/// It belongs to the process that opened it: in a child made by `fork` every call but [`bounds`](Log::bounds)
-/// and [`medium_bytes_after`](Log::medium_bytes_after) is refused with [`Error::Forked`], and dropping it does
-/// nothing.
+/// It belongs to the process that opened it: in a child made by `fork` every call but
+/// [`bounds`](Log::bounds) and [`medium_bytes_after`](Log::medium_bytes_after) is refused with
+/// [`Error::Forked`], and dropping it does nothing.
 ///
 /// It implements [`Log`]. Dropping it flushes nothing and leaves it as a killed process would: call [`close`](Log::close) to leave
 /// it clean.
@@ -67,9 +67,9 @@ impl SegmentedLog {
         &self.recovery
     }
 
-    /// Fails in a child, made by `fork`, of the process that opened the log: before any lock is taken, since
-    /// another thread may have held it at that moment, and hold it in the child for ever. The first call
-    /// there closes what the child inherited of the lock on the directory.
+    /// Fails in a child, made by `fork`, of the process that opened the log: before any lock is
+    /// taken, since another thread may have held it at that moment, and hold it in the child for
+    /// ever. The first call there closes what the child inherited of the lock on the directory.
     ///
     /// # Errors
     /// [`Forked`](Error::Forked).

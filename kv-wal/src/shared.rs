@@ -135,8 +135,8 @@ impl Shared {
     /// Prepares a spare in which a record of that size fits, or waits for somebody who prepares one; then look again.
     ///
     /// # Errors
-    /// What kept the spare from being prepared. The log is as before, unless its directory could not be
-    /// synced or is not its own any more, or the file layer panicked: then it is poisoned.
+    /// What kept the spare from being prepared. The log is as before, unless its directory could
+    /// not be synced or is not its own any more, or the file layer panicked: then it is poisoned.
     pub(crate) fn prepare_spare<'a>(&'a self, mut state: Guard<'a>, record_bytes: usize) -> Result<Guard<'a>> {
         if state.preparing {
             return Ok(self.wait(state));

@@ -100,7 +100,8 @@ pub(crate) fn prefix_bounds(prefix: &[u8]) -> (Bound<&[u8]>, Bound<Vec<u8>>) {
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        // In a child, made by `fork`, the lock may be held for ever, and nobody prunes by what is released.
+        // In a child, made by `fork`, the lock may be held for ever, and nobody prunes by what is
+        // released.
         let owner = self.collections.owner.as_ref().and_then(Weak::upgrade);
         if owner.is_none_or(|owner| owner.check().is_ok()) {
             self.collections.horizon.release(self.position);

@@ -72,9 +72,10 @@ impl Collection {
     /// ```
     ///
     /// # Errors
-    /// [`InvalidKey`](Error::InvalidKey), [`ValueTooLarge`](Error::ValueTooLarge), [`DiskFull`](Error::DiskFull),
-    /// [`Poisoned`](Error::Poisoned), [`Closed`](Error::Closed), [`Forked`](Error::Forked): nothing was written.
-    /// [`OutcomeUnknown`](Error::OutcomeUnknown): it may or may not have been.
+    /// [`InvalidKey`](Error::InvalidKey), [`ValueTooLarge`](Error::ValueTooLarge),
+    /// [`DiskFull`](Error::DiskFull), [`Poisoned`](Error::Poisoned), [`Closed`](Error::Closed),
+    /// [`Forked`](Error::Forked): nothing was written. [`OutcomeUnknown`](Error::OutcomeUnknown):
+    /// it may or may not have been.
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         let (key, value) = (key.as_ref(), value.as_ref());
         self.check_put(key, value)?;

@@ -270,7 +270,8 @@ impl Shared {
     /// The writer's lock.
     ///
     /// # Errors
-    /// [`Forked`](Error::Forked); [`Poisoned`](Error::Poisoned) if a writer panicked and so may have left something half done, or the medium is another's;
+    /// [`Forked`](Error::Forked); [`Poisoned`](Error::Poisoned) if a writer panicked and so may
+    /// have left something half done, or the medium is another's;
     /// [`InTransaction`](Error::InTransaction) if this thread has it already.
     pub(super) fn lock_writer(&self) -> Result<Guard<'_, Writer>> {
         self.ownership.check_writable()?;

@@ -380,8 +380,8 @@ impl Shared {
 }
 
 impl Drop for Inner {
-    /// The jobs end when their handles are dropped, after this; but those of a parent are not this process's
-    /// to end.
+    /// The jobs end when their handles are dropped, after this; but those of a parent are not this
+    /// process's to end.
     fn drop(&mut self) {
         self.closing.store(true, Ordering::Release);
         if self.check_owner().is_err() {

@@ -49,8 +49,8 @@ pub struct StoreOptions {
     pub flush_interval: Duration,
     /// Where background work runs; all of it has to run. Default: a thread for each job.
     pub scheduler: Arc<dyn Scheduler>,
-    /// Says whether this process may write, and holds what that rests on, such as the lock of a directory.
-    /// Default: nobody else can write, as where everything is in memory.
+    /// Says whether this process may write, and holds what that rests on, such as the lock of a
+    /// directory. Default: nobody else can write, as where everything is in memory.
     pub owner: Option<Arc<dyn Owner>>,
 }
 

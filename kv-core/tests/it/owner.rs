@@ -1,5 +1,5 @@
-//! What a store does when its owner says that this is a child, or that the medium is another's: it asks before
-//! it takes a lock, and touches nothing.
+//! What a store does when its owner says that this is a child, or that the medium is another's: it
+//! asks before it takes a lock, and touches nothing.
 
 use std::{
     pin::pin,

@@ -1,5 +1,5 @@
-//! A child, made by `fork`, of the process that opened the store: everything that would write refuses, nothing
-//! is touched, waited for or ended, and the parent goes on unharmed.
+//! A child, made by `fork`, of the process that opened the store: everything that would write
+//! refuses, nothing is touched, waited for or ended, and the parent goes on unharmed.
 
 use std::{
     future::Future,
@@ -188,7 +188,8 @@ fn a_child_hangs_at_no_lock_that_another_thread_held() {
     assert_eq!(content(&small().open(&path).unwrap()).unwrap(), expected);
 }
 
-/// A daemon opens its store, and then forks into the background while the process that opened it ends.
+/// A daemon opens its store, and then forks into the background while the process that opened it
+/// ends.
 #[test]
 fn a_daemon_is_refused_and_can_open_the_store_itself() {
     let parent = tempfile::tempdir().unwrap();

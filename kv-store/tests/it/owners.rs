@@ -1,5 +1,5 @@
-//! One owner, also where locks do not reach: a second one is told so, and one that cannot be told apart from a
-//! dead one locks nobody out. And what an owner notices of its directory.
+//! One owner, also where locks do not reach: a second one is told so, and one that cannot be told
+//! apart from a dead one locks nobody out. And what an owner notices of its directory.
 
 use std::{
     fs, io,
@@ -53,15 +53,9 @@ impl Place {
         }
     }
 
-    /// From here on no lock that is held is seen: as through a mount that does not pass locks on, the files
-    /// are the same, and the locks on them are not.
+    /// From here on no lock that this process holds is seen by others.
     fn lose_locks(&self) {
-        for lock in ["LOCK", "log/LOCK", "checkpoints/LOCK"].map(|name| self.store().join(name)) {
-            if let Ok(bytes) = fs::read(&lock) {
-                fs::remove_file(&lock).unwrap();
-                fs::write(&lock, bytes).unwrap();
-            }
-        }
+        fork::lose_locks(self.store());
     }
 
     /// Has a child of this process do what `owner` does, while this one does what `other` does.
@@ -98,6 +92,8 @@ fn an_owner_whose_lock_is_not_seen_keeps_others_out_until_it_closes() {
     let owner = || {
         let store = place.open().unwrap();
         put(&store, "owner").unwrap();
+        assert!(store.checkpoint().unwrap().is_some()); // which takes a lock, too
+        place.lose_locks();
         place.say("written");
         place.hear("refused");
         put(&store, "more").unwrap();
@@ -109,7 +105,6 @@ fn an_owner_whose_lock_is_not_seen_keeps_others_out_until_it_closes() {
     };
     place.two(owner, || {
         place.hear("written");
-        place.lose_locks();
         let text = is_in_use(place.open());
         assert!(text.contains("is in use by process ") && text.contains("another mount"), "{text}");
         is_in_use(small().create(false).open(place.store()));
@@ -129,13 +124,13 @@ fn who_makes_a_store_has_written() {
     let place = Place::new();
     let owner = || {
         let store = place.open().unwrap();
+        place.lose_locks();
         place.say("made");
         place.hear("refused");
         put(&store, "owner").unwrap();
     };
     place.two(owner, || {
         place.hear("made");
-        place.lose_locks();
         is_in_use(place.open());
         place.say("refused");
     });
@@ -155,16 +150,20 @@ fn an_owner_that_was_killed_keeps_nobody_out() {
     assert_eq!(keys(&place.open().unwrap()), ["owner"]);
 }
 
-/// The number of a process is used again; a machine is restarted, or another one; a container has numbers of
-/// its own; and what was being written when the power went is anything.
+/// The number of a process is used again; a machine is restarted, or another one; a container has
+/// numbers of its own; and what was being written when the power went is anything. Nor does an
+/// owner keep others from a copy of its store.
 #[test]
-fn a_record_that_names_nobody_who_lives_keeps_nobody_out() {
+fn a_record_that_names_nobody_who_lives_here_keeps_nobody_out() {
     let place = Place::new();
     let lock = place.store().join("LOCK");
-    let (boot, namespace, started, id) = (72, 88, 96, 107); // of the number, a byte that no other process has
+    let (boot, namespace, started) = (72, 88, 96);
+    let id = 107; // a byte that no number of a process has
+    let (device, inode) = (112, 120);
     let owner = || {
         let store = place.open().unwrap();
         put(&store, "owner").unwrap();
+        place.lose_locks();
         place.say("written");
         place.hear("done");
         std::mem::forget(store);
@@ -172,24 +171,18 @@ fn a_record_that_names_nobody_who_lives_keeps_nobody_out() {
     place.two(owner, || {
         place.hear("written");
         let record = fs::read(&lock).unwrap();
+        is_in_use(place.open()); // what it is compared with
         let let_in = |what: &str, bytes: &[u8]| {
-            let copy = place.home.path().join("copy");
-            let _ = fs::remove_dir_all(&copy);
-            crate::support::copy(&place.store(), &copy);
-            fs::write(copy.join("LOCK"), bytes).unwrap();
-            let opened = small().open(&copy);
+            fs::write(&lock, bytes).unwrap(); // in place: it is the same file
+            let opened = place.open();
             assert!(opened.is_ok(), "{what}: {:?}", opened.err());
-            put(&opened.unwrap(), "k").unwrap();
         };
-        let copy = place.home.path().join("copy");
-        crate::support::copy(&place.store(), &copy);
-        is_in_use(small().open(&copy)); // what it is compared with
-        for (what, at) in [("boot", boot), ("namespace", namespace), ("start", started), ("number", id)] {
+        for at in [boot, namespace, started, id, device, inode] {
             let mut other = record.clone();
             other[at] ^= 2;
             let checksum = xxhash_rust::xxh3::xxh3_64(&other[16..]);
             other[8..16].copy_from_slice(&checksum.to_le_bytes());
-            let_in(what, &other);
+            let_in(&format!("another at byte {at}"), &other);
         }
         for len in 0..record.len() {
             let_in(&format!("cut to {len}"), &record[..len]);
@@ -198,6 +191,11 @@ fn a_record_that_names_nobody_who_lives_keeps_nobody_out() {
                 let_in(&format!("torn at {len}"), &torn);
             }
         }
+        fs::write(&lock, record).unwrap();
+        is_in_use(place.open());
+        let copy = place.home.path().join("copy");
+        crate::support::copy(&place.store(), &copy);
+        put(&small().open(&copy).unwrap(), "copy").unwrap();
         place.say("done");
     });
 }
@@ -209,6 +207,7 @@ fn an_owner_that_has_only_read_so_far_notices_who_came_and_went() {
     let owner = || {
         let store = place.open().unwrap();
         assert_eq!(keys(&store), ["before"]);
+        place.lose_locks();
         place.say("read");
         place.hear("closed");
         for _ in 0..2 {
@@ -221,7 +220,6 @@ fn an_owner_that_has_only_read_so_far_notices_who_came_and_went() {
     };
     place.two(owner, || {
         place.hear("read");
-        place.lose_locks();
         let store = place.open().unwrap();
         put(&store, "between").unwrap();
         store.close().unwrap();
@@ -238,6 +236,7 @@ fn an_owner_that_has_only_read_so_far_is_told_who_writes() {
     put(&place.open().unwrap(), "before").unwrap();
     let owner = || {
         let store = place.open().unwrap();
+        place.lose_locks();
         place.say("read");
         place.hear("written");
         let error = put(&store, "old").unwrap_err();
@@ -247,7 +246,6 @@ fn an_owner_that_has_only_read_so_far_is_told_who_writes() {
     };
     place.two(owner, || {
         place.hear("read");
-        place.lose_locks();
         let store = place.open().unwrap();
         put(&store, "second").unwrap();
         place.say("written");
@@ -413,8 +411,9 @@ impl Comer {
     }
 }
 
-/// Somebody comes at each step of somebody else's opening and first write, of a new store and of an old one.
-/// At most one has the store; the other is told that it is in use, or not there yet, and never of damage.
+/// Somebody comes at each step of somebody else's opening and first write, of a new store and of an
+/// old one. At most one has the store; the other is told that it is in use, or not there yet, and
+/// never of damage.
 #[test]
 fn a_second_opener_may_come_at_any_step() {
     let pairs = Comer::ALL.into_iter().flat_map(|first| Comer::ALL.map(|second| (first, second)));

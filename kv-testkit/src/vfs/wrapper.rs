@@ -1,7 +1,7 @@
 use std::{io, path::Path, sync::Arc};
 
 use bytes::Bytes;
-use kv_vfs::{Access, File, Lock, Result, Vfs};
+use kv_vfs::{Access, File, FileId, Lock, Result, Vfs};
 
 use super::{Event, Fault, Kind, control::Control, copy_directory};
 
@@ -156,7 +156,7 @@ impl Vfs for TestVfs {
     }
 }
 
-/// The provided methods of [`File`] are not forwarded: they come down to the ones here, where each shows.
+/// The provided methods of [`File`] that come down to others here are not forwarded: so each shows.
 #[derive(Debug)]
 struct TestFile {
     inner: Arc<dyn File>,
@@ -204,6 +204,10 @@ impl File for TestFile {
 
     fn set_len(&self, len: u64) -> Result<()> {
         self.control.run(&self.at(Kind::SetLen, len, 0), self.path(), || self.inner.set_len(len))
+    }
+
+    fn identity(&self) -> Result<Option<FileId>> {
+        self.inner.identity()
     }
 
     fn map(&self) -> Result<Bytes> {

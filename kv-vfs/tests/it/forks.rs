@@ -45,7 +45,8 @@ fn a_child_neither_has_nor_ends_the_lock_of_its_parent() {
     assert!(another.try_lock("LOCK", Access::ReadWrite).unwrap().is_some());
 }
 
-/// Were it not so, a daemon whose parent has ended would keep the directory locked, and could not use it.
+/// Were it not so, a daemon whose parent has ended would keep the directory locked, and could not
+/// use it.
 #[test]
 fn the_first_call_in_a_child_lets_the_lock_end_with_its_parent() {
     let (directory, vfs) = empty();

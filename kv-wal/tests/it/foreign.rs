@@ -1,5 +1,5 @@
-//! Another log on the same files, which no lock holds off, and a directory that is taken away: noticed where
-//! the log goes on in a new place, and final.
+//! Another log on the same files, which no lock holds off, and a directory that is taken away:
+//! noticed where the log goes on in a new place, and final.
 
 use std::fs;
 
@@ -9,7 +9,8 @@ use kv_wal::{Options, SegmentedLog};
 
 use crate::support::{Disk, append, append_and_sync, assert_holds, record};
 
-/// Another log on the same directory, though one is open: as through a mount that does not pass locks on.
+/// Another log on the same directory, though one is open: as through a mount that does not pass
+/// locks on.
 fn another(disk: &Disk) -> SegmentedLog {
     fs::remove_file(disk.file("LOCK")).unwrap();
     disk.open().unwrap()
