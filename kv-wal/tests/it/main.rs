@@ -9,6 +9,7 @@ mod crash;
 mod damage;
 mod faults;
 mod golden;
+mod mark_states;
 mod memory;
 mod model;
 mod power;
