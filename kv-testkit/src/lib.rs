@@ -8,6 +8,7 @@
 //!   [`sim::Exploration`], which goes through the states that crashes leave of a workload. [Their guide](sim) shows how to test any code that keeps
 //!   files;
 //! - [`ManualScheduler`]: background work that runs when the test says so;
+//! - [`recoverable`]: what an opening would make of a disk as it is at some moment;
 //! - [`Model`]: what a store has to hold, as a map of maps, and [`store`]: comparing the two, step by step.
 //!
 //! # Test your own backend in ten lines
@@ -95,6 +96,7 @@ pub mod log;
 mod model;
 #[cfg(loom)]
 pub mod orders;
+mod recoverable;
 mod scheduler;
 pub mod sim;
 pub mod store;
@@ -102,4 +104,5 @@ mod threads;
 pub mod vfs;
 
 pub use model::{Model, Operation, Outcome};
+pub use recoverable::{Recovered, recoverable};
 pub use scheduler::ManualScheduler;

@@ -42,9 +42,10 @@ Usage: cargo xtask COMMAND
   fuzz [TARGET]... [--seconds N] give decoders hostile bytes with libFuzzer: all targets or the named ones, each for N seconds
                                  (20 if not said otherwise)
   asan                           run the tests of maps and of what reads through them under AddressSanitizer
-  crash [--states N | --replay STATE] [--seed S]
+  crash [--states N [--part I/M] [--coverage] | --replay STATE] [--seed S]
                                  crash, fail, fill up and damage the engine on a simulated disk, in about N states; or in one, as
-                                 a failure printed it
+                                 a failure printed it. --part looks at one of M equal parts of them, --coverage prints which
+                                 verbs, states and faults were reached together
   crash --real [--every N] [--seed S]
                                  crash it on the real system: kill it and fail it at each system call, or at one in N; fill
                                  real file systems up, and have their flushes fail (as root)

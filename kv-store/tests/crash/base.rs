@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use kv_store::Lsn;
+use kv_store::{Durability, Lsn};
 use kv_testkit::sim::{CrashChoice, CrashModel, Damage, Pick, SimDisk};
 
 use crate::{
     case::Case,
-    finding::{Verdict, Violation},
+    coverage::{State, States, Verb},
+    finding::Verdict,
     known::Known,
-    workload::{Life, small},
+    life::Life,
+    tour::Stop,
+    workload::{Step, small},
 };
 
 const SECTOR_BYTES: usize = 512;
@@ -20,6 +23,8 @@ pub struct Base {
     pub name: &'static str,
     disk: SimDisk,
     pub known: Known,
+    /// What holds of its log and its checkpoints.
+    pub states: States,
     /// What must be there if nothing says that it is damaged.
     pub promised: Lsn,
     pub names: Vec<String>,
@@ -29,37 +34,70 @@ pub struct Base {
 }
 
 impl Base {
-    /// A store that was closed: all of it is promised.
-    pub fn closed(seed: u64) -> Verdict<Self> {
-        let base = Self::new("closed", seed, true)?;
-        Ok(Self { promised: base.known.last(), ..base })
+    /// The small stores of which every bit is damaged.
+    pub fn small(seed: u64) -> Verdict<[Self; 2]> {
+        Ok([Self::new("closed", seed, &small(true))?, Self::new("killed", seed, &small(false))?])
     }
 
-    /// A store whose process was killed: its tail, which only the kernel had, may be taken for torn if it is damaged.
-    pub fn killed(seed: u64) -> Verdict<Self> {
-        Self::new("killed", seed, false)
+    /// Stores in other states, of which sectors and files are damaged.
+    pub fn others(seed: u64) -> Verdict<Vec<Self>> {
+        let of = |(name, state, verb): (&'static str, State, Verb)| {
+            let mut steps = Stop { state, verb }.path();
+            steps.push(Step::Put(5, Durability::Process));
+            Self::new(name, seed, &if state == State::Fresh { Vec::new() } else { steps })
+        };
+        let mut others = [
+            ("fresh", State::Fresh, Verb::Read),
+            ("torn", State::Torn, Verb::Put),
+            ("failed", State::FailedCheckpoint, Verb::Delete),
+        ]
+        .into_iter()
+        .map(of)
+        .collect::<Verdict<Vec<_>>>()?;
+        others.push(Self::new("frozen", seed, &Stop { state: State::Frozen, verb: Verb::Put }.path())?);
+        Ok(others)
     }
 
-    fn new(name: &'static str, seed: u64, is_closed: bool) -> Verdict<Self> {
-        let disk = SimDisk::new(seed);
-        let mut life = Life::new(&disk, Known::nothing());
+    /// What a killed process leaves after these steps: all of it is promised if the last one closes
+    /// the store; otherwise its tail, which only the kernel had, may be taken for torn if it is
+    /// damaged. If the last one is a checkpoint with something beside it, it is killed half-way.
+    fn new(name: &'static str, seed: u64, steps: &[Step]) -> Verdict<Self> {
+        let mut life = Life::new(&SimDisk::new(seed), Known::nothing());
         let mut versions = Vec::new();
-        let failed = |error| Violation::refusal("a small store", &error);
-        life.open()?.map_err(failed)?;
-        for step in small(is_closed) {
-            life.step(step)?.map_err(failed)?;
-            versions.push(disk.files());
+        life.go(&[])?;
+        let mut killed = None;
+        for step in steps {
+            versions.push(life.disk.files());
+            let is_beside = matches!(step, Step::CheckpointBeside(..));
+            if is_beside {
+                life.disk.record();
+            }
+            life.go(&[*step])?;
+            if is_beside {
+                let mut moments = life.disk.take_recording();
+                killed = Some(moments.swap_remove(moments.len() / 2));
+            }
         }
-        let now = versions.pop().unwrap_or_default();
+        let mut states = life.states();
+        let (disk, known) = match killed {
+            Some(moment) => {
+                states.add(State::Frozen);
+                (moment.disk, life.known.at(moment.operation))
+            }
+            None => (life.disk.clone(), life.known),
+        };
+        let now = disk.files();
         let older = |(name, bytes): (&String, &Vec<u8>)| {
             let olds: BTreeSet<_> = versions.iter().filter_map(|files| files.get(name)).collect();
             olds.into_iter().filter(|old| *old != bytes).cloned().collect()
         };
+        let is_closed = matches!(steps.last(), Some(Step::Close));
         Ok(Self {
             name,
             disk: disk.crash(&KILLED),
-            promised: life.known.promised(u64::MAX, CrashModel::Posix),
-            known: life.known,
+            promised: if is_closed { known.last() } else { known.promised(u64::MAX, CrashModel::Posix) },
+            known,
+            states,
             older: now.iter().map(older).collect(),
             names: now.keys().cloned().collect(),
             files: now.into_values().collect(),

@@ -1,22 +1,25 @@
 //! All phases, one after the other, within a number of states.
 
-use std::env;
+use std::sync::Arc;
 
 use crate::{
+    coverage::Coverage,
     crashes::Recorded,
     damage::Damages,
+    everywhen::Everywhen,
     faults,
     finding::{Findings, Row, Verdict},
+    marks::Marked,
+    plan::{Asked, Plan},
     space,
     spread::spread,
 };
 
-/// How many states a run looks at that is not told otherwise.
-const STATES: u64 = 6_000;
-
 /// Of all states, the phases that can be exhausted get these shares at most, in percent.
-const DAMAGE_PERCENT: u64 = 30;
-const FAULTS_PERCENT: u64 = 29;
+const EVERYWHEN_PERCENT: u64 = 15;
+const MARKS_PERCENT: u64 = 20;
+const DAMAGE_PERCENT: u64 = 20;
+const FAULTS_PERCENT: u64 = 25;
 const SPACE_PERCENT: u64 = 5;
 /// Of the rest, what goes to damage in space that holds nothing; and what may go to it if that makes it complete.
 const UNUSED_PERCENT: u64 = 10;
@@ -24,26 +27,26 @@ const UNUSED_PERCENT_MAX: u64 = 75;
 /// Of the rest of that, what goes to crashes after a crash.
 const AGAIN_PERCENT: u64 = 40;
 
+const EVERYWHEN: &str = "after every operation";
+const MARKS: &str = "damage after a power cut";
 const DAMAGE: &str = "damage";
 const UNUSED: &str = "damage to unused space";
+const FAULTS: &str = "every operation fails";
+const SPACE: &str = "every size of the disk";
+const AGAIN: &str = "crash after a crash";
+const CRASHES: &str = "crash at every operation";
 
 /// A campaign, as the environment wants it.
 pub struct Campaign {
-    states_max: u64,
-    seed: u64,
+    plan: Plan,
+    coverage: Arc<Coverage>,
     rows: Vec<Row>,
     notes: Vec<String>,
 }
 
 impl Campaign {
-    /// `KV_CRASH_STATES`, `KV_CRASH_SEED`: numbers, in decimal.
-    pub fn from_env() -> Self {
-        let number = |name: &str, default: u64| match env::var(name) {
-            Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text:?}")),
-            Err(_) => default,
-        };
-        let (states_max, seed) = (number("KV_CRASH_STATES", STATES), number("KV_CRASH_SEED", 0));
-        Self { states_max, seed, rows: Vec::new(), notes: Vec::new() }
+    pub fn new(plan: Plan) -> Self {
+        Self { plan, coverage: Arc::default(), rows: Vec::new(), notes: Vec::new() }
     }
 
     /// Goes through all phases; prints how much was looked at.
@@ -51,41 +54,68 @@ impl Campaign {
     /// # Panics
     /// If anything is not as it must be.
     pub fn run(mut self) {
+        self.everywhen();
+        self.marks();
         let damages = self.damage();
-        self.exhaust("every operation fails", FAULTS_PERCENT, faults::STATES_EACH, faults::cases, faults::Case::run);
-        self.exhaust("every size of the disk", SPACE_PERCENT, space::STATES_EACH, space::cases, space::Case::run);
+        self.exhaust(FAULTS, FAULTS_PERCENT, faults::STATES_EACH, faults::cases, faults::Case::run);
+        self.exhaust(SPACE, SPACE_PERCENT, space::STATES_EACH, space::cases, space::Case::run);
         if let Some(damages) = damages {
             self.damage_unused(&damages);
         }
         self.crash();
         self.print();
         assert!(self.rows.iter().all(Row::is_clean), "something is not as it must be: see above");
+        let gaps = self.coverage.wrong();
+        let is_checked = self.plan.coverage >= Asked::Check;
+        assert!(!is_checked || gaps.is_empty(), "combinations that are not as they should be: see above");
+    }
+
+    /// Each has its turn, first what every run looks at.
+    fn everywhen(&mut self) {
+        let (seed, part, share) = (self.plan.seed, self.plan.part, self.plan.share(EVERYWHEN_PERCENT));
+        let Some(everywhen) = self.phase("every run", 0, |_| Everywhen::new(seed)) else { return };
+        let all = everywhen.states();
+        let every = all.div_ceil(share.max(1)).max(1);
+        let states = self.plan.take(all / every);
+        self.phase(EVERYWHEN, states, |findings| {
+            everywhen.look(|number| number % every == 0 && part.has(number / every), findings);
+            Ok(())
+        });
+        self.notes.push(format!("{EVERYWHEN}: {} of {all} states", all.div_ceil(every)));
+    }
+
+    fn marks(&mut self) {
+        let (seed, part) = (self.plan.seed, self.plan.part);
+        let Some(marked) = self.phase("every power cut", 0, |_| Marked::new(seed)) else { return };
+        let wanted = self.plan.share(MARKS_PERCENT).max(marked.core()).min(marked.states());
+        let states = self.plan.take(wanted);
+        let note = self.phase(MARKS, states, |findings| Ok(marked.look(wanted, |number| part.has(number), findings)));
+        self.notes.extend(note.map(|note| format!("{MARKS}: {note}")));
     }
 
     fn damage(&mut self) -> Option<Damages> {
-        let (seed, states) = (self.seed, self.share(DAMAGE_PERCENT));
-        let damages = self.phase(DAMAGE, |findings| {
-            let damages = Damages::new(seed)?;
-            let note = damages.harm_used(states, findings);
-            Ok((damages, note))
-        });
-        let (damages, note) = damages?;
-        self.notes.push(format!("{DAMAGE}: {note}"));
+        let (seed, part) = (self.plan.seed, self.plan.part);
+        let damages = self.phase("small stores", 0, |_| Damages::new(seed))?;
+        let wanted = self.plan.share(DAMAGE_PERCENT).min(damages.used());
+        let states = self.plan.take(wanted);
+        let note = self.phase(DAMAGE, states, |findings| Ok(damages.harm_used(wanted, part, findings)));
+        self.notes.extend(note.map(|note| format!("{DAMAGE}: {note}")));
         Some(damages)
     }
 
     /// Where most states would be spent, and least is to be found: all, if the most part of what is left is enough, and otherwise a small part.
     fn damage_unused(&mut self, damages: &Damages) {
-        let left = self.left();
+        let (left, part) = (self.plan.left(), self.plan.part);
         let is_enough = damages.unused() <= left * UNUSED_PERCENT_MAX / 100;
-        let states = if is_enough { damages.unused() } else { left * UNUSED_PERCENT / 100 };
-        let note = self.phase(UNUSED, |findings| Ok(damages.harm_unused(states, findings)));
+        let wanted = if is_enough { damages.unused() } else { left * UNUSED_PERCENT / 100 };
+        let states = self.plan.take(wanted);
+        let note = self.phase(UNUSED, states, |findings| Ok(damages.harm_unused(wanted, part, findings)));
         self.notes.extend(note.map(|note| format!("{UNUSED}: {note}")));
         self.notes.push(format!("of all damages, {}", damages.report()));
     }
 
     /// All cases, or as many as fit.
-    fn exhaust<T: Sync>(
+    fn exhaust<T: Sync + Send>(
         &mut self,
         name: &'static str,
         percent: u64,
@@ -93,44 +123,38 @@ impl Campaign {
         cases: fn(u64) -> Verdict<Vec<T>>,
         run: fn(&T, u64, &Findings),
     ) {
-        let (seed, count) = (self.seed, (self.share(percent) / states_each) as usize);
-        let note = self.phase(name, |findings| {
-            let mut cases = cases(seed)?;
-            let all = cases.len();
-            if count < all {
-                fastrand::Rng::with_seed(seed).shuffle(&mut cases);
-                cases.truncate(count);
-            }
+        let (seed, part) = (self.plan.seed, self.plan.part);
+        let Some(mut cases) = self.phase("every run", 0, |_| cases(seed)) else { return };
+        let all = cases.len();
+        cases.truncate((self.plan.share(percent) / states_each) as usize);
+        let states = self.plan.take(cases.len() as u64 * states_each);
+        self.notes.push(format!("{name}: {} of {all} runs", cases.len()));
+        let cases = part.of(cases);
+        self.phase(name, states, |findings| {
             spread(&cases, |case| run(case, seed, findings));
-            Ok(format!("{name}: {} of {all} runs", cases.len()))
+            Ok(())
         });
-        self.notes.extend(note);
     }
 
     /// What is left goes to crashes.
     fn crash(&mut self) {
-        let (seed, left) = (self.seed, self.left());
-        let again = left * AGAIN_PERCENT / 100;
-        let Some(recorded) = self.phase("reference workload", |_| Recorded::new(seed)) else { return };
-        self.phase("crash after a crash", |findings| {
-            recorded.crash_again(again, findings);
+        let (seed, part) = (self.plan.seed, self.plan.part);
+        let Some(recorded) = self.phase("reference workload", 0, |_| Recorded::new(seed)) else { return };
+        let again = self.plan.left() * AGAIN_PERCENT / 100;
+        let states = self.plan.take(again);
+        self.phase(AGAIN, states, |findings| {
+            recorded.crash_again(again, part, findings);
             Ok(())
         });
-        let left = self.left();
-        let count = self.phase("crash at every operation", |findings| Ok(recorded.crash(left, findings)));
-        self.notes.extend(count.map(|count| format!("crash at every operation: {count}")));
+        let left = self.plan.left();
+        let states = self.plan.take(left);
+        let count = self.phase(CRASHES, states, |findings| Ok(recorded.crash(left, part, findings)));
+        self.notes.extend(count.map(|count| format!("{CRASHES}: {count}")));
     }
 
-    fn share(&self, percent: u64) -> u64 {
-        self.states_max * percent / 100
-    }
-
-    fn left(&self) -> u64 {
-        self.states_max.saturating_sub(self.rows.iter().map(Row::states).sum())
-    }
-
-    fn phase<T>(&mut self, name: &'static str, run: impl FnOnce(&Findings) -> Verdict<T>) -> Option<T> {
-        let findings = Findings::new(name, self.seed);
+    /// A phase that looks at about so many states; at none, if it prepares another.
+    fn phase<T>(&mut self, name: &'static str, states: u64, run: impl FnOnce(&Findings) -> Verdict<T>) -> Option<T> {
+        let findings = Findings::new(name, self.plan.seed, states, &self.coverage);
         let result = findings.run(&name, || run(&findings));
         self.rows.push(findings.into_row());
         result
@@ -138,13 +162,20 @@ impl Campaign {
 
     #[expect(clippy::print_stdout, reason = "how much was looked at belongs to the result")]
     fn print(&self) {
-        println!("\n{}", Row::HEADINGS);
+        println!("\n{}; {}", self.plan.part, Row::HEADINGS.trim_start());
         for row in &self.rows {
             println!("{row}");
         }
         println!("{}", Row::total(&self.rows));
         for note in &self.notes {
             println!("{note}");
+        }
+        if self.plan.coverage == Asked::Table {
+            println!("{}", self.coverage.table());
+        }
+        println!("{}", self.coverage.summary());
+        if self.plan.coverage >= Asked::Check {
+            self.coverage.wrong().iter().for_each(|gap| println!("{gap}"));
         }
     }
 
@@ -153,19 +184,19 @@ impl Campaign {
     /// # Panics
     /// If there is no such state, or anything is not as it must be.
     pub fn replay(self, case: &str) {
-        let seed = self.seed;
-        let findings = Findings::new("replay", seed);
+        let seed = self.plan.seed;
+        let findings = Findings::new("replay", seed, 0, &self.coverage);
         let found = findings.run(&case, || {
-            Ok(if let Ok(case) = case.parse::<faults::Case>() {
-                case.run(seed, &findings);
-                Some(())
-            } else if let Ok(case) = case.parse::<space::Case>() {
-                case.run(seed, &findings);
-                Some(())
-            } else if case.starts_with("store@") {
-                Recorded::new(seed)?.replay(case, &findings)
-            } else {
-                Damages::new(seed)?.replay(case, &findings)
+            Ok(match case.split_once('@').map(|(kind, _)| kind) {
+                Some("fault") => {
+                    let same = faults::cases(seed)?.into_iter().find(|other| other.to_string() == case);
+                    same.map(|case| case.run(seed, &findings))
+                }
+                Some("space") => case.parse::<space::Case>().ok().map(|case| case.run(seed, &findings)),
+                Some("store") => Recorded::new(seed)?.replay(case, &findings),
+                Some("mark") => Marked::new(seed)?.replay(case, &findings),
+                Some("run") => Everywhen::new(seed)?.replay(case, &findings),
+                _ => Damages::new(seed)?.replay(case, &findings),
             })
         });
         assert!(found.flatten().is_some(), "there is no state {case:?} with the seed {seed}");

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use kv_testkit::sim::Damage;
 
-use crate::base::Base;
+use crate::{base::Base, coverage::Fault};
 
 /// What happens to a store. Files are named by their places.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,12 +55,40 @@ impl Case {
         for (file, name) in base.names.iter().enumerate() {
             for sector in 0..base.sectors(file) {
                 of_sector(base, file, sector, &mut cases);
+                if sector % 4 == 0 {
+                    cases.push(Self::Harm(file, Damage::Cut(sector * 512)));
+                }
             }
             cases.push(Self::Missing(file));
             cases.extend((0..base.older[file].len()).map(|version| Self::Older(file, version)));
             cases.extend(neighbours(base, name).into_iter().map(|to| Self::Copied(file, to)));
         }
         cases
+    }
+
+    /// A bit of each sector that has anything in it.
+    pub fn coarse_bits(base: &Base) -> impl Iterator<Item = Self> {
+        (0..base.files.len()).flat_map(move |file| {
+            (0..base.sectors(file)).filter_map(move |sector| {
+                let byte = base.sector(file, sector).iter().position(|byte| *byte != 0)?;
+                Some(Self::Harm(file, Damage::FlippedBit((sector * 512 + byte as u64) * 8 + 2)))
+            })
+        })
+    }
+
+    /// What it is called where it is counted.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Harm(_, Damage::FlippedBit(_)) => Fault::Flipped,
+            Self::Harm(_, Damage::Cut(_)) => Fault::Cut,
+            Self::Harm(_, Damage::ZeroedSector(_)) => Fault::Zeroed,
+            Self::Harm(_, Damage::SwappedSectors(..)) => Fault::Swapped,
+            Self::Harm(_, Damage::ForeignSector(..)) => Fault::Astray,
+            Self::Stale(..) => Fault::Stale,
+            Self::Missing(_) => Fault::Missing,
+            Self::Copied(..) => Fault::Copied,
+            Self::Older(..) => Fault::Older,
+        }
     }
 
     /// As it is printed.

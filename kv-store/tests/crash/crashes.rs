@@ -7,8 +7,10 @@ use kv_testkit::sim::{Count, CrashChoice, CrashModel, Exploration, Moment, Pick,
 use crate::{
     finding::{Findings, Verdict},
     known::Known,
+    life::Life,
+    plan::Part,
     spread::spread,
-    workload::{Life, first_steps, reference},
+    workload::{first_steps, reference},
 };
 
 /// A third crash follows in one of so many states that the second one leaves.
@@ -30,8 +32,8 @@ impl Recorded {
     }
 
     /// Crashes at every moment, with about `states_max` states in all.
-    pub fn crash(&self, states_max: u64, findings: &Findings) -> Count {
-        let exploration = Exploration::new(states_max, self.seed);
+    pub fn crash(&self, states_max: u64, part: Part, findings: &Findings) -> Count {
+        let exploration = Exploration::new(states_max, self.seed).with_part(part.number, part.of);
         let count = exploration.run("store", &self.moments, &CrashModel::ALL, &|moment, choice, left| {
             let case = format!("store@{}:{choice}", moment.operation);
             findings.look(&case, || self.known.check(moment.operation, choice.model, left));
@@ -49,13 +51,14 @@ impl Recorded {
     }
 
     /// Crashes once, recovers, and crashes at every moment of that, about `states_max` times in all.
-    pub fn crash_again(&self, states_max: u64, findings: &Findings) {
+    pub fn crash_again(&self, states_max: u64, part: Part, findings: &Findings) {
         let mut firsts: Vec<_> = self.moments.iter().flat_map(|moment| telling(moment, self.seed)).collect();
         let mut rng = fastrand::Rng::with_seed(self.seed);
         rng.shuffle(&mut firsts);
         // As many first crashes as second ones for each.
         let each = states_max.isqrt().max(64);
         firsts.truncate((states_max / each) as usize);
+        let firsts = part.of(firsts);
         spread(&firsts, |(moment, choice)| {
             let case = format!("store@{}:{choice}", moment.operation);
             let left = moment.disk.crash(choice);

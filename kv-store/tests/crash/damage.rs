@@ -1,15 +1,21 @@
 //! Damage to every file of small stores: it is refused, or reported where it is met, or of no consequence.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    io::ErrorKind,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
-use kv_store::{Durability, Error};
-use kv_testkit::sim::{CrashChoice, CrashModel, Damage, Pick, SimDisk};
+use kv_store::{Error, Lsn};
+use kv_testkit::sim::{Damage, SimDisk};
 
 use crate::{
     base::Base,
     case::{Case, Place},
+    coverage::{Coverage, Fault, Verb},
     engine::{Engine, difference},
     finding::{Findings, Verdict, Violation},
+    going_on::{Later, go_on},
+    plan::Part,
     spread::spread,
 };
 
@@ -42,9 +48,9 @@ impl Outcomes {
     }
 }
 
-/// Both small stores, every damage to them, and what came of it.
+/// Small stores, every damage to them, and what came of it.
 pub struct Damages {
-    bases: [Base; 2],
+    bases: Vec<Base>,
     coarse: Vec<(usize, Case)>,
     /// Where there is anything.
     used: Vec<(usize, Place)>,
@@ -56,10 +62,16 @@ pub struct Damages {
 impl Damages {
     /// In an order that follows from the seed, so that any number of them is a sample.
     pub fn new(seed: u64) -> Verdict<Self> {
-        let bases = [Base::closed(seed)?, Base::killed(seed)?];
+        let small = Base::small(seed)?;
+        let in_places = small.len();
+        let bases: Vec<_> = small.into_iter().chain(Base::others(seed)?).collect();
         let (mut coarse, mut used, mut unused) = (Vec::new(), Vec::new(), Vec::new());
         for (of, base) in bases.iter().enumerate() {
             coarse.extend(Case::coarse(base).into_iter().map(|case| (of, case)));
+            if of >= in_places {
+                coarse.extend(Case::coarse_bits(base).map(|case| (of, case)));
+                continue;
+            }
             let places = Place::all(base);
             used.extend(places.0.into_iter().map(|place| (of, place)));
             unused.extend(places.1.into_iter().map(|place| (of, place)));
@@ -72,13 +84,13 @@ impl Damages {
     }
 
     /// Damages sectors, files, and every bit and length where there is anything; about `states_max` of these.
-    pub fn harm_used(&self, states_max: u64, findings: &Findings) -> String {
+    pub fn harm_used(&self, states_max: u64, part: Part, findings: &Findings) -> String {
         let wanted = (states_max / 2).max(states_max.saturating_sub(self.used.len() as u64 * Place::CASES));
         let coarse = &self.coarse[..self.coarse.len().min(wanted as usize)];
-        spread(coarse, |(base, case)| self.look(*base, case, findings));
+        spread(&part.of(coarse.iter().collect()), |(base, case)| self.look(*base, case, findings));
         let rest = states_max.saturating_sub(coarse.len() as u64) / Place::CASES;
         let places = &self.used[..self.used.len().min(rest as usize)];
-        self.harm_places(places, findings);
+        self.harm_places(places, part, findings);
         let (sectors, all_sectors) = (coarse.len(), self.coarse.len());
         format!(
             "{sectors} of {all_sectors} damages to sectors and files; {} of {} bytes",
@@ -87,25 +99,42 @@ impl Damages {
         )
     }
 
+    /// How many damages there are to sectors, files, and where there is anything.
+    pub fn used(&self) -> u64 {
+        self.coarse.len() as u64 + self.used.len() as u64 * Place::CASES
+    }
+
     /// How many damages there are to space that holds nothing.
     pub fn unused(&self) -> u64 {
         self.unused.len() as u64 * Place::CASES
     }
 
     /// Damages space that holds nothing, every bit and every length; about `states_max` of these.
-    pub fn harm_unused(&self, states_max: u64, findings: &Findings) -> String {
+    pub fn harm_unused(&self, states_max: u64, part: Part, findings: &Findings) -> String {
         let places = &self.unused[..self.unused.len().min((states_max / Place::CASES) as usize)];
-        self.harm_places(places, findings);
+        self.harm_places(places, part, findings);
         format!("{} of {} bytes", places.len(), self.unused.len())
     }
 
-    fn harm_places(&self, places: &[(usize, Place)], findings: &Findings) {
-        spread(places, |(base, place)| place.cases().for_each(|case| self.look(*base, &case, findings)));
+    fn harm_places(&self, places: &[(usize, Place)], part: Part, findings: &Findings) {
+        spread(&part.of(places.to_vec()), |(base, place)| {
+            place.cases().for_each(|case| self.look(*base, &case, findings));
+        });
     }
 
     fn look(&self, base: usize, case: &Case, findings: &Findings) {
         let base = &self.bases[base];
-        findings.look(&case.named(base), || self.judge(base, case));
+        findings.coverage.happened(base.states, case.fault());
+        let name = case.named(base).to_string();
+        // There are few of these: each is met by every verb.
+        let number = name.bytes().fold(0, |hash: usize, byte| (hash ^ usize::from(byte)).wrapping_mul(0x0100_0193));
+        let verbs = match case.fault() {
+            Fault::Missing | Fault::Older | Fault::Copied | Fault::Stale => Verb::ALL,
+            _ => std::slice::from_ref(&Verb::ALL[(number >> 4) % Verb::ALL.len()]),
+        };
+        for verb in verbs {
+            findings.look(&name, || self.judge(base, case, *verb, &findings.coverage));
+        }
     }
 
     pub fn report(&self) -> String {
@@ -122,7 +151,7 @@ impl Damages {
         Some(())
     }
 
-    fn judge(&self, base: &Base, case: &Case) -> Verdict {
+    fn judge(&self, base: &Base, case: &Case, verb: Verb, coverage: &Coverage) -> Verdict {
         let disk = base.damaged(case);
         let engine = match Engine::open(&disk) {
             Ok(engine) => engine,
@@ -166,7 +195,8 @@ impl Damages {
         if !is_met && is_found {
             self.outcomes.verified.fetch_add(1, Ordering::Relaxed);
         }
-        if is_met { Ok(()) } else { go_on(engine, &disk, base) }
+        coverage.met_by(verb, case.fault());
+        go_on(engine, &disk, &base.known, verb, Later::Nothing)
     }
 }
 
@@ -193,7 +223,7 @@ fn check_unchanged(disk: &SimDisk) -> Verdict {
 }
 
 /// Each key by itself is right or reported.
-fn check_each(engine: &Engine, base: &Base, position: kv_store::Lsn) -> Verdict {
+fn check_each(engine: &Engine, base: &Base, position: Lsn) -> Verdict {
     let Some(expected) = base.known.state_at(position) else { return Ok(()) };
     for (name, entries) in expected.collections() {
         for (key, value) in entries {
@@ -211,6 +241,11 @@ fn check_each(engine: &Engine, base: &Base, position: kv_store::Lsn) -> Verdict 
 /// Whether a verification finds damage, which it must if `is_damaged`.
 fn check_verification(base: &Base, case: &Case, is_damaged: bool) -> Verdict<bool> {
     let verification = kv_store::verify_in(base.damaged(case).vfs());
+    if let (Case::Missing(file), Err(Error::Io { source, .. })) = (case, &verification)
+        && (base.names[*file] == "FORMAT", base.known.last(), source.kind()) == (true, Lsn::START, ErrorKind::NotFound)
+    {
+        return Ok(true); // nothing was ever written: it is no store, and may become one
+    }
     let verification = verification.map_err(|error| Violation::refusal("it cannot be verified", &error))?;
     if is_damaged && verification.damage.is_empty() {
         return Err(Violation::wrong("a verification finds nothing".to_owned()));
@@ -232,23 +267,4 @@ fn is_never_unused(base: &Base, case: &Case) -> bool {
     let Case::Harm(file, Damage::FlippedBit(_) | Damage::Cut(_)) = case else { return false };
     let name = &base.names[*file];
     name == "FORMAT" || name.ends_with(".part") || name.ends_with(".manifest")
-}
-
-/// What opens can be written to, and what is acknowledged then is there after the next crash.
-fn go_on(engine: Engine, disk: &SimDisk, base: &Base) -> Verdict {
-    let position = engine.store.recovery().position;
-    let put = |engine: &Engine| {
-        engine.store.collection("a").and_then(|a| a.with_durability(Durability::Disk).put("new", "value"))
-    };
-    put(&engine).map_err(|error| Violation::refusal("it opens, and takes no write", &error))?;
-    let left = disk.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
-    drop(engine);
-    let engine = Engine::open(&left).map_err(|error| Violation::refusal("locked out later", &error))?;
-    let mut expected = base.known.state_at(position).cloned().unwrap_or_default();
-    expected.apply(&kv_testkit::Operation::put("a", "new", "value"));
-    match difference(&engine.store, &expected) {
-        Ok(None) | Err(Error::Corrupt { .. }) => Ok(()),
-        Ok(Some(difference)) => Err(Violation::loss(format!("later {difference}"))),
-        Err(error) => Err(Violation::wrong(format!("damage is answered by {error:?}"))),
-    }
 }

@@ -2,7 +2,10 @@
 
 use kv_store::{LogOptions, Options, Result, Store, StoreOptions};
 use kv_testkit::{ManualScheduler, Model, sim::SimDisk};
+use kv_vfs::Vfs;
 use std::sync::Arc;
+
+use crate::beside::{Halt, Halting};
 
 /// A store with small segments, whose background work is done when it is told to.
 pub struct Engine {
@@ -10,12 +13,41 @@ pub struct Engine {
     pub scheduler: ManualScheduler,
 }
 
+/// How large segments are, in bytes: the first, and the largest.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    first: u64,
+    largest: u64,
+}
+
+impl Sizes {
+    pub const SMALL: Self = Self::blocks(4, 4);
+
+    pub const fn blocks(first: u64, largest: u64) -> Self {
+        Self { first: first * 4096, largest: largest * 4096 }
+    }
+}
+
 impl Engine {
     pub fn open(disk: &SimDisk) -> Result<Self> {
+        Self::open_with(disk, Sizes::SMALL, &Halt::default())
+    }
+
+    /// On what may be a copy of such a disk.
+    pub fn open_in(vfs: Arc<dyn Vfs>) -> Result<Self> {
+        Self::open_vfs(vfs, Sizes::SMALL)
+    }
+
+    /// With segments of these sizes, and checkpoints that wait where they are halted.
+    pub fn open_with(disk: &SimDisk, sizes: Sizes, halt: &Halt) -> Result<Self> {
+        Self::open_vfs(Halting::new(disk.vfs(), halt.clone()), sizes)
+    }
+
+    fn open_vfs(vfs: Arc<dyn Vfs>, sizes: Sizes) -> Result<Self> {
         let scheduler = ManualScheduler::new();
         let log = LogOptions {
-            segment_bytes_min: 16 << 10,
-            segment_bytes_max: 16 << 10,
+            segment_bytes_min: sizes.first,
+            segment_bytes_max: sizes.largest,
             scheduler: Arc::new(scheduler.clone()),
             ..LogOptions::default()
         };
@@ -24,7 +56,7 @@ impl Engine {
             scheduler: Arc::new(scheduler.clone()),
             ..StoreOptions::default()
         };
-        let store = Options { create: true, store, log }.open_in(disk.vfs())?;
+        let store = Options { create: true, store, log }.open_in(vfs)?;
         Ok(Self { store, scheduler })
     }
 }

@@ -1,9 +1,9 @@
 //! Every operation of the reference workload fails, and every operation of recoveries, in every way in which it may.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     io::ErrorKind,
-    str::FromStr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -17,14 +17,17 @@ use kv_testkit::{
 };
 
 use crate::{
+    coverage::{Scene, Timeline},
     finding::{Findings, Verdict},
     known::Known,
+    life::Life,
+    tour::Stop,
     trial::Trial,
-    workload::{Life, Step, first_steps, reference, small},
+    workload::{Step, first_steps, reference, small},
 };
 
-/// The states that one failing run is looked at in.
-pub const STATES_EACH: u64 = 12;
+/// The states that one failing run is looked at in, about.
+pub const STATES_EACH: u64 = 17;
 
 /// What an operation does instead of what it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +62,21 @@ const EFFECTS: [(Effect, &str); 9] = [
 ];
 
 impl Effect {
+    fn as_fault(self) -> crate::coverage::Fault {
+        use crate::coverage::Fault;
+        match self {
+            Self::Eio => Fault::Eio,
+            Self::Enospc => Fault::Enospc,
+            Self::Eintr => Fault::Eintr,
+            Self::Short => Fault::Short,
+            Self::Empty => Fault::Empty,
+            Self::Torn => Fault::TornWrite,
+            Self::Enlarges => Fault::Enlarges,
+            Self::Misreads => Fault::Misreads,
+            Self::Forgets => Fault::Forgets,
+        }
+    }
+
     fn meets(self, kind: Kind) -> bool {
         use Kind::{Create, CreateDirectory, Lock, Map, Read, Rename, SetLen, Sync, SyncDirectory, Write};
         match self {
@@ -84,21 +102,34 @@ enum Start {
     /// What a killed process left, or a power cut: recovery and first steps follow.
     Killed,
     Torn,
+    /// A store that is open, in a state: the verb follows.
+    At(Stop),
 }
 
-const STARTS: [(Start, &str); 3] = [(Start::Empty, "empty"), (Start::Killed, "killed"), (Start::Torn, "torn")];
-
 impl Start {
-    fn prepare(self, seed: u64) -> Verdict<(SimDisk, Known, Vec<Step>)> {
+    fn all() -> impl Iterator<Item = Self> {
+        [Self::Empty, Self::Killed, Self::Torn].into_iter().chain(Stop::all().map(Self::At))
+    }
+
+    fn prepare(self, seed: u64) -> Verdict<(Life, Vec<Step>)> {
         let disk = SimDisk::new(seed);
         let (model, pick) = match self {
-            Self::Empty => return Ok((disk, Known::nothing(), reference(seed))),
+            Self::At(stop) => return stop.prepare(seed),
+            Self::Empty => return Ok((Life::new(&disk, Known::nothing()), reference(seed))),
             Self::Killed => (CrashModel::Killed, Pick::Everything),
             Self::Torn => (CrashModel::Posix, Pick::Sample(seed)),
         };
         let life = Life::begin(&disk, Known::nothing(), &small(false))?;
         let left = disk.crash(&CrashChoice { model, pick });
-        Ok((left, life.known.after_crash(model), first_steps()))
+        Ok((Life::new(&left, life.known.after_crash(model)), first_steps()))
+    }
+
+    /// Whether operations of that verb are to fail.
+    fn wants(self, scene: Option<Scene>) -> bool {
+        match self {
+            Self::At(stop) => scene.is_some_and(|scene| scene.verb == stop.verb),
+            _ => true,
+        }
     }
 }
 
@@ -109,6 +140,8 @@ pub struct Case {
     nth: u64,
     effect: Effect,
     for_ever: bool,
+    /// What is being done then, and from which operation on.
+    scene: Option<(u64, Scene)>,
 }
 
 impl Case {
@@ -134,12 +167,18 @@ impl Case {
 
     pub fn run(&self, seed: u64, findings: &Findings) {
         findings.run(self, || {
-            let (disk, mut known, steps) = self.start.prepare(seed)?;
-            known.may_misread = self.effect == Effect::Misreads;
-            known.kernel_forgets |= matches!(self.effect, Effect::Forgets | Effect::Misreads);
-            disk.fail(self.fault());
-            let is_right = if known.may_misread { is_right_of_damage } else { is_right };
-            Trial::new(findings, self, disk, known, is_right).run(&steps, &mut |_, _| {})
+            let (mut life, steps) = self.start.prepare(seed)?;
+            life.timeline = None;
+            life.known.may_misread = self.effect == Effect::Misreads;
+            life.known.kernel_forgets |= matches!(self.effect, Effect::Forgets | Effect::Misreads);
+            life.disk.fail(self.fault());
+            let is_right = if life.known.may_misread { is_right_of_damage } else { is_right };
+            let mut trial = Trial::new(findings, self, life, is_right);
+            if let Some((from, scene)) = self.scene {
+                trial.watched_from = from;
+                findings.coverage.met(scene, self.effect.as_fault());
+            }
+            trial.run(&steps, &mut |_, _| {})
         });
     }
 }
@@ -147,31 +186,53 @@ impl Case {
 /// All failures, the operations being what they are on a disk that works.
 pub fn cases(seed: u64) -> Verdict<Vec<Case>> {
     let mut cases = Vec::new();
-    for (start, _) in STARTS {
-        let of = |(nth, kind): (u64, Kind)| {
-            let effects = EFFECTS.into_iter().filter(move |(effect, _)| effect.meets(kind));
-            // Where every read is damaged, so is the proof of what a damaged read has missed.
-            let for_ever = |effect| if effect == Effect::Misreads { &[false][..] } else { &[false, true] };
-            effects.flat_map(move |(effect, _)| {
-                for_ever(effect).iter().map(move |for_ever| Case { start, nth, effect, for_ever: *for_ever })
-            })
-        };
-        cases.extend((1..).zip(operations(start, seed)?).flat_map(of));
+    for start in Start::all() {
+        let (operations, timeline, first) = operations(start, seed)?;
+        for (nth, kind) in (1..).zip(operations) {
+            let scene = timeline.at(first + nth - 1);
+            if !start.wants(scene.map(|(_, scene)| scene)) {
+                continue;
+            }
+            for (effect, _) in EFFECTS.into_iter().filter(|(effect, _)| effect.meets(kind)) {
+                // Where every read is damaged, so is the proof of what a damaged read has missed.
+                let for_ever = if effect == Effect::Misreads { &[false][..] } else { &[false, true] };
+                cases.extend(for_ever.iter().map(|for_ever| Case { start, nth, effect, for_ever: *for_ever, scene }));
+            }
+        }
     }
-    Ok(cases)
+    fastrand::Rng::with_seed(seed).shuffle(&mut cases);
+    Ok(new_ones_first(cases))
 }
 
-fn operations(start: Start, seed: u64) -> Verdict<Vec<Kind>> {
+/// First those that reach a combination which none before them reaches: so that a sample reaches as
+/// much as all.
+fn new_ones_first(cases: Vec<Case>) -> Vec<Case> {
+    let mut seen = BTreeSet::new();
+    let is_new = |case: &Case| {
+        let Some((_, Scene { verb, states })) = case.scene else { return false };
+        let fault = case.effect.as_fault();
+        let is_new_verb = seen.insert((Some(verb), None, fault));
+        states.iter().fold(is_new_verb, |is_new, state| seen.insert((None, Some(state), fault)) | is_new)
+    };
+    let (mut first, rest): (Vec<_>, Vec<_>) = cases.into_iter().partition(is_new);
+    first.extend(rest);
+    first
+}
+
+/// The operations of a run, what was done when, and the number of the first.
+fn operations(start: Start, seed: u64) -> Verdict<(Vec<Kind>, Timeline, u64)> {
     let kinds = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&kinds);
-    let (disk, known, steps) = start.prepare(seed)?;
-    disk.fail(Fault::when(move |event| {
+    let (mut life, steps) = start.prepare(seed)?;
+    let first = life.disk.operations();
+    life.timeline.get_or_insert_default();
+    life.disk.fail(Fault::when(move |event| {
         noted.lock().unwrap_or_else(PoisonError::into_inner).push(event.kind);
         false
     }));
-    Life::lead(&disk, known, &steps)?;
+    life.go(&steps)?;
     let mut kinds = kinds.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(std::mem::take(&mut *kinds))
+    Ok((std::mem::take(&mut *kinds), life.timeline.unwrap_or_default(), first))
 }
 
 fn is_right_of_damage(error: &Error) -> bool {
@@ -182,27 +243,20 @@ fn is_right(error: &Error) -> bool {
     matches!(error, Error::Io { .. } | Error::DiskFull { .. } | Error::Poisoned { .. } | Error::OutcomeUnknown { .. })
 }
 
-impl fmt::Display for Case {
+impl fmt::Display for Start {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = EFFECTS.iter().find(|(effect, _)| *effect == self.effect).map_or("", |(_, name)| name);
-        let start = STARTS.iter().find(|(start, _)| *start == self.start).map_or("", |(_, name)| name);
-        write!(f, "fault@{}:{name}:{}:{start}", self.nth, if self.for_ever { "ever" } else { "once" })
+        match self {
+            Self::Empty => f.write_str("empty"),
+            Self::Killed => f.write_str("killed"),
+            Self::Torn => f.write_str("torn"),
+            Self::At(stop) => stop.fmt(f),
+        }
     }
 }
 
-impl FromStr for Case {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let mut words = text.strip_prefix("fault@").ok_or(())?.split(':');
-        let nth = words.next().and_then(|nth| nth.parse().ok()).ok_or(())?;
-        let effect = words.next().and_then(|word| EFFECTS.iter().find(|(_, name)| *name == word)).ok_or(())?.0;
-        let for_ever = match words.next() {
-            Some("once") => false,
-            Some("ever") => true,
-            _ => return Err(()),
-        };
-        let start = words.next().and_then(|word| STARTS.iter().find(|(_, name)| *name == word)).ok_or(())?.0;
-        Ok(Self { start, nth, effect, for_ever })
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = EFFECTS.iter().find(|(effect, _)| *effect == self.effect).map_or("", |(_, name)| name);
+        write!(f, "fault@{}:{name}:{}:{}", self.nth, if self.for_ever { "ever" } else { "once" }, self.start)
     }
 }

@@ -5,11 +5,13 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
+
+use crate::coverage::Coverage;
 
 /// So many violations are printed in full.
 const PRINTED_MAX: usize = 20;
@@ -57,16 +59,31 @@ impl Violation {
 
 /// What a phase looked at and found.
 pub struct Findings {
+    /// Where what is reached is counted.
+    pub coverage: Arc<Coverage>,
     name: &'static str,
     seed: u64,
     begun: Instant,
+    /// About how many states there will be.
+    planned: u64,
     states: AtomicU64,
     violations: Mutex<Vec<Kind>>,
 }
 
+/// After so many states it is said how far a phase is.
+const STATES_TOLD: u64 = 50_000;
+
 impl Findings {
-    pub fn new(name: &'static str, seed: u64) -> Self {
-        Self { name, seed, begun: Instant::now(), states: AtomicU64::new(0), violations: Mutex::default() }
+    pub fn new(name: &'static str, seed: u64, planned: u64, coverage: &Arc<Coverage>) -> Self {
+        Self {
+            coverage: Arc::clone(coverage),
+            name,
+            seed,
+            planned,
+            begun: Instant::now(),
+            states: AtomicU64::new(0),
+            violations: Mutex::default(),
+        }
     }
 
     pub fn is_clean(&self) -> bool {
@@ -75,7 +92,10 @@ impl Findings {
 
     /// Looks at one state, and keeps on record what is wrong with it. `case` names it for a replay.
     pub fn look<T>(&self, case: &dyn fmt::Display, check: impl FnOnce() -> Verdict<T>) -> Option<T> {
-        self.states.fetch_add(1, Ordering::Relaxed);
+        let states = self.states.fetch_add(1, Ordering::Relaxed) + 1;
+        if states.is_multiple_of(STATES_TOLD) {
+            self.say_progress(states);
+        }
         self.run(case, check)
     }
 
@@ -94,6 +114,18 @@ impl Findings {
         }
         violations.push(violation.kind);
         None
+    }
+
+    #[expect(clippy::print_stderr, reason = "somebody waits for it")]
+    fn say_progress(&self, states: u64) {
+        let Self { name, planned, begun, .. } = self;
+        eprintln!("{name}: {states} of about {planned} states, after {:.0} s", begun.elapsed().as_secs_f64());
+    }
+
+    /// Says which state is the simplest in which something like the first violation is found.
+    #[expect(clippy::print_stderr, reason = "a test that fails says where")]
+    pub fn say_simplest(&self, case: &dyn fmt::Display) {
+        eprintln!("the simplest like the first of these: KV_CRASH_SEED={} KV_CRASH_REPLAY='{case}'", self.seed);
     }
 
     /// Ends the phase.
@@ -125,10 +157,6 @@ impl Row {
 
     pub fn is_clean(&self) -> bool {
         self.violations.is_empty()
-    }
-
-    pub fn states(&self) -> u64 {
-        self.states
     }
 
     pub const HEADINGS: &str =

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kv_store::{Durability, Error, Lsn};
+use kv_store::{Durability, Error, Lsn, Store};
 use kv_testkit::{
     Model,
     sim::{CrashChoice, CrashModel, Pick, SimDisk},
@@ -24,10 +24,16 @@ pub struct Known {
     written: Vec<(u64, Lsn)>,
     /// Positions of checkpoints that were made.
     checkpoints: Vec<(u64, Lsn)>,
+    /// How far the store said that its log was on disk, after each step: with one flush at a time,
+    /// these are ends of flushed groups.
+    flushed: Vec<(u64, Lsn)>,
     /// A failed sync has dropped what was only with the kernel: what was acknowledged to survive a killed process may be gone with it.
     pub kernel_forgets: bool,
     /// What is read may be damaged on its way: that is to be reported, and may cost what a damaged tail or checkpoint costs.
     pub may_misread: bool,
+    /// The newest checkpoint was damaged: that is to be reported, and the older one stands in for
+    /// it.
+    pub is_damaged: bool,
 }
 
 impl Known {
@@ -38,23 +44,35 @@ impl Known {
             durable: Vec::new(),
             written: Vec::new(),
             checkpoints: Vec::new(),
+            flushed: Vec::new(),
             kernel_forgets: false,
             may_misread: false,
+            is_damaged: false,
         }
     }
 
     /// The same store when it was found at that position: nothing is known but what led to it.
     pub fn found_at(&self, position: Lsn) -> Self {
         let states = &self.states[..=position.0 as usize];
-        Self { states: states.iter().map(|(_, model)| (0, Arc::clone(model))).collect(), ..Self::nothing() }
+        let states = states.iter().map(|(_, model)| (0, Arc::clone(model))).collect();
+        Self { states, is_damaged: self.is_damaged, ..Self::nothing() }
     }
 
     /// The same, on the disk that a crash of that kind leaves: everything was known before its first operation.
     pub fn after_crash(mut self, model: CrashModel) -> Self {
         self.kernel_forgets |= model != CrashModel::Killed;
         self.states.iter_mut().for_each(|(at, _)| *at = 0);
-        [&mut self.durable, &mut self.written, &mut self.checkpoints].into_iter().flatten().for_each(|(at, _)| *at = 0);
+        let Self { durable, written, checkpoints, flushed, .. } = &mut self;
+        [durable, written, checkpoints, flushed].into_iter().flatten().for_each(|(at, _)| *at = 0);
         self
+    }
+
+    /// What was known after so many operations, though other writes may have been begun.
+    pub fn at(&self, at: u64) -> Self {
+        let mut known = self.clone();
+        let Self { durable, written, checkpoints, flushed, .. } = &mut known;
+        [durable, written, checkpoints, flushed].into_iter().for_each(|list| list.retain(|(since, _)| *since <= at));
+        known
     }
 
     pub fn last(&self) -> Lsn {
@@ -84,6 +102,7 @@ impl Known {
     pub fn forget_beyond(&mut self, position: Lsn) {
         self.states.truncate(position.0 as usize + 1);
         self.written.retain(|(_, lsn)| *lsn <= position);
+        self.flushed.retain(|(_, lsn)| *lsn <= position);
     }
 
     /// Everything that was begun is acknowledged.
@@ -99,9 +118,30 @@ impl Known {
         self.durable.push((at, self.acknowledged()));
     }
 
-    pub fn checkpointed(&mut self, at: u64) {
-        self.synced(at);
-        self.checkpoints.push((at, self.acknowledged()));
+    pub fn checkpointed(&mut self, at: u64, position: Lsn) {
+        self.durable.push((at, position));
+        self.checkpoints.push((at, position));
+    }
+
+    /// What the store says of itself is a promise, too: how far its log is on disk, and how far
+    /// readers see.
+    pub fn note(&mut self, at: u64, durable: Lsn, published: Lsn) {
+        let note = |list: &mut Vec<(u64, Lsn)>, position| {
+            if highest_at(list, u64::MAX) < position {
+                list.push((at, position));
+            }
+        };
+        note(&mut self.flushed, durable);
+        note(&mut self.durable, durable);
+        note(&mut self.written, published);
+    }
+
+    /// What one damage must leave after a power cut, whatever the mark says: everything but the
+    /// last flushed group, which nothing later names.
+    pub fn all_but_the_last_group(&self, at: u64) -> Lsn {
+        let last = highest_at(&self.flushed, at);
+        let before = self.flushed.iter().filter(|(since, lsn)| *since <= at && *lsn < last).map(|(_, lsn)| *lsn);
+        before.max().unwrap_or_default()
     }
 
     /// The last position that was acknowledged at any level. Above it there is at most one, of unknown outcome.
@@ -135,14 +175,14 @@ impl Known {
         if found != position {
             return Err(Violation::loss(format!("one recovery finds position {position}, the next one {found}")));
         }
-        self.check_state(&again, position)?;
+        self.check_state(&again.store, position)?;
         Ok(position)
     }
 
-    /// The same of an engine that is open.
-    pub fn check_opened(&self, at: u64, model: CrashModel, engine: &Engine) -> Verdict<Lsn> {
-        let recovery = engine.store.recovery();
-        let (position, promised) = (recovery.position, self.promised(at, model));
+    /// Whether a crash of that kind, after so many operations, may leave the store at that
+    /// position.
+    pub fn check_position(&self, at: u64, model: CrashModel, position: Lsn) -> Verdict {
+        let promised = self.promised(at, model);
         if position < promised {
             let what = format!("position {promised} was acknowledged, and the store is at {position}");
             return Err(Violation::loss(what));
@@ -151,8 +191,19 @@ impl Known {
         if position.0 > begun {
             return Err(Violation::wrong(format!("position {position} was never written")));
         }
+        Ok(())
+    }
+
+    /// The same of an engine that is open.
+    pub fn check_opened(&self, at: u64, model: CrashModel, engine: &Engine) -> Verdict<Lsn> {
+        let recovery = engine.store.recovery();
+        let position = recovery.position;
+        self.check_position(at, model, position)?;
         if self.may_misread {
-            return self.check_state(engine, position).map(|()| position);
+            return self.check_state(&engine.store, position).map(|()| position);
+        }
+        if self.is_damaged {
+            return self.check_state(&engine.store, position).map(|()| position);
         }
         if recovery.checkpoint.map_or(Lsn::START, |id| id.lsn) < highest_at(&self.checkpoints, at) {
             return Err(Violation::loss("a checkpoint is lost".to_owned()));
@@ -160,15 +211,15 @@ impl Known {
         if !recovery.bad_checkpoints.is_empty() {
             return Err(Violation::wrong(format!("damage is reported where there is none: {recovery}")));
         }
-        self.check_state(engine, position)?;
+        self.check_state(&engine.store, position)?;
         Ok(position)
     }
 
     /// Whether an open store holds exactly the state at that position.
-    pub fn check_state(&self, engine: &Engine, position: Lsn) -> Verdict {
+    pub fn check_state(&self, store: &Store, position: Lsn) -> Verdict {
         let expected = self.state_at(position);
         let expected = expected.ok_or_else(|| Violation::wrong(format!("{position} is no position")))?;
-        match difference(&engine.store, expected) {
+        match difference(store, expected) {
             Ok(None) => Ok(()),
             Ok(Some(difference)) => Err(Violation::loss(format!("at position {position}, {difference}"))),
             Err(Error::Corrupt { .. }) if self.may_misread => Ok(()),

@@ -6,10 +6,13 @@ use kv_store::Error;
 use kv_testkit::sim::SimDisk;
 
 use crate::{
+    coverage::{Fault, Scene},
     finding::{Findings, Verdict, Violation},
     known::Known,
+    life::Life,
+    tour::Stop,
     trial::Trial,
-    workload::{Life, Step, reference},
+    workload::{Step, reference},
 };
 
 const PAGE_BYTES: u64 = 4096;
@@ -18,11 +21,14 @@ const PAGES_LEFT: [u64; 4] = [0, 1, 2, 5];
 /// The states that one run is looked at in.
 pub const STATES_EACH: u64 = 13;
 
-/// From that step on the disk has so many pages, or so many more than are taken then.
+/// How many pages the disk has.
 #[derive(Clone, Copy, Debug)]
-pub struct Case {
-    from_step: usize,
-    pages: u64,
+pub enum Case {
+    /// From that step of the reference workload on; so many more than are taken then, but for step
+    /// 0.
+    From(usize, u64),
+    /// For a verb in a state: so many more than are taken then.
+    At(Stop, u64),
 }
 
 /// Every size of the disk from nothing to what the workload takes; and from every step on, hardly more than is taken.
@@ -36,21 +42,38 @@ pub fn cases(seed: u64) -> Verdict<Vec<Case>> {
         bytes_max = disk.space_bytes().max(bytes_max);
     }
     // While a segment is replaced, or a checkpoint written, there is more than at any step's end.
-    let sizes = (0..bytes_max / PAGE_BYTES + 16).map(|pages| Case { from_step: 0, pages });
-    let later = (1..=steps.len()).flat_map(|from_step| PAGES_LEFT.map(|pages| Case { from_step, pages }));
-    Ok(sizes.chain(later).collect())
+    let sizes = (0..bytes_max / PAGE_BYTES + 16).map(|pages| Case::From(0, pages));
+    let later = (1..=steps.len()).flat_map(|from_step| PAGES_LEFT.map(|pages| Case::From(from_step, pages)));
+    let stops = Stop::all().flat_map(|stop| PAGES_LEFT.map(|pages| Case::At(stop, pages)));
+    let mut cases: Vec<_> = sizes.chain(later).chain(stops).collect();
+    fastrand::Rng::with_seed(seed).shuffle(&mut cases);
+    Ok(cases)
 }
 
 impl Case {
     pub fn run(&self, seed: u64, findings: &Findings) {
-        let mut trial = Trial::new(findings, self, SimDisk::new(seed), Known::nothing(), is_right);
-        let steps = reference(seed);
-        let all_but_close = &steps[..steps.len() - 1];
+        let prepared = findings.run(self, || match self {
+            Self::From(..) => Ok((Life::new(&SimDisk::new(seed), Known::nothing()), reference(seed))),
+            Self::At(stop, _) => stop.prepare(seed),
+        });
+        let Some((life, mut steps)) = prepared else { return };
+        let (from, pages) = match self {
+            Self::From(step, pages) => {
+                steps.truncate(steps.len() - 1); // all but the last close
+                (*step, *pages)
+            }
+            Self::At(stop, pages) => {
+                let mut states = life.states();
+                states.add(stop.state); // which may come with the step itself
+                findings.coverage.met(Scene { verb: stop.verb, states }, Fault::FullDisk);
+                (0, *pages)
+            }
+        };
+        let mut trial = Trial::new(findings, self, life, is_right);
         findings.run(self, || {
-            trial.run(all_but_close, &mut |step, disk| {
-                if step == self.from_step {
-                    let taken = if step == 0 { 0 } else { disk.space_bytes() };
-                    disk.limit_space(taken + self.pages * PAGE_BYTES);
+            trial.run(&steps, &mut |step, disk| {
+                if step == from {
+                    disk.limit_space(disk.space_bytes() + pages * PAGE_BYTES);
                 }
             })
         });
@@ -77,7 +100,10 @@ fn go_on(trial: &mut Trial<'_>) -> Verdict {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "space@{}:{}", self.from_step, self.pages)
+        match self {
+            Self::From(step, pages) => write!(f, "space@{step}:{pages}"),
+            Self::At(stop, pages) => write!(f, "space@{stop}:{pages}"),
+        }
     }
 }
 
@@ -85,7 +111,11 @@ impl FromStr for Case {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let (from_step, pages) = text.strip_prefix("space@").and_then(|text| text.split_once(':')).ok_or(())?;
-        Ok(Self { from_step: from_step.parse().map_err(drop)?, pages: pages.parse().map_err(drop)? })
+        let (from, pages) = text.strip_prefix("space@").and_then(|text| text.split_once(':')).ok_or(())?;
+        let pages = pages.parse().map_err(drop)?;
+        Ok(match from.parse() {
+            Ok(step) => Self::From(step, pages),
+            Err(_) => Self::At(from.parse()?, pages),
+        })
     }
 }

@@ -1,33 +1,49 @@
-//! The reference workload, and a life that a store leads under it.
+//! What is done to a store: the steps of lives, and what they are made of.
 
-use kv_store::{Batch, Durability, Error, Result, Store, Transaction};
-use kv_testkit::{
-    Model, Operation,
-    sim::{CrashModel, SimDisk},
-};
+use kv_store::Durability;
+use kv_testkit::{Model, Operation, sim::CrashModel};
 
-use crate::{
-    engine::Engine,
-    finding::{Verdict, Violation},
-    known::Known,
-};
+use crate::coverage::Verb;
 
 /// Something that is done to the engine.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
     /// One of the usual things, which follows from the seed and from what the store holds then.
     Usual(u64),
+    /// That verb, with something to do if there is anything, which follows from the seed.
+    Verb(Verb, u64),
     /// Two entries of that key.
     Put(u8, Durability),
     Checkpoint,
+    /// A checkpoint that waits half-way while one usual thing, or a verb, is done.
+    CheckpointBeside(Option<Verb>, u64),
+    /// A checkpoint that cannot create its file.
+    FailedCheckpoint,
+    /// The store is opened again, now and from then on with segments of these sizes in blocks: the
+    /// first, and the largest.
+    Sizes(u64, u64),
     Reopen,
     Close,
+    /// The process is killed, or the power cut so that what survives follows from the seed; and the
+    /// store is opened again.
+    Crash(CrashModel, u64),
+    /// The power is cut so that the log has a torn tail, and the store is opened again.
+    Tear,
+    /// The newest checkpoint is damaged while the store is closed, and the store is opened again.
+    Damage,
 }
 
-/// Puts, overwrites, deletions, batches and transactions over three collections, of which two are dropped, made again, cleared and renamed, at both durabilities; background work now and
-/// then, so that segments are also made when they are needed; checkpoints, a clean close, openings.
+/// Puts, overwrites, deletions, comparisons, batches and transactions over three collections, of
+/// which two are dropped, made again, cleared and renamed, at both durabilities, some of them
+/// deferred; feeds; background work now and then, so that segments are also made when they are
+/// needed; checkpoints, one of which fails, and one beside which something is written; clean
+/// closes, openings.
 pub fn reference(seed: u64) -> Vec<Step> {
-    lives(seed, 55, &[Step::Checkpoint, Step::Reopen, Step::Checkpoint, Step::Checkpoint, Step::Close])
+    let mut steps =
+        lives(seed, 55, &[Step::Checkpoint, Step::Reopen, Step::Checkpoint, Step::FailedCheckpoint, Step::Close]);
+    let fifth = steps.len() / 5;
+    steps.insert(2 * fifth - 5, Step::CheckpointBeside(None, seed));
+    steps
 }
 
 /// The first writes after a crash, a checkpoint, and a clean end.
@@ -45,10 +61,10 @@ pub fn small(closed: bool) -> Vec<Step> {
 }
 
 /// The key whose value takes blocks of its own.
-const LARGE: u8 = 99;
+pub const LARGE: u8 = 99;
 
 /// Mostly zeroes, so that there is little of it to be damaged in different ways.
-fn large_value() -> Vec<u8> {
+pub fn large_value() -> Vec<u8> {
     (0..6000).map(|at| u8::from(at % 500 == 7)).collect()
 }
 
@@ -60,42 +76,165 @@ fn lives(seed: u64, usual: u64, endings: &[Step]) -> Vec<Step> {
     (0..).zip(endings).flat_map(life).collect()
 }
 
-/// What a usual step does.
-enum Usual {
-    Write(Vec<Operation>, Durability),
+/// Changes that are made together, and how.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub verb: Verb,
+    pub operations: Vec<Operation>,
+    pub durability: Durability,
+}
+
+/// What a step comes to.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Something that changes something.
+    Write(Change),
+    /// A verb that looks before it writes, and finds nothing to do with that key.
+    Ask(Verb, &'static str, Vec<u8>),
+    /// The feed, from a position which follows from the seed.
+    Feed(u64),
+    Read,
     Sync,
+    /// Waits for the deferred writes that nobody has waited for.
+    Wait,
     /// The jobs that were woken.
     Background,
 }
 
-impl Usual {
-    /// Each write changes something.
-    fn new(seed: u64, model: &Model) -> Self {
+impl Action {
+    /// One of the usual things.
+    pub fn usual(seed: u64, model: &Model) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
-        match rng.u8(..40) {
+        match rng.u8(..44) {
             0 => Self::Sync,
-            1..=5 => Self::Background,
-            6 if model.collections().contains_key("b") => Self::Write(vec![Operation::drop("b")], Durability::Disk),
-            6 => Self::Write(vec![Operation::create("b")], Durability::Disk),
-            7 => Self::Write(vec![change_name(model)], durability(&mut rng)),
+            1..=4 => Self::Background,
+            5 => Self::Wait,
+            6 if model.collections().contains_key("b") => {
+                Self::Write(Change::new(vec![Operation::drop("b")], Durability::Disk, &mut rng, model))
+            }
+            6 => Self::Write(Change::new(vec![Operation::create("b")], Durability::Disk, &mut rng, model)),
+            7 => {
+                let durability = durability(&mut rng);
+                Self::Write(Change::new(vec![change_name(model)], durability, &mut rng, model))
+            }
+            8 => Self::Feed(rng.u64(..)),
+            9 => Self::ask(ASKING[rng.usize(..ASKING.len())], model),
             kind => {
-                let len = if kind < 16 { rng.usize(2..6) } else { 1 };
+                let len = if kind < 19 { rng.usize(2..6) } else { 1 };
                 let durability = durability(&mut rng);
                 let mut after = model.clone();
                 let mut operations = Vec::new();
-                if kind == 8 && model.collections().contains_key("b") {
-                    operations.push(Operation::Clear { collection: "b".to_owned() });
+                if kind == 10 && model.collections().contains_key("b") {
+                    operations.push(clear("b"));
                     after.apply(&operations[0]);
                 }
                 operations.extend((0..len).map(|_| change(&mut rng, &mut after)));
-                Self::Write(operations, durability)
+                Self::Write(Change::new(operations, durability, &mut rng, model))
             }
+        }
+    }
+
+    /// That verb: what it changes follows from the seed, if there is anything that it can change.
+    /// `None` if it is none of an open store.
+    pub fn of(verb: Verb, seed: u64, model: &Model) -> Option<Self> {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let key = || vec![b'v', seed as u8];
+        let put = || Operation::put("a", key(), vec![seed as u8; 30]);
+        let has = |name: &str| model.collections().contains_key(name);
+        let present = model.collections().get("a").and_then(|entries| entries.keys().next()).cloned();
+        let delete = present.map(|key| Operation::delete("a", key));
+        let operations = match verb {
+            Verb::Put | Verb::PutDeferred | Verb::PutIfAbsent | Verb::Update | Verb::CompareAndSet => vec![put()],
+            Verb::Delete | Verb::DeleteIfPresent | Verb::Take => match delete {
+                Some(delete) => vec![delete],
+                None => return Some(Self::ask(verb, model)),
+            },
+            Verb::Write | Verb::WriteDeferred | Verb::Transact | Verb::TransactDeferred => {
+                [put()].into_iter().chain(delete).collect()
+            }
+            Verb::Create => vec![Operation::create("d")],
+            Verb::Drop | Verb::Clear | Verb::Rename if !has("a") => return Some(Self::Ask(verb, "a", Vec::new())),
+            Verb::Drop => vec![Operation::drop("a")],
+            Verb::Clear => vec![clear("a")],
+            Verb::Rename => vec![Operation::Rename { collection: "a".to_owned(), to: "e".to_owned() }],
+            Verb::Wait => return Some(Self::Wait),
+            Verb::Read => return Some(Self::Read),
+            Verb::Feed => return Some(Self::Feed(seed)),
+            Verb::Sync => return Some(Self::Sync),
+            Verb::Background => return Some(Self::Background),
+            Verb::Open | Verb::Checkpoint | Verb::Close => return None,
+        };
+        // What only the kernel has, so that the verb itself has something to write.
+        let durability =
+            if seed.is_multiple_of(2) || is_of_names(verb) { Durability::Disk } else { durability(&mut rng) };
+        Some(Self::Write(Change { verb, operations, durability }))
+    }
+
+    fn ask(verb: Verb, model: &Model) -> Self {
+        let present = model.collections().get("a").and_then(|entries| entries.keys().next());
+        match (verb, present) {
+            (Verb::PutIfAbsent | Verb::CompareAndSet, Some(key)) => Self::Ask(verb, "a", key.clone()),
+            (Verb::PutIfAbsent | Verb::CompareAndSet, None) => Self::Read,
+            _ => Self::Ask(verb, "a", b"nothing".to_vec()),
+        }
+    }
+
+    pub fn verb(&self) -> Verb {
+        match self {
+            Self::Write(change) => change.verb,
+            Self::Ask(verb, ..) => *verb,
+            Self::Feed(_) => Verb::Feed,
+            Self::Read => Verb::Read,
+            Self::Sync => Verb::Sync,
+            Self::Wait => Verb::Wait,
+            Self::Background => Verb::Background,
         }
     }
 }
 
+/// Verbs that may find nothing to do.
+const ASKING: [Verb; 6] =
+    [Verb::PutIfAbsent, Verb::CompareAndSet, Verb::Delete, Verb::DeleteIfPresent, Verb::Take, Verb::Update];
+
+/// Verbs over whole collections: the store's durability is theirs.
+pub fn is_of_names(verb: Verb) -> bool {
+    matches!(verb, Verb::Create | Verb::Drop | Verb::Clear | Verb::Rename)
+}
+
+impl Change {
+    /// One of the verbs that can make the operations.
+    fn new(operations: Vec<Operation>, durability: Durability, rng: &mut fastrand::Rng, model: &Model) -> Self {
+        let verbs = match &operations[..] {
+            [Operation::Put { collection, key, .. }] if model.get(collection, key).is_none() => {
+                &[Verb::Put, Verb::Put, Verb::PutDeferred, Verb::PutIfAbsent, Verb::Update, Verb::CompareAndSet][..]
+            }
+            [Operation::Put { .. }] => &[Verb::Put, Verb::Put, Verb::PutDeferred, Verb::Update, Verb::CompareAndSet],
+            [Operation::Delete { .. }] => {
+                &[Verb::Delete, Verb::DeleteIfPresent, Verb::Take, Verb::Update, Verb::CompareAndSet]
+            }
+            [Operation::Create { .. }] if durability == Durability::Disk => &[Verb::Create],
+            [Operation::Drop { .. }] if durability == Durability::Disk => &[Verb::Drop],
+            [Operation::Clear { .. }] if durability == Durability::Disk => &[Verb::Clear],
+            [Operation::Rename { .. }] if durability == Durability::Disk => &[Verb::Rename],
+            operations if operations.iter().all(is_of_key) => {
+                &[Verb::Write, Verb::Write, Verb::WriteDeferred, Verb::Transact, Verb::TransactDeferred]
+            }
+            _ => &[Verb::Transact, Verb::Transact, Verb::TransactDeferred],
+        };
+        Self { verb: verbs[rng.usize(..verbs.len())], operations, durability }
+    }
+}
+
+fn is_of_key(operation: &Operation) -> bool {
+    matches!(operation, Operation::Put { .. } | Operation::Delete { .. })
+}
+
 fn durability(rng: &mut fastrand::Rng) -> Durability {
     if rng.u8(..5) < 2 { Durability::Disk } else { Durability::Process }
+}
+
+fn clear(collection: &str) -> Operation {
+    Operation::Clear { collection: collection.to_owned() }
 }
 
 /// What can be done to a name, of two collections.
@@ -126,165 +265,4 @@ fn change(rng: &mut fastrand::Rng, model: &mut Model) -> Operation {
     };
     model.apply(&operation);
     operation
-}
-
-/// A store in use, and what is known of it.
-pub struct Life {
-    disk: SimDisk,
-    /// `None` after it could not be opened.
-    pub engine: Option<Engine>,
-    pub known: Known,
-    /// Whether the outcome of a write is unknown since the store was opened.
-    is_unsure: bool,
-}
-
-impl Life {
-    /// Not yet open.
-    pub fn new(disk: &SimDisk, known: Known) -> Self {
-        Self { disk: disk.clone(), engine: None, known, is_unsure: false }
-    }
-
-    /// Opens the store and leads it through the steps, none of which may fail.
-    pub fn begin(disk: &SimDisk, known: Known, steps: &[Step]) -> Verdict<Self> {
-        let mut life = Self::new(disk, known);
-        life.open()?.map_err(|error| Violation::refusal("cannot be opened", &error))?;
-        for step in steps {
-            life.step(*step)?.map_err(|error| Violation::refusal(&format!("{step:?} failed"), &error))?;
-        }
-        Ok(life)
-    }
-
-    /// The same, to the end: what is known then.
-    pub fn lead(disk: &SimDisk, known: Known, steps: &[Step]) -> Verdict<Known> {
-        Self::begin(disk, known, steps).map(|life| life.known)
-    }
-
-    /// Opens the store, and looks whether it is the one that is known. What is not there any more is forgotten.
-    pub fn open(&mut self) -> Verdict<Result<()>> {
-        let engine = match Engine::open(&self.disk) {
-            Ok(engine) => engine,
-            Err(error) => return Ok(Err(error)),
-        };
-        let now = self.disk.operations();
-        let position = self.known.check_opened(now, CrashModel::Killed, &engine)?;
-        self.known.forget_beyond(position);
-        self.known.acknowledge(now, Durability::Disk);
-        self.engine = Some(engine);
-        self.is_unsure = false;
-        Ok(Ok(()))
-    }
-
-    /// Does it. The error is the engine's answer; a violation, a wrong one.
-    pub fn step(&mut self, step: Step) -> Verdict<Result<()>> {
-        let Some(Engine { store, .. }) = &self.engine else { return self.open() };
-        match step {
-            Step::Usual(seed) => return self.usual(&Usual::new(seed, self.known.model())),
-            Step::Put(key, durability) => {
-                let value = if key == LARGE { large_value() } else { vec![key; 20] };
-                let puts = ["a", "b"].map(|collection| Operation::put(collection, [key], value.clone()));
-                return self.usual(&Usual::Write(puts.to_vec(), durability));
-            }
-            Step::Checkpoint => {
-                if let Err(error) = store.checkpoint() {
-                    return Ok(Err(error));
-                }
-                self.known.checkpointed(self.disk.operations());
-            }
-            Step::Close | Step::Reopen => {
-                let closed = store.close();
-                if closed.is_ok() {
-                    self.known.synced(self.disk.operations());
-                }
-                if matches!(step, Step::Reopen) {
-                    self.engine = None; // lets go of the lock
-                    return self.open().map(|opened| closed.and(opened));
-                }
-                return Ok(closed);
-            }
-        }
-        Ok(Ok(()))
-    }
-
-    fn usual(&mut self, usual: &Usual) -> Verdict<Result<()>> {
-        let Some(Engine { store, scheduler }) = &self.engine else { return Ok(Ok(())) };
-        match usual {
-            Usual::Background => {
-                scheduler.run_woken();
-                Ok(Ok(()))
-            }
-            Usual::Sync => {
-                let synced = store.sync();
-                if synced.is_ok() {
-                    self.known.synced(self.disk.operations());
-                }
-                Ok(synced)
-            }
-            Usual::Write(operations, durability) => {
-                let mut model = self.known.model().clone();
-                model.apply_batch(operations);
-                self.known.begin(self.disk.operations(), model);
-                let written = write(store, operations, *durability);
-                let appended = store.stats().log.appended;
-                let creates = matches!(operations[..], [Operation::Create { .. }]);
-                match &written {
-                    // What a write whose outcome is unknown was to change is still as it was, to the store: it answers by that.
-                    Ok(()) if creates && self.is_unsure && appended < self.known.last() => self.known.take_back(),
-                    Err(Error::CollectionExists { .. } | Error::CollectionNotFound { .. } | Error::KeyNotFound)
-                        if self.is_unsure && appended < self.known.last() =>
-                    {
-                        self.known.take_back();
-                        return Ok(Ok(()));
-                    }
-                    Ok(()) if appended != self.known.last() => {
-                        let what = format!("the write after {} others has position {appended}", self.known.last());
-                        return Err(Violation::wrong(what));
-                    }
-                    Ok(()) => self.known.acknowledge(self.disk.operations(), *durability),
-                    Err(Error::OutcomeUnknown { .. }) if appended == self.known.last() => self.is_unsure = true, // it may be there
-                    Err(error) if appended == self.known.last() => {
-                        return Err(Violation::wrong(format!("a write was refused, and logged: {error:?}")));
-                    }
-                    Err(_) => self.known.take_back(),
-                }
-                Ok(written)
-            }
-        }
-    }
-}
-
-/// Single puts as such, several puts and deletions as a batch, and everything else as a transaction.
-fn write(store: &Store, operations: &[Operation], durability: Durability) -> Result<()> {
-    match operations {
-        [Operation::Put { collection, key, value }] => {
-            store.collection(collection)?.with_durability(durability).put(key, value)
-        }
-        operations => match batch(operations) {
-            Some(batch) => store.write_with(&batch, durability),
-            None => store.transact_with(durability, |tx| operations.iter().try_for_each(|change| make(tx, change))),
-        },
-    }
-}
-
-fn batch(operations: &[Operation]) -> Option<Batch> {
-    let mut batch = Batch::new();
-    for operation in operations {
-        match operation {
-            Operation::Put { collection, key, value } => batch.put(collection, key, value),
-            Operation::Delete { collection, key } => batch.delete(collection, key),
-            _ => return None,
-        };
-    }
-    Some(batch)
-}
-
-fn make(tx: &mut Transaction<'_>, operation: &Operation) -> Result<()> {
-    match operation {
-        Operation::Put { collection, key, value } => tx.put(collection, key, value),
-        Operation::Delete { collection, key } => tx.delete(collection, key),
-        Operation::Create { collection } => tx.create_collection(collection).map(drop),
-        Operation::Drop { collection } => tx.drop_collection(collection),
-        Operation::Clear { collection } => tx.clear_collection(collection),
-        Operation::Rename { collection, to } => tx.rename_collection(collection, to),
-        other => panic!("not in this workload: {other:?}"),
-    }
 }

@@ -183,6 +183,22 @@ impl SimDisk {
         inner.state.paths().into_iter().map(|(path, node)| (path, content(node))).collect()
     }
 
+    /// The paths of all files from the top, in order.
+    pub fn paths(&self) -> Vec<String> {
+        self.lock().state.paths().into_keys().collect()
+    }
+
+    /// Up to `len` bytes of a file from `offset` on, as readers see it; `None` if there is no such
+    /// file. It counts as no operation, and no fault meets it.
+    pub fn peek(&self, path: &str, offset: u64, len: usize) -> Option<Vec<u8>> {
+        let inner = self.lock();
+        let node = inner.state.paths().remove(path)?;
+        let mut bytes = vec![0; len];
+        let len = inner.state.file(node).ok()?.seen.read(&mut bytes, offset);
+        bytes.truncate(len);
+        Some(bytes)
+    }
+
     /// What a power cut may take now.
     pub(super) fn atoms(&self, model: CrashModel) -> Atoms {
         Atoms::of(&self.lock().state, model)

@@ -123,6 +123,7 @@ mod explore;
 mod fates;
 mod fingerprint;
 mod operate;
+mod remains;
 mod state;
 mod vfs;
 
@@ -130,3 +131,4 @@ pub use choice::{CrashChoice, CrashModel, Loss, Pick};
 pub use damage::Damage;
 pub use disk::{Moment, SimDisk};
 pub use explore::{Count, Exploration};
+pub use remains::Remains;

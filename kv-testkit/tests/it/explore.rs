@@ -199,3 +199,18 @@ fn of_a_crash_after_a_crash_both_are_told() {
     assert!(said.starts_with("there is a g\nat "), "{said}");
     assert!(said.contains("KV_CRASH_SEED=5 KV_CRASH_REPLAY='first@") && said.contains(",second@"), "{said}");
 }
+
+/// A long exploration that is split looks at each state once, in one of its parts.
+#[test]
+fn parts_have_no_state_in_common_and_together_have_all() {
+    let moments = recording(6);
+    for states_max in [10_000, 60] {
+        let whole = Exploration::new(states_max, 3);
+        let (count, looked) = explore(&whole, &moments, &CrashModel::ALL);
+        let parts: Vec<_> =
+            (1..=3).map(|part| explore(&whole.clone().with_part(part, 3), &moments, &CrashModel::ALL)).collect();
+        assert_eq!(parts.iter().map(|(count, _)| count.states).sum::<u64>(), count.states);
+        assert!(parts.iter().all(|(part, _)| part.states * 4 > count.states));
+        assert_eq!(parts.into_iter().flat_map(|(_, looked)| looked).collect::<Looked>(), looked);
+    }
+}

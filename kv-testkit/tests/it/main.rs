@@ -9,6 +9,7 @@ mod flawed_log;
 mod linearizability;
 mod model;
 mod recording;
+mod recoverable;
 mod scheduler;
 mod sim;
 mod sim_faults;

@@ -11,6 +11,7 @@ mod faults;
 mod foreign;
 mod golden;
 mod jobs;
+mod mark_states;
 mod memory;
 mod model;
 mod power;

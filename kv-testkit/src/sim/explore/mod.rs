@@ -46,6 +46,8 @@ pub struct Exploration {
     threads: usize,
     replay: Vec<Replay>,
     is_again: bool,
+    /// Which of how many parts is looked at.
+    part: (u64, u64),
 }
 
 /// A state that alone is to be looked at: of the workload of that name.
@@ -62,7 +64,7 @@ impl Exploration {
     /// At most about `states_max` states; what is not counted out follows from the seed.
     pub fn new(states_max: u64, seed: u64) -> Self {
         let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Self { states_max, seed, threads, replay: Vec::new(), is_again: false }
+        Self { states_max, seed, threads, replay: Vec::new(), is_again: false, part: (1, 1) }
     }
 
     /// At most about `states_max` states, or `KV_CRASH_STATES` of the environment; a seed of 0, or `KV_CRASH_SEED`; only the state that `KV_CRASH_REPLAY`
@@ -88,6 +90,13 @@ impl Exploration {
         Self { threads: threads.max(1), ..self }
     }
 
+    /// Looks at one of so many parts of the states, counted from 1. No two parts have a state in
+    /// common, and together they have all: so a long exploration can be split over several runs.
+    #[must_use]
+    pub fn with_part(self, number: u64, of: u64) -> Self {
+        Self { part: (number, of.max(1)), ..self }
+    }
+
     /// The seed of what is not counted out.
     pub fn seed(&self) -> u64 {
         self.seed
@@ -103,7 +112,14 @@ impl Exploration {
             0 | 1 => fastrand::Rng::with_seed(seed).u64(..one_in) == 0,
             _ => true,
         };
-        is_chosen.then(|| Self { states_max, seed, threads: 1, replay: self.replay.clone(), is_again: true })
+        is_chosen.then(|| Self {
+            states_max,
+            seed,
+            threads: 1,
+            replay: self.replay.clone(),
+            is_again: true,
+            part: (1, 1),
+        })
     }
 
     /// Looks at the states of the recording. `name` tells workloads apart in what is printed.
@@ -127,7 +143,11 @@ impl Exploration {
             count.moments = 1;
             return count;
         }
-        let work = Work { source: Mutex::new(Source::new(moments, models, self.states_max, self.seed)), check };
+        let work = Work {
+            source: Mutex::new(Source::new(moments, models, self.states_max, self.seed)),
+            check,
+            part: self.part,
+        };
         let mut failed = None;
         for (counted, found) in work.share(self.threads) {
             count.add(&counted);
@@ -172,6 +192,7 @@ fn explain(name: &str, probe: &Probe<'_>, cause: Cause, check: Check<'_>) -> Fai
 struct Work<'a, 'b> {
     source: Mutex<Source<'a>>,
     check: Check<'b>,
+    part: (u64, u64),
 }
 
 /// What a thread has looked at, and the first state that failed.
@@ -194,7 +215,9 @@ impl<'a> Work<'a, '_> {
     fn work(&self) -> Done<'a> {
         let mut count = Count::default();
         loop {
-            let taken: Vec<_> = self.lock().by_ref().take(STATES_TAKEN).collect();
+            let (number, of) = self.part;
+            let is_of_part = |probe: &Probe<'_>| probe.at % of == number % of;
+            let taken: Vec<_> = self.lock().by_ref().filter(is_of_part).take(STATES_TAKEN).collect();
             if taken.is_empty() {
                 return (count, None);
             }

@@ -1,0 +1,136 @@
+//! Something that is done while a checkpoint is being written.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+};
+
+use kv_vfs::{Access, File, Lock, Result, Vfs};
+
+/// Where a checkpoint waits, once, when it has frozen the state and creates its first file.
+#[derive(Clone, Debug, Default)]
+pub struct Halt(Arc<Mutex<Option<Turnstile>>>);
+
+#[derive(Debug)]
+struct Turnstile {
+    reached: mpsc::Sender<()>,
+    go_on: mpsc::Receiver<()>,
+}
+
+/// The other side of a [`Halt`].
+pub struct Halted {
+    reached: mpsc::Receiver<()>,
+    go_on: mpsc::Sender<()>,
+}
+
+impl Halt {
+    /// The next checkpoint waits.
+    pub fn set(&self) -> Halted {
+        let ((reached, is_reached), (goes_on, go_on)) = (mpsc::channel(), mpsc::channel());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Turnstile { reached, go_on });
+        Halted { reached: is_reached, go_on: goes_on }
+    }
+
+    /// No checkpoint waits any more.
+    pub fn lift(&self) {
+        drop(self.take());
+    }
+
+    fn take(&self) -> Option<Turnstile> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn pass(&self) {
+        if let Some(Turnstile { reached, go_on }) = self.take() {
+            let _ = reached.send(()); // nobody may want to know
+            let _ = go_on.recv(); // an error means the same
+        }
+    }
+}
+
+impl Halted {
+    /// Waits until the checkpoint waits. `false` if it has ended without.
+    pub fn is_reached(&self) -> bool {
+        self.reached.recv().is_ok()
+    }
+
+    pub fn go_on(self) {
+        let _ = self.go_on.send(()); // it may have ended
+    }
+}
+
+/// The directory of a store, whose checkpoints pass by a [`Halt`].
+#[derive(Debug)]
+pub struct Halting {
+    inner: Arc<dyn Vfs>,
+    halt: Halt,
+    /// Whether this is the directory of the checkpoints.
+    is_checkpoints: bool,
+}
+
+impl Halting {
+    pub fn new(inner: Arc<dyn Vfs>, halt: Halt) -> Arc<Self> {
+        Arc::new(Self { inner, halt, is_checkpoints: false })
+    }
+
+    fn directory(&self, name: &str, inner: Arc<dyn Vfs>) -> Arc<dyn Vfs> {
+        Arc::new(Self { inner, halt: self.halt.clone(), is_checkpoints: name == "checkpoints" })
+    }
+}
+
+impl Vfs for Halting {
+    fn path(&self) -> &Path {
+        self.inner.path()
+    }
+
+    fn open(&self, name: &str, access: Access) -> Result<Arc<dyn File>> {
+        self.inner.open(name, access)
+    }
+
+    fn create(&self, name: &str) -> Result<Arc<dyn File>> {
+        if self.is_checkpoints {
+            self.halt.pass();
+        }
+        self.inner.create(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        self.inner.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        self.inner.remove(name)
+    }
+
+    fn list(&self) -> Result<Vec<String>> {
+        self.inner.list()
+    }
+
+    fn sync_directory(&self) -> Result<()> {
+        self.inner.sync_directory()
+    }
+
+    fn open_directory(&self, name: &str) -> Result<Arc<dyn Vfs>> {
+        self.inner.open_directory(name).map(|inner| self.directory(name, inner))
+    }
+
+    fn create_directory(&self, name: &str) -> Result<Arc<dyn Vfs>> {
+        self.inner.create_directory(name).map(|inner| self.directory(name, inner))
+    }
+
+    fn try_lock(&self, name: &str, access: Access) -> Result<Option<Lock>> {
+        self.inner.try_lock(name, access)
+    }
+
+    fn is_in_place(&self) -> bool {
+        self.inner.is_in_place()
+    }
+
+    fn block_bytes(&self) -> u32 {
+        self.inner.block_bytes()
+    }
+
+    fn random(&self) -> Result<u128> {
+        self.inner.random()
+    }
+}

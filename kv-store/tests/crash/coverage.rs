@@ -1,0 +1,278 @@
+//! What the campaign has reached: which verb met which fault, in which state of log and
+//! checkpoints.
+//!
+//! A campaign finds nothing where it never goes. So every combination is counted, and one that is
+//! never reached fails the run with its name, unless [`impossible`](crate::impossible) says why it
+//! cannot be.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use crate::impossible::{why_maybe, why_not};
+
+/// An enumeration of names.
+macro_rules! names {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident $text:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name { $($variant),* }
+
+        impl $name {
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$variant => $text),* })
+            }
+        }
+    };
+}
+
+names! {
+    /// What is done to the store.
+    Verb {
+        Open "open", Put "put", PutDeferred "put_deferred", PutIfAbsent "put_if_absent", Update "update",
+        CompareAndSet "compare_and_set", Delete "delete", DeleteIfPresent "delete_if_present", Take "take",
+        Write "write", WriteDeferred "write_deferred", Transact "transact",
+        TransactDeferred "transact_deferred", Create "create_collection", Drop "drop_collection",
+        Clear "clear_collection", Rename "rename_collection", Wait "wait", Read "read", Feed "changes",
+        Sync "sync", Background "background jobs", Checkpoint "checkpoint", Close "close",
+    }
+}
+
+names! {
+    /// What holds of the log and the checkpoints. Several may hold at once.
+    State {
+        Fresh "fresh", Sealed "sealed", Torn "torn", Rolled "rolled", Trimmed "trimmed", Frozen "frozen",
+        FailedCheckpoint "failed checkpoint", Damaged "damaged",
+    }
+}
+
+names! {
+    /// What the disk does.
+    Fault {
+        Eio "EIO", Enospc "ENOSPC", Eintr "EINTR", Short "short write", Empty "empty write",
+        TornWrite "torn write", Enlarges "enlarging write", Forgets "forgetting sync",
+        Misreads "lying read", FullDisk "full disk", Kill "kill", PowerCut "power cut",
+        Flipped "flipped bit", Zeroed "zeroed", Swapped "swapped", Stale "stale", Astray "astray",
+        Cut "cut", Missing "missing", Older "older file", Copied "copied file",
+    }
+}
+
+impl Fault {
+    /// Whether it happens to a disk at rest.
+    pub fn is_damage(self) -> bool {
+        self >= Self::Flipped
+    }
+}
+
+/// The states that hold at some time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct States(u8);
+
+impl States {
+    pub fn add(&mut self, state: State) {
+        self.0 |= 1 << state as u8;
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = State> {
+        State::ALL.iter().copied().filter(move |state| self.0 & (1 << *state as u8) != 0)
+    }
+}
+
+/// What is done, and what holds when it begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene {
+    pub verb: Verb,
+    pub states: States,
+}
+
+/// From which operation of the disk on which scene is played.
+#[derive(Clone, Debug, Default)]
+pub struct Timeline(Vec<(u64, Scene)>);
+
+impl Timeline {
+    pub fn begin(&mut self, operation: u64, scene: Scene) {
+        self.0.push((operation, scene));
+    }
+
+    /// The scene of which that operation is a part, the first being 0; and with which it begins.
+    pub fn at(&self, operation: u64) -> Option<(u64, Scene)> {
+        self.0.iter().rfind(|(from, _)| *from <= operation).copied()
+    }
+}
+
+const VERBS: usize = Verb::ALL.len();
+const STATES: usize = State::ALL.len();
+const FAULTS: usize = Fault::ALL.len();
+
+/// Two things that came together, or should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Combination {
+    StateFault(State, Fault),
+    VerbFault(Verb, Fault),
+    StateVerb(State, Verb),
+}
+
+impl Combination {
+    pub fn all() -> impl Iterator<Item = Self> {
+        let state_faults =
+            State::ALL.iter().flat_map(|state| Fault::ALL.iter().map(|fault| Self::StateFault(*state, *fault)));
+        let verb_faults =
+            Verb::ALL.iter().flat_map(|verb| Fault::ALL.iter().map(|fault| Self::VerbFault(*verb, *fault)));
+        let state_verbs =
+            State::ALL.iter().flat_map(|state| Verb::ALL.iter().map(|verb| Self::StateVerb(*state, *verb)));
+        state_faults.chain(verb_faults).chain(state_verbs)
+    }
+}
+
+impl fmt::Display for Combination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StateFault(state, fault) => write!(f, "{fault} in the state \"{state}\""),
+            Self::VerbFault(verb, fault) => write!(f, "{fault} at {verb}"),
+            Self::StateVerb(state, verb) => write!(f, "{verb} in the state \"{state}\""),
+        }
+    }
+}
+
+/// How often each combination was reached.
+#[derive(Debug)]
+pub struct Coverage {
+    state_faults: [[AtomicU64; FAULTS]; STATES],
+    verb_faults: [[AtomicU64; FAULTS]; VERBS],
+    state_verbs: [[AtomicU64; VERBS]; STATES],
+}
+
+impl Default for Coverage {
+    fn default() -> Self {
+        fn zeroes<const N: usize, const M: usize>() -> [[AtomicU64; M]; N] {
+            std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0)))
+        }
+        Self { state_faults: zeroes(), verb_faults: zeroes(), state_verbs: zeroes() }
+    }
+}
+
+impl Coverage {
+    /// Something was done.
+    pub fn played(&self, scene: Scene) {
+        self.count_all(scene.states.iter().map(|state| Combination::StateVerb(state, scene.verb)));
+    }
+
+    /// Everything in the timeline was done.
+    pub fn played_all(&self, timeline: &Timeline) {
+        timeline.0.iter().for_each(|(_, scene)| self.played(*scene));
+    }
+
+    /// A fault came while something was done.
+    pub fn met(&self, scene: Scene, fault: Fault) {
+        self.happened(scene.states, fault);
+        self.count(Combination::VerbFault(scene.verb, fault));
+    }
+
+    /// A fault came in some states.
+    pub fn happened(&self, states: States, fault: Fault) {
+        self.count_all(states.iter().map(|state| Combination::StateFault(state, fault)));
+    }
+
+    /// A verb met what a fault had left.
+    pub fn met_by(&self, verb: Verb, fault: Fault) {
+        self.count(Combination::VerbFault(verb, fault));
+    }
+
+    fn count_all(&self, combinations: impl Iterator<Item = Combination>) {
+        combinations.for_each(|combination| self.count(combination));
+    }
+
+    fn count(&self, combination: Combination) {
+        self.counter(combination).fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn counter(&self, combination: Combination) -> &AtomicU64 {
+        match combination {
+            Combination::StateFault(state, fault) => &self.state_faults[state as usize][fault as usize],
+            Combination::VerbFault(verb, fault) => &self.verb_faults[verb as usize][fault as usize],
+            Combination::StateVerb(state, verb) => &self.state_verbs[state as usize][verb as usize],
+        }
+    }
+
+    fn reached(&self, combination: Combination) -> u64 {
+        self.counter(combination).load(Ordering::Relaxed)
+    }
+
+    /// The combinations that should have been reached, and were not; and those that were, though
+    /// they are said to be impossible.
+    pub fn wrong(&self) -> Vec<String> {
+        let judge = |combination| match (self.reached(combination), why_not(combination)) {
+            (0, None) if why_maybe(combination).is_none() => Some(format!("never reached: {combination}")),
+            (1.., Some(why)) => Some(format!("reached, though said to be impossible ({why}): {combination}")),
+            _ => None,
+        };
+        Combination::all().filter_map(judge).collect()
+    }
+
+    /// How many combinations were reached, how many are possible, and the one that was reached
+    /// least.
+    pub fn summary(&self) -> String {
+        let must = |combination: &Combination| why_not(*combination).or(why_maybe(*combination)).is_none();
+        let possible: Vec<_> = Combination::all().filter(must).collect();
+        let reached = possible.iter().filter(|combination| self.reached(**combination) != 0).count();
+        let least = possible.iter().min_by_key(|combination| self.reached(**combination));
+        let least = least.map(|least| format!("; least often, {} times: {least}", self.reached(*least)));
+        format!(
+            "{reached} of {} combinations of verbs, states and faults were reached; {} more need not be{}",
+            possible.len(),
+            Combination::all().count() - possible.len(),
+            least.unwrap_or_default()
+        )
+    }
+
+    /// Every count. `-` stands where there can be none.
+    pub fn table(&self) -> String {
+        let faults = |at: &dyn Fn(Fault) -> Combination| Fault::ALL.iter().map(|fault| self.cell(at(*fault))).collect();
+        let fault_names: Vec<_> = Fault::ALL.iter().map(ToString::to_string).collect();
+        let verb_names: Vec<_> = Verb::ALL.iter().map(ToString::to_string).collect();
+        let mut rows = vec![(String::new(), fault_names)];
+        rows.extend(
+            State::ALL.iter().map(|state| (state.to_string(), faults(&|fault| Combination::StateFault(*state, fault)))),
+        );
+        rows.extend(
+            Verb::ALL.iter().map(|verb| (verb.to_string(), faults(&|fault| Combination::VerbFault(*verb, fault)))),
+        );
+        let mut text = table(&rows);
+        let mut rows = vec![(String::new(), verb_names)];
+        rows.extend(State::ALL.iter().map(|state| {
+            let cells = Verb::ALL.iter().map(|verb| self.cell(Combination::StateVerb(*state, *verb)));
+            (state.to_string(), cells.collect())
+        }));
+        text.push('\n');
+        text.push_str(&table(&rows));
+        text
+    }
+
+    fn cell(&self, combination: Combination) -> String {
+        match (self.reached(combination), why_not(combination)) {
+            (0, Some(_)) => "-".to_owned(),
+            (count, _) => count.to_string(),
+        }
+    }
+}
+
+/// Columns as wide as what is in them.
+fn table(rows: &[(String, Vec<String>)]) -> String {
+    let width = |column: usize| rows.iter().map(|(_, cells)| cells[column].len()).max().unwrap_or(0);
+    let widths: Vec<_> = (0..rows.first().map_or(0, |(_, cells)| cells.len())).map(width).collect();
+    let heading = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (name, cells) in rows {
+        text.push_str(&format!("{name:heading$}"));
+        for (cell, width) in cells.iter().zip(&widths) {
+            text.push_str(&format!("  {cell:>width$}"));
+        }
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,121 @@
+//! After every operation of a run, what the disk holds can be recovered: as a killed process leaves
+//! it, and after power cuts that take everything that was not synced, or nothing.
+
+use kv_testkit::{
+    recoverable,
+    sim::{CrashChoice, CrashModel, Moment, Pick, SimDisk},
+};
+
+use crate::{
+    coverage::{Fault, Timeline},
+    engine::Engine,
+    finding::{Findings, Verdict, Violation},
+    known::Known,
+    life::Life,
+    spread::spread,
+    tour::Stop,
+    workload::{reference, small},
+};
+
+/// A run, with the disk before each operation that changed it.
+pub struct Run {
+    name: String,
+    moments: Vec<Moment>,
+    known: Known,
+    timeline: Timeline,
+}
+
+/// How an operation can be the last: all is lost that can be, or nothing.
+pub const ENDS: [CrashChoice; 5] = [
+    CrashChoice { model: CrashModel::Killed, pick: Pick::Everything },
+    CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing },
+    CrashChoice { model: CrashModel::Posix, pick: Pick::Everything },
+    CrashChoice { model: CrashModel::Ext4, pick: Pick::Nothing },
+    CrashChoice { model: CrashModel::Xfs, pick: Pick::Nothing },
+];
+
+impl Run {
+    /// The reference workload, the small ones, and every verb in every state.
+    pub fn all(seed: u64) -> Verdict<Vec<Self>> {
+        let whole = |name: &str, steps: &[_]| {
+            let disk = SimDisk::new(seed);
+            disk.record();
+            let life = Life::begin_timed(&disk, Known::nothing(), steps)?;
+            Ok(Self::end(name.to_owned(), life))
+        };
+        let mut runs =
+            vec![whole("reference", &reference(seed))?, whole("small", &small(false))?, whole("closed", &small(true))?];
+        for stop in Stop::all() {
+            let (mut life, steps) = stop.prepare(seed)?;
+            life.disk.record();
+            life.go(&steps)?;
+            runs.push(Self::end(stop.to_string(), life));
+        }
+        Ok(runs)
+    }
+
+    fn end(name: String, life: Life) -> Self {
+        let moments = life.disk.take_recording();
+        Self { name, moments, known: life.known, timeline: life.timeline.unwrap_or_default() }
+    }
+
+    fn ends(&self) -> impl Iterator<Item = (&Moment, &CrashChoice)> {
+        self.moments.iter().flat_map(|moment| ENDS.iter().map(move |end| (moment, end)))
+    }
+}
+
+/// Everything that is to be looked at.
+pub struct Everywhen {
+    runs: Vec<Run>,
+}
+
+impl Everywhen {
+    pub fn new(seed: u64) -> Verdict<Self> {
+        Ok(Self { runs: Run::all(seed)? })
+    }
+
+    /// How many states there are.
+    pub fn states(&self) -> u64 {
+        self.runs.iter().map(|run| run.ends().count() as u64).sum()
+    }
+
+    /// Looks at all of them for which `is_wanted` holds, which is asked with their numbers.
+    pub fn look(&self, is_wanted: impl Fn(u64) -> bool, findings: &Findings) {
+        let ends = self.runs.iter().flat_map(|run| run.ends().map(move |(moment, end)| (run, moment, end)));
+        let wanted: Vec<_> = (0..).zip(ends).filter(|(number, _)| is_wanted(*number)).map(|(_, end)| end).collect();
+        spread(&wanted, |(run, moment, end)| look_at(run, moment, end, findings));
+        self.runs.iter().for_each(|run| findings.coverage.played_all(&run.timeline));
+    }
+
+    /// Looks at one of them again.
+    pub fn replay(&self, case: &str, findings: &Findings) -> Option<()> {
+        let mut ends = self.runs.iter().flat_map(|run| run.ends().map(move |(moment, end)| (run, moment, end)));
+        let (run, moment, end) = ends.find(|(run, moment, end)| name(run, moment, end) == case)?;
+        look_at(run, moment, end, findings);
+        Some(())
+    }
+}
+
+fn name(run: &Run, moment: &Moment, end: &CrashChoice) -> String {
+    format!("run@{}:{}:{end}", run.name, moment.operation)
+}
+
+fn look_at(run: &Run, moment: &Moment, end: &CrashChoice, findings: &Findings) {
+    findings.look(&name(run, moment, end), || check(&run.known, moment, end));
+    if let Some((_, scene)) = run.timeline.at(moment.operation) {
+        let is_kill = end.model == CrashModel::Killed;
+        findings.coverage.met(scene, if is_kill { Fault::Kill } else { Fault::PowerCut });
+    }
+}
+
+/// Whether what such an end leaves is a state that the store had, and holds everything that was
+/// promised by then.
+pub fn check(known: &Known, moment: &Moment, end: &CrashChoice) -> Verdict {
+    let recovered = recoverable(&moment.disk.crash(end), |vfs| Engine::open_in(vfs).map(|engine| engine.store));
+    let recovered = recovered.map_err(|error| Violation::refusal("not recoverable", &error))?;
+    known.check_position(moment.operation, end.model, recovered.position)?;
+    match known.state_at(recovered.position) {
+        Some(state) if *state == recovered.state => Ok(()),
+        _ => Err(Violation::loss(format!("what is recovered at position {} was never there", recovered.position))),
+    }
+}

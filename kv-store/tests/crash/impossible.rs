@@ -1,0 +1,49 @@
+//! Combinations that cannot be, each with the reason.
+
+use crate::coverage::{Combination, Fault, State, Verb};
+
+/// Why the campaign never reaches the combination; `None` if it must.
+pub fn why_not(combination: Combination) -> Option<&'static str> {
+    match combination {
+        Combination::StateVerb(state, verb) => state_verb(state, verb),
+        Combination::StateFault(state, fault) => state_fault(state, fault),
+        Combination::VerbFault(verb, fault) => verb_fault(verb, fault),
+    }
+}
+
+fn state_verb(state: State, verb: Verb) -> Option<&'static str> {
+    match (state, verb) {
+        (State::Frozen, Verb::Open) => Some("the store is open while a checkpoint is written"),
+        (State::Frozen, Verb::Close) => Some("it waits until the checkpoint is written"),
+        _ => None,
+    }
+}
+
+fn state_fault(state: State, fault: Fault) -> Option<&'static str> {
+    match (state, fault) {
+        (State::Damaged, fault) if fault.is_damage() => Some("what one damage destroys may be what proves the other"),
+        (State::Fresh, Fault::Stale | Fault::Older) => Some("nothing in it was ever anything else"),
+        _ => None,
+    }
+}
+
+fn verb_fault(verb: Verb, fault: Fault) -> Option<&'static str> {
+    match (verb, fault) {
+        (_, Fault::FullDisk) => None,
+        (_, fault) if fault.is_damage() => None,
+        (Verb::Read, _) => Some("it reads memory and maps, and does nothing to files"),
+        _ => None,
+    }
+}
+
+/// Why the campaign need not reach the combination, though it may: it depends on how the code does
+/// what it does.
+pub fn why_maybe(combination: Combination) -> Option<&'static str> {
+    match combination {
+        Combination::VerbFault(Verb::Open | Verb::Checkpoint | Verb::Feed, Fault::Misreads) => None,
+        Combination::VerbFault(_, Fault::Misreads) => Some("what it looks up is in memory or mapped"),
+        Combination::VerbFault(Verb::Feed, Fault::Eio | Fault::FullDisk) => None,
+        Combination::VerbFault(Verb::Feed, fault) if !fault.is_damage() => Some("it reads the log, and need not write"),
+        _ => None,
+    }
+}

@@ -1,0 +1,160 @@
+//! A disk after a power cut, with everything that is known of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kv_store::Lsn;
+use kv_testkit::sim::{CrashChoice, CrashModel, Pick, SimDisk};
+
+use super::{
+    harm::{Harm, SECTOR_BYTES, Span},
+    left::{Choice, Claims, Marks},
+    stage::Stage,
+};
+use crate::{
+    coverage::{State, States},
+    finding::Verdict,
+    known::Known,
+    life::Life,
+    workload::Step,
+};
+
+/// What of the log's segments is there, and was there.
+pub struct Image {
+    /// Path and content of each segment.
+    pub files: Vec<(String, Vec<u8>)>,
+    older: Vec<Vec<Vec<u8>>>,
+}
+
+impl Image {
+    fn of(disk: &SimDisk, before: &[BTreeMap<String, Vec<u8>>]) -> Self {
+        let files: Vec<_> = disk.files().into_iter().filter(|(path, _)| path.ends_with(".wal")).collect();
+        let older =
+            |(path, _): &(String, Vec<u8>)| before.iter().filter_map(|files| files.get(path).cloned()).collect();
+        Self { older: files.iter().map(older).collect(), files }
+    }
+
+    /// The spans of that size with anything in them.
+    pub fn used(&self, file: usize, sectors: usize) -> Vec<Span> {
+        let bytes = &self.files[file].1;
+        let spans = (0..bytes.len() / SECTOR_BYTES).step_by(sectors).map(|from| Span { file, from, sectors });
+        spans.filter(|span| self.bytes(*span).iter().any(|byte| *byte != 0)).collect()
+    }
+
+    /// The bytes of a span; fewer where the file ends.
+    pub fn bytes(&self, span: Span) -> &[u8] {
+        bytes_of(&self.files[span.file].1, span)
+    }
+
+    /// What the span held at earlier times, whole, and is not zero.
+    pub fn older(&self, span: Span) -> Vec<Vec<u8>> {
+        let now = self.bytes(span);
+        let was = self.older[span.file].iter().map(|bytes| bytes_of(bytes, span));
+        let was: BTreeSet<_> = was.filter(|was| was.len() == now.len() && *was != now).collect();
+        was.into_iter().filter(|was| was.iter().any(|byte| *byte != 0)).map(<[u8]>::to_vec).collect()
+    }
+}
+
+fn bytes_of(bytes: &[u8], span: Span) -> &[u8] {
+    let from = (span.from * SECTOR_BYTES).min(bytes.len());
+    &bytes[from..bytes.len().min(from + span.sectors * SECTOR_BYTES)]
+}
+
+/// A power cut at the end of a step.
+pub struct Cut {
+    pub name: String,
+    /// Whether it is the last of its stage: only there is every bit flipped.
+    pub is_last: bool,
+    pub image: Image,
+    pub marks: Marks,
+    pub known: Known,
+    pub states: States,
+    disk: SimDisk,
+}
+
+/// What survives beside the mark: everything, or nothing that was not synced.
+const PICKS: [(Pick, &str); 2] = [(Pick::Everything, "all"), (Pick::Nothing, "synced")];
+
+impl Cut {
+    /// All power cuts of a stage.
+    pub fn of(stage: &Stage, seed: u64) -> Verdict<Vec<Self>> {
+        let mut life = Life::new(&SimDisk::new(seed), Known::nothing());
+        let (mut claims, mut before, mut durable, mut cuts) = (Claims::default(), Vec::new(), Lsn::START, Vec::new());
+        let first = stage.steps.len() - stage.cuts;
+        for (at, step) in stage.steps.iter().enumerate() {
+            let during = matches!(step, Step::CheckpointBeside(..));
+            if during {
+                life.disk.record();
+            }
+            life.go(&[*step])?;
+            let now = life.engine.as_ref().map_or(durable, |engine| engine.store.stats().log.durable);
+            claims.note(&life.disk, durable, now);
+            durable = now;
+            if at >= first {
+                let states = life.states();
+                let name = format!("{}/{}", stage.name, at + 1);
+                cuts.extend(Self::at(&name, &life.disk, &life.known, states, &claims, &before));
+            }
+            if during {
+                cuts.extend(Self::during(stage, &life, &claims, &before));
+            }
+            before.push(life.disk.files());
+        }
+        let last = format!("{}/{}:", stage.name, stage.steps.len());
+        cuts.iter_mut().for_each(|cut| cut.is_last = cut.name.starts_with(&last));
+        Ok(cuts)
+    }
+
+    /// While a checkpoint is being written: after half of the operations of that step.
+    fn during(stage: &Stage, life: &Life, claims: &Claims, before: &[BTreeMap<String, Vec<u8>>]) -> Vec<Self> {
+        let moments = life.disk.take_recording();
+        let Some(moment) = moments.get(moments.len() / 2) else { return Vec::new() };
+        let mut states = life.states();
+        states.add(State::Frozen);
+        // What is known by the end of the step was begun by then; it is promised as of the
+        // operation.
+        let known = life.known.at(moment.operation);
+        Self::at(&format!("{}/frozen", stage.name), &moment.disk, &known, states, claims, before)
+    }
+
+    fn at(
+        name: &str,
+        disk: &SimDisk,
+        known: &Known,
+        states: States,
+        claims: &Claims,
+        before: &[BTreeMap<String, Vec<u8>>],
+    ) -> Vec<Self> {
+        let marks = Marks::of(disk, claims);
+        let cut = |(pick, what): &(Pick, &str)| {
+            let left = disk.crash(&CrashChoice { model: CrashModel::Posix, pick: pick.clone() });
+            let image = Image::of(&left, before);
+            let (known, marks) = (known.clone(), marks.clone());
+            Self { name: format!("{name}:{what}"), is_last: false, image, marks, known, states, disk: left }
+        };
+        let mut cuts: Vec<_> = PICKS.iter().map(cut).collect();
+        if cuts[0].image.files == cuts[1].image.files {
+            cuts.pop();
+        }
+        cuts
+    }
+
+    /// The disk with that mark and that damage.
+    pub fn damaged(&self, choice: &Choice, harm: &Harm) -> SimDisk {
+        let disk = self.disk.killed();
+        self.marks.leave(choice, &disk);
+        harm.apply(&self.image, &disk);
+        disk
+    }
+
+    /// What has to be there, or to be refused, for all that the one damage may cost.
+    pub fn floor(&self, choice: &Choice, harm: &Harm) -> Lsn {
+        let is_sealed = self.states.iter().any(|state| state == State::Sealed);
+        let by_frames = if is_sealed && !matches!(harm, Harm::Swapped(..)) {
+            // The seal names all that precedes it, and is not needed where that is whole.
+            self.known.promised(u64::MAX, CrashModel::Posix)
+        } else {
+            self.known.all_but_the_last_group(u64::MAX)
+        };
+        by_frames.max(self.marks.proves(choice))
+    }
+}

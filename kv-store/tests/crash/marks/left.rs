@@ -1,0 +1,175 @@
+//! What a power cut may leave of the ack mark.
+//!
+//! It follows from the simulated disk's own record of what was written to the file and not synced,
+//! whatever the format: each sector with such writes is left as it was synced, as any later write
+//! made it, or torn between two of these, and each for itself.
+//!
+//! # Which of all combinations are looked at
+//!
+//! A sector holds one slot, a slot with a checksum. So a sector says what a whole write said, or
+//! nothing; torn sectors differ only in the bytes that a checksum refuses, and a few stand for all.
+//! Of the slots that say something, the log takes the newer, as to the position and, where there is
+//! one, the epoch: so a combination says no more than its newer half, and each whole state of
+//! either slot is a *claim*. Each claim is looked at beside a partner that is as old as it may be,
+//! as new as it may be, and torn: that is every claim as the newer half and as the older one. Where
+//! the whole states are few, all pairs of them are looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kv_store::Lsn;
+use kv_testkit::sim::{Damage, SimDisk};
+
+pub const MARK: &str = "log/MARK";
+const SECTOR_BYTES: usize = 512;
+
+/// So many pairs of whole states are all looked at.
+const PAIRS_MAX: usize = 36;
+/// Of more, so many claims of each sector, the oldest and the newest among them.
+const CLAIMS_MAX: usize = 12;
+/// So many torn states of each sector.
+const TORN_MAX: usize = 3;
+
+/// What was known when a sector of the mark came to be what it is: it says at least that.
+#[derive(Clone, Debug, Default)]
+pub struct Claims {
+    now: Vec<u8>,
+    said: BTreeMap<(usize, Vec<u8>), Lsn>,
+}
+
+impl Claims {
+    /// After a step, before which the log was durable to one position, and after which to another.
+    pub fn note(&mut self, disk: &SimDisk, before: Lsn, after: Lsn) {
+        let now = disk.peek(MARK, 0, 1 << 20).unwrap_or_default();
+        let sector = |bytes: &[u8], at: usize| bytes.chunks(SECTOR_BYTES).nth(at).unwrap_or_default().to_vec();
+        let changed: Vec<_> = (0..now.len().div_ceil(SECTOR_BYTES))
+            .filter(|at| sector(&now, *at) != sector(&self.now, *at) && sector(&now, *at).iter().any(|byte| *byte != 0))
+            .collect();
+        // The last write says what is durable when it is acknowledged. Of two, nobody outside knows
+        // which was the last.
+        let claim = if changed.len() == 1 { after } else { before };
+        for at in changed {
+            self.said.entry((at, sector(&now, at))).or_insert(claim);
+        }
+        self.now = now;
+    }
+
+    /// What the sectors say that were synced and not written since.
+    fn synced(&self, written: &BTreeMap<u64, kv_testkit::sim::Remains>) -> Lsn {
+        let now = self.now.chunks(SECTOR_BYTES).enumerate();
+        let synced = now.filter(|(at, _)| !written.contains_key(&(*at as u64)));
+        synced.filter_map(|(at, bytes)| self.said.get(&(at, bytes.to_vec())).copied()).max().unwrap_or_default()
+    }
+}
+
+/// All that a power cut may leave of the mark.
+#[derive(Clone, Debug)]
+pub struct Marks {
+    sectors: Vec<Sector>,
+    /// What those sectors say that can be lost no more.
+    synced: Lsn,
+}
+
+#[derive(Clone, Debug)]
+struct Sector {
+    number: u64,
+    /// The whole states, the oldest first, and then the torn ones; each with what it proves.
+    states: Vec<(Vec<u8>, Lsn)>,
+    whole: usize,
+}
+
+/// For each sector that can be lost, the state that is left of it.
+pub type Choice = Vec<usize>;
+
+impl Marks {
+    pub fn of(disk: &SimDisk, claims: &Claims) -> Self {
+        let written = disk.remains(MARK);
+        let synced = claims.synced(&written);
+        let sector = |(number, remains): (u64, kv_testkit::sim::Remains)| {
+            let whole = remains.whole.len();
+            let mut proven = Lsn::START;
+            let states = remains.whole.into_iter().map(|bytes| {
+                // A write between two of one step says no less than the one before it.
+                proven = claims.said.get(&(number as usize, bytes.clone())).copied().unwrap_or(proven).max(proven);
+                (bytes, proven)
+            });
+            let torn = thin(&remains.torn, TORN_MAX).into_iter().map(|bytes| (bytes.clone(), Lsn::START));
+            Sector { number, states: states.collect::<Vec<_>>().into_iter().chain(torn).collect(), whole }
+        };
+        Self { sectors: written.into_iter().map(sector).collect(), synced }
+    }
+
+    /// The combinations that are looked at: first everything as old as it may be, then as new, then
+    /// torn.
+    pub fn choices(&self) -> Vec<Choice> {
+        let all = |state: &dyn Fn(&Sector) -> usize| self.sectors.iter().map(state).collect::<Choice>();
+        let bases = [all(&|_| 0), all(&Sector::newest), all(&|sector| sector.whole % sector.states.len())];
+        let mut choices: Vec<_> = bases.to_vec();
+        for base in &bases {
+            for (at, sector) in self.sectors.iter().enumerate() {
+                let whole: Vec<_> = (0..sector.whole).collect();
+                let claims = thin(&whole, CLAIMS_MAX).into_iter().copied();
+                for state in claims.chain(sector.whole..sector.states.len()) {
+                    let mut choice = base.clone();
+                    choice[at] = state;
+                    choices.push(choice);
+                }
+            }
+        }
+        if let [one, other] = &self.sectors[..]
+            && one.whole * other.whole <= PAIRS_MAX
+        {
+            choices.extend((0..one.whole).flat_map(|state| (0..other.whole).map(move |beside| vec![state, beside])));
+        }
+        let mut seen = BTreeSet::new();
+        choices.retain(|choice| seen.insert(choice.clone()));
+        choices
+    }
+
+    /// The combination that a killed process leaves.
+    pub fn exact(&self) -> Choice {
+        self.sectors.iter().map(Sector::newest).collect()
+    }
+
+    /// How far it is from that: by how many writes each sector is older, and torn ones further.
+    pub fn distance(&self, choice: &Choice) -> usize {
+        let distance = |(sector, state): (&Sector, &usize)| {
+            if *state < sector.whole { sector.newest() - state } else { sector.whole }
+        };
+        self.sectors.iter().zip(choice).map(distance).sum()
+    }
+
+    /// The durable position that the mark proves.
+    pub fn proves(&self, choice: &Choice) -> Lsn {
+        let proven = self.sectors.iter().zip(choice).map(|(sector, state)| sector.states[*state].1);
+        proven.max().unwrap_or_default().max(self.synced)
+    }
+
+    /// Puts what is left of the mark on the disk.
+    pub fn leave(&self, choice: &Choice, disk: &SimDisk) {
+        for (sector, state) in self.sectors.iter().zip(choice) {
+            disk.damage(MARK, &Damage::ForeignSector(sector.number, sector.states[*state].0.clone()));
+        }
+    }
+
+    /// As in `3+7~`: the third of the first sector's whole states, and of the other a torn one.
+    pub fn name(&self, choice: &Choice) -> String {
+        let name = |(sector, state): (&Sector, &usize)| {
+            if *state < sector.whole { state.to_string() } else { format!("{}~", state - sector.whole) }
+        };
+        self.sectors.iter().zip(choice).map(name).collect::<Vec<_>>().join("+")
+    }
+}
+
+impl Sector {
+    fn newest(&self) -> usize {
+        self.whole - 1
+    }
+}
+
+/// At most so many, evenly, the first and the last among them.
+fn thin<T>(all: &[T], max: usize) -> Vec<&T> {
+    if all.len() <= max {
+        return all.iter().collect();
+    }
+    (0..max).map(|at| &all[at * (all.len() - 1) / (max - 1)]).collect()
+}

@@ -1,0 +1,114 @@
+//! How many states a run looks at, which of them, and how they are shared out among the phases.
+
+use std::{env, fmt, str::FromStr};
+
+/// How many states a run looks at that is not told otherwise.
+const STATES: u64 = 6_000;
+
+/// What a run is asked for.
+pub struct Plan {
+    pub states_max: u64,
+    pub seed: u64,
+    pub part: Part,
+    pub coverage: Asked,
+    /// How many states the phases so far were to look at, all parts together.
+    planned: u64,
+}
+
+/// What is wanted to be known of the combinations that were reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub enum Asked {
+    Summary,
+    /// One that was not reached is an error.
+    Check,
+    /// And all are printed.
+    Table,
+}
+
+/// One of so many equal parts of everything: whole numbers, from 1. No two parts have a state in
+/// common, and together they have all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub number: u64,
+    pub of: u64,
+}
+
+impl Part {
+    const WHOLE: Self = Self { number: 1, of: 1 };
+
+    /// Whether the thing with that number, counted from 0, belongs to it.
+    pub fn has(self, number: u64) -> bool {
+        number % self.of == self.number - 1
+    }
+
+    /// The things that belong to it.
+    pub fn of<T>(self, things: Vec<T>) -> Vec<T> {
+        (0..).zip(things).filter(|(number, _)| self.has(*number)).map(|(_, thing)| thing).collect()
+    }
+}
+
+impl FromStr for Part {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (number, of) = text.split_once('/').ok_or(())?;
+        let part = Self { number: number.parse().map_err(drop)?, of: of.parse().map_err(drop)? };
+        if (1..=part.of).contains(&part.number) { Ok(part) } else { Err(()) }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "part {} of {}", self.number, self.of)
+    }
+}
+
+impl Plan {
+    /// `KV_CRASH_STATES`, `KV_CRASH_SEED`: numbers, in decimal; `KV_CRASH_PART`: as in `1/4`;
+    /// `KV_CRASH_COVERAGE`: `check` or `table`.
+    ///
+    /// # Panics
+    /// If one of them cannot be understood.
+    pub fn from_env() -> Self {
+        Self {
+            states_max: parsed("KV_CRASH_STATES").unwrap_or(STATES),
+            seed: parsed("KV_CRASH_SEED").unwrap_or(0),
+            part: parsed("KV_CRASH_PART").unwrap_or(Part::WHOLE),
+            coverage: parsed("KV_CRASH_COVERAGE").unwrap_or(Asked::Summary),
+            planned: 0,
+        }
+    }
+
+    /// So much of all states.
+    pub fn share(&self, percent: u64) -> u64 {
+        self.states_max * percent / 100
+    }
+
+    /// What is left to be shared out.
+    pub fn left(&self) -> u64 {
+        self.states_max.saturating_sub(self.planned)
+    }
+
+    /// A phase will look at so many, about, and this part at so many of them.
+    pub fn take(&mut self, states: u64) -> u64 {
+        self.planned += states;
+        states / self.part.of
+    }
+}
+
+impl FromStr for Asked {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "check" => Ok(Self::Check),
+            "table" => Ok(Self::Table),
+            _ => Err(()),
+        }
+    }
+}
+
+fn parsed<T: FromStr>(name: &str) -> Option<T> {
+    let text = env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} cannot be understood: {text:?}")))
+}

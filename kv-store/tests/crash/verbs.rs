@@ -1,0 +1,157 @@
+//! Each verb of the engine, and what it has to answer.
+
+use kv_store::{Batch, Commit, Error, Lsn, RecordedChange, Result, Store, Transaction};
+use kv_testkit::{Model, Operation};
+
+use crate::{
+    coverage::Verb,
+    finding::{Verdict, Violation},
+    known::Known,
+    workload::Change,
+};
+
+/// What became of a change.
+pub enum Done {
+    Written,
+    /// It has its place in the order, and becomes durable later.
+    Deferred(Commit),
+    /// There was nothing to do.
+    Unchanged,
+}
+
+/// Makes a change of a store that holds what the model holds.
+pub fn write(store: &Store, change: &Change, model: &Model) -> Result<Done> {
+    let Change { verb, operations, durability } = change;
+    let is_done = |done: bool| if done { Done::Written } else { Done::Unchanged };
+    match (verb, &operations[..]) {
+        (Verb::Write | Verb::WriteDeferred, _) => {
+            let batch = batch(operations);
+            match verb {
+                Verb::Write => store.write_with(&batch, *durability).map(|()| Done::Written),
+                _ => store.write_deferred_with(&batch, *durability).map(Done::Deferred),
+            }
+        }
+        (Verb::Create, [Operation::Create { collection }]) => store.create_collection(collection).map(is_done),
+        (Verb::Drop, [Operation::Drop { collection }]) => store.drop_collection(collection).map(|()| Done::Written),
+        (Verb::Clear, [Operation::Clear { collection }]) => store.clear_collection(collection).map(|()| Done::Written),
+        (Verb::Rename, [Operation::Rename { collection, to }]) => {
+            store.rename_collection(collection, to).map(|()| Done::Written)
+        }
+        (Verb::Transact, _) => store.transact_with(*durability, |tx| make_all(tx, operations)).map(|()| Done::Written),
+        (Verb::TransactDeferred, _) => {
+            let deferred = store.transact_deferred_with(*durability, |tx| make_all(tx, operations));
+            deferred.map(|((), commit)| Done::Deferred(commit))
+        }
+        (_, [Operation::Put { collection, key, value }]) => {
+            let handle = store.collection(collection)?.with_durability(*durability);
+            let old = model.get(collection, key);
+            match verb {
+                Verb::PutDeferred => handle.put_deferred(key, value).map(Done::Deferred),
+                Verb::PutIfAbsent => handle.put_if_absent(key, value).map(|present| is_done(present.is_none())),
+                Verb::Update => handle
+                    .update(key, |seen| if seen == old { Some(value.clone()) } else { seen.map(<[u8]>::to_vec) })
+                    .map(|new| is_done(new.as_deref() == Some(value))),
+                Verb::CompareAndSet => handle.compare_and_set(key, old, Some(value)).map(|set| is_done(set.is_ok())),
+                _ => handle.put(key, value).map(|()| Done::Written),
+            }
+        }
+        (_, [Operation::Delete { collection, key }]) => {
+            let handle = store.collection(collection)?.with_durability(*durability);
+            let old = model.get(collection, key);
+            match verb {
+                Verb::DeleteIfPresent => handle.delete_if_present(key).map(is_done),
+                Verb::Take => handle.take(key).map(|taken| is_done(taken.as_deref() == old)),
+                Verb::Update => handle.update(key, |_| None::<Vec<u8>>).map(|_| Done::Written),
+                Verb::CompareAndSet => handle.compare_and_set(key, old, None).map(|set| is_done(set.is_ok())),
+                _ => handle.delete(key).map(|()| Done::Written),
+            }
+        }
+        other => panic!("no verb of this workload: {other:?}"),
+    }
+}
+
+/// Lets a verb look where it has nothing to do. The inner value says whether it has answered so.
+pub fn ask(store: &Store, verb: Verb, collection: &str, key: &[u8]) -> Result<bool> {
+    let refused = |result: Result<()>| match result {
+        Ok(()) => Ok(false),
+        Err(Error::KeyNotFound | Error::CollectionNotFound { .. }) => Ok(true),
+        Err(error) => Err(error),
+    };
+    let handle = || store.collection(collection);
+    match verb {
+        Verb::Drop => refused(store.drop_collection(collection)),
+        Verb::Clear => refused(store.clear_collection(collection)),
+        Verb::Rename => refused(store.rename_collection(collection, "e")),
+        Verb::Delete => refused(handle()?.delete(key)),
+        Verb::DeleteIfPresent => Ok(!handle()?.delete_if_present(key)?),
+        Verb::Take => Ok(handle()?.take(key)?.is_none()),
+        Verb::PutIfAbsent => Ok(handle()?.put_if_absent(key, b"another")?.is_some()),
+        Verb::CompareAndSet => Ok(handle()?.compare_and_set(key, None, Some(b"another"))?.is_err()),
+        Verb::Update => Ok(handle()?.update(key, |_| None::<Vec<u8>>)?.is_none()),
+        other => panic!("{other} does not ask"),
+    }
+}
+
+/// Takes what the feed has after a position, and looks whether it leads to the states that are
+/// known.
+pub fn follow(store: &Store, known: &Known, after: Lsn) -> Result<Verdict> {
+    let mut feed = match store.changes(after) {
+        Err(Error::Trimmed { .. }) if store.stats().log.trimmed > after => return Ok(Ok(())),
+        feed => feed?,
+    };
+    let Some(mut model) = known.state_at(after).cloned() else { return Ok(Ok(())) };
+    for record in &mut feed {
+        let record = record?;
+        record.changes.iter().for_each(|change| apply(&mut model, change));
+        if known.state_at(record.lsn) != Some(&model) {
+            let what = format!("the feed after {after} leads to another state at {}", record.lsn);
+            return Ok(Err(Violation::loss(what)));
+        }
+    }
+    let (position, durable) = (feed.position(), store.stats().log.durable);
+    if position > durable {
+        return Ok(Err(Violation::wrong(format!("the feed gave {position}, and {durable} is durable"))));
+    }
+    Ok(Ok(()))
+}
+
+fn apply(model: &mut Model, change: &RecordedChange) {
+    model.apply(&match change {
+        RecordedChange::Put { collection, key, value } => Operation::put(collection, &key[..], &value[..]),
+        RecordedChange::Delete { collection, key } => Operation::delete(collection, &key[..]),
+        RecordedChange::CollectionCreated { name } => Operation::create(name),
+        RecordedChange::CollectionDropped { name } => Operation::drop(name),
+        RecordedChange::CollectionRenamed { from, to } => {
+            Operation::Rename { collection: from.to_string(), to: to.to_string() }
+        }
+        other => panic!("a change of an unknown kind: {other:?}"),
+    });
+}
+
+fn batch(operations: &[Operation]) -> Batch {
+    let mut batch = Batch::new();
+    for operation in operations {
+        match operation {
+            Operation::Put { collection, key, value } => batch.put(collection, key, value),
+            Operation::Delete { collection, key } => batch.delete(collection, key),
+            other => panic!("no batch has this: {other:?}"),
+        };
+    }
+    batch
+}
+
+fn make_all(tx: &mut Transaction<'_>, operations: &[Operation]) -> Result<()> {
+    operations.iter().try_for_each(|operation| make(tx, operation))
+}
+
+fn make(tx: &mut Transaction<'_>, operation: &Operation) -> Result<()> {
+    match operation {
+        Operation::Put { collection, key, value } => tx.put(collection, key, value),
+        Operation::Delete { collection, key } => tx.delete(collection, key),
+        Operation::Create { collection } => tx.create_collection(collection).map(drop),
+        Operation::Drop { collection } => tx.drop_collection(collection),
+        Operation::Clear { collection } => tx.clear_collection(collection),
+        Operation::Rename { collection, to } => tx.rename_collection(collection, to),
+        other => panic!("not in this workload: {other:?}"),
+    }
+}
