@@ -8,7 +8,7 @@ use kv_vfs::{Access, Vfs};
 use crate::{
     error,
     file::{self, Segment},
-    frame::{self, Kind, Link, Start},
+    frame::{self, Kind, Link, Seal, Start},
     mark::Mark,
     mark_file, names,
     recovery::segment_numbers,
@@ -81,9 +81,8 @@ fn describe(frame: &Frame, payload: &[u8]) -> String {
         }
         Kind::Padding => format!("{payload_bytes} bytes"),
         Kind::Start => Start::decode(payload).map_or_else(String::new, describe_start),
-        Kind::Seal | Kind::Epoch => {
-            frame::decode_epoch(payload).map_or_else(String::new, |epoch| format!("epoch {epoch}"))
-        }
+        Kind::Seal => Seal::decode(payload).map_or_else(String::new, |seal| format!("epoch {}", seal.epoch)),
+        Kind::Epoch => frame::decode_epoch(payload).map_or_else(String::new, |epoch| format!("epoch {epoch}")),
     };
     let kind = match kind {
         Kind::Record => "record",

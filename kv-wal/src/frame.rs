@@ -23,7 +23,7 @@
 //! | 1 | record | the record |
 //! | 2 | padding | zeroes up to a block's boundary; ends each flush |
 //! | 3 | start | epoch, then number, identity and end of the predecessor (all 0 if there is none); opens block 1, is nowhere else |
-//! | 4 | seal | epoch; position and watermark are the last durable position |
+//! | 4 | seal | epoch, then where the frame begins, in bytes from the start of the file; position and watermark are the last durable position |
 //! | 5 | epoch | epoch of what follows |
 //!
 //! A frame is valid if and only if
@@ -58,6 +58,7 @@ pub(crate) const NUMBER_MAX: u64 = 1 << 62;
 
 const START_BYTES: usize = 32;
 const EPOCH_BYTES: usize = 8;
+const SEAL_BYTES: usize = 16;
 
 const EPOCH_AT: usize = 2;
 const LENGTH_AT: usize = 4;
@@ -173,12 +174,36 @@ impl Start {
     }
 }
 
-/// The payload of a seal or an epoch frame.
+/// The payload of a seal. It states its own place, since it is looked for without reading what precedes it: a
+/// seal that the disk has put elsewhere is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seal {
+    pub(crate) epoch: Epoch,
+    /// Where the frame begins, in bytes from the start of the file.
+    pub(crate) offset: u64,
+}
+
+impl Seal {
+    pub(crate) fn encode(&self) -> [u8; SEAL_BYTES] {
+        let mut bytes = [0; SEAL_BYTES];
+        put(&mut bytes, 0, &self.epoch.0.to_le_bytes());
+        put(&mut bytes, EPOCH_BYTES, &self.offset.to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(payload: &[u8]) -> Option<Self> {
+        let (epoch, offset) = payload.split_at_checked(EPOCH_BYTES)?;
+        let offset = u64::from_le_bytes(offset.try_into().ok()?);
+        Some(Self { epoch: decode_epoch(epoch)?, offset })
+    }
+}
+
+/// The payload of an epoch frame.
 pub(crate) fn encode_epoch(epoch: Epoch) -> [u8; EPOCH_BYTES] {
     epoch.0.to_le_bytes()
 }
 
-/// The epoch that a seal or an epoch frame states.
+/// The epoch that an epoch frame states.
 pub(crate) fn decode_epoch(payload: &[u8]) -> Option<Epoch> {
     let epoch = get_u64(payload, 0);
     (payload.len() == EPOCH_BYTES && epoch <= NUMBER_MAX).then_some(Epoch(epoch))
@@ -245,7 +270,7 @@ mod tests {
     use kv_core::{Epoch, Lsn};
 
     use super::{
-        FrameHeader, Kind, Link, Start, closed_end, decode_epoch, encode_epoch, frame_bytes, payload, push, stamp,
+        FrameHeader, Kind, Link, Seal, Start, closed_end, decode_epoch, encode_epoch, frame_bytes, payload, push, stamp,
     };
 
     fn frame(identity: u64, lsn: Lsn, bytes: &[u8]) -> Vec<u8> {
@@ -307,6 +332,9 @@ mod tests {
             assert_eq!(Start::decode(&start.encode()), Some(start));
         }
         assert_eq!(Start::decode(&[0; 31]), None);
+        let seal = Seal { epoch: Epoch(7), offset: 8192 };
+        assert_eq!(Seal::decode(&seal.encode()), Some(seal));
+        assert_eq!(Seal::decode(&seal.encode()[1..]), None);
         assert_eq!(decode_epoch(&encode_epoch(Epoch(7))), Some(Epoch(7)));
         assert_eq!(decode_epoch(&encode_epoch(Epoch(u64::MAX))), None);
     }

@@ -10,7 +10,7 @@ use crate::{
     bytes::is_zero,
     error,
     file::{Segment, read_up_to},
-    frame::{self, FRAME_BYTES_MIN, FrameHeader, HEADER_BYTES, Kind, Start},
+    frame::{self, FRAME_BYTES_MIN, FrameHeader, HEADER_BYTES, Kind, Seal, Start},
 };
 
 /// How many bytes are read at once, if no frame is larger.
@@ -224,7 +224,6 @@ impl Scanner {
 
     /// What is in force behind the frame, which is in order; `None` if what it says makes no sense.
     fn behind(&mut self, kind: Kind, lsn: Lsn) -> Option<InForce> {
-        let stated = || frame::decode_epoch(self.payload());
         match (kind, self.in_force) {
             (Kind::Start, _) => {
                 let start = Start::decode(self.payload())?;
@@ -233,9 +232,12 @@ impl Scanner {
             }
             (_, None) => None,
             (Kind::Record | Kind::Padding, Some(before)) => Some(InForce { lsn, ..before }),
-            (Kind::Seal, Some(before)) => (stated()? == before.epoch).then_some(InForce { sealed: true, ..before }),
+            (Kind::Seal, Some(before)) => {
+                let here = Seal { epoch: before.epoch, offset: self.offset };
+                (Seal::decode(self.payload())? == here).then_some(InForce { sealed: true, ..before })
+            }
             (Kind::Epoch, Some(before)) => {
-                let epoch = stated()?;
+                let epoch = frame::decode_epoch(self.payload())?;
                 (epoch > before.epoch).then_some(InForce { epoch, lsn, sealed: false })
             }
         }

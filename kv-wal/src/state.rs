@@ -7,7 +7,7 @@ use kv_core::{Epoch, Error, Lsn, Result};
 use crate::{
     buffer::{Buffer, Unsynced},
     file::Segment,
-    frame::{self, Kind, Link, Start, closed_end, encode_epoch, frame_bytes, start_frame_bytes},
+    frame::{self, Kind, Link, Seal, Start, closed_end, encode_epoch, frame_bytes, start_frame_bytes},
     options::Sizes,
     poison::Poison,
     recovery::{RunSegment, Tail},
@@ -137,7 +137,9 @@ impl State {
 
     /// Puts the seal into the buffer. Every record is durable.
     pub(crate) fn push_seal(&mut self) {
-        self.push(Kind::Seal, self.appended, &encode_epoch(self.epoch));
+        let Some(Active { end, .. }) = &self.active else { return };
+        let seal = Seal { epoch: self.epoch, offset: *end };
+        self.push(Kind::Seal, self.appended, &seal.encode());
         self.close_block();
     }
 

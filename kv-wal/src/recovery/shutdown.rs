@@ -18,7 +18,7 @@ use crate::{
     bytes::is_zero,
     error,
     file::{Segment, read_up_to},
-    frame::{self, FrameHeader, Kind},
+    frame::{self, FrameHeader, Kind, Seal},
     scanner::SegmentEnd,
 };
 
@@ -86,18 +86,19 @@ fn last_used_block(segment: &Segment) -> Result<u64> {
     Ok(used)
 }
 
-/// The block as a seal, if it is one: a seal and the padding that fills the block, both valid.
+/// The block as a seal, if it is one: a seal of this very block and the padding that fills it, both valid.
 fn decode(segment: &Segment, block: u64) -> Result<Option<SegmentEnd>> {
     let bytes = read_block(segment, block)?;
     let identity = segment.header.identity;
     let Some((seal, payload, rest)) = split_frame(&bytes, identity) else { return Ok(None) };
     let Some((padding, _, [])) = split_frame(rest, identity) else { return Ok(None) };
-    let (Ok(Kind::Seal), Ok(Kind::Padding), Some(epoch)) = (seal.kind(), padding.kind(), frame::decode_epoch(payload))
-    else {
+    let (Ok(Kind::Seal), Ok(Kind::Padding), Some(stated)) = (seal.kind(), padding.kind(), Seal::decode(payload)) else {
         return Ok(None);
     };
-    let offset = (block + 1) * segment.block();
-    Ok((seal.is_of(epoch)).then_some(SegmentEnd { offset, last: seal.lsn, epoch, bad: None, sealed: true }))
+    let Seal { epoch, offset } = stated;
+    let is_here = offset == block * segment.block() && seal.is_of(epoch);
+    let end = offset.saturating_add(segment.block());
+    Ok(is_here.then_some(SegmentEnd { offset: end, last: seal.lsn, epoch, bad: None, sealed: true }))
 }
 
 fn split_frame(bytes: &[u8], identity: u64) -> Option<(FrameHeader, &[u8], &[u8])> {

@@ -136,14 +136,23 @@ fn one_damage_after_a_power_cut_costs_at_most_the_last_group() {
                 assert!(!cut.check(&files, "no damage"), "refused without damage");
                 let blocks = cut.used_blocks();
                 for at in &blocks {
-                    for kind in ["zeroed", "flipped", "replaced by the block before"] {
+                    for kind in ["zeroed", "flipped", "replaced by the block before", "exchanged with the last one"] {
                         let what = format!("{before} + {after} groups, block {at} {kind}");
                         let mut files = files.clone();
                         let bytes = Arc::make_mut(files.get_mut(SEGMENT_ONE).unwrap());
                         match kind {
                             "zeroed" => bytes[at * BLOCK..][..BLOCK].fill(0),
                             "flipped" => bytes[at * BLOCK + 40] ^= 1,
-                            _ => bytes.copy_within((at - 1) * BLOCK..at * BLOCK, at * BLOCK),
+                            "replaced by the block before" => {
+                                bytes.copy_within((at - 1) * BLOCK..at * BLOCK, at * BLOCK);
+                            }
+                            _ => {
+                                let last = *blocks.last().unwrap();
+                                let (low, high) = bytes.split_at_mut(last * BLOCK);
+                                if at < &last {
+                                    low[at * BLOCK..][..BLOCK].swap_with_slice(&mut high[..BLOCK]);
+                                }
+                            }
                         }
                         refused += u32::from(cut.check(&files, &what));
                     }
