@@ -131,7 +131,7 @@ mod tests {
             (Error::Closed, 6),
             (Error::Cancelled, 6),
             (Error::UnsupportedDurability { durability: Durability::Disk }, 6),
-            (Error::Misuse("x"), 6),
+            (Error::Misuse("x".into()), 6),
         ];
         for (error, code) in table {
             assert_eq!(Exit::from(&error) as u8, code, "{error:?}");

@@ -1,4 +1,4 @@
-use std::{fmt, io, path::PathBuf, sync::Arc};
+use std::{borrow::Cow, fmt, io, path::PathBuf, sync::Arc};
 
 use crate::{CheckpointId, Durability, LogId, Lsn};
 
@@ -236,7 +236,7 @@ pub enum Error {
 
     /// The call makes no sense at this point, by a mistake of the calling program. Nothing was done.
     #[error("misuse: {0}")]
-    Misuse(&'static str),
+    Misuse(Cow<'static, str>),
 }
 
 impl Error {
@@ -273,6 +273,26 @@ impl Error {
     /// The error for damage in `file` at `offset` bytes from its start.
     pub fn corrupt(file: impl Into<PathBuf>, offset: u64, detail: impl Into<String>) -> Self {
         Self::Corrupt { file: file.into(), offset, detail: detail.into() }
+    }
+
+    /// The [`Misuse`](Error::Misuse) of a log's position above `appended`: no record ever had it
+    /// ([L7, L8](crate::Log)).
+    ///
+    /// ```
+    /// use kv_core::{Error, Lsn};
+    ///
+    /// let error = Error::never_appended(Lsn(9), Lsn(7));
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "misuse: no record has position 9 yet, the last one has 7: use a position that was given to a record"
+    /// );
+    /// ```
+    pub fn never_appended(position: Lsn, appended: Lsn) -> Self {
+        let what = format!(
+            "no record has position {position} yet, the last one has {appended}: \
+             use a position that was given to a record"
+        );
+        Self::Misuse(what.into())
     }
 }
 

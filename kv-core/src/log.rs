@@ -16,10 +16,16 @@ use crate::{Durability, Epoch, LogId, Lsn, Result};
 ///   [`Error::Poisoned`](crate::Error::Poisoned) carrying the first cause; a `sync` that waited for records which
 ///   were part of it, or is called for such records later, fails with [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) carrying it. Never is a
 ///   failed flush retried. `sync` up to the durable position, `reader` and `bounds` go on working.
-/// - **L7 reading**: a reader gives the records after `after` up to the durable position at the time of each call, and no record that is not
-///   durable. At the end it gives `None`, and goes on when there is more. Where records have been trimmed the
-///   answer is [`Error::Trimmed`](crate::Error::Trimmed), never a gap.
+/// - **L7 reading**: a reader gives the records after `after` up to the durable position at the
+///   time of each call, and no record that is not durable. At the end it gives `None`, and goes on
+///   when there is more. Where records have been trimmed the answer is
+///   [`Error::Trimmed`](crate::Error::Trimmed), never a gap. `after` may be any position up to
+///   [`Bounds::appended`]. A reader that begins ahead of the durable position gives `None` until
+///   `after` is durable, and then goes on with the record that follows it. No record has a position
+///   above `appended`: `sync`, `reader` and `trim` refuse one with
+///   [`Error::Misuse`](crate::Error::Misuse), which names both positions.
 /// - **L8 trimming**: `trim(upto)` may forget records up to `upto`, or fewer, but never one above `upto` or above the durable position.
+///   One above `appended` is refused (L7), and nothing is forgotten.
 /// - **L9 prefix**: after a crash the log holds a prefix of what was appended, and in it every record that survives that crash
 ///   by L3 and L4.
 /// - **L10 epoch**: each opening for writing has an epoch above that of every record before it; records carry theirs.
@@ -27,6 +33,39 @@ use crate::{Durability, Epoch, LogId, Lsn, Result};
 /// - **L12 close**: `close` makes everything durable. Afterwards `append` fails with [`Error::Closed`](crate::Error::Closed); the rest goes on.
 ///   Closing twice is allowed.
 /// - **L13 identity**: `id` is the same at every opening.
+/// - **L14 never wrong**: a damaged byte is never given as data, and no record is skipped. See
+///   below.
+///
+/// # Damage and torn tails (L14)
+///
+/// Bytes that differ from what was written are either *damage* to records that were durable, or a
+/// *torn tail*: the remains of a write that a crash cut off, and that nobody was promised. Only
+/// proof tells the two apart. Proof is anything intact on the medium that states that a position
+/// was durable, such as a later record that carries the durable position of its time, a mark that
+/// is written when a flush is acknowledged, or the note of a clean close.
+///
+/// 1. If a record is damaged or missing, and its position is proven durable, then the opening fails
+///    with [`Error::Corrupt`](crate::Error::Corrupt), or the reader that comes to the record does.
+///    The error names the place. The reader gives no record behind it.
+/// 2. If nothing proves it, the log ends before that record. The opening succeeds, cuts the remains
+///    so that they never come back, and reports the cut in [`opening_notes`](Log::opening_notes).
+/// 3. Files that are missing from the beginning of a log may be taken for trimmed ones (L7, L8).
+///    Nothing else may.
+///
+/// A log that meets damage which costs nothing, as in padding, may go on or refuse.
+///
+/// A log keeps enough proof that damage in one place is never silent. The suite damages one block,
+/// or one file, of a medium at rest. If the log then opens and a reader reaches its end, this much
+/// may be missing:
+///
+/// | | one block (any byte, or all of it) | one file (cut, gone, replaced by an older copy or another file) |
+/// |---|---|---|
+/// | after a clean close | nothing | nothing |
+/// | after a killed process | nothing up to the durable position | nothing up to the durable position |
+/// | after a power cut | the group that the last flush made durable, and what follows it | any tail |
+///
+/// After a power cut less is proven, because the proof of the last flush may not have reached the
+/// disk. A log whose medium cannot be damaged keeps L14 without doing anything.
 ///
 /// ```
 /// use kv_core::{Durability, Log, Lsn, MemoryLog};
@@ -59,16 +98,23 @@ pub trait Log: Send + Sync {
     /// callers share a flush. A backend that can retry or find out an unknown outcome does so in here.
     ///
     /// # Errors
-    /// [`OutcomeUnknown`](crate::Error::OutcomeUnknown) (L6); [`Misuse`](crate::Error::Misuse) if `upto` was never appended.
+    /// [`OutcomeUnknown`](crate::Error::OutcomeUnknown) (L6); [`Misuse`](crate::Error::Misuse) if
+    /// `upto` lies above [`Bounds::appended`].
     fn sync(&self, upto: Lsn) -> Result<Lsn>;
 
-    /// Reads the records after `after` (L7).
+    /// Reads the records after `after`, which may be ahead of the durable position (L7).
     ///
     /// # Errors
-    /// [`Trimmed`](crate::Error::Trimmed) if `after` lies before [`Bounds::trimmed`].
+    /// [`Trimmed`](crate::Error::Trimmed) if `after` lies before [`Bounds::trimmed`];
+    /// [`Misuse`](crate::Error::Misuse) if it lies above [`Bounds::appended`].
     fn reader(&self, after: Lsn) -> Result<Box<dyn LogReader>>;
 
     /// Allows the log to forget the records up to `upto` (L8).
+    ///
+    /// # Errors
+    /// [`Misuse`](crate::Error::Misuse) if `upto` lies above [`Bounds::appended`];
+    /// [`Poisoned`](crate::Error::Poisoned) after a failure (L6); [`Io`](crate::Error::Io), after
+    /// which the log may have forgotten only some of them.
     fn trim(&self, upto: Lsn) -> Result<()>;
 
     /// Where the log stands. Does no I/O.
@@ -103,6 +149,10 @@ pub trait Log: Send + Sync {
 /// ```
 pub trait LogReader: Send {
     /// The next record, or `None` at the end for now (L7).
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::Error::Corrupt) if the next record is damaged or missing (L14);
+    /// [`Trimmed`](crate::Error::Trimmed); [`Io`](crate::Error::Io) if it cannot be read.
     fn next(&mut self) -> Result<Option<Record<'_>>>;
 }
 

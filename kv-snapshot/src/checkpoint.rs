@@ -24,7 +24,7 @@ impl MmapCheckpoint {
     /// Opens the part of a manifest and verifies that it is the one that the manifest names.
     pub(crate) fn open(vfs: &dyn Vfs, manifest: &Manifest, marker: Arc<Marker>) -> Result<Self> {
         let [named] = manifest.parts[..] else {
-            return Err(Error::Misuse("a manifest of this version has one part"));
+            return Err(Error::Misuse("a manifest of this version has one part".into()));
         };
         let part = open_part(vfs, &named)?;
         check_collections(&part, manifest)?;

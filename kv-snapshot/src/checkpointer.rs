@@ -141,11 +141,11 @@ impl MmapCheckpointer {
         let listing = Listing::read(&*self.vfs)?;
         let id = CheckpointId { epoch: head.epoch, lsn: head.lsn, seq: listing.next_seq()? };
         if listing.manifests.first().is_some_and(|newest| *newest > id) {
-            return Err(Error::Misuse("a checkpoint must be newer than those that are there"));
+            return Err(Error::Misuse("a checkpoint must be newer than those that are there".into()));
         }
         let made_from = previous.map(|id| read_manifest(&*self.vfs, &names::manifest(id), id)).transpose()?;
         if made_from.as_ref().is_some_and(|manifest| manifest.log_id != head.log_id) {
-            return Err(Error::Misuse("the previous checkpoint is of another log"));
+            return Err(Error::Misuse("the previous checkpoint is of another log".into()));
         }
         let previous = made_from.as_ref().map(|manifest| self.open_checkpoint(manifest)).transpose()?;
         listing.remove_temporaries(&*self.vfs)?;
@@ -185,7 +185,7 @@ impl MmapCheckpointer {
     }
 
     fn publish_manifest(&self, manifest: &Manifest) -> Result<()> {
-        let bytes = manifest.encode().ok_or(Error::Misuse("there are too many collections for a manifest"))?;
+        let bytes = manifest.encode().ok_or(Error::Misuse("there are too many collections for a manifest".into()))?;
         let new = NewFile::create(&self.vfs, &names::manifest(manifest.id))?;
         new.file().write_all_at(&bytes, 0).map_err(from_vfs)?;
         new.commit(|file| {
@@ -280,10 +280,10 @@ fn to_set_aside(listed: &[CheckpointId], made_from: Option<&Manifest>) -> Vec<Ch
 
 fn check_head(head: &CheckpointHead) -> Result<()> {
     if !head.collections.is_sorted_by(|a, b| a.id < b.id) {
-        return Err(Error::Misuse("the collections in the head are not in order of their ids"));
+        return Err(Error::Misuse("the collections in the head are not in order of their ids".into()));
     }
     if head.collections.len() > COLLECTIONS_MAX {
-        return Err(Error::Misuse("there are too many collections for a manifest"));
+        return Err(Error::Misuse("there are too many collections for a manifest".into()));
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ impl Listing {
     pub(crate) fn next_seq(&self) -> Result<u64> {
         let ids = self.manifests.iter().chain(&self.set_aside).map(|id| id.seq);
         let highest = ids.chain(self.parts.iter().copied()).max().unwrap_or(0);
-        highest.checked_add(1).ok_or(Error::Misuse("there is no sequence number left for another checkpoint"))
+        highest.checked_add(1).ok_or(Error::Misuse("there is no sequence number left for another checkpoint".into()))
     }
 
     /// Removes what an interrupted write left.

@@ -31,7 +31,9 @@ pub(crate) fn merge(
     }
     match merge.change.collection {
         None => Ok(()),
-        Some(_) => Err(Error::Misuse("the changes are not in order, or of a collection that is not in their head")),
+        Some(_) => {
+            Err(Error::Misuse("the changes are not in order, or of a collection that is not in their head".into()))
+        }
     }
 }
 
@@ -84,7 +86,7 @@ impl Merge<'_> {
             }
         }
         if self.writer.counts() != (info.entries, info.bytes) {
-            return Err(Error::Misuse("the counts in the head are not those after the changes"));
+            return Err(Error::Misuse("the counts in the head are not those after the changes".into()));
         }
         Ok(())
     }
@@ -96,7 +98,7 @@ impl Merge<'_> {
             return Ok(());
         };
         if pending.collection == Some(change.collection) && pending.key[..] >= *change.key {
-            return Err(Error::Misuse("the changes are not in order of their keys, each once"));
+            return Err(Error::Misuse("the changes are not in order of their keys, each once".into()));
         }
         pending.collection = Some(change.collection);
         pending.key.clear();

@@ -41,7 +41,7 @@ impl PartWriter {
     /// one before, which takes long, and may be ended by `go_on`.
     pub(crate) fn start_collection(&mut self, id: CollectionId, entries: u64, go_on: GoOn<'_>) -> Result<()> {
         if self.sections.last().is_some_and(|last| last.id >= id) {
-            return Err(Error::Misuse("collections must come in order of their ids, each once"));
+            return Err(Error::Misuse("collections must come in order of their ids, each once".into()));
         }
         self.end_collection(go_on)?;
         self.output.pad_to(ALIGN_BYTES)?;
@@ -66,7 +66,7 @@ impl PartWriter {
     /// Adds an entry to the current collection, with a key above those before.
     pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         let Some(section) = self.sections.last_mut() else {
-            return Err(Error::Misuse("an entry needs a collection"));
+            return Err(Error::Misuse("an entry needs a collection".into()));
         };
         if key.is_empty() || key.len() > KEY_BYTES_MAX {
             return Err(Error::InvalidKey { len: key.len(), max: KEY_BYTES_MAX });
@@ -76,12 +76,12 @@ impl PartWriter {
         }
         // No key is empty, so the first of a collection is above the empty "last" one.
         if key <= &self.last_key[..] {
-            return Err(Error::Misuse("keys must come in order, each once"));
+            return Err(Error::Misuse("keys must come in order, each once".into()));
         }
         let entry = EntryHeader { key_bytes: key.len(), value_bytes: value.len() };
         let offset = self.output.position();
         if offset + entry.bytes() > PART_BYTES_MAX {
-            return Err(Error::Misuse("a part has at most 256 TiB"));
+            return Err(Error::Misuse("a part has at most 256 TiB".into()));
         }
         self.output.write(&entry.encode())?;
         self.output.write(key)?;

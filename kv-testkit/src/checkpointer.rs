@@ -1,5 +1,5 @@
 //! The suite for [`Checkpointer`] backends. It is built like [the one for logs](crate::log): harness traits, one macro a suite, and the cases as
-//! plain functions in [`cases`].
+//! plain functions in [`cases`]. [`harness`](crate::harness) has harnesses for most backends.
 
 use std::sync::Arc;
 

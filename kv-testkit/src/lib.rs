@@ -2,6 +2,7 @@
 //!
 //! - [`log`] and [`checkpointer`]: suites that say whether a [`Log`](kv_core::Log) or [`Checkpointer`](kv_core::Checkpointer) keeps the
 //!   numbered guarantees of its trait, with opening again, killed processes, failed I/O and threads in them;
+//! - [`harness`]: what a suite needs to know of a backend, made from nothing but what opens it;
 //! - [`vfs::TestVfs`]: a file layer that notes what is done, fails where it is told to, and can be halted and copied;
 //! - [`linearizability`]: whether what several threads saw of a store can have happened in some order;
 //! - [`sim::SimDisk`]: a disk in memory that crashes in every way that file systems may, fails, lies, fills up and rots; and
@@ -13,8 +14,39 @@
 //!
 //! # Test your own backend in ten lines
 //!
-//! Say how the log is opened on its medium and what a killed process would leave of that. One line then makes one named `#[test]` for each
-//! guarantee.
+//! Say how the log is opened in a directory. Each line of the rest makes one named `#[test]` for
+//! each case of a guarantee. The log runs on a [simulated disk](sim), which loses power, fails,
+//! fills up and rots.
+//!
+//! ```
+//! # mod my_crate { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/flawed_log/in_files.rs")); }
+//! # use my_crate::FileLog as MyLog;
+//! use kv_testkit::harness::{OnDisk, on_disk};
+//!
+//! fn disk() -> OnDisk<MyLog> {
+//!     on_disk(|vfs| MyLog::open(&*vfs)) // a `kv_core::Log`, kept in the files of a `kv_vfs::Vfs`
+//! }
+//!
+//! kv_testkit::log_suite!(my_log, disk);
+//! kv_testkit::log_power_cut_suite!(power_cuts, disk);
+//! kv_testkit::log_fault_suite!(faults, disk);
+//! kv_testkit::log_space_suite!(full_disks, disk);
+//! kv_testkit::log_damage_suite!(damage, disk);
+//! kv_testkit::log_power_cut_damage_suite!(damage_after_power_cuts, disk);
+//! # kv_testkit::log::cases::l7_begins_ahead_of_what_is_durable(&mut disk());
+//! # kv_testkit::log::cases::l3_synced_survives_power_cut(&mut disk());
+//! # kv_testkit::log::cases::l6_first_failure_is_final(&mut disk());
+//! # kv_testkit::log::cases::l5_full_medium_refuses_until_there_is_space(&mut disk());
+//! # kv_testkit::log::cases::l14_torn_tail_is_cut_and_reported(&mut disk());
+//! ```
+//!
+//! A checkpointer enrols in the same way, with [`checkpointer_suite!`] and its like.
+//!
+//! # On another medium
+//!
+//! [`harness::in_directory`] runs the same on files of the operating system, and
+//! [`harness::in_memory`] on what kv-core's own backends are kept on. For any other medium,
+//! implement the harness traits: how the backend is opened, and what a killed process would leave.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -22,9 +54,9 @@
 //! use kv_testkit::log::LogHarness;
 //!
 //! #[derive(Default)]
-//! struct Harness { medium: MemoryLogMedium } // your medium: a connection, a directory ...
+//! struct Service { medium: MemoryLogMedium } // a connection, a device ...
 //!
-//! impl LogHarness for Harness {
+//! impl LogHarness for Service {
 //!     fn open(&mut self) -> Result<Arc<dyn Log>> {
 //!         Ok(Arc::new(MemoryLog::open(&self.medium)?))
 //!     }
@@ -34,55 +66,12 @@
 //!     }
 //! }
 //!
-//! kv_testkit::log_suite!(my_log, Harness::default);
-//! # kv_testkit::log::cases::l1_dense_positions(&mut Harness::default());
+//! kv_testkit::log_suite!(my_log, Service::default);
+//! # kv_testkit::log::cases::l1_dense_positions(&mut Service::default());
 //! ```
 //!
-//! Where the medium is a directory, `kill` copies it: the kernel has what was written, and so has the copy.
-//!
-//! ```
-//! # use std::sync::Arc;
-//! # use kv_core::{Log, Result};
-//! # fn open_my_log(_: Arc<dyn kv_vfs::Vfs>) -> Result<Arc<dyn Log>> { unimplemented!() }
-//! use kv_testkit::{log::{LogFaults, LogHarness}, vfs::{Fault, Kind, TestVfs}};
-//! use kv_vfs::OsVfs;
-//!
-//! struct Harness { parent: tempfile::TempDir, crashes: u32, vfs: Arc<TestVfs> }
-//!
-//! impl Harness {
-//!     fn new() -> Self {
-//!         let parent = tempfile::tempdir().unwrap();
-//!         let vfs = TestVfs::new(OsVfs::create(parent.path().join("0")).unwrap());
-//!         Self { parent, crashes: 0, vfs }
-//!     }
-//! }
-//!
-//! impl LogHarness for Harness {
-//!     fn open(&mut self) -> Result<Arc<dyn Log>> {
-//!         open_my_log(self.vfs.clone())
-//!     }
-//!
-//!     fn kill(&mut self) {
-//!         self.crashes += 1;
-//!         let image = self.parent.path().join(self.crashes.to_string());
-//!         self.vfs.image(&image).unwrap();
-//!         self.vfs = TestVfs::new(OsVfs::open(image).unwrap());
-//!     }
-//! }
-//!
-//! impl LogFaults for Harness {
-//!     fn fail_next_flush(&mut self) {
-//!         // Of the files that hold records, not of those that are prepared beside them.
-//!         self.vfs.fail(Fault::on(Kind::Sync).of(".wal"));
-//!     }
-//! }
-//!
-//! kv_testkit::log_suite!(my_log, Harness::new);
-//! kv_testkit::log_fault_suite!(my_log_faults, Harness::new);
-//! # let mut harness = Harness::new();
-//! # harness.fail_next_flush();
-//! # harness.kill();
-//! ```
+//! What else the medium can do has a trait of its own, such as [`log::LogPowerCut`], and a suite: a
+//! suite that is added later needs nothing of a harness that does not enrol in it.
 //!
 //! A suite can be trusted as far as it finds what is broken: this crate's own tests run its cases over logs and checkpointers with one
 //! deliberate flaw each, and fail unless every flaw is found.
@@ -91,6 +80,7 @@
 pub mod checkpointer;
 mod enrol;
 pub mod fork;
+pub mod harness;
 pub mod linearizability;
 pub mod log;
 mod model;

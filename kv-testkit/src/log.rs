@@ -1,8 +1,10 @@
 //! The suite for [`Log`] backends.
 //!
-//! A backend brings a harness and enrols with one line a suite; each line makes a module with one named `#[test]` for each case, and a case
-//! is named after the guarantee that it checks. What a harness cannot do (cut the power, make a flush fail, fill the disk) has a trait and a
-//! suite of its own: where the line is missing, the tests are missing too, and none of them passes without testing anything.
+//! A backend brings a harness, most easily one of [`harness`](crate::harness), and enrols with one
+//! line a suite. Each line makes a module with one named `#[test]` for each case, and a case is
+//! named after the guarantee that it checks. What a harness cannot do (cut the power, make a flush
+//! fail, fill the disk, damage files) has a trait and a suite of its own: where the line is
+//! missing, the tests are missing too, and none of them passes without testing anything.
 //!
 //! The cases are plain functions in [`cases`]. They panic when the guarantee is broken.
 
@@ -10,7 +12,11 @@ use std::sync::Arc;
 
 use kv_core::{Log, Result};
 
+use crate::vfs::Files;
+
 pub mod cases;
+mod damage;
+mod harm;
 mod support;
 
 /// A medium that a log is kept on, for [`log_suite!`](crate::log_suite). A new harness has a medium without a log.
@@ -52,6 +58,17 @@ pub trait LogSpace: LogHarness {
     fn free(&mut self);
 }
 
+/// A medium whose bytes can be reached, for [`log_damage_suite!`](crate::log_damage_suite): the log
+/// is kept in files.
+pub trait LogDamage: LogHarness {
+    /// Every file on the medium, as it is now. The log may be open.
+    fn files(&mut self) -> Files;
+
+    /// Puts a medium in the place of this one that holds exactly these files, all of them durable.
+    /// No log is open on it.
+    fn restore(&mut self, files: &Files);
+}
+
 /// Enrols a backend in the suite for every [`Log`](kv_core::Log): a module's name, and how to make a
 /// [`LogHarness`](crate::log::LogHarness). [The guide](crate) has an example.
 #[macro_export]
@@ -69,11 +86,14 @@ macro_rules! log_suite {
             l4_process_behind_disk_survives_with_it,
             l4_process_survives_kill,
             l5_too_large_logs_nothing,
+            l7_begins_ahead_of_what_is_durable,
+            l7_beyond_the_end_is_misuse,
             l7_goes_on_after_the_end,
             l7_only_durable_records,
             l7_reader_while_threads_append,
             l7_starts_after_any_position,
             l7_trimmed_never_a_gap,
+            l8_beyond_the_end_is_misuse,
             l8_keeps_what_is_above,
             l8_keeps_what_is_not_durable,
             l8_trims_beneath_readers_and_writers,
@@ -125,5 +145,39 @@ macro_rules! log_fault_suite {
 macro_rules! log_space_suite {
     ($module:ident, $make:expr) => {
         $crate::enrol! { $module, $make, log, [l5_full_medium_refuses_until_there_is_space] }
+    };
+}
+
+/// Enrols a backend whose harness is a [`LogDamage`](crate::log::LogDamage). Use it beside
+/// [`log_suite!`](crate::log_suite).
+///
+/// It damages a log that was closed, and one that was killed, some ten thousand times, and opens it
+/// each time.
+#[macro_export]
+macro_rules! log_damage_suite {
+    ($module:ident, $make:expr) => {
+        $crate::enrol! { $module, $make, log, [
+            l14_flipped_bytes_after_close,
+            l14_flipped_bytes_after_kill,
+            l14_damaged_blocks_after_close,
+            l14_damaged_blocks_after_kill,
+            l14_damaged_files_after_close,
+            l14_damaged_files_after_kill,
+            l14_torn_tail_is_cut_and_reported,
+        ] }
+    };
+}
+
+/// Enrols a backend whose harness is a [`LogDamage`](crate::log::LogDamage) and a
+/// [`LogPowerCut`](crate::log::LogPowerCut). Use it beside
+/// [`log_damage_suite!`](crate::log_damage_suite).
+#[macro_export]
+macro_rules! log_power_cut_damage_suite {
+    ($module:ident, $make:expr) => {
+        $crate::enrol! { $module, $make, log, [
+            l14_flipped_bytes_after_power_cut,
+            l14_damaged_blocks_after_power_cut,
+            l14_damaged_files_after_power_cut,
+        ] }
     };
 }

@@ -4,6 +4,7 @@ mod control;
 mod copy;
 mod event;
 mod fault;
+mod files;
 mod wrapper;
 
 pub(crate) use control::Injected;
@@ -11,4 +12,6 @@ pub use copy::copy_directory;
 pub use event::{Event, Kind};
 pub use fault::Fault;
 pub(crate) use fault::{Effect, Failure};
+pub use files::Files;
+pub(crate) use files::{read_files, update_files, write_files};
 pub use wrapper::TestVfs;

@@ -170,7 +170,7 @@ impl Log for SegmentedLog {
         self.check_owner()?;
         let mut state = self.shared.lock();
         if upto > state.appended {
-            return Err(Error::Misuse("a position was to be synced that was never appended"));
+            return Err(Error::never_appended(upto, state.appended));
         }
         loop {
             // What recovery found may be above the mark. Nobody is told of it before the mark says so too.

@@ -44,7 +44,7 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, sizes: Sizes, options: &Options) -> Result
     };
     let epoch = Epoch(recovered.epoch.0 + 1).max(options.epoch_min);
     if epoch.0 > NUMBER_MAX {
-        return Err(Error::Misuse("the epoch asked for is too high"));
+        return Err(Error::Misuse("the epoch asked for is too high".into()));
     }
     let report = Recovery {
         created,

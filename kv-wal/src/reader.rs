@@ -30,9 +30,14 @@ struct Current {
 
 impl Reader {
     pub(crate) fn new(shared: Arc<Shared>, after: Lsn) -> Result<Self> {
-        let trimmed = shared.lock().trimmed;
+        let state = shared.lock();
+        let (trimmed, appended) = (state.trimmed, state.appended);
+        drop(state);
         if after < trimmed {
             return Err(Error::Trimmed { after, trimmed });
+        }
+        if after > appended {
+            return Err(Error::never_appended(after, appended));
         }
         Ok(Self { shared, after, current: None })
     }

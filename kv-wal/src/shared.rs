@@ -196,7 +196,7 @@ impl Shared {
 
 fn half_done(panicked: PoisonError<Guard<'_>>) -> Guard<'_> {
     let mut state = panicked.into_inner();
-    state.poison.set(Error::Misuse("a thread panicked while it changed the log"));
+    state.poison.set(Error::Misuse("a thread panicked while it changed the log".into()));
     state
 }
 

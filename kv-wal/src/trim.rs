@@ -2,7 +2,7 @@
 
 use std::io;
 
-use kv_core::{Lsn, Result};
+use kv_core::{Error, Lsn, Result};
 
 use crate::{error, names, recovery::RunSegment, shared::Shared, state::State};
 
@@ -11,6 +11,9 @@ impl Shared {
     pub(crate) fn trim(&self, upto: Lsn) -> Result<()> {
         let mut numbers = {
             let mut state = self.lock();
+            if upto > state.appended {
+                return Err(Error::never_appended(upto, state.appended));
+            }
             state.poison.refuse()?;
             state.forget(upto)
         };

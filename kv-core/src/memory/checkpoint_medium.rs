@@ -178,7 +178,7 @@ impl State {
         let seq = known().map(|id| id.seq + 1).max().unwrap_or(1);
         let id = CheckpointId { epoch: head.epoch, lsn: head.lsn, seq };
         if self.listed.keys().any(|other| *other > id) {
-            return Err(Error::Misuse("a checkpoint must be newer than those that are there"));
+            return Err(Error::Misuse("a checkpoint must be newer than those that are there".into()));
         }
         let newer = match previous {
             Some(previous) => self.listed.split_off(&CheckpointId { seq: previous.seq + 1, ..previous }),

@@ -4,7 +4,7 @@ use super::log_medium::{MemoryLogMedium, State};
 use crate::{Bounds, Durability, Log, LogId, LogReader, Lsn, Record, Result, sync::MutexGuard};
 
 /// A [`Log`] in memory. It gives both durabilities, as far as a [medium](MemoryLogMedium) in memory can: what is durable is what the
-/// medium's crashes leave.
+/// medium's crashes leave. Its medium cannot be damaged, so there is nothing to prove (L14).
 ///
 /// Dropping it without [`close`](Log::close) is what a killed process does: what was not yet handed to the medium is gone.
 ///
@@ -84,13 +84,12 @@ impl Log for MemoryLog {
     }
 
     fn reader(&self, after: Lsn) -> Result<Box<dyn LogReader>> {
-        self.state().check_not_trimmed(after)?;
+        self.state().check_readable_after(after)?;
         Ok(Box::new(MemoryLogReader { medium: self.medium.clone(), after, current: Arc::default() }))
     }
 
     fn trim(&self, upto: Lsn) -> Result<()> {
-        self.state().trim(upto);
-        Ok(())
+        self.state().trim(upto)
     }
 
     fn bounds(&self) -> Bounds {

@@ -205,9 +205,7 @@ impl State {
     }
 
     pub(super) fn sync(&mut self, upto: Lsn) -> Result<Lsn> {
-        if upto > self.appended() {
-            return Err(Error::Misuse("sync of a position that was never appended"));
-        }
+        self.check_appended(upto)?;
         if upto > self.durable {
             self.flush()?;
         }
@@ -230,10 +228,12 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn trim(&mut self, upto: Lsn) {
+    pub(super) fn trim(&mut self, upto: Lsn) -> Result<()> {
+        self.check_appended(upto)?;
         let upto = upto.clamp(self.trimmed, self.durable);
         self.records.drain(..self.index_after(upto));
         self.trimmed = upto;
+        Ok(())
     }
 
     pub(super) fn close(&mut self) -> Result<()> {
@@ -248,7 +248,21 @@ impl State {
         self.opening.as_ref()?.failure.clone()
     }
 
-    pub(super) fn check_not_trimmed(&self, after: Lsn) -> Result<()> {
+    /// A reader may begin after any position that a record has, or had: also ahead of what is
+    /// durable.
+    pub(super) fn check_readable_after(&self, after: Lsn) -> Result<()> {
+        self.check_appended(after)?;
+        self.check_not_trimmed(after)
+    }
+
+    fn check_appended(&self, position: Lsn) -> Result<()> {
+        match self.appended() {
+            appended if position > appended => Err(Error::never_appended(position, appended)),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_not_trimmed(&self, after: Lsn) -> Result<()> {
         match self.trimmed {
             trimmed if after < trimmed => Err(Error::Trimmed { after, trimmed }),
             _ => Ok(()),

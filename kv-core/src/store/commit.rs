@@ -278,7 +278,7 @@ impl Shared {
         if self.closure.is_here() {
             return Err(Error::InTransaction);
         }
-        let panicked = || Error::Misuse("a thread panicked while it changed the store");
+        let panicked = || Error::Misuse("a thread panicked while it changed the store".into());
         self.writer.lock().map(Guard::new).map_err(|_| Error::Poisoned { cause: Arc::new(panicked()) })
     }
 

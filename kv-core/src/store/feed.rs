@@ -176,7 +176,7 @@ impl Store {
             return Err(Error::Trimmed { after, trimmed: bounds.trimmed });
         }
         if after > bounds.appended {
-            return Err(Error::Misuse("changes were asked for after a position at which nothing was ever written"));
+            return Err(Error::never_appended(after, bounds.appended));
         }
         let reader = self.inner.log.reader(after)?;
         let names = self.inner.has_settled(after).then(|| self.inner.names_at(after)).transpose()?;
@@ -338,7 +338,10 @@ fn note_name(names: &mut Names, id: CollectionId, operation: &Operation<'_>) {
 
 fn recorded(names: &Names, operation: &Operation<'_>) -> Result<RecordedChange> {
     let name_of = |collection: CollectionId| {
-        names.get(&collection).cloned().ok_or(Error::Misuse("a change of a collection that does not exist was logged"))
+        names
+            .get(&collection)
+            .cloned()
+            .ok_or(Error::Misuse("a change of a collection that does not exist was logged".into()))
     };
     Ok(match *operation {
         Operation::Put { collection, key, value } => RecordedChange::Put {

@@ -98,7 +98,7 @@ impl Checkpointer for FullCheckpointer {
     }
 
     fn open(&self, _: CheckpointId) -> Result<Arc<dyn Checkpoint>> {
-        Err(Error::Misuse("there is none"))
+        Err(Error::Misuse("there is none".into()))
     }
 
     fn write(&self, _: Option<CheckpointId>, _: &mut dyn Changes) -> Result<Arc<dyn Checkpoint>> {

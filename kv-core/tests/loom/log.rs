@@ -95,7 +95,7 @@ impl Log for ModelLog {
         };
         let mut state = self.step();
         if std::mem::take(&mut state.flush_fails) {
-            state.failure = Some(Arc::new(Error::Misuse("the disk fails, as it was told to")));
+            state.failure = Some(Arc::new(Error::Misuse("the disk fails, as it was told to".into())));
         }
         if let Some(cause) = state.failure.clone() {
             return Err(Error::OutcomeUnknown { cause });

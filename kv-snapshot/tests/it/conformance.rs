@@ -1,89 +1,77 @@
 //! The guarantees of `Checkpointer`, by the suite that every backend runs.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use kv_core::{CheckpointId, Checkpointer, Result};
 use kv_snapshot::MmapCheckpointer;
 use kv_testkit::{
-    checkpointer::{CheckpointerDamage, CheckpointerFaults, CheckpointerHarness},
-    vfs::{Fault, TestVfs},
+    checkpointer::{CheckpointerDamage, CheckpointerHarness},
+    harness::{InDirectory, OnDisk, in_directory, on_disk},
+    vfs::Files,
 };
-use kv_vfs::OsVfs;
-use tempfile::TempDir;
 
-/// A directory; after a kill, a copy of it.
-struct Directory {
-    parent: TempDir,
-    kills: u32,
-    vfs: Arc<TestVfs>,
-    failures_before: u64,
-    /// The files that were damaged, as they were before.
-    sound: BTreeMap<PathBuf, Vec<u8>>,
+fn disk() -> OnDisk<MmapCheckpointer> {
+    on_disk(MmapCheckpointer::open)
 }
 
-impl Directory {
+fn directory() -> InDirectory<MmapCheckpointer> {
+    in_directory(tempfile::tempdir().unwrap(), MmapCheckpointer::open)
+}
+
+/// Files that can be damaged.
+struct Damaged {
+    harness: InDirectory<MmapCheckpointer>,
+    /// Those that were, as they were before.
+    sound: Files,
+}
+
+impl Damaged {
     fn new() -> Self {
-        let parent = TempDir::new().unwrap();
-        let vfs = TestVfs::new(OsVfs::create(parent.path().join("0")).unwrap());
-        Self { parent, kills: 0, vfs, failures_before: 0, sound: BTreeMap::new() }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.parent.path().join(self.kills.to_string())
+        Self { harness: directory(), sound: Files::new() }
     }
 }
 
-impl CheckpointerHarness for Directory {
+impl CheckpointerHarness for Damaged {
     fn open(&mut self) -> Result<Arc<dyn Checkpointer>> {
-        Ok(Arc::new(MmapCheckpointer::open(self.vfs.clone())?))
+        self.harness.open()
     }
 
     fn kill(&mut self) {
-        self.kills += 1;
-        self.vfs.image(self.path()).unwrap();
-        self.vfs = TestVfs::new(OsVfs::open(self.path()).unwrap());
+        self.harness.kill();
     }
 }
 
-impl CheckpointerFaults for Directory {
-    fn fail_nth_operation(&mut self, n: u64) {
-        self.failures_before = self.vfs.failures();
-        self.vfs.fail(Fault::on_any().nth(n));
-    }
-
-    fn failed(&mut self) -> bool {
-        self.vfs.heal();
-        self.vfs.failures() > self.failures_before
-    }
-}
-
-impl CheckpointerDamage for Directory {
+impl CheckpointerDamage for Damaged {
     fn damage(&mut self, id: CheckpointId, number: u64) {
-        let file = match number % 8 {
+        let name = match number % 8 {
             0 => format!("{:016x}-{:016x}-{:016x}.manifest", id.epoch.0, id.lsn.0, id.seq),
             _ => format!("{:016x}.part", id.seq),
         };
-        let path = self.path().join(file);
-        let mut content = fs::read(&path).unwrap();
-        self.sound.entry(path.clone()).or_insert_with(|| content.clone());
+        let mut files = self.harness.files();
+        let content = files.get_mut(&name).unwrap();
+        self.sound.entry(name).or_insert_with(|| content.clone());
         // A stride that is prime to the length, and is not that of the format's blocks, comes to all places.
         let at = number as usize * 1237 % content.len();
         content[at] ^= 1 << (number % 7);
-        fs::write(path, content).unwrap();
+        self.harness.restore(&files);
     }
 
     fn repair(&mut self) {
-        while let Some((path, content)) = self.sound.pop_first() {
-            fs::write(path, content).unwrap();
-        }
+        let mut files = self.harness.files();
+        files.append(&mut self.sound);
+        self.harness.restore(&files);
     }
 
     fn verify(&mut self) -> Result<()> {
-        let verification = MmapCheckpointer::open(self.vfs.clone())?.verify()?;
+        let verification = MmapCheckpointer::open(self.harness.medium().vfs())?.verify()?;
         verification.findings.into_iter().next().map_or(Ok(()), Err)
     }
 }
 
-kv_testkit::checkpointer_suite!(suite, Directory::new);
-kv_testkit::checkpointer_fault_suite!(faults, Directory::new);
-kv_testkit::checkpointer_damage_suite!(damage, Directory::new);
+kv_testkit::checkpointer_suite!(suite, disk);
+kv_testkit::checkpointer_power_cut_suite!(power_cut, disk);
+kv_testkit::checkpointer_fault_suite!(faults, disk);
+
+kv_testkit::checkpointer_suite!(suite_in_a_directory, directory);
+kv_testkit::checkpointer_fault_suite!(faults_in_a_directory, directory);
+kv_testkit::checkpointer_damage_suite!(damage, Damaged::new);

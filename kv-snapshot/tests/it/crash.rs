@@ -1,16 +1,10 @@
 //! Power cuts at every operation of writing, maintaining and removing checkpoints: each is there, whole, or not at all, and none that was made is lost.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeMap, sync::Mutex};
 
 use kv_core::{CheckpointId, Checkpointer, CollectionId, Error, Result};
 use kv_snapshot::MmapCheckpointer;
-use kv_testkit::{
-    checkpointer::{CheckpointerHarness, CheckpointerPowerCut},
-    sim::{Count, CrashChoice, CrashModel, Damage, Exploration, Moment, Pick, SimDisk},
-};
+use kv_testkit::sim::{Count, CrashChoice, CrashModel, Damage, Exploration, Moment, Pick, SimDisk};
 
 use crate::support::{Entries, State, compare};
 
@@ -204,35 +198,3 @@ fn a_disk_that_lies_is_found_out() {
     let left = disk.crash(&CrashChoice { model: CrashModel::Xfs, pick: Pick::Nothing });
     assert!(std::panic::catch_unwind(|| check(&known, disk.operations(), &left)).is_err());
 }
-
-/// Checkpoints on a simulated disk, whose power cuts leave one state after another.
-struct Simulated {
-    disk: SimDisk,
-    cuts: u64,
-}
-
-impl Simulated {
-    fn new() -> Self {
-        Self { disk: SimDisk::new(1), cuts: 0 }
-    }
-}
-
-impl CheckpointerHarness for Simulated {
-    fn open(&mut self) -> Result<Arc<dyn Checkpointer>> {
-        Ok(Arc::new(MmapCheckpointer::open(self.disk.vfs())?))
-    }
-
-    fn kill(&mut self) {
-        self.disk = self.disk.killed();
-    }
-}
-
-impl CheckpointerPowerCut for Simulated {
-    fn cut_power(&mut self) {
-        self.cuts += 1;
-        self.disk = self.disk.power_cut(self.cuts);
-    }
-}
-
-kv_testkit::checkpointer_suite!(simulated, Simulated::new);
-kv_testkit::checkpointer_power_cut_suite!(simulated_power_cut, Simulated::new);

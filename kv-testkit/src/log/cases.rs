@@ -2,6 +2,7 @@
 //! and panics if the guarantee is broken.
 
 mod concurrency;
+mod damage;
 mod durability;
 mod faults;
 mod opening;
@@ -12,6 +13,7 @@ mod refusal;
 mod trimming;
 
 pub use concurrency::*;
+pub use damage::*;
 pub use durability::*;
 pub use faults::*;
 pub use opening::*;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use fastrand::Rng;
-use kv_core::{Durability, Epoch, Error, Log, LogReader, Lsn};
+use kv_core::{Durability, Epoch, Error, Log, LogReader, Lsn, Result};
 
 use super::LogHarness;
 
@@ -83,7 +83,7 @@ pub fn read_after(log: &dyn Log, after: Lsn) -> Vec<Read> {
 pub fn assert_read(read: &[Read], after: Lsn, records: &[Vec<u8>]) {
     for (index, read) in read.iter().enumerate() {
         let expected = after.0 + 1 + index as u64;
-        assert_eq!(read.lsn.0, expected, "L7: records were not read one after the other");
+        assert_eq!(read.lsn.0, expected, "L7: a reader after {after} gave record {}, and not {expected}", read.lsn);
         let Some(record) = records.get(expected as usize - 1) else {
             panic!("L2: a record of {} bytes at position {expected} was never appended", read.payload.len());
         };
@@ -123,4 +123,17 @@ pub fn assert_bounds(log: &dyn Log) {
     let bounds = log.bounds();
     let ordered = [bounds.trimmed, bounds.durable, bounds.written, bounds.appended];
     assert!(ordered.is_sorted(), "the bounds do not stand in order: {bounds:?}");
+}
+
+/// Asserts that a position beyond the end was refused, and that both positions are named.
+pub fn assert_misuse(call: &str, result: &Result<()>, position: Lsn, appended: Lsn) {
+    let Err(error @ Error::Misuse(_)) = result else {
+        panic!("{call} of position {position} gave {result:?}, though the last one is {appended}");
+    };
+    let said = error.to_string();
+    let names = |position: Lsn| said.split(|c: char| !c.is_ascii_digit()).any(|word| word == position.to_string());
+    assert!(
+        names(position) && names(appended),
+        "{call} of {position}, where the last is {appended}, says only: {said}"
+    );
 }

@@ -4,84 +4,35 @@ mod backend;
 
 use std::sync::{Arc, Mutex};
 
-use kv_core::{CheckpointDamage, CheckpointId, Checkpointer, MemoryCheckpointMedium, MemoryCheckpointer, Result};
-use kv_testkit::checkpointer::{
-    CheckpointerDamage, CheckpointerFaults, CheckpointerHarness, CheckpointerPowerCut, cases,
+use kv_core::{Checkpointer, MemoryCheckpointMedium, MemoryCheckpointer};
+use kv_testkit::{
+    checkpointer::cases,
+    harness::{Harness, in_memory},
 };
 
 use crate::caught::flaws;
 use backend::{Flaw, Flawed};
 
-struct Harness {
-    medium: MemoryCheckpointMedium,
-    flaw: Flaw,
-    fails: bool,
-}
-
-impl Harness {
-    fn new(flaw: Flaw) -> Self {
-        Self { medium: MemoryCheckpointMedium::new(), flaw, fails: false }
-    }
-}
-
-impl CheckpointerHarness for Harness {
-    fn open(&mut self) -> Result<Arc<dyn Checkpointer>> {
-        let inner = MemoryCheckpointer::open(&self.medium);
+fn flawed(flaw: Flaw) -> Harness<MemoryCheckpointMedium, Flawed> {
+    in_memory(MemoryCheckpointMedium::new(), move |medium| {
+        let inner = MemoryCheckpointer::open(medium);
         let newest = inner.list()?.first().copied();
-        let hidden = newest.filter(|_| self.flaw == Flaw::ForgetsNewestAtOpening);
-        Ok(Arc::new(Flawed {
+        let hidden = newest.filter(|_| flaw == Flaw::ForgetsNewestAtOpening);
+        Ok(Flawed {
             inner,
-            flaw: self.flaw,
+            flaw,
             removed: Arc::default(),
             newest: Arc::default(),
             writing: Arc::default(),
             hidden,
             mixed: Mutex::default(),
-        }))
-    }
-
-    fn kill(&mut self) {
-        self.medium = self.medium.after_crash();
-    }
-}
-
-impl CheckpointerPowerCut for Harness {
-    fn cut_power(&mut self) {
-        self.medium = self.medium.after_crash();
-    }
-}
-
-impl CheckpointerFaults for Harness {
-    fn fail_nth_operation(&mut self, n: u64) {
-        self.fails = n == 1;
-        if self.fails {
-            self.medium.fail_next_write();
-        }
-    }
-
-    fn failed(&mut self) -> bool {
-        self.fails
-    }
-}
-
-impl CheckpointerDamage for Harness {
-    fn damage(&mut self, id: CheckpointId, number: u64) {
-        let damage = if number.is_multiple_of(2) { CheckpointDamage::Head } else { CheckpointDamage::Entries };
-        self.medium.damage(id, damage);
-    }
-
-    fn repair(&mut self) {
-        self.medium.repair();
-    }
-
-    fn verify(&mut self) -> Result<()> {
-        self.medium.verify()
-    }
+        })
+    })
 }
 
 macro_rules! run {
     ($case:ident, $flaw:expr) => {
-        cases::$case(&mut Harness::new($flaw))
+        cases::$case(&mut flawed($flaw))
     };
 }
 

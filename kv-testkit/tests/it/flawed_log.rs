@@ -1,100 +1,82 @@
 //! Logs with one flaw each.
 
 mod backend;
+pub mod in_files;
 
 use std::sync::{Arc, Mutex, atomic::AtomicBool};
 
-use kv_core::{Bounds, Crash, Durability, Log, Lsn, MemoryLog, MemoryLogMedium, Result};
-use kv_testkit::log::{LogFaults, LogHarness, LogPowerCut, LogSpace, cases};
+use kv_core::{Bounds, Durability, Log, Lsn, MemoryLog, MemoryLogMedium};
+use kv_testkit::{
+    harness::{Harness, OnDisk, in_memory, on_disk},
+    log::cases,
+};
 
 use crate::caught::flaws;
 use backend::{Flaw, FlawedLog};
+use in_files::{FileLog, Flaw as FileFlaw};
 
-struct Harness {
-    medium: MemoryLogMedium,
-    flaw: Flaw,
-    opened: u64,
-}
-
-impl Harness {
-    fn new(flaw: Flaw) -> Self {
-        Self { medium: MemoryLogMedium::with_record_bytes_max(1 << 20), flaw, opened: 0 }
-    }
-
-    /// Without the n-th record from the end.
-    fn forget(&mut self, from_end: usize) {
-        let log = MemoryLog::open(&self.medium).unwrap();
-        let mut records = Vec::new();
-        let mut reader = log.reader(Lsn::START).unwrap();
-        while let Some(record) = reader.next().unwrap() {
-            records.push(record.payload.to_vec());
+fn flawed(flaw: Flaw) -> Harness<MemoryLogMedium, FlawedLog> {
+    let mut opened = 0;
+    in_memory(empty(), move |medium| {
+        opened += 1;
+        if let Flaw::ForgetsRecord(from_end) = flaw {
+            forget(medium, from_end);
         }
-        if records.len() > from_end {
-            records.remove(records.len() - 1 - from_end);
-        }
-        self.medium = MemoryLogMedium::new();
-        let log = MemoryLog::open(&self.medium).unwrap();
-        for record in records {
-            log.append(&record, Durability::Process).unwrap();
-        }
-    }
-}
-
-impl LogHarness for Harness {
-    fn open(&mut self) -> Result<Arc<dyn Log>> {
-        self.opened += 1;
-        if let Flaw::ForgetsRecord(from_end) = self.flaw {
-            self.forget(from_end);
-        }
-        let mut inner = MemoryLog::open(&self.medium)?;
+        let mut inner = MemoryLog::open(medium)?;
         let Bounds { trimmed, durable, .. } = inner.bounds();
-        if self.flaw == Flaw::ReusesPositionsAfterTrim && trimmed == durable {
+        if flaw == Flaw::ReusesPositionsAfterTrim && trimmed == durable {
             drop(inner);
-            self.medium = MemoryLogMedium::with_record_bytes_max(1 << 20);
-            inner = MemoryLog::open(&self.medium)?;
+            *medium = empty();
+            inner = MemoryLog::open(medium)?;
         }
-        Ok(Arc::new(FlawedLog {
+        Ok(FlawedLog {
             inner,
-            flaw: self.flaw,
-            opened: self.opened,
+            flaw,
+            opened,
             trimmed: Mutex::default(),
             shadow: Arc::default(),
             failed: AtomicBool::new(false),
             was_full: AtomicBool::new(false),
             closed: AtomicBool::new(false),
-        }))
-    }
+        })
+    })
+}
 
-    fn kill(&mut self) {
-        self.medium = self.medium.after(Crash::Killed);
+fn empty() -> MemoryLogMedium {
+    MemoryLogMedium::with_record_bytes_max(1 << 20)
+}
+
+/// Takes away the n-th record from the end.
+fn forget(medium: &mut MemoryLogMedium, from_end: usize) {
+    let log = MemoryLog::open(medium).unwrap();
+    let mut records = Vec::new();
+    let mut reader = log.reader(Lsn::START).unwrap();
+    while let Some(record) = reader.next().unwrap() {
+        records.push(record.payload.to_vec());
+    }
+    if records.len() > from_end {
+        records.remove(records.len() - 1 - from_end);
+    }
+    *medium = empty();
+    let log = MemoryLog::open(medium).unwrap();
+    for record in records {
+        log.append(&record, Durability::Process).unwrap();
     }
 }
 
-impl LogPowerCut for Harness {
-    fn cut_power(&mut self) {
-        self.medium = self.medium.after(Crash::PowerCut);
-    }
-}
-
-impl LogFaults for Harness {
-    fn fail_next_flush(&mut self) {
-        self.medium.fail_next_flush();
-    }
-}
-
-impl LogSpace for Harness {
-    fn fill(&mut self) {
-        self.medium.set_full(true);
-    }
-
-    fn free(&mut self) {
-        self.medium.set_full(false);
-    }
+fn flawed_in_files(flaw: FileFlaw) -> OnDisk<FileLog> {
+    on_disk(move |vfs| FileLog::open_with(&*vfs, flaw)).records_in("log")
 }
 
 macro_rules! run {
     ($case:ident, $flaw:expr) => {
-        cases::$case(&mut Harness::new($flaw))
+        cases::$case(&mut flawed($flaw))
+    };
+}
+
+macro_rules! run_in_files {
+    ($case:ident, $flaw:expr) => {
+        cases::$case(&mut flawed_in_files($flaw))
     };
 }
 
@@ -125,18 +107,53 @@ flaws! { run:
     leaves_gaps: Flaw::LeavesGaps => l1_dense_positions "L1", l7_reader_while_threads_append "L7";
     logs_what_it_refuses: Flaw::LogsWhatItRefuses => l5_too_large_logs_nothing "number of records";
     misorders_bounds: Flaw::MisordersBounds => bounds_stand_in_order "do not stand in order";
+    reader_begins_where_it_is_durable: Flaw::ReaderBeginsWhereItIsDurable
+        => l7_begins_ahead_of_what_is_durable "a reader after 6 gave record 6";
     reader_ends_for_good: Flaw::ReaderEndsForGood
         => l7_goes_on_after_the_end "L7";
     reader_gives_undurable: Flaw::ReaderGivesUndurable
         => l7_only_durable_records "L7", l6_reading_goes_on "L2", l7_what_was_read_survives_power_cut "had to survive";
     reader_includes_after: Flaw::ReaderIncludesAfter => l7_starts_after_any_position "L7";
     reader_skips_trimmed: Flaw::ReaderSkipsTrimmed => l7_trimmed_never_a_gap "L7";
+    reads_the_future: Flaw::ReadsTheFuture => l7_beyond_the_end_is_misuse "reader of position 1 gave Ok";
+    refuses_without_a_word: Flaw::RefusesWithoutAWord => l7_beyond_the_end_is_misuse "says only";
     retries_flushes: Flaw::RetriesFlushes => l6_first_failure_is_final "L6", l6_failure_reaches_every_waiter "L6";
     reuses_positions_after_trim: Flaw::ReusesPositionsAfterTrim
         => l11_no_reuse_after_trimming_all "L11", l13_identity_stays "L13", l11_no_reuse_after_power_cut "L11";
     strips_zeroes: Flaw::StripsZeroes => l2_faithful "L2";
     sync_falls_short: Flaw::SyncFallsShort => l3_sync_reaches_what_was_asked "L3";
-    syncs_the_future: Flaw::SyncsTheFuture => sync_of_what_was_never_appended_is_misuse "never appended";
+    syncs_the_future: Flaw::SyncsTheFuture => sync_of_what_was_never_appended_is_misuse "sync of position 4 gave Ok";
     trims_one_more: Flaw::TrimsOneMore => l8_keeps_what_is_above "L8", l8_trims_beneath_readers_and_writers "L8";
+    trims_the_future: Flaw::TrimsTheFuture => l8_beyond_the_end_is_misuse "trim of position 1 gave Ok";
     trims_undurable: Flaw::TrimsUndurable => l8_keeps_what_is_not_durable "L8";
+}
+
+// The same in files, whose bytes can be damaged.
+flaws! { run_in_files:
+    cuts_without_a_word: FileFlaw::CutsWithoutAWord => l14_torn_tail_is_cut_and_reported "do not tell";
+    damage_is_an_io_error: FileFlaw::DamageIsAnIoError
+        => l14_flipped_bytes_after_close "instead of Corrupt", l14_damaged_blocks_after_kill "instead of Corrupt";
+    drops_what_follows_damage: FileFlaw::DropsWhatFollowsDamage
+        => l14_flipped_bytes_after_close "are missing", l14_flipped_bytes_after_kill "are missing",
+        l14_damaged_blocks_after_close "are missing", l14_damaged_blocks_after_kill "are missing",
+        l14_damaged_files_after_close "are missing", l14_damaged_files_after_kill "are missing",
+        l14_flipped_bytes_after_power_cut "are missing", l14_damaged_blocks_after_power_cut "are missing";
+    forgets_to_sync_the_directory: FileFlaw::ForgetsToSyncTheDirectory
+        => l3_synced_survives_power_cut "had to survive", l12_closed_survives_power_cut "number of records";
+    gives_damaged_bytes: FileFlaw::GivesDamagedBytes
+        => l14_flipped_bytes_after_close "not the one", l14_flipped_bytes_after_kill "not the one",
+        l14_damaged_blocks_after_close "not the one";
+    leaves_what_it_cuts: FileFlaw::LeavesWhatItCuts => l14_torn_tail_is_cut_and_reported "is not the one";
+    marks_without_sync: FileFlaw::MarksWithoutSync
+        => l14_flipped_bytes_after_power_cut "are missing", l14_damaged_blocks_after_power_cut "are missing";
+    missing_is_new: FileFlaw::MissingIsNew
+        => l14_damaged_files_after_close "log is gone", l14_damaged_files_after_kill "log is gone";
+    names_no_place: FileFlaw::NamesNoPlace
+        => l14_flipped_bytes_after_close "names no place", l14_damaged_files_after_power_cut "names no place";
+    panics_over_damage: FileFlaw::PanicsOverDamage => l14_flipped_bytes_after_kill "harm: log has bit";
+    reads_on_behind_damage: FileFlaw::ReadsOnBehindDamage => l14_flipped_bytes_after_close "left a record out";
+    refuses_torn_tails: FileFlaw::RefusesTornTails => l14_torn_tail_is_cut_and_reported "torn tail is refused";
+    skips_damaged_records: FileFlaw::SkipsDamagedRecords => l14_flipped_bytes_after_close "left a record out";
+    trusts_its_header: FileFlaw::TrustsItsHeader
+        => l14_flipped_bytes_after_close "identity";
 }

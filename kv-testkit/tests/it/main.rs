@@ -13,4 +13,5 @@ mod recoverable;
 mod scheduler;
 mod sim;
 mod sim_faults;
+mod sound_log;
 mod vfs;

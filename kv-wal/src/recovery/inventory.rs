@@ -126,7 +126,21 @@ impl<'a> Inventory<'a> {
                 format!("it states that the log was durable up to position {durable}, but there is no segment");
             return Err(Error::corrupt(error::path(self.vfs, names::MARK), 0, detail));
         }
+        self.check_beginning()?;
         self.check_no_hole()
+    }
+
+    /// What the first live segment continues is gone, if it was trimmed. A number is never used
+    /// again once a later segment continues it: another segment that has it now was put there by
+    /// something else.
+    fn check_beginning(&self) -> Result<()> {
+        let first = self.live.run.first().map(|first| &self.segments[*first]);
+        let Some(Link { number, .. }) = first.and_then(|first| first.start?.predecessor) else { return Ok(()) };
+        if self.segments.iter().all(|found| found.header.number != number) {
+            return Ok(());
+        }
+        let detail = "it is not the segment of this number that the log continues: every record of that one is lost";
+        Err(Error::corrupt(error::path(self.vfs, &names::segment(number)), 0, detail))
     }
 
     /// Every segment from the last live one to the highest must be there: each was durable before the next was

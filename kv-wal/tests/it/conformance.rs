@@ -1,100 +1,35 @@
 //! The suites that every log passes.
 
-use std::{io::ErrorKind, sync::Arc};
-
-use kv_core::{Log, Result};
-use kv_testkit::{
-    log::{LogFaults, LogHarness, LogPowerCut, LogSpace},
-    vfs::{Fault, Kind, TestVfs},
-};
-use kv_vfs::OsVfs;
+use kv_testkit::harness::{InDirectory, OnDisk, in_directory, on_disk};
 use kv_wal::{Options, SegmentedLog};
 
-use crate::{
-    memory::{Files, MemoryVfs},
-    support::small,
-};
+use crate::support::small;
 
 /// Small segments, so that few records fill several.
-fn options() -> Options {
-    Options { record_bytes_max: 1 << 20, ..small() }
+fn disk() -> OnDisk<SegmentedLog> {
+    on_disk(|vfs| SegmentedLog::open(vfs, Options { record_bytes_max: 1 << 20, ..small() })).records_in(".wal")
 }
 
-/// A directory of the operating system.
-struct OnDisk {
-    parent: tempfile::TempDir,
-    kills: u32,
-    vfs: Arc<TestVfs>,
+/// Segments that take many flushes.
+fn disk_with_larger_segments() -> OnDisk<SegmentedLog> {
+    let sizes = 64 << 10;
+    on_disk(move |vfs| {
+        SegmentedLog::open(vfs, Options { segment_bytes_min: sizes, segment_bytes_max: sizes, ..small() })
+    })
 }
 
-impl OnDisk {
-    fn new() -> Self {
-        let parent = tempfile::tempdir().unwrap();
-        let vfs = TestVfs::new(OsVfs::create(parent.path().join("0")).unwrap());
-        Self { parent, kills: 0, vfs }
-    }
+fn directory() -> InDirectory<SegmentedLog> {
+    let options = || Options { record_bytes_max: 1 << 20, ..small() };
+    in_directory(tempfile::tempdir().unwrap(), move |vfs| SegmentedLog::open(vfs, options())).records_in(".wal")
 }
 
-impl LogHarness for OnDisk {
-    fn open(&mut self) -> Result<Arc<dyn Log>> {
-        Ok(Arc::new(SegmentedLog::open(self.vfs.clone(), options())?))
-    }
+kv_testkit::log_suite!(suite, disk);
+kv_testkit::log_power_cut_suite!(power_cut, disk);
+kv_testkit::log_fault_suite!(faults, disk);
+kv_testkit::log_space_suite!(space, disk);
+kv_testkit::log_damage_suite!(damage, disk);
+kv_testkit::log_power_cut_damage_suite!(power_cut_damage, disk);
+kv_testkit::log_power_cut_damage_suite!(power_cut_damage_of_larger_segments, disk_with_larger_segments);
 
-    fn kill(&mut self) {
-        self.kills += 1;
-        let image = self.parent.path().join(self.kills.to_string());
-        self.vfs.image(&image).unwrap();
-        self.vfs = TestVfs::new(OsVfs::open(image).unwrap());
-    }
-}
-
-impl LogFaults for OnDisk {
-    fn fail_next_flush(&mut self) {
-        self.vfs.fail(Fault::on(Kind::Sync).of(".wal"));
-    }
-}
-
-impl LogSpace for OnDisk {
-    fn fill(&mut self) {
-        self.vfs.fail(Fault::on(Kind::Create).for_ever().with(ErrorKind::StorageFull));
-    }
-
-    fn free(&mut self) {
-        self.vfs.heal();
-    }
-}
-
-kv_testkit::log_suite!(on_disk, OnDisk::new);
-kv_testkit::log_fault_suite!(on_disk_faults, OnDisk::new);
-kv_testkit::log_space_suite!(on_disk_space, OnDisk::new);
-
-/// A disk whose power can be cut.
-struct InMemory {
-    vfs: Arc<MemoryVfs>,
-    rng: fastrand::Rng,
-}
-
-impl InMemory {
-    fn new() -> Self {
-        Self { vfs: MemoryVfs::new(&Files::new()), rng: fastrand::Rng::with_seed(7) }
-    }
-}
-
-impl LogHarness for InMemory {
-    fn open(&mut self) -> Result<Arc<dyn Log>> {
-        Ok(Arc::new(SegmentedLog::open(self.vfs.clone(), options())?))
-    }
-
-    fn kill(&mut self) {
-        self.vfs = MemoryVfs::new(&self.vfs.files());
-    }
-}
-
-impl LogPowerCut for InMemory {
-    fn cut_power(&mut self) {
-        self.vfs = MemoryVfs::new(&self.vfs.cut_power(&mut self.rng));
-    }
-}
-
-kv_testkit::log_suite!(in_memory, InMemory::new);
-kv_testkit::log_power_cut_suite!(in_memory_power_cut, InMemory::new);
+kv_testkit::log_suite!(suite_in_a_directory, directory);
+kv_testkit::log_fault_suite!(faults_in_a_directory, directory);

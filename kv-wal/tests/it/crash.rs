@@ -1,13 +1,10 @@
 //! Crashes at every operation of a workload, with every state that a disk may be left in, or a sample of them; and again while the log recovers.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use kv_core::{Durability, Error, Log, Lsn, Result};
-use kv_testkit::{
-    log::{LogHarness, LogPowerCut},
-    sim::{Count, CrashChoice, CrashModel, Exploration, Moment, Pick, SimDisk},
-};
-use kv_wal::{Options, SegmentedLog, verify};
+use kv_testkit::sim::{Count, CrashChoice, CrashModel, Exploration, Moment, Pick, SimDisk};
+use kv_wal::{SegmentedLog, verify};
 
 use crate::support::small;
 
@@ -258,36 +255,3 @@ fn a_process_that_ends_acknowledges_nothing_more() {
         }
     }
 }
-
-/// A log on a simulated disk, whose power cuts leave one state after another.
-struct Simulated {
-    disk: SimDisk,
-    cuts: u64,
-}
-
-impl Simulated {
-    fn new() -> Self {
-        Self { disk: SimDisk::new(1), cuts: 0 }
-    }
-}
-
-impl LogHarness for Simulated {
-    fn open(&mut self) -> Result<Arc<dyn Log>> {
-        let options = Options { record_bytes_max: 1 << 20, ..small() };
-        Ok(Arc::new(SegmentedLog::open(self.disk.vfs(), options)?))
-    }
-
-    fn kill(&mut self) {
-        self.disk = self.disk.killed();
-    }
-}
-
-impl LogPowerCut for Simulated {
-    fn cut_power(&mut self) {
-        self.cuts += 1;
-        self.disk = self.disk.power_cut(self.cuts);
-    }
-}
-
-kv_testkit::log_suite!(simulated, Simulated::new);
-kv_testkit::log_power_cut_suite!(simulated_power_cut, Simulated::new);

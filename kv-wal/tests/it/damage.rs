@@ -297,6 +297,29 @@ fn a_missing_segment_before_the_spare_is_noticed_without_the_mark() {
     }
 }
 
+/// A spare that is too small is replaced under its number. If the old one is back when records are
+/// in the new one, it is not what was trimmed: the records are lost, and that is said.
+#[test]
+fn a_segment_that_was_replaced_is_not_one_that_was_trimmed() {
+    let vfs = MemoryVfs::new(&Files::new());
+    let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
+    append_and_sync(&log, 1);
+    let spare = "0000000000000002.wal";
+    let old = Arc::clone(&vfs.files()[spare]);
+    for _ in 0..2 {
+        log.append(&[7; 20_000], Durability::Disk).unwrap(); // larger than a spare: each gets a segment of its own
+        log.sync(log.bounds().appended).unwrap();
+    }
+    drop(log);
+    let mut files = vfs.files();
+    assert!(files[spare] != old && files[spare][4096] != 0, "the spare was not replaced and used");
+    files.insert(spare.to_owned(), old);
+    let vfs = MemoryVfs::new(&files);
+    let error = SegmentedLog::open(vfs.clone(), small()).unwrap_err();
+    assert!(is_corrupt(&error) && error.to_string().contains(spare), "{error}");
+    assert!(!verify(&*vfs).unwrap().is_empty());
+}
+
 #[test]
 fn a_refusal_names_the_place_and_changes_nothing() {
     let left = left(false);

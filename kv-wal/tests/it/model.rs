@@ -104,6 +104,9 @@ fn run(steps: Vec<Step>) {
                 model.durable = model.durable.max(durable);
                 model.written = model.written.max(durable);
             }
+            Step::Trim { upto } if upto > model.appended() => {
+                assert!(matches!(log.trim(Lsn(upto)), Err(Error::Misuse(_))));
+            }
             Step::Trim { upto } => {
                 log.trim(Lsn(upto)).unwrap();
                 model.trimmed = model.trimmed.max(upto);

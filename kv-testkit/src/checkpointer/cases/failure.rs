@@ -69,7 +69,7 @@ pub fn c2_failed_changes_leave_nothing(harness: &mut dyn CheckpointerHarness) {
     let before = before(&*checkpointer, 50);
     for fail_at in [0, 1, 25, 49, 50] {
         let mut changes = before.next.changes().with(|given| match given {
-            given if given >= fail_at => Err(Error::Misuse("the changes cannot be had: a test asked for it")),
+            given if given >= fail_at => Err(Error::Misuse("the changes cannot be had: a test asked for it".into())),
             _ => Ok(Go::On),
         });
         let result = write_with(&*checkpointer, Some(before.id), &mut changes);

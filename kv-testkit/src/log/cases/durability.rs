@@ -1,10 +1,11 @@
 use fastrand::Rng;
-use kv_core::{Error, Lsn};
+use kv_core::Lsn;
 
 use crate::log::{
     LogHarness,
     support::{
-        append, append_all, append_process, assert_holds, assert_holds_prefix, open, payload, payloads, sync, sync_all,
+        append, append_all, append_process, assert_holds, assert_holds_prefix, assert_misuse, open, payload, payloads,
+        sync, sync_all,
     },
 };
 
@@ -27,14 +28,17 @@ pub fn l3_sync_reaches_what_was_asked(harness: &mut dyn LogHarness) {
 pub fn sync_of_what_was_never_appended_is_misuse(harness: &mut dyn LogHarness) {
     let log = open(harness);
     append_all(&*log, &payloads(3));
-    let result = log.sync(Lsn(4));
-    assert!(matches!(result, Err(Error::Misuse(_))), "sync of a position never appended gave {result:?}");
+    assert_misuse("sync", &log.sync(Lsn(4)).map(drop), Lsn(4), Lsn(3));
     assert_eq!(sync(&*log, Lsn(3)), Lsn(3));
     assert_holds(&*log, &payloads(3));
 }
 
 /// What was synced is there after a kill.
 pub fn l3_synced_survives_kill(harness: &mut dyn LogHarness) {
+    synced_survives(harness, <dyn LogHarness>::kill);
+}
+
+pub(super) fn synced_survives<H: LogHarness + ?Sized>(harness: &mut H, crash: impl Fn(&mut H)) {
     let records = payloads(40);
     let log = open(harness);
     let mut synced = Lsn::START;
@@ -44,7 +48,7 @@ pub fn l3_synced_survives_kill(harness: &mut dyn LogHarness) {
             synced = sync(&*log, lsn);
         }
     }
-    harness.kill();
+    crash(harness);
     drop(log);
 
     assert_holds_prefix(&*open(harness), &records, synced);

@@ -1,7 +1,7 @@
 use fastrand::Rng;
 use kv_core::Lsn;
 
-use super::opening;
+use super::{durability, opening};
 use crate::log::{
     LogPowerCut,
     support::{
@@ -12,19 +12,7 @@ use crate::log::{
 
 /// What was synced is there after a power cut.
 pub fn l3_synced_survives_power_cut(harness: &mut dyn LogPowerCut) {
-    let records = payloads(40);
-    let log = open(harness);
-    let mut synced = Lsn::START;
-    for (index, record) in records.iter().enumerate() {
-        let lsn = append(&*log, record);
-        if index % 4 == 0 {
-            synced = sync(&*log, lsn);
-        }
-    }
-    harness.cut_power();
-    drop(log);
-
-    assert_holds_prefix(&*open(harness), &records, synced);
+    durability::synced_survives(harness, <dyn LogPowerCut>::cut_power);
 }
 
 /// What somebody has read cannot be taken back.

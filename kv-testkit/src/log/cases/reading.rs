@@ -3,7 +3,8 @@ use kv_core::{Error, LogReader, Lsn};
 use crate::log::{
     LogHarness,
     support::{
-        append, append_all, assert_read, next, open, payload, payloads, read_after, reader, rest, sync, sync_all,
+        append, append_all, assert_misuse, assert_read, next, open, payload, payloads, read_after, reader, rest, sync,
+        sync_all,
     },
 };
 
@@ -60,15 +61,55 @@ pub fn l7_only_durable_records(harness: &mut dyn LogHarness) {
             }
         }
     }
-    // After a position that is not durable yet, there is nothing until it is.
-    let after = log.bounds().appended;
-    let mut ahead = reader(&*log, after);
-    assert!(next(&mut *ahead).is_none(), "L7: a record after the last was read");
-    let mut records = records;
-    records.push(payload(99, 99));
-    append(&*log, &records[30]);
-    sync_all(&*log);
-    assert_read(&rest(&mut *ahead), after, &records);
+}
+
+/// A reader may begin ahead of the durable position: it gives nothing until its position is
+/// durable, and then what follows it.
+pub fn l7_begins_ahead_of_what_is_durable(harness: &mut dyn LogHarness) {
+    let records = payloads(24);
+    let log = open(harness);
+    append_all(&*log, &records[..5]);
+    sync(&*log, Lsn(5));
+    append_all(&*log, &records[5..12]);
+    let mut readers: Vec<_> = (3..=12).map(|after| (Lsn(after), reader(&*log, Lsn(after)))).collect();
+    for (round, appended) in [8, 9, 12, 20, 24].into_iter().enumerate() {
+        if appended > 12 {
+            append_all(&*log, &records[log.bounds().appended.0 as usize..appended]);
+        }
+        for (position, reader) in &mut readers {
+            while let Some(read) = next(&mut **reader) {
+                let durable = log.bounds().durable;
+                assert!(read.lsn <= durable, "L7: record {} was read, but only {durable} is durable", read.lsn);
+                assert_read(&[read], *position, &records[..position.0 as usize + 1]);
+                *position = position.next();
+            }
+        }
+        sync(&*log, Lsn(appended as u64 - u64::from(round == 3)));
+    }
+    for (position, reader) in &mut readers {
+        assert_read(&rest(&mut **reader), *position, &records);
+    }
+}
+
+/// No reader begins after a position that was never given to a record, or that a crash took back.
+pub fn l7_beyond_the_end_is_misuse(harness: &mut dyn LogHarness) {
+    let log = open(harness);
+    for count in [0, 21] {
+        append_all(&*log, &payloads(count));
+        for beyond in [1, 30, u64::MAX - count as u64].map(|more| Lsn(count as u64 + more)) {
+            assert_misuse("reader", &log.reader(beyond).map(drop), beyond, Lsn(count as u64));
+        }
+    }
+    let appended = log.bounds().appended;
+    harness.kill();
+    drop(log);
+
+    let log = open(harness);
+    let survived = log.bounds().appended;
+    if survived < appended {
+        assert_misuse("reader", &log.reader(appended).map(drop), appended, survived);
+    }
+    read_after(&*log, survived);
 }
 
 /// Where records have been trimmed, a reader says so. It never leaves any out.

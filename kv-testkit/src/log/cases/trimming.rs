@@ -4,7 +4,7 @@ use kv_core::{Error, Log, Lsn};
 
 use crate::log::{
     LogHarness,
-    support::{append, append_all, assert_holds, open, payload, sync, sync_all},
+    support::{append, append_all, assert_holds, assert_misuse, open, payload, sync, sync_all},
 };
 use crate::threads::{Over, join_all};
 
@@ -44,6 +44,20 @@ pub fn l8_keeps_what_is_not_durable(harness: &mut dyn LogHarness) {
     log.trim(Lsn(60)).unwrap();
     let bounds = log.bounds();
     assert!(bounds.trimmed <= bounds.durable, "L8: records were trimmed that were not durable");
+    assert_holds(&*log, &records);
+}
+
+/// A position that was never given to a record cannot be trimmed, and nothing is.
+pub fn l8_beyond_the_end_is_misuse(harness: &mut dyn LogHarness) {
+    let records: Vec<_> = (0..60).map(|n| payload(n, 1000)).collect();
+    let log = open(harness);
+    assert_misuse("trim", &log.trim(Lsn(1)), Lsn(1), Lsn::START);
+    append_all(&*log, &records);
+    sync_all(&*log);
+    for beyond in [61, 1000, u64::MAX].map(Lsn) {
+        assert_misuse("trim", &log.trim(beyond), beyond, Lsn(60));
+    }
+    assert_eq!(log.bounds().trimmed, Lsn::START, "L8: a trim that was refused has forgotten records");
     assert_holds(&*log, &records);
 }
 

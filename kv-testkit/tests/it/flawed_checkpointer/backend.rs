@@ -151,7 +151,7 @@ impl Checkpointer for Flawed {
 
     fn remove(&self, id: CheckpointId) -> Result<()> {
         if self.is(Flaw::RemoveFailsIfAbsent) && !self.inner.list()?.contains(&id) {
-            return Err(Error::Misuse("it is not there"));
+            return Err(Error::Misuse("it is not there".into()));
         }
         self.removed.lock().unwrap().push(id);
         self.inner.remove(self.true_id(id))

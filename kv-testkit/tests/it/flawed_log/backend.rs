@@ -28,16 +28,20 @@ pub enum Flaw {
     LeavesGaps,
     LogsWhatItRefuses,
     MisordersBounds,
+    ReaderBeginsWhereItIsDurable,
     ReaderEndsForGood,
     ReaderGivesUndurable,
     ReaderIncludesAfter,
     ReaderSkipsTrimmed,
+    ReadsTheFuture,
+    RefusesWithoutAWord,
     RetriesFlushes,
     ReusesPositionsAfterTrim,
     StripsZeroes,
     SyncFallsShort,
     SyncsTheFuture,
     TrimsOneMore,
+    TrimsTheFuture,
     TrimsUndurable,
 }
 
@@ -126,7 +130,11 @@ impl Log for FlawedLog {
         if self.is(Flaw::ReaderGivesUndurable) {
             return Ok(Box::new(ShadowReader { shadow: Arc::clone(&self.shadow), after, payload: Vec::new() }));
         }
+        let Bounds { durable, appended, .. } = self.inner.bounds();
         let after = match self.flaw {
+            Flaw::ReaderBeginsWhereItIsDurable if after <= appended => after.min(durable),
+            Flaw::ReadsTheFuture => after.min(appended),
+            Flaw::RefusesWithoutAWord if after > appended => return Err(Error::Misuse("too far".into())),
             Flaw::ReaderIncludesAfter => Lsn(after.0.saturating_sub(1)),
             Flaw::ReaderSkipsTrimmed => after.max(self.inner.bounds().trimmed),
             _ => after,
@@ -136,7 +144,12 @@ impl Log for FlawedLog {
 
     fn trim(&self, upto: Lsn) -> Result<()> {
         *self.trimmed.lock().unwrap() = upto;
-        self.inner.trim(if self.is(Flaw::TrimsOneMore) { upto.next() } else { upto })
+        let appended = self.inner.bounds().appended;
+        self.inner.trim(match self.flaw {
+            Flaw::TrimsOneMore if upto < appended => upto.next(),
+            Flaw::TrimsTheFuture => upto.min(appended),
+            _ => upto,
+        })
     }
 
     fn bounds(&self) -> Bounds {
