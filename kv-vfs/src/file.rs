@@ -60,6 +60,17 @@ pub trait File: Send + Sync + fmt::Debug {
         Ok(None)
     }
 
+    /// Whether a write over bytes that were written before takes no new space, so that it cannot
+    /// fail for want of it. Not so on file systems that copy on write; see
+    /// [`Vfs::request_overwriting_in_place`](crate::Vfs::request_overwriting_in_place).
+    ///
+    /// `true` does not cover blocks that the file shares with a snapshot or a reflinked copy: the
+    /// first write to each of these takes new space on every file system. Where the operating
+    /// system does not tell, `false`. By default `true`.
+    fn is_overwritten_in_place(&self) -> bool {
+        true
+    }
+
     /// Whether the file is empty.
     fn is_empty(&self) -> Result<bool> {
         Ok(self.len()? == 0)
@@ -95,8 +106,9 @@ pub trait File: Send + Sync + fmt::Debug {
         Ok(())
     }
 
-    /// Writes `len` zeroes at `offset`, so that the space is taken and later writes there neither allocate nor change the file's
-    /// metadata. Promises what [`write_at`](File::write_at) promises.
+    /// Writes `len` zeroes at `offset`, so that the space is taken and later writes there neither
+    /// allocate nor change the file's metadata, if the file [is overwritten in
+    /// place](File::is_overwritten_in_place). Promises what [`write_at`](File::write_at) promises.
     fn write_zeroes(&self, offset: u64, len: u64) -> Result<()> {
         let zeroes = vec![0; ZEROES_BYTES.min(usize::try_from(len).unwrap_or(ZEROES_BYTES))];
         let end = offset + len;

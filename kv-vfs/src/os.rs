@@ -15,7 +15,7 @@ use rustix::{
     io::{Errno, retry_on_intr},
 };
 
-use crate::{Access, Error, File, FileId, Lock, Result, Vfs, lock, map, place::Place};
+use crate::{Access, Error, File, FileId, Lock, Result, Space, Vfs, in_place, lock, map, place::Place};
 
 /// The smallest block that is ever reported, in bytes: what today's disks overwrite at once.
 const BLOCK_BYTES_MIN: u64 = 4096;
@@ -209,6 +209,18 @@ impl Vfs for OsVfs {
         self.block_bytes
     }
 
+    fn request_overwriting_in_place(&self) {
+        // Where it fails, `is_overwritten_in_place` says so of each file.
+        let _ = in_place::request(&self.directory);
+    }
+
+    fn space(&self) -> Result<Space> {
+        let found = rustix::fs::fstatvfs(&self.directory)
+            .map_err(|errno| Error::new("ask for the free space of", &self.path, errno))?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Ok(Space { free: bytes(found.f_bavail), total: bytes(found.f_blocks) })
+    }
+
     fn random(&self) -> Result<u128> {
         let mut bytes = [0; 16];
         let mut filled = 0;
@@ -293,6 +305,10 @@ impl File for OsFile {
         let (stat, system) = stat.map_err(|errno| Error::new("identify", &self.path, errno))?;
         let is_layered = LAYERED.contains(&(system.f_type as u32));
         Ok(Some(FileId { device: stat.st_dev, inode: stat.st_ino, is_layered }))
+    }
+
+    fn is_overwritten_in_place(&self) -> bool {
+        in_place::is_granted(&self.file).unwrap_or(false)
     }
 
     fn map(&self) -> Result<Bytes> {

@@ -11,6 +11,16 @@ pub enum Access {
     ReadWrite,
 }
 
+/// The space of a file system, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// How much may still be taken. An estimate: others take of it too, and some file systems count
+    /// generously.
+    pub free: u64,
+    /// How much there is, taken or not.
+    pub total: u64,
+}
+
 /// One directory of a file system, and the files in it.
 ///
 /// Every `name` is a single path component without `/`, and neither `.` nor `..`; others are refused with
@@ -79,6 +89,20 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     /// The size in bytes of the unit in which the disk overwrites: the larger of the file system's and the device's
     /// block, and at least 4,096. A power of two.
     fn block_bytes(&self) -> u32;
+
+    /// Asks that files created in this directory from now on are overwritten in place: that a write
+    /// over bytes that were written before takes no new space. btrfs does that on request, and then
+    /// neither checks nor compresses these files; most file systems always do.
+    /// [`File::is_overwritten_in_place`] says what became of it. Does nothing by default.
+    fn request_overwriting_in_place(&self) {}
+
+    /// The space of the file system. By default as if there were no end to it.
+    ///
+    /// # Errors
+    /// What the operating system says if it cannot tell.
+    fn space(&self) -> Result<Space> {
+        Ok(Space { free: u64::MAX, total: u64::MAX })
+    }
 
     /// Random bytes for identities. A simulated disk answers from its seed, so that a run can be repeated.
     fn random(&self) -> Result<u128>;

@@ -26,7 +26,7 @@ impl Segment {
     /// Whether it can be written without taking space, and flushed in blocks that a disk with blocks of that size overwrites at once.
     pub(crate) fn is_whole(&self, disk_block: u64) -> Result<bool> {
         let len = self.file.len().map_err(error::io)?;
-        Ok(len >= self.header.length && self.block() >= disk_block)
+        Ok(len >= self.header.length && self.block() >= disk_block && self.file.is_overwritten_in_place())
     }
 
     /// Whether the log goes on in this segment behind a seal that ends at `end`: there must be room for the epoch frame, a record and the

@@ -119,6 +119,7 @@ mod error;
 mod file;
 mod foreign;
 mod frame;
+mod in_place;
 mod log;
 mod mark;
 mod mark_file;

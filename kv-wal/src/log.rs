@@ -10,7 +10,7 @@ use kv_core::{
 use kv_vfs::{Lock, Vfs};
 
 use crate::{
-    Options, Recovery,
+    Options, Recovery, in_place,
     reader::Reader,
     shared::{Guard, Shared},
     sync::Mutex,
@@ -77,9 +77,11 @@ impl SegmentedLog {
         if self.lock.is_ours() { Ok(()) } else { Err(Error::Forked) }
     }
 
-    /// Waits until the active segment has room for a record of that size, and the buffer too.
+    /// Waits until the active segment has room for a record of that size, and the buffer and the
+    /// disk too.
     fn make_room(&self, record_bytes: usize) -> Result<Guard<'_>> {
         let mut state = self.shared.lock();
+        let mut has_space = false;
         loop {
             state.check_open()?;
             let buffered = state.buffer.bytes();
@@ -88,8 +90,13 @@ impl SegmentedLog {
                 state = self.shared.flush_or_wait(state);
             } else if !state.begun {
                 self.shared.begin(&mut state)?;
-            } else if state.active_fits(record_bytes) {
+            } else if state.active_fits(record_bytes) && (has_space || state.is_in_place()) {
                 return Ok(state);
+            } else if state.active_fits(record_bytes) {
+                drop(state);
+                in_place::check_space(&*self.shared.vfs, buffered + record_bytes)?;
+                has_space = true;
+                state = self.shared.lock();
             } else if state.spare_fits(record_bytes) {
                 self.shared.check_roll(&mut state)?;
                 state.roll();

@@ -68,6 +68,11 @@ impl MarkWriter {
         Ok(())
     }
 
+    /// Whether writing a mark takes no new space. Not known before [`begin`](MarkWriter::begin).
+    pub(crate) fn is_overwritten_in_place(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| file.is_overwritten_in_place())
+    }
+
     /// Makes the marks that were written durable.
     pub(crate) fn sync(&self) -> Result<()> {
         self.file.as_ref().map_or(Ok(()), |file| file.sync_data()).map_err(error::io)

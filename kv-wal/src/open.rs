@@ -69,6 +69,7 @@ fn absent(vfs: &dyn Vfs) -> Error {
 fn create(vfs: &dyn Vfs, sizes: &Sizes) -> Result<Recovered> {
     let log_id = LogId(vfs.random().map_err(error::io)?);
     let (identity, number) = (new_identity(vfs)?, 1);
+    vfs.request_overwriting_in_place();
     let header = Header { log_id, number, identity, block_bytes: sizes.block as u32, length: sizes.segment_min };
     file::create(vfs, &header).map_err(CreateError::into_inner)?;
     Ok(Recovered {
@@ -112,6 +113,7 @@ fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Res
         marked: recovered.mark.map_or(Lsn::START, |mark| mark.durable),
         flushing: false,
         begun: false,
+        mark_is_in_place: false,
         closed: false,
         poison: Poison::default(),
     })

@@ -9,6 +9,7 @@ use crate::{
     buffer::Unsynced,
     error,
     file::{self, CreateError, Segment},
+    in_place,
     mark_file::MarkWriter,
     recovery::Tail,
     segment::Header,
@@ -117,7 +118,9 @@ impl Shared {
             _ => None,
         };
         self.check_begin(state, sealed.as_ref().map(|(segment, end)| (segment, *end)))?;
+        in_place::prepare(&*self.vfs);
         self.mark().begin(&*self.vfs, state.durable)?;
+        state.mark_is_in_place = self.mark().is_overwritten_in_place();
         // The mark, and the spare of an earlier process, may have names in memory only.
         let synced = self.mark().sync().and_then(|()| self.vfs.sync_directory().map_err(error::io));
         if let Err(cause) = synced {

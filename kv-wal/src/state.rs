@@ -22,6 +22,15 @@ pub(crate) struct Active {
     pub(crate) end: u64,
     /// This opening filled the one before.
     filled_one: bool,
+    /// Whether writing it takes no new space.
+    is_in_place: bool,
+}
+
+impl Active {
+    fn new(segment: Segment, end: u64, filled_one: bool) -> Self {
+        let is_in_place = segment.file.is_overwritten_in_place();
+        Self { segment: Arc::new(segment), end, filled_one, is_in_place }
+    }
 }
 
 /// What the lock of a [`SegmentedLog`](crate::SegmentedLog) protects.
@@ -57,6 +66,8 @@ pub(crate) struct State {
     pub(crate) flushing: bool,
     /// The mark, the directory and the tail are ready for writing.
     pub(crate) begun: bool,
+    /// Whether writing the mark takes no new space.
+    pub(crate) mark_is_in_place: bool,
     pub(crate) closed: bool,
     pub(crate) poison: Poison,
 }
@@ -71,6 +82,11 @@ impl State {
     /// Whether the next record fits the active segment.
     pub(crate) fn active_fits(&self, record_bytes: usize) -> bool {
         self.active.as_ref().is_some_and(|active| fits(&active.segment.header, active.end, record_bytes))
+    }
+
+    /// Whether writing a record takes no new space, so that it cannot fail for want of it.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.mark_is_in_place && self.active.as_ref().is_some_and(|active| active.is_in_place)
     }
 
     /// Whether the next record fits the spare.
@@ -92,7 +108,7 @@ impl State {
 
     /// Goes on in the block after the seal of the last segment, with a frame that states the new epoch.
     pub(crate) fn continue_sealed(&mut self, segment: Segment, end: u64) {
-        self.active = Some(Active { segment: Arc::new(segment), end, filled_one: false });
+        self.active = Some(Active::new(segment, end, false));
         self.wants_spare = true;
         if let Some(last) = self.run.last_mut() {
             last.end = None;
@@ -123,7 +139,7 @@ impl State {
             end: None,
         });
         let (end, filled_one) = (spare.block(), self.active.is_some());
-        self.active = Some(Active { segment: Arc::new(spare), end, filled_one });
+        self.active = Some(Active::new(spare, end, filled_one));
         self.wants_spare = true;
         self.push(Kind::Start, self.appended, &Start { epoch: self.epoch, predecessor }.encode());
     }

@@ -47,8 +47,8 @@ Usage: cargo xtask COMMAND
                                  a failure printed it. --part looks at one of M equal parts of them, --coverage prints which
                                  verbs, states and faults were reached together
   crash --real [--every N] [--seed S]
-                                 crash it on the real system: kill it and fail it at each system call, or at one in N; fill
-                                 real file systems up, and have their flushes fail (as root)
+                                 crash it on the real system: kill it and fail it at each system call, or at one in N; cut the
+                                 power of ext4, XFS and btrfs, fill them up, and have their flushes fail (as root)
   mutants [NAME]... [--quick] [--list]
                                  put known bugs into a copy of the code, one at a time, and see that the tests catch each; NAMEs pick
                                  some, --quick a few fast ones, --list says what there is

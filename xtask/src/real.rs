@@ -1,11 +1,18 @@
 //! Crashing the engine on the real system: every point of what continuous integration tries a part of.
 
-use crate::{
-    Result,
-    command::{cargo_command, run as run_command},
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader, Read},
+    process::Stdio,
 };
 
-/// Runs the tests of the real system in full, or as the options say.
+use crate::{Result, command::cargo_command};
+
+/// How a line begins by which a test says what it does not test, and why.
+const NOT_TESTED: &str = "NOT TESTED: ";
+
+/// Runs the tests of the real system in full, or as the options say. At the end it says again what
+/// was not tested.
 pub fn run(arguments: &[&str]) -> Result {
     let (mut every, mut seed) = ("1", "0");
     let mut arguments = arguments.iter().filter(|argument| **argument != "--real");
@@ -17,8 +24,41 @@ pub fn run(arguments: &[&str]) -> Result {
             _ => return Err("usage: cargo xtask crash --real [--every N] [--seed S]".to_owned()),
         }
     }
-    println!("one point in {every}, seed {seed}; what is NOT TESTED is said");
+    println!("one point in {every}, seed {seed}");
     let mut command = cargo_command();
     command.args(["test", "--locked", "--package", "kv-cli", "--test", "real"]);
-    run_command(command.env("KV_REAL_EVERY", every).env("KV_REAL_SEED", seed))
+    command.env("KV_REAL_EVERY", every).env("KV_REAL_SEED", seed).stderr(Stdio::piped());
+    let mut tests = command.spawn().map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    let lacking = tests.stderr.take().map(show).unwrap_or_default();
+    let status = tests.wait().map_err(|error| format!("cannot wait for {command:?}: {error}"))?;
+    println!("\n{}", summary(&lacking));
+    if status.success() { Ok(()) } else { Err(format!("the tests of the real system failed ({status})")) }
+}
+
+/// Shows what the tests write, and returns what of it says that something was not tested.
+fn show(written: impl Read) -> BTreeSet<String> {
+    let lines = BufReader::new(written).lines().map_while(std::io::Result::ok);
+    let shown = lines.inspect(|line| eprintln!("{line}"));
+    shown.filter_map(|line| line.strip_prefix(NOT_TESTED).map(str::to_owned)).collect()
+}
+
+fn summary(lacking: &BTreeSet<String>) -> String {
+    if lacking.is_empty() {
+        return "This machine has everything that the tests need.".to_owned();
+    }
+    let lines = lacking.iter().map(|line| format!("\n  {line}"));
+    format!("NOT TESTED, for want of something on this machine:{}", lines.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{show, summary};
+
+    #[test]
+    fn what_was_not_tested_is_said_once_at_the_end() {
+        assert!(summary(&show(&b"full xfs: 6 rounds\n"[..])).contains("has everything"));
+        let written = b"power cuts on ext4: 70\nNOT TESTED: a on xfs: no mkfs.xfs\nNOT TESTED: a on xfs: no mkfs.xfs\n";
+        let text = summary(&show(&written[..]));
+        assert_eq!(text, "NOT TESTED, for want of something on this machine:\n  a on xfs: no mkfs.xfs");
+    }
 }

@@ -1,4 +1,5 @@
-//! The flush that fails once and then "succeeds": an ext4 in an image whose blocks the memory file system below can no longer give.
+//! The flush that fails once and then "succeeds": a file system in an image whose blocks the memory
+//! file system below can no longer give.
 //!
 //! The blocks of a file's zeroes are taken out of the image, and the rest of the memory file system is used up. A write to such a block then
 //! stays in the page cache, its write-back fails, and the kernel marks the page clean: it is read, and it is nowhere else.
@@ -17,39 +18,41 @@ use tempfile::TempDir;
 
 use crate::{
     ledger::Ledger,
-    mounts::{self, Ext4, Mounted},
+    mounts::{self, Image, Kind, Mounted},
     plan::{self, Step},
     tools, writer,
 };
 
-const IMAGE_BYTES: u64 = 40 << 20;
-const MEMORY_BYTES: u64 = 44 << 20;
+/// What the memory file system has beside the image, in bytes.
+const SPARE_BYTES: u64 = 4 << 20;
 const BLOCK_BYTES: usize = 4096;
 const THREADS: u32 = 4;
 
 /// A disk that runs out of blocks that the file system on it believes to have. The file system goes first.
 struct Disk {
-    ext4: Ext4,
+    image: Image,
     memory: Mounted,
     _home: TempDir,
 }
 
 impl Disk {
-    fn new() -> Self {
+    fn new(kind: Kind) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let memory = mounts::tmpfs(&home, "memory", MEMORY_BYTES).unwrap();
-        Self { ext4: Ext4::new(memory.path(), IMAGE_BYTES).unwrap(), memory, _home: home }
+        let memory = mounts::tmpfs(&home, "memory", kind.small() + SPARE_BYTES).unwrap();
+        Self { image: Image::new(kind, memory.path(), kind.small()).unwrap(), memory, _home: home }
     }
 
     /// Takes the blocks of zeroes of these files out of the image, and all other space too.
     fn take_away(&self, paths: &[PathBuf]) {
-        let image = self.ext4.image.to_str().unwrap();
+        let image = self.image.image.to_str().unwrap();
         // The file system's own blocks stay: it is not to fail.
-        mounts::command("fallocate", &["-l", &IMAGE_BYTES.to_string(), image]).unwrap();
-        let bytes = fs::read(&self.ext4.image).unwrap();
+        mounts::command("fallocate", &["-l", &self.image.kind.small().to_string(), image]).unwrap();
+        let bytes = fs::read(&self.image.image).unwrap();
+        let chunks = if self.image.kind == Kind::Btrfs { chunks(image) } else { vec![Chunk::EVERYTHING] };
         for path in paths {
             let extents = mounts::command("filefrag", &["-v", "-b4096", path.to_str().unwrap()]).unwrap();
-            for zeroes in extents.lines().filter_map(extent).flat_map(|extent| zeroes(&bytes, extent)) {
+            let extents = extents.lines().filter_map(extent).map(|extent| on_the_disk(&chunks, extent));
+            for zeroes in extents.flat_map(|extent| zeroes(&bytes, extent)) {
                 let (offset, length) = (zeroes.start.to_string(), (zeroes.end - zeroes.start).to_string());
                 mounts::command("fallocate", &["--punch-hole", "-o", &offset, "-l", &length, image]).unwrap();
             }
@@ -76,6 +79,40 @@ fn extent(line: &str) -> Option<Range<usize>> {
     Some(start * BLOCK_BYTES..(start + blocks) * BLOCK_BYTES)
 }
 
+/// A part of the addresses that btrfs gives its blocks, and where it lies on the disk, in bytes.
+struct Chunk {
+    address: usize,
+    length: usize,
+    at: usize,
+}
+
+impl Chunk {
+    /// Where addresses are places on the disk.
+    const EVERYTHING: Self = Self { address: 0, length: usize::MAX, at: 0 };
+}
+
+/// The chunks of a btrfs, by lines such as `item 3 key (FIRST_CHUNK_TREE CHUNK_ITEM 13631488) …`,
+/// `length 8388608 owner …` and `stripe 0 devid 1 offset 13631488`.
+fn chunks(image: &str) -> Vec<Chunk> {
+    let tree = mounts::command("btrfs", &["inspect-internal", "dump-tree", "-t", "chunk", image]).unwrap();
+    let (mut address, mut length, mut chunks) = (0, 0, Vec::new());
+    for line in tree.lines() {
+        let behind = |words: &str| line.split_once(words)?.1.split([' ', ')']).next()?.parse().ok();
+        address = behind("CHUNK_ITEM ").unwrap_or(address);
+        length = behind("\tlength ").unwrap_or(length);
+        if let Some(at) = behind("stripe 0 devid 1 offset ") {
+            chunks.push(Chunk { address, length, at });
+        }
+    }
+    chunks
+}
+
+fn on_the_disk(chunks: &[Chunk], extent: Range<usize>) -> Range<usize> {
+    let contains = |chunk: &&Chunk| (0..chunk.length).contains(&extent.start.wrapping_sub(chunk.address));
+    let chunk = chunks.iter().find(contains).unwrap();
+    extent.start - chunk.address + chunk.at..extent.end - chunk.address + chunk.at
+}
+
 /// The runs of blocks of zeroes within an extent, in bytes.
 fn zeroes(image: &[u8], extent: Range<usize>) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
@@ -91,9 +128,13 @@ fn zeroes(image: &[u8], extent: Range<usize>) -> Vec<Range<usize>> {
 }
 
 /// Whether the trap is there: the first flush fails, the second does not, and the bytes are read until the cache is gone.
-fn is_trap() -> Result<(), String> {
-    let mut disk = Disk::new();
-    let path = disk.ext4.path().join("control");
+fn is_trap(kind: Kind) -> Result<(), String> {
+    let mut disk = Disk::new(kind);
+    if kind == Kind::Btrfs {
+        // The file is overwritten in place, as the log's files are.
+        mounts::command("chattr", &["+C", disk.image.path().to_str().unwrap()]).unwrap();
+    }
+    let path = disk.image.path().join("control");
     fs::write(&path, [0; 64 << 10]).and_then(|()| File::open(&path)?.sync_all()).unwrap();
     disk.take_away(std::slice::from_ref(&path));
     let file = File::options().read(true).write(true).open(&path).unwrap();
@@ -105,19 +146,21 @@ fn is_trap() -> Result<(), String> {
     let cached = byte[0] == 7;
     drop(file);
     disk.give_back();
-    disk.ext4.mount_again();
+    disk.image.mount_again();
     let kept = fs::read(&path).unwrap()[8192] == 7;
     let second = if second.is_ok() { "the second succeeded" } else { "the second failed too" };
-    tools::say(&format!("fsyncgate here: {first}; {second}; read from the cache: {cached}; on the disk: {kept}"));
+    let name = kind.name();
+    tools::say(&format!("fsyncgate on {name}: {first}; {second}; read from the cache: {cached}; on the disk: {kept}"));
     if kept { Err("the write is on the disk though its flush failed".into()) } else { Ok(()) }
 }
 
 /// Whether flushes can be made to fail here. If not, says so.
-fn can_fail(tested: &str) -> bool {
-    if !mounts::work(tested) || !tools::has("filefrag", tested) || !tools::has("fallocate", tested) {
+fn can_fail(kind: Kind) -> bool {
+    let tested = format!("a flush that fails on {}", kind.name());
+    if !["filefrag", "fallocate", "chattr"].iter().all(|tool| tools::has(tool, &tested)) {
         return false;
     }
-    is_trap().map_err(|why| tools::not_tested(tested, &why)).is_ok()
+    is_trap(kind).map_err(|why| tools::not_tested(&tested, &why)).is_ok()
 }
 
 fn segments(dir: &Path) -> Vec<PathBuf> {
@@ -166,13 +209,18 @@ fn fail(store: &Store, number: u64, ledger: &mut Ledger) -> usize {
     unknown
 }
 
-#[test]
-fn a_flush_that_failed_is_final_and_what_it_took_is_at_most_lost() {
-    if !can_fail("a flush that fails on a real disk") {
+mounts::on_each!(
+    a_flush_that_failed_is_final_and_what_it_took_is_at_most_lost,
+    "a flush that fails on a real disk",
+    have_flushes_fail
+);
+
+fn have_flushes_fail(kind: Kind) {
+    if !can_fail(kind) {
         return;
     }
-    let mut disk = Disk::new();
-    let dir = disk.ext4.path().join("store");
+    let mut disk = Disk::new(kind);
+    let dir = disk.image.path().join("store");
     let mut ledger = Ledger::default();
     let mut lost = 0;
     for round in 0..4_u64 {
@@ -196,11 +244,12 @@ fn a_flush_that_failed_is_final_and_what_it_took_is_at_most_lost() {
         ledger.settle(&store, &("reopened with space", round));
         acknowledged(&store, first + 50, &mut ledger);
         drop(store);
-        disk.ext4.mount_again();
+        disk.image.mount_again();
         ledger.prove(&dir, &("mounted again", round));
     }
     tools::say(&format!(
-        "fsyncgate: 4 rounds, {} writes acknowledged and all there, {lost} without an outcome and none half or wrong",
+        "fsyncgate on {}: 4 rounds, {} writes acknowledged and all there, {lost} without an outcome and none half or wrong",
+        kind.name(),
         ledger.acknowledged
     ));
 }

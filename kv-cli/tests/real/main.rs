@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod beside;
 mod commands;
 mod fsyncgate;
 mod full;
@@ -21,6 +22,7 @@ mod plan;
 mod power_cut;
 mod process;
 mod rights;
+mod seal;
 mod strace;
 mod tools;
 mod writer;

@@ -1,27 +1,147 @@
-//! File systems of our own, which end with the value that stands for them.
+//! File systems of our own, which end with the value that stands for them, also in a test that
+//! panics.
 
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::OnceLock,
 };
 
 use tempfile::TempDir;
 
 use crate::tools;
 
-/// Whether file systems can be mounted here. If not, says so.
+/// A kind of file system that the tests make in an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Ext4,
+    Xfs,
+    Btrfs,
+}
+
+impl Kind {
+    /// What `mount` calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ext4 => "ext4",
+            Self::Xfs => "xfs",
+            Self::Btrfs => "btrfs",
+        }
+    }
+
+    /// The size of a small image in bytes: `mkfs.xfs` makes nothing below 300 MiB, and a small
+    /// btrfs has hardly any room beside its metadata.
+    pub fn small(self) -> u64 {
+        match self {
+            Self::Ext4 => 24 << 20,
+            Self::Xfs => 300 << 20,
+            Self::Btrfs => 160 << 20,
+        }
+    }
+
+    fn package(self) -> &'static str {
+        match self {
+            Self::Ext4 => "e2fsprogs",
+            Self::Xfs => "xfsprogs",
+            Self::Btrfs => "btrfs-progs",
+        }
+    }
+
+    /// The options of `mkfs` for a disk of that size: everything is written now rather than later.
+    fn mkfs_options(self, bytes: u64) -> &'static [&'static str] {
+        /// No blocks are kept back for the super user, who runs this.
+        const NOW: &str = "lazy_itable_init=0,lazy_journal_init=0,nodiscard";
+        match self {
+            Self::Ext4 if bytes < 16 << 20 => &["-q", "-F", "-b", "1024", "-m", "0", "-E", NOW],
+            Self::Ext4 => &["-q", "-F", "-b", "4096", "-m", "0", "-J", "size=4", "-E", NOW],
+            Self::Xfs => &["-q", "-f", "-K"],
+            Self::Btrfs => &["-q", "-f", "-K"],
+        }
+    }
+
+    /// Options of `mount` with which nothing is written by itself while an image is copied. What is
+    /// flushed is written at once. A copied XFS has the name of the one that it was copied from.
+    fn mount_options(self) -> &'static str {
+        match self {
+            Self::Ext4 => "loop,commit=300",
+            Self::Xfs => "loop,nouuid",
+            Self::Btrfs => "loop,commit=300,nodiscard",
+        }
+    }
+
+    /// Tests on it if it can be made and mounted here. If not, says so, and why.
+    pub fn try_on(self, tested: &str, test: fn(Self)) {
+        if self.is_here(tested) {
+            test(self);
+        }
+    }
+
+    /// Whether it can be made and mounted here. If not, says so, and why.
+    pub fn is_here(self, tested: &str) -> bool {
+        let tested = format!("{tested} on {}", self.name());
+        if !(tools::is_root(&tested) && tools::has("mount", &tested)) {
+            return false;
+        }
+        if let Some(lacking) = self.lacking() {
+            tools::not_tested(&tested, lacking);
+        }
+        self.lacking().is_none()
+    }
+
+    /// What this machine lacks for it.
+    fn lacking(self) -> Option<&'static str> {
+        static LACKING: [OnceLock<Option<String>>; 3] = [const { OnceLock::new() }; 3];
+        LACKING[self as usize].get_or_init(|| self.try_out().err()).as_deref()
+    }
+
+    fn try_out(self) -> Result<(), String> {
+        let mkfs = format!("mkfs.{}", self.name());
+        if !tools::is_there(&mkfs) {
+            return Err(format!("there is no {mkfs} here (install {})", self.package()));
+        }
+        let home = tools::memory_dir();
+        Image::new(self, home.path(), self.small()).map(drop).map_err(|why| {
+            let name = self.name();
+            format!("no {name} can be made and mounted here (no {name} in the kernel, or no loop device?): {why}")
+        })
+    }
+}
+
+/// A test on each kind of file system: `on_each!(name, "what it tests", function)` makes
+/// `name::ext4` and so on, each of which calls the function with the kind if this machine has it,
+/// and says so if not.
+macro_rules! on_each {
+    ($name:ident, $tested:expr, $test:path) => {
+        mod $name {
+            use super::*;
+            use crate::mounts::Kind;
+
+            #[test]
+            fn ext4() {
+                Kind::Ext4.try_on($tested, $test);
+            }
+
+            #[test]
+            fn xfs() {
+                Kind::Xfs.try_on($tested, $test);
+            }
+
+            #[test]
+            fn btrfs() {
+                Kind::Btrfs.try_on($tested, $test);
+            }
+        }
+    };
+}
+pub(crate) use on_each;
+
+/// Whether directories can be mounted here. If not, says so.
 pub fn work(tested: &str) -> bool {
-    if !(tools::is_root(tested) && tools::has("mkfs.ext4", tested) && tools::has("mount", tested)) {
+    if !(tools::is_root(tested) && tools::has("mount", tested)) {
         return false;
     }
     let home = tempfile::tempdir().unwrap();
-    match Ext4::new(home.path(), 4 << 20) {
-        Ok(_) => true,
-        Err(why) => {
-            tools::not_tested(tested, &why);
-            false
-        }
-    }
+    tmpfs(&home, "trial", 1 << 20).map_err(|why| tools::not_tested(tested, &why)).is_ok()
 }
 
 /// Runs a command; the error is what it said.
@@ -57,40 +177,44 @@ impl Drop for Mounted {
     }
 }
 
-/// Nothing is written by itself while an image is copied, but what is flushed is at once.
-const MOUNTED: &str = "loop,commit=300";
-
-/// An ext4 in a file.
-pub struct Ext4 {
+/// A file system in a file.
+pub struct Image {
     mounted: Option<Mounted>,
+    pub kind: Kind,
     pub image: PathBuf,
     at: PathBuf,
 }
 
-impl Ext4 {
-    /// Makes a file system of so many bytes in a directory, and mounts it there.
-    pub fn new(home: &Path, bytes: u64) -> Result<Self, String> {
-        let (image, at) = (home.join("ext4.image"), home.join("ext4"));
+impl Image {
+    /// Makes a file system of that size in a directory, and mounts it there.
+    pub fn new(kind: Kind, home: &Path, bytes: u64) -> Result<Self, String> {
+        let (image, at) = (home.join(format!("{}.image", kind.name())), home.join(kind.name()));
         std::fs::File::create(&image).and_then(|file| file.set_len(bytes)).unwrap();
-        // All of its own blocks are written now; no blocks are kept back for the super user, who runs this.
-        let now = "lazy_itable_init=0,lazy_journal_init=0,nodiscard";
-        let options = ["-q", "-F", "-b", "4096", "-m", "0", "-J", "size=4", "-E", now];
-        let small = ["-q", "-F", "-b", "1024", "-m", "0", "-E", now];
-        let options = if bytes < 16 << 20 { &small[..] } else { &options[..] };
-        command("mkfs.ext4", &[options, &[image.to_str().unwrap()]].concat())?;
-        Self::of(image, at)
-    }
-
-    /// Mounts the file system in a file.
-    pub fn of(image: PathBuf, at: PathBuf) -> Result<Self, String> {
-        let mut ext4 = Self { mounted: None, image, at };
-        ext4.mount()?;
-        Ok(ext4)
+        let mkfs = format!("mkfs.{}", kind.name());
+        command(&mkfs, &[kind.mkfs_options(bytes), &[image.to_str().unwrap()]].concat())?;
+        let mut new = Self { mounted: None, kind, image, at };
+        new.mount()?;
+        Ok(new)
     }
 
     fn mount(&mut self) -> Result<(), String> {
-        self.mounted = Some(Mounted::new(&["-t", "ext4", "-o", MOUNTED, self.image.to_str().unwrap()], &self.at)?);
+        self.mount_with("")
+    }
+
+    fn mount_with(&mut self, option: &str) -> Result<(), String> {
+        let options = format!("{option}{}", self.kind.mount_options());
+        let image = self.image.to_str().unwrap();
+        self.mounted = Some(Mounted::new(&["-t", self.kind.name(), "-o", &options, image], &self.at)?);
         Ok(())
+    }
+
+    fn unmount(&mut self) {
+        self.mounted = None;
+        if self.kind == Kind::Btrfs {
+            // The kernel remembers the newest state of a btrfs that it has seen, and refuses an
+            // older one: a copy.
+            let _ = command("btrfs", &["device", "scan", "--forget"]);
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -99,12 +223,39 @@ impl Ext4 {
 
     /// Takes the file system away, and everything that the kernel remembers of it, and mounts it again.
     pub fn mount_again(&mut self) {
-        self.mounted = None;
+        self.unmount();
+        self.mount().unwrap();
+    }
+
+    /// Takes it away and mounts it for reading only.
+    pub fn mount_read_only(&mut self) {
+        self.unmount();
+        self.mount_with("ro,").unwrap();
+    }
+
+    /// Copies what the disk would hold if power failed now. Nobody may be writing to it.
+    pub fn copy(&self, name: &str) -> PathBuf {
+        let copy = self.image.with_file_name(name);
+        command("cp", &["--sparse=always", self.image.to_str().unwrap(), copy.to_str().unwrap()]).unwrap();
+        copy
+    }
+
+    /// Goes on with such a copy in place of this file system, as after a power cut.
+    pub fn replace(&mut self, copy: PathBuf) {
+        self.unmount();
+        std::fs::rename(copy, &self.image).unwrap();
         self.mount().unwrap();
     }
 }
 
-/// A memory file system of so many bytes.
+impl Drop for Image {
+    fn drop(&mut self) {
+        self.unmount();
+        let _ = std::fs::remove_file(&self.image);
+    }
+}
+
+/// A memory file system of that size.
 pub fn tmpfs(home: &TempDir, name: &str, bytes: u64) -> Result<Mounted, String> {
     Mounted::new(&["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"], &home.path().join(name))
 }

@@ -42,6 +42,33 @@ fn another_process_is_refused_until_the_owner_is_killed() {
     tools::say(&format!("second opener: refused beside {KILLS} owners, and let in at once when each was killed"));
 }
 
+/// A bind mount shows the very files, and with them their locks.
+#[test]
+fn another_process_is_refused_through_a_bind_mount() {
+    if !mounts::work("a store that is opened through a bind mount") {
+        return;
+    }
+    let kv = Kv::new();
+    kv.ok(&["put", "c", "k", "v"]);
+    let mounted = Mounted::new(&["--bind", kv.store().to_str().unwrap()], &kv.path("bound")).unwrap();
+    let bound = |args: &[&str]| kv.run(&[&["--dir", "bound"], args].concat());
+    let mut owner = kv.spawn(&["demo-writer", "owner", "below/"]);
+    let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines();
+    acknowledged(&mut lines, 1);
+    for args in [&["get", "c", "k"][..], &["put", "c", "k", "w"], &["checkpoint"], &["verify"]] {
+        let line = bound(args).expect_failure(4);
+        assert!(line.contains("bound is in use by") && line.contains("try again"), "{line}");
+    }
+    acknowledged(&mut lines, 4_000);
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    bound(&["put", "c", "through", "v"]).expect(0);
+    drop(mounted);
+    assert_eq!(kv.ok(&["get", "c", "through"]), "v");
+    assert_eq!(kv.run(&["verify"]).code, 0);
+    tools::say("a bind mount: who opens the store through it is refused until the owner is killed");
+}
+
 /// Locks do not pass from the layers of an overlay to what is mounted over them.
 #[test]
 fn another_process_above_an_overlay_is_refused_while_the_owner_below_is_alive() {

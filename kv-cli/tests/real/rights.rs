@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Stdio},
@@ -10,7 +11,7 @@ use std::{
 
 use crate::{
     kv::{Kv, Ran, files},
-    mounts::{self, Mounted},
+    mounts::{self, Image, Kind, Mounted},
     tools,
 };
 
@@ -27,13 +28,10 @@ fn store(clean: bool) -> Kv {
     kv.ok(&["checkpoint"]);
     kv.ok(&["put", "c", "after", "v"]);
     if !clean {
-        let store = kv_store::open(kv.store()).unwrap();
-        store.collection("c").unwrap().put("killed", "v").unwrap();
-        let copy = kv.path("copy");
-        mounts::command("cp", &["-r", kv.store().to_str().unwrap(), copy.to_str().unwrap()]).unwrap();
-        drop(store);
-        fs::remove_dir_all(kv.store()).unwrap();
-        fs::rename(copy, kv.store()).unwrap();
+        let mut owner = kv.spawn(&["demo-writer", "killed", "k"]);
+        BufReader::new(owner.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+        owner.kill().unwrap();
+        owner.wait().unwrap();
     }
     kv.file("rows.tsv", "key\tvalue\n");
     fs::copy(env!("CARGO_BIN_EXE_kv"), kv.path("kv")).unwrap();
@@ -114,17 +112,43 @@ fn a_file_system_that_nobody_may_write_to_is_read() {
         let before = files(&kv.store());
         let data = kv.store();
         let mounted = Mounted::new(&["--bind", "-o", "ro", data.to_str().unwrap()], &kv.path("read-only")).unwrap();
-        let run = |args: &[&str]| kv.run(&[&["--dir", "read-only"], args].concat());
-        for args in READING {
-            run(args).expect(0);
-        }
-        assert_eq!(run(&["get", "c", "after"]).expect(0), "v");
-        for args in WRITING {
-            let line = run(args).expect_failure(6);
-            assert!(line.contains("Read-only file system") && line.contains("read-only/"), "{line}");
-            assert!(line.contains("mounted for reading only"), "it does not say what to do: {line}");
-        }
+        is_read_only(&kv, "read-only");
         drop(mounted);
         assert_eq!(files(&kv.store()), before, "clean: {clean}");
+    }
+}
+
+mounts::on_each!(a_disk_that_nobody_may_write_to_is_read, "a disk mounted for reading only", read_only_on);
+
+fn read_only_on(kind: Kind) {
+    for clean in [true, false] {
+        let kv = store(clean);
+        let home = tools::memory_dir();
+        let mut disk = Image::new(kind, home.path(), kind.small()).unwrap();
+        let at = disk.path().join("read-only");
+        let (data, at) = (kv.store(), at.to_str().unwrap());
+        mounts::command("cp", &["-r", data.to_str().unwrap(), at]).unwrap();
+        disk.mount_read_only();
+        is_read_only(&kv, at);
+        assert_eq!(contents(Path::new(at)), contents(&data), "clean: {clean}");
+    }
+    tools::say(&format!("read only {}: a closed and a killed store are read, and not written", kind.name()));
+}
+
+fn contents(dir: &Path) -> Vec<Vec<u8>> {
+    files(dir).into_iter().map(|(_, bytes)| bytes).collect()
+}
+
+/// What [`store`] made is read in this directory, and not written.
+fn is_read_only(kv: &Kv, dir: &str) {
+    let run = |args: &[&str]| kv.run(&[&["--dir", dir], args].concat());
+    for args in READING {
+        run(args).expect(0);
+    }
+    assert_eq!(run(&["get", "c", "after"]).expect(0), "v");
+    for args in WRITING {
+        let line = run(args).expect_failure(6);
+        assert!(line.contains("Read-only file system") && line.contains("read-only/"), "{line}");
+        assert!(line.contains("mounted for reading only"), "it does not say what to do: {line}");
     }
 }

@@ -20,11 +20,17 @@ pub fn say(line: &str) {
 
 /// Whether a tool is there. If not, says so.
 pub fn has(tool: &str, tested: &str) -> bool {
-    let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).stdout(Stdio::null()).status().unwrap();
-    if !found.success() {
+    let found = is_there(tool);
+    if !found {
         not_tested(tested, &format!("there is no {tool} here"));
     }
-    found.success()
+    found
+}
+
+/// Whether a tool is there.
+pub fn is_there(tool: &str) -> bool {
+    let find = format!("command -v {tool}");
+    Command::new("sh").args(["-c", &find]).stdout(Stdio::null()).status().unwrap().success()
 }
 
 /// Whether this is the super user. If not, says so.

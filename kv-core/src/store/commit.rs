@@ -320,6 +320,11 @@ impl Shared {
                 self.publication.set_synced(durable);
                 Ok(())
             }
+            // Nothing that this opening wrote was to be flushed. So the log was refused what it
+            // needs to begin with, and may be asked again.
+            Err(refusal @ (Error::DiskFull { .. } | Error::Io { .. })) if upto <= self.recovery.position => {
+                Err(refusal)
+            }
             Err(error) => Err(self.fail_flush(error)),
         }
     }

@@ -171,13 +171,6 @@ impl Store {
     /// damaged.
     pub fn changes(&self, after: Lsn) -> Result<ChangeFeed> {
         self.inner.check_owner()?;
-        let bounds = self.inner.log.bounds();
-        if after < bounds.trimmed {
-            return Err(Error::Trimmed { after, trimmed: bounds.trimmed });
-        }
-        if after > bounds.appended {
-            return Err(Error::never_appended(after, bounds.appended));
-        }
         let reader = self.inner.log.reader(after)?;
         let names = self.inner.has_settled(after).then(|| self.inner.names_at(after)).transpose()?;
         Ok(ChangeFeed { inner: Arc::clone(&self.inner), reader, after, has_failed: false, names })

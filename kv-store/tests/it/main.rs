@@ -10,5 +10,6 @@ mod forked;
 mod model;
 mod opening;
 mod owners;
+mod refusals;
 mod support;
 mod trace;

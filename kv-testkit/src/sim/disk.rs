@@ -166,6 +166,12 @@ impl SimDisk {
         self.lock().state.space_bytes_max = bytes_max;
     }
 
+    /// From now on a write needs free space for all its pages, also for those that the file has, as
+    /// on ZFS, or on btrfs without the attribute NOCOW. What it replaces is free again at once.
+    pub fn copy_on_write(&self) {
+        self.lock().state.copies_on_write = true;
+    }
+
     /// How many bytes of the disk files take.
     pub fn space_bytes(&self) -> u64 {
         self.lock().state.space_bytes()

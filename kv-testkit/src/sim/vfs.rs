@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use kv_vfs::{Access, Error, File, Lock, Result, Vfs};
+use kv_vfs::{Access, Error, File, Lock, Result, Space, Vfs};
 
 use super::{
     disk::SimDisk,
@@ -141,6 +141,12 @@ impl Vfs for SimVfs {
         4096
     }
 
+    fn space(&self) -> Result<Space> {
+        let state = &self.disk.lock().state;
+        let total = state.space_bytes_max;
+        Ok(Space { free: total.saturating_sub(state.space_bytes()), total })
+    }
+
     fn random(&self) -> Result<u128> {
         self.run_here(Kind::Random, |_, _| Ok(()))?;
         Ok(self.disk.random())
@@ -213,6 +219,10 @@ impl File for SimFile {
             };
             if bytes.is_empty() { Ok(0) } else { state.write(self.node, offset, bytes) }
         })
+    }
+
+    fn is_overwritten_in_place(&self) -> bool {
+        !self.disk.lock().state.copies_on_write
     }
 
     fn sync_data(&self) -> Result<()> {

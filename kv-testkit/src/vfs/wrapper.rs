@@ -1,7 +1,7 @@
 use std::{io, path::Path, sync::Arc};
 
 use bytes::Bytes;
-use kv_vfs::{Access, File, FileId, Lock, Result, Vfs};
+use kv_vfs::{Access, File, FileId, Lock, Result, Space, Vfs};
 
 use super::{Event, Fault, Kind, control::Control, copy_directory};
 
@@ -147,6 +147,14 @@ impl Vfs for TestVfs {
         self.inner.is_in_place()
     }
 
+    fn request_overwriting_in_place(&self) {
+        self.inner.request_overwriting_in_place();
+    }
+
+    fn space(&self) -> Result<Space> {
+        self.inner.space()
+    }
+
     fn block_bytes(&self) -> u32 {
         self.inner.block_bytes()
     }
@@ -188,6 +196,10 @@ impl File for TestFile {
         let event = self.at(Kind::Write, offset, bytes.len());
         let torn = || self.inner.write_all_at(&bytes[..bytes.len() / 2], offset);
         self.control.run_or_tear(&event, self.path(), || self.inner.write_at(bytes, offset), torn)
+    }
+
+    fn is_overwritten_in_place(&self) -> bool {
+        self.inner.is_overwritten_in_place()
     }
 
     fn sync_data(&self) -> Result<()> {

@@ -7,6 +7,7 @@ mod forks;
 mod links;
 mod locks;
 mod maps;
+mod space;
 
 use std::{
     env,

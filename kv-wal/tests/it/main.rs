@@ -10,6 +10,7 @@ mod damage;
 mod faults;
 mod foreign;
 mod golden;
+mod in_place;
 mod jobs;
 mod mark_states;
 mod memory;

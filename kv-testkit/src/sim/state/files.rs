@@ -103,10 +103,11 @@ impl State {
         let mut free = self.space_bytes_max.saturating_sub(self.space_bytes()) / PAGE_BYTES as u64;
         let mut taken = 0;
         for (is_hole, len) in file.seen.pages_of(offset, len) {
-            if is_hole && free == 0 {
+            let needs_space = is_hole || self.copies_on_write;
+            if needs_space && free == 0 {
                 break;
             }
-            free -= u64::from(is_hole);
+            free -= u64::from(needs_space);
             taken += len;
         }
         taken

@@ -33,6 +33,8 @@ pub(super) struct State {
     pub handles: BTreeMap<NodeId, u32>,
     /// How many bytes files may take.
     pub space_bytes_max: u64,
+    /// A write needs free space for all its pages, also for those that the file has.
+    pub copies_on_write: bool,
 }
 
 type Result<T, E = ErrorKind> = std::result::Result<T, E>;
@@ -47,6 +49,7 @@ impl State {
             next_node: ROOT + 1,
             handles: BTreeMap::new(),
             space_bytes_max: u64::MAX,
+            copies_on_write: false,
         }
     }
 

@@ -1,0 +1,49 @@
+//! Whether the operating system's file systems overwrite in place, and having btrfs do so.
+//!
+//! A file system that copies on write takes new space for every write, also over bytes that a file
+//! has already. Zeroes written ahead of need then reserve nothing, and a disk that is full fails
+//! writes for which space seemed to be there. btrfs overwrites files in place that have the
+//! attribute NOCOW, which new files inherit from their directory.
+
+use std::os::fd::AsFd;
+
+use rustix::{
+    fs::{FsWord, IFlags, fstatfs, ioctl_getflags, ioctl_setflags},
+    io::Result,
+};
+
+const BTRFS: FsWord = 0x9123_683E;
+/// What is below an overlay, it does not say. It hands attributes on.
+const OVERLAY: FsWord = 0x794C_7630;
+const ZFS: FsWord = 0x2FC1_2FC1;
+const BCACHEFS: FsWord = 0xCA45_1A4E;
+const NILFS: FsWord = 0x3434;
+
+/// `FS_NOCOMP_FL`: not to be compressed.
+const NOT_COMPRESSED: IFlags = IFlags::from_bits_retain(0x400);
+
+/// Asks that files created in the directory from now on are overwritten in place.
+pub(crate) fn request(directory: impl AsFd) -> Result<()> {
+    if !matches!(fstatfs(&directory)?.f_type, BTRFS | OVERLAY) {
+        return Ok(());
+    }
+    let flags = ioctl_getflags(&directory)?;
+    if flags.contains(IFlags::NOCOW) {
+        return Ok(());
+    }
+    // No file has both, and no call may change one for the other.
+    let other = flags - IFlags::COMPRESSED - NOT_COMPRESSED;
+    if other != flags {
+        ioctl_setflags(&directory, other)?;
+    }
+    ioctl_setflags(&directory, other | IFlags::NOCOW)
+}
+
+/// Whether a file is overwritten in place.
+pub(crate) fn is_granted(file: impl AsFd) -> Result<bool> {
+    Ok(match fstatfs(&file)?.f_type {
+        BTRFS => ioctl_getflags(&file)?.contains(IFlags::NOCOW),
+        ZFS | BCACHEFS | NILFS => false,
+        _ => true,
+    })
+}

@@ -1,0 +1,107 @@
+//! A disk that copies on write, where zeroes written ahead reserve nothing: when it is full,
+//! records are refused before they have a position, and the log goes on when there is space again.
+
+use kv_core::{Durability, Error, Log};
+use kv_testkit::sim::SimDisk;
+use kv_wal::{Options, SegmentedLog};
+
+use crate::support::{append_and_sync, assert_holds, record, small};
+
+const PAGE_BYTES: u64 = 4096;
+
+fn disk() -> SimDisk {
+    let disk = SimDisk::new(0);
+    disk.copy_on_write();
+    disk
+}
+
+fn open(disk: &SimDisk) -> SegmentedLog {
+    SegmentedLog::open(disk.vfs(), small()).unwrap()
+}
+
+/// Appends and syncs until a record is refused, which must be for want of space. How many records
+/// the log then has.
+fn fill(log: &SegmentedLog, durability: Durability) -> u64 {
+    loop {
+        let next = log.bounds().appended.next();
+        match log.append(&record(next.0), durability) {
+            Ok(lsn) => {
+                assert!(log.sync(lsn).is_ok_and(|durable| durable >= lsn), "{lsn:?} has a position but no space");
+            }
+            Err(Error::DiskFull { .. }) => return next.0 - 1,
+            Err(error) => panic!("record {next:?}: {}", error.chain()),
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_that_copies_on_write_refuses_before_a_record_has_a_position() {
+    for (round, durability) in [Durability::Disk, Durability::Process].into_iter().cycle().take(40).enumerate() {
+        let disk = disk();
+        let log = open(&disk);
+        let before = append_and_sync(&log, 3);
+        // Somebody else takes the space: at each turn another amount is left.
+        disk.limit_space(disk.space_bytes() + round as u64 * 7 * PAGE_BYTES);
+        let last = fill(&log, durability);
+        assert!(last >= before.0);
+        assert_holds(&log, last);
+
+        disk.limit_space(u64::MAX);
+        append_and_sync(&log, 2);
+        log.close().unwrap();
+        drop(log);
+        assert_holds(&open(&disk), last + 2);
+    }
+}
+
+#[test]
+fn an_opening_on_a_full_disk_that_copies_on_write_reads_and_refuses() {
+    for is_closed in [true, false] {
+        let disk = disk();
+        // A segment with room behind the seal, in which the log would go on if it were overwritten
+        // in place.
+        let options = Options { segment_bytes_max: 64 << 10, ..small() };
+        let log = SegmentedLog::open(disk.vfs(), options).unwrap();
+        let last = append_and_sync(&log, 3);
+        if is_closed {
+            log.close().unwrap();
+        }
+        drop(log);
+        disk.limit_space(disk.space_bytes());
+        let log = open(&disk);
+        assert_eq!(fill(&log, Durability::Disk), last.0);
+        assert_holds(&log, last.0);
+        disk.limit_space(u64::MAX);
+        append_and_sync(&log, 2);
+        assert_holds(&log, last.0 + 2);
+    }
+}
+
+/// Where a file system overwrites in place, what was written ahead is used up to the last block.
+#[test]
+fn a_full_disk_that_overwrites_in_place_takes_what_space_was_written_ahead_for() {
+    let disk = SimDisk::new(0);
+    let log = open(&disk);
+    append_and_sync(&log, 1);
+    disk.limit_space(disk.space_bytes());
+    let last = fill(&log, Durability::Disk);
+    assert!(last > 3, "only {last} records in two segments of four blocks");
+    assert_holds(&log, last);
+}
+
+/// Records of almost two pages, and of a little more than one: at each turn another number of pages
+/// is free.
+#[test]
+fn what_a_group_takes_beside_its_records_stays_free() {
+    for (pages, bytes) in (0..80).flat_map(|pages| [(pages, 8000), (pages, 4100)]) {
+        let disk = disk();
+        let log = open(&disk);
+        append_and_sync(&log, 1);
+        disk.limit_space(disk.space_bytes() + pages * PAGE_BYTES);
+        match log.append(&vec![1; bytes], Durability::Disk) {
+            Ok(lsn) => assert!(log.sync(lsn).is_ok(), "{bytes} bytes have a position, with {pages} pages free"),
+            Err(Error::DiskFull { .. }) => {}
+            Err(error) => panic!("{bytes} bytes, with {pages} pages free: {}", error.chain()),
+        }
+    }
+}
