@@ -117,3 +117,34 @@ fn memory_stays_flat_over_millions_of_overwrites() {
         }
     }
 }
+
+/// In a child, made by `fork`, the lock on what is registered may be held for ever.
+#[test]
+fn a_snapshot_that_a_child_drops_releases_nothing() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    struct Told(AtomicBool);
+
+    impl Owner for Told {
+        fn check(&self) -> Result<()> {
+            if self.0.load(Ordering::Relaxed) { Err(crate::Error::Forked) } else { Ok(()) }
+        }
+    }
+
+    let owner: Arc<Told> = Arc::new(Told(AtomicBool::new(false)));
+    let mut collections = Collections::new(None);
+    let weak: Weak<Told> = Arc::downgrade(&owner);
+    collections.owner = Some(weak);
+    let collections = Arc::new(collections);
+    let releases = || collections.horizon().visible().releases();
+    let (in_the_parent, in_a_child, after_the_store) =
+        (collections.snapshot(), collections.snapshot(), collections.snapshot());
+    drop(collections.snapshot());
+    drop(in_the_parent);
+    assert_eq!(releases(), 0, "others read at the same position");
+    owner.0.store(true, Ordering::Relaxed);
+    drop(in_a_child);
+    drop(owner);
+    drop(after_the_store);
+    assert_eq!(releases(), 0, "a child has released its position");
+}
