@@ -200,17 +200,28 @@ fn of_a_crash_after_a_crash_both_are_told() {
     assert!(said.contains("KV_CRASH_SEED=5 KV_CRASH_REPLAY='first@") && said.contains(",second@"), "{said}");
 }
 
-/// A long exploration that is split looks at each state once, in one of its parts.
+/// A long exploration that is split looks at no state twice, and at every moment.
 #[test]
 fn parts_have_no_state_in_common_and_together_have_all() {
     let moments = recording(6);
-    for states_max in [10_000, 60] {
-        let whole = Exploration::new(states_max, 3);
-        let (count, looked) = explore(&whole, &moments, &CrashModel::ALL);
-        let parts: Vec<_> =
-            (1..=3).map(|part| explore(&whole.clone().with_part(part, 3), &moments, &CrashModel::ALL)).collect();
-        assert_eq!(parts.iter().map(|(count, _)| count.states).sum::<u64>(), count.states);
-        assert!(parts.iter().all(|(part, _)| part.states * 4 > count.states));
-        assert_eq!(parts.into_iter().flat_map(|(_, looked)| looked).collect::<Looked>(), looked);
-    }
+    let split = |states_max: u64| {
+        let parts = (1..=3).map(|part| {
+            let exploration = Exploration::new(states_max, 3).with_part(part, 3);
+            explore(&exploration, &moments, &CrashModel::ALL)
+        });
+        let (mut sum, mut all) = (Count::default(), Looked::new());
+        for (count, looked) in parts {
+            assert!(count.states > 0 && count.states == looked.len() as u64);
+            sum.add(&count);
+            all.extend(looked);
+        }
+        assert_eq!(all.len() as u64, sum.states, "a state was looked at in two parts");
+        (sum, all)
+    };
+    let (whole, looked) = explore(&Exploration::new(10_000, 3), &moments, &CrashModel::ALL);
+    assert_eq!(split(10_000), (whole.clone(), looked));
+    let (sum, all) = split(60);
+    assert_eq!(sum.moments, whole.moments);
+    assert_eq!(all.iter().map(|(moment, ..)| moment).collect::<BTreeSet<_>>().len() as u64, whole.moments);
+    assert!((40..=60).contains(&sum.states), "{sum}");
 }

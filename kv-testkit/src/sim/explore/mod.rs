@@ -90,8 +90,9 @@ impl Exploration {
         Self { threads: threads.max(1), ..self }
     }
 
-    /// Looks at one of so many parts of the states, counted from 1. No two parts have a state in
-    /// common, and together they have all: so a long exploration can be split over several runs.
+    /// Looks at one of so many parts of the moments, counted from 1, and at its share of the states.
+    /// No two parts have a state in common, together they have all moments, and their counts add up:
+    /// so a long exploration can be split over several runs.
     #[must_use]
     pub fn with_part(self, number: u64, of: u64) -> Self {
         Self { part: (number, of.max(1)), ..self }
@@ -143,11 +144,8 @@ impl Exploration {
             count.moments = 1;
             return count;
         }
-        let work = Work {
-            source: Mutex::new(Source::new(moments, models, self.states_max, self.seed)),
-            check,
-            part: self.part,
-        };
+        let source = Source::new(self.moments_of_part(moments), models, self.states_max / self.part.1, self.seed);
+        let work = Work { source: Mutex::new(source), check };
         let mut failed = None;
         for (counted, found) in work.share(self.threads) {
             count.add(&counted);
@@ -159,6 +157,11 @@ impl Exploration {
         let source = work.source.into_inner().unwrap_or_else(PoisonError::into_inner);
         let Source { moments, exhausted, sampled, .. } = source;
         Count { moments, exhausted, sampled, ..count }
+    }
+
+    fn moments_of_part<'a>(&self, moments: &'a [Moment]) -> impl Iterator<Item = &'a Moment> {
+        let (number, of) = self.part;
+        (0..).zip(source::distinct(moments)).filter(move |(at, _)| at % of == number - 1).map(|(_, moment)| moment)
     }
 
     fn fail(&self, failure: Failure) -> ! {
@@ -192,7 +195,6 @@ fn explain(name: &str, probe: &Probe<'_>, cause: Cause, check: Check<'_>) -> Fai
 struct Work<'a, 'b> {
     source: Mutex<Source<'a>>,
     check: Check<'b>,
-    part: (u64, u64),
 }
 
 /// What a thread has looked at, and the first state that failed.
@@ -215,9 +217,7 @@ impl<'a> Work<'a, '_> {
     fn work(&self) -> Done<'a> {
         let mut count = Count::default();
         loop {
-            let (number, of) = self.part;
-            let is_of_part = |probe: &Probe<'_>| probe.at % of == number % of;
-            let taken: Vec<_> = self.lock().by_ref().filter(is_of_part).take(STATES_TAKEN).collect();
+            let taken: Vec<_> = self.lock().by_ref().take(STATES_TAKEN).collect();
             if taken.is_empty() {
                 return (count, None);
             }

@@ -61,10 +61,10 @@ struct Current<'a> {
 }
 
 impl<'a> Source<'a> {
-    pub fn new(moments: &'a [Moment], models: &[CrashModel], states_max: u64, seed: u64) -> Self {
+    pub fn new(moments: impl Iterator<Item = &'a Moment>, models: &[CrashModel], states_max: u64, seed: u64) -> Self {
         let mut visits = Vec::new();
         let mut distinct_moments = 0;
-        for moment in distinct(moments) {
+        for moment in moments {
             distinct_moments += 1;
             let atoms: Vec<_> = models.iter().map(|model| moment.disk.atoms(*model)).collect();
             let weight = atoms.iter().map(|atoms| atoms.all().len()).max().unwrap_or(0);
@@ -196,7 +196,7 @@ fn samples(mut rng: fastrand::Rng) -> impl Iterator<Item = Pick> + Send {
 }
 
 /// Of moments that follow one another and whose disks are the same, the last: when most was promised.
-fn distinct(moments: &[Moment]) -> impl Iterator<Item = &Moment> {
+pub(super) fn distinct(moments: &[Moment]) -> impl Iterator<Item = &Moment> {
     let is_last = |at: usize| moments.get(at + 1).is_none_or(|next| !moments[at].disk.is_same(&next.disk));
     moments.iter().enumerate().filter(move |(at, _)| is_last(*at)).map(|(_, moment)| moment)
 }
