@@ -1,7 +1,7 @@
 /// What an acknowledged write survives.
 ///
-/// An answer that changes nothing, such as that a key to be deleted is not there, is given once what it
-/// looked at survives the same. It waits for nothing else.
+/// An answer that changes nothing, such as that a key to be deleted is not there, is given once
+/// what it looked at survives the same. It waits for nothing else.
 ///
 /// ```
 /// # use std::sync::Arc;

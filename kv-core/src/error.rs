@@ -119,8 +119,8 @@ pub enum Error {
         detail: String,
     },
 
-    /// The file was written by an older version of this software, whose format is no longer read. Nothing is
-    /// wrong with it: export the data with that version and import it with this one.
+    /// The file was written by an older version of this software, whose format is no longer read.
+    /// Nothing is wrong with it: export the data with that version and import it with this one.
     #[error("{} was written by an older version: {detail}", file.display())]
     OlderVersion {
         /// The file in the older format.

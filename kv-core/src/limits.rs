@@ -12,8 +12,8 @@ pub const NAME_BYTES_MAX: usize = 255;
 pub const COLLECTIONS_MAX: usize = 1 << 20;
 
 /// How large the parts of new writes may be. The defaults are the caps of the formats; they can be
-/// lowered, and lowering them does not touch what has been written: every verb that writes no key and no
-/// name finds, and deletes, longer ones.
+/// lowered, and lowering them does not touch what has been written: every verb that writes no key
+/// and no name finds, and deletes, longer ones.
 ///
 /// ```
 /// use std::sync::Arc;

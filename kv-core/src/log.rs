@@ -100,8 +100,8 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// [`OutcomeUnknown`](crate::Error::OutcomeUnknown) (L6); [`Misuse`](crate::Error::Misuse) if
     /// `upto` lies above [`Bounds::appended`]. [`DiskFull`](crate::Error::DiskFull) and
-    /// [`Io`](crate::Error::Io) only before this opening has appended anything: they refuse what the
-    /// log needs to begin with, and change nothing.
+    /// [`Io`](crate::Error::Io) only before this opening has appended anything: they refuse what
+    /// the log needs to begin with, and change nothing.
     fn sync(&self, upto: Lsn) -> Result<Lsn>;
 
     /// Reads the records after `after`, which may be ahead of the durable position (L7).

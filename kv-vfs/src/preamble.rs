@@ -16,10 +16,10 @@
 //! | 32 | 8 | compatible features: unknown bits do not matter |
 //! | 40 | 16 | store id: which store the file belongs to |
 //!
-//! The length of the header is a constant of the kind of file. The checksum is verified before anything
-//! behind it is believed. A wrong magic or checksum is damage. A sound header with a lower version is
-//! older; one with a higher version or an unknown incompatible feature is newer. No version before 1.0
-//! reads the formats of an older one.
+//! The length of the header is a constant of the kind of file. The checksum is verified before
+//! anything behind it is believed. A wrong magic or checksum is damage. A sound header with a lower
+//! version is older; one with a higher version or an unknown incompatible feature is newer. No
+//! version before 1.0 reads the formats of an older one.
 
 use std::cmp::Ordering;
 

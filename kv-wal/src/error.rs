@@ -19,8 +19,8 @@ pub(crate) fn preamble(file: PathBuf, fault: PreambleError) -> Error {
     }
 }
 
-/// Whether the error says of a file what it holds: damage, or the format of another version. Everything else
-/// says that it could not be read.
+/// Whether the error says of a file what it holds: damage, or the format of another version.
+/// Everything else says that it could not be read.
 pub(crate) fn is_finding(error: &Error) -> bool {
     matches!(error, Error::Corrupt { .. } | Error::OlderVersion { .. } | Error::NewerVersion { .. })
 }

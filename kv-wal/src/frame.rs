@@ -29,14 +29,15 @@
 //! A frame is valid if and only if
 //!
 //! - both checksums are right, and it ends within its segment;
-//! - its position is one above the last record's (a record) or equal to it (the others), and at most 2^62;
+//! - its position is one above the last record's (a record) or equal to it (the others), and at
+//!   most 2^62;
 //! - its watermark is below its position (a record) or not above it (the others);
-//! - its epoch is the one in force where it lies: the epoch that the last start or epoch frame before it
-//!   states, or, for these two kinds, the one that it states itself.
+//! - its epoch is the one in force where it lies: the epoch that the last start or epoch frame
+//!   before it states, or, for these two kinds, the one that it states itself.
 //!
-//! So a frame of zeroes is not valid, nor is one that was moved to another segment or another position, nor
-//! one that an earlier opening left behind the place where a later one went on. All integers are
-//! little-endian.
+//! So a frame of zeroes is not valid, nor is one that was moved to another segment or another
+//! position, nor one that an earlier opening left behind the place where a later one went on. All
+//! integers are little-endian.
 
 use kv_core::{Epoch, Lsn};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -174,8 +175,8 @@ impl Start {
     }
 }
 
-/// The payload of a seal. It states its own place, since it is looked for without reading what precedes it: a
-/// seal that the disk has put elsewhere is none.
+/// The payload of a seal. It states its own place, since it is looked for without reading what
+/// precedes it: a seal that the disk has put elsewhere is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seal {
     pub(crate) epoch: Epoch,
@@ -209,8 +210,8 @@ pub(crate) fn decode_epoch(payload: &[u8]) -> Option<Epoch> {
     (payload.len() == EPOCH_BYTES && epoch <= NUMBER_MAX).then_some(Epoch(epoch))
 }
 
-/// What a frame's header holds of its epoch. Openings whose epochs differ by a multiple of 65,536 look the
-/// same; two of them would have to write to one segment.
+/// What a frame's header holds of its epoch. Openings whose epochs differ by a multiple of 65,536
+/// look the same; two of them would have to write to one segment.
 fn epoch_bits(epoch: Epoch) -> u16 {
     epoch.0 as u16
 }

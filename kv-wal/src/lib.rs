@@ -34,10 +34,10 @@
 //! | `LOCK` | locked while the log is open; never removed |
 //! | `segment.tmp` | a segment that is being prepared; does not count |
 //!
-//! Other names are left alone. A segment is filled with zeroes and synced, renamed, and its directory synced
-//! before a record is written to it; it is never used twice. One is always ready ahead of need, so that an
-//! append need not wait for space. It is prepared in the background, and only after the first append: opening
-//! an existing log and reading it write no file.
+//! Other names are left alone. A segment is filled with zeroes and synced, renamed, and its
+//! directory synced before a record is written to it; it is never used twice. One is always ready
+//! ahead of need, so that an append need not wait for space. It is prepared in the background, and
+//! only after the first append: opening an existing log and reading it write no file.
 //!
 //! # Format
 //!
@@ -53,45 +53,49 @@
 //! frame      kind, flags, epoch, length, position, watermark, checksum │ payload, zeroes to 8 bytes │ checksum
 //! ```
 //!
-//! Fields and their places are described in the sources that own them: `segment.rs` (the header), `frame.rs`,
-//! `mark.rs`, and `names.rs`. Four of them carry the argument:
+//! Fields and their places are described in the sources that own them: `segment.rs` (the header),
+//! `frame.rs`, `mark.rs`, and `names.rs`. Four of them carry the argument:
 //!
-//! - every checksum is seeded with the **identity** of its segment, so that nothing old, foreign or stored by a
-//!   user passes for a frame;
-//! - the **start frame** names the segment's predecessor and where in it the log continues. What the predecessor
-//!   holds beyond, and every segment between the two, is void for ever: so a torn tail is cut without rewriting
-//!   anything;
-//! - the **watermark** of a frame is the highest durable position when the frame was handed to the kernel: so
-//!   what was written later proves what must be there;
-//! - the **epoch** tells openings apart. An opening that writes puts its epoch into both slots of the mark, and
-//!   syncs that, before its first frame leaves. So a seal of an earlier epoch is known to be overtaken by
-//!   something that is there, whatever became of the frames behind it. A frame counts only in the epoch in force
-//!   where it lies.
+//! - every checksum is seeded with the **identity** of its segment, so that nothing old, foreign or
+//!   stored by a user passes for a frame;
+//! - the **start frame** names the segment's predecessor and where in it the log continues. What
+//!   the predecessor holds beyond, and every segment between the two, is void for ever: so a torn
+//!   tail is cut without rewriting anything;
+//! - the **watermark** of a frame is the highest durable position when the frame was handed to the
+//!   kernel: so what was written later proves what must be there;
+//! - the **epoch** tells openings apart. An opening that writes puts its epoch into both slots of
+//!   the mark, and syncs that, before its first frame leaves. So a seal of an earlier epoch is
+//!   known to be overtaken by something that is there, whatever became of the frames behind it. A
+//!   frame counts only in the epoch in force where it lies.
 //!
 //! # Recovery
 //!
-//! 1. Read each segment's header and start frame, and the mark. A header that is not valid is damage: it was
-//!    synced before the file had its name. A mark that cannot be read says nothing, whatever the reason. Follow
-//!    the links back from the highest valid start frame: these segments are live. What lies before them was
-//!    trimmed, what lies between is void. A segment that is missing behind them is damage.
-//! 2. If the live segments end in a seal, read from the disk and not from memory, and the mark names the seal's
-//!    epoch and no later one, that is all. If the mark says nothing, the whole rest of the log must be unused. A
-//!    seal that does not count refuses nothing.
-//! 3. Otherwise sync every segment, drop it from the page cache, and begin again: a flush that failed may have
-//!    left a start frame in memory only.
-//! 4. Go through the frames of each live segment that may hold something above the highest position that a start
-//!    frame proves durable, oldest first, up to the first frame that is bad or missing, of position n.
-//! 5. **Only proof refuses.** If the mark, or any valid frame beyond that place, states a durable position of n or
-//!    more, something durable is lost: [`Corrupt`](kv_core::Error::Corrupt) names the place and what is missing,
-//!    and nothing is changed.
-//! 6. Otherwise it is a torn tail, which no acknowledged record is in: it is [reported](Recovery::torn), and the
-//!    next write goes to a new segment, whose start frame makes the cut durable before anything is acknowledged.
+//! 1. Read each segment's header and start frame, and the mark. A header that is not valid is
+//!    damage: it was synced before the file had its name. A mark that cannot be read says nothing,
+//!    whatever the reason. Follow the links back from the highest valid start frame: these segments
+//!    are live. What lies before them was trimmed, what lies between is void. A segment that is
+//!    missing behind them is damage.
+//! 2. If the live segments end in a seal, read from the disk and not from memory, and the mark
+//!    names the seal's epoch and no later one, that is all. If the mark says nothing, the whole
+//!    rest of the log must be unused. A seal that does not count refuses nothing.
+//! 3. Otherwise sync every segment, drop it from the page cache, and begin again: a flush that
+//!    failed may have left a start frame in memory only.
+//! 4. Go through the frames of each live segment that may hold something above the highest position
+//!    that a start frame proves durable, oldest first, up to the first frame that is bad or
+//!    missing, of position n.
+//! 5. **Only proof refuses.** If the mark, or any valid frame beyond that place, states a durable
+//!    position of n or more, something durable is lost: [`Corrupt`](kv_core::Error::Corrupt) names
+//!    the place and what is missing, and nothing is changed.
+//! 6. Otherwise it is a torn tail, which no acknowledged record is in: it is
+//!    [reported](Recovery::torn), and the next write goes to a new segment, whose start frame makes
+//!    the cut durable before anything is acknowledged.
 //!
 //! What was found is durable, and so can be read at once.
 //!
-//! What cannot be seen: after a *power cut*, damage to the records of the very last flush, when nothing that was
-//! written later states their position and the mark, which is written without a sync, did not reach the disk.
-//! They look torn. After a *killed process* the mark is exact, and this window is closed.
+//! What cannot be seen: after a *power cut*, damage to the records of the very last flush, when
+//! nothing that was written later states their position and the mark, which is written without a
+//! sync, did not reach the disk. They look torn. After a *killed process* the mark is exact, and
+//! this window is closed.
 //!
 //! # What the disk is assumed to do
 //!

@@ -125,8 +125,8 @@ impl SegmentedLog {
         state.poison.refuse()
     }
 
-    /// Writes the seal behind everything, which is durable, and flushes it and then the mark. Nothing is written
-    /// if this opening wrote nothing.
+    /// Writes the seal behind everything, which is durable, and flushes it and then the mark.
+    /// Nothing is written if this opening wrote nothing.
     fn seal(&self) -> Result<()> {
         let mut state = self.shared.lock();
         if state.active.is_none() {

@@ -1,8 +1,8 @@
-//! The acknowledgement mark: what was durable when it was last acknowledged, and in which epoch. Format
-//! only, no I/O.
+//! The acknowledgement mark: what was durable when it was last acknowledged, and in which epoch.
+//! Format only, no I/O.
 //!
-//! The file has two slots, written in turn. They are 64 KiB apart, which is no less than any block that the
-//! disk may overwrite at once: so a write that is torn spoils one of them at most.
+//! The file has two slots, written in turn. They are 64 KiB apart, which is no less than any block
+//! that the disk may overwrite at once: so a write that is torn spoils one of them at most.
 //!
 //! | at | bytes | field of a slot |
 //! |---|---|---|
@@ -12,10 +12,10 @@
 //! | 72 | 8 | epoch of the opening that wrote it |
 //! | 80 | 48 | zeroes |
 //!
-//! A slot is valid if and only if its preamble is and no number is above 2^62. One that is not valid says
-//! nothing: most marks are written without a sync, and a power cut may leave anything of them. Each valid
-//! slot was true when it was written, and stays true: positions and epochs only grow. So both slots together
-//! state the higher of each of their numbers.
+//! A slot is valid if and only if its preamble is and no number is above 2^62. One that is not
+//! valid says nothing: most marks are written without a sync, and a power cut may leave anything of
+//! them. Each valid slot was true when it was written, and stays true: positions and epochs only
+//! grow. So both slots together state the higher of each of their numbers.
 
 use kv_core::{Epoch, LogId, Lsn};
 use kv_vfs::preamble::{PREAMBLE_BYTES, Preamble, PreambleError};
@@ -57,7 +57,8 @@ impl Mark {
         bytes
     }
 
-    /// What the slot says, `None` if it is not valid. The error is that of a valid slot in another format.
+    /// What the slot says, `None` if it is not valid. The error is that of a valid slot in another
+    /// format.
     pub(crate) fn decode(slot: &[u8; SLOT_BYTES]) -> Result<Option<Self>, PreambleError> {
         let log_id = match KIND.open(slot) {
             Ok(log_id) => LogId(log_id),

@@ -11,8 +11,8 @@ use crate::{
     names,
 };
 
-/// The valid slots of the mark. A slot that cannot be read, for whatever reason, says nothing, as one that a
-/// power cut has torn: nothing rests on the mark alone.
+/// The valid slots of the mark. A slot that cannot be read, for whatever reason, says nothing, as
+/// one that a power cut has torn: nothing rests on the mark alone.
 ///
 /// # Errors
 /// A valid slot in the format of another version.
@@ -45,8 +45,8 @@ impl MarkWriter {
         Self { log_id, epoch, counter: last.map_or(0, |mark| mark.counter), file: None }
     }
 
-    /// Writes the epoch into both slots, and creates the file first if it is absent. Neither the file's bytes nor
-    /// its name are durable on return.
+    /// Writes the epoch into both slots, and creates the file first if it is absent. Neither the
+    /// file's bytes nor its name are durable on return.
     ///
     /// From then on marks are written in place: what space they need is taken here.
     pub(crate) fn begin(&mut self, vfs: &dyn Vfs, durable: Lsn) -> Result<()> {
@@ -59,7 +59,8 @@ impl MarkWriter {
         Ok(())
     }
 
-    /// Hands the mark to the kernel, without a sync. Does nothing before [`begin`](MarkWriter::begin).
+    /// Hands the mark to the kernel, without a sync. Does nothing before
+    /// [`begin`](MarkWriter::begin).
     pub(crate) fn write(&mut self, durable: Lsn) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         let mark = Mark { log_id: self.log_id, durable, counter: self.counter + 1, epoch: self.epoch };

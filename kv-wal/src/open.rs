@@ -65,7 +65,8 @@ fn absent(vfs: &dyn Vfs) -> Error {
     Error::from_io("open the log in", vfs.path(), source)
 }
 
-/// A log without a record: a segment in which the first record will be written. The mark comes with that record.
+/// A log without a record: a segment in which the first record will be written. The mark comes with
+/// that record.
 fn create(vfs: &dyn Vfs, sizes: &Sizes) -> Result<Recovered> {
     let log_id = LogId(vfs.random().map_err(error::io)?);
     let (identity, number) = (new_identity(vfs)?, 1);

@@ -1,5 +1,5 @@
-//! The one reader of frames: from frame to frame through a segment. Recovery, readers, verification and the
-//! dump use it.
+//! The one reader of frames: from frame to frame through a segment. Recovery, readers, verification
+//! and the dump use it.
 
 use std::{path::Path, sync::Arc};
 
@@ -201,7 +201,8 @@ impl Scanner {
         let in_order = match (self.in_force, kind) {
             (None, Kind::Start) => self.offset == self.block,
             (None, _) | (Some(_), Kind::Start) => false,
-            // What follows a seal in its segment belongs to a later opening, which begins by saying so.
+            // What follows a seal in its segment belongs to a later opening, which begins by saying
+            // so.
             (Some(before), Kind::Record) => header.lsn == before.lsn.next() && !before.sealed,
             (Some(before), Kind::Padding) => header.lsn == before.lsn,
             (Some(before), Kind::Seal) => header.lsn == before.lsn && !before.sealed,

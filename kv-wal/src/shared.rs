@@ -107,8 +107,8 @@ impl Shared {
 
     /// Makes the log ready for the first write of this opening. That is rare, so it happens under the lock.
     ///
-    /// The opening's epoch is durable in both slots of the mark before any frame of it leaves: that is what
-    /// tells the next opening that a seal of an earlier epoch is not the end of the log.
+    /// The opening's epoch is durable in both slots of the mark before any frame of it leaves: that
+    /// is what tells the next opening that a seal of an earlier epoch is not the end of the log.
     ///
     /// # Errors
     /// Where nothing was flushed yet, it can be tried again; otherwise the log is poisoned.

@@ -8,8 +8,8 @@ use crate::{
     recovery::{Inventory, is_unused},
 };
 
-/// Whether nothing was ever written to the log in that directory: it has no segment, or only empty ones, and
-/// no mark of something durable. Changes nothing and takes no lock.
+/// Whether nothing was ever written to the log in that directory: it has no segment, or only empty
+/// ones, and no mark of something durable. Changes nothing and takes no lock.
 ///
 /// # Errors
 /// [`Io`](Error::Io) if the directory cannot be read. What is damaged is not blank.
@@ -31,9 +31,9 @@ pub fn is_blank(vfs: &dyn Vfs) -> Result<bool> {
     Ok(true)
 }
 
-/// Reads everything in a log's directory and returns all damage that is found, in the order of the segments;
-/// nothing if there is none. A torn tail, which the next opening cuts, is no damage. Changes nothing and takes
-/// no lock: nobody should be writing meanwhile.
+/// Reads everything in a log's directory and returns all damage that is found, in the order of the
+/// segments; nothing if there is none. A torn tail, which the next opening cuts, is no damage.
+/// Changes nothing and takes no lock: nobody should be writing meanwhile.
 ///
 /// # Errors
 /// [`Io`](Error::Io) if something cannot be read.
@@ -44,7 +44,8 @@ pub fn verify(vfs: &dyn Vfs) -> Result<Vec<Error>> {
         Ok(())
     })?;
     keep(inventory.check_complete(), &mut damages)?;
-    // Recovery reads no further than to the first live segment at which the log can end. Here all are read.
+    // Recovery reads no further than to the first live segment at which the log can end. Here all
+    // are read.
     for walked in inventory.walk(0) {
         let Some(walked) = keep(walked, &mut damages)? else { continue };
         let log_end = walked.as_log_end();

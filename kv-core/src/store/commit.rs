@@ -120,9 +120,10 @@ impl Publication {
     /// `applied` is loaded before `last_disk`: so every `Disk` position up to the one is at most the other. While a `Disk` write is not
     /// durable, nothing above the durable position is published; what came before the first such write was published when it was made.
     ///
-    /// A thread that has applied a record, or whose flush has ended, calls this afterwards. If two do
-    /// so at once, one of them sees what both have done, as long as the log orders flushes and
-    /// looks at its bounds, by a lock or otherwise. So no position is left unpublished or unsettled.
+    /// A thread that has applied a record, or whose flush has ended, calls this afterwards. If two
+    /// do so at once, one of them sees what both have done, as long as the log orders flushes and
+    /// looks at its bounds, by a lock or otherwise. So no position is left unpublished or
+    /// unsettled.
     fn publish(&self, log: &dyn Log, horizon: &Horizon) {
         let applied = self.applied();
         let last_disk = Lsn(self.last_disk.load(Ordering::Acquire));

@@ -5,9 +5,10 @@ use crate::{Result, Value};
 
 /// # Verbs that look before they write
 ///
-/// Looking and writing are one step: no other write comes between them. What they answer is published
-/// when they return, and survives what a write with their durability survives, also if nothing was
-/// written: with [`Durability::Disk`](crate::Durability::Disk) no power cut takes back what was found.
+/// Looking and writing are one step: no other write comes between them. What they answer is
+/// published when they return, and survives what a write with their durability survives, also if
+/// nothing was written: with [`Durability::Disk`](crate::Durability::Disk) no power cut takes back
+/// what was found.
 impl Collection {
     /// Sets the value of a key to `new`, if it is `expected`; otherwise nothing is written, and the inner result has the value that is there. In
     /// both places `None` stands for an absent key: so this creates, replaces or deletes a key of which nobody else has made something different meanwhile.

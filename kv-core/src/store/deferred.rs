@@ -21,8 +21,8 @@ use crate::{Batch, Durability, Error, Lsn, Result};
 /// published: with [`Durability::Disk`] when it is durable. [`wait`](Commit::wait) for that, or `.await` it: no runtime is needed. A commit that is dropped
 /// becomes durable and visible soon all the same; only its failure is then not heard of.
 ///
-/// If nothing was written, it stands for the answer, which may be passed on when what was looked at is
-/// durable as asked, and published.
+/// If nothing was written, it stands for the answer, which may be passed on when what was looked at
+/// is durable as asked, and published.
 ///
 /// ```
 /// # use std::sync::Arc;

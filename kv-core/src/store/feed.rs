@@ -130,7 +130,8 @@ pub struct ChangeFeed {
     /// Whether a record was met after it that cannot be understood: the reader does not go back to that.
     has_failed: bool,
     /// The names of the collections at that position. `None` while it is ahead of the settled
-    /// position: the log gives nothing that is not durable, and to have it flushed would be to write.
+    /// position: the log gives nothing that is not durable, and to have it flushed would be to
+    /// write.
     names: Option<Names>,
 }
 

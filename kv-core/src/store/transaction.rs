@@ -210,9 +210,9 @@ impl Store {
     /// [`snapshot`](Store::snapshot), which waits for nobody.
     ///
     /// A panic goes on in the caller once what the closure looked at is published and as durable as
-    /// asked, as an error of its own is returned then. If that fails, the panic ends here, and the call fails with
-    /// [`OutcomeUnknown`](Error::OutcomeUnknown). What the closure puts anywhere else than into its
-    /// result is not held back: it may be of writes that nobody else sees yet.
+    /// asked, as an error of its own is returned then. If that fails, the panic ends here, and the
+    /// call fails with [`OutcomeUnknown`](Error::OutcomeUnknown). What the closure puts anywhere
+    /// else than into its result is not held back: it may be of writes that nobody else sees yet.
     ///
     /// ```
     /// # use std::sync::Arc;

@@ -97,7 +97,8 @@ impl Worker<'_> {
                 answer.into_iter().for_each(|answer| self.promised(Durability::Disk, answer));
             }
             Err(error) => {
-                // An answer that rests on what was recovered may be refused what the log needs to begin with.
+                // An answer that rests on what was recovered may be refused what the log needs to
+                // begin with.
                 let was_logged = answer.is_none();
                 assert!(
                     !was_logged || matches!(error, Error::OutcomeUnknown { .. }),

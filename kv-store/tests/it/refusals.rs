@@ -1,5 +1,5 @@
-//! A recovered store on a disk that takes nothing: what has the log sync before anything was written is
-//! refused, and can be asked for again.
+//! A recovered store on a disk that takes nothing: what has the log sync before anything was
+//! written is refused, and can be asked for again.
 
 use std::io::ErrorKind;
 

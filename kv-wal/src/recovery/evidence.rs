@@ -1,4 +1,5 @@
-//! Torn or damaged: whether anything proves that the log was durable beyond the place where it ends.
+//! Torn or damaged: whether anything proves that the log was durable beyond the place where it
+//! ends.
 
 use std::path::PathBuf;
 
@@ -35,8 +36,8 @@ impl Inventory<'_> {
     /// Looks at everything beyond the end of the log: what is torn is cut off.
     ///
     /// # Errors
-    /// [`Corrupt`](Error::Corrupt) if the mark, or the header of a frame that lies beyond, states that a position
-    /// beyond the end was durable: then it is lost by damage.
+    /// [`Corrupt`](Error::Corrupt) if the mark, or the header of a frame that lies beyond, states
+    /// that a position beyond the end was durable: then it is lost by damage.
     pub(crate) fn look_beyond(&self, log_end: &LogEnd) -> Result<Remains> {
         let missing = log_end.end.last.next();
         let mut proof = self.proof_of_mark(missing);
@@ -97,8 +98,8 @@ impl Inventory<'_> {
     }
 }
 
-/// Whether there is nothing in the `bytes` bytes of the segment from `from` on, in bytes from the start of the
-/// file.
+/// Whether there is nothing in the `bytes` bytes of the segment from `from` on, in bytes from the
+/// start of the file.
 pub(crate) fn is_unused(segment: &Segment, from: u64, bytes: u64) -> Result<bool> {
     let end = from.saturating_add(bytes);
     let mut chunk = vec![0; CHUNK_BYTES];
@@ -122,16 +123,16 @@ pub(crate) fn is_unused(segment: &Segment, from: u64, bytes: u64) -> Result<bool
 struct Beyond {
     /// The highest watermark of a valid frame's header, and where in the file that is, in bytes.
     watermark: Option<(Lsn, u64)>,
-    /// Where the last byte that is not zero ends, in bytes from the start of the file; `None` if there is
-    /// nothing but zeroes.
+    /// Where the last byte that is not zero ends, in bytes from the start of the file; `None` if
+    /// there is nothing but zeroes.
     nonzero_end: Option<u64>,
 }
 
 /// Looks at everything in `segment` from `from` on, which is a multiple of eight.
 ///
-/// A header counts wherever it begins at such a multiple: after a bad frame nobody knows where the next one
-/// should be. It counts without its payload, in any epoch, and whatever it lies in: only this log can have
-/// written a checksum with this segment's identity, and what it said was true.
+/// A header counts wherever it begins at such a multiple: after a bad frame nobody knows where the
+/// next one should be. It counts without its payload, in any epoch, and whatever it lies in: only
+/// this log can have written a checksum with this segment's identity, and what it said was true.
 fn beyond(segment: &Segment, from: u64) -> Result<Beyond> {
     let mut found = Beyond::default();
     let mut chunk = vec![0; CHUNK_BYTES];

@@ -1,5 +1,5 @@
-//! What is in a log's directory, from headers, start frames and the mark alone, and how the segments hang
-//! together.
+//! What is in a log's directory, from headers, start frames and the mark alone, and how the
+//! segments hang together.
 
 use kv_core::{Epoch, Error, LogId, Lsn, Result};
 use kv_vfs::{Access, Vfs};
@@ -55,8 +55,8 @@ pub(crate) struct Inventory<'a> {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Live {
     pub(crate) run: Vec<usize>,
-    /// A segment that a later one continues, though its own start frame is not valid. It and all after it are
-    /// not in the run.
+    /// A segment that a later one continues, though its own start frame is not valid. It and all
+    /// after it are not in the run.
     pub(crate) broken: Option<usize>,
 }
 
@@ -87,8 +87,8 @@ impl<'a> Inventory<'a> {
         Ok(Self { vfs, segments, mark, live })
     }
 
-    /// The same once more, of what is on the disk. What a failed flush of an earlier process left in memory
-    /// only must not be taken for that: neither records nor a start frame.
+    /// The same once more, of what is on the disk. What a failed flush of an earlier process left
+    /// in memory only must not be taken for that: neither records nor a start frame.
     pub(crate) fn read_again_from_disk(&self) -> Result<Self> {
         for found in &self.segments {
             let file = found.open(self.vfs)?.file;
@@ -143,8 +143,9 @@ impl<'a> Inventory<'a> {
         Err(Error::corrupt(error::path(self.vfs, &names::segment(number)), 0, detail))
     }
 
-    /// Every segment from the last live one to the highest must be there: each was durable before the next was
-    /// created, and those after the last start frame that was flushed are never removed.
+    /// Every segment from the last live one to the highest must be there: each was durable before
+    /// the next was created, and those after the last start frame that was flushed are never
+    /// removed.
     fn check_no_hole(&self) -> Result<()> {
         let (from, mut expected) = match self.live.run.last() {
             Some(last) => (last + 1, self.segments[*last].header.number + 1),
@@ -153,8 +154,8 @@ impl<'a> Inventory<'a> {
         if let (None, Some(Found { header, .. })) = (self.live.run.last(), self.segments.first())
             && header.number != expected
         {
-            // Damage of the start frame looks like this, if what precedes was trimmed, and so does the loss of
-            // every segment that was in use.
+            // Damage of the start frame looks like this, if what precedes was trimmed, and so does
+            // the loss of every segment that was in use.
             let detail = "the segment's start frame is not valid, and the segments before it are missing: no record can be found";
             let path = error::path(self.vfs, &names::segment(header.number));
             return Err(Error::corrupt(path, u64::from(header.block_bytes), detail));
@@ -172,8 +173,8 @@ impl<'a> Inventory<'a> {
         Ok(())
     }
 
-    /// Refuses numbers from which the log could not go on for long: what it wrote then would not be believed by
-    /// the next opening. None gets there.
+    /// Refuses numbers from which the log could not go on for long: what it wrote then would not be
+    /// believed by the next opening. None gets there.
     pub(crate) fn check_numbers(&self, log_end: &LogEnd) -> Result<()> {
         let number = self.segments.last().map_or(0, |found| found.header.number);
         let segment = names::segment(number);
@@ -196,11 +197,12 @@ fn log_id(segments: &[Found]) -> Option<LogId> {
     segments.first().map(|found| found.header.log_id)
 }
 
-/// The run of segments that ends at the highest valid start frame, following the links to predecessors.
+/// The run of segments that ends at the highest valid start frame, following the links to
+/// predecessors.
 ///
-/// A predecessor that is not there was trimmed: the run begins after it. One that is there without a valid
-/// start frame was never flushed, nor was what follows it, unless something is damaged: the run ends before it,
-/// and proof that lies beyond that end shows the damage.
+/// A predecessor that is not there was trimmed: the run begins after it. One that is there without
+/// a valid start frame was never flushed, nor was what follows it, unless something is damaged: the
+/// run ends before it, and proof that lies beyond that end shows the damage.
 fn live(segments: &[Found]) -> Live {
     let last_with_start = |before: usize| segments[..before].iter().rposition(|found| found.start.is_some());
     let mut live = Live::default();
@@ -282,8 +284,8 @@ mod tests {
     use super::{Found, FoundStart, Live, live};
     use crate::{frame::Link, segment::Header};
 
-    /// A segment of each number, whose identity is ten times that; with a start frame that names the predecessor
-    /// (0: none), or without.
+    /// A segment of each number, whose identity is ten times that; with a start frame that names
+    /// the predecessor (0: none), or without.
     fn found(segments: &[(u64, Option<u64>)]) -> Vec<Found> {
         let found = |&(number, start): &(u64, Option<u64>)| Found {
             header: Header { log_id: LogId(1), number, identity: number * 10, block_bytes: 4096, length: 16384 },

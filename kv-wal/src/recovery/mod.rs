@@ -90,8 +90,8 @@ impl Inventory<'_> {
         let kept: Vec<_> = (0..segments).map(|at| self.live_segment(at).header).collect();
         let last = kept.last();
         let highest = self.segments.last().map_or(0, |found| found.header.number);
-        // The highest segment is a spare if there is nothing in it. One below it is not, as the next start frame
-        // makes it void.
+        // The highest segment is a spare if there is nothing in it. One below it is not, as the
+        // next start frame makes it void.
         let spare = (last.map(|header| header.number) != Some(highest) && !remains.highest_is_used).then_some(highest);
         let numbers = self.segments.iter().map(|found| found.header.number);
         let is_kept = |number| kept.iter().any(|header| header.number == number);

@@ -21,8 +21,8 @@ pub struct Recovery {
     pub torn: Option<Torn>,
 }
 
-/// The torn tail of a log: bytes that were written but never made durable. No record in it was acknowledged
-/// as durable.
+/// The torn tail of a log: bytes that were written but never made durable. No record in it was
+/// acknowledged as durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Torn {
     /// The segment in which the tail begins.

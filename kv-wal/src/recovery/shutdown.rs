@@ -1,13 +1,15 @@
 //! Finding the end of a log that was closed, by its seal, without reading what precedes that.
 //!
-//! A seal proves what precedes it. That nothing was written after it has to be proven by something that is
-//! *there*: a lost write leaves zeroes, exactly as no write does. So each opening makes a mark with its own
-//! epoch in both slots durable before its first record leaves, and a clean close syncs the mark once more.
-//! A seal counts if the mark names the seal's epoch and no later one. Where the mark is silent, because a power
-//! cut tore both slots or the file is lost, a seal counts only if the whole rest of the log is unused.
+//! A seal proves what precedes it. That nothing was written after it has to be proven by something
+//! that is *there*: a lost write leaves zeroes, exactly as no write does. So each opening makes a
+//! mark with its own epoch in both slots durable before its first record leaves, and a clean close
+//! syncs the mark once more. A seal counts if the mark names the seal's epoch and no later one.
+//! Where the mark is silent, because a power cut tore both slots or the file is lost, a seal counts
+//! only if the whole rest of the log is unused.
 //!
-//! That is enough for any one fault. The space next to the seal is looked at in any case: it costs one read,
-//! and shows what follows when a disk has lost both the mark and the first block behind the seal.
+//! That is enough for any one fault. The space next to the seal is looked at in any case: it costs
+//! one read, and shows what follows when a disk has lost both the mark and the first block behind
+//! the seal.
 //!
 //! A seal that does not count refuses nothing. The log is then walked and judged as after a kill.
 
@@ -37,7 +39,8 @@ impl Inventory<'_> {
         // A flush of the seal that failed has left it in memory only: the disk decides.
         segment.file.sync_data().and_then(|()| segment.file.drop_cache()).map_err(error::io)?;
         let Some(seal) = last_seal(&segment)? else { return Ok(None) };
-        // A seal below the segment's first position is not of these frames, whatever its checksum says.
+        // A seal below the segment's first position is not of these frames, whatever its checksum
+        // says.
         let is_of_segment = found.start.is_some_and(|start| start.base <= seal.last);
         if is_of_segment && self.nothing_follows(*last, &segment, &seal)? {
             return Ok(Some(LogEnd { segments: self.live.run.len(), end: seal }));
@@ -71,8 +74,8 @@ fn last_seal(segment: &Segment) -> Result<Option<SegmentEnd>> {
     decode(segment, last_used_block(segment)?)
 }
 
-/// The last block before the zeroes at the segment's end, if its blocks are used in order. If they are not, it
-/// is some block that is followed by zeroes.
+/// The last block before the zeroes at the segment's end, if its blocks are used in order. If they
+/// are not, it is some block that is followed by zeroes.
 fn last_used_block(segment: &Segment) -> Result<u64> {
     let (mut used, mut unused) = (1, segment.header.length / segment.block());
     while unused - used > 1 {
@@ -86,7 +89,8 @@ fn last_used_block(segment: &Segment) -> Result<u64> {
     Ok(used)
 }
 
-/// The block as a seal, if it is one: a seal of this very block and the padding that fills it, both valid.
+/// The block as a seal, if it is one: a seal of this very block and the padding that fills it, both
+/// valid.
 fn decode(segment: &Segment, block: u64) -> Result<Option<SegmentEnd>> {
     let bytes = read_block(segment, block)?;
     let identity = segment.header.identity;

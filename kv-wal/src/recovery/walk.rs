@@ -1,5 +1,6 @@
-//! Going through the live segments, oldest first: each with where its frames end, and whether the next one
-//! continues it exactly there. Recovery stops at the first that does not; verification goes on to the last.
+//! Going through the live segments, oldest first: each with where its frames end, and whether the
+//! next one continues it exactly there. Recovery stops at the first that does not; verification
+//! goes on to the last.
 
 use kv_core::Result;
 
@@ -48,7 +49,8 @@ impl Inventory<'_> {
         Ok(Walked { at, end, continued: end.bad.is_none() && link == Some((end.offset, end.last)) })
     }
 
-    /// Reads every live segment that may hold a position which no start frame proves durable, oldest first, up to where the log ends.
+    /// Reads every live segment that may hold a position which no start frame proves durable,
+    /// oldest first, up to where the log ends.
     pub(crate) fn find_end(&self) -> Result<LogEnd> {
         for walked in self.walk(self.first_unproven()) {
             let walked = walked?;
@@ -68,8 +70,9 @@ impl Inventory<'_> {
 
     /// The first live segment that may hold something which no start frame proves durable.
     ///
-    /// Only the live segments' start frames count here, not the mark. The mark may speak of segments that are
-    /// not live because their start frame is damaged, and that shows only where the live ones end.
+    /// Only the live segments' start frames count here, not the mark. The mark may speak of
+    /// segments that are not live because their start frame is damaged, and that shows only where
+    /// the live ones end.
     pub(crate) fn first_unproven(&self) -> usize {
         let starts: Vec<_> = self.live.run.iter().filter_map(|at| self.segments[*at].start).collect();
         let proven = starts.iter().map(|start| start.watermark).max().unwrap_or_default();

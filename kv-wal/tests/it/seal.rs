@@ -1,5 +1,5 @@
-//! What a seal proves, and what only the mark can: one damage after a power cut costs at most the group that
-//! was flushed last, whichever older or torn state the mark is left in.
+//! What a seal proves, and what only the mark can: one damage after a power cut costs at most the
+//! group that was flushed last, whichever older or torn state the mark is left in.
 
 use std::sync::Arc;
 
@@ -31,11 +31,12 @@ fn slot(files: &Files, at: usize) -> Vec<u8> {
     slot
 }
 
-/// A log that was closed, opened again, and then lost its power after some groups of one record each.
+/// A log that was closed, opened again, and then lost its power after some groups of one record
+/// each.
 struct Cut {
     files: Files,
-    /// What each slot of the mark may be after the power cut: every state since the mark was last synced, and
-    /// torn.
+    /// What each slot of the mark may be after the power cut: every state since the mark was last
+    /// synced, and torn.
     slots: [Vec<Vec<u8>>; 2],
     durable: u64,
 }
@@ -231,8 +232,8 @@ fn each_slot_of_the_mark_alone_tells_that_a_seal_is_overtaken() {
     }
 }
 
-/// The frames of an opening that was lost lie behind those of a later one, in place: position, identity and
-/// checksums fit, and only the epoch tells them apart.
+/// The frames of an opening that was lost lie behind those of a later one, in place: position,
+/// identity and checksums fit, and only the epoch tells them apart.
 #[test]
 fn frames_of_another_epoch_are_not_taken_for_what_follows() {
     let closed = closed();
@@ -310,7 +311,8 @@ fn a_log_of_an_older_format_is_told_from_a_damaged_one() {
     }
 }
 
-/// A record of the second opening that was acknowledged, and only those, tells how far the log went.
+/// A record of the second opening that was acknowledged, and only those, tells how far the log
+/// went.
 #[test]
 fn what_follows_a_seal_is_read_with_its_own_epoch() {
     let vfs = closed();

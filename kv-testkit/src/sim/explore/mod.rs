@@ -90,9 +90,9 @@ impl Exploration {
         Self { threads: threads.max(1), ..self }
     }
 
-    /// Looks at one of so many parts of the moments, counted from 1, and at its share of the states.
-    /// No two parts have a state in common, together they have all moments, and their counts add up:
-    /// so a long exploration can be split over several runs.
+    /// Looks at one of so many parts of the moments, counted from 1, and at its share of the
+    /// states. No two parts have a state in common, together they have all moments, and their
+    /// counts add up: so a long exploration can be split over several runs.
     #[must_use]
     pub fn with_part(self, number: u64, of: u64) -> Self {
         Self { part: (number, of.max(1)), ..self }
