@@ -32,7 +32,7 @@
 //! | `0000000000000001.wal`, … | segments, numbered in hexadecimal in the order in which they were created |
 //! | `MARK` | the acknowledgement mark: the last durable position that was acknowledged, and the epoch, in two slots |
 //! | `LOCK` | locked while the log is open; never removed |
-//! | `segment.tmp` | a segment that is being prepared; does not count |
+//! | `segment.tmp` | a segment, or a copy of the mark, that is being prepared; does not count |
 //!
 //! Other names are left alone. A segment is filled with zeroes and synced, renamed, and its
 //! directory synced before a record is written to it; it is never used twice. One is always ready
@@ -76,8 +76,9 @@
 //!    are live. What lies before them was trimmed, what lies between is void. A segment that is
 //!    missing behind them is damage.
 //! 2. If the live segments end in a seal, read from the disk and not from memory, and the mark
-//!    names the seal's epoch and no later one, that is all. If the mark says nothing, the whole
-//!    rest of the log must be unused. A seal that does not count refuses nothing.
+//!    names the seal's epoch and no later one, that is all, but for a look at the 256 KiB behind
+//!    the seal. If no slot names that epoch or a later one, the whole rest of the log must be
+//!    unused. A seal that does not count refuses nothing.
 //! 3. Otherwise sync every segment, drop it from the page cache, and begin again: a flush that
 //!    failed may have left a start frame in memory only.
 //! 4. Go through the frames of each live segment that may hold something above the highest position
@@ -94,8 +95,9 @@
 //!
 //! What cannot be seen: after a *power cut*, damage to the records of the very last flush, when
 //! nothing that was written later states their position and the mark, which is written without a
-//! sync, did not reach the disk. They look torn. After a *killed process* the mark is exact, and
-//! this window is closed.
+//! sync, did not reach the disk. They look torn. After a *killed process* the mark is exact for all
+//! that this process acknowledged, and this window is closed. What recovery finds above the mark is
+//! durable, but no mark states it before the first `sync` or append of that opening.
 //!
 //! # What the disk is assumed to do
 //!

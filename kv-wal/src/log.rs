@@ -129,6 +129,8 @@ impl SegmentedLog {
     /// Nothing is written if this opening wrote nothing.
     fn seal(&self) -> Result<()> {
         let mut state = self.shared.lock();
+        // The spare job, or a trim, may have failed for good since everything was made durable.
+        state.poison.refuse()?;
         if state.active.is_none() {
             return Ok(());
         }

@@ -50,9 +50,8 @@ impl MarkWriter {
     ///
     /// From then on marks are written in place: what space they need is taken here.
     pub(crate) fn begin(&mut self, vfs: &dyn Vfs, durable: Lsn) -> Result<()> {
-        if self.file.is_none() {
-            self.file = Some(open_or_create(vfs).map_err(error::io)?);
-        }
+        // Each time: between two attempts, a copy may have taken the name of the file.
+        self.file = Some(open_or_create(vfs).map_err(error::io)?);
         for _ in SLOTS_AT {
             self.write(durable)?;
         }

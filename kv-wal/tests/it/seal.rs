@@ -1,13 +1,17 @@
 //! What a seal proves, and what only the mark can: one damage after a power cut costs at most the
 //! group that was flushed last, whichever older or torn state the mark is left in.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
-use kv_core::{Durability, Epoch, Error, Log, Lsn};
+use kv_core::{
+    Durability, Epoch, Error, Log, Lsn, Result,
+    background::{Job, Scheduler, Wake},
+};
 use kv_testkit::{
     sim::SimDisk,
     vfs::{Fault, Kind, TestVfs},
 };
+use kv_vfs::Vfs;
 use kv_wal::{Options, SegmentedLog, verify};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -324,4 +328,79 @@ fn what_follows_a_seal_is_read_with_its_own_epoch() {
     let epochs: Vec<_> = (0..2).map(|_| reader.next().unwrap().unwrap().epoch).collect();
     assert_eq!(epochs, [Epoch(1), Epoch(2)]);
     assert_eq!(read_all(&log).unwrap()[4].1, record(5));
+}
+
+/// A first write that is refused is tried again, and meanwhile a copy may have taken the mark's
+/// name, as where a file system is asked to overwrite it in place. The marks must go to the file
+/// that has the name.
+#[test]
+fn a_begin_that_is_tried_again_writes_the_mark_that_has_the_name() {
+    let memory = closed();
+    let vfs = TestVfs::new(memory.clone());
+    let log = SegmentedLog::open(vfs.clone(), options()).unwrap();
+    vfs.fail(Fault::on(Kind::Write).of("MARK").nth(2).with(std::io::ErrorKind::StorageFull));
+    assert!(matches!(log.append(&record(5), Durability::Disk), Err(Error::DiskFull { .. })));
+    let copy = memory.create("copy").unwrap();
+    copy.write_all_at(&memory.files()["MARK"], 0).unwrap();
+    memory.rename("copy", "MARK").unwrap();
+    vfs.heal();
+    append_and_sync(&log, 1);
+    drop(log);
+
+    let mut files = memory.files();
+    let bytes = Arc::make_mut(files.get_mut(SEGMENT_ONE).unwrap());
+    let last = (1..bytes.len() / BLOCK).rev().find(|at| bytes[at * BLOCK] != 0).unwrap();
+    bytes[last * BLOCK..][..BLOCK].fill(0);
+    let opened = SegmentedLog::open(MemoryVfs::new(&files), options());
+    assert!(opened.is_err_and(|error| is_corrupt(&error)), "the mark states what was acknowledged");
+}
+
+/// A scheduler whose job does something else when it is ended.
+struct AtTheEnd(Arc<dyn Fn() + Send + Sync>);
+
+struct EndedJob(Arc<dyn Fn() + Send + Sync>);
+
+impl Scheduler for AtTheEnd {
+    fn spawn(&self, _: &'static str, _: Box<dyn Job>) -> Result<Box<dyn Wake>> {
+        Ok(Box::new(EndedJob(Arc::clone(&self.0))))
+    }
+}
+
+impl Wake for EndedJob {
+    fn wake(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for EndedJob {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// The job is ended after everything was made durable, and before the seal is written.
+#[test]
+fn a_log_that_fails_for_good_while_it_is_closed_gets_no_seal() {
+    let vfs = TestVfs::new(MemoryVfs::new(&Files::new()));
+    let shared: Arc<OnceLock<Weak<SegmentedLog>>> = Arc::default();
+    let trim = {
+        let (vfs, shared) = (Arc::clone(&vfs), Arc::clone(&shared));
+        move || {
+            vfs.fail(Fault::on(Kind::SyncDirectory));
+            let log = shared.get().and_then(Weak::upgrade).unwrap();
+            assert!(matches!(log.trim(Lsn(2)), Err(Error::Poisoned { .. })));
+        }
+    };
+    let options = || Options { segment_bytes_min: 16 << 10, ..small() };
+    let scheduler = Arc::new(AtTheEnd(Arc::new(trim)));
+    let log = Arc::new(SegmentedLog::open(vfs.clone(), Options { scheduler, ..options() }).unwrap());
+    shared.set(Arc::downgrade(&log)).unwrap();
+    for _ in 0..4 {
+        let lsn = log.append(&[1; 6000], Durability::Disk).unwrap();
+        log.sync(lsn).unwrap();
+    }
+    assert!(matches!(log.close(), Err(Error::Poisoned { .. })));
+    drop(log);
+    vfs.heal();
+    assert!(!SegmentedLog::open(vfs, options()).unwrap().recovery().sealed);
 }
