@@ -108,9 +108,9 @@ pub(crate) struct Shared {
     /// Whether it has been asked to flush without waiting for others.
     flush_wanted_now: AtomicBool,
     flush_failure: FlushFailure,
-    /// Who waits for a position to be published.
+    /// The callers that wait for a position to be published.
     for_published: Waiters,
-    /// Who waits for a position to be published and durable.
+    /// The callers that wait for a position to be published and durable.
     for_settled: Waiters,
     recovery: Recovery,
     ownership: Ownership,

@@ -1,7 +1,9 @@
 use super::Shared;
 use crate::{Bounds, CheckpointId, LogId, Lsn, collections::View, sync::lock};
 
-/// Where a store stands. Taken without waiting for anybody, so the figures are of about the same moment.
+/// Where a store stands. The figures are taken one after the other, so they are of about the same
+/// moment. Taking them waits for no write and no flush of a store, but for the log while it begins to
+/// write or is sealed.
 ///
 /// ```
 /// # use std::sync::Arc;

@@ -206,8 +206,10 @@ impl Store {
     /// returned, once that is durable as asked, and published.
     ///
     /// Transactions behave as if they ran one at a time, in the order of the log (strict serializability). While the closure runs, other writers
-    /// wait, and readers do not: so it must not wait for another thread that writes. An error or a panic in it leaves no trace. A transaction that only reads is better done on a
-    /// [`snapshot`](Store::snapshot), which waits for nobody.
+    /// wait, and readers do not: so it must not wait for another thread that writes, nor for one that
+    /// waits for a write which the closure makes to another store: wakers run when the closure has
+    /// ended. An error or a panic in it leaves no trace. A transaction that only reads is better done
+    /// on a [`snapshot`](Store::snapshot), which waits for nobody.
     ///
     /// A panic goes on in the caller once what the closure looked at is published and as durable as
     /// asked, as an error of its own is returned then. If that fails, the panic ends here, and the
