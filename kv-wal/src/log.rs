@@ -186,7 +186,9 @@ impl Log for SegmentedLog {
             if state.marked >= upto {
                 return Ok(state.marked);
             }
-            if state.poison.is_set() && state.durable >= upto {
+            // A log that has failed or is closed writes no mark any more. What recovery found is
+            // on disk all the same; it lacks only the proof against later damage.
+            if (state.poison.is_set() || state.closed) && state.durable >= upto {
                 return Ok(state.durable);
             }
             state.poison.unknown()?;

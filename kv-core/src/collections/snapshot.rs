@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::{Collections, Entries, view::View};
-use crate::{CollectionId, CollectionInfo, Lsn, Result, Value};
+use crate::{CollectionId, CollectionInfo, Lsn, Owner, Result, Value};
 
 /// Every collection at one position of the log, for as long as this value lives.
 pub(crate) struct Snapshot {
@@ -100,10 +100,10 @@ pub(crate) fn prefix_bounds(prefix: &[u8]) -> (Bound<&[u8]>, Bound<Vec<u8>>) {
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        // In a child, made by `fork`, the lock may be held for ever, and nobody prunes by what is
-        // released.
-        let owner = self.collections.owner.as_ref().and_then(Weak::upgrade);
-        if owner.is_none_or(|owner| owner.check().is_ok()) {
+        // In a child made by `fork` the lock may be held for ever. Neither there nor after the store
+        // is gone does anybody prune by what is released.
+        let is_ours = |owner: &Weak<_>| owner.upgrade().is_some_and(|owner: Arc<dyn Owner>| owner.check().is_ok());
+        if self.collections.owner.as_ref().is_none_or(is_ours) {
             self.collections.horizon.release(self.position);
         }
     }

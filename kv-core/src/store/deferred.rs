@@ -40,13 +40,16 @@ use crate::{Batch, Durability, Error, Lsn, Result};
 pub struct Commit {
     inner: Arc<Inner>,
     basis: Basis,
+    /// How often a flush had been refused before this one was asked for.
+    refusals: u64,
     waiting: Option<Waiting>,
 }
 
 impl Commit {
     fn new(inner: &Arc<Inner>, basis: Basis) -> Self {
+        let refusals = inner.refusals();
         inner.prepare_for(basis);
-        Self { inner: Arc::clone(inner), basis, waiting: None }
+        Self { inner: Arc::clone(inner), basis, refusals, waiting: None }
     }
 
     /// The write's position in the log. If nothing was written, the highest position that was
@@ -59,7 +62,9 @@ impl Commit {
     /// for, and published.
     ///
     /// # Errors
-    /// [`OutcomeUnknown`](Error::OutcomeUnknown) if a write or flush of the log failed.
+    /// [`OutcomeUnknown`](Error::OutcomeUnknown) if a write or flush of the log failed. If nothing
+    /// was written, also [`DiskFull`](Error::DiskFull) and [`Io`](Error::Io), which are not final:
+    /// the log could not be begun (see [`Log::sync`](crate::Log::sync)).
     pub fn wait(self) -> Result<()> {
         self.inner.wait_for(self.basis)
     }
@@ -73,8 +78,10 @@ impl Commit {
         if self.inner.is_due(self.basis) {
             return Some(Ok(()));
         }
-        // A failure is final: to ask again waits for nobody.
-        self.inner.flush_failure.is_set().then(|| self.inner.wait_for(self.basis))
+        // Neither waits for another thread: a failure is final, and a log that was refused what it
+        // needs to begin with has no flush under way.
+        let has_failed = self.inner.flush_failure.is_set() || self.inner.refusals() != self.refusals;
+        has_failed.then(|| self.inner.wait_for(self.basis))
     }
 
     fn waiters(&self) -> &Waiters {

@@ -184,8 +184,9 @@ impl ChangeFeed {
         self.after
     }
 
-    /// Waits until there is another record, at most for so long, and says whether there is one. Once all of a store that was closed, or
-    /// whose log has failed, was given, there never is.
+    /// Waits until [`next`](Iterator::next) has something to give, and says whether it has: a
+    /// record, or the error that ended the store's log. A store that was closed gives no more
+    /// records, so waiting takes the whole `timeout` then.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -208,7 +209,7 @@ impl ChangeFeed {
         let _forget = Forget { inner: &self.inner, waiting };
         loop {
             waiters.register(waiting, &Waker::from(Arc::new(Unpark(thread::current()))));
-            if self.inner.has_settled(self.after.next()) {
+            if self.inner.has_settled(self.after.next()) || self.inner.flush_failure.is_set() {
                 return true;
             }
             let Some(left) = timeout.checked_sub(start.elapsed()) else { return false };
@@ -219,7 +220,8 @@ impl ChangeFeed {
     fn try_next(&mut self) -> Result<Option<ChangeRecord>> {
         self.inner.check_owner()?;
         if !self.inner.has_settled(self.after.next()) {
-            return Ok(None);
+            // After a failed flush nothing more will come.
+            return self.inner.flush_failure.cause().map_or(Ok(None), |cause| Err(Error::Poisoned { cause }));
         }
         if self.has_failed {
             self.reader = self.inner.log.reader(self.after)?;

@@ -75,6 +75,20 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// How often the log was refused what it needs to begin with, so that a flush was not even
+    /// tried. That is not final.
+    pub(super) fn refusals(&self) -> u64 {
+        self.flush_refusals.load(Ordering::Acquire)
+    }
+
+    /// Has the answers that wait for the flusher ask the log themselves: it says why.
+    fn note_refusal(&self) {
+        self.flush_refusals.fetch_add(1, Ordering::AcqRel);
+        self.for_settled.wake_all();
+    }
+}
+
 pub(super) fn spawn(shared: &Arc<Shared>) -> Result<Box<dyn Wake>> {
     let job = Flusher { shared: Arc::clone(shared), waiting: false };
     shared.options.scheduler.spawn("kv-flush", Box::new(job))
@@ -96,9 +110,12 @@ impl Job for Flusher {
         }
         self.waiting = false;
         self.shared.flush_wanted.store(false, Ordering::Release);
-        // A failure of the log was noted where it was met. A panic is noted here, wherever it was.
-        if let Err(error) = guarded("the flusher", || self.shared.sync()) {
-            self.shared.fail_flush(error);
+        match guarded("the flusher", || self.shared.sync()) {
+            Ok(()) => {}
+            Err(Error::DiskFull { .. } | Error::Io { .. }) => self.shared.note_refusal(),
+            // A failure of the log was noted where it was met. A panic is noted here, wherever it
+            // was.
+            Err(error) => drop(self.shared.fail_flush(error)),
         }
         Next::WhenWoken
     }

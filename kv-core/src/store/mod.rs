@@ -48,7 +48,7 @@ use crate::{
     CheckpointId, Checkpointer, CollectionInfo, Durability, Error, Limits, Log, Result,
     collections::Collections,
     panics::guarded,
-    sync::{AtomicBool, Mutex},
+    sync::{AtomicBool, AtomicU64, Mutex},
 };
 
 /// A key-value store: named collections over a log and checkpoints.
@@ -108,6 +108,7 @@ pub(crate) struct Shared {
     /// Whether it has been asked to flush without waiting for others.
     flush_wanted_now: AtomicBool,
     flush_failure: FlushFailure,
+    flush_refusals: AtomicU64,
     /// The callers that wait for a position to be published.
     for_published: Waiters,
     /// The callers that wait for a position to be published and durable.
@@ -156,6 +157,7 @@ impl Store {
             flush_wanted: AtomicBool::new(false),
             flush_wanted_now: AtomicBool::new(false),
             flush_failure: FlushFailure::default(),
+            flush_refusals: AtomicU64::new(0),
             for_published: Waiters::default(),
             for_settled: Waiters::default(),
             collections: Arc::new(recovered.collections),

@@ -241,3 +241,28 @@ fn records_without_the_checkpoint_before_them_count_as_trimmed() {
     assert_error!(store.changes(Lsn(2)), Error::Trimmed { after: Lsn(2), trimmed: Lsn(3) });
     assert_eq!(store.changes(Lsn(3)).unwrap().count(), 0);
 }
+
+/// Who follows a store learns that nothing more will come, and need not ask another handle.
+#[test]
+fn a_feed_gives_the_failure_of_the_log_after_everything_that_settled() {
+    let media = Media::default();
+    let log = GatedLog::new(MemoryLog::open(&media.log).unwrap());
+    let store = Store::open(Arc::clone(&log) as Arc<dyn Log>, media.checkpointer(), StoreOptions::default()).unwrap();
+    let all = store.collection("all").unwrap();
+    all.put("a", "settled").unwrap();
+    let mut feed = store.changes(Lsn::START).unwrap();
+    assert_eq!(feed.next().unwrap().unwrap().lsn, Lsn(1));
+    log.shut();
+    let lost = all.put_deferred("b", "lost").unwrap();
+    assert!(!feed.wait(Duration::from_millis(10)) && feed.next().is_none());
+    thread::scope(|scope| {
+        let told = scope.spawn(|| feed.wait(Duration::from_secs(60)).then(|| feed.next().unwrap()));
+        log.fail_and_open();
+        assert_error!(lost.wait(), Error::OutcomeUnknown { .. });
+        assert_error!(told.join().unwrap().unwrap(), Error::Poisoned { .. });
+    });
+    // One that begins now is given what settled, and then the same.
+    let mut feed = store.changes(Lsn::START).unwrap();
+    assert_eq!(feed.next().unwrap().unwrap().lsn, Lsn(1));
+    assert_error!(feed.next().unwrap(), Error::Poisoned { .. });
+}

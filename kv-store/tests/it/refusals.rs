@@ -1,9 +1,16 @@
 //! A recovered store on a disk that takes nothing: what has the log sync before anything was
 //! written is refused, and can be asked for again.
 
-use std::io::ErrorKind;
+use std::{
+    future::poll_fn,
+    io::ErrorKind,
+    pin::Pin,
+    sync::{Arc, mpsc},
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
 
-use kv_store::{Durability, Error};
+use kv_store::{Batch, Commit, Durability, Error, Store};
 use kv_testkit::{
     sim::SimDisk,
     vfs::{Fault, Kind},
@@ -40,5 +47,56 @@ fn a_sync_that_is_refused_before_anything_was_written_is_not_final() {
         store.close().unwrap();
         drop(store);
         assert_eq!(small().open_in(disk.vfs()).unwrap().collection("c").unwrap().len().unwrap(), 2);
+    }
+}
+
+/// Has its test notice, within a time, that it was woken.
+struct Woken(mpsc::Sender<()>);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.send(());
+    }
+}
+
+/// As an executor would, until it is ready; but for ten seconds at most after each question.
+fn await_it(mut commit: Commit) -> kv_store::Result<()> {
+    let (sender, woken) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Woken(sender)));
+    let mut answer = poll_fn(|context| Pin::new(&mut commit).poll(context));
+    loop {
+        if let Poll::Ready(answer) = Pin::new(&mut answer).poll(&mut Context::from_waker(&waker)) {
+            return answer;
+        }
+        assert!(woken.recv_timeout(Duration::from_secs(10)).is_ok(), "nobody woke it");
+    }
+}
+
+fn is_refusal(answer: &kv_store::Result<()>) -> bool {
+    matches!(answer, Err(Error::DiskFull { .. } | Error::Io { .. }))
+}
+
+/// An answer that rests on what the killed process wrote, with durability `Disk`.
+fn absent(store: &Store) -> Commit {
+    store.write_deferred(Batch::new().delete_if_present("c", "absent")).unwrap()
+}
+
+/// The flusher asks for it here. Its refusal is an answer, and not the end of the store.
+#[test]
+fn a_deferred_answer_that_is_refused_before_anything_was_written_is_not_final() {
+    for awaited in [false, true] {
+        let disk = killed();
+        let store = small().open_in(disk.vfs()).unwrap();
+        disk.fail(Fault::on(Kind::Write).of("MARK").with(ErrorKind::StorageFull).for_ever());
+        let answer = |commit: Commit| if awaited { await_it(commit) } else { commit.wait() };
+        for _ in 0..3 {
+            let answer = answer(absent(&store));
+            assert!(is_refusal(&answer), "awaited: {awaited}: {answer:?}");
+        }
+        drop(absent(&store));
+        disk.heal();
+        answer(absent(&store)).unwrap();
+        store.collection("c").unwrap().put("after", "v").unwrap();
+        store.close().unwrap();
     }
 }

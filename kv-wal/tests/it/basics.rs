@@ -237,7 +237,7 @@ fn opening_reading_and_closing_write_no_file() {
     for close in [false, true] {
         let log = disk.open().unwrap();
         append_and_sync(&log, 100);
-        append(&log, 3, Durability::Process);
+        let last = append(&log, 3, Durability::Process);
         if close {
             log.close().unwrap();
         }
@@ -250,6 +250,7 @@ fn opening_reading_and_closing_write_no_file() {
         let log = disk.open().unwrap();
         assert!(!read_all(&log).unwrap().is_empty());
         log.close().unwrap();
+        assert_eq!(log.sync(last).unwrap(), last, "it is closed, and what it found is durable");
         drop(log);
         verify(&*disk.vfs()).unwrap();
         disk.dump();
