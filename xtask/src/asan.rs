@@ -4,7 +4,7 @@
 //! outlives its map, or leaves its last page. It does not see one beyond a map's end within the last page, where a file's end is not a page's:
 //! there are zeroes, which the kernel put there.
 
-use crate::{Result, command::run as run_command, instrumented::Build};
+use crate::{Result, command::run as run_command, sanitizers::Build};
 
 /// Where the unsafe code is, and who uses it; but for the comparison with other engines, which nobody is given.
 const PACKAGES: [&str; 2] = ["kv-vfs", "kv-snapshot"];

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     Result, asan,
     command::{cargo, cargo_command, run as run_command},
-    crash, edges, loom, mutants, packages,
+    crash, dependency_rules, loom, mutants, packages, tidy,
 };
 
 struct Step {
@@ -45,7 +45,8 @@ enum Outcome {
 /// The cheap ones first: they fail early.
 const STEPS: &[Step] = &[
     step("lock", "Cargo.lock is current", packages::check_lock),
-    step("edges", "crates use each other as ARCHITECTURE.md says", edges::check),
+    step("tidy", "comments, Markdown and links are as xtask/src/tidy.rs says", tidy::check),
+    step("edges", "crates use each other as ARCHITECTURE.md says", dependency_rules::check),
     step("sources", "packages come from the registry", packages::check_sources),
     step("licences", "packages are under licences that deny.toml allows", packages::check_licences),
     Step { needs: Some(CARGO_DENY), ..step("deny", "licences, bans and sources of deny.toml", deny) },

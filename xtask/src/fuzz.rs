@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Result, command::run as run_command, instrumented::Build};
+use crate::{Result, command::run as run_command, sanitizers::Build};
 
 /// How long each target runs if nothing else is asked for.
 const SECONDS: u64 = 20;

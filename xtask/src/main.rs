@@ -10,16 +10,17 @@ mod ci;
 mod command;
 mod compare;
 mod crash;
-mod edges;
+mod dependency_rules;
 mod fuzz;
 mod histories;
-mod instrumented;
 mod licence;
 mod loom;
 mod metadata;
 mod mutants;
 mod packages;
-mod real;
+mod sanitizers;
+mod system_tests;
+mod tidy;
 
 use std::{env, path::Path, process::ExitCode};
 
@@ -75,7 +76,7 @@ fn main() -> ExitCode {
         ["histories", rest @ ..] => histories::run(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["asan"] => asan::run(),
-        ["crash", rest @ ..] if rest.contains(&"--real") => real::run(rest),
+        ["crash", rest @ ..] if rest.contains(&"--real") => system_tests::run(rest),
         ["crash", rest @ ..] => crash::run(rest),
         ["mutants", rest @ ..] => mutants::run(rest),
         _ => Err(format!("cannot understand {:?}; see cargo xtask --help", arguments.join(" "))),
