@@ -1,4 +1,4 @@
-//! Little-endian integers at fixed places.
+//! Little-endian integers at fixed offsets. Reading past the end gives 0.
 
 pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
     array_at(bytes, at).map_or(0, u16::from_le_bytes)

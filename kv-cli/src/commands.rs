@@ -5,7 +5,7 @@ pub mod import;
 mod keys;
 mod list;
 mod stats;
-mod upkeep;
+mod maintenance;
 
 use std::{ffi::OsStr, io::Write, os::unix::ffi::OsStrExt as _};
 
@@ -25,8 +25,8 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::List(args) => list::run(dir, &args, out)?,
         Command::Import(args) => import::run(dir, args)?,
         Command::Export(args) => export::run(dir, &args, out)?,
-        Command::Checkpoint => upkeep::checkpoint(dir)?,
-        Command::Verify(args) => upkeep::verify(dir, &args, out)?,
+        Command::Checkpoint => maintenance::checkpoint(dir)?,
+        Command::Verify(args) => maintenance::verify(dir, &args, out)?,
         Command::Stats(args) => stats::run(dir, &args, out)?,
         Command::Demo => demo::run(dir, out)?,
         Command::DemoWriter(args) => demo::writer::run(dir, &args)?,
