@@ -1,11 +1,11 @@
-//! One module for each command. Each gets its arguments and where its data goes.
+//! One module for each command, or a few. Each gets its arguments, and where to write its data.
 
 mod export;
 pub mod import;
 mod keys;
 mod list;
-mod stats;
 mod maintenance;
+mod stats;
 
 use std::{ffi::OsStr, io::Write, os::unix::ffi::OsStrExt as _};
 
@@ -15,7 +15,7 @@ use crate::{
     failure::Failure,
 };
 
-/// Carries out a command. `out` is not flushed.
+/// Runs a command. Does not flush `out`.
 pub fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
     let dir = &cli.directory();
     match cli.command {

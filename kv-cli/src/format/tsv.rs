@@ -1,5 +1,5 @@
-//! tsv: the key up to the first tab, the rest of the line the value, byte for byte. Lines end with a line feed alone, so that a
-//! value may end with a carriage return.
+//! tsv: the key is everything before the first tab, the value the rest of the line, byte for byte.
+//! Lines end with a line feed alone, so that a value may end with a carriage return.
 
 use std::io::{self, BufRead, Write};
 
