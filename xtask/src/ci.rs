@@ -1,4 +1,5 @@
-//! Everything that continuous integration checks. It changes no file outside cargo's target directory.
+//! Everything that continuous integration checks. It changes no file outside of cargo's target
+//! directory.
 
 use std::{
     env,
@@ -15,20 +16,20 @@ use crate::{
 struct Step {
     name: &'static str,
     checks: &'static str,
-    /// What it needs and may not be here.
+    /// What it needs and this machine may lack.
     needs: Option<Need>,
     check: fn() -> Result,
 }
 
 struct Need {
     is_met: fn() -> bool,
-    /// What to say if it is not.
+    /// What to print if it is not met.
     otherwise: &'static str,
 }
 
 const CARGO_DENY: Need = Need {
     is_met: || is_installed("deny"),
-    otherwise: "there is no cargo deny here; install cargo-deny to have it checked",
+    otherwise: "cargo deny is not installed, so deny.toml is checked only in part",
 };
 const ADDRESS_SANITIZER: Need = Need {
     is_met: asan::is_available,
@@ -45,31 +46,31 @@ enum Outcome {
 /// The cheap ones first: they fail early.
 const STEPS: &[Step] = &[
     step("lock", "Cargo.lock is current", packages::check_lock),
-    step("tidy", "comments, Markdown and links are as xtask/src/tidy.rs says", tidy::check),
+    step("tidy", "prose is at most 100 columns wide, links lead somewhere, odd words are not used", tidy::check),
     step("edges", "crates use each other as ARCHITECTURE.md says", dependency_rules::check),
     step("sources", "packages come from the registry", packages::check_sources),
-    step("licences", "packages are under licences that deny.toml allows", packages::check_licences),
+    step("licences", "packages have licences that deny.toml allows", packages::check_licences),
     Step { needs: Some(CARGO_DENY), ..step("deny", "licences, bans and sources of deny.toml", deny) },
     step("fmt", "the code is formatted", || cargo(["fmt", "--all", "--check"])),
     step("clippy", "no lint warns, in tests and benchmarks too", clippy),
     step("docs", "the documentation builds without a warning", docs),
-    step("loom", "locks and atomics hold in every order that loom tries", loom::run),
+    step("loom", "locks and atomics are right in every interleaving that loom tries", loom::run),
     step("tests", "cargo test --workspace", || cargo(["test", "--workspace"])),
-    Step { needs: Some(ADDRESS_SANITIZER), ..step("asan", "no test of maps reads beyond them", asan::run) },
-    step("crash", "no crash, failure, full disk or damage does harm", || crash::run(&[])),
-    step("mutants", "the tests catch known bugs, a fast subset", || mutants::run(&["--quick"])),
+    Step { needs: Some(ADDRESS_SANITIZER), ..step("asan", "no test of maps reads outside of them", asan::run) },
+    step("crash", "crashes, failures, full disks and damage on a simulated disk do no harm", || crash::run(&[])),
+    step("mutants", "the tests catch known bugs (a fast subset)", || mutants::run(&["--quick"])),
 ];
 
 const fn step(name: &'static str, checks: &'static str, check: fn() -> Result) -> Step {
     Step { name, checks, needs: None, check }
 }
 
-/// The names of the steps and what they check, one a line.
+/// The names of the steps and what they check, one per line.
 pub fn steps_help() -> String {
     STEPS.iter().map(|step| format!("  {:10} {}\n", step.name, step.checks)).collect()
 }
 
-/// Runs the steps, all of them though one fail, and then says how each went.
+/// Runs the steps, also after one has failed, and then prints how each went.
 pub fn run(arguments: &[&str]) -> Result {
     let mut results = Vec::new();
     for step in selected(arguments)? {

@@ -1,4 +1,4 @@
-//! What cargo knows of the workspace.
+//! What cargo knows about the workspace.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -12,7 +12,7 @@ use crate::{
 #[derive(Deserialize)]
 pub struct Metadata {
     pub packages: Vec<Package>,
-    /// Where cargo builds, whatever the environment and the configuration say.
+    /// The directory in which cargo builds, as the environment and the configuration set it.
     pub target_directory: PathBuf,
 }
 
@@ -23,7 +23,7 @@ pub struct Package {
     /// An SPDX expression.
     pub license: Option<String>,
     pub dependencies: Vec<Dependency>,
-    /// The names of its features, and what each turns on.
+    /// The names of its features, and what each enables.
     pub features: BTreeMap<String, Vec<String>>,
 }
 
@@ -31,9 +31,9 @@ pub struct Package {
 pub struct Dependency {
     pub name: String,
     pub kind: Option<Kind>,
-    /// Where it comes from, if not from cargo's own registry.
+    /// The registry, if it is not cargo's own.
     pub registry: Option<String>,
-    /// Where it is, for a crate of the workspace.
+    /// The path of a crate of the workspace.
     pub path: Option<PathBuf>,
 }
 
@@ -44,18 +44,18 @@ pub enum Kind {
     Dev,
 }
 
-/// The crates of the workspace alone.
+/// Only the crates of the workspace.
 pub fn workspace() -> Result<Metadata> {
     metadata(&["--no-deps", "--offline"])
 }
 
-/// The crates of the workspace and everything that they need on this machine, as Cargo.lock has it. An error if Cargo.lock
-/// is not current.
+/// The crates of the workspace and all that they need on this machine, by Cargo.lock. An error if
+/// Cargo.lock is not current.
 pub fn everything() -> Result<Metadata> {
     metadata(&["--locked", "--filter-platform", &host()?])
 }
 
-/// The platform of this machine, by rustc's name.
+/// rustc's name of this machine's platform.
 pub fn host() -> Result<String> {
     let verbose_version = output(rustc().arg("-vV"))?;
     let host = String::from_utf8_lossy(&verbose_version)

@@ -18,7 +18,7 @@ use crate::{Result, command::output};
 use links::Links;
 use words::Words;
 
-/// Written by a program: nobody wraps it by hand.
+/// Names of Markdown files that a program writes: they are not wrapped by hand.
 const GENERATED: [&str; 1] = ["RESULTS.md"];
 
 /// A tracked file.

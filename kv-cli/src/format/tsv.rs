@@ -21,7 +21,10 @@ impl<R: BufRead> Rows for Reader<R> {
     fn next(&mut self) -> Result<Option<Row>, RowError> {
         let Some((number, line)) = self.0.next()? else { return Ok(None) };
         let Some(tab) = line.iter().position(|&b| b == b'\t') else {
-            return Err(RowError::refused(number, "there is no tab between a key and a value"));
+            return Err(RowError::refused(
+                number,
+                "there is no tab between a key and a value; --format reads other formats than tsv",
+            ));
         };
         Row::checked(number, line[..tab].to_vec(), line[tab + 1..].to_vec()).map(Some)
     }

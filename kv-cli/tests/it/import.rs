@@ -61,7 +61,7 @@ fn a_bad_row_names_its_line_and_what_stays() {
     let kv = Kv::new();
     kv.file("a.tsv", rows(2_233) + "no tab\n" + &rows(9));
     let err = kv.fails(3, &["import", "c", "a.tsv"]);
-    let expected = "kv: a.tsv, line 2234: there is no tab between a key and a value; the 2000 rows before line 2001 stay imported\n";
+    let expected = "kv: a.tsv, line 2234: there is no tab between a key and a value; --format reads other formats than tsv; the 2000 rows before line 2001 stay imported\n";
     assert_eq!(err, expected);
     assert_eq!(kv.ok(&["list"]), "c\t2000\n");
     kv.fails(1, &["get", "c", "key-002001"]);

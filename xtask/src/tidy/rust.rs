@@ -187,7 +187,10 @@ fn goes_on(block: &Block, line: usize) -> bool {
 mod tests {
     use super::*;
 
-    fn found(text: &str) -> Vec<(Source, Vec<(usize, String, bool)>)> {
+    /// The number of a line, its text, and whether it begins with the comment.
+    type Found = (usize, String, bool);
+
+    fn found(text: &str) -> Vec<(Source, Vec<Found>)> {
         let lines = |block: &Block| {
             let lines = block.lines.iter().map(|line| (line.number, line.text.clone(), line.columns > 0));
             (block.source, lines.collect())
