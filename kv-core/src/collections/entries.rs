@@ -8,10 +8,10 @@ use std::{
 
 use super::{
     NEWEST,
-    merge::{Change, Merge, Scan, Stored},
+    merge::{KeyChange, Merge, Scan, Stored},
     order::Direction,
+    read_view::ReadView,
     snapshot::Snapshot,
-    view::View,
 };
 use crate::{CollectionId, Lsn, Result, Value};
 
@@ -67,7 +67,7 @@ pub struct Entries {
     front: Option<Merge>,
     back: Option<Merge>,
     /// The highest position of the changes in memory that were passed.
-    rests_on: Lsn,
+    depends_on: Lsn,
 }
 
 impl Entries {
@@ -80,13 +80,13 @@ impl Entries {
             upper: Bound::Unbounded,
             front: None,
             back: None,
-            rests_on: Lsn::START,
+            depends_on: Lsn::START,
         }
     }
 
     /// The position that everything rests on that was taken so far, the end too.
-    pub(crate) fn rests_on(&self) -> Lsn {
-        self.rests_on
+    pub(crate) fn depends_on(&self) -> Lsn {
+        self.depends_on
     }
 
     /// The entries of a collection within the bounds, as the snapshot sees them.
@@ -99,10 +99,10 @@ impl Entries {
     /// The entries of a collection within the bounds after everything that was applied, with the changes `above` in their place. For the writer only,
     /// as long as nothing is applied.
     pub(crate) fn of_newest(
-        view: Arc<View>,
+        view: Arc<ReadView>,
         collection: Option<CollectionId>,
         bounds: Bounds<'_>,
-        above: VecDeque<Change>,
+        above: VecDeque<KeyChange>,
     ) -> Self {
         let stored = collection.map(|collection| Stored { collection, position: NEWEST });
         Self::within(Scan { view, stored, above }, bounds)
@@ -127,7 +127,7 @@ impl Entries {
             None => end.insert(scan.merge(&self.lower, &self.upper, direction)?),
         };
         let entry = merge.next();
-        self.rests_on = self.rests_on.max(merge.rests_on());
+        self.depends_on = self.depends_on.max(merge.depends_on());
         // The other end may have taken it already.
         let entry = entry?.filter(|entry| (self.lower.as_ref(), self.upper.as_ref()).contains(&entry.key));
         match (&entry, direction) {
@@ -147,7 +147,7 @@ impl Entries {
     }
 
     fn end(&mut self) {
-        *self = Self { rests_on: self.rests_on, ..Self::empty() };
+        *self = Self { depends_on: self.depends_on, ..Self::empty() };
     }
 }
 

@@ -135,7 +135,7 @@ fn collections() -> Arc<Collections> {
 }
 
 /// What one record created is seen whole or not at all. Were the view not looked at again after the position was registered, a snapshot could have
-/// the name and lack the entry, which is in the generation that came after its view.
+/// the name and lack the entry, which is in the memtable that came after its view.
 #[test]
 fn a_snapshot_takes_a_view_that_has_all_up_to_its_position() {
     let seen = explore("a snapshot beside a freeze and a batch", None, || {

@@ -9,9 +9,9 @@ use std::{
 
 use super::{
     entries::Entry,
-    generation::Generation,
+    memtable::Memtable,
     order::{Direction, Order},
-    view::View,
+    read_view::ReadView,
 };
 use crate::{CollectionId, Cursor, Lsn, Result, Value};
 
@@ -21,11 +21,11 @@ const KEYS_AT_ONCE_MAX: usize = 256;
 
 /// What is scanned.
 pub(super) struct Scan {
-    pub(super) view: Arc<View>,
+    pub(super) view: Arc<ReadView>,
     /// Where the entries are; `None` if there are none but those above.
     pub(super) stored: Option<Stored>,
     /// Changes that stand in the place of what is stored, in order.
-    pub(super) above: VecDeque<Change>,
+    pub(super) above: VecDeque<KeyChange>,
 }
 
 /// A collection at a position. Who scans it keeps the position registered.
@@ -36,7 +36,7 @@ pub(super) struct Stored {
 }
 
 /// A key that has changed, and its value; `None` if it was deleted.
-pub(crate) type Change = (Value, Option<Value>);
+pub(crate) type KeyChange = (Value, Option<Value>);
 
 impl Scan {
     /// The entries within the bounds, from the end that `direction` begins at.
@@ -48,12 +48,12 @@ impl Scan {
             Direction::Backward => above.rev().collect(),
         };
         let sources = vec![Source { ready, rest: None }];
-        let mut merge = Merge { direction, sources, cursor: None, rests_on: Lsn::START };
+        let mut merge = Merge { direction, sources, cursor: None, depends_on: Lsn::START };
         if let Some(stored) = self.stored {
-            for generation in self.view.generations() {
+            for memtable in self.view.memtables() {
                 let rest = Rest {
-                    generation: Arc::clone(generation),
-                    order: generation.in_order(stored.collection),
+                    memtable: Arc::clone(memtable),
+                    order: memtable.in_order(stored.collection),
                     stored,
                     direction,
                     lower: lower.clone(),
@@ -84,13 +84,13 @@ pub(super) struct Merge {
     cursor: Option<Box<dyn Cursor>>,
     /// The highest position of the changes that were passed, deletions too. Keys that were taken
     /// ahead do not count.
-    rests_on: Lsn,
+    depends_on: Lsn,
 }
 
 impl Merge {
     /// The position that everything rests on that was given, the end too.
-    pub(super) fn rests_on(&self) -> Lsn {
-        self.rests_on
+    pub(super) fn depends_on(&self) -> Lsn {
+        self.depends_on
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Entry>> {
@@ -105,7 +105,7 @@ impl Merge {
             }
             let (newest, older) = self.sources[first..].split_at_mut(1);
             let Some(Found { lsn, key, value }) = newest[0].ready.pop_front() else { continue };
-            self.rests_on = self.rests_on.max(lsn);
+            self.depends_on = self.depends_on.max(lsn);
             for source in older {
                 source.ready.pop_front_if(|other| other.key == key);
             }
@@ -140,7 +140,7 @@ impl Merge {
     }
 }
 
-/// A change and its position, which is [`Lsn::START`] for one of a draft.
+/// A change and its position, which is [`Lsn::START`] for one of a pending.
 struct Found {
     lsn: Lsn,
     key: Value,
@@ -154,9 +154,9 @@ struct Source {
     rest: Option<Rest>,
 }
 
-/// The changes of a generation that were not taken yet.
+/// The changes of a memtable that were not taken yet.
 struct Rest {
-    generation: Arc<Generation>,
+    memtable: Arc<Memtable>,
     order: Arc<Order>,
     stored: Stored,
     direction: Direction,
@@ -185,7 +185,7 @@ impl Rest {
         let Some(last) = keys.last().cloned() else { return false };
         let is_end = keys.len() < self.count;
         for key in keys {
-            if let Some((lsn, value)) = self.generation.version(self.stored.collection, &key, || self.stored.position) {
+            if let Some((lsn, value)) = self.memtable.version(self.stored.collection, &key, || self.stored.position) {
                 ready.push_back(Found { lsn, key, value });
             }
         }

@@ -169,8 +169,8 @@ mod tests {
         }
         let kept: usize = names.shards.iter().map(|shard| shard.load().len()).sum();
         assert!(kept <= 2 * SHARDS, "{kept} names are kept");
-        let (rests_on, id) = names.newest("n5");
-        assert!(id.is_none() && rests_on >= Lsn(12), "it was dropped at 12, not at {rests_on}");
+        let (depends_on, id) = names.newest("n5");
+        assert!(id.is_none() && depends_on >= Lsn(12), "it was dropped at 12, not at {depends_on}");
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Direction {
     }
 }
 
-/// The keys of a collection that have changed in a generation, in byte order. Readers and the writer do not wait for each other.
+/// The keys of a collection that have changed in a memtable, in byte order. Readers and the writer do not wait for each other.
 #[derive(Debug, Default)]
 pub(crate) struct Order(SkipSet<Value>);
 

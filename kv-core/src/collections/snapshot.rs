@@ -3,14 +3,14 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use super::{Collections, Entries, view::View};
+use super::{Collections, Entries, read_view::ReadView};
 use crate::{CollectionId, CollectionInfo, Lsn, Owner, Result, Value};
 
 /// Every collection at one position of the log, for as long as this value lives.
 pub(crate) struct Snapshot {
     collections: Arc<Collections>,
     position: Lsn,
-    view: Arc<View>,
+    view: Arc<ReadView>,
 }
 
 impl Snapshot {
@@ -28,7 +28,7 @@ impl Snapshot {
         }
     }
 
-    pub(super) fn view(&self) -> &Arc<View> {
+    pub(super) fn view(&self) -> &Arc<ReadView> {
         &self.view
     }
 

@@ -82,7 +82,7 @@ fn reads_beside_a_checkpoint_and_an_overwrite() {
     });
 }
 
-/// A checkpoint freezes at one position, and a writer goes on meanwhile: nothing may be lost between the generations.
+/// A checkpoint freezes at one position, and a writer goes on meanwhile: nothing may be lost between the memtables.
 #[test]
 fn a_writer_beside_a_checkpoint() {
     let in_checkpoint = explore("a writer beside a checkpoint", Some(3), || {

@@ -19,7 +19,7 @@ use crate::{
 ///
 /// Keys and values that it writes have been checked against the limits, everything else against the
 /// caps of the format. It checks names itself where it writes one.
-pub(super) struct Draft<'a> {
+pub(super) struct PendingWrite<'a> {
     collections: &'a Arc<Collections>,
     limits: &'a Limits,
     record: RecordBuilder,
@@ -30,8 +30,8 @@ pub(super) struct Draft<'a> {
     /// How many collections there would be.
     live: usize,
     /// Whether anybody may ask for what was changed.
-    remembers: bool,
-    looked_at: LookedAt,
+    reads_own_writes: bool,
+    observed: Observed,
 }
 
 /// The highest position of the versions, deletions and names in memory that were looked at:
@@ -39,9 +39,9 @@ pub(super) struct Draft<'a> {
 ///
 /// Several threads may look at once, if a closure shares its transaction among them.
 #[derive(Debug, Default)]
-pub(super) struct LookedAt(AtomicU64);
+pub(super) struct Observed(AtomicU64);
 
-impl LookedAt {
+impl Observed {
     pub(super) fn note(&self, lsn: Lsn) {
         if lsn > self.position() {
             self.0.fetch_max(lsn.0, Ordering::Relaxed);
@@ -53,24 +53,24 @@ impl LookedAt {
     }
 }
 
-/// A collection as the draft leaves it.
+/// A collection as the pending leaves it.
 #[derive(Default)]
 struct Touched {
     /// `None` if there is none of that name.
     id: Option<CollectionId>,
-    changes: Changes,
+    changes: StagedWrites,
 }
 
 /// The new values of keys; `None` for one that was deleted.
-type Changes = BTreeMap<Value, Option<Value>>;
+type StagedWrites = BTreeMap<Value, Option<Value>>;
 
-impl<'a> Draft<'a> {
-    /// A draft without changes. Who never asks for what it changed need not have it remembered.
+impl<'a> PendingWrite<'a> {
+    /// A pending without changes. Who never asks for what it changed need not have it remembered.
     pub(super) fn new(
         collections: &'a Arc<Collections>,
         limits: &'a Limits,
         bytes_expected: usize,
-        remembers: bool,
+        reads_own_writes: bool,
     ) -> Self {
         Self {
             collections,
@@ -79,14 +79,14 @@ impl<'a> Draft<'a> {
             touched: HashMap::new(),
             resolved: None,
             live: collections.names.live(),
-            remembers,
-            looked_at: LookedAt::default(),
+            reads_own_writes,
+            observed: Observed::default(),
         }
     }
 
     /// What an answer rests on that is given without a record.
-    pub(super) fn looked_at(&self) -> &LookedAt {
-        &self.looked_at
+    pub(super) fn observed(&self) -> &Observed {
+        &self.observed
     }
 
     /// The record; `None` if nothing was changed.
@@ -105,7 +105,7 @@ impl<'a> Draft<'a> {
             }
         };
         self.push(&Operation::Put { collection, key, value })?;
-        self.remember(name, key, Some(value));
+        self.stage(name, key, Some(value));
         Ok(())
     }
 
@@ -116,7 +116,7 @@ impl<'a> Draft<'a> {
             return Ok(false);
         }
         self.push(&Operation::Delete { collection, key })?;
-        self.remember(name, key, None);
+        self.stage(name, key, None);
         Ok(true)
     }
 
@@ -193,12 +193,12 @@ impl<'a> Draft<'a> {
 
     /// Takes note of where something was found.
     fn note<T>(&self, (lsn, found): (Lsn, T)) -> Result<T> {
-        self.looked_at.note(lsn);
+        self.observed.note(lsn);
         Ok(found)
     }
 
     /// The entries of a collection within the bounds, to be used up before anything else is
-    /// written. Whoever takes them notes what they [rest on](Entries::rests_on).
+    /// written. Whoever takes them notes what they [rest on](Entries::depends_on).
     pub(super) fn range(&self, name: &str, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Entries {
         let is_within = |key: &Value| RangeBounds::<[u8]>::contains(&(Bound::Unbounded, upper), &**key);
         let changes = self.touched.get(name).map(|touched| &touched.changes);
@@ -213,7 +213,7 @@ impl<'a> Draft<'a> {
         self.touched.get(name)?.changes.get(key)
     }
 
-    /// The collection of that name in which entries may be that the draft did not write.
+    /// The collection of that name in which entries may be that the pending did not write.
     fn stored(&self, name: &str) -> Option<CollectionId> {
         self.find(name).filter(|id| !id.is_created_here())
     }
@@ -223,7 +223,7 @@ impl<'a> Draft<'a> {
             Some(touched) => touched.id,
             None => {
                 let (lsn, id) = self.collections.names.newest(name);
-                self.looked_at.note(lsn);
+                self.observed.note(lsn);
                 id
             }
         }
@@ -246,7 +246,7 @@ impl<'a> Draft<'a> {
 
     fn create_new(&mut self, name: &str) -> Result<CollectionId> {
         self.limits.check_name(name)?;
-        self.looked_at.note(self.collections.names.changed()); // it decides how many there are
+        self.observed.note(self.collections.names.changed()); // it decides how many there are
         self.limits.check_collections(self.live)?;
         self.push_create(name)
     }
@@ -254,7 +254,7 @@ impl<'a> Draft<'a> {
     fn push_create(&mut self, name: &str) -> Result<CollectionId> {
         let id = created_here(self.push(&Operation::Create { name })?);
         self.live += 1;
-        self.set(name, Touched { id: Some(id), changes: Changes::new() });
+        self.set(name, Touched { id: Some(id), changes: StagedWrites::new() });
         Ok(id)
     }
 
@@ -274,15 +274,15 @@ impl<'a> Draft<'a> {
         self.limits.check_batch(self.record.len() + bytes)
     }
 
-    fn remember(&mut self, name: &str, key: &[u8], value: Option<&[u8]>) {
-        if !self.remembers {
+    fn stage(&mut self, name: &str, key: &[u8], value: Option<&[u8]>) {
+        if !self.reads_own_writes {
             return;
         }
         let (key, value) = (Value::copy_from(key), value.map(Value::copy_from));
         match self.touched.get_mut(name) {
             Some(touched) => touched.changes.insert(key, value),
             None => {
-                let touched = Touched { id: self.find(name), changes: Changes::from([(key, value)]) };
+                let touched = Touched { id: self.find(name), changes: StagedWrites::from([(key, value)]) };
                 self.touched.insert(name.into(), touched);
                 None
             }

@@ -1,41 +1,41 @@
 use std::sync::Arc;
 
 use super::{
-    generation::{Changed, Generation},
+    memtable::{Changed, Memtable},
     steps::{self, GoOn, STEP_ENTRIES},
 };
 use crate::{Checkpoint, CheckpointId, CollectionId, CollectionInfo, Error, Lsn, Result, Value};
 
-/// Where readers look: the active generation, then the frozen ones, then the checkpoint. A view never changes; another takes its place.
-pub(crate) struct View {
-    pub(crate) active: Arc<Generation>,
+/// Where readers look: the active memtable, then the frozen ones, then the checkpoint. A view never changes; another takes its place.
+pub(crate) struct ReadView {
+    pub(crate) active: Arc<Memtable>,
     /// What is being written to a checkpoint, or was when that failed. There is never more than one, so that a disk that stays full does not
     /// make reads slower.
-    pub(crate) frozen: Option<Arc<Generation>>,
+    pub(crate) frozen: Option<Arc<Memtable>>,
     pub(crate) checkpoint: Option<Arc<dyn Checkpoint>>,
 }
 
-impl View {
+impl ReadView {
     pub(crate) fn new(checkpoint: Option<Arc<dyn Checkpoint>>) -> Self {
-        Self { active: Arc::new(Generation::new()), frozen: None, checkpoint }
+        Self { active: Arc::new(Memtable::new()), frozen: None, checkpoint }
     }
 
-    /// This view with what is active now frozen, and a new active generation.
+    /// This view with what is active now frozen, and a new active memtable.
     pub(crate) fn with_active_frozen(&self) -> Self {
-        debug_assert!(self.frozen.is_none(), "the frozen generation would be lost");
+        debug_assert!(self.frozen.is_none(), "the frozen memtable would be lost");
         Self {
-            active: Arc::new(Generation::new()),
+            active: Arc::new(Memtable::new()),
             frozen: Some(Arc::clone(&self.active)),
             checkpoint: self.checkpoint.clone(),
         }
     }
 
-    /// This view with `checkpoint` in the place of everything but the active generation.
+    /// This view with `checkpoint` in the place of everything but the active memtable.
     pub(crate) fn with_checkpoint(&self, checkpoint: Arc<dyn Checkpoint>) -> Self {
         Self { active: Arc::clone(&self.active), frozen: None, checkpoint: Some(checkpoint) }
     }
 
-    pub(crate) fn generations(&self) -> impl Iterator<Item = &Arc<Generation>> {
+    pub(crate) fn memtables(&self) -> impl Iterator<Item = &Arc<Memtable>> {
         std::iter::once(&self.active).chain(&self.frozen)
     }
 
@@ -88,7 +88,7 @@ impl View {
     }
 
     /// Calls `read` with the value of a key at the position that `position` gives; `false` if there is none.
-    /// Returns the position that this rests on, as [`get`](View::get) does.
+    /// Returns the position that this rests on, as [`get`](ReadView::get) does.
     pub(crate) fn get_with(
         &self,
         collection: CollectionId,
@@ -112,7 +112,7 @@ impl View {
         key: &[u8],
         position: impl Fn() -> Lsn,
     ) -> Option<(Lsn, Option<Value>)> {
-        self.generations().find_map(|generation| generation.version(collection, key, &position))
+        self.memtables().find_map(|memtable| memtable.version(collection, key, &position))
     }
 
     /// Calls `read` with the checkpoint's value of a key; `false` if it has none.
@@ -137,10 +137,10 @@ impl View {
         go_on: GoOn<'_>,
     ) -> Result<Vec<Changed>> {
         let mut changed = Vec::new();
-        for generation in self.generations() {
-            generation.collect(position, &wanted, &mut changed, go_on)?;
+        for memtable in self.memtables() {
+            memtable.collect(position, &wanted, &mut changed, go_on)?;
         }
-        // Equals keep their order and newer generations come first: so the first of equals is the
+        // Equals keep their order and newer memtables come first: so the first of equals is the
         // newest.
         let mut changed = steps::sort(changed, |a, b| (a.collection, &a.key).cmp(&(b.collection, &b.key)), go_on)?;
         changed.dedup_by(|later, first| (later.collection, &later.key) == (first.collection, &first.key));

@@ -1,26 +1,26 @@
 //! The mapping of mappings in memory: every collection as the tail of a log over a checkpoint.
 //!
-//! Memory is *generations*. All changes since the last checkpoint are in the active one; a checkpoint freezes it and starts another, and
-//! when the checkpoint is there the frozen ones are dropped whole. So nothing is evicted entry by entry. Readers work on a [`View`] of
-//! active generation, frozen one and checkpoint, and see versions up to the published position. There is one writer at a time; it
+//! Memory is *memtables*. All changes since the last checkpoint are in the active one; a checkpoint freezes it and starts another, and
+//! when the checkpoint is there the frozen ones are dropped whole. So nothing is evicted entry by entry. Readers work on a [`ReadView`] of
+//! active memtable, frozen one and checkpoint, and see versions up to the published position. There is one writer at a time; it
 //! waits for no reader, and readers take no lock but that of the shard they read.
 //!
 //! This module knows nothing of the log: the store appends first and applies after that.
 
 mod entries;
-mod generation;
 mod horizon;
 #[cfg(all(test, loom))]
 mod loom_tests;
+mod memtable;
 mod merge;
 mod names;
 mod order;
+mod read_view;
 mod snapshot;
 mod steps;
 #[cfg(test)]
 mod tests;
 mod versions;
-mod view;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -28,13 +28,13 @@ use std::{
 };
 
 pub use entries::{Entries, Entry};
-pub(crate) use generation::Changed;
-use generation::Generation;
 pub(crate) use horizon::Horizon;
 use horizon::Visible;
+pub(crate) use memtable::Changed;
+use memtable::Memtable;
 use names::Names;
+pub(crate) use read_view::ReadView;
 pub(crate) use snapshot::{Snapshot, prefix_bounds};
-pub(crate) use view::View;
 
 use crate::{Checkpoint, CollectionId, Lsn, Owner, Result, Value, operation::Operation, sync::ArcSwap};
 
@@ -44,7 +44,7 @@ const NEWEST: Lsn = Lsn(u64::MAX);
 /// All collections.
 pub(crate) struct Collections {
     pub(crate) names: Names,
-    view: ArcSwap<View>,
+    view: ArcSwap<ReadView>,
     horizon: Horizon,
     /// Not kept alive: what was read outlives the store.
     pub(crate) owner: Option<Weak<dyn Owner>>,
@@ -67,7 +67,7 @@ impl Collections {
         let head = checkpoint.as_ref().map(|checkpoint| checkpoint.head());
         let position = head.map_or(Lsn::START, |head| head.lsn);
         let names = Names::of(head.map_or(&[], |head| &head.collections));
-        let view = ArcSwap::from_pointee(View::new(checkpoint));
+        let view = ArcSwap::from_pointee(ReadView::new(checkpoint));
         let collections = Self { names, view, horizon: Horizon::default(), owner: None };
         collections.horizon.publish(position, position);
         collections
@@ -78,7 +78,7 @@ impl Collections {
     }
 
     /// The view of this moment, to be kept.
-    pub(crate) fn view(&self) -> Arc<View> {
+    pub(crate) fn view(&self) -> Arc<ReadView> {
         self.view.load_full()
     }
 
@@ -113,13 +113,13 @@ impl Collections {
         }
     }
 
-    /// Freezes the active generation and starts another. For the writer only, when nothing is frozen.
+    /// Freezes the active memtable and starts another. For the writer only, when nothing is frozen.
     pub(crate) fn freeze(&self, superseded: &mut Superseded) {
-        *superseded = Superseded::default(); // a frozen generation is dropped whole
+        *superseded = Superseded::default(); // a frozen memtable is dropped whole
         self.view.store(Arc::new(self.view.load().with_active_frozen()));
     }
 
-    /// Puts `checkpoint` in the place of the frozen generation, which it holds. Its position must have been published. Not to be called
+    /// Puts `checkpoint` in the place of the frozen memtable, which it holds. Its position must have been published. Not to be called
     /// together with [`freeze`](Collections::freeze).
     pub(crate) fn checkpointed(&self, checkpoint: Arc<dyn Checkpoint>) {
         debug_assert!(self.horizon.published() >= checkpoint.head().lsn, "nobody may see what is not published");
@@ -209,7 +209,7 @@ const PRUNED_AT_ONCE: usize = 4;
 
 impl Superseded {
     /// Drops versions that nobody can see any more.
-    fn prune(&mut self, active: &Generation, visible: &Visible) {
+    fn prune(&mut self, active: &Memtable, visible: &Visible) {
         if self.releases != visible.releases() {
             self.releases = visible.releases();
             self.queue.extend(self.held.drain(..));

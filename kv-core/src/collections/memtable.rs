@@ -17,7 +17,7 @@ use crate::{
     sync::{AtomicUsize, RandomState, RwLock, read, write},
 };
 
-/// How many shards a generation has: enough that readers seldom meet the writer in one.
+/// How many shards a memtable has: enough that readers seldom meet the writer in one.
 const SHARDS: usize = 64;
 
 /// About what an entry takes in memory beside its key and value, in bytes.
@@ -25,9 +25,9 @@ const ENTRY_BYTES: usize = size_of::<Entry>() + 2 * size_of::<usize>();
 
 /// The changes of a stretch of the log: a hash table of versions, by collection and key, in shards.
 ///
-/// Only the active generation is written to, by one writer at a time; a frozen one never changes again.
+/// Only the active memtable is written to, by one writer at a time; a frozen one never changes again.
 #[derive(Debug)]
-pub(crate) struct Generation {
+pub(crate) struct Memtable {
     shards: Box<[Shard]>,
     hasher: RandomState,
     bytes: AtomicUsize,
@@ -55,7 +55,7 @@ pub(crate) struct Changed {
     pub(crate) value: Option<Value>,
 }
 
-impl Generation {
+impl Memtable {
     pub(crate) fn new() -> Self {
         Self {
             shards: std::iter::repeat_with(Shard::default).take(SHARDS).collect(),
@@ -92,7 +92,7 @@ impl Generation {
     }
 
     /// Puts a new version before the older ones. Returns the key's handle if it had no older versions before and has some now, which shall be
-    /// [pruned](Generation::prune) when that is published.
+    /// [pruned](Memtable::prune) when that is published.
     pub(crate) fn apply(
         &self,
         lsn: Lsn,
@@ -137,7 +137,7 @@ impl Generation {
         (!entry.versions.prune(visible)).then(|| entry.versions.lsn())
     }
 
-    /// The keys of a collection in byte order. The first call costs as much as has changed in this generation; from then on the writer keeps
+    /// The keys of a collection in byte order. The first call costs as much as has changed in this memtable; from then on the writer keeps
     /// them in order.
     pub(crate) fn in_order(&self, collection: CollectionId) -> Arc<Order> {
         self.orders.get(collection, |order| {
@@ -219,45 +219,45 @@ mod tests {
     const A: CollectionId = CollectionId { lsn: Lsn(1), index: 0 };
     const B: CollectionId = CollectionId { lsn: Lsn(1), index: 1 };
 
-    fn get(generation: &Generation, collection: CollectionId, position: u64) -> Option<Option<Value>> {
-        generation.version(collection, b"key", || Lsn(position)).map(|(_, value)| value)
+    fn get(memtable: &Memtable, collection: CollectionId, position: u64) -> Option<Option<Value>> {
+        memtable.version(collection, b"key", || Lsn(position)).map(|(_, value)| value)
     }
 
     #[test]
     fn versions_are_seen_at_their_positions_and_collections_are_apart() {
-        let generation = Generation::new();
-        generation.apply(Lsn(1), A, b"key", Some(b"one"), &Visible::from(Lsn(0)));
-        generation.apply(Lsn(2), B, b"key", Some(b"other"), &Visible::from(Lsn(0)));
-        generation.apply(Lsn(3), A, b"key", None, &Visible::from(Lsn(0)));
+        let memtable = Memtable::new();
+        memtable.apply(Lsn(1), A, b"key", Some(b"one"), &Visible::from(Lsn(0)));
+        memtable.apply(Lsn(2), B, b"key", Some(b"other"), &Visible::from(Lsn(0)));
+        memtable.apply(Lsn(3), A, b"key", None, &Visible::from(Lsn(0)));
 
-        assert_eq!(get(&generation, A, 0), None);
-        assert_eq!(get(&generation, A, 2), Some(Some(Value::copy_from(b"one"))));
-        assert_eq!(get(&generation, A, 3), Some(None));
-        assert_eq!(get(&generation, B, 3), Some(Some(Value::copy_from(b"other"))));
-        assert_eq!(generation.entries(), 2);
+        assert_eq!(get(&memtable, A, 0), None);
+        assert_eq!(get(&memtable, A, 2), Some(Some(Value::copy_from(b"one"))));
+        assert_eq!(get(&memtable, A, 3), Some(None));
+        assert_eq!(get(&memtable, B, 3), Some(Some(Value::copy_from(b"other"))));
+        assert_eq!(memtable.entries(), 2);
     }
 
     #[test]
     fn older_versions_are_reported_until_they_can_be_pruned() {
-        let generation = Generation::new();
+        let memtable = Memtable::new();
         let apply =
-            |lsn, published| generation.apply(Lsn(lsn), A, b"key", Some(b"value"), &Visible::from(Lsn(published)));
+            |lsn, published| memtable.apply(Lsn(lsn), A, b"key", Some(b"value"), &Visible::from(Lsn(published)));
         assert!(apply(1, 0).is_none());
         assert!(apply(2, 1).is_some(), "position 1 is still read");
         assert!(apply(3, 1).is_none(), "it was reported already");
-        assert_eq!(generation.prune(A, b"key", &Visible::from(Lsn(2))), Some(Lsn(3)));
-        assert_eq!(get(&generation, A, 1), None);
-        assert_eq!(generation.prune(A, b"key", &Visible::from(Lsn(3))), None);
+        assert_eq!(memtable.prune(A, b"key", &Visible::from(Lsn(2))), Some(Lsn(3)));
+        assert_eq!(get(&memtable, A, 1), None);
+        assert_eq!(memtable.prune(A, b"key", &Visible::from(Lsn(3))), None);
         assert!(apply(4, 4).is_none(), "nobody sees the older one");
     }
 
     #[test]
     fn keys_are_in_order_whether_they_come_before_or_after_the_first_scan() {
-        let generation = Generation::new();
-        let apply = |key: &[u8]| generation.apply(Lsn(1), A, key, Some(b"value"), &Visible::from(Lsn(0)));
+        let memtable = Memtable::new();
+        let apply = |key: &[u8]| memtable.apply(Lsn(1), A, key, Some(b"value"), &Visible::from(Lsn(0)));
         apply(b"c");
-        generation.apply(Lsn(1), B, b"b", None, &Visible::from(Lsn(0)));
-        let order = generation.in_order(A);
+        memtable.apply(Lsn(1), B, b"b", None, &Visible::from(Lsn(0)));
+        let order = memtable.in_order(A);
         apply(b"a");
         assert_eq!(order.keys(Bound::Unbounded, Bound::Unbounded, Direction::Forward, 9), ["a", "c"]);
     }
