@@ -21,20 +21,21 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod versions;
+mod writer;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     sync::{Arc, Weak},
 };
 
 pub use entries::{Entries, Entry};
 pub(crate) use horizon::Horizon;
-use horizon::Visible;
 pub(crate) use memtable::Changed;
-use memtable::Memtable;
 use names::Names;
 pub(crate) use read_view::ReadView;
 pub(crate) use snapshot::{Snapshot, prefix_bounds};
+use writer::Superseded;
+pub(crate) use writer::WriterToken;
 
 use crate::{Checkpoint, CollectionId, Lsn, Owner, Result, Value, operation::Operation, sync::ArcSwap};
 
@@ -50,27 +51,16 @@ pub(crate) struct Collections {
     pub(crate) owner: Option<Weak<dyn Owner>>,
 }
 
-/// What only the writer has: the keys that hold older versions.
-#[derive(Debug, Default)]
-pub(crate) struct Superseded {
-    /// With the position after whose publication somebody has to look at them, in about that order.
-    queue: VecDeque<(Lsn, CollectionId, Value)>,
-    /// Those that somebody still reads at an older position.
-    held: Vec<(Lsn, CollectionId, Value)>,
-    /// How many positions had been released when the last one was held.
-    releases: u64,
-}
-
 impl Collections {
-    /// The state of a checkpoint, or nothing.
-    pub(crate) fn new(checkpoint: Option<Arc<dyn Checkpoint>>) -> Self {
+    /// The collections that `checkpoint` holds, or none; and the token of their one writer.
+    pub(crate) fn new(checkpoint: Option<Arc<dyn Checkpoint>>) -> (Self, WriterToken) {
         let head = checkpoint.as_ref().map(|checkpoint| checkpoint.head());
         let position = head.map_or(Lsn::START, |head| head.lsn);
         let names = Names::of(head.map_or(&[], |head| &head.collections));
         let view = ArcSwap::from_pointee(ReadView::new(checkpoint));
         let collections = Self { names, view, horizon: Horizon::default(), owner: None };
         collections.horizon.publish(position, position);
-        collections
+        (collections, WriterToken::new())
     }
 
     pub(crate) fn horizon(&self) -> &Horizon {
@@ -85,9 +75,9 @@ impl Collections {
     /// Applies the changes at `lsn`. For the writer only, after they were logged.
     pub(crate) fn apply<'a>(
         &self,
+        writer: &mut WriterToken,
         lsn: Lsn,
         operations: impl Iterator<Item = Operation<'a>>,
-        superseded: &mut Superseded,
     ) {
         let visible = self.horizon.visible();
         let view = self.view.load();
@@ -95,10 +85,10 @@ impl Collections {
         let mut names = BTreeMap::new();
         for (index, operation) in (0..).zip(operations) {
             let mut change = |collection, key, value| {
-                if let Some(key) = view.active.apply(lsn, collection, key, value, &visible) {
-                    superseded.queue.push_back((lsn, collection, key));
+                if let Some(key) = view.active.apply(writer, lsn, collection, key, value, &visible) {
+                    writer.superseded.push(lsn, collection, key);
                 }
-                superseded.prune(&view.active, &visible);
+                writer.superseded.prune(&view.active, &visible);
             };
             match operation {
                 Operation::Put { collection, key, value } => change(collection, key, Some(value)),
@@ -109,13 +99,13 @@ impl Collections {
             }
         }
         for (name, id) in names {
-            self.names.apply(lsn, name, id, &visible);
+            self.names.apply(writer, lsn, name, id, &visible);
         }
     }
 
     /// Freezes the active memtable and starts another. For the writer only, when nothing is frozen.
-    pub(crate) fn freeze(&self, superseded: &mut Superseded) {
-        *superseded = Superseded::default(); // a frozen memtable is dropped whole
+    pub(crate) fn freeze(&self, writer: &mut WriterToken) {
+        writer.superseded = Superseded::default(); // a frozen memtable is dropped whole
         self.view.store(Arc::new(self.view.load().with_active_frozen()));
     }
 
@@ -128,7 +118,12 @@ impl Collections {
 
     /// The value of a key after everything that was applied, and the position that this rests on.
     /// For the writer only.
-    pub(crate) fn get_newest(&self, collection: CollectionId, key: &[u8]) -> Result<(Lsn, Option<Value>)> {
+    pub(crate) fn get_newest(
+        &self,
+        _writer: &WriterToken,
+        collection: CollectionId,
+        key: &[u8],
+    ) -> Result<(Lsn, Option<Value>)> {
         self.view.load().get(collection, key, || NEWEST)
     }
 
@@ -136,6 +131,7 @@ impl Collections {
     /// none. Returns the position that this rests on, too. For the writer only.
     pub(crate) fn get_newest_with(
         &self,
+        _writer: &WriterToken,
         collection: CollectionId,
         key: &[u8],
         read: &mut dyn FnMut(&[u8]),
@@ -202,27 +198,4 @@ enum Place<'a> {
     Memory(Value),
     /// In the checkpoint, in that collection, or nowhere.
     Checkpoint(&'a dyn Checkpoint, CollectionId),
-}
-
-/// How many keys are pruned for each change: more than a change supersedes, so that none are left behind, and few, so that none waits long.
-const PRUNED_AT_ONCE: usize = 4;
-
-impl Superseded {
-    /// Drops versions that nobody can see any more.
-    fn prune(&mut self, active: &Memtable, visible: &Visible) {
-        if self.releases != visible.releases() {
-            self.releases = visible.releases();
-            self.queue.extend(self.held.drain(..));
-        }
-        for _ in 0..PRUNED_AT_ONCE {
-            let Some((_, collection, key)) = self.queue.pop_front_if(|(lsn, ..)| *lsn <= visible.published()) else {
-                return;
-            };
-            match active.prune(collection, &key, visible) {
-                Some(newest) if newest > visible.published() => self.queue.push_back((newest, collection, key)),
-                Some(newest) => self.held.push((newest, collection, key)),
-                None => {}
-            }
-        }
-    }
 }

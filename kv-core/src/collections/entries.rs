@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    NEWEST,
+    NEWEST, WriterToken,
     merge::{KeyChange, Merge, Scan, Stored},
     order::Direction,
     read_view::ReadView,
@@ -99,6 +99,7 @@ impl Entries {
     /// The entries of a collection within the bounds after everything that was applied, with the changes `above` in their place. For the writer only,
     /// as long as nothing is applied.
     pub(crate) fn of_newest(
+        _writer: &WriterToken,
         view: Arc<ReadView>,
         collection: Option<CollectionId>,
         bounds: Bounds<'_>,

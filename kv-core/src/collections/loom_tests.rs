@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kv_testkit::orders::explore;
 use loom::thread;
 
-use super::{Collections, Horizon, Superseded, versions::Versions};
+use super::{Collections, Horizon, WriterToken, versions::Versions};
 use crate::{
     CollectionId, Lsn, Value,
     operation::Operation,
@@ -121,17 +121,17 @@ fn whoever_publishes_last_takes_nothing_back() {
     });
 }
 
-fn apply(collections: &Collections, lsn: Lsn, operations: &[Operation<'_>], superseded: &mut Superseded) {
-    collections.apply(lsn, operations.iter().copied(), superseded);
+fn apply(collections: &Collections, writer: &mut WriterToken, lsn: Lsn, operations: &[Operation<'_>]) {
+    collections.apply(writer, lsn, operations.iter().copied());
     collections.horizon.publish(lsn, lsn);
 }
 
 /// With the collection `all`, and `k` in it, at position 1.
-fn collections() -> Arc<Collections> {
-    let collections = Arc::new(Collections::new(None));
+fn collections() -> (Arc<Collections>, WriterToken) {
+    let (collections, mut writer) = Collections::new(None);
     let operations = [Operation::Create { name: "all" }, Operation::Put { collection: ALL, key: b"k", value: b"1" }];
-    apply(&collections, Lsn(1), &operations, &mut Superseded::default());
-    collections
+    apply(&collections, &mut writer, Lsn(1), &operations);
+    (Arc::new(collections), writer)
 }
 
 /// What one record created is seen whole or not at all. Were the view not looked at again after the position was registered, a snapshot could have
@@ -139,15 +139,14 @@ fn collections() -> Arc<Collections> {
 #[test]
 fn a_snapshot_takes_a_view_that_has_all_up_to_its_position() {
     let seen = explore("a snapshot beside a freeze and a batch", None, || {
-        let collections = collections();
+        let (collections, mut token) = collections();
         let writer = thread::spawn({
             let collections = Arc::clone(&collections);
             move || {
-                let mut superseded = Superseded::default();
-                collections.freeze(&mut superseded);
+                collections.freeze(&mut token);
                 let operations =
                     [Operation::Create { name: "new" }, Operation::Put { collection: NEW, key: b"k", value: b"2" }];
-                apply(&collections, Lsn(2), &operations, &mut superseded);
+                apply(&collections, &mut token, Lsn(2), &operations);
             }
         });
         let snapshot = collections.snapshot();
@@ -165,17 +164,16 @@ fn a_snapshot_takes_a_view_that_has_all_up_to_its_position() {
 #[test]
 fn reads_beside_pruning() {
     let seen = explore("a point read and a snapshot beside pruning", None, || {
-        let collections = collections();
+        let (collections, mut token) = collections();
         let writer = thread::spawn({
             let collections = Arc::clone(&collections);
             move || {
-                let mut superseded = Superseded::default();
                 for (lsn, value) in [(2, b"2"), (3, b"3")] {
                     let operation = Operation::Put { collection: ALL, key: b"k", value };
-                    apply(&collections, Lsn(lsn), &[operation], &mut superseded);
+                    apply(&collections, &mut token, Lsn(lsn), &[operation]);
                 }
                 let another = Operation::Put { collection: ALL, key: b"other", value: b"" };
-                apply(&collections, Lsn(4), &[another], &mut superseded);
+                apply(&collections, &mut token, Lsn(4), &[another]);
             }
         });
         let value = collections.get("all", b"k").unwrap().expect("a version that can be seen was pruned");
@@ -200,12 +198,12 @@ fn keys(collections: &Arc<Collections>) -> (Lsn, Vec<Value>) {
 #[test]
 fn the_first_scan_beside_a_writer() {
     let seen = explore("the first scan beside a writer", None, || {
-        let collections = collections();
+        let (collections, mut token) = collections();
         let writer = thread::spawn({
             let collections = Arc::clone(&collections);
             move || {
                 let put = Operation::Put { collection: ALL, key: b"l", value: b"2" };
-                apply(&collections, Lsn(2), &[put], &mut Superseded::default());
+                apply(&collections, &mut token, Lsn(2), &[put]);
             }
         });
         let (position, seen) = keys(&collections);
@@ -222,7 +220,7 @@ fn the_first_scan_beside_a_writer() {
 #[test]
 fn two_first_scans() {
     let seen = explore("two first scans", Some(2), || {
-        let collections = collections();
+        let (collections, _) = collections();
         let other = thread::spawn({
             let collections = Arc::clone(&collections);
             move || keys(&collections).1.len()
@@ -237,7 +235,7 @@ fn two_first_scans() {
 #[test]
 fn a_read_beside_a_record_that_clears() {
     let seen = explore("a point read beside a record that clears", None, || {
-        let collections = collections();
+        let (collections, mut token) = collections();
         let reader = thread::spawn({
             let collections = Arc::clone(&collections);
             move || collections.get("all", b"k").unwrap().expect("the collection was seen empty, or not at all")
@@ -247,7 +245,7 @@ fn a_read_beside_a_record_that_clears() {
             Operation::Create { name: "all" },
             Operation::Put { collection: CollectionId { lsn: Lsn(2), index: 1 }, key: b"k", value: b"2" },
         ];
-        apply(&collections, Lsn(2), &operations, &mut Superseded::default());
+        apply(&collections, &mut token, Lsn(2), &operations);
         reader.join().unwrap()[0]
     });
     assert_eq!(seen, [b'1', b'2'].into());
@@ -257,7 +255,7 @@ fn a_read_beside_a_record_that_clears() {
 #[test]
 fn reads_beside_a_renaming() {
     let seen = explore("a point read beside a renaming", None, || {
-        let collections = collections();
+        let (collections, mut token) = collections();
         let writer = thread::spawn({
             let collections = Arc::clone(&collections);
             move || {
@@ -265,7 +263,7 @@ fn reads_beside_a_renaming() {
                     Operation::Rename { collection: ALL, from: "all", to: "other" },
                     Operation::Put { collection: ALL, key: b"k", value: b"2" },
                 ];
-                apply(&collections, Lsn(2), &operations, &mut Superseded::default());
+                apply(&collections, &mut token, Lsn(2), &operations);
             }
         });
         let value = collections.get("all", b"k").unwrap();

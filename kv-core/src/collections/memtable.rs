@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hashbrown::{HashTable, hash_table};
 
 use super::{
+    WriterToken,
     horizon::Visible,
     order::{Order, Orders},
     steps::{GoOn, STEP_ENTRIES},
@@ -95,6 +96,7 @@ impl Memtable {
     /// [pruned](Memtable::prune) when that is published.
     pub(crate) fn apply(
         &self,
+        _writer: &mut WriterToken,
         lsn: Lsn,
         collection: CollectionId,
         key: &[u8],
@@ -225,10 +227,10 @@ mod tests {
 
     #[test]
     fn versions_are_seen_at_their_positions_and_collections_are_apart() {
-        let memtable = Memtable::new();
-        memtable.apply(Lsn(1), A, b"key", Some(b"one"), &Visible::from(Lsn(0)));
-        memtable.apply(Lsn(2), B, b"key", Some(b"other"), &Visible::from(Lsn(0)));
-        memtable.apply(Lsn(3), A, b"key", None, &Visible::from(Lsn(0)));
+        let (memtable, mut writer) = (Memtable::new(), WriterToken::new());
+        memtable.apply(&mut writer, Lsn(1), A, b"key", Some(b"one"), &Visible::from(Lsn(0)));
+        memtable.apply(&mut writer, Lsn(2), B, b"key", Some(b"other"), &Visible::from(Lsn(0)));
+        memtable.apply(&mut writer, Lsn(3), A, b"key", None, &Visible::from(Lsn(0)));
 
         assert_eq!(get(&memtable, A, 0), None);
         assert_eq!(get(&memtable, A, 2), Some(Some(Value::copy_from(b"one"))));
@@ -239,9 +241,10 @@ mod tests {
 
     #[test]
     fn older_versions_are_reported_until_they_can_be_pruned() {
-        let memtable = Memtable::new();
-        let apply =
-            |lsn, published| memtable.apply(Lsn(lsn), A, b"key", Some(b"value"), &Visible::from(Lsn(published)));
+        let (memtable, mut writer) = (Memtable::new(), WriterToken::new());
+        let mut apply = |lsn, published| {
+            memtable.apply(&mut writer, Lsn(lsn), A, b"key", Some(b"value"), &Visible::from(Lsn(published)))
+        };
         assert!(apply(1, 0).is_none());
         assert!(apply(2, 1).is_some(), "position 1 is still read");
         assert!(apply(3, 1).is_none(), "it was reported already");
@@ -253,12 +256,14 @@ mod tests {
 
     #[test]
     fn keys_are_in_order_whether_they_come_before_or_after_the_first_scan() {
-        let memtable = Memtable::new();
-        let apply = |key: &[u8]| memtable.apply(Lsn(1), A, key, Some(b"value"), &Visible::from(Lsn(0)));
-        apply(b"c");
-        memtable.apply(Lsn(1), B, b"b", None, &Visible::from(Lsn(0)));
+        let (memtable, mut writer) = (Memtable::new(), WriterToken::new());
+        let mut put = |collection, key: &[u8]| {
+            memtable.apply(&mut writer, Lsn(1), collection, key, Some(b"value"), &Visible::from(Lsn(0)))
+        };
+        put(A, b"c");
+        put(B, b"b");
         let order = memtable.in_order(A);
-        apply(b"a");
+        put(A, b"a");
         assert_eq!(order.keys(Bound::Unbounded, Bound::Unbounded, Direction::Forward, 9), ["a", "c"]);
     }
 }

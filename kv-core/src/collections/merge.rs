@@ -107,7 +107,9 @@ impl Merge {
             let Some(Found { lsn, key, value }) = newest[0].ready.pop_front() else { continue };
             self.depends_on = self.depends_on.max(lsn);
             for source in older {
-                source.ready.pop_front_if(|other| other.key == key);
+                if source.ready.front().is_some_and(|other| other.key == key) {
+                    source.ready.pop_front();
+                }
             }
             if let Some(value) = value {
                 return Ok(Some(Entry { key, value }));

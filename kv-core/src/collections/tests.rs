@@ -5,18 +5,19 @@ const KEYS: u64 = 100;
 /// Collections with one writer, who publishes at once.
 struct Written {
     collections: Arc<Collections>,
-    superseded: Superseded,
+    writer: WriterToken,
     lsn: Lsn,
 }
 
 impl Written {
     fn new() -> Self {
-        Self { collections: Arc::new(Collections::new(None)), superseded: Superseded::default(), lsn: Lsn::START }
+        let (collections, writer) = Collections::new(None);
+        Self { collections: Arc::new(collections), writer, lsn: Lsn::START }
     }
 
     fn apply(&mut self, operation: &Operation<'_>) {
         self.lsn = Lsn(self.lsn.0 + 1);
-        self.collections.apply(self.lsn, std::iter::once(*operation), &mut self.superseded);
+        self.collections.apply(&mut self.writer, self.lsn, std::iter::once(*operation));
     }
 
     fn put(&mut self, collection: CollectionId, key: u64) {
@@ -33,7 +34,7 @@ impl Written {
     }
 
     fn waiting(&self) -> usize {
-        self.superseded.queue.len() + self.superseded.held.len()
+        self.writer.superseded.queue.len() + self.writer.superseded.held.len()
     }
 }
 
@@ -132,7 +133,7 @@ fn a_snapshot_that_a_child_drops_releases_nothing() {
     }
 
     let owner: Arc<Told> = Arc::new(Told(AtomicBool::new(false)));
-    let mut collections = Collections::new(None);
+    let (mut collections, _writer) = Collections::new(None);
     let weak: Weak<Told> = Arc::downgrade(&owner);
     collections.owner = Some(weak);
     let collections = Arc::new(collections);
