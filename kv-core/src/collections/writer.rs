@@ -5,9 +5,9 @@ use crate::{CollectionId, Lsn, Value};
 
 /// Proof that the caller is the one writer of its [`Collections`](super::Collections).
 ///
-/// [`Collections::new`](super::Collections::new) makes a single token, and the store keeps it behind
-/// the writer's lock. A function that takes the token can therefore be called only by the thread
-/// that holds that lock:
+/// [`Collections::new`](super::Collections::new) makes a single token, and the store keeps it
+/// behind the writer's lock. A function that takes the token can therefore be called only while
+/// that lock is held:
 ///
 /// - With `&WriterToken` it reads what was applied, published or not. Nothing is applied while the
 ///   borrow lasts.
@@ -27,8 +27,8 @@ impl WriterToken {
 
 /// The keys of the active memtable that hold older versions beside the newest one.
 ///
-/// A key is in here at most once: [`Memtable::apply`] reports it when it gets its first older
-/// version, and it stays until [`Memtable::prune`] has left only the newest.
+/// [`Memtable::apply`] reports a key when it gets its first older version. The key stays in here
+/// until [`Memtable::prune`] has left only the newest one.
 #[derive(Debug, Default)]
 pub(crate) struct Superseded {
     /// Keys to prune once the position beside them is published, in about the order of position.
@@ -40,8 +40,8 @@ pub(crate) struct Superseded {
     releases: u64,
 }
 
-/// How many keys each change prunes. A change supersedes at most one, so the queue shrinks; and four
-/// are few enough that no write waits long.
+/// How many keys each change prunes. A change supersedes at most one, so that the queue shrinks;
+/// and four are few enough that no write takes long.
 const PRUNED_AT_ONCE: usize = 4;
 
 impl Superseded {
@@ -50,7 +50,7 @@ impl Superseded {
         self.queue.push_back((lsn, collection, key));
     }
 
-    /// Drops versions that no reader can see any more, of the next few keys in the queue.
+    /// Of the next few keys in the queue, drops the versions that no reader can see any more.
     pub(super) fn prune(&mut self, active: &Memtable, visible: &Visible) {
         if self.releases != visible.releases() {
             self.releases = visible.releases();
