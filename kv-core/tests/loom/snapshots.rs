@@ -1,4 +1,4 @@
-//! What readers hold on to while versions are pruned and views change.
+//! What readers keep while versions are pruned and read views are swapped.
 
 use kv_core::{Batch, Durability, Lsn};
 use kv_testkit::orders::explore;
@@ -34,7 +34,7 @@ fn a_snapshot_beside_overwrites() {
     assert_eq!(seen, [1, 2, 3].into());
 }
 
-/// They may register the same position, and the first to go leaves it to the other.
+/// Both may register the same position; when the first is dropped, the other one keeps it.
 #[test]
 fn two_snapshots_beside_overwrites() {
     explore("two snapshots beside overwrites", Some(2), || {
@@ -47,7 +47,8 @@ fn two_snapshots_beside_overwrites() {
     });
 }
 
-/// A name is seen at the position that was registered, and the entries in the view: they have to belong together.
+/// Names are read at the registered position, entries in the read view. The two must belong
+/// together.
 #[test]
 fn a_snapshot_beside_a_checkpoint_and_a_new_collection() {
     let seen = explore("a snapshot beside a checkpoint and a new collection", Some(2), || {
@@ -82,7 +83,8 @@ fn reads_beside_a_checkpoint_and_an_overwrite() {
     });
 }
 
-/// A checkpoint freezes at one position, and a writer goes on meanwhile: nothing may be lost between the memtables.
+/// A checkpoint freezes at one position while a writer goes on. Nothing may be lost between the
+/// memtables.
 #[test]
 fn a_writer_beside_a_checkpoint() {
     let in_checkpoint = explore("a writer beside a checkpoint", Some(3), || {
@@ -99,7 +101,7 @@ fn a_writer_beside_a_checkpoint() {
     assert_eq!(in_checkpoint, [1, 2].into());
 }
 
-/// The collection is dropped and made anew: a reader sees the one or the other whole, or none.
+/// The collection is dropped and created again: a reader sees one or the other whole, or none.
 #[test]
 fn a_snapshot_beside_a_drop() {
     let seen = explore("a snapshot beside a drop", Some(3), || {
@@ -115,8 +117,8 @@ fn a_snapshot_beside_a_drop() {
     assert_eq!(seen, [None, Some(1), Some(2)].into());
 }
 
-/// Between the freeze and the writing no lock is held: each thread may find what the other
-/// has frozen, and write it.
+/// Between the freeze and the write no lock is held. Each thread may find what the other has
+/// frozen, and write it.
 #[test]
 fn two_checkpoints_at_once() {
     let made = explore("two checkpoints at once", Some(2), || {
