@@ -85,8 +85,8 @@ fn two_readers_may_register_the_same_position() {
 /// The pruner need not be the publisher. A position that is published while the pruner reads the
 /// registry must not be taken for the oldest one that is read.
 #[test]
-fn pruning_beside_publishing() {
-    let seen = explore("the registry, publishing beside pruning", None, || {
+fn pruning_during_publishing() {
+    let seen = explore("the registry, publishing during pruning", None, || {
         let key = Key::new();
         write(&key.versions).push(Lsn(2), Some(2));
         let publisher = thread::spawn({
@@ -141,7 +141,7 @@ fn collections() -> (Arc<Collections>, WriterToken) {
 /// memtable that is newer than its view.
 #[test]
 fn a_snapshot_takes_a_view_that_has_all_up_to_its_position() {
-    let seen = explore("a snapshot beside a freeze and a batch", None, || {
+    let seen = explore("a snapshot during a freeze and a batch", None, || {
         let (collections, mut token) = collections();
         let writer = thread::spawn({
             let collections = Arc::clone(&collections);
@@ -166,8 +166,8 @@ fn a_snapshot_takes_a_view_that_has_all_up_to_its_position() {
 /// A point read loads the position under the lock of the shard, so it finds a version that no
 /// earlier pruning has dropped.
 #[test]
-fn reads_beside_pruning() {
-    let seen = explore("a point read and a snapshot beside pruning", None, || {
+fn reads_during_pruning() {
+    let seen = explore("a point read and a snapshot during pruning", None, || {
         let (collections, mut token) = collections();
         let writer = thread::spawn({
             let collections = Arc::clone(&collections);
@@ -201,8 +201,8 @@ fn keys(collections: &Arc<Collections>) -> (Lsn, Vec<Value>) {
 /// the locks and the flag around the set of keys are explored: loom cannot look into the set
 /// itself.
 #[test]
-fn the_first_scan_beside_a_writer() {
-    let seen = explore("the first scan beside a writer", None, || {
+fn the_first_scan_with_a_writer() {
+    let seen = explore("the first scan with a writer", None, || {
         let (collections, mut token) = collections();
         let writer = thread::spawn({
             let collections = Arc::clone(&collections);
@@ -239,8 +239,8 @@ fn two_first_scans() {
 /// by one, a reader could look up a name in between, and take what it finds for the state at its
 /// position.
 #[test]
-fn a_read_beside_a_record_that_clears() {
-    let seen = explore("a point read beside a record that clears", None, || {
+fn a_read_during_a_record_that_clears() {
+    let seen = explore("a point read during a record that clears", None, || {
         let (collections, mut token) = collections();
         let reader = thread::spawn({
             let collections = Arc::clone(&collections);
@@ -260,8 +260,8 @@ fn a_read_beside_a_record_that_clears() {
 /// One record renames the collection and overwrites its key. The new value is never seen under the
 /// old name.
 #[test]
-fn reads_beside_a_renaming() {
-    let seen = explore("a point read beside a renaming", None, || {
+fn reads_during_a_renaming() {
+    let seen = explore("a point read during a renaming", None, || {
         let (collections, mut token) = collections();
         let writer = thread::spawn({
             let collections = Arc::clone(&collections);

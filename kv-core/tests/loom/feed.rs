@@ -29,8 +29,8 @@ fn follow(subject: &Subject, feed: &mut ChangeFeed) -> Lsn {
 
 /// The flush of one record may include another one that is in the log and not applied yet.
 #[test]
-fn a_feed_beside_a_writer_and_a_flush() {
-    let returned = explore("a feed beside a Process writer and a flush", Some(3), || {
+fn a_feed_with_a_writer_and_a_flush() {
+    let returned = explore("a feed with a Process writer and a flush", Some(3), || {
         let subject = Subject::new();
         let mut feed = subject.store.changes(Lsn(1)).unwrap();
         let writer = subject.spawn(|subject| {
@@ -50,8 +50,8 @@ fn a_feed_beside_a_writer_and_a_flush() {
 }
 
 #[test]
-fn a_feed_beside_writers_of_both_durabilities() {
-    let returned = explore("a feed beside a Disk writer and a Process writer", Some(2), || {
+fn a_feed_with_writers_of_both_durabilities() {
+    let returned = explore("a feed with a Disk writer and a Process writer", Some(2), || {
         let subject = Subject::new();
         let mut feed = subject.store.changes(Lsn(1)).unwrap();
         let disk = subject.spawn(|subject| subject.put(2, Durability::Disk).unwrap());

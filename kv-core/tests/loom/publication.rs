@@ -49,7 +49,7 @@ fn writers_of_both_durabilities_see_what_they_wrote() {
 }
 
 #[test]
-fn a_reader_beside_writers_of_both_durabilities() {
+fn a_reader_with_writers_of_both_durabilities() {
     explore("a Disk writer, a Process writer and a reader", Some(2), || {
         let subject = Subject::new();
         let disk = subject.spawn(|subject| subject.put(2, Durability::Disk).unwrap());

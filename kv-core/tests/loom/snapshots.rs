@@ -11,8 +11,8 @@ fn overwrite(subject: &Subject) {
 }
 
 #[test]
-fn a_point_read_beside_overwrites() {
-    let seen = explore("a point read beside overwrites", None, || {
+fn a_point_read_during_overwrites() {
+    let seen = explore("a point read during overwrites", None, || {
         let subject = Subject::new();
         let writer = subject.spawn(overwrite);
         let seen = subject.get();
@@ -23,8 +23,8 @@ fn a_point_read_beside_overwrites() {
 }
 
 #[test]
-fn a_snapshot_beside_overwrites() {
-    let seen = explore("a snapshot beside overwrites", None, || {
+fn a_snapshot_during_overwrites() {
+    let seen = explore("a snapshot during overwrites", None, || {
         let subject = Subject::new();
         let writer = subject.spawn(overwrite);
         let seen = subject.scan();
@@ -36,8 +36,8 @@ fn a_snapshot_beside_overwrites() {
 
 /// Both may register the same position; when the first is dropped, the other one keeps it.
 #[test]
-fn two_snapshots_beside_overwrites() {
-    explore("two snapshots beside overwrites", Some(2), || {
+fn two_snapshots_during_overwrites() {
+    explore("two snapshots during overwrites", Some(2), || {
         let subject = Subject::new();
         let writer = subject.spawn(overwrite);
         let other = subject.spawn(Subject::scan);
@@ -50,8 +50,8 @@ fn two_snapshots_beside_overwrites() {
 /// Names are read at the registered position, entries in the read view. The two must belong
 /// together.
 #[test]
-fn a_snapshot_beside_a_checkpoint_and_a_new_collection() {
-    let seen = explore("a snapshot beside a checkpoint and a new collection", Some(2), || {
+fn a_snapshot_during_a_checkpoint_and_a_new_collection() {
+    let seen = explore("a snapshot during a checkpoint and a new collection", Some(2), || {
         let subject = Subject::new();
         let writer = subject.spawn(|subject| {
             subject.store.checkpoint().unwrap();
@@ -69,8 +69,8 @@ fn a_snapshot_beside_a_checkpoint_and_a_new_collection() {
 }
 
 #[test]
-fn reads_beside_a_checkpoint_and_an_overwrite() {
-    explore("reads beside a checkpoint and an overwrite", Some(2), || {
+fn reads_during_a_checkpoint_and_an_overwrite() {
+    explore("reads during a checkpoint and an overwrite", Some(2), || {
         let subject = Subject::new();
         let writer = subject.spawn(|subject| {
             subject.store.checkpoint().unwrap();
@@ -86,8 +86,8 @@ fn reads_beside_a_checkpoint_and_an_overwrite() {
 /// A checkpoint freezes at one position while a writer goes on. Nothing may be lost between the
 /// memtables.
 #[test]
-fn a_writer_beside_a_checkpoint() {
-    let in_checkpoint = explore("a writer beside a checkpoint", Some(3), || {
+fn a_writer_during_a_checkpoint() {
+    let in_checkpoint = explore("a writer during a checkpoint", Some(3), || {
         let subject = Subject::new();
         let writer = subject.spawn(|subject| {
             subject.put(2, Durability::Disk).unwrap();
@@ -103,8 +103,8 @@ fn a_writer_beside_a_checkpoint() {
 
 /// The collection is dropped and created again: a reader sees one or the other whole, or none.
 #[test]
-fn a_snapshot_beside_a_drop() {
-    let seen = explore("a snapshot beside a drop", Some(3), || {
+fn a_snapshot_during_a_drop() {
+    let seen = explore("a snapshot during a drop", Some(3), || {
         let subject = Subject::new();
         let writer = subject.spawn(|subject| {
             subject.store.drop_collection("all").unwrap();
