@@ -52,10 +52,10 @@ use crate::{Durability, Epoch, LogId, Lsn, Result};
 /// # Damage and torn tails (L14)
 ///
 /// Bytes that differ from what was written are either *damage* to records that were durable, or a
-/// *torn tail*: the remains of a write that a crash cut off and that was never acknowledged. Only
-/// proof tells the two apart. Anything intact on the medium that states that a position was durable
-/// is proof: for example a later record that carries the durable position of its time, a mark that
-/// is written when a flush is acknowledged, or the note of a clean close.
+/// *torn tail*: the remains of a write that a crash cut off, and that was never promised to survive
+/// that crash. Only proof tells the two apart. Anything intact on the medium that states that a
+/// position was durable is proof: for example a later record that carries the durable position of
+/// its time, a mark that is written when a flush is acknowledged, or the note of a clean close.
 ///
 /// 1. If a record is damaged or missing, and its position is proven durable, then the opening fails
 ///    with [`Error::Corrupt`](crate::Error::Corrupt), or the reader that reaches the record does.

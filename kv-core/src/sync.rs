@@ -35,7 +35,7 @@ pub(crate) use foldhash::quality::RandomState;
 use std::sync::PoisonError;
 
 /// Locks a mutex and ignores poison. Only for state that a panicking holder cannot leave half
-/// changed. The same goes for [`read`] and [`write`].
+/// changed. The same goes for [`read`] and [`write()`].
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

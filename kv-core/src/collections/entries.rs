@@ -66,8 +66,8 @@ impl Entries {
         }
     }
 
-    /// The position of the newest change that the entries taken so far depend on; at the end, that
-    /// their absence depends on, too.
+    /// The position of the newest change that the iteration depends on so far. At its end, this
+    /// includes the fact that there are no more entries.
     pub(crate) fn depends_on(&self) -> Lsn {
         self.depends_on
     }

@@ -76,21 +76,21 @@ pub(super) fn bytes(bound: &Bound<Value>) -> Bound<&[u8]> {
     bound.as_ref().map(|key| &**key)
 }
 
-/// The merge from one end.
+/// Merges several sources of entries. A newer source hides the same key in older ones.
 pub(super) struct Merge {
     direction: Direction,
     /// The changes in order of key, one source for each place; newer places come first.
     sources: Vec<Source>,
     /// At the checkpoint's first entry that was not taken yet. `None` if there are no more.
     cursor: Option<Box<dyn Cursor>>,
-    /// The highest position of the changes that were taken. Keys that were only read ahead do not
-    /// count.
+    /// The highest position of the changes that were taken, tombstones included. Keys that were
+    /// only read ahead do not count.
     depends_on: Lsn,
 }
 
 impl Merge {
-    /// The position of the newest change that the entries returned so far depend on; at the end,
-    /// that their absence depends on, too.
+    /// The position of the newest change that the iteration depends on so far. At its end, this
+    /// includes the fact that there are no more entries.
     pub(super) fn depends_on(&self) -> Lsn {
         self.depends_on
     }

@@ -142,7 +142,7 @@ fn an_answer_that_depends_on_something_unpublished_waits_for_it() {
             thread::spawn(move || assert_eq!(store.transact(|tx| tx.get("all", "k")).unwrap(), None))
         },
     ];
-    assert!(!store.create_collection("all").unwrap(), "it is there, whatever becomes of its key");
+    assert!(!store.create_collection("all").unwrap(), "the collection exists, whatever happens to its key");
     thread::sleep(std::time::Duration::from_millis(20));
     assert!(answers.iter().all(|answer| !answer.is_finished()), "the deletion is not durable yet");
     assert!(all.contains("k").unwrap());
