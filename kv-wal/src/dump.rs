@@ -7,12 +7,14 @@ use kv_vfs::{Access, Vfs};
 
 use crate::{
     error,
-    file::{self, Segment},
-    frame::{self, Kind, Link, Seal, Start},
-    mark::Mark,
-    mark_file, names,
-    recovery::segment_numbers,
-    scanner::{Frame, Scanner, Step},
+    format::{
+        frame::{self, Kind, Link, Seal, Start},
+        mark::Mark,
+        names,
+    },
+    mark_file,
+    recovery::{Frame, Scanner, Step, segment_numbers},
+    segment_file::{self, Segment},
 };
 
 /// How many bytes of a record are shown.
@@ -25,7 +27,7 @@ const PREVIEW_BYTES: usize = 24;
 /// [`Io`](Error::Io) if something cannot be read or `out` cannot be written. What is damaged is part of the text.
 pub fn dump(vfs: &dyn Vfs, out: &mut dyn Write) -> Result<()> {
     for number in segment_numbers(vfs)? {
-        match file::open(vfs, number, Access::Read) {
+        match segment_file::open(vfs, number, Access::Read) {
             Ok(segment) => dump_segment(&segment, out)?,
             Err(error) if error::is_finding(&error) => {
                 line(out, format_args!("{}: {error}", names::segment(number)))?;

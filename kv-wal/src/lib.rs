@@ -118,33 +118,20 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("kv needs a target with 64-bit pointers: it holds sizes of files in `usize`");
 
-mod buffer;
-mod bytes;
 mod dump;
 mod error;
-mod file;
-mod foreign;
-mod frame;
-mod in_place;
+mod format;
 mod log;
-mod mark;
 mod mark_file;
-mod names;
 mod open;
 mod options;
-mod poison;
 mod reader;
 mod recovery;
-mod scanner;
-mod segment;
-mod shared;
-mod state;
+mod segment_file;
 mod sync;
-mod trim;
-mod verify;
+mod write;
 
 pub use dump::dump;
 pub use log::SegmentedLog;
 pub use options::Options;
-pub use recovery::{Recovery, Torn};
-pub use verify::{is_blank, verify};
+pub use recovery::{LogRecovery, TornTail, is_blank, verify};

@@ -10,10 +10,12 @@ use kv_core::{
 use kv_vfs::{Lock, Vfs};
 
 use crate::{
-    Options, Recovery, in_place,
+    open,
+    options::Options,
     reader::Reader,
-    shared::{Guard, Shared},
+    recovery::LogRecovery,
     sync::Mutex,
+    write::{Guard, Shared, check_space},
 };
 
 /// A durable log of opaque records in segments, the files of one directory.
@@ -26,7 +28,7 @@ use crate::{
 /// it clean.
 pub struct SegmentedLog {
     shared: Arc<Shared>,
-    recovery: Recovery,
+    recovery: LogRecovery,
     record_bytes_max: usize,
     buffered_bytes_max: usize,
     /// Who prepares spares; `None` once the log is closed. Dropping it waits for a run that is under way.
@@ -46,9 +48,9 @@ impl SegmentedLog {
     /// damaged or missing, and then nothing was changed; [`NewerVersion`](Error::NewerVersion); [`DiskFull`](Error::DiskFull) and
     /// [`Io`](Error::Io), with [`NotFound`](std::io::ErrorKind::NotFound) if there is no log and none was to be created.
     pub fn open(vfs: Arc<dyn Vfs>, options: Options) -> Result<Self> {
-        let lock = crate::open::lock(&*vfs)?;
+        let lock = open::lock(&*vfs)?;
         let sizes = options.sizes(vfs.block_bytes());
-        let (shared, recovery) = crate::open::open(vfs, sizes, &options)?;
+        let (shared, recovery) = open::open(vfs, sizes, &options)?;
         let job = SpareJob { shared: Arc::clone(&shared) };
         let spares = { options.scheduler }.spawn("kv-wal-spare", Box::new(job))?;
         Ok(Self {
@@ -63,7 +65,7 @@ impl SegmentedLog {
     }
 
     /// What was found when the log was opened.
-    pub fn recovery(&self) -> &Recovery {
+    pub fn recovery(&self) -> &LogRecovery {
         &self.recovery
     }
 
@@ -90,11 +92,11 @@ impl SegmentedLog {
                 state = self.shared.flush_or_wait(state);
             } else if !state.begun {
                 self.shared.begin(&mut state)?;
-            } else if state.active_fits(record_bytes) && (has_space || state.is_in_place()) {
+            } else if state.active_fits(record_bytes) && (has_space || state.overwrites_in_place()) {
                 return Ok(state);
             } else if state.active_fits(record_bytes) {
                 drop(state);
-                in_place::check_space(&*self.shared.vfs, buffered + record_bytes)?;
+                check_space(&*self.shared.vfs, buffered + record_bytes)?;
                 has_space = true;
                 state = self.shared.lock();
             } else if state.spare_fits(record_bytes) {
@@ -158,10 +160,10 @@ impl Log for SegmentedLog {
             return Err(Error::BatchTooLarge { bytes: record.len(), max: self.record_bytes_max });
         }
         let mut state = self.make_room(record.len())?;
-        let alone = state.written == state.appended;
+        let nothing_waits = state.written == state.appended;
         let lsn = state.push_record(record);
         if durability == Durability::Process
-            && alone
+            && nothing_waits
             && let Err(cause) = state.write_out()
         {
             state.poison.set(cause);

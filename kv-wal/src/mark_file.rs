@@ -7,8 +7,10 @@ use kv_vfs::{Access, File, Vfs};
 
 use crate::{
     error,
-    mark::{Mark, SLOT_BYTES, SLOTS_AT},
-    names,
+    format::{
+        mark::{Mark, SLOT_BYTES, SLOTS_AT},
+        names,
+    },
 };
 
 /// The valid slots of the mark. A slot that cannot be read, for whatever reason, says nothing, as

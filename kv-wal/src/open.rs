@@ -12,19 +12,17 @@ use kv_core::{Epoch, Error, LogId, Lsn, Result};
 use kv_vfs::{Access, Lock, Vfs};
 
 use crate::{
-    Options, Recovery,
-    buffer::{Buffer, Unsynced},
     error,
-    file::{self, CreateError, Segment},
-    frame::NUMBER_MAX,
+    format::{
+        frame::{Link, NUMBER_MAX},
+        names,
+        segment::Header,
+    },
     mark_file::MarkWriter,
-    names,
-    options::Sizes,
-    poison::Poison,
-    recovery::{self, Recovered, Tail},
-    segment::Header,
-    shared::{Shared, new_identity},
-    state::State,
+    options::{Options, Sizes},
+    recovery::{self, LogRecovery, Recovered, Tail},
+    segment_file::{self, CreateError, Segment},
+    write::{Buffer, Poison, Shared, State, Unsynced, new_identity},
 };
 
 /// Makes this the only log that is open in the directory.
@@ -34,7 +32,7 @@ pub(crate) fn lock(vfs: &dyn Vfs) -> Result<Lock> {
 }
 
 /// Recovers the log, or creates it if there is none and `options` say so.
-pub(crate) fn open(vfs: Arc<dyn Vfs>, sizes: Sizes, options: &Options) -> Result<(Arc<Shared>, Recovery)> {
+pub(crate) fn open(vfs: Arc<dyn Vfs>, sizes: Sizes, options: &Options) -> Result<(Arc<Shared>, LogRecovery)> {
     let recovered = recovery::recover(&*vfs)?;
     let created = recovered.is_none();
     let recovered = match recovered {
@@ -46,7 +44,7 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, sizes: Sizes, options: &Options) -> Result
     if epoch.0 > NUMBER_MAX {
         return Err(Error::Misuse("the epoch asked for is too high".into()));
     }
-    let report = Recovery {
+    let report = LogRecovery {
         created,
         sealed: matches!(recovered.tail, Tail::Sealed(_)),
         trimmed: trimmed(&recovered),
@@ -72,13 +70,13 @@ fn create(vfs: &dyn Vfs, sizes: &Sizes) -> Result<Recovered> {
     let (identity, number) = (new_identity(vfs)?, 1);
     vfs.request_overwriting_in_place();
     let header = Header { log_id, number, identity, block_bytes: sizes.block as u32, length: sizes.segment_min };
-    file::create(vfs, &header).map_err(CreateError::into_inner)?;
+    segment_file::create(vfs, &header).map_err(CreateError::into_inner)?;
     Ok(Recovered {
         log_id,
-        run: Vec::new(),
+        live: Vec::new(),
         tail: Tail::Cut(None),
         spare: Some(number),
-        garbage: Vec::new(),
+        obsolete: Vec::new(),
         next_number: number + 1,
         last: Lsn::START,
         mark: None,
@@ -88,7 +86,7 @@ fn create(vfs: &dyn Vfs, sizes: &Sizes) -> Result<Recovered> {
 }
 
 fn trimmed(recovered: &Recovered) -> Lsn {
-    recovered.run.first().map_or(Lsn::START, |first| first.base)
+    recovered.live.first().map_or(Lsn::START, |first| first.base)
 }
 
 fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Result<State> {
@@ -99,13 +97,13 @@ fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Res
         trimmed: trimmed(&recovered),
         tail: tail(vfs, &recovered, &sizes)?,
         active: None,
-        recovered_number: recovered.run.last().map_or(0, |last| last.number),
-        run: recovered.run,
+        last_recovered_number: recovered.live.last().map_or(0, |last| last.number),
+        live: recovered.live,
         spare,
         wants_spare: false,
         preparing: false,
         next_number: recovered.next_number,
-        garbage: recovered.garbage.into_iter().chain(useless).collect(),
+        obsolete: recovered.obsolete.into_iter().chain(useless).collect(),
         buffer: Buffer::new(epoch),
         unsynced: Unsynced::default(),
         appended: recovered.last,
@@ -114,7 +112,7 @@ fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Res
         marked: recovered.mark.map_or(Lsn::START, |mark| mark.durable),
         flushing: false,
         begun: false,
-        mark_is_in_place: false,
+        mark_overwrites_in_place: false,
         closed: false,
         poison: Poison::default(),
     })
@@ -123,8 +121,8 @@ fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Res
 /// The spare of that number, if it can be used, or otherwise its number.
 fn spare(vfs: &dyn Vfs, number: Option<u64>, block: u64) -> Result<(Option<Segment>, Option<u64>)> {
     let Some(number) = number else { return Ok((None, None)) };
-    match file::open(vfs, number, Access::ReadWrite) {
-        Ok(spare) if spare.is_whole(block)? => Ok((Some(spare), None)),
+    match segment_file::open(vfs, number, Access::ReadWrite) {
+        Ok(spare) if spare.is_writable(block)? => Ok((Some(spare), None)),
         Ok(_) => Ok((None, Some(number))),
         // Who may only read reads the log; a write is refused when it comes.
         Err(Error::Io { source, .. }) if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) => {
@@ -136,11 +134,11 @@ fn spare(vfs: &dyn Vfs, number: Option<u64>, block: u64) -> Result<(Option<Segme
 
 /// A sealed segment is written further only if that is possible; otherwise the next one takes over behind the seal.
 fn tail(vfs: &dyn Vfs, recovered: &Recovered, sizes: &Sizes) -> Result<Tail> {
-    let (Tail::Sealed(end), Some(last)) = (recovered.tail, recovered.run.last()) else { return Ok(recovered.tail) };
-    let segment = file::open(vfs, last.number, Access::Read)?;
-    if segment.goes_on_behind_seal(end, sizes.block)? {
+    let (Tail::Sealed(end), Some(last)) = (recovered.tail, recovered.live.last()) else { return Ok(recovered.tail) };
+    let segment = segment_file::open(vfs, last.number, Access::Read)?;
+    if segment.can_continue_after_seal(end, sizes.block)? {
         return Ok(recovered.tail);
     }
     let Header { number, identity, .. } = segment.header;
-    Ok(Tail::Cut(Some(crate::frame::Link { number, identity, end })))
+    Ok(Tail::Cut(Some(Link { number, identity, end })))
 }

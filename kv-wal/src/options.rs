@@ -5,7 +5,7 @@ use kv_core::{
     background::{Scheduler, Threads},
 };
 
-use crate::{frame::PAYLOAD_BYTES_MAX, segment::BLOCKS_MIN};
+use crate::format::{frame::PAYLOAD_BYTES_MAX, segment::BLOCKS_MIN};
 
 /// The smallest segment that can be asked for, in bytes.
 pub(crate) const SEGMENT_BYTES_FLOOR: u64 = 16 << 10;

@@ -6,12 +6,10 @@ use kv_core::{Error, LogReader, Lsn, Record, Result};
 use kv_vfs::Access;
 
 use crate::{
-    file,
-    frame::Kind,
-    names,
-    recovery::RunSegment,
-    scanner::{Frame, Scanner, Step},
-    shared::Shared,
+    format::{frame::Kind, names},
+    recovery::{Frame, LiveSegment, Scanner, Step},
+    segment_file,
+    write::Shared,
 };
 
 /// Gives the records after a position, up to the durable one.
@@ -45,7 +43,7 @@ impl Reader {
     /// Moves to the next record, which is durable.
     fn advance(&mut self) -> Result<()> {
         let goal = self.after.next();
-        let mut looked_again = false;
+        let mut retried = false;
         loop {
             let current = match &mut self.current {
                 Some(current) => current,
@@ -63,14 +61,14 @@ impl Reader {
             let (segment, end) = locate(&self.shared, self.after)?;
             if segment.number != current.number {
                 self.current = None; // it goes on there
-            } else if looked_again {
+            } else if retried {
                 let detail = format!("{problem}: record {goal} cannot be read, though it was durable");
                 return Err(Error::corrupt(current.scanner.path(), current.scanner.offset(), detail));
             } else {
                 // What was read ahead may have been written since.
-                current.scanner.forget();
+                current.scanner.forget_read_ahead();
                 current.scanner.set_limit(end);
-                looked_again = true;
+                retried = true;
             }
         }
     }
@@ -92,10 +90,10 @@ impl LogReader for Reader {
 }
 
 /// The segment that holds the record after `after`, and where its frames end, in bytes from the start of its file.
-fn locate(shared: &Shared, after: Lsn) -> Result<(RunSegment, u64)> {
+fn locate(shared: &Shared, after: Lsn) -> Result<(LiveSegment, u64)> {
     let state = shared.lock();
-    let at = state.run.partition_point(|segment| segment.base <= after);
-    match at.checked_sub(1).map(|at| state.run[at]) {
+    let at = state.live.partition_point(|segment| segment.base <= after);
+    match at.checked_sub(1).map(|at| state.live[at]) {
         Some(segment) => Ok((segment, state.end_of(&segment))),
         None => Err(Error::Trimmed { after, trimmed: state.trimmed }),
     }
@@ -103,7 +101,7 @@ fn locate(shared: &Shared, after: Lsn) -> Result<(RunSegment, u64)> {
 
 fn open(shared: &Shared, after: Lsn) -> Result<Current> {
     let (segment, end) = locate(shared, after)?;
-    let opened = match file::open(&*shared.vfs, segment.number, Access::Read) {
+    let opened = match segment_file::open(&*shared.vfs, segment.number, Access::Read) {
         Ok(opened) if opened.header.identity == segment.identity => opened,
         Ok(opened) => return Err(Error::corrupt(opened.file.path(), 0, "it is another segment than it was")),
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {

@@ -4,20 +4,22 @@
 use kv_core::{Epoch, Error, LogId, Lsn, Result};
 use kv_vfs::{Access, Vfs};
 
-use super::walk::LogEnd;
+use super::scanner::{Scanner, Step};
 use crate::{
     error,
-    file::{self, Segment},
-    frame::{Link, NUMBER_MAX, start_frame_bytes},
-    mark::Mark,
-    mark_file, names,
-    scanner::{Scanner, Step},
-    segment::Header,
+    format::{
+        frame::{Link, start_frame_bytes},
+        mark::Mark,
+        names,
+        segment::Header,
+    },
+    mark_file,
+    segment_file::{self, Segment},
 };
 
 /// A segment that was found, its header valid.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Found {
+pub(crate) struct FoundSegment {
     pub(crate) header: Header,
     /// What the start frame says; `None` if there is no valid one.
     pub(crate) start: Option<FoundStart>,
@@ -34,7 +36,7 @@ pub(crate) struct FoundStart {
     pub(crate) watermark: Lsn,
 }
 
-impl Found {
+impl FoundSegment {
     /// The segment for reading; its header was validated when it was found.
     pub(crate) fn open(&self, vfs: &dyn Vfs) -> Result<Segment> {
         let file = vfs.open(&names::segment(self.header.number), Access::Read).map_err(error::io)?;
@@ -46,7 +48,7 @@ impl Found {
 #[derive(Debug)]
 pub(crate) struct Inventory<'a> {
     pub(crate) vfs: &'a dyn Vfs,
-    pub(crate) segments: Vec<Found>,
+    pub(crate) segments: Vec<FoundSegment>,
     pub(crate) mark: Option<Mark>,
     pub(crate) live: Live,
 }
@@ -54,10 +56,10 @@ pub(crate) struct Inventory<'a> {
 /// The segments that make up the log, oldest first, as indices into [`Inventory::segments`].
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Live {
-    pub(crate) run: Vec<usize>,
+    pub(crate) segments: Vec<usize>,
     /// A segment that a later one continues, though its own start frame is not valid. It and all
     /// after it are not in the run.
-    pub(crate) broken: Option<usize>,
+    pub(crate) broken_link: Option<usize>,
 }
 
 impl<'a> Inventory<'a> {
@@ -68,9 +70,9 @@ impl<'a> Inventory<'a> {
 
     /// Looks at everything, and goes on after damage if `damaged` says so.
     pub(crate) fn collect(vfs: &'a dyn Vfs, damaged: &mut dyn FnMut(Error) -> Result<()>) -> Result<Self> {
-        let mut segments: Vec<Found> = Vec::new();
+        let mut segments: Vec<FoundSegment> = Vec::new();
         for number in segment_numbers(vfs)? {
-            match find(vfs, number, log_id(&segments)) {
+            match inspect(vfs, number, log_id(&segments)) {
                 Ok(found) => segments.push(found),
                 Err(error) if error::is_finding(&error) => damaged(error)?,
                 Err(error) => return Err(error),
@@ -83,7 +85,7 @@ impl<'a> Inventory<'a> {
             }
             read => read?,
         };
-        let live = live(&segments);
+        let live = find_live(&segments);
         Ok(Self { vfs, segments, mark, live })
     }
 
@@ -114,8 +116,8 @@ impl<'a> Inventory<'a> {
     }
 
     /// The live segment with that index, from 0.
-    pub(crate) fn live_segment(&self, at: usize) -> &Found {
-        &self.segments[self.live.run[at]]
+    pub(crate) fn live_segment(&self, at: usize) -> &FoundSegment {
+        &self.segments[self.live.segments[at]]
     }
 
     /// What the names alone prove: that a segment is missing.
@@ -134,7 +136,7 @@ impl<'a> Inventory<'a> {
     /// again once a later segment continues it: another segment that has it now was put there by
     /// something else.
     fn check_beginning(&self) -> Result<()> {
-        let first = self.live.run.first().map(|first| &self.segments[*first]);
+        let first = self.live.segments.first().map(|first| &self.segments[*first]);
         let Some(Link { number, .. }) = first.and_then(|first| first.start?.predecessor) else { return Ok(()) };
         if self.segments.iter().all(|found| found.header.number != number) {
             return Ok(());
@@ -147,11 +149,11 @@ impl<'a> Inventory<'a> {
     /// the next was created, and those after the last start frame that was flushed are never
     /// removed.
     fn check_no_hole(&self) -> Result<()> {
-        let (from, mut expected) = match self.live.run.last() {
+        let (from, mut expected) = match self.live.segments.last() {
             Some(last) => (last + 1, self.segments[*last].header.number + 1),
             None => (0, 1),
         };
-        if let (None, Some(Found { header, .. })) = (self.live.run.last(), self.segments.first())
+        if let (None, Some(FoundSegment { header, .. })) = (self.live.segments.last(), self.segments.first())
             && header.number != expected
         {
             // Damage of the start frame looks like this, if what precedes was trimmed, and so does
@@ -172,28 +174,9 @@ impl<'a> Inventory<'a> {
         }
         Ok(())
     }
-
-    /// Refuses numbers from which the log could not go on for long: what it wrote then would not be
-    /// believed by the next opening. None gets there.
-    pub(crate) fn check_numbers(&self, log_end: &LogEnd) -> Result<()> {
-        let number = self.segments.last().map_or(0, |found| found.header.number);
-        let segment = names::segment(number);
-        for (what, number, name) in [
-            ("position", log_end.end.last.0, segment.as_str()),
-            ("epoch", self.epoch().max(log_end.end.epoch).0, &segment),
-            ("number", number, &segment),
-            ("counter", self.mark.map_or(0, |mark| mark.counter), names::MARK),
-        ] {
-            if number > NUMBER_MAX / 2 {
-                let detail = format!("the {what} {number} is one that no log reaches");
-                return Err(Error::corrupt(error::path(self.vfs, name), 0, detail));
-            }
-        }
-        Ok(())
-    }
 }
 
-fn log_id(segments: &[Found]) -> Option<LogId> {
+fn log_id(segments: &[FoundSegment]) -> Option<LogId> {
     segments.first().map(|found| found.header.log_id)
 }
 
@@ -203,32 +186,32 @@ fn log_id(segments: &[Found]) -> Option<LogId> {
 /// A predecessor that is not there was trimmed: the run begins after it. One that is there without
 /// a valid start frame was never flushed, nor was what follows it, unless something is damaged: the
 /// run ends before it, and proof that lies beyond that end shows the damage.
-fn live(segments: &[Found]) -> Live {
+fn find_live(segments: &[FoundSegment]) -> Live {
     let last_with_start = |before: usize| segments[..before].iter().rposition(|found| found.start.is_some());
     let mut live = Live::default();
     let mut top = last_with_start(segments.len());
     while let Some(mut at) = top {
-        live.run = vec![at];
+        live.segments = vec![at];
         loop {
             match predecessor(segments, at) {
                 Some(before) if segments[before].start.is_some() => at = before,
                 Some(broken) => {
-                    live = Live { run: Vec::new(), broken: Some(broken) };
+                    live = Live { segments: Vec::new(), broken_link: Some(broken) };
                     top = last_with_start(broken);
                     break;
                 }
                 None => {
-                    live.run.reverse();
+                    live.segments.reverse();
                     return live;
                 }
             }
-            live.run.push(at);
+            live.segments.push(at);
         }
     }
     live
 }
 
-fn predecessor(segments: &[Found], at: usize) -> Option<usize> {
+fn predecessor(segments: &[FoundSegment], at: usize) -> Option<usize> {
     let link = segments[at].start?.predecessor?;
     segments[..at]
         .iter()
@@ -243,15 +226,15 @@ pub(crate) fn segment_numbers(vfs: &dyn Vfs) -> Result<Vec<u64>> {
     Ok(numbers)
 }
 
-fn find(vfs: &dyn Vfs, number: u64, log_id: Option<LogId>) -> Result<Found> {
-    let segment = file::open(vfs, number, Access::Read)?;
+fn inspect(vfs: &dyn Vfs, number: u64, log_id: Option<LogId>) -> Result<FoundSegment> {
+    let segment = segment_file::open(vfs, number, Access::Read)?;
     if let Some(log_id) = log_id
         && log_id != segment.header.log_id
     {
         let detail = format!("it belongs to the log {}, not to the log {log_id} that is here", segment.header.log_id);
         return Err(Error::corrupt(segment.file.path(), 0, detail));
     }
-    Ok(Found { header: segment.header, start: find_start(&segment)? })
+    Ok(FoundSegment { header: segment.header, start: find_start(&segment)? })
 }
 
 fn find_start(segment: &Segment) -> Result<Option<FoundStart>> {
@@ -281,13 +264,13 @@ fn read_mark(vfs: &dyn Vfs, log_id: Option<LogId>) -> Result<Option<Mark>> {
 mod tests {
     use kv_core::{Epoch, LogId, Lsn};
 
-    use super::{Found, FoundStart, Live, live};
-    use crate::{frame::Link, segment::Header};
+    use super::{FoundSegment, FoundStart, Live, find_live};
+    use crate::format::{frame::Link, segment::Header};
 
     /// A segment of each number, whose identity is ten times that; with a start frame that names
     /// the predecessor (0: none), or without.
-    fn found(segments: &[(u64, Option<u64>)]) -> Vec<Found> {
-        let found = |&(number, start): &(u64, Option<u64>)| Found {
+    fn found(segments: &[(u64, Option<u64>)]) -> Vec<FoundSegment> {
+        let found = |&(number, start): &(u64, Option<u64>)| FoundSegment {
             header: Header { log_id: LogId(1), number, identity: number * 10, block_bytes: 4096, length: 16384 },
             start: start.map(|predecessor| FoundStart {
                 epoch: Epoch(1),
@@ -304,26 +287,26 @@ mod tests {
     }
 
     fn live_of(segments: &[(u64, Option<u64>)]) -> Live {
-        live(&found(segments))
+        find_live(&found(segments))
     }
 
-    fn run(run: &[usize]) -> Live {
-        Live { run: run.to_vec(), broken: None }
+    fn whole(segments: &[usize]) -> Live {
+        Live { segments: segments.to_vec(), broken_link: None }
     }
 
     #[test]
     fn links_decide_what_belongs_to_the_log() {
-        assert_eq!(live_of(&[]), run(&[]));
-        assert_eq!(live_of(&[(1, None)]), run(&[]), "only a spare");
-        assert_eq!(live_of(&[(1, Some(0)), (2, Some(1)), (3, None)]), run(&[0, 1]), "and a spare");
-        assert_eq!(live_of(&[(1, Some(0)), (2, Some(1)), (3, Some(1))]), run(&[0, 2]), "2 is void");
-        assert_eq!(live_of(&[(4, Some(3)), (5, Some(4))]), run(&[0, 1]), "3 was trimmed");
-        assert_eq!(live_of(&[(1, Some(0)), (2, Some(1)), (4, Some(3))]), run(&[2]), "1 and 2 came back");
+        assert_eq!(live_of(&[]), whole(&[]));
+        assert_eq!(live_of(&[(1, None)]), whole(&[]), "only a spare");
+        assert_eq!(live_of(&[(1, Some(0)), (2, Some(1)), (3, None)]), whole(&[0, 1]), "and a spare");
+        assert_eq!(live_of(&[(1, Some(0)), (2, Some(1)), (3, Some(1))]), whole(&[0, 2]), "2 is void");
+        assert_eq!(live_of(&[(4, Some(3)), (5, Some(4))]), whole(&[0, 1]), "3 was trimmed");
+        assert_eq!(live_of(&[(1, Some(0)), (2, Some(1)), (4, Some(3))]), whole(&[2]), "1 and 2 came back");
     }
 
     #[test]
-    fn a_segment_without_start_frame_ends_the_run_before_it() {
-        let broken = |run: &[usize], at| Live { run: run.to_vec(), broken: Some(at) };
+    fn the_live_segments_end_before_one_without_a_start_frame() {
+        let broken = |segments: &[usize], at| Live { segments: segments.to_vec(), broken_link: Some(at) };
         assert_eq!(live_of(&[(1, Some(0)), (2, None), (3, Some(2))]), broken(&[0], 1));
         assert_eq!(live_of(&[(1, None), (2, Some(1)), (3, Some(2))]), broken(&[], 0));
         assert_eq!(live_of(&[(1, Some(0)), (2, Some(1)), (3, None), (4, Some(3)), (5, Some(4))]), broken(&[0, 1], 2));
@@ -333,6 +316,6 @@ mod tests {
     fn a_predecessor_of_another_identity_is_not_the_one_that_is_meant() {
         let mut segments = found(&[(1, Some(0)), (2, Some(1))]);
         segments[0].header.identity = 11;
-        assert_eq!(live(&segments), run(&[1]));
+        assert_eq!(find_live(&segments), whole(&[1]));
     }
 }

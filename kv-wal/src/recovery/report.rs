@@ -6,7 +6,7 @@ use kv_core::{Epoch, Lsn};
 
 /// What was found when the log was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recovery {
+pub struct LogRecovery {
     /// There was no log; it was created.
     pub created: bool,
     /// The log had been closed, and nothing was written after.
@@ -18,13 +18,13 @@ pub struct Recovery {
     /// The epoch of this opening.
     pub epoch: Epoch,
     /// What was cut off because it had not been written completely; `None` if there was nothing to cut.
-    pub torn: Option<Torn>,
+    pub torn: Option<TornTail>,
 }
 
 /// The torn tail of a log: bytes that were written but never made durable. No record in it was
 /// acknowledged as durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Torn {
+pub struct TornTail {
     /// The segment in which the tail begins.
     pub file: PathBuf,
     /// Where in that file, in bytes from its start.
@@ -33,7 +33,7 @@ pub struct Torn {
     pub bytes: u64,
 }
 
-impl fmt::Display for Torn {
+impl fmt::Display for TornTail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, offset, bytes } = self;
         write!(f, "cut a torn tail of {bytes} bytes off {} at byte {offset}", file.display())

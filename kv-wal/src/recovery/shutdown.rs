@@ -15,13 +15,14 @@
 
 use kv_core::Result;
 
-use super::{evidence::is_unused, inventory::Inventory, walk::LogEnd};
+use super::{inventory::Inventory, scanner::SegmentEnd, walk::LogEnd};
 use crate::{
-    bytes::is_zero,
     error,
-    file::{Segment, read_up_to},
-    frame::{self, FrameHeader, Kind, Seal},
-    scanner::SegmentEnd,
+    format::{
+        bytes::is_zero,
+        frame::{self, FrameHeader, Kind, Seal},
+    },
+    segment_file::{Segment, read_up_to},
 };
 
 /// How much of the space behind a seal is looked at in any case, in bytes of each segment.
@@ -30,7 +31,7 @@ const NEAR_BYTES: u64 = 256 << 10;
 impl Inventory<'_> {
     /// The end of the log, if that is a seal which counts.
     pub(crate) fn clean_shutdown(&self) -> Result<Option<LogEnd>> {
-        let (Some(last), None) = (self.live.run.last(), self.live.broken) else { return Ok(None) };
+        let (Some(last), None) = (self.live.segments.last(), self.live.broken_link) else { return Ok(None) };
         let found = &self.segments[*last];
         let segment = found.open(self.vfs)?;
         if last_seal(&segment)?.is_none() {
@@ -43,7 +44,7 @@ impl Inventory<'_> {
         // says.
         let is_of_segment = found.start.is_some_and(|start| start.base <= seal.last);
         if is_of_segment && self.nothing_follows(*last, &segment, &seal)? {
-            return Ok(Some(LogEnd { segments: self.live.run.len(), end: seal }));
+            return Ok(Some(LogEnd { segments: self.live.segments.len(), end: seal }));
         }
         Ok(None)
     }
@@ -57,12 +58,12 @@ impl Inventory<'_> {
     }
 
     fn is_unused_behind(&self, last: usize, segment: &Segment, end: u64, bytes: u64) -> Result<bool> {
-        if !is_unused(segment, end, bytes)? {
+        if !segment.is_unused(end, bytes)? {
             return Ok(false);
         }
         for found in &self.segments[last + 1..] {
             let later = found.open(self.vfs)?;
-            if !is_unused(&later, later.block(), bytes)? {
+            if !later.is_unused(later.block(), bytes)? {
                 return Ok(false);
             }
         }

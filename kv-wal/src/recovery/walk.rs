@@ -4,12 +4,14 @@
 
 use kv_core::Result;
 
-use super::inventory::Inventory;
-use crate::scanner::{Scanner, SegmentEnd};
+use super::{
+    inventory::Inventory,
+    scanner::{Scanner, SegmentEnd},
+};
 
 /// A live segment whose frames were read.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Walked {
+pub(crate) struct WalkedSegment {
     /// Which of the live segments it is, from 0.
     pub(crate) at: usize,
     pub(crate) end: SegmentEnd,
@@ -26,7 +28,7 @@ pub(crate) struct LogEnd {
     pub(crate) end: SegmentEnd,
 }
 
-impl Walked {
+impl WalkedSegment {
     /// The log's end, if it ends here.
     pub(crate) fn as_log_end(&self) -> LogEnd {
         LogEnd { segments: self.at + 1, end: self.end }
@@ -35,18 +37,18 @@ impl Walked {
 
 impl Inventory<'_> {
     /// Reads the live segments from the `from`th on, one with each step.
-    pub(crate) fn walk(&self, from: usize) -> impl Iterator<Item = Result<Walked>> {
-        (from..self.live.run.len()).map(|at| self.read_frames(at))
+    pub(crate) fn walk(&self, from: usize) -> impl Iterator<Item = Result<WalkedSegment>> {
+        (from..self.live.segments.len()).map(|at| self.read_frames(at))
     }
 
-    fn read_frames(&self, at: usize) -> Result<Walked> {
+    fn read_frames(&self, at: usize) -> Result<WalkedSegment> {
         let found = self.live_segment(at);
         // What the next segment does not continue is void, whatever it is.
-        let next = self.live.run.get(at + 1).and_then(|next| self.segments[*next].start);
+        let next = self.live.segments.get(at + 1).and_then(|next| self.segments[*next].start);
         let link = next.and_then(|start| Some((start.predecessor?.end, start.base)));
         let limit = link.map_or(found.header.length, |(end, _)| end);
         let end = Scanner::new(&found.open(self.vfs)?, limit)?.end()?;
-        Ok(Walked { at, end, continued: end.bad.is_none() && link == Some((end.offset, end.last)) })
+        Ok(WalkedSegment { at, end, continued: end.bad.is_none() && link == Some((end.offset, end.last)) })
     }
 
     /// Reads every live segment that may hold a position which no start frame proves durable,
@@ -58,11 +60,11 @@ impl Inventory<'_> {
                 return Ok(walked.as_log_end());
             }
         }
-        Ok(self.nothing_lives())
+        Ok(self.end_without_live_segments())
     }
 
     /// The end of a log without a live segment: it is empty, or all of it is lost.
-    pub(crate) fn nothing_lives(&self) -> LogEnd {
+    pub(crate) fn end_without_live_segments(&self) -> LogEnd {
         let offset = self.segments.first().map_or(0, |first| u64::from(first.header.block_bytes));
         let end = SegmentEnd { offset, last: Default::default(), epoch: Default::default(), bad: None, sealed: false };
         LogEnd { segments: 0, end }
@@ -74,7 +76,7 @@ impl Inventory<'_> {
     /// segments that are not live because their start frame is damaged, and that shows only where
     /// the live ones end.
     pub(crate) fn first_unproven(&self) -> usize {
-        let starts: Vec<_> = self.live.run.iter().filter_map(|at| self.segments[*at].start).collect();
+        let starts: Vec<_> = self.live.segments.iter().filter_map(|at| self.segments[*at].start).collect();
         let proven = starts.iter().map(|start| start.watermark).max().unwrap_or_default();
         starts.iter().skip(1).take_while(|next| next.base <= proven).count()
     }

@@ -3,10 +3,8 @@
 use kv_core::{Error, Lsn, Result};
 use kv_vfs::Vfs;
 
-use crate::{
-    error, names,
-    recovery::{Inventory, is_unused},
-};
+use super::inventory::Inventory;
+use crate::{error, format::names};
 
 /// Whether nothing was ever written to the log in that directory: it has no segment, or only empty
 /// ones, and no mark of something durable. Changes nothing and takes no lock.
@@ -24,7 +22,7 @@ pub fn is_blank(vfs: &dyn Vfs) -> Result<bool> {
     }
     for found in &inventory.segments {
         let segment = found.open(vfs)?;
-        if found.start.is_some() || !is_unused(&segment, segment.block(), u64::MAX)? {
+        if found.start.is_some() || !segment.is_unused(segment.block(), u64::MAX)? {
             return Ok(false);
         }
     }
@@ -43,33 +41,33 @@ pub fn verify(vfs: &dyn Vfs) -> Result<Vec<Error>> {
         damages.push(damage);
         Ok(())
     })?;
-    keep(inventory.check_complete(), &mut damages)?;
+    collect(inventory.check_complete(), &mut damages)?;
     // Recovery reads no further than to the first live segment at which the log can end. Here all
     // are read.
     for walked in inventory.walk(0) {
-        let Some(walked) = keep(walked, &mut damages)? else { continue };
+        let Some(walked) = collect(walked, &mut damages)? else { continue };
         let log_end = walked.as_log_end();
-        if walked.continued || keep(inventory.look_beyond(&log_end), &mut damages)?.is_none() {
+        if walked.continued || collect(inventory.classify_remains(&log_end), &mut damages)?.is_none() {
             continue;
         }
         if walked.at >= inventory.first_unproven() {
-            keep(inventory.check_numbers(&log_end), &mut damages)?;
+            collect(inventory.check_numbers(&log_end), &mut damages)?;
             return Ok(damages); // the log ends here, and nothing behind it counts
         }
         let path = error::path(vfs, &names::segment(inventory.live_segment(walked.at).header.number));
         let detail = "it does not end where the next segment continues it";
         damages.push(Error::corrupt(path, walked.end.offset, detail));
     }
-    if inventory.live.run.is_empty() && !inventory.segments.is_empty() {
-        let log_end = inventory.nothing_lives();
-        keep(inventory.look_beyond(&log_end), &mut damages)?;
-        keep(inventory.check_numbers(&log_end), &mut damages)?;
+    if inventory.live.segments.is_empty() && !inventory.segments.is_empty() {
+        let log_end = inventory.end_without_live_segments();
+        collect(inventory.classify_remains(&log_end), &mut damages)?;
+        collect(inventory.check_numbers(&log_end), &mut damages)?;
     }
     Ok(damages)
 }
 
 /// Puts damage aside; that something cannot be read at all is an error.
-fn keep<T>(result: Result<T>, damages: &mut Vec<Error>) -> Result<Option<T>> {
+fn collect<T>(result: Result<T>, damages: &mut Vec<Error>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(damage) if error::is_finding(&damage) => {

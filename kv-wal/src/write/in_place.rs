@@ -10,7 +10,7 @@ use std::io;
 use kv_core::{Error, Result};
 use kv_vfs::{Access, File, Space, Vfs};
 
-use crate::names;
+use crate::format::names;
 
 /// The part of the disk that stays free: free space is an estimate, and others write too ...
 const KEPT_PART: u64 = 64;

@@ -12,24 +12,29 @@
 
 mod evidence;
 mod inventory;
+mod numbers;
 mod report;
+mod scanner;
 mod shutdown;
+mod verify;
 mod walk;
 
 use kv_core::{Epoch, LogId, Lsn, Result};
 use kv_vfs::Vfs;
 
 use evidence::Remains;
-pub(crate) use evidence::is_unused;
-pub(crate) use inventory::{Inventory, segment_numbers};
-pub use report::{Recovery, Torn};
+use inventory::Inventory;
+pub(crate) use inventory::segment_numbers;
+pub use report::{LogRecovery, TornTail};
+pub(crate) use scanner::{Frame, Scanner, Step};
+pub use verify::{is_blank, verify};
 use walk::LogEnd;
 
-use crate::{frame::Link, mark::Mark};
+use crate::format::{frame::Link, mark::Mark};
 
 /// A segment of the log that has a start frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RunSegment {
+pub(crate) struct LiveSegment {
     pub(crate) number: u64,
     pub(crate) identity: u64,
     /// The position before its first.
@@ -53,18 +58,18 @@ pub(crate) enum Tail {
 #[derive(Debug)]
 pub(crate) struct Recovered {
     pub(crate) log_id: LogId,
-    pub(crate) run: Vec<RunSegment>,
+    pub(crate) live: Vec<LiveSegment>,
     pub(crate) tail: Tail,
     /// A segment with nothing but zeroes behind its header, above all others.
     pub(crate) spare: Option<u64>,
     /// Segments that hold nothing of the log.
-    pub(crate) garbage: Vec<u64>,
+    pub(crate) obsolete: Vec<u64>,
     pub(crate) next_number: u64,
     pub(crate) last: Lsn,
     pub(crate) mark: Option<Mark>,
     /// The highest epoch that was found.
     pub(crate) epoch: Epoch,
-    pub(crate) torn: Option<Torn>,
+    pub(crate) torn: Option<TornTail>,
 }
 
 /// Finds out what there is; `None` if there is no log.
@@ -77,7 +82,7 @@ pub(crate) fn recover(vfs: &dyn Vfs) -> Result<Option<Recovered>> {
     let inventory = inventory.read_again_from_disk()?;
     inventory.check_complete()?;
     let log_end = inventory.find_end()?;
-    let remains = inventory.look_beyond(&log_end)?;
+    let remains = inventory.classify_remains(&log_end)?;
     inventory.recovered(&log_end, remains)
 }
 
@@ -95,7 +100,7 @@ impl Inventory<'_> {
         let spare = (last.map(|header| header.number) != Some(highest) && !remains.highest_is_used).then_some(highest);
         let numbers = self.segments.iter().map(|found| found.header.number);
         let is_kept = |number| kept.iter().any(|header| header.number == number);
-        let garbage = numbers.filter(|number| !is_kept(*number) && Some(*number) != spare).collect();
+        let obsolete = numbers.filter(|number| !is_kept(*number) && Some(*number) != spare).collect();
         let tail = match last {
             Some(_) if end.sealed && remains.torn.is_none() => Tail::Sealed(end.offset),
             _ => {
@@ -104,10 +109,10 @@ impl Inventory<'_> {
         };
         Ok(Some(Recovered {
             log_id,
-            run: self.run_segments(log_end),
+            live: self.kept_segments(log_end),
             tail,
             spare,
-            garbage,
+            obsolete,
             next_number: highest + 1,
             last: end.last,
             mark: self.mark,
@@ -117,13 +122,13 @@ impl Inventory<'_> {
     }
 
     /// Each segment of the log ends where the next one says, and the last one where the log ends.
-    fn run_segments(&self, log_end: &LogEnd) -> Vec<RunSegment> {
+    fn kept_segments(&self, log_end: &LogEnd) -> Vec<LiveSegment> {
         let mut segments = Vec::with_capacity(log_end.segments);
         let mut end = log_end.end.offset;
         for at in (0..log_end.segments).rev() {
             let found = self.live_segment(at);
             let Some(start) = found.start else { continue };
-            segments.push(RunSegment {
+            segments.push(LiveSegment {
                 number: found.header.number,
                 identity: found.header.identity,
                 base: start.base,

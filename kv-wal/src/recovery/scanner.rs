@@ -7,10 +7,12 @@ use kv_core::{Epoch, Error, Lsn, Result};
 use kv_vfs::File;
 
 use crate::{
-    bytes::is_zero,
     error,
-    file::{Segment, read_up_to},
-    frame::{self, FRAME_BYTES_MIN, FrameHeader, HEADER_BYTES, Kind, Seal, Start},
+    format::{
+        bytes::is_zero,
+        frame::{self, FRAME_BYTES_MIN, FrameHeader, HEADER_BYTES, Kind, Seal, Start},
+    },
+    segment_file::{Segment, read_up_to},
 };
 
 /// How many bytes are read at once, if no frame is larger.
@@ -55,7 +57,7 @@ pub(crate) struct SegmentEnd {
 
 /// The state behind a frame, which decides what may follow it.
 #[derive(Clone, Copy, Debug)]
-struct InForce {
+struct Context {
     /// The last record's position.
     lsn: Lsn,
     epoch: Epoch,
@@ -75,7 +77,7 @@ pub(crate) struct Scanner {
     /// Where the next frame begins.
     offset: u64,
     /// `None` before the start frame.
-    in_force: Option<InForce>,
+    context: Option<Context>,
     /// What the start frame said.
     start: Option<Start>,
     /// Bytes of the file from `buffer_at` on.
@@ -96,7 +98,7 @@ impl Scanner {
             limit,
             skip: Lsn::START,
             offset: segment.block(),
-            in_force: None,
+            context: None,
             start: None,
             buffer: Vec::new(),
             buffer_at: 0,
@@ -122,12 +124,12 @@ impl Scanner {
 
     /// The position of the last record before the next frame; [`Lsn::START`] before the start frame.
     pub(crate) fn last(&self) -> Lsn {
-        self.in_force.map_or(Lsn::START, |in_force| in_force.lsn)
+        self.context.map_or(Lsn::START, |context| context.lsn)
     }
 
     /// The epoch at the next frame.
     pub(crate) fn epoch(&self) -> Epoch {
-        self.in_force.map_or(Epoch(0), |in_force| in_force.epoch)
+        self.context.map_or(Epoch(0), |context| context.epoch)
     }
 
     /// What the start frame said, once it has been passed.
@@ -141,7 +143,7 @@ impl Scanner {
     }
 
     /// Forgets what was read ahead: somebody may have written there since.
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn forget_read_ahead(&mut self) {
         self.buffer.clear();
     }
 
@@ -159,7 +161,7 @@ impl Scanner {
                 Step::Bad(reason) => break Some(reason),
             }
         };
-        let sealed = bad.is_none() && self.in_force.is_some_and(|in_force| in_force.sealed);
+        let sealed = bad.is_none() && self.context.is_some_and(|context| context.sealed);
         Ok(SegmentEnd { offset: self.offset, last: self.last(), epoch: self.epoch(), bad, sealed })
     }
 
@@ -175,30 +177,30 @@ impl Scanner {
             return Ok(if is_zero(bytes) { Step::End } else { Step::Bad("a frame's header fails its checksum") });
         };
         let kind = header.kind().map_err(|detail| Error::NewerVersion { file: self.path().to_owned(), detail })?;
-        if let Some(bad) = self.misplaced(&header, kind) {
+        if let Some(bad) = self.order_error(&header, kind) {
             return Ok(Step::Bad(bad));
         }
         if (kind != Kind::Record || header.lsn > self.skip) && !self.load_payload(&header)? {
             return Ok(Step::Bad("a frame's payload fails its checksum"));
         }
-        let Some(in_force) = self.behind(kind, header.lsn) else {
+        let Some(context) = self.context_after(kind, header.lsn) else {
             return Ok(Step::Bad("a control frame makes no sense"));
         };
-        if !header.is_of(in_force.epoch) {
+        if !header.is_of(context.epoch) {
             return Ok(Step::Bad("a frame of another epoch"));
         }
-        self.in_force = Some(in_force);
+        self.context = Some(context);
         let offset = self.offset;
         self.offset += header.frame_bytes();
         let FrameHeader { lsn, watermark, payload_bytes, .. } = header;
         Ok(Step::Frame(Frame { offset, kind, lsn, watermark, payload_bytes }))
     }
 
-    fn misplaced(&self, header: &FrameHeader, kind: Kind) -> Option<&'static str> {
+    fn order_error(&self, header: &FrameHeader, kind: Kind) -> Option<&'static str> {
         if header.frame_bytes() > self.limit - self.offset {
             return Some("a frame runs beyond its segment's end");
         }
-        let in_order = match (self.in_force, kind) {
+        let in_order = match (self.context, kind) {
             (None, Kind::Start) => self.offset == self.block,
             (None, _) | (Some(_), Kind::Start) => false,
             // What follows a seal in its segment belongs to a later opening, which begins by saying
@@ -224,22 +226,22 @@ impl Scanner {
     }
 
     /// What is in force behind the frame, which is in order; `None` if what it says makes no sense.
-    fn behind(&mut self, kind: Kind, lsn: Lsn) -> Option<InForce> {
-        match (kind, self.in_force) {
+    fn context_after(&mut self, kind: Kind, lsn: Lsn) -> Option<Context> {
+        match (kind, self.context) {
             (Kind::Start, _) => {
                 let start = Start::decode(self.payload())?;
                 self.start = Some(start);
-                Some(InForce { lsn, epoch: start.epoch, sealed: false })
+                Some(Context { lsn, epoch: start.epoch, sealed: false })
             }
             (_, None) => None,
-            (Kind::Record | Kind::Padding, Some(before)) => Some(InForce { lsn, ..before }),
+            (Kind::Record | Kind::Padding, Some(before)) => Some(Context { lsn, ..before }),
             (Kind::Seal, Some(before)) => {
                 let here = Seal { epoch: before.epoch, offset: self.offset };
-                (Seal::decode(self.payload())? == here).then_some(InForce { sealed: true, ..before })
+                (Seal::decode(self.payload())? == here).then_some(Context { sealed: true, ..before })
             }
             (Kind::Epoch, Some(before)) => {
                 let epoch = frame::decode_epoch(self.payload())?;
-                (epoch > before.epoch).then_some(InForce { epoch, lsn, sealed: false })
+                (epoch > before.epoch).then_some(Context { epoch, lsn, sealed: false })
             }
         }
     }

@@ -20,7 +20,7 @@
 use kv_core::{Epoch, LogId, Lsn};
 use kv_vfs::preamble::{PREAMBLE_BYTES, Preamble, PreambleError};
 
-use crate::{
+use super::{
     bytes::{get_u64, put},
     frame::NUMBER_MAX,
 };

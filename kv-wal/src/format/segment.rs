@@ -20,7 +20,7 @@
 use kv_core::LogId;
 use kv_vfs::preamble::{PREAMBLE_BYTES, Preamble, PreambleError};
 
-use crate::{
+use super::{
     bytes::{get_u32, get_u64, put},
     frame::NUMBER_MAX,
 };

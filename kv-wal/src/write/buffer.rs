@@ -6,8 +6,8 @@ use kv_core::{Epoch, Lsn, Result};
 
 use crate::{
     error,
-    file::Segment,
-    frame::{self, Kind},
+    format::frame::{self, Kind},
+    segment_file::Segment,
 };
 
 /// Frames that lie one behind the other in one segment.

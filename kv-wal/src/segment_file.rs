@@ -6,9 +6,16 @@ use kv_core::{Error, Result};
 use kv_vfs::{Access, File, Vfs, preamble::PreambleError};
 
 use crate::{
-    error, names,
-    segment::{HEADER_BYTES, Header},
+    error,
+    format::{
+        bytes::is_zero,
+        names,
+        segment::{HEADER_BYTES, Header},
+    },
 };
+
+/// How many bytes are read at once when a segment is searched for anything that is not zero.
+const CHUNK_BYTES: usize = 256 << 10;
 
 /// A segment that can be written.
 #[derive(Debug)]
@@ -23,16 +30,36 @@ impl Segment {
         u64::from(self.header.block_bytes)
     }
 
+    /// Whether there are only zeroes in the `bytes` bytes from `from` on, in bytes from the start of
+    /// the file, or in as many of them as the file has.
+    pub(crate) fn is_unused(&self, from: u64, bytes: u64) -> Result<bool> {
+        let end = from.saturating_add(bytes);
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut at = from;
+        while at < end {
+            let wanted = (end - at).min(CHUNK_BYTES as u64) as usize;
+            let len = read_up_to(&*self.file, &mut chunk[..wanted], at)?;
+            if !is_zero(&chunk[..len]) {
+                return Ok(false);
+            }
+            if len < wanted {
+                break;
+            }
+            at += len as u64;
+        }
+        Ok(true)
+    }
+
     /// Whether it can be written without taking space, and flushed in blocks that a disk with blocks of that size overwrites at once.
-    pub(crate) fn is_whole(&self, disk_block: u64) -> Result<bool> {
+    pub(crate) fn is_writable(&self, disk_block: u64) -> Result<bool> {
         let len = self.file.len().map_err(error::io)?;
         Ok(len >= self.header.length && self.block() >= disk_block && self.file.is_overwritten_in_place())
     }
 
     /// Whether the log goes on in this segment behind a seal that ends at `end`: there must be room for the epoch frame, a record and the
     /// next seal. If not, it goes on in the next segment.
-    pub(crate) fn goes_on_behind_seal(&self, end: u64, disk_block: u64) -> Result<bool> {
-        Ok(end + 3 * self.block() <= self.header.length && self.is_whole(disk_block)?)
+    pub(crate) fn can_continue_after_seal(&self, end: u64, disk_block: u64) -> Result<bool> {
+        Ok(end + 3 * self.block() <= self.header.length && self.is_writable(disk_block)?)
     }
 }
 

@@ -4,14 +4,19 @@ use std::sync::Arc;
 
 use kv_core::{Epoch, Error, Lsn, Result};
 
-use crate::{
+use super::{
     buffer::{Buffer, Unsynced},
-    file::Segment,
-    frame::{self, Kind, Link, Seal, Start, closed_end, encode_epoch, frame_bytes, start_frame_bytes},
-    options::Sizes,
+    foreign,
     poison::Poison,
-    recovery::{RunSegment, Tail},
-    segment::Header,
+};
+use crate::{
+    format::{
+        frame::{self, Kind, Link, Seal, Start, closed_end, encode_epoch, frame_bytes, start_frame_bytes},
+        segment::Header,
+    },
+    options::Sizes,
+    recovery::{LiveSegment, Tail},
+    segment_file::Segment,
 };
 
 /// The segment that takes the next frame.
@@ -21,15 +26,15 @@ pub(crate) struct Active {
     /// Where the next frame begins, in bytes from the start of the file.
     pub(crate) end: u64,
     /// This opening filled the one before.
-    filled_one: bool,
+    filled_predecessor: bool,
     /// Whether writing it takes no new space.
-    is_in_place: bool,
+    overwrites_in_place: bool,
 }
 
 impl Active {
-    fn new(segment: Segment, end: u64, filled_one: bool) -> Self {
-        let is_in_place = segment.file.is_overwritten_in_place();
-        Self { segment: Arc::new(segment), end, filled_one, is_in_place }
+    fn new(segment: Segment, end: u64, filled_predecessor: bool) -> Self {
+        let overwrites_in_place = segment.file.is_overwritten_in_place();
+        Self { segment: Arc::new(segment), end, filled_predecessor, overwrites_in_place }
     }
 }
 
@@ -39,13 +44,13 @@ pub(crate) struct State {
     pub(crate) epoch: Epoch,
     pub(crate) sizes: Sizes,
     /// The log's segments, oldest first.
-    pub(crate) run: Vec<RunSegment>,
+    pub(crate) live: Vec<LiveSegment>,
     /// `None` until the first write of this opening.
     pub(crate) active: Option<Active>,
     /// How that first write continues the log.
     pub(crate) tail: Tail,
     /// The number of the last segment that was there when the log was opened.
-    pub(crate) recovered_number: u64,
+    pub(crate) last_recovered_number: u64,
     pub(crate) spare: Option<Segment>,
     /// A spare should be prepared: a segment was begun since that was last asked for.
     pub(crate) wants_spare: bool,
@@ -53,7 +58,7 @@ pub(crate) struct State {
     pub(crate) preparing: bool,
     pub(crate) next_number: u64,
     /// Segments that hold nothing of the log and can be removed.
-    pub(crate) garbage: Vec<u64>,
+    pub(crate) obsolete: Vec<u64>,
     pub(crate) trimmed: Lsn,
     pub(crate) buffer: Buffer,
     pub(crate) unsynced: Unsynced,
@@ -67,7 +72,7 @@ pub(crate) struct State {
     /// The mark, the directory and the tail are ready for writing.
     pub(crate) begun: bool,
     /// Whether writing the mark takes no new space.
-    pub(crate) mark_is_in_place: bool,
+    pub(crate) mark_overwrites_in_place: bool,
     pub(crate) closed: bool,
     pub(crate) poison: Poison,
 }
@@ -79,14 +84,25 @@ impl State {
         if self.closed { Err(Error::Closed) } else { Ok(()) }
     }
 
+    /// Makes it final for the log if a check found that its directory is not its own any more.
+    pub(crate) fn poison_if_foreign(&mut self, checked: Result<()>) -> Result<()> {
+        match checked {
+            Err(cause) if foreign::is_final(&cause) => {
+                self.poison.set(cause);
+                self.poison.refuse()
+            }
+            other => other,
+        }
+    }
+
     /// Whether the next record fits the active segment.
     pub(crate) fn active_fits(&self, record_bytes: usize) -> bool {
         self.active.as_ref().is_some_and(|active| fits(&active.segment.header, active.end, record_bytes))
     }
 
     /// Whether writing a record takes no new space, so that it cannot fail for want of it.
-    pub(crate) fn is_in_place(&self) -> bool {
-        self.mark_is_in_place && self.active.as_ref().is_some_and(|active| active.is_in_place)
+    pub(crate) fn overwrites_in_place(&self) -> bool {
+        self.mark_overwrites_in_place && self.active.as_ref().is_some_and(|active| active.overwrites_in_place)
     }
 
     /// Whether the next record fits the spare.
@@ -98,7 +114,7 @@ impl State {
     pub(crate) fn new_length(&self, record_bytes: usize) -> u64 {
         let Sizes { block, segment_min, segment_max, .. } = self.sizes;
         let usual = match &self.active {
-            Some(active) if active.filled_one => active.segment.header.length.saturating_mul(2),
+            Some(active) if active.filled_predecessor => active.segment.header.length.saturating_mul(2),
             Some(active) => active.segment.header.length,
             None => segment_min,
         };
@@ -110,7 +126,7 @@ impl State {
     pub(crate) fn continue_sealed(&mut self, segment: Segment, end: u64) {
         self.active = Some(Active::new(segment, end, false));
         self.wants_spare = true;
-        if let Some(last) = self.run.last_mut() {
+        if let Some(last) = self.live.last_mut() {
             last.end = None;
         }
         self.push(Kind::Epoch, self.appended, &encode_epoch(self.epoch));
@@ -128,18 +144,18 @@ impl State {
             (None, Tail::Cut(link)) => *link,
             (None, Tail::Sealed(_)) => None, // cannot be: a sealed log has an active segment before its first record
         };
-        if let (Some(last), Some(link)) = (self.run.last_mut(), predecessor) {
+        if let (Some(last), Some(link)) = (self.live.last_mut(), predecessor) {
             last.end = Some(link.end);
         }
-        self.run.push(RunSegment {
+        self.live.push(LiveSegment {
             number: spare.header.number,
             identity: spare.header.identity,
             base: self.appended,
             block: spare.block(),
             end: None,
         });
-        let (end, filled_one) = (spare.block(), self.active.is_some());
-        self.active = Some(Active::new(spare, end, filled_one));
+        let (end, filled_predecessor) = (spare.block(), self.active.is_some());
+        self.active = Some(Active::new(spare, end, filled_predecessor));
         self.wants_spare = true;
         self.push(Kind::Start, self.appended, &Start { epoch: self.epoch, predecessor }.encode());
     }
@@ -185,7 +201,7 @@ impl State {
     }
 
     /// Where a segment of the run ends by now, in bytes from the start of its file.
-    pub(crate) fn end_of(&self, segment: &RunSegment) -> u64 {
+    pub(crate) fn end_of(&self, segment: &LiveSegment) -> u64 {
         segment.end.or(self.active.as_ref().map(|active| active.end)).unwrap_or(segment.block)
     }
 }

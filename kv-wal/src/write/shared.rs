@@ -5,21 +5,19 @@ use std::sync::{Arc, PoisonError};
 use kv_core::{Error, LogId, Lsn, Result, guarded};
 use kv_vfs::{Access, Origin, Vfs};
 
+use super::{buffer::Unsynced, foreign, in_place, state::State};
 use crate::{
-    buffer::Unsynced,
     error,
-    file::{self, CreateError, Segment},
-    in_place,
+    format::segment::Header,
     mark_file::MarkWriter,
     recovery::Tail,
-    segment::Header,
-    state::State,
+    segment_file::{self, CreateError, Segment},
     sync::{Condvar, Mutex, MutexGuard},
 };
 
 /// What is guarded, by its name: work that is done outside the lock while others wait for it. Were
 /// it to end in a panic, they would wait for ever.
-const FILES: &str = "the file layer";
+const FILE_LAYER: &str = "the file layer";
 
 pub(crate) type Guard<'a> = MutexGuard<'a, State>;
 
@@ -49,11 +47,11 @@ impl Shared {
 
     /// The state. If a thread panicked while it changed it, something may be half done: the log is poisoned.
     pub(crate) fn lock(&self) -> Guard<'_> {
-        self.state.lock().unwrap_or_else(half_done)
+        self.state.lock().unwrap_or_else(poisoned_by_panic)
     }
 
     fn wait<'a>(&self, state: Guard<'a>) -> Guard<'a> {
-        self.changed.wait(state).unwrap_or_else(half_done)
+        self.changed.wait(state).unwrap_or_else(poisoned_by_panic)
     }
 
     /// Makes everything durable that was appended, or waits for somebody who does. Who calls looks again at what has become of it.
@@ -71,10 +69,10 @@ impl Shared {
         let mut outcome;
         if state.written == upto {
             // Only padding. A record that is appended now must find it written: nobody waits before it.
-            outcome = guarded(FILES, || unsynced.write(chunks, watermark));
+            outcome = guarded(FILE_LAYER, || unsynced.write(chunks, watermark));
         } else {
             drop(state);
-            outcome = guarded(FILES, || unsynced.write(chunks, watermark));
+            outcome = guarded(FILE_LAYER, || unsynced.write(chunks, watermark));
             state = self.lock();
             if outcome.is_ok() {
                 state.written = upto;
@@ -82,7 +80,7 @@ impl Shared {
         }
         if outcome.is_ok() {
             drop(state);
-            outcome = guarded(FILES, || self.sync_and_mark(&unsynced, upto));
+            outcome = guarded(FILE_LAYER, || self.sync_and_mark(&unsynced, upto));
             state = self.lock();
         }
         state.flushing = false;
@@ -113,14 +111,17 @@ impl Shared {
     /// # Errors
     /// Where nothing was flushed yet, it can be tried again; otherwise the log is poisoned.
     pub(crate) fn begin(&self, state: &mut State) -> Result<()> {
-        let sealed = match (state.tail, state.run.last()) {
-            (Tail::Sealed(end), Some(last)) => Some((file::open(&*self.vfs, last.number, Access::ReadWrite)?, end)),
+        let sealed = match (state.tail, state.live.last()) {
+            (Tail::Sealed(end), Some(last)) => {
+                Some((segment_file::open(&*self.vfs, last.number, Access::ReadWrite)?, end))
+            }
             _ => None,
         };
-        self.check_begin(state, sealed.as_ref().map(|(segment, end)| (segment, *end)))?;
+        let continued = sealed.as_ref().map(|(segment, end)| (segment, *end));
+        state.poison_if_foreign(foreign::check_begin(&*self.vfs, state.next_number, continued))?;
         in_place::prepare(&*self.vfs);
         self.mark().begin(&*self.vfs, state.durable)?;
-        state.mark_is_in_place = self.mark().is_overwritten_in_place();
+        state.mark_overwrites_in_place = self.mark().is_overwritten_in_place();
         // The mark, and the spare of an earlier process, may have names in memory only.
         let synced = self.mark().sync().and_then(|()| self.vfs.sync_directory().map_err(error::io));
         if let Err(cause) = synced {
@@ -133,6 +134,12 @@ impl Shared {
         }
         state.begun = true;
         Ok(())
+    }
+
+    /// Checks that the spare can be begun: that it and the directory are still the log's own.
+    pub(crate) fn check_roll(&self, state: &mut State) -> Result<()> {
+        let checked = foreign::check_roll(&*self.vfs, state.spare.as_ref());
+        state.poison_if_foreign(checked)
     }
 
     /// Prepares a spare in which a record of that size fits, or waits for somebody who prepares one; then look again.
@@ -151,12 +158,12 @@ impl Shared {
         let (length, block, next_number) = (state.new_length(record_bytes), state.sizes.block, state.next_number);
         drop(state);
         let create = || {
-            self.check_create(next_number, unused.as_ref())?;
+            foreign::check_create(&*self.vfs, next_number, unused.as_ref())?;
             self.create_segment(number, length, block)
         };
         // A panic may have been in the sync of the directory, which is final when it fails. So it
         // is taken for that.
-        let created = guarded(FILES, || Ok(create())).unwrap_or_else(|panicked| Err(CreateError::Final(panicked)));
+        let created = guarded(FILE_LAYER, || Ok(create())).unwrap_or_else(|panicked| Err(CreateError::Final(panicked)));
         let mut state = self.lock();
         state.preparing = false;
         self.changed.notify_all();
@@ -181,7 +188,7 @@ impl Shared {
     fn create_segment(&self, number: u64, length: u64, block: u64) -> Result<Segment, CreateError> {
         let identity = new_identity(&*self.vfs).map_err(CreateError::Refused)?;
         let header = Header { log_id: self.log_id, number, identity, block_bytes: block as u32, length };
-        file::create(&*self.vfs, &header)
+        segment_file::create(&*self.vfs, &header)
     }
 
     /// Prepares the next spare ahead of need, if there is need.
@@ -197,7 +204,7 @@ impl Shared {
     }
 }
 
-fn half_done(panicked: PoisonError<Guard<'_>>) -> Guard<'_> {
+fn poisoned_by_panic(panicked: PoisonError<Guard<'_>>) -> Guard<'_> {
     let mut state = panicked.into_inner();
     state.poison.set(Error::Misuse("a thread panicked while it changed the log".into()));
     state
