@@ -20,11 +20,17 @@ use crate::{
 /// How many bytes of a record are shown.
 const PREVIEW_BYTES: usize = 24;
 
-/// Writes what is in a log's directory to `out`, one line a frame, with offsets in bytes from the start of the file. Reads each segment
-/// up to the first thing that is not a valid frame, whether it belongs to the log or is void. Changes nothing and takes no lock.
+/// Writes the contents of a log's directory to `out`, one line for each frame, with offsets in
+/// bytes from the start of the file. Each segment is read up to the first thing that is not a valid
+/// frame, whether the segment is live or void. Changes nothing and takes no lock.
+///
+/// The snapshots in `kv-wal/tests/it/snapshots` are worked examples of the format: `written` shows
+/// a first segment as text, `bytes` the same segment in hexadecimal, `mark` the mark, `closed` a
+/// seal, and `killed` and `continued` show how later openings go on.
 ///
 /// # Errors
-/// [`Io`](Error::Io) if something cannot be read or `out` cannot be written. What is damaged is part of the text.
+/// [`Io`](Error::Io) if a file cannot be read or `out` cannot be written. Damage is not an error
+/// here: the text reports it.
 pub fn dump(vfs: &dyn Vfs, out: &mut dyn Write) -> Result<()> {
     for number in segment_numbers(vfs)? {
         match segment_file::open(vfs, number, Access::Read) {

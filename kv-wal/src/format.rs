@@ -1,4 +1,4 @@
-//! The bytes on the disk: what they mean, and the names of the files. Format only, no I/O.
+//! What the bytes on the disk mean, and how the files are named. Format only, no I/O.
 
 pub(crate) mod bytes;
 pub(crate) mod frame;

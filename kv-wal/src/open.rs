@@ -25,13 +25,13 @@ use crate::{
     write::{Buffer, Poison, Shared, State, Unsynced, new_identity},
 };
 
-/// Makes this the only log that is open in the directory.
+/// Locks the directory, so that no other log can be open in it.
 pub(crate) fn lock(vfs: &dyn Vfs) -> Result<Lock> {
     let locked = vfs.try_lock(names::LOCK, Access::ReadWrite).map_err(error::io)?;
     locked.ok_or_else(|| Error::Locked { path: vfs.path().to_owned(), process: None })
 }
 
-/// Recovers the log, or creates it if there is none and `options` say so.
+/// Recovers the log. If there is none, creates it or fails, as `options` say.
 pub(crate) fn open(vfs: Arc<dyn Vfs>, sizes: Sizes, options: &Options) -> Result<(Arc<Shared>, LogRecovery)> {
     let recovered = recovery::recover(&*vfs)?;
     let created = recovered.is_none();
@@ -42,7 +42,7 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, sizes: Sizes, options: &Options) -> Result
     };
     let epoch = Epoch(recovered.epoch.0 + 1).max(options.epoch_min);
     if epoch.0 > NUMBER_MAX {
-        return Err(Error::Misuse("the epoch asked for is too high".into()));
+        return Err(Error::Misuse("`Options::epoch_min` is too high: it must not exceed 2^62".into()));
     }
     let report = LogRecovery {
         created,
@@ -63,8 +63,8 @@ fn absent(vfs: &dyn Vfs) -> Error {
     Error::from_io("open the log in", vfs.path(), source)
 }
 
-/// A log without a record: a segment in which the first record will be written. The mark comes with
-/// that record.
+/// Creates a log without records: one spare segment, in which the first record will be written. The
+/// mark is created with that record.
 fn create(vfs: &dyn Vfs, sizes: &Sizes) -> Result<Recovered> {
     let log_id = LogId(vfs.random().map_err(error::io)?);
     let (identity, number) = (new_identity(vfs)?, 1);
@@ -118,13 +118,14 @@ fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Res
     })
 }
 
-/// The spare of that number, if it can be used, or otherwise its number.
+/// Opens the segment with that number as the spare, if it can be used. Otherwise returns the number
+/// as obsolete.
 fn spare(vfs: &dyn Vfs, number: Option<u64>, block: u64) -> Result<(Option<Segment>, Option<u64>)> {
     let Some(number) = number else { return Ok((None, None)) };
     match segment_file::open(vfs, number, Access::ReadWrite) {
         Ok(spare) if spare.is_writable(block)? => Ok((Some(spare), None)),
         Ok(_) => Ok((None, Some(number))),
-        // Who may only read reads the log; a write is refused when it comes.
+        // Without write permission the log can still be read; a later write fails.
         Err(Error::Io { source, .. }) if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) => {
             Ok((None, Some(number)))
         }
@@ -132,7 +133,8 @@ fn spare(vfs: &dyn Vfs, number: Option<u64>, block: u64) -> Result<(Option<Segme
     }
 }
 
-/// A sealed segment is written further only if that is possible; otherwise the next one takes over behind the seal.
+/// Decides where a sealed log continues: behind the seal if its segment has room there and can be
+/// written, otherwise in the next segment.
 fn tail(vfs: &dyn Vfs, recovered: &Recovered, sizes: &Sizes) -> Result<Tail> {
     let (Tail::Sealed(end), Some(last)) = (recovered.tail, recovered.live.last()) else { return Ok(recovered.tail) };
     let segment = segment_file::open(vfs, last.number, Access::Read)?;

@@ -1,14 +1,19 @@
-//! What of the log is there: decided when it is opened, without changing anything.
+//! Recovery: what of the log is there. Decided when it is opened, without changing anything.
 //!
-//! The six steps of the crate's documentation, one call each. Each file answers one of them:
+//! The six steps that the crate's documentation lists, one call each. Each file answers one
+//! question:
 //!
 //! | file | question |
 //! |---|---|
 //! | `inventory` | what is there, and which segments are live? |
-//! | `shutdown` | was the log closed, and nothing written after? |
+//! | `shutdown` | was the log closed, and nothing written afterwards? |
 //! | `walk` | where do the frames of each live segment end? |
 //! | `evidence` | does anything beyond the end prove that more was durable? |
+//! | `numbers` | are the log's numbers plausible? |
 //! | `report` | what is the caller told? |
+//!
+//! `scanner` reads frames for all of them, for readers and for the dump. `verify` checks everything
+//! without opening the log.
 
 mod evidence;
 mod inventory;
@@ -32,25 +37,26 @@ use walk::LogEnd;
 
 use crate::format::{frame::Link, mark::Mark};
 
-/// A segment of the log that has a start frame.
+/// A live segment: one that belongs to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LiveSegment {
     pub(crate) number: u64,
     pub(crate) identity: u64,
-    /// The position before its first.
+    /// The position before its first record.
     pub(crate) base: Lsn,
     /// The size of the header's block, before the first frame, in bytes.
     pub(crate) block: u64,
-    /// Where its last frame ends, in bytes from the start of the file; `None` while it is being written.
+    /// Where its last frame ends, in bytes from the start of the file. `None` while it is being
+    /// written.
     pub(crate) end: Option<u64>,
 }
 
-/// How the first write of the opening continues the log.
+/// How the first write of an opening continues the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tail {
-    /// In the block that follows the seal of the last segment, which begins at this byte.
+    /// In the last segment, in the block behind its seal, which begins at this offset in bytes.
     Sealed(u64),
-    /// In a new segment that continues there.
+    /// In a new segment whose start frame continues the log from there; from nothing if `None`.
     Cut(Option<Link>),
 }
 
@@ -60,7 +66,8 @@ pub(crate) struct Recovered {
     pub(crate) log_id: LogId,
     pub(crate) live: Vec<LiveSegment>,
     pub(crate) tail: Tail,
-    /// A segment with nothing but zeroes behind its header, above all others.
+    /// The highest segment, if it has only zeroes behind its header: the next write may use it as
+    /// the spare.
     pub(crate) spare: Option<u64>,
     /// Segments that hold nothing of the log.
     pub(crate) obsolete: Vec<u64>,
@@ -72,7 +79,7 @@ pub(crate) struct Recovered {
     pub(crate) torn: Option<TornTail>,
 }
 
-/// Finds out what there is; `None` if there is no log.
+/// Finds out what of the log is there. `None` if there is no log.
 pub(crate) fn recover(vfs: &dyn Vfs) -> Result<Option<Recovered>> {
     let inventory = Inventory::read(vfs)?;
     if let Some(log_end) = inventory.clean_shutdown()? {
@@ -87,7 +94,8 @@ pub(crate) fn recover(vfs: &dyn Vfs) -> Result<Option<Recovered>> {
 }
 
 impl Inventory<'_> {
-    /// What an opening needs to know of a log that ends there; `None` if there is no log.
+    /// Gathers what an opening needs to know about a log that ends there. `None` if there is no
+    /// log.
     fn recovered(&self, log_end: &LogEnd, remains: Remains) -> Result<Option<Recovered>> {
         let Some(log_id) = self.log_id() else { return Ok(None) };
         self.check_numbers(log_end)?;
@@ -95,8 +103,8 @@ impl Inventory<'_> {
         let kept: Vec<_> = (0..segments).map(|at| self.live_segment(at).header).collect();
         let last = kept.last();
         let highest = self.segments.last().map_or(0, |found| found.header.number);
-        // The highest segment is a spare if there is nothing in it. One below it is not, as the
-        // next start frame makes it void.
+        // The highest segment is a spare if it is empty. One below it is not, because the next
+        // start frame makes it void.
         let spare = (last.map(|header| header.number) != Some(highest) && !remains.highest_is_used).then_some(highest);
         let numbers = self.segments.iter().map(|found| found.header.number);
         let is_kept = |number| kept.iter().any(|header| header.number == number);
@@ -121,7 +129,8 @@ impl Inventory<'_> {
         }))
     }
 
-    /// Each segment of the log ends where the next one says, and the last one where the log ends.
+    /// The live segments, each with its end: where the next one continues, or for the last one
+    /// where the log ends.
     fn kept_segments(&self, log_end: &LogEnd) -> Vec<LiveSegment> {
         let mut segments = Vec::with_capacity(log_end.segments);
         let mut end = log_end.end.offset;

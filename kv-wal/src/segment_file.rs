@@ -1,4 +1,4 @@
-//! Segments as files: opening, creating.
+//! Segments as files: opening, reading and creating them.
 
 use std::{io, sync::Arc};
 
@@ -14,10 +14,10 @@ use crate::{
     },
 };
 
-/// How many bytes are read at once when a segment is searched for anything that is not zero.
+/// How many bytes are read at once to check that a range is unused.
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// A segment that can be written.
+/// The file of a segment, with its header.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) header: Header,
@@ -30,8 +30,7 @@ impl Segment {
         u64::from(self.header.block_bytes)
     }
 
-    /// Whether there are only zeroes in the `bytes` bytes from `from` on, in bytes from the start of
-    /// the file, or in as many of them as the file has.
+    /// Whether the `bytes` bytes from offset `from` on are all zero, as far as the file goes.
     pub(crate) fn is_unused(&self, from: u64, bytes: u64) -> Result<bool> {
         let end = from.saturating_add(bytes);
         let mut chunk = vec![0; CHUNK_BYTES];
@@ -50,20 +49,24 @@ impl Segment {
         Ok(true)
     }
 
-    /// Whether it can be written without taking space, and flushed in blocks that a disk with blocks of that size overwrites at once.
+    /// Whether the log may write to this segment, on a disk with blocks of `disk_block` bytes. The
+    /// file must have its full length and be overwritten in place, so that a write needs no new
+    /// space. And its blocks must be at least as large as the disk's, so that a flush ends where
+    /// the disk's next block begins.
     pub(crate) fn is_writable(&self, disk_block: u64) -> Result<bool> {
         let len = self.file.len().map_err(error::io)?;
         Ok(len >= self.header.length && self.block() >= disk_block && self.file.is_overwritten_in_place())
     }
 
-    /// Whether the log goes on in this segment behind a seal that ends at `end`: there must be room for the epoch frame, a record and the
-    /// next seal. If not, it goes on in the next segment.
+    /// Whether the log can continue in this segment behind a seal that ends at `end`: there must be
+    /// room for the epoch frame, a record and the next seal. If not, it continues in the next
+    /// segment.
     pub(crate) fn can_continue_after_seal(&self, end: u64, disk_block: u64) -> Result<bool> {
         Ok(end + 3 * self.block() <= self.header.length && self.is_writable(disk_block)?)
     }
 }
 
-/// Reads until the buffer is full or the file ends, and returns how many bytes it read.
+/// Reads until the buffer is full or the file ends. Returns how many bytes it read.
 pub(crate) fn read_up_to(file: &dyn File, buffer: &mut [u8], offset: u64) -> Result<usize> {
     let mut len = 0;
     while len < buffer.len() {
@@ -75,7 +78,7 @@ pub(crate) fn read_up_to(file: &dyn File, buffer: &mut [u8], offset: u64) -> Res
     Ok(len)
 }
 
-/// Opens the segment with that number and reads its header, which must be valid and bear that number.
+/// Opens the segment with that number. Its header must be valid and have the same number.
 pub(crate) fn open(vfs: &dyn Vfs, number: u64, access: Access) -> Result<Segment> {
     let name = names::segment(number);
     let file = vfs.open(&name, access).map_err(error::io)?;
@@ -84,22 +87,25 @@ pub(crate) fn open(vfs: &dyn Vfs, number: u64, access: Access) -> Result<Segment
     match Header::decode(&bytes[..len]) {
         Ok(header) if header.number == number => Ok(Segment { header, file }),
         Ok(header) => {
-            let detail = format!("it is segment {} under the name of another", header.number);
+            let detail = format!("the header is that of segment {}: the file has the wrong name", header.number);
             Err(Error::corrupt(error::path(vfs, &name), 0, detail))
         }
-        Err(PreambleError::Damaged { offset, detail }) => {
-            Err(Error::corrupt(error::path(vfs, &name), offset, format!("{detail}: every record in it is lost")))
-        }
+        Err(PreambleError::Damaged { offset, detail }) => Err(Error::corrupt(
+            error::path(vfs, &name),
+            offset,
+            format!("{detail}: every record in this segment is lost"),
+        )),
         Err(other_version) => Err(error::preamble(error::path(vfs, &name), other_version)),
     }
 }
 
-/// Why there is no new segment.
+/// Why a new segment could not be created.
 pub(crate) enum CreateError {
-    /// It could not be prepared. Nothing has changed; the log goes on without it.
+    /// The segment could not be prepared. Nothing has changed, and the log goes on without it.
     Refused(Error),
-    /// Nothing may be written any more: the directory could not be synced, and nobody knows what
-    /// names a power cut would leave; or it is not the log's own any more.
+    /// The log must write nothing more. Either the directory could not be synced, so that it is
+    /// unknown which names survive a power cut; or the directory is no longer the log's own; or the
+    /// file layer panicked.
     Final(Error),
 }
 
@@ -112,18 +118,20 @@ impl CreateError {
     }
 }
 
-/// Creates the segment that `header` describes: under a temporary name, written with zeroes to its full size, synced, renamed (over an
-/// unused spare of that number, if there is one), the directory synced. It may be used on return and not before.
+/// Creates the segment that `header` describes. It writes zeroes to the full size under a temporary
+/// name, syncs the file, renames it (over an unused spare of that number, if there is one), and
+/// syncs the directory. The segment may be used once this has returned, not before.
 pub(crate) fn create(vfs: &dyn Vfs, header: &Header) -> Result<Segment, CreateError> {
     let name = names::segment(header.number);
     let file = match fill(vfs, header).and_then(|file| vfs.rename(names::TEMPORARY, &name).map(|()| file)) {
         Ok(file) => file,
         Err(error) => {
-            let _ = vfs.remove(names::TEMPORARY); // gives the space back; a left-over is removed by the next attempt
+            let _ = vfs.remove(names::TEMPORARY); // frees the space; the next attempt tries again
             return Err(CreateError::Refused(error::io(error)));
         }
     };
-    // The same file, for the sake of its name in messages. From the rename on, nothing may be refused any more.
+    // Opens the same file under its final name, which error messages will show. If that fails, use
+    // the old handle: after the rename the segment exists, and nothing may be refused any more.
     let file = vfs.open(&name, Access::ReadWrite).unwrap_or(file);
     vfs.sync_directory().map_err(|error| CreateError::Final(error::io(error)))?;
     Ok(Segment { header: *header, file })
@@ -132,7 +140,7 @@ pub(crate) fn create(vfs: &dyn Vfs, header: &Header) -> Result<Segment, CreateEr
 fn fill(vfs: &dyn Vfs, header: &Header) -> kv_vfs::Result<Arc<dyn File>> {
     let file = match vfs.create(names::TEMPORARY) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            vfs.remove(names::TEMPORARY)?; // left by a process that was killed
+            vfs.remove(names::TEMPORARY)?; // left by a killed process
             vfs.create(names::TEMPORARY)?
         }
         created => created?,
@@ -142,7 +150,7 @@ fn fill(vfs: &dyn Vfs, header: &Header) -> kv_vfs::Result<Arc<dyn File>> {
         .and_then(|()| file.write_zeroes(HEADER_BYTES as u64, header.length - HEADER_BYTES as u64))
         .and_then(|()| file.sync_data());
     if filled.is_err() {
-        let _ = file.set_len(0); // the file is removed next, but somebody may hold it open
+        let _ = file.set_len(0); // frees the space even if a handle stays open after the removal
     }
     filled.map(|()| file)
 }

@@ -1,5 +1,4 @@
-//! Torn or damaged: whether anything proves that the log was durable beyond the place where it
-//! ends.
+//! Torn or damaged: does anything prove that the log was durable beyond the place where it ends?
 
 use std::path::PathBuf;
 
@@ -16,18 +15,18 @@ use crate::{
     segment_file::{Segment, read_up_to},
 };
 
-/// How many bytes are looked at together.
+/// How many bytes are searched at once.
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// What lies beyond the end of the log and is not missed.
+/// What lies beyond the end of the log, if none of it was durable.
 #[derive(Debug, Default)]
 pub(crate) struct Remains {
     pub(crate) torn: Option<TornTail>,
-    /// Whether there is anything in the highest segment.
+    /// Whether the highest segment holds anything beyond its header.
     pub(crate) highest_is_used: bool,
 }
 
-/// A statement that a position was durable.
+/// Proof that a position was durable: what states it, and where.
 struct Proof {
     durable: Lsn,
     file: PathBuf,
@@ -35,11 +34,12 @@ struct Proof {
 }
 
 impl Inventory<'_> {
-    /// Looks at everything beyond the end of the log: what is torn is cut off.
+    /// Searches everything beyond the end of the log, and returns it as a torn tail if nothing
+    /// there proves that it was durable.
     ///
     /// # Errors
-    /// [`Corrupt`](Error::Corrupt) if the mark, or the header of a frame that lies beyond, states
-    /// that a position beyond the end was durable: then it is lost by damage.
+    /// [`Corrupt`](Error::Corrupt) if the mark, or the header of a frame beyond the end, states
+    /// that a position beyond the end was durable: damage has lost it.
     pub(crate) fn classify_remains(&self, log_end: &LogEnd) -> Result<Remains> {
         let missing = log_end.end.last.next();
         let mut proof = self.proof_of_mark(missing);
@@ -78,7 +78,8 @@ impl Inventory<'_> {
         (error::path(self.vfs, &names::segment(number)), log_end.end.offset)
     }
 
-    /// The error for what is missing although it was durable.
+    /// The error for a record that was durable and is missing: where the log ends instead, and what
+    /// proves it.
     fn corruption(&self, log_end: &LogEnd, proof: &Proof) -> Error {
         let (file, offset) = self.place_of(log_end);
         let (file, offset, reason) = match (log_end.end.bad, self.live.broken_link) {
@@ -96,31 +97,33 @@ impl Inventory<'_> {
             proof.file.display(),
             proof.offset
         );
-        Error::corrupt(file, offset, format!("{reason}, but {stated}: lost from position {missing} on"))
+        Error::corrupt(file, offset, format!("{reason}, but {stated}: records are lost from position {missing} on"))
     }
 }
 
-/// What lies beyond a place in a segment.
+/// What the search of a segment found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Evidence {
-    /// The highest watermark of a valid frame's header, and where in the file that is, in bytes.
+    /// The highest watermark in the header of a frame, and the header's offset in bytes from the
+    /// start of the file.
     watermark: Option<(Lsn, u64)>,
-    /// Where the last byte that is not zero ends, in bytes from the start of the file; `None` if
-    /// there is nothing but zeroes.
+    /// Where the last byte that is not zero ends, in bytes from the start of the file. `None` if
+    /// there are only zeroes.
     nonzero_end: Option<u64>,
 }
 
-/// Looks at everything in `segment` from `from` on, which is a multiple of eight.
+/// Searches `segment` from the offset `from` on, which is a multiple of eight.
 ///
-/// A header counts wherever it begins at such a multiple: after a bad frame nobody knows where the
-/// next one should be. It counts without its payload, in any epoch, and whatever it lies in: only
-/// this log can have written a checksum with this segment's identity, and what it said was true.
+/// A header counts at any such multiple, because after a bad frame it is unknown where the next one
+/// begins. It counts without its payload, in any epoch, and even inside another frame: only this
+/// log can have written a checksum that is seeded with this segment's identity, and what it stated
+/// was true.
 fn search(segment: &Segment, from: u64) -> Result<Evidence> {
     let mut found = Evidence::default();
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut at = from;
     loop {
-        // Chunks overlap by a header, so that none is cut in two.
+        // Chunks overlap by one header, so that no header is cut in two.
         let len = read_up_to(&*segment.file, &mut chunk, at)?;
         search_chunk(&chunk[..len], at, segment.header.identity, &mut found);
         if len < CHUNK_BYTES {

@@ -1,4 +1,4 @@
-//! Refusing numbers that no log reaches.
+//! Plausibility: refusing positions, epochs and other numbers that no log ever reaches.
 
 use kv_core::{Error, Result};
 
@@ -9,8 +9,8 @@ use crate::{
 };
 
 impl Inventory<'_> {
-    /// Refuses numbers from which the log could not go on for long: what it wrote then would not be
-    /// believed by the next opening. None gets there.
+    /// Fails if a number is so high that the log would soon exceed [`NUMBER_MAX`]: the next opening
+    /// would not believe what this one wrote. No log gets there, so it is damage.
     pub(crate) fn check_numbers(&self, log_end: &LogEnd) -> Result<()> {
         let number = self.segments.last().map_or(0, |found| found.header.number);
         let segment = names::segment(number);
@@ -21,7 +21,7 @@ impl Inventory<'_> {
             ("counter", self.mark.map_or(0, |mark| mark.counter), names::MARK),
         ] {
             if number > NUMBER_MAX / 2 {
-                let detail = format!("the {what} {number} is one that no log reaches");
+                let detail = format!("the {what} {number} is too high: no log reaches it");
                 return Err(Error::corrupt(error::path(self.vfs, name), 0, detail));
             }
         }

@@ -1,4 +1,4 @@
-//! Looking at a log without opening it.
+//! Checking a log without opening it.
 
 use kv_core::{Error, Lsn, Result};
 use kv_vfs::Vfs;
@@ -6,11 +6,13 @@ use kv_vfs::Vfs;
 use super::inventory::Inventory;
 use crate::{error, format::names};
 
-/// Whether nothing was ever written to the log in that directory: it has no segment, or only empty
-/// ones, and no mark of something durable. Changes nothing and takes no lock.
+/// Whether nothing was ever written to the log in this directory: it has no segments or only empty
+/// ones, and the mark states no durable position. Changes nothing and takes no lock.
+///
+/// A log with damage is not blank.
 ///
 /// # Errors
-/// [`Io`](Error::Io) if the directory cannot be read. What is damaged is not blank.
+/// [`Io`](Error::Io) if the directory or a file in it cannot be read.
 pub fn is_blank(vfs: &dyn Vfs) -> Result<bool> {
     let mut sound = true;
     let inventory = Inventory::collect(vfs, &mut |_| {
@@ -29,12 +31,13 @@ pub fn is_blank(vfs: &dyn Vfs) -> Result<bool> {
     Ok(true)
 }
 
-/// Reads everything in a log's directory and returns all damage that is found, in the order of the
-/// segments; nothing if there is none. A torn tail, which the next opening cuts, is no damage.
-/// Changes nothing and takes no lock: nobody should be writing meanwhile.
+/// Checks everything in a log's directory. Returns all damage that it finds, and files in the
+/// format of another version, in the order of the segments; an empty list if the log is sound. A
+/// torn tail is not damage: the next opening truncates it. Changes nothing and takes no lock. No
+/// process should write to the log meanwhile.
 ///
 /// # Errors
-/// [`Io`](Error::Io) if something cannot be read.
+/// [`Io`](Error::Io) if a file cannot be read.
 pub fn verify(vfs: &dyn Vfs) -> Result<Vec<Error>> {
     let mut damages = Vec::new();
     let inventory = Inventory::collect(vfs, &mut |damage| {
@@ -42,7 +45,7 @@ pub fn verify(vfs: &dyn Vfs) -> Result<Vec<Error>> {
         Ok(())
     })?;
     collect(inventory.check_complete(), &mut damages)?;
-    // Recovery reads no further than to the first live segment at which the log can end. Here all
+    // Recovery reads only up to the first live segment at which the log can end. Here all of them
     // are read.
     for walked in inventory.walk(0) {
         let Some(walked) = collect(walked, &mut damages)? else { continue };
@@ -52,10 +55,10 @@ pub fn verify(vfs: &dyn Vfs) -> Result<Vec<Error>> {
         }
         if walked.at >= inventory.first_unproven() {
             collect(inventory.check_numbers(&log_end), &mut damages)?;
-            return Ok(damages); // the log ends here, and nothing behind it counts
+            return Ok(damages); // the log ends here, and nothing behind this place counts
         }
         let path = error::path(vfs, &names::segment(inventory.live_segment(walked.at).header.number));
-        let detail = "it does not end where the next segment continues it";
+        let detail = "the segment does not end where the next one continues it";
         damages.push(Error::corrupt(path, walked.end.offset, detail));
     }
     if inventory.live.segments.is_empty() && !inventory.segments.is_empty() {
@@ -66,7 +69,8 @@ pub fn verify(vfs: &dyn Vfs) -> Result<Vec<Error>> {
     Ok(damages)
 }
 
-/// Puts damage aside; that something cannot be read at all is an error.
+/// Adds damage to the list. An error that is not about contents is returned: the file could not be
+/// read.
 fn collect<T>(result: Result<T>, damages: &mut Vec<Error>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),

@@ -1,4 +1,5 @@
-//! What the log shares with its readers and its background job: the state, and the ways to write.
+//! What the log shares with its readers and its background job: the state, and the work that
+//! changes files.
 
 use std::sync::{Arc, PoisonError};
 
@@ -15,8 +16,7 @@ use crate::{
     sync::{Condvar, Mutex, MutexGuard},
 };
 
-/// What is guarded, by its name: work that is done outside the lock while others wait for it. Were
-/// it to end in a panic, they would wait for ever.
+/// What an error names when guarded work has panicked.
 const FILE_LAYER: &str = "the file layer";
 
 pub(crate) type Guard<'a> = MutexGuard<'a, State>;
@@ -28,7 +28,8 @@ pub(crate) struct Shared {
     /// The process that opened the log.
     pub(crate) origin: Origin,
     state: Mutex<State>,
-    /// Something changed that somebody may wait for: a flush ended, a spare is there, or is not.
+    /// Notified when something changed that a thread may wait for: a flush or the preparation of a
+    /// spare has ended, with whatever outcome.
     changed: Condvar,
     mark: Mutex<MarkWriter>,
 }
@@ -45,7 +46,8 @@ impl Shared {
         })
     }
 
-    /// The state. If a thread panicked while it changed it, something may be half done: the log is poisoned.
+    /// Locks the state. If a thread panicked while it held the lock, a change may be half done, so
+    /// the log is poisoned.
     pub(crate) fn lock(&self) -> Guard<'_> {
         self.state.lock().unwrap_or_else(poisoned_by_panic)
     }
@@ -54,12 +56,28 @@ impl Shared {
         self.changed.wait(state).unwrap_or_else(poisoned_by_panic)
     }
 
-    /// Makes everything durable that was appended, or waits for somebody who does. Who calls looks again at what has become of it.
+    /// Makes everything durable that was appended, or waits while another thread flushes. Either
+    /// way the caller must look at the state again: the flush may have failed, or may not have
+    /// included what the caller waits for.
     pub(crate) fn flush_or_wait<'a>(&'a self, state: Guard<'a>) -> Guard<'a> {
         if state.flushing { self.wait(state) } else { self.flush(state) }
     }
 
-    /// Flushes for everyone who waits. The results are published when the outcome of all of it is known.
+    /// Flushes for all waiting threads (group commit).
+    ///
+    /// Why no record is acknowledged before it is durable, and none is lost:
+    ///
+    /// - `upto` is fixed under the lock, together with the chunks that are written, and covers
+    ///   nothing more. Records that are appended during the flush have higher positions and wait
+    ///   for the next one.
+    /// - `unsynced` is taken with them, and gets the segments of the chunks as well. So the sync
+    ///   covers every write up to `upto`, including those of `Process` appends. A `Process` append
+    ///   during the flush adds its segment to the new list in the state, for the next flush.
+    /// - Only a flush changes `durable`, and there is one flush at a time. So `durable` never
+    ///   decreases, and the watermark is exactly the durable position at the moment of the write.
+    /// - `written`, `durable` and `marked` change only after all the work they stand for has
+    ///   succeeded. If any step fails, the log is poisoned: no later flush retries the write, and
+    ///   no waiting thread is acknowledged.
     fn flush<'a>(&'a self, mut state: Guard<'a>) -> Guard<'a> {
         state.flushing = true;
         state.close_block();
@@ -68,9 +86,14 @@ impl Shared {
         let chunks = state.buffer.take();
         let mut outcome;
         if state.written == upto {
-            // Only padding. A record that is appended now must find it written: nobody waits before it.
+            // Every record is with the kernel already, and only padding is left to write. Write it
+            // under the lock. Otherwise a `Process` append could slip in, see that nothing waits,
+            // and write behind the padding. If the process was killed then, before the padding was
+            // written, the zeroes in its place would hide that record.
             outcome = guarded(FILE_LAYER, || unsynced.write(chunks, watermark));
         } else {
+            // Meanwhile `written < appended`, so a `Process` append sees that records wait before
+            // it, and stays in the buffer behind them.
             drop(state);
             outcome = guarded(FILE_LAYER, || unsynced.write(chunks, watermark));
             state = self.lock();
@@ -86,7 +109,8 @@ impl Shared {
         state.flushing = false;
         match outcome {
             Err(cause) => state.poison.set(cause),
-            // A write beside this flush failed: from then on nothing is acknowledged.
+            // A `Process` append failed to write during this flush. From then on nothing is
+            // acknowledged.
             Ok(()) if state.poison.is_set() => {}
             Ok(()) => (state.durable, state.marked) = (upto, upto),
         }
@@ -103,13 +127,15 @@ impl Shared {
         self.mark.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the log ready for the first write of this opening. That is rare, so it happens under the lock.
+    /// Prepares the log for the first write of this opening. This is rare, so it does its I/O under
+    /// the lock.
     ///
-    /// The opening's epoch is durable in both slots of the mark before any frame of it leaves: that
-    /// is what tells the next opening that a seal of an earlier epoch is not the end of the log.
+    /// Before any frame of this opening is written, its epoch is durable in both slots of the mark.
+    /// That tells the next opening that a seal of an earlier epoch is not the end of the log.
     ///
     /// # Errors
-    /// Where nothing was flushed yet, it can be tried again; otherwise the log is poisoned.
+    /// If nothing was synced yet, the next call tries again. Otherwise, or if the directory is no
+    /// longer the log's own, the log is poisoned.
     pub(crate) fn begin(&self, state: &mut State) -> Result<()> {
         let sealed = match (state.tail, state.live.last()) {
             (Tail::Sealed(end), Some(last)) => {
@@ -122,7 +148,8 @@ impl Shared {
         in_place::prepare(&*self.vfs);
         self.mark().begin(&*self.vfs, state.durable)?;
         state.mark_overwrites_in_place = self.mark().is_overwritten_in_place();
-        // The mark, and the spare of an earlier process, may have names in memory only.
+        // The mark was just written. Its name, and that of a spare left by an earlier process, may
+        // be in memory only.
         let synced = self.mark().sync().and_then(|()| self.vfs.sync_directory().map_err(error::io));
         if let Err(cause) = synced {
             state.poison.set(cause);
@@ -136,23 +163,31 @@ impl Shared {
         Ok(())
     }
 
-    /// Checks that the spare can be begun: that it and the directory are still the log's own.
+    /// Checks that the log may begin the spare: that the spare and the directory are still the
+    /// log's own.
     pub(crate) fn check_roll(&self, state: &mut State) -> Result<()> {
         let checked = foreign::check_roll(&*self.vfs, state.spare.as_ref());
         state.poison_if_foreign(checked)
     }
 
-    /// Prepares a spare in which a record of that size fits, or waits for somebody who prepares one; then look again.
+    /// Prepares a spare in which a record of that size fits, or waits while another thread prepares
+    /// one. The caller must then look at the state again: the new spare may be too small for it, or
+    /// already begun.
+    ///
+    /// `preparing` admits one thread at a time, and only that thread changes `next_number` and sets
+    /// `spare`. So both are unchanged when it locks the state again, and it can put the old spare
+    /// back.
     ///
     /// # Errors
-    /// What kept the spare from being prepared. The log is as before, unless its directory could
-    /// not be synced or is not its own any more, or the file layer panicked: then it is poisoned.
+    /// The reason why there is no spare. The log is as before, unless the directory could not be
+    /// synced or is no longer the log's own, or the file layer panicked: then the log is poisoned.
     pub(crate) fn prepare_spare<'a>(&'a self, mut state: Guard<'a>, record_bytes: usize) -> Result<Guard<'a>> {
         if state.preparing {
             return Ok(self.wait(state));
         }
         state.preparing = true;
-        // A spare that is too small is replaced. Nobody may begin to use it meanwhile.
+        // A spare that is too small is replaced under its number. It is out of the state meanwhile,
+        // so no append begins it.
         let unused = state.spare.take();
         let number = unused.as_ref().map_or(state.next_number, |spare| spare.header.number);
         let (length, block, next_number) = (state.new_length(record_bytes), state.sizes.block, state.next_number);
@@ -161,8 +196,8 @@ impl Shared {
             foreign::check_create(&*self.vfs, next_number, unused.as_ref())?;
             self.create_segment(number, length, block)
         };
-        // A panic may have been in the sync of the directory, which is final when it fails. So it
-        // is taken for that.
+        // The panic may have come from the sync of the directory, whose failure is final. So take
+        // it for final.
         let created = guarded(FILE_LAYER, || Ok(create())).unwrap_or_else(|panicked| Err(CreateError::Final(panicked)));
         let mut state = self.lock();
         state.preparing = false;
@@ -191,14 +226,15 @@ impl Shared {
         segment_file::create(&*self.vfs, &header)
     }
 
-    /// Prepares the next spare ahead of need, if there is need.
+    /// Prepares the next spare ahead of need, if there is a need. The background job calls this.
     pub(crate) fn prepare_ahead(&self) {
         if !self.origin.is_here() {
             return;
         }
         let state = self.lock();
         if state.active.is_some() && state.spare.is_none() && !state.preparing && state.check_open().is_ok() {
-            // If it fails, the append that needs the spare tries again and says why.
+            // If this fails, the append that needs the spare tries again and reports the error. The
+            // lock is passed on rather than released: the conditions still hold.
             drop(self.prepare_spare(state, 0));
         }
     }
@@ -210,7 +246,7 @@ fn poisoned_by_panic(panicked: PoisonError<Guard<'_>>) -> Guard<'_> {
     state
 }
 
-/// A segment's identity: random, and not zero.
+/// A new identity for a segment: random, and not zero.
 pub(crate) fn new_identity(vfs: &dyn Vfs) -> Result<u64> {
     loop {
         let identity = vfs.random().map_err(error::io)? as u64;

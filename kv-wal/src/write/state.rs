@@ -1,4 +1,4 @@
-//! Where the log stands, in memory: what the lock protects.
+//! The state of the log in memory, which its lock protects.
 
 use std::sync::Arc;
 
@@ -19,15 +19,15 @@ use crate::{
     segment_file::Segment,
 };
 
-/// The segment that takes the next frame.
+/// The active segment, which takes the next frame.
 #[derive(Debug)]
 pub(crate) struct Active {
     pub(crate) segment: Arc<Segment>,
     /// Where the next frame begins, in bytes from the start of the file.
     pub(crate) end: u64,
-    /// This opening filled the one before.
+    /// Whether this opening filled the segment before it.
     filled_predecessor: bool,
-    /// Whether writing it takes no new space.
+    /// Whether a write to it takes no new space.
     overwrites_in_place: bool,
 }
 
@@ -38,53 +38,74 @@ impl Active {
     }
 }
 
-/// What the lock of a [`SegmentedLog`](crate::SegmentedLog) protects.
+/// The state that the lock of a [`SegmentedLog`](crate::SegmentedLog) protects.
+///
+/// Whenever no thread holds the lock, these hold, until the log is poisoned:
+///
+/// - `trimmed <= durable <= written <= appended`, and `marked <= durable`.
+/// - The records after `written` are in the buffer or in the hands of the flush that is under way.
+///   The frames in the buffer are in the order of their positions, and the last one ends where
+///   `active` does.
+/// - `unsynced` lists every segment that was written since the last flush began.
+/// - A record gets its position and its place in the buffer under the same lock. So the order of
+///   positions is the order of frames, whichever threads append.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) epoch: Epoch,
     pub(crate) sizes: Sizes,
-    /// The log's segments, oldest first.
+    /// The live segments, oldest first. The last one is `active`, once this opening has written.
     pub(crate) live: Vec<LiveSegment>,
     /// `None` until the first write of this opening.
     pub(crate) active: Option<Active>,
-    /// How that first write continues the log.
+    /// How the first write of this opening continues the log.
     pub(crate) tail: Tail,
-    /// The number of the last segment that was there when the log was opened.
+    /// The number of the last live segment when the log was opened.
     pub(crate) last_recovered_number: u64,
+    /// The preallocated next segment. Nothing was written to it behind its header.
     pub(crate) spare: Option<Segment>,
-    /// A spare should be prepared: a segment was begun since that was last asked for.
+    /// Whether the job should be woken: a segment was begun since it was last woken.
     pub(crate) wants_spare: bool,
-    /// Somebody prepares a spare, and nobody else may.
+    /// Whether a thread is preparing a spare. No other thread may then.
     pub(crate) preparing: bool,
+    /// The number of the next segment that is created.
     pub(crate) next_number: u64,
-    /// Segments that hold nothing of the log and can be removed.
+    /// Segments that hold nothing of the log. A trim removes them.
     pub(crate) obsolete: Vec<u64>,
+    /// The last position that was trimmed.
     pub(crate) trimmed: Lsn,
+    /// Frames that were not yet handed to the kernel.
     pub(crate) buffer: Buffer,
+    /// Segments that were written since the last flush began.
     pub(crate) unsynced: Unsynced,
+    /// The last position that was given to a record.
     pub(crate) appended: Lsn,
+    /// The last position whose record, like all before it, is with the kernel: it survives a killed
+    /// process.
     pub(crate) written: Lsn,
+    /// The last position that survives a power cut.
     pub(crate) durable: Lsn,
-    /// What the mark says.
+    /// The durable position that the mark states.
     pub(crate) marked: Lsn,
-    /// Somebody flushes, and nobody else may.
+    /// Whether a thread is flushing. No other thread may then.
     pub(crate) flushing: bool,
-    /// The mark, the directory and the tail are ready for writing.
+    /// Whether the mark, the directory and the tail are ready for this opening's writes.
     pub(crate) begun: bool,
-    /// Whether writing the mark takes no new space.
+    /// Whether a write to the mark takes no new space.
     pub(crate) mark_overwrites_in_place: bool,
+    /// Whether the log was closed: it takes no more records.
     pub(crate) closed: bool,
     pub(crate) poison: Poison,
 }
 
 impl State {
-    /// An error if no record can be taken any more.
+    /// Fails if the log takes no more records.
     pub(crate) fn check_open(&self) -> Result<()> {
         self.poison.refuse()?;
         if self.closed { Err(Error::Closed) } else { Ok(()) }
     }
 
-    /// Makes it final for the log if a check found that its directory is not its own any more.
+    /// Poisons the log if a check found that its directory is no longer its own. Passes any other
+    /// outcome on.
     pub(crate) fn poison_if_foreign(&mut self, checked: Result<()>) -> Result<()> {
         match checked {
             Err(cause) if foreign::is_final(&cause) => {
@@ -100,7 +121,7 @@ impl State {
         self.active.as_ref().is_some_and(|active| fits(&active.segment.header, active.end, record_bytes))
     }
 
-    /// Whether writing a record takes no new space, so that it cannot fail for want of it.
+    /// Whether writing a record takes no new space, and so cannot fail for lack of it.
     pub(crate) fn overwrites_in_place(&self) -> bool {
         self.mark_overwrites_in_place && self.active.as_ref().is_some_and(|active| active.overwrites_in_place)
     }
@@ -122,7 +143,8 @@ impl State {
         usual.clamp(segment_min, segment_max).max(needed)
     }
 
-    /// Goes on in the block after the seal of the last segment, with a frame that states the new epoch.
+    /// Continues in the block behind the seal of the last segment, with a frame that states the new
+    /// epoch.
     pub(crate) fn continue_sealed(&mut self, segment: Segment, end: u64) {
         self.active = Some(Active::new(segment, end, false));
         self.wants_spare = true;
@@ -133,7 +155,7 @@ impl State {
         self.close_block();
     }
 
-    /// Goes on in the spare. The caller has made sure that there is one.
+    /// Continues in the spare, which the caller has made sure exists.
     pub(crate) fn roll(&mut self) {
         let Some(spare) = self.spare.take() else { return };
         self.close_block();
@@ -142,7 +164,7 @@ impl State {
                 Some(Link { number: segment.header.number, identity: segment.header.identity, end: *end })
             }
             (None, Tail::Cut(link)) => *link,
-            (None, Tail::Sealed(_)) => None, // cannot be: a sealed log has an active segment before its first record
+            (None, Tail::Sealed(_)) => None, // impossible: `begin` makes the sealed segment active
         };
         if let (Some(last), Some(link)) = (self.live.last_mut(), predecessor) {
             last.end = Some(link.end);
@@ -160,14 +182,15 @@ impl State {
         self.push(Kind::Start, self.appended, &Start { epoch: self.epoch, predecessor }.encode());
     }
 
-    /// Puts a record into the buffer and returns its position. It fits the active segment.
+    /// Puts a record into the buffer and returns its position. The record must fit the active
+    /// segment.
     pub(crate) fn push_record(&mut self, record: &[u8]) -> Lsn {
         self.appended = self.appended.next();
         self.push(Kind::Record, self.appended, record);
         self.appended
     }
 
-    /// Puts the seal into the buffer. Every record is durable.
+    /// Puts the seal into the buffer. Every record must be durable.
     pub(crate) fn push_seal(&mut self) {
         let Some(Active { end, .. }) = &self.active else { return };
         let seal = Seal { epoch: self.epoch, offset: *end };
@@ -175,7 +198,7 @@ impl State {
         self.close_block();
     }
 
-    /// Fills the block that was begun with padding, so that it is never written again once it is flushed.
+    /// Fills the current block with padding, so that no block is written again once it is flushed.
     pub(crate) fn close_block(&mut self) {
         let Some(Active { segment, end, .. }) = &self.active else { return };
         let gap = closed_end(*end, segment.block()) - end;
@@ -200,13 +223,14 @@ impl State {
         Ok(())
     }
 
-    /// Where a segment of the run ends by now, in bytes from the start of its file.
+    /// Where a live segment ends at the moment, in bytes from the start of its file.
     pub(crate) fn end_of(&self, segment: &LiveSegment) -> u64 {
         segment.end.or(self.active.as_ref().map(|active| active.end)).unwrap_or(segment.block)
     }
 }
 
-/// Whether a record fits at `end`, with the padding that closes its block and the seal's block behind it.
+/// Whether a record fits at `end`, with the padding that closes its block and the block of the seal
+/// behind it.
 fn fits(header: &Header, end: u64, record_bytes: usize) -> bool {
     let block = u64::from(header.block_bytes);
     closed_end(end + frame_bytes(record_bytes), block) + block <= header.length

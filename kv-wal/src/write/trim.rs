@@ -1,4 +1,5 @@
-//! Forgetting what is not needed any more, and what the rest takes.
+//! Trimming segments that are no longer needed, and estimating how much of the disk the records
+//! take.
 
 use std::io;
 
@@ -8,7 +9,11 @@ use super::{shared::Shared, state::State};
 use crate::{error, format::names, recovery::LiveSegment};
 
 impl Shared {
-    /// Removes the segments of which every position is at most `upto` and durable, oldest first, and those that hold nothing.
+    /// Removes the segments whose records are all durable and at or below `upto`, oldest first, and
+    /// those that hold nothing of the log.
+    ///
+    /// The segments leave the state under the lock, so no reader is sent to them any more, and two
+    /// trims at once remove different files. The files are removed without the lock.
     pub(crate) fn trim(&self, upto: Lsn) -> Result<()> {
         let mut numbers = {
             let mut state = self.lock();
@@ -25,7 +30,7 @@ impl Shared {
         for (at, number) in numbers.iter().enumerate() {
             match self.vfs.remove(&names::segment(*number)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    self.lock().obsolete.extend(&numbers[at..]); // for the next time
+                    self.lock().obsolete.extend(&numbers[at..]); // the next trim tries again
                     return Err(error::io(error));
                 }
                 _ => {}
@@ -40,17 +45,18 @@ impl Shared {
 }
 
 impl State {
-    /// Takes out of the log what may be forgotten, and returns the numbers of the segments to be removed.
+    /// Takes the segments that are no longer needed out of the state, and returns their numbers.
     fn take_unneeded(&mut self, upto: Lsn) -> Vec<u64> {
         let upto = upto.min(self.durable);
         if upto < self.trimmed {
             return Vec::new();
         }
-        // A segment goes only when the start frame of the next is durable, which is the evidence of where the log stands. The last one stays.
+        // Remove a segment only if the start frame of the next one is durable: that frame then
+        // proves where the log stands. So the last segment always stays.
         let forgotten = self.live.iter().skip(1).take_while(|next| next.base <= upto && self.is_flushed(next)).count();
         let mut numbers: Vec<_> = self.live.drain(..forgotten).map(|segment| segment.number).collect();
         self.trimmed = self.live.first().map_or(self.trimmed, |first| first.base);
-        // What is void is so by the start frame of a later segment, once that is durable.
+        // A start frame makes older segments void, once it is durable itself.
         let void_below = self.live.iter().rev().find(|segment| self.is_flushed(segment)).map_or(0, |last| last.number);
         let (void, kept) = std::mem::take(&mut self.obsolete).into_iter().partition(|number| *number < void_below);
         self.obsolete = kept;
@@ -58,12 +64,14 @@ impl State {
         numbers
     }
 
-    /// Whether the segment's start frame is durable: it was there when the log was opened, or something behind it is durable.
+    /// Whether the segment's start frame is durable: either it was there when the log was opened,
+    /// or a record behind it is durable.
     fn is_flushed(&self, segment: &LiveSegment) -> bool {
         segment.number <= self.last_recovered_number || segment.base < self.durable
     }
 
-    /// The bytes that the records after `after` take, by their share of the segments in which they lie.
+    /// About how many bytes on the disk hold the records after `after`: each segment's bytes, in
+    /// proportion to how many of its records are meant.
     pub(crate) fn medium_bytes_after(&self, after: Lsn) -> u64 {
         let lasts = self.live.iter().skip(1).map(|next| next.base).chain([self.appended]);
         self.live
