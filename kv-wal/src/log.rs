@@ -206,7 +206,7 @@ impl Log for SegmentedLog {
         }
         loop {
             // What recovery found may lie above the mark. Acknowledge it only once the mark states
-            // it too: from then on, damage to it is told from a torn tail.
+            // it too, which proves that later damage to it is no torn tail.
             if state.marked >= upto {
                 return Ok(state.marked);
             }

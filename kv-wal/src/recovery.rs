@@ -1,4 +1,4 @@
-//! Recovery: what of the log is there. Decided when it is opened, without changing anything.
+//! Recovery: what of the log is there. Decided when the log is opened, without changing anything.
 //!
 //! The six steps that the crate's documentation lists, one call each. Each file answers one
 //! question:
@@ -10,7 +10,7 @@
 //! | `walk` | where do the frames of each live segment end? |
 //! | `evidence` | does anything beyond the end prove that more was durable? |
 //! | `numbers` | are the log's numbers plausible? |
-//! | `report` | what is the caller told? |
+//! | `report` | what does the caller get to know? |
 //!
 //! `scanner` reads frames for all of them, for readers and for the dump. `verify` checks everything
 //! without opening the log.
