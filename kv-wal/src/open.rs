@@ -46,7 +46,7 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, sizes: Sizes, options: &Options) -> Result
     }
     let report = LogRecovery {
         created,
-        sealed: matches!(recovered.tail, Tail::Sealed(_)),
+        sealed: matches!(recovered.tail, Tail::BehindSeal(_)),
         trimmed: trimmed(&recovered),
         last: recovered.last,
         epoch,
@@ -74,7 +74,7 @@ fn create(vfs: &dyn Vfs, sizes: &Sizes) -> Result<Recovered> {
     Ok(Recovered {
         log_id,
         live: Vec::new(),
-        tail: Tail::Cut(None),
+        tail: Tail::NewSegment(None),
         spare: Some(number),
         obsolete: Vec::new(),
         next_number: number + 1,
@@ -136,11 +136,13 @@ fn spare(vfs: &dyn Vfs, number: Option<u64>, block: u64) -> Result<(Option<Segme
 /// Decides where a sealed log continues: behind the seal if its segment has room there and can be
 /// written, otherwise in the next segment.
 fn tail(vfs: &dyn Vfs, recovered: &Recovered, sizes: &Sizes) -> Result<Tail> {
-    let (Tail::Sealed(end), Some(last)) = (recovered.tail, recovered.live.last()) else { return Ok(recovered.tail) };
+    let (Tail::BehindSeal(end), Some(last)) = (recovered.tail, recovered.live.last()) else {
+        return Ok(recovered.tail);
+    };
     let segment = segment_file::open(vfs, last.number, Access::Read)?;
     if segment.can_continue_after_seal(end, sizes.block)? {
         return Ok(recovered.tail);
     }
     let Header { number, identity, .. } = segment.header;
-    Ok(Tail::Cut(Some(Link { number, identity, end })))
+    Ok(Tail::NewSegment(Some(Link { number, identity, end })))
 }

@@ -55,9 +55,9 @@ pub(crate) struct LiveSegment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tail {
     /// In the last segment, in the block behind its seal, which begins at this offset in bytes.
-    Sealed(u64),
+    BehindSeal(u64),
     /// In a new segment whose start frame continues the log from there; from nothing if `None`.
-    Cut(Option<Link>),
+    NewSegment(Option<Link>),
 }
 
 /// Everything that an opening needs to know.
@@ -110,10 +110,12 @@ impl Inventory<'_> {
         let is_kept = |number| kept.iter().any(|header| header.number == number);
         let obsolete = numbers.filter(|number| !is_kept(*number) && Some(*number) != spare).collect();
         let tail = match last {
-            Some(_) if end.sealed && remains.torn.is_none() => Tail::Sealed(end.offset),
-            _ => {
-                Tail::Cut(last.map(|header| Link { number: header.number, identity: header.identity, end: end.offset }))
-            }
+            Some(_) if end.sealed && remains.torn.is_none() => Tail::BehindSeal(end.offset),
+            _ => Tail::NewSegment(last.map(|header| Link {
+                number: header.number,
+                identity: header.identity,
+                end: end.offset,
+            })),
         };
         Ok(Some(Recovered {
             log_id,

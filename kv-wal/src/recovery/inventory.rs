@@ -65,11 +65,11 @@ pub(crate) struct Live {
 impl<'a> Inventory<'a> {
     /// Takes the inventory. The first damage is an error.
     pub(crate) fn read(vfs: &'a dyn Vfs) -> Result<Self> {
-        Self::collect(vfs, &mut Err)
+        Self::read_despite_damage(vfs, &mut Err)
     }
 
     /// Takes the inventory. Hands each damage to `damaged`, which decides whether to go on.
-    pub(crate) fn collect(vfs: &'a dyn Vfs, damaged: &mut dyn FnMut(Error) -> Result<()>) -> Result<Self> {
+    pub(crate) fn read_despite_damage(vfs: &'a dyn Vfs, damaged: &mut dyn FnMut(Error) -> Result<()>) -> Result<Self> {
         let mut segments: Vec<FoundSegment> = Vec::new();
         for number in segment_numbers(vfs)? {
             match inspect(vfs, number, log_id(&segments)) {

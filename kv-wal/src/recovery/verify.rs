@@ -15,7 +15,7 @@ use crate::{error, format::names};
 /// [`Io`](Error::Io) if the directory or a file in it cannot be read.
 pub fn is_blank(vfs: &dyn Vfs) -> Result<bool> {
     let mut sound = true;
-    let inventory = Inventory::collect(vfs, &mut |_| {
+    let inventory = Inventory::read_despite_damage(vfs, &mut |_| {
         sound = false;
         Ok(())
     })?;
@@ -40,7 +40,7 @@ pub fn is_blank(vfs: &dyn Vfs) -> Result<bool> {
 /// [`Io`](Error::Io) if a file cannot be read.
 pub fn verify(vfs: &dyn Vfs) -> Result<Vec<Error>> {
     let mut damages = Vec::new();
-    let inventory = Inventory::collect(vfs, &mut |damage| {
+    let inventory = Inventory::read_despite_damage(vfs, &mut |damage| {
         damages.push(damage);
         Ok(())
     })?;

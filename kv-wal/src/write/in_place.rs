@@ -29,8 +29,8 @@ const MARK_BYTES_MAX: u64 = 1 << 20;
 /// mark by a copy if it is not overwritten in place. Segments need no copy: a segment that is not
 /// overwritten in place is not written any further, and new ones are created as asked.
 ///
-/// If the copy fails, the old mark stays, and
-/// [`File::is_overwritten_in_place`](kv_vfs::File::is_overwritten_in_place) of it still says no.
+/// If the copy fails, the old mark stays, and its [`File::is_overwritten_in_place`] is still
+/// `false`.
 pub(crate) fn prepare(vfs: &dyn Vfs) {
     vfs.request_overwriting_in_place();
     if let Ok(mark) = vfs.open(names::MARK, Access::Read)

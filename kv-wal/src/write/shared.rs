@@ -138,7 +138,7 @@ impl Shared {
     /// longer the log's own, the log is poisoned.
     pub(crate) fn begin(&self, state: &mut State) -> Result<()> {
         let sealed = match (state.tail, state.live.last()) {
-            (Tail::Sealed(end), Some(last)) => {
+            (Tail::BehindSeal(end), Some(last)) => {
                 Some((segment_file::open(&*self.vfs, last.number, Access::ReadWrite)?, end))
             }
             _ => None,

@@ -163,8 +163,8 @@ impl State {
             (Some(Active { segment, end, .. }), _) => {
                 Some(Link { number: segment.header.number, identity: segment.header.identity, end: *end })
             }
-            (None, Tail::Cut(link)) => *link,
-            (None, Tail::Sealed(_)) => None, // impossible: `begin` makes the sealed segment active
+            (None, Tail::NewSegment(link)) => *link,
+            (None, Tail::BehindSeal(_)) => None, // impossible: `begin` makes the sealed segment active
         };
         if let (Some(last), Some(link)) = (self.live.last_mut(), predecessor) {
             last.end = Some(link.end);
