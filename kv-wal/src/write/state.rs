@@ -164,7 +164,7 @@ impl State {
                 Some(Link { number: segment.header.number, identity: segment.header.identity, end: *end })
             }
             (None, Tail::NewSegment(link)) => *link,
-            (None, Tail::BehindSeal(_)) => None, // impossible: `begin` makes the sealed segment active
+            (None, Tail::BehindSeal(_)) => None, // impossible: `begin` continues it
         };
         if let (Some(last), Some(link)) = (self.live.last_mut(), predecessor) {
             last.end = Some(link.end);
