@@ -63,8 +63,8 @@
 //! The sources in `format/` describe each field: `segment.rs` (the header), `frame.rs`, `mark.rs`
 //! and `names.rs`. The output of [`dump`] shows examples. Recovery relies on four of the fields:
 //!
-//! - Every checksum is seeded with the **identity** of its segment. So an old frame, a frame of
-//!   another log, or a copy of a frame that a user stored in a record is never valid here.
+//! - Every checksum is seeded with the **identity** of its segment. So old bytes, bytes of another
+//!   log, and bytes that a user stored in a record never pass for a frame.
 //! - The **start frame** names the segment's predecessor and the offset at which the log leaves it.
 //!   Anything that the predecessor holds beyond that offset is void for ever, and so is every
 //!   segment between the two. This is how a torn tail is truncated without rewriting a block.
