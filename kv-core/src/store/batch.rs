@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use super::{collection::checked, draft::Draft};
+use super::{collection::checked, pending_write::PendingWrite};
 use crate::{
     Error, Limits, Result,
     operation::{OPERATION_HEADER_BYTES, RECORD_HEADER_BYTES},
@@ -149,7 +149,7 @@ impl Batch {
     }
 
     /// Whether a change asks for the outcome of another.
-    pub(super) fn asks(&self) -> bool {
+    pub(super) fn reads_own_writes(&self) -> bool {
         self.changes.len() > 1 && self.changes.iter().any(|change| !matches!(change.action, BatchedAction::Put(_)))
     }
 
@@ -157,13 +157,13 @@ impl Batch {
     ///
     /// # Errors
     /// [`KeyNotFound`](Error::KeyNotFound) if one deletes a key that is absent then.
-    pub(super) fn make(&self, draft: &mut Draft<'_>) -> Result<()> {
+    pub(super) fn build(&self, pending: &mut PendingWrite<'_>) -> Result<()> {
         for change in &self.changes {
             let (name, key) = (self.names[change.name].as_str(), &self.bytes[change.key.clone()]);
             match &change.action {
-                BatchedAction::Put(value) => draft.put(name, key, &self.bytes[value.clone()])?,
-                BatchedAction::Delete if !draft.delete(name, key)? => return Err(Error::KeyNotFound),
-                BatchedAction::DeleteIfPresent => drop(draft.delete(name, key)?),
+                BatchedAction::Put(value) => pending.put(name, key, &self.bytes[value.clone()])?,
+                BatchedAction::Delete if !pending.delete(name, key)? => return Err(Error::KeyNotFound),
+                BatchedAction::DeleteIfPresent => drop(pending.delete(name, key)?),
                 BatchedAction::Delete => {}
             }
         }

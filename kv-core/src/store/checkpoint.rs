@@ -21,7 +21,7 @@ pub(super) struct CheckpointState {
     frozen: Option<Frozen>,
 }
 
-/// A position at which the active generation was frozen.
+/// A position at which the active memtable was frozen.
 #[derive(Debug)]
 struct Frozen {
     epoch: Epoch,
@@ -31,7 +31,7 @@ struct Frozen {
 
 impl Inner {
     /// Has a checkpoint made in the background. A job that is dead is a checkpoint that failed.
-    pub(super) fn want_checkpoint(&self) {
+    pub(super) fn request_checkpoint(&self) {
         if let Err(dead) = self.checkpoint_job.wake() {
             self.note_checkpoint(Some(&dead));
         }
@@ -52,7 +52,7 @@ impl Shared {
     }
 
     fn freeze_and_write(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
-        self.restart_counting()?;
+        self.reset_triggers()?;
         let left_over = self.checkpoint_state().frozen.as_ref().map(|frozen| frozen.lsn);
         let finished = self.finish(left_over, cancelled)?;
         let frozen = self.freeze()?;
@@ -94,7 +94,7 @@ impl Shared {
     }
 
     /// The next attempt is made when as much has changed again, whatever becomes of this one.
-    fn restart_counting(&self) -> Result<()> {
+    fn reset_triggers(&self) -> Result<()> {
         let mut writer = self.lock_writer()?;
         writer.record_bytes = 0;
         writer.checkpoint_begun = self.publication.applied();
@@ -113,7 +113,7 @@ impl Shared {
             if lsn == self.collections.view().checkpoint_lsn() {
                 return Ok(None);
             }
-            self.collections.freeze(&mut writer.superseded);
+            self.collections.freeze(&mut writer.token);
             state.frozen = Some(Frozen { epoch, lsn, collections: self.collections.names.all_at(lsn) });
         }
         Ok(state.frozen.as_ref().map(|frozen| frozen.lsn))
@@ -139,13 +139,13 @@ impl Shared {
         let id = checkpoint.id();
         self.collections.checkpointed(checkpoint);
         state.frozen = None;
-        self.let_go_before(previous, id)?;
+        self.trim_and_prune(previous, id)?;
         Ok(Some(id))
     }
 
     /// Trims the log up to the previous checkpoint and removes what is older: two are kept, and the log back to the older one, so that one bad
     /// checkpoint loses nothing.
-    fn let_go_before(&self, previous: Option<CheckpointId>, newest: CheckpointId) -> Result<()> {
+    fn trim_and_prune(&self, previous: Option<CheckpointId>, newest: CheckpointId) -> Result<()> {
         let Some(previous) = previous else { return Ok(()) };
         self.log.trim(previous.lsn)?;
         for id in self.checkpointer.list()? {

@@ -1,6 +1,6 @@
 use std::{fmt, ops::RangeBounds, sync::Arc};
 
-use super::{Store, commit::Expected, draft::Draft};
+use super::{Store, commit::Expected, pending_write::PendingWrite};
 use crate::{Durability, Entries, Entry, Error, Result, Value, limits::Limits};
 
 /// A handle to a collection: a bucket of `key -> blob`.
@@ -79,7 +79,7 @@ impl Collection {
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         let (key, value) = (key.as_ref(), value.as_ref());
         self.check_put(key, value)?;
-        self.write(key, value.len(), |draft| draft.put(&self.name, key, value))
+        self.write(key, value.len(), |pending| pending.put(&self.name, key, value))
     }
 
     /// The value of a key, or `None`.
@@ -177,7 +177,7 @@ impl Collection {
     /// As [`put`](Collection::put).
     pub fn delete_if_present(&self, key: impl AsRef<[u8]>) -> Result<bool> {
         let key = checked(key.as_ref())?;
-        self.write(key, 0, |draft| draft.delete(&self.name, key))
+        self.write(key, 0, |pending| pending.delete(&self.name, key))
     }
 
     /// How many keys there are, exactly. It costs as much as has changed since the last checkpoint.
@@ -304,9 +304,9 @@ impl Collection {
         &self,
         key: &[u8],
         value_len: usize,
-        make: impl FnOnce(&mut Draft<'_>) -> Result<T>,
+        build: impl FnOnce(&mut PendingWrite<'_>) -> Result<T>,
     ) -> Result<T> {
-        self.store.inner.write(self.durability(), make, Expected::one(key, value_len))
+        self.store.inner.write(self.durability(), build, Expected::one(key, value_len))
     }
 }
 

@@ -2,10 +2,14 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{Inner, Shared, draft::Draft, locks::Guard};
+use super::{
+    Inner, Shared,
+    locks::Guard,
+    pending_write::{Finished, PendingWrite},
+};
 use crate::{
     Durability, Error, Log, Lsn, Result,
-    collections::{Horizon, Superseded},
+    collections::{Horizon, WriterToken},
     operation::{OPERATION_HEADER_BYTES, RECORD_HEADER_BYTES, decode},
     panics::guarded,
     sync::AtomicU64,
@@ -17,7 +21,8 @@ const COMMITS_BETWEEN_LOOKS: u64 = 256;
 /// What only the writer has. Its lock makes the order of writes.
 pub(super) struct Writer {
     pub(super) closed: bool,
-    pub(super) superseded: Superseded,
+    /// Lets the holder of this lock change the collections.
+    pub(super) token: WriterToken,
     /// The bytes of the records since the last checkpoint began.
     pub(super) record_bytes: u64,
     /// The position at which the last checkpoint began, whether it was finished or not.
@@ -27,14 +32,8 @@ pub(super) struct Writer {
 
 impl Writer {
     /// With records of so many bytes since the checkpoint.
-    pub(super) fn new(record_bytes: u64, checkpoint: Lsn) -> Self {
-        Self {
-            closed: false,
-            superseded: Superseded::default(),
-            record_bytes,
-            checkpoint_begun: checkpoint,
-            commits: 0,
-        }
+    pub(super) fn new(token: WriterToken, record_bytes: u64, checkpoint: Lsn) -> Self {
+        Self { closed: false, token, record_bytes, checkpoint_begun: checkpoint, commits: 0 }
     }
 
     /// Whether anything was written since the store was opened.
@@ -45,7 +44,7 @@ impl Writer {
 
 /// What an answer rests on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Basis {
+pub(super) struct Dependency {
     /// The position up to which everything has to be published before the answer is given: that of
     /// its own record or, if there is none, the highest that was looked at.
     pub(super) lsn: Lsn,
@@ -59,13 +58,13 @@ pub(super) struct Expected {
     /// About how large it will be, in bytes.
     pub(super) bytes: usize,
     /// Whether it is read what was drafted.
-    pub(super) remembers: bool,
+    pub(super) reads_own_writes: bool,
 }
 
 impl Expected {
     /// A record of one change to a key, and a value of so many bytes.
     pub(super) fn one(key: &[u8], value_len: usize) -> Self {
-        Self { bytes: RECORD_HEADER_BYTES + OPERATION_HEADER_BYTES + key.len() + value_len, remembers: false }
+        Self { bytes: RECORD_HEADER_BYTES + OPERATION_HEADER_BYTES + key.len() + value_len, reads_own_writes: false }
     }
 }
 
@@ -137,16 +136,16 @@ impl Publication {
 }
 
 impl Inner {
-    /// Has `make` draft a record under the writer's lock, on the newest state, and commits that. Returns what `make` returned, when the record, or what
+    /// Has `build` pending a record under the writer's lock, on the newest state, and commits that. Returns what `build` returned, when the record, or what
     /// the answer rests on, is durable as asked, and published.
     pub(super) fn write<T>(
         &self,
         durability: Durability,
-        make: impl FnOnce(&mut Draft<'_>) -> Result<T>,
+        build: impl FnOnce(&mut PendingWrite<'_>) -> Result<T>,
         expected: Expected,
     ) -> Result<T> {
-        let (value, basis) = self.write_deferred(durability, make, expected)?;
-        self.wait_for(basis)?;
+        let (value, dependency) = self.write_deferred(durability, build, expected)?;
+        self.wait_for(dependency)?;
         Ok(value)
     }
 
@@ -154,26 +153,26 @@ impl Inner {
     pub(super) fn write_deferred<T>(
         &self,
         durability: Durability,
-        make: impl FnOnce(&mut Draft<'_>) -> Result<T>,
+        build: impl FnOnce(&mut PendingWrite<'_>) -> Result<T>,
         expected: Expected,
-    ) -> Result<(T, Basis)> {
+    ) -> Result<(T, Dependency)> {
         let writer = self.writer()?;
-        let mut draft = Draft::new(&self.collections, &self.options.limits, expected.bytes, expected.remembers);
-        match make(&mut draft) {
-            Ok(value) => Ok((value, self.commit(writer, draft, durability)?)),
-            Err(error) => Err(self.refuse(writer, &draft, durability, error)),
+        let (limits, Expected { bytes, reads_own_writes }) = (&self.options.limits, expected);
+        let mut pending = PendingWrite::new(&self.collections, &writer.token, limits, bytes, reads_own_writes);
+        match build(&mut pending) {
+            Ok(value) => Ok((value, self.commit(pending.finish(), writer, durability)?)),
+            Err(error) => Err(self.fail_after_publish(pending.observed().position(), writer, durability, error)),
         }
     }
 
     /// Logs the record, if there is one, applies it, and lets the next writer in.
     pub(super) fn commit(
         &self,
+        Finished { record, observed }: Finished,
         mut writer: Guard<'_, Writer>,
-        draft: Draft<'_>,
         durability: Durability,
-    ) -> Result<Basis> {
-        let looked_at = draft.looked_at().position();
-        let Some(record) = draft.finish() else { return Ok(self.basis_of(looked_at, durability)) };
+    ) -> Result<Dependency> {
+        let Some(record) = record else { return Ok(self.dependency_on(observed, durability)) };
         if let Some(cause) = self.flush_failure.cause() {
             return Err(Error::Poisoned { cause });
         }
@@ -187,57 +186,57 @@ impl Inner {
         drop(writer);
 
         if checkpoint_due {
-            self.want_checkpoint();
+            self.request_checkpoint();
         }
         if durability == Durability::Process {
-            self.want_flush()?;
+            self.request_flush()?;
         }
-        Ok(Basis { lsn, durability })
+        Ok(Dependency { lsn, durability })
     }
 
     /// What an answer rests on that changes nothing: what was looked at. What a checkpoint holds is
     /// on disk.
-    pub(super) fn basis_of(&self, looked_at: Lsn, durability: Durability) -> Basis {
-        let is_held = looked_at <= self.collections.view().checkpoint_lsn();
-        Basis { lsn: if is_held { Lsn::START } else { looked_at }, durability }
+    pub(super) fn dependency_on(&self, observed: Lsn, durability: Durability) -> Dependency {
+        let is_held = observed <= self.collections.view().checkpoint_lsn();
+        Dependency { lsn: if is_held { Lsn::START } else { observed }, durability }
     }
 
     /// Waits until an answer can be given.
-    pub(super) fn wait_for(&self, basis: Basis) -> Result<()> {
+    pub(super) fn wait_for(&self, dependency: Dependency) -> Result<()> {
         self.check_owner()?;
-        if basis.durability == Durability::Disk && !self.publication.is_synced(basis.lsn) {
-            self.sync_log(basis.lsn)?;
+        if dependency.durability == Durability::Disk && !self.publication.is_synced(dependency.lsn) {
+            self.sync_log(dependency.lsn)?;
         }
-        self.publish_upto(basis.lsn)
+        self.publish_upto(dependency.lsn)
     }
 
     /// Whether an answer can be given now.
-    pub(super) fn is_due(&self, basis: Basis) -> bool {
-        let survives = basis.durability == Durability::Process || self.publication.is_synced(basis.lsn);
-        survives && self.collections.horizon().published() >= basis.lsn
+    pub(super) fn is_due(&self, dependency: Dependency) -> bool {
+        let survives = dependency.durability == Durability::Process || self.publication.is_synced(dependency.lsn);
+        survives && self.collections.horizon().published() >= dependency.lsn
     }
 
     /// Makes sure that an answer can be given soon, even if nobody waits for it.
-    pub(super) fn prepare_for(&self, basis: Basis) {
+    pub(super) fn prepare_for(&self, dependency: Dependency) {
         self.publish();
         // If the flusher is dead, that is noted, and waiting for the answer gives the error.
-        if basis.durability == Durability::Disk && !self.is_due(basis) {
-            let _ = self.want_flush_now();
+        if dependency.durability == Durability::Disk && !self.is_due(dependency) {
+            let _ = self.request_flush_now();
         }
     }
 
     /// Gives an error once what it rests on, which was looked at, is durable as asked, and
     /// published.
-    pub(super) fn refuse<E: From<Error>>(
+    pub(super) fn fail_after_publish<E: From<Error>>(
         &self,
+        observed: Lsn,
         writer: Guard<'_, Writer>,
-        draft: &Draft<'_>,
         durability: Durability,
         error: E,
     ) -> E {
-        let basis = self.basis_of(draft.looked_at().position(), durability);
+        let dependency = self.dependency_on(observed, durability);
         drop(writer);
-        self.wait_for(basis).map_or_else(E::from, |()| error)
+        self.wait_for(dependency).map_or_else(E::from, |()| error)
     }
 
     /// Applies a record that was just logged, by the code that replays it. It cannot fail; should it panic, the writer's lock takes no more
@@ -246,7 +245,7 @@ impl Inner {
     fn apply(&self, writer: &mut Writer, lsn: Lsn, record: &[u8]) {
         let operations = decode(record, lsn).expect("a record that was just built is valid");
         let operations = operations.map(|operation| operation.expect("an operation that was just built is valid"));
-        self.collections.apply(lsn, operations, &mut writer.superseded);
+        self.collections.apply(&mut writer.token, lsn, operations);
     }
 
     /// Counts what was logged, and says whether a checkpoint is due.
@@ -276,7 +275,7 @@ impl Shared {
     /// [`InTransaction`](Error::InTransaction) if this thread has it already.
     pub(super) fn lock_writer(&self) -> Result<Guard<'_, Writer>> {
         self.ownership.check_writable()?;
-        if self.closure.is_here() {
+        if self.reentrancy.is_here() {
             return Err(Error::InTransaction);
         }
         let panicked = || Error::Misuse("a thread panicked while it changed the store".into());

@@ -38,14 +38,14 @@ impl Collection {
             Some(new) => self.check_put(key, new)?,
             None => drop(checked(key)?),
         }
-        self.write(key, new.map_or(0, <[u8]>::len), |draft| {
-            let actual = draft.get(self.name(), key)?;
+        self.write(key, new.map_or(0, <[u8]>::len), |pending| {
+            let actual = pending.get(self.name(), key)?;
             if actual.as_deref() != expected {
                 return Ok(Err(Mismatch { actual }));
             }
             match new {
-                Some(new) => draft.put(self.name(), key, new)?,
-                None => drop(draft.delete(self.name(), key)?),
+                Some(new) => pending.put(self.name(), key, new)?,
+                None => drop(pending.delete(self.name(), key)?),
             }
             Ok(Ok(()))
         })
@@ -68,9 +68,9 @@ impl Collection {
     pub fn put_if_absent(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Option<Value>> {
         let (key, value) = (key.as_ref(), value.as_ref());
         self.check_put(key, value)?;
-        self.write(key, value.len(), |draft| match draft.get(self.name(), key)? {
+        self.write(key, value.len(), |pending| match pending.get(self.name(), key)? {
             Some(present) => Ok(Some(present)),
-            None => draft.put(self.name(), key, value).map(|()| None),
+            None => pending.put(self.name(), key, value).map(|()| None),
         })
     }
 
@@ -124,9 +124,9 @@ impl Collection {
     /// As [`put`](Collection::put).
     pub fn take(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
         let key = checked(key.as_ref())?;
-        self.write(key, 0, |draft| {
-            let value = draft.get(self.name(), key)?;
-            draft.delete(self.name(), key)?;
+        self.write(key, 0, |pending| {
+            let value = pending.get(self.name(), key)?;
+            pending.delete(self.name(), key)?;
             Ok(value)
         })
     }

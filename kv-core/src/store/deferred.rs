@@ -9,8 +9,8 @@ use std::{
 
 use super::{
     Collection, Inner, Store, Transaction,
-    commit::{Basis, Expected},
-    draft::Draft,
+    commit::{Dependency, Expected},
+    pending_write::PendingWrite,
     waiters::{Waiters, Waiting},
 };
 use crate::{Batch, Durability, Error, Lsn, Result};
@@ -39,23 +39,23 @@ use crate::{Batch, Durability, Error, Lsn, Result};
 /// ```
 pub struct Commit {
     inner: Arc<Inner>,
-    basis: Basis,
+    dependency: Dependency,
     /// How often a flush had been refused before this one was asked for.
     refusals: u64,
     waiting: Option<Waiting>,
 }
 
 impl Commit {
-    fn new(inner: &Arc<Inner>, basis: Basis) -> Self {
+    fn new(inner: &Arc<Inner>, dependency: Dependency) -> Self {
         let refusals = inner.refusals();
-        inner.prepare_for(basis);
-        Self { inner: Arc::clone(inner), basis, refusals, waiting: None }
+        inner.prepare_for(dependency);
+        Self { inner: Arc::clone(inner), dependency, refusals, waiting: None }
     }
 
     /// The write's position in the log. If nothing was written, the highest position that was
     /// looked at, or [`Lsn::START`] if a checkpoint holds all of that.
     pub fn lsn(&self) -> Lsn {
-        self.basis.lsn
+        self.dependency.lsn
     }
 
     /// Waits until the write, or what was looked at if nothing was written, is durable as was asked
@@ -66,7 +66,7 @@ impl Commit {
     /// was written, also [`DiskFull`](Error::DiskFull) and [`Io`](Error::Io), which are not final:
     /// the log could not be begun (see [`Log::sync`](crate::Log::sync)).
     pub fn wait(self) -> Result<()> {
-        self.inner.wait_for(self.basis)
+        self.inner.wait_for(self.dependency)
     }
 
     /// What has become of it, if that is known.
@@ -75,17 +75,17 @@ impl Commit {
             return Some(Err(error));
         }
         self.inner.publish();
-        if self.inner.is_due(self.basis) {
+        if self.inner.is_due(self.dependency) {
             return Some(Ok(()));
         }
         // Neither waits for another thread: a failure is final, and a log that was refused what it
         // needs to begin with has no flush under way.
         let has_failed = self.inner.flush_failure.is_set() || self.inner.refusals() != self.refusals;
-        has_failed.then(|| self.inner.wait_for(self.basis))
+        has_failed.then(|| self.inner.wait_for(self.dependency))
     }
 
     fn waiters(&self) -> &Waiters {
-        match self.basis.durability {
+        match self.dependency.durability {
             Durability::Disk => &self.inner.for_settled,
             Durability::Process => &self.inner.for_published,
         }
@@ -99,7 +99,7 @@ impl Future for Commit {
         if let Some(outcome) = self.outcome() {
             return Poll::Ready(outcome);
         }
-        let waiting = self.waiting.unwrap_or_else(|| self.waiters().number(self.basis.lsn));
+        let waiting = self.waiting.unwrap_or_else(|| self.waiters().number(self.dependency.lsn));
         self.waiting = Some(waiting);
         self.waiters().register(waiting, context.waker());
         self.outcome().map_or(Poll::Pending, Poll::Ready)
@@ -149,10 +149,10 @@ impl Store {
     /// As [`write`](Store::write).
     pub fn write_deferred_with(&self, batch: &Batch, durability: Durability) -> Result<Commit> {
         let bytes = batch.check(&self.inner.options.limits)?;
-        let expected = Expected { bytes, remembers: batch.asks() };
-        let make = |draft: &mut Draft<'_>| batch.make(draft);
-        let ((), basis) = self.inner.write_deferred(durability, make, expected)?;
-        Ok(Commit::new(&self.inner, basis))
+        let expected = Expected { bytes, reads_own_writes: batch.reads_own_writes() };
+        let build = |pending: &mut PendingWrite<'_>| batch.build(pending);
+        let ((), dependency) = self.inner.write_deferred(durability, build, expected)?;
+        Ok(Commit::new(&self.inner, dependency))
     }
 
     /// As [`transact`](Store::transact), without waiting for the disk. What the closure returned may rest on writes that are not published before
@@ -190,8 +190,8 @@ impl Store {
         durability: Durability,
         transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<(T, Commit), E> {
-        let (value, basis) = self.inner.transact_deferred(durability, transaction)?;
-        Ok((value, Commit::new(&self.inner, basis)))
+        let (value, dependency) = self.inner.transact_deferred(durability, transaction)?;
+        Ok((value, Commit::new(&self.inner, dependency)))
     }
 }
 
@@ -204,8 +204,8 @@ impl Collection {
         let (key, value) = (key.as_ref(), value.as_ref());
         self.check_put(key, value)?;
         let inner = &self.store().inner;
-        let make = |draft: &mut Draft<'_>| draft.put(self.name(), key, value);
-        let ((), basis) = inner.write_deferred(self.durability(), make, Expected::one(key, value.len()))?;
-        Ok(Commit::new(inner, basis))
+        let build = |pending: &mut PendingWrite<'_>| pending.put(self.name(), key, value);
+        let ((), dependency) = inner.write_deferred(self.durability(), build, Expected::one(key, value.len()))?;
+        Ok(Commit::new(inner, dependency))
     }
 }

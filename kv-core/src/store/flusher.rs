@@ -41,16 +41,16 @@ impl Inner {
     ///
     /// # Errors
     /// [`OutcomeUnknown`](Error::OutcomeUnknown) if the flusher is dead.
-    pub(super) fn want_flush(&self) -> Result<()> {
-        self.ask_flusher(&self.flush_wanted)
+    pub(super) fn request_flush(&self) -> Result<()> {
+        self.ask_flusher(&self.flush_requested)
     }
 
     /// Has everything flushed as soon as can be.
     ///
     /// # Errors
-    /// As [`want_flush`](Inner::want_flush).
-    pub(super) fn want_flush_now(&self) -> Result<()> {
-        self.ask_flusher(&self.flush_wanted_now)
+    /// As [`request_flush`](Inner::request_flush).
+    pub(super) fn request_flush_now(&self) -> Result<()> {
+        self.ask_flusher(&self.flush_requested_now)
     }
 
     fn ask_flusher(&self, wanted: &AtomicBool) -> Result<()> {
@@ -103,13 +103,13 @@ struct Flusher {
 impl Job for Flusher {
     fn run(&mut self) -> Next {
         // Lowered before the flush: a write that comes while it is under way asks for another.
-        let now = self.shared.flush_wanted_now.swap(false, Ordering::AcqRel);
+        let now = self.shared.flush_requested_now.swap(false, Ordering::AcqRel);
         if !now && !self.waiting {
             self.waiting = true;
             return Next::After(self.shared.options.flush_interval);
         }
         self.waiting = false;
-        self.shared.flush_wanted.store(false, Ordering::Release);
+        self.shared.flush_requested.store(false, Ordering::Release);
         match guarded("the flusher", || self.shared.sync()) {
             Ok(()) => {}
             Err(Error::DiskFull { .. } | Error::Io { .. }) => self.shared.note_refusal(),

@@ -19,7 +19,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     Bounds, Checkpoint, CheckpointId, Checkpointer, Epoch, Error, Log, Lsn, Refusal, Result,
-    collections::{Collections, Superseded},
+    collections::{Collections, WriterToken},
     operation::{DecodeError, decode},
 };
 
@@ -73,6 +73,7 @@ impl fmt::Display for Recovery {
 /// A recovered state.
 pub(super) struct Recovered {
     pub(super) collections: Collections,
+    pub(super) writer: WriterToken,
     pub(super) recovery: Recovery,
 }
 
@@ -81,7 +82,7 @@ pub(super) fn recover(log: &dyn Log, checkpointer: &dyn Checkpointer) -> Result<
     let bounds = log.bounds();
     let found = examine(log, checkpointer)?;
     let chosen = decide(&found.positions(), &bounds).map_err(Error::Unrecoverable)?;
-    let collections = Collections::new(found.good);
+    let (collections, mut writer) = Collections::new(found.good);
     let mut recovery = Recovery {
         checkpoint: chosen,
         replayed_records: 0,
@@ -91,8 +92,8 @@ pub(super) fn recover(log: &dyn Log, checkpointer: &dyn Checkpointer) -> Result<
         bad_checkpoints: found.bad,
         log_notes: log.opening_notes(),
     };
-    replay(log, &collections, &mut recovery)?;
-    Ok(Recovered { collections, recovery })
+    replay(log, &collections, &mut writer, &mut recovery)?;
+    Ok(Recovered { collections, writer, recovery })
 }
 
 /// The checkpoints that were looked at: bad ones, newest first, up to a good one.
@@ -160,8 +161,7 @@ fn decide(candidates: &[Candidate], log: &Bounds) -> Result<Option<CheckpointId>
 }
 
 /// Applies what the log has after the state's position, each record after the whole of it was found valid.
-fn replay(log: &dyn Log, collections: &Collections, recovery: &mut Recovery) -> Result<()> {
-    let mut superseded = Superseded::default();
+fn replay(log: &dyn Log, collections: &Collections, writer: &mut WriterToken, recovery: &mut Recovery) -> Result<()> {
     let mut reader = log.reader(recovery.position)?;
     while let Some(record) = reader.next()? {
         let lsn = record.lsn;
@@ -170,7 +170,7 @@ fn replay(log: &dyn Log, collections: &Collections, recovery: &mut Recovery) -> 
             operation.map_err(undecodable)?;
         }
         let operations = decode(record.payload, lsn).map_err(undecodable)?.map_while(Result::ok); // all of them, as was seen
-        collections.apply(lsn, operations, &mut superseded);
+        collections.apply(writer, lsn, operations);
         // Nobody reads yet: what was superseded is not needed.
         collections.horizon().publish(lsn, lsn);
         recovery.replayed_records += 1;

@@ -1,5 +1,5 @@
 use super::Shared;
-use crate::{Bounds, CheckpointId, LogId, Lsn, collections::View, sync::lock};
+use crate::{Bounds, CheckpointId, LogId, Lsn, collections::ReadView, sync::lock};
 
 /// Where a store stands. The figures are taken one after the other, so they are of about the same
 /// moment. Taking them waits for no write and no flush of a store, but for the log while it begins to
@@ -55,14 +55,14 @@ impl Shared {
             checkpoint: view.checkpoint_id(),
             checkpoint_entries,
             checkpoint_bytes,
-            memory_entries: view.generations().map(|generation| generation.entries() as u64).sum(),
-            memory_bytes: view.generations().map(|generation| generation.bytes() as u64).sum(),
+            memory_entries: view.memtables().map(|memtable| memtable.entries() as u64).sum(),
+            memory_bytes: view.memtables().map(|memtable| memtable.bytes() as u64).sum(),
             checkpoint_error: lock(&self.checkpoint_error).clone(),
         }
     }
 }
 
-fn checkpoint_size(view: &View) -> (u64, u64) {
+fn checkpoint_size(view: &ReadView) -> (u64, u64) {
     let collections = view.checkpoint.iter().flat_map(|checkpoint| &checkpoint.head().collections);
     collections.fold((0, 0), |(entries, bytes), info| (entries + info.entries, bytes + info.bytes))
 }

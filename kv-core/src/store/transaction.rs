@@ -10,8 +10,8 @@ use std::{
 use super::{
     Inner, Store,
     collection::checked,
-    commit::Basis,
-    draft::{Draft, LookedAt},
+    commit::Dependency,
+    pending_write::{Observed, PendingWrite},
 };
 use crate::{Durability, Entries, Entry, Error, Limits, Result, Value, panics::discard};
 
@@ -41,7 +41,7 @@ use crate::{Durability, Entries, Entry, Error, Limits, Result, Value, panics::di
 /// # Ok::<(), kv_core::Error>(())
 /// ```
 pub struct Transaction<'a> {
-    draft: Draft<'a>,
+    pending: PendingWrite<'a>,
     limits: &'a Limits,
 }
 
@@ -56,7 +56,7 @@ impl Transaction<'_> {
         Limits::default().check_name(collection)?;
         self.limits.check_key(key)?;
         self.limits.check_value(value)?;
-        self.draft.put(collection, key, value)
+        self.pending.put(collection, key, value)
     }
 
     /// Deletes a key.
@@ -72,7 +72,7 @@ impl Transaction<'_> {
     /// # Errors
     /// As [`put`](Transaction::put).
     pub fn delete_if_present(&mut self, collection: &str, key: impl AsRef<[u8]>) -> Result<bool> {
-        self.draft.delete(collection, checked(key.as_ref())?)
+        self.pending.delete(collection, checked(key.as_ref())?)
     }
 
     /// The value of a key, or `None`; so also if there is no such collection.
@@ -80,7 +80,7 @@ impl Transaction<'_> {
     /// # Errors
     /// [`InvalidKey`](Error::InvalidKey); [`Corrupt`](Error::Corrupt) if the checkpoint is damaged where the key would be.
     pub fn get(&self, collection: &str, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
-        self.draft.get(collection, checked(key.as_ref())?)
+        self.pending.get(collection, checked(key.as_ref())?)
     }
 
     /// Whether the key is there.
@@ -88,7 +88,7 @@ impl Transaction<'_> {
     /// # Errors
     /// As [`get`](Transaction::get).
     pub fn contains(&self, collection: &str, key: impl AsRef<[u8]>) -> Result<bool> {
-        self.draft.get_with(collection, checked(key.as_ref())?, &mut |_| {})
+        self.pending.get_with(collection, checked(key.as_ref())?, &mut |_| {})
     }
 
     /// All entries of a collection in byte order of their keys.
@@ -99,13 +99,13 @@ impl Transaction<'_> {
     /// The entries whose keys lie in `keys`, in byte order of their keys. A range that contains nothing, however it lies, is empty.
     pub fn range<K: AsRef<[u8]>>(&self, collection: &str, keys: impl RangeBounds<K>) -> TransactionEntries<'_> {
         let (lower, upper) = (keys.start_bound().map(AsRef::as_ref), keys.end_bound().map(AsRef::as_ref));
-        self.entries(self.draft.range(collection, lower, upper))
+        self.entries(self.pending.range(collection, lower, upper))
     }
 
     /// The entries whose keys begin with `prefix`, in byte order of their keys.
     pub fn prefix(&self, collection: &str, prefix: impl AsRef<[u8]>) -> TransactionEntries<'_> {
         let (lower, upper) = crate::collections::prefix_bounds(prefix.as_ref());
-        self.entries(self.draft.range(collection, lower, upper.as_ref().map(|key| &**key)))
+        self.entries(self.pending.range(collection, lower, upper.as_ref().map(|key| &**key)))
     }
 
     /// Creates an empty collection; `false` if it exists already.
@@ -114,7 +114,7 @@ impl Transaction<'_> {
     /// As [`put`](Transaction::put).
     pub fn create_collection(&mut self, name: &str) -> Result<bool> {
         Limits::default().check_name(name)?;
-        self.draft.create(name)
+        self.pending.create(name)
     }
 
     /// Drops a collection with everything in it.
@@ -123,7 +123,7 @@ impl Transaction<'_> {
     /// [`CollectionNotFound`](Error::CollectionNotFound); otherwise as [`put`](Transaction::put).
     pub fn drop_collection(&mut self, name: &str) -> Result<()> {
         Limits::default().check_name(name)?;
-        self.draft.drop_collection(name)
+        self.pending.drop_collection(name)
     }
 
     /// Empties a collection.
@@ -132,7 +132,7 @@ impl Transaction<'_> {
     /// As [`drop_collection`](Transaction::drop_collection).
     pub fn clear_collection(&mut self, name: &str) -> Result<()> {
         Limits::default().check_name(name)?;
-        self.draft.clear(name)
+        self.pending.clear(name)
     }
 
     /// Gives a collection another name.
@@ -142,11 +142,11 @@ impl Transaction<'_> {
     pub fn rename_collection(&mut self, from: &str, to: &str) -> Result<()> {
         Limits::default().check_name(from)?;
         Limits::default().check_name(to)?;
-        self.draft.rename(from, to)
+        self.pending.rename(from, to)
     }
 
     fn entries(&self, entries: Entries) -> TransactionEntries<'_> {
-        TransactionEntries { entries, looked_at: self.draft.looked_at() }
+        TransactionEntries { entries, observed: self.pending.observed() }
     }
 }
 
@@ -178,7 +178,7 @@ impl fmt::Debug for Transaction<'_> {
 pub struct TransactionEntries<'a> {
     entries: Entries,
     /// The transaction's, to which what is not published may be shown, and which answers for it.
-    looked_at: &'a LookedAt,
+    observed: &'a Observed,
 }
 
 impl Iterator for TransactionEntries<'_> {
@@ -186,7 +186,7 @@ impl Iterator for TransactionEntries<'_> {
 
     fn next(&mut self) -> Option<Result<Entry>> {
         let entry = self.entries.next();
-        self.looked_at.note(self.entries.rests_on());
+        self.observed.note(self.entries.depends_on());
         entry
     }
 }
@@ -194,7 +194,7 @@ impl Iterator for TransactionEntries<'_> {
 impl DoubleEndedIterator for TransactionEntries<'_> {
     fn next_back(&mut self) -> Option<Result<Entry>> {
         let entry = self.entries.next_back();
-        self.looked_at.note(self.entries.rests_on());
+        self.observed.note(self.entries.depends_on());
         entry
     }
 }
@@ -253,8 +253,8 @@ impl Store {
         durability: Durability,
         transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let (value, basis) = self.inner.transact_deferred(durability, transaction)?;
-        self.inner.wait_for(basis)?;
+        let (value, dependency) = self.inner.transact_deferred(durability, transaction)?;
+        self.inner.wait_for(dependency)?;
         Ok(value)
     }
 }
@@ -265,24 +265,25 @@ impl Inner {
         &self,
         durability: Durability,
         transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
-    ) -> Result<(T, Basis), E> {
+    ) -> Result<(T, Dependency), E> {
         let writer = self.writer()?;
         let limits = &self.options.limits;
-        let mut tx = Transaction { draft: Draft::new(&self.collections, limits, 0, true), limits };
+        let mut tx =
+            Transaction { pending: PendingWrite::new(&self.collections, &writer.token, limits, 0, true), limits };
         // A panic must not be met while the writer's lock is held: others would take its state for
         // half done. And it is an answer like any other: it may carry what the closure saw, so it
         // goes on when that is published.
         let outcome = {
-            let _running = self.closure.enter();
+            let _running = self.reentrancy.enter();
             catch_unwind(AssertUnwindSafe(|| transaction(&mut tx)))
         };
         match outcome {
-            Ok(Ok(value)) => Ok((value, self.commit(writer, tx.draft, durability)?)),
-            Ok(Err(error)) => Err(self.refuse(writer, &tx.draft, durability, error)),
+            Ok(Ok(value)) => Ok((value, self.commit(tx.pending.finish(), writer, durability)?)),
+            Ok(Err(error)) => Err(self.fail_after_publish(tx.pending.observed().position(), writer, durability, error)),
             Err(panic) => {
-                let basis = self.basis_of(tx.draft.looked_at().position(), durability);
+                let dependency = self.dependency_on(tx.pending.observed().position(), durability);
                 drop(writer);
-                match self.wait_for(basis) {
+                match self.wait_for(dependency) {
                     Ok(()) => resume_unwind(panic),
                     Err(error) => {
                         discard(panic);

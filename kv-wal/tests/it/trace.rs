@@ -1,4 +1,5 @@
-//! Every operation that changes the disk, in the life of a log: a write, sync or rename that is missing or too many shows as a difference.
+//! Every operation that changes the disk, from a log's creation to a recovery. A missing or
+//! superfluous write, sync or rename shows as a difference.
 
 use std::fmt::Write;
 
@@ -8,7 +9,7 @@ use kv_wal::SegmentedLog;
 
 use crate::support::small;
 
-/// What was done to a disk, step by step.
+/// The operations on a disk, step by step.
 struct Trace {
     disk: SimDisk,
     text: String,

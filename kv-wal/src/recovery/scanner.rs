@@ -1,5 +1,5 @@
-//! The one reader of frames: from frame to frame through a segment. Recovery, readers, verification
-//! and the dump use it.
+//! The one reader of frames: it goes through a segment frame by frame. Recovery, readers,
+//! verification and the dump use it.
 
 use std::{path::Path, sync::Arc};
 
@@ -7,23 +7,25 @@ use kv_core::{Epoch, Error, Lsn, Result};
 use kv_vfs::File;
 
 use crate::{
-    bytes::is_zero,
     error,
-    file::{Segment, read_up_to},
-    frame::{self, FRAME_BYTES_MIN, FrameHeader, HEADER_BYTES, Kind, Seal, Start},
+    format::{
+        bytes::is_zero,
+        frame::{self, FRAME_BYTES_MIN, FrameHeader, HEADER_BYTES, Kind, Seal, Start},
+    },
+    segment_file::{Segment, read_up_to},
 };
 
 /// How many bytes are read at once, if no frame is larger.
 const CHUNK_BYTES: u64 = 256 << 10;
 
-/// What comes next in a segment.
+/// The next thing in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// A valid frame; [`Scanner::payload`] has its payload.
+    /// A valid frame; [`Scanner::payload`] returns its payload.
     Frame(Frame),
-    /// No further frame: zeroes, or the limit.
+    /// No further frame: there are zeroes, or the limit is reached.
     End,
-    /// Something that is not a valid frame, and why.
+    /// Bytes that are not a valid frame, and what is wrong with them.
     Bad(&'static str),
 }
 
@@ -47,46 +49,47 @@ pub(crate) struct SegmentEnd {
     pub(crate) last: Lsn,
     /// The epoch in force there.
     pub(crate) epoch: Epoch,
-    /// What is there instead of a further frame; `None` if that is nothing.
+    /// Why the frame that follows is bad; `None` if no frame follows.
     pub(crate) bad: Option<&'static str>,
-    /// Whether a seal, and the padding of its block, are the last that is there.
+    /// Whether the last frames are a seal and the padding of its block.
     pub(crate) sealed: bool,
 }
 
-/// The state behind a frame, which decides what may follow it.
+/// What the frames so far decide about the next one.
 #[derive(Clone, Copy, Debug)]
-struct InForce {
+struct Context {
     /// The last record's position.
     lsn: Lsn,
     epoch: Epoch,
-    /// The last frame, but for padding, is a seal.
+    /// The last frame, apart from padding, is a seal.
     sealed: bool,
 }
 
-/// Goes from frame to frame.
+/// Goes through a segment frame by frame.
 #[derive(Debug)]
 pub(crate) struct Scanner {
     file: Arc<dyn File>,
     identity: u64,
     block: u64,
     limit: u64,
-    /// Records up to here are passed over: their payloads are neither read nor verified.
+    /// Records up to this position are passed over: their payloads are neither read nor verified.
     skip: Lsn,
     /// Where the next frame begins.
     offset: u64,
     /// `None` before the start frame.
-    in_force: Option<InForce>,
-    /// What the start frame said.
+    context: Option<Context>,
+    /// The contents of the start frame.
     start: Option<Start>,
     /// Bytes of the file from `buffer_at` on.
     buffer: Vec<u8>,
     buffer_at: u64,
-    /// Where in the buffer the current frame's payload lies.
+    /// Where in the buffer the current frame's payload lies: from, to.
     payload: (usize, usize),
 }
 
 impl Scanner {
-    /// Begins with the start frame of `segment`, and ends at `limit` bytes from the start of the file, or with the file.
+    /// Starts at the start frame of `segment`. Ends at `limit`, in bytes from the start of the
+    /// file, or at the end of the file.
     pub(crate) fn new(segment: &Segment, limit: u64) -> Result<Self> {
         let limit = limit.min(segment.header.length).min(segment.file.len().map_err(error::io)?);
         Ok(Self {
@@ -96,7 +99,7 @@ impl Scanner {
             limit,
             skip: Lsn::START,
             offset: segment.block(),
-            in_force: None,
+            context: None,
             start: None,
             buffer: Vec::new(),
             buffer_at: 0,
@@ -104,13 +107,13 @@ impl Scanner {
         })
     }
 
-    /// Passes over the records up to `lsn` without reading them.
+    /// Passes over the records up to `lsn` without reading their payloads.
     pub(crate) fn skip_to(mut self, lsn: Lsn) -> Self {
         self.skip = lsn;
         self
     }
 
-    /// The file that is read, for messages.
+    /// The path of the file, for messages.
     pub(crate) fn path(&self) -> &Path {
         self.file.path()
     }
@@ -120,37 +123,38 @@ impl Scanner {
         self.offset
     }
 
-    /// The position of the last record before the next frame; [`Lsn::START`] before the start frame.
+    /// The position of the last record before the next frame; [`Lsn::START`] before the start
+    /// frame.
     pub(crate) fn last(&self) -> Lsn {
-        self.in_force.map_or(Lsn::START, |in_force| in_force.lsn)
+        self.context.map_or(Lsn::START, |context| context.lsn)
     }
 
-    /// The epoch at the next frame.
+    /// The epoch in force at the next frame.
     pub(crate) fn epoch(&self) -> Epoch {
-        self.in_force.map_or(Epoch(0), |in_force| in_force.epoch)
+        self.context.map_or(Epoch(0), |context| context.epoch)
     }
 
-    /// What the start frame said, once it has been passed.
+    /// The contents of the start frame, once it has been passed.
     pub(crate) fn start(&self) -> Option<Start> {
         self.start
     }
 
-    /// The payload of the frame that the last step gave; empty if it was passed over.
+    /// The payload of the frame that the last step returned; empty if the frame was passed over.
     pub(crate) fn payload(&self) -> &[u8] {
         self.buffer.get(self.payload.0..self.payload.1).unwrap_or_default()
     }
 
-    /// Forgets what was read ahead: somebody may have written there since.
-    pub(crate) fn forget(&mut self) {
+    /// Discards what was read ahead, because the log may have written there since.
+    pub(crate) fn forget_read_ahead(&mut self) {
         self.buffer.clear();
     }
 
-    /// Moves the limit: somebody has written more, or will not.
+    /// Moves the limit, because more frames have been written, or this segment has ended.
     pub(crate) fn set_limit(&mut self, limit: u64) {
         self.limit = limit;
     }
 
-    /// Goes on to the last frame, and returns where it ends.
+    /// Goes through all remaining frames, and returns where they end.
     pub(crate) fn end(mut self) -> Result<SegmentEnd> {
         let bad = loop {
             match self.step()? {
@@ -159,11 +163,12 @@ impl Scanner {
                 Step::Bad(reason) => break Some(reason),
             }
         };
-        let sealed = bad.is_none() && self.in_force.is_some_and(|in_force| in_force.sealed);
+        let sealed = bad.is_none() && self.context.is_some_and(|context| context.sealed);
         Ok(SegmentEnd { offset: self.offset, last: self.last(), epoch: self.epoch(), bad, sealed })
     }
 
-    /// The next frame. After anything else than a frame, the same step comes again.
+    /// Takes one step. Once it has returned something other than a frame, it returns the same
+    /// again.
     pub(crate) fn step(&mut self) -> Result<Step> {
         self.payload = (0, 0);
         if self.limit.saturating_sub(self.offset) < FRAME_BYTES_MIN {
@@ -172,44 +177,47 @@ impl Scanner {
         let identity = self.identity;
         let bytes = self.bytes(HEADER_BYTES as u64)?;
         let Some(header) = FrameHeader::decode(bytes, identity) else {
-            return Ok(if is_zero(bytes) { Step::End } else { Step::Bad("a frame's header fails its checksum") });
+            return Ok(if is_zero(bytes) {
+                Step::End
+            } else {
+                Step::Bad("the header of a frame has a wrong checksum")
+            });
         };
         let kind = header.kind().map_err(|detail| Error::NewerVersion { file: self.path().to_owned(), detail })?;
-        if let Some(bad) = self.misplaced(&header, kind) {
+        if let Some(bad) = self.order_error(&header, kind) {
             return Ok(Step::Bad(bad));
         }
         if (kind != Kind::Record || header.lsn > self.skip) && !self.load_payload(&header)? {
-            return Ok(Step::Bad("a frame's payload fails its checksum"));
+            return Ok(Step::Bad("the payload of a frame has a wrong checksum"));
         }
-        let Some(in_force) = self.behind(kind, header.lsn) else {
-            return Ok(Step::Bad("a control frame makes no sense"));
+        let Some(context) = self.context_after(kind, header.lsn) else {
+            return Ok(Step::Bad("a control frame has an invalid payload"));
         };
-        if !header.is_of(in_force.epoch) {
-            return Ok(Step::Bad("a frame of another epoch"));
+        if !header.is_of(context.epoch) {
+            return Ok(Step::Bad("a frame belongs to another epoch"));
         }
-        self.in_force = Some(in_force);
+        self.context = Some(context);
         let offset = self.offset;
         self.offset += header.frame_bytes();
         let FrameHeader { lsn, watermark, payload_bytes, .. } = header;
         Ok(Step::Frame(Frame { offset, kind, lsn, watermark, payload_bytes }))
     }
 
-    fn misplaced(&self, header: &FrameHeader, kind: Kind) -> Option<&'static str> {
+    fn order_error(&self, header: &FrameHeader, kind: Kind) -> Option<&'static str> {
         if header.frame_bytes() > self.limit - self.offset {
-            return Some("a frame runs beyond its segment's end");
+            return Some("a frame extends beyond the end of its segment");
         }
-        let in_order = match (self.in_force, kind) {
+        let in_order = match (self.context, kind) {
             (None, Kind::Start) => self.offset == self.block,
             (None, _) | (Some(_), Kind::Start) => false,
-            // What follows a seal in its segment belongs to a later opening, which begins by saying
-            // so.
+            // A later opening that continues behind a seal begins with an epoch frame.
             (Some(before), Kind::Record) => header.lsn == before.lsn.next() && !before.sealed,
             (Some(before), Kind::Padding) => header.lsn == before.lsn,
             (Some(before), Kind::Seal) => header.lsn == before.lsn && !before.sealed,
             (Some(before), Kind::Epoch) => header.lsn == before.lsn && before.sealed,
         };
         let watermark_fits = if kind == Kind::Record { header.watermark < header.lsn } else { true };
-        if in_order && watermark_fits { None } else { Some("a frame is out of order") }
+        if in_order && watermark_fits { None } else { Some("a frame has the wrong position or is out of order") }
     }
 
     fn load_payload(&mut self, header: &FrameHeader) -> Result<bool> {
@@ -223,28 +231,28 @@ impl Scanner {
         Ok(true)
     }
 
-    /// What is in force behind the frame, which is in order; `None` if what it says makes no sense.
-    fn behind(&mut self, kind: Kind, lsn: Lsn) -> Option<InForce> {
-        match (kind, self.in_force) {
+    /// The context behind the frame, which is in order. `None` if its payload is not valid.
+    fn context_after(&mut self, kind: Kind, lsn: Lsn) -> Option<Context> {
+        match (kind, self.context) {
             (Kind::Start, _) => {
                 let start = Start::decode(self.payload())?;
                 self.start = Some(start);
-                Some(InForce { lsn, epoch: start.epoch, sealed: false })
+                Some(Context { lsn, epoch: start.epoch, sealed: false })
             }
             (_, None) => None,
-            (Kind::Record | Kind::Padding, Some(before)) => Some(InForce { lsn, ..before }),
+            (Kind::Record | Kind::Padding, Some(before)) => Some(Context { lsn, ..before }),
             (Kind::Seal, Some(before)) => {
                 let here = Seal { epoch: before.epoch, offset: self.offset };
-                (Seal::decode(self.payload())? == here).then_some(InForce { sealed: true, ..before })
+                (Seal::decode(self.payload())? == here).then_some(Context { sealed: true, ..before })
             }
             (Kind::Epoch, Some(before)) => {
                 let epoch = frame::decode_epoch(self.payload())?;
-                (epoch > before.epoch).then_some(InForce { epoch, lsn, sealed: false })
+                (epoch > before.epoch).then_some(Context { epoch, lsn, sealed: false })
             }
         }
     }
 
-    /// The next `len` bytes, or fewer where the file ends before. The limit lies beyond them.
+    /// The next `len` bytes, or fewer if the file ends earlier. They lie before the limit.
     fn bytes(&mut self, len: u64) -> Result<&[u8]> {
         let in_buffer = |offset: u64, at: u64, buffer: &[u8]| offset >= at && offset + len <= at + buffer.len() as u64;
         if !in_buffer(self.offset, self.buffer_at, &self.buffer) {

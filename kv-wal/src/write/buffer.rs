@@ -1,4 +1,4 @@
-//! Frames that wait to be written.
+//! Frames that wait to be written, and segments that wait to be synced.
 
 use std::sync::Arc;
 
@@ -6,15 +6,15 @@ use kv_core::{Epoch, Lsn, Result};
 
 use crate::{
     error,
-    file::Segment,
-    frame::{self, Kind},
+    format::frame::{self, Kind},
+    segment_file::Segment,
 };
 
-/// Frames that lie one behind the other in one segment.
+/// Consecutive frames of one segment.
 #[derive(Debug)]
 pub(crate) struct Chunk {
     segment: Arc<Segment>,
-    /// Where the first frame belongs, in bytes from the start of the file.
+    /// Where the first frame begins, in bytes from the start of the file.
     offset: u64,
     bytes: Vec<u8>,
     /// Where each frame begins in `bytes`.
@@ -22,7 +22,8 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
-    /// Stamps the frames with the durable position and hands them to the kernel.
+    /// Stamps the frames with the durable position and hands them to the kernel. Returns the
+    /// segment.
     pub(crate) fn write(&mut self, watermark: Lsn) -> Result<&Arc<Segment>> {
         let identity = self.segment.header.identity;
         for at in &self.frames {
@@ -37,17 +38,17 @@ impl Chunk {
     }
 }
 
-/// Chunks in the order in which they are to be written.
+/// Frames that were not yet handed to the kernel, as chunks in the order of writing.
 #[derive(Debug)]
 pub(crate) struct Buffer {
-    /// The epoch of this opening, which every frame bears.
+    /// The epoch of this opening, which every frame carries.
     epoch: Epoch,
     chunks: Vec<Chunk>,
     bytes: usize,
 }
 
 impl Buffer {
-    /// A buffer for the frames of that epoch.
+    /// An empty buffer for frames of that epoch.
     pub(crate) fn new(epoch: Epoch) -> Self {
         Self { epoch, chunks: Vec::new(), bytes: 0 }
     }
@@ -57,7 +58,7 @@ impl Buffer {
         self.bytes
     }
 
-    /// Adds a frame that belongs at `offset` of the segment.
+    /// Adds a frame that begins at `offset` in the segment.
     pub(crate) fn push(&mut self, segment: &Arc<Segment>, offset: u64, kind: Kind, lsn: Lsn, payload: &[u8]) {
         if !self.chunks.last().is_some_and(|chunk| chunk.ends_at(segment, offset)) {
             let segment = Arc::clone(segment);
@@ -69,28 +70,28 @@ impl Buffer {
         self.bytes += frame::frame_bytes(payload.len()) as usize;
     }
 
-    /// Everything that waits; nothing does afterwards.
+    /// Takes all chunks out of the buffer.
     pub(crate) fn take(&mut self) -> Vec<Chunk> {
         self.bytes = 0;
         std::mem::take(&mut self.chunks)
     }
 }
 
-/// Segments that were written and not yet synced, oldest first.
+/// Segments that were written but not yet synced, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Unsynced {
     segments: Vec<Arc<Segment>>,
 }
 
 impl Unsynced {
-    /// Notes that the segment, which is not older than any other that was noted, was written.
+    /// Adds a segment that was written. It must not be older than those that were added before.
     pub(crate) fn add(&mut self, segment: &Arc<Segment>) {
         if !self.segments.last().is_some_and(|last| Arc::ptr_eq(last, segment)) {
             self.segments.push(Arc::clone(segment));
         }
     }
 
-    /// Writes the chunks, and notes their segments.
+    /// Writes the chunks and adds their segments.
     pub(crate) fn write(&mut self, chunks: Vec<Chunk>, watermark: Lsn) -> Result<()> {
         for mut chunk in chunks {
             self.add(chunk.write(watermark)?);
@@ -98,7 +99,8 @@ impl Unsynced {
         Ok(())
     }
 
-    /// Makes everything that was written durable, older segments first.
+    /// Makes everything that was written durable. Older segments come first: a segment must never
+    /// be durable before its predecessor is.
     pub(crate) fn sync(&self) -> Result<()> {
         self.segments.iter().try_for_each(|segment| segment.file.sync_data().map_err(error::io))
     }

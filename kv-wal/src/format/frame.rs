@@ -1,4 +1,4 @@
-//! Frames: what a segment holds from block 1 on. Format only, no I/O.
+//! Frames: the contents of a segment from block 1 on. Format only, no I/O.
 //!
 //! ```text
 //! byte  0      1       2       4        8          16          24         32          32+len      8-aligned
@@ -9,8 +9,8 @@
 //! | at | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | kind, see below; never 0 |
-//! | 1 | 1 | flags; all of them incompatible, none known |
-//! | 2 | 2 | the low 16 bits of the epoch that the frame was written in |
+//! | 1 | 1 | flags: all of them incompatible, none defined yet |
+//! | 2 | 2 | the low 16 bits of the epoch in which the frame was written |
 //! | 4 | 4 | length of the payload in bytes |
 //! | 8 | 8 | position: a record's own; for the other kinds that of the last record before the frame |
 //! | 16 | 8 | watermark: the highest durable position when the frame was handed to the kernel |
@@ -22,27 +22,28 @@
 //! |---|---|---|
 //! | 1 | record | the record |
 //! | 2 | padding | zeroes up to a block's boundary; ends each flush |
-//! | 3 | start | epoch, then number, identity and end of the predecessor (all 0 if there is none); opens block 1, is nowhere else |
+//! | 3 | start | epoch, then number, identity and end of the predecessor (all 0 if there is none); the first frame of block 1, and nowhere else |
 //! | 4 | seal | epoch, then where the frame begins, in bytes from the start of the file; position and watermark are the last durable position |
-//! | 5 | epoch | epoch of what follows |
+//! | 5 | epoch | epoch of the frames that follow |
 //!
 //! A frame is valid if and only if
 //!
 //! - both checksums are right, and it ends within its segment;
-//! - its position is one above the last record's (a record) or equal to it (the others), and at
-//!   most 2^62;
-//! - its watermark is below its position (a record) or not above it (the others);
-//! - its epoch is the one in force where it lies: the epoch that the last start or epoch frame
-//!   before it states, or, for these two kinds, the one that it states itself.
+//! - its position is one above that of the last record (for a record) or equal to it (for the other
+//!   kinds), and at most 2^62;
+//! - its watermark is below its position (for a record) or not above it (for the other kinds);
+//! - its epoch is the one in force where the frame lies: the epoch that the last start or epoch
+//!   frame before it states, or, for these two kinds, the one that the frame itself states.
 //!
-//! So a frame of zeroes is not valid, nor is one that was moved to another segment or another
-//! position, nor one that an earlier opening left behind the place where a later one went on. All
-//! integers are little-endian.
+//! So these are not valid: a frame of zeroes, a frame that was moved to another segment or another
+//! position, and a frame that an earlier opening left behind the place where a later one continued.
+//!
+//! All integers are little-endian.
 
 use kv_core::{Epoch, Lsn};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::bytes::{get_u16, get_u32, get_u64, put};
+use super::bytes::{get_u16, get_u32, get_u64, put};
 
 /// The bytes of a frame before its payload.
 pub(crate) const HEADER_BYTES: usize = 32;
@@ -54,7 +55,8 @@ pub(crate) const FRAME_BYTES_MIN: u64 = (HEADER_BYTES + TRAILER_BYTES) as u64;
 pub(crate) const ALIGNMENT: usize = 8;
 /// The longest payload that a frame can carry, in bytes.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = (1 << 31) - 1;
-/// Positions and epochs above this are not believed: it would take longer than anything lasts to get there.
+/// The highest position, epoch or segment number that is believed. No log lives long enough to
+/// reach it.
 pub(crate) const NUMBER_MAX: u64 = 1 << 62;
 
 const START_BYTES: usize = 32;
@@ -69,7 +71,7 @@ const CHECKSUM_AT: usize = 24;
 
 const _: () = assert!(HEADER_BYTES.is_multiple_of(ALIGNMENT) && TRAILER_BYTES.is_multiple_of(ALIGNMENT));
 
-/// What a frame is.
+/// The kinds of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Kind {
@@ -92,12 +94,13 @@ pub(crate) struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// The header at the start of `bytes`; `None` if it is not valid.
+    /// Decodes the header at the start of `bytes`. `None` if it is not valid.
     pub(crate) fn decode(bytes: &[u8], identity: u64) -> Option<Self> {
         let bytes = bytes.get(..HEADER_BYTES)?;
         let kind = bytes[0];
         let (lsn, watermark) = (get_u64(bytes, POSITION_AT), get_u64(bytes, WATERMARK_AT));
-        // The cheap comparisons come first: the search for proof tries this at every eighth byte.
+        // Compare first, because that is cheap: the search beyond a log's end tries this at every
+        // eighth byte.
         if kind == 0 || watermark > lsn || lsn > NUMBER_MAX {
             return None;
         }
@@ -114,10 +117,10 @@ impl FrameHeader {
         })
     }
 
-    /// What the frame is; otherwise what of it only a newer version can know.
+    /// The frame's kind. The error describes what only a newer version can know.
     pub(crate) fn kind(&self) -> Result<Kind, String> {
         if self.flags != 0 {
-            return Err(format!("a frame with the unknown flags {:#x}", self.flags));
+            return Err(format!("a frame has unknown flags: {:#x}", self.flags));
         }
         match self.kind {
             1 => Ok(Kind::Record),
@@ -125,11 +128,11 @@ impl FrameHeader {
             3 => Ok(Kind::Start),
             4 => Ok(Kind::Seal),
             5 => Ok(Kind::Epoch),
-            unknown => Err(format!("a frame of the unknown kind {unknown}")),
+            unknown => Err(format!("a frame is of an unknown kind: {unknown}")),
         }
     }
 
-    /// Whether the frame can have been written in that epoch.
+    /// Whether the frame may have been written in that epoch.
     pub(crate) fn is_of(&self, epoch: Epoch) -> bool {
         self.epoch_bits == epoch_bits(epoch)
     }
@@ -140,7 +143,8 @@ impl FrameHeader {
     }
 }
 
-/// Where a segment continues: the frames of `number` up to `end`. What lies beyond, and every segment between, is void.
+/// Where a segment continues the log: behind the frames of segment `number` up to `end`, in bytes
+/// from the start of its file. Anything beyond, and every segment between the two, is void.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Link {
     pub(crate) number: u64,
@@ -148,7 +152,8 @@ pub(crate) struct Link {
     pub(crate) end: u64,
 }
 
-/// The payload of a start frame. The position before the segment's first and the durable position are in the frame's header.
+/// The payload of a start frame. The frame's header has the position before the segment's first
+/// one, and the durable position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Start {
     pub(crate) epoch: Epoch,
@@ -175,8 +180,8 @@ impl Start {
     }
 }
 
-/// The payload of a seal. It states its own place, since it is looked for without reading what
-/// precedes it: a seal that the disk has put elsewhere is none.
+/// The payload of a seal. It states its own offset, because recovery looks for a seal without
+/// reading the frames before it: a seal that the disk moved elsewhere does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seal {
     pub(crate) epoch: Epoch,
@@ -210,13 +215,13 @@ pub(crate) fn decode_epoch(payload: &[u8]) -> Option<Epoch> {
     (payload.len() == EPOCH_BYTES && epoch <= NUMBER_MAX).then_some(Epoch(epoch))
 }
 
-/// What a frame's header holds of its epoch. Openings whose epochs differ by a multiple of 65,536
-/// look the same; two of them would have to write to one segment.
+/// The part of an epoch that a frame's header holds. Epochs that differ by a multiple of 65,536
+/// look the same, which could matter only if two such openings wrote to the same segment.
 fn epoch_bits(epoch: Epoch) -> u16 {
     epoch.0 as u16
 }
 
-/// The length in bytes of a frame with a payload of `payload_bytes`.
+/// The length in bytes of a frame whose payload has `payload_bytes` bytes.
 pub(crate) fn frame_bytes(payload_bytes: usize) -> u64 {
     (HEADER_BYTES + payload_bytes.next_multiple_of(ALIGNMENT) + TRAILER_BYTES) as u64
 }
@@ -226,7 +231,7 @@ pub(crate) fn start_frame_bytes() -> u64 {
     frame_bytes(START_BYTES)
 }
 
-/// Appends a frame to `buffer`. It becomes valid when it is [stamped](stamp).
+/// Appends a frame to `buffer`. It becomes valid once it is [stamped](stamp).
 pub(crate) fn push(buffer: &mut Vec<u8>, identity: u64, epoch: Epoch, kind: Kind, lsn: Lsn, payload: &[u8]) {
     let mut header = [0; HEADER_BYTES];
     header[0] = kind as u8;
@@ -241,14 +246,14 @@ pub(crate) fn push(buffer: &mut Vec<u8>, identity: u64, epoch: Epoch, kind: Kind
     buffer.extend_from_slice(&checksum.to_le_bytes());
 }
 
-/// Writes the watermark and the header's checksum into the frame at the start of `frame`.
+/// Writes the watermark and the header's checksum to the frame at the start of `frame`.
 pub(crate) fn stamp(frame: &mut [u8], identity: u64, watermark: Lsn) {
     put(frame, WATERMARK_AT, &watermark.0.to_le_bytes());
     let checksum = xxh3_64_with_seed(&frame[..CHECKSUM_AT], identity);
     put(frame, CHECKSUM_AT, &checksum.to_le_bytes());
 }
 
-/// The payload of the frame that `frame` is, of which `header` is the header, if its checksum is right.
+/// The payload of `frame`, whose header is `header`; `None` if its checksum is wrong.
 pub(crate) fn payload<'a>(header: &FrameHeader, frame: &'a [u8], identity: u64) -> Option<&'a [u8]> {
     let (padded, checksum) = frame.get(HEADER_BYTES..)?.split_last_chunk::<TRAILER_BYTES>()?;
     let sound = u64::from_le_bytes(*checksum) == payload_checksum(identity, header.lsn, padded);
@@ -260,7 +265,8 @@ fn payload_checksum(identity: u64, lsn: Lsn, padded: &[u8]) -> u64 {
     xxh3_64_with_seed(padded, identity ^ lsn.0.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
-/// Where a flush ends that has written up to `end`: at the next block's boundary that a padding frame can reach.
+/// Where a flush ends whose last frame ends at `end`: the next block's boundary that a padding
+/// frame can reach.
 pub(crate) fn closed_end(end: u64, block_bytes: u64) -> u64 {
     let boundary = end.next_multiple_of(block_bytes);
     if boundary - end != 0 && boundary - end < FRAME_BYTES_MIN { boundary + block_bytes } else { boundary }

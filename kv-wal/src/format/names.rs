@@ -1,10 +1,11 @@
-//! The names of the files in a log's directory. They are built and parsed here only, and never come from input.
+//! The names of the files in a log's directory. They are built and parsed only here, and never come
+//! from input.
 
 /// The file that is locked while a log is open. It is never removed.
 pub(crate) const LOCK: &str = "LOCK";
 /// The file of the acknowledgement mark.
 pub(crate) const MARK: &str = "MARK";
-/// A segment that is being prepared and does not count yet.
+/// A segment, or a copy of the mark, that is still being prepared. Recovery ignores it.
 pub(crate) const TEMPORARY: &str = "segment.tmp";
 
 const SUFFIX: &str = ".wal";
@@ -15,7 +16,7 @@ pub(crate) fn segment(number: u64) -> String {
     format!("{number:016x}{SUFFIX}")
 }
 
-/// The number of the segment with that name; `None` if it is not exactly what [`segment`] makes.
+/// The number in the name of a segment; `None` if [`segment`] does not make exactly this name.
 pub(crate) fn segment_number(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(SUFFIX)?;
     let canonical = digits.len() == DIGITS && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));

@@ -1,17 +1,18 @@
-//! The first failed write or flush of the log is final: what is known of it, and what it means to each caller.
+//! The first failed write or flush of the log is final: which failure it was, and what it means to
+//! each caller.
 
 use std::sync::Arc;
 
 use kv_core::{Error, Result};
 
-/// The first failure, once there is one. It never goes away.
+/// The first failure, once there is one. It is never cleared.
 #[derive(Debug, Default)]
 pub(crate) struct Poison {
     cause: Option<Arc<Error>>,
 }
 
 impl Poison {
-    /// Remembers the failure, unless there was one before.
+    /// Records the failure, unless there was an earlier one.
     pub(crate) fn set(&mut self, cause: Error) {
         self.cause.get_or_insert_with(|| Arc::new(cause));
     }
@@ -20,12 +21,13 @@ impl Poison {
         self.cause.is_some()
     }
 
-    /// For whoever wants to write something new: it was not carried out.
+    /// The error for a caller with something new to write: it was not carried out.
     pub(crate) fn refuse(&self) -> Result<()> {
         self.cause.as_ref().map_or(Ok(()), |cause| Err(Error::Poisoned { cause: Arc::clone(cause) }))
     }
 
-    /// For whoever has appended something that is not durable: it may be there after the next opening, or not.
+    /// The error for a caller whose record is appended but not durable: it may or may not be there
+    /// after the next opening.
     pub(crate) fn unknown(&self) -> Result<()> {
         self.cause.as_ref().map_or(Ok(()), |cause| Err(Error::OutcomeUnknown { cause: Arc::clone(cause) }))
     }

@@ -2,12 +2,10 @@ mod batch;
 mod checkpoint;
 #[cfg(test)]
 mod checkpoint_tests;
-mod closure;
 mod collection;
 mod commit;
 mod conditional;
 mod deferred;
-mod draft;
 mod feed;
 mod flusher;
 mod locks;
@@ -15,7 +13,9 @@ mod locks;
 mod loom_tests;
 mod options;
 mod ownership;
+mod pending_write;
 pub mod recovery;
+mod reentrancy;
 mod snapshot;
 mod stats;
 mod transaction;
@@ -38,10 +38,10 @@ pub use stats::Stats;
 pub use transaction::{Transaction, TransactionEntries};
 
 use checkpoint::CheckpointState;
-use closure::RunningClosure;
 use commit::{Expected, Publication, Writer};
 use flusher::FlushFailure;
 use ownership::{JobHandle, Ownership};
+use reentrancy::ReentrancyGuard;
 use waiters::Waiters;
 
 use crate::{
@@ -96,7 +96,7 @@ impl std::ops::Deref for Inner {
 pub(crate) struct Shared {
     collections: Arc<Collections>,
     writer: Mutex<Writer>,
-    closure: RunningClosure,
+    reentrancy: ReentrancyGuard,
     publication: Publication,
     checkpoint: Mutex<CheckpointState>,
     /// Why the last checkpoint was not finished, if it was not.
@@ -104,9 +104,9 @@ pub(crate) struct Shared {
     /// Tells a background checkpoint to stop.
     closing: AtomicBool,
     /// Whether the flusher has been asked to flush, and has not begun.
-    flush_wanted: AtomicBool,
+    flush_requested: AtomicBool,
     /// Whether it has been asked to flush without waiting for others.
-    flush_wanted_now: AtomicBool,
+    flush_requested_now: AtomicBool,
     flush_failure: FlushFailure,
     flush_refusals: AtomicU64,
     /// The callers that wait for a position to be published.
@@ -149,13 +149,13 @@ impl Store {
         let checkpoint_lsn = recovered.collections.view().checkpoint_lsn();
         let shared = Arc::new(Shared {
             publication: Publication::new(recovered.recovery.position),
-            writer: Mutex::new(Writer::new(recovered.recovery.replayed_bytes, checkpoint_lsn)),
-            closure: RunningClosure::default(),
+            writer: Mutex::new(Writer::new(recovered.writer, recovered.recovery.replayed_bytes, checkpoint_lsn)),
+            reentrancy: ReentrancyGuard::default(),
             checkpoint: Mutex::default(),
             checkpoint_error: Mutex::default(),
             closing: AtomicBool::new(false),
-            flush_wanted: AtomicBool::new(false),
-            flush_wanted_now: AtomicBool::new(false),
+            flush_requested: AtomicBool::new(false),
+            flush_requested_now: AtomicBool::new(false),
             flush_failure: FlushFailure::default(),
             flush_refusals: AtomicU64::new(0),
             for_published: Waiters::default(),
@@ -207,7 +207,11 @@ impl Store {
     /// As [`write`](Store::write), and [`UnsupportedDurability`](crate::Error::UnsupportedDurability): nothing was written.
     pub fn write_with(&self, batch: &Batch, durability: Durability) -> Result<()> {
         let bytes = batch.check(&self.inner.options.limits)?;
-        self.inner.write(durability, |draft| batch.make(draft), Expected { bytes, remembers: batch.asks() })
+        self.inner.write(
+            durability,
+            |pending| batch.build(pending),
+            Expected { bytes, reads_own_writes: batch.reads_own_writes() },
+        )
     }
 
     /// Creates an empty collection; `false` if it exists already.

@@ -16,9 +16,9 @@ thread_local! {
 /// The thread that runs a closure under the writer's lock; 0 if there is none. A thread only ever compares it with its own number, so that
 /// no order between threads matters.
 #[derive(Debug, Default)]
-pub(super) struct RunningClosure(AtomicU64);
+pub(super) struct ReentrancyGuard(AtomicU64);
 
-impl RunningClosure {
+impl ReentrancyGuard {
     /// To be called by who holds the writer's lock, until the closure has ended.
     pub(super) fn enter(&self) -> impl Drop + '_ {
         self.0.store(THREAD.get(), Ordering::Relaxed);
@@ -31,7 +31,7 @@ impl RunningClosure {
     }
 }
 
-struct Leave<'a>(&'a RunningClosure);
+struct Leave<'a>(&'a ReentrancyGuard);
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {

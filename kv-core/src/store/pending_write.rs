@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     CollectionId, Entries, Error, Limits, Lsn, Result, Value,
-    collections::Collections,
+    collections::{Collections, WriterToken},
     operation::{OPERATION_HEADER_BYTES, Operation, RecordBuilder, created_here},
 };
 
@@ -19,8 +19,9 @@ use crate::{
 ///
 /// Keys and values that it writes have been checked against the limits, everything else against the
 /// caps of the format. It checks names itself where it writes one.
-pub(super) struct Draft<'a> {
+pub(super) struct PendingWrite<'a> {
     collections: &'a Arc<Collections>,
+    writer: &'a WriterToken,
     limits: &'a Limits,
     record: RecordBuilder,
     /// The collections that were touched, by their names.
@@ -30,8 +31,8 @@ pub(super) struct Draft<'a> {
     /// How many collections there would be.
     live: usize,
     /// Whether anybody may ask for what was changed.
-    remembers: bool,
-    looked_at: LookedAt,
+    reads_own_writes: bool,
+    observed: Observed,
 }
 
 /// The highest position of the versions, deletions and names in memory that were looked at:
@@ -39,9 +40,9 @@ pub(super) struct Draft<'a> {
 ///
 /// Several threads may look at once, if a closure shares its transaction among them.
 #[derive(Debug, Default)]
-pub(super) struct LookedAt(AtomicU64);
+pub(super) struct Observed(AtomicU64);
 
-impl LookedAt {
+impl Observed {
     pub(super) fn note(&self, lsn: Lsn) {
         if lsn > self.position() {
             self.0.fetch_max(lsn.0, Ordering::Relaxed);
@@ -53,45 +54,56 @@ impl LookedAt {
     }
 }
 
-/// A collection as the draft leaves it.
+/// What a pending write leaves to be committed.
+pub(super) struct Finished {
+    /// The record; `None` if nothing was changed.
+    pub(super) record: Option<Vec<u8>>,
+    /// What was [observed](PendingWrite::observed).
+    pub(super) observed: Lsn,
+}
+
+/// A collection as the pending leaves it.
 #[derive(Default)]
 struct Touched {
     /// `None` if there is none of that name.
     id: Option<CollectionId>,
-    changes: Changes,
+    changes: StagedWrites,
 }
 
 /// The new values of keys; `None` for one that was deleted.
-type Changes = BTreeMap<Value, Option<Value>>;
+type StagedWrites = BTreeMap<Value, Option<Value>>;
 
-impl<'a> Draft<'a> {
-    /// A draft without changes. Who never asks for what it changed need not have it remembered.
+impl<'a> PendingWrite<'a> {
+    /// A pending without changes. Who never asks for what it changed need not have it remembered.
     pub(super) fn new(
         collections: &'a Arc<Collections>,
+        writer: &'a WriterToken,
         limits: &'a Limits,
         bytes_expected: usize,
-        remembers: bool,
+        reads_own_writes: bool,
     ) -> Self {
         Self {
             collections,
+            writer,
             limits,
             record: RecordBuilder::with_capacity(bytes_expected),
             touched: HashMap::new(),
             resolved: None,
-            live: collections.names.live(),
-            remembers,
-            looked_at: LookedAt::default(),
+            live: collections.names.live(writer),
+            reads_own_writes,
+            observed: Observed::default(),
         }
     }
 
     /// What an answer rests on that is given without a record.
-    pub(super) fn looked_at(&self) -> &LookedAt {
-        &self.looked_at
+    pub(super) fn observed(&self) -> &Observed {
+        &self.observed
     }
 
-    /// The record; `None` if nothing was changed.
-    pub(super) fn finish(self) -> Option<Vec<u8>> {
-        (!self.record.is_empty()).then(|| self.record.finish())
+    /// The record, and what was looked at.
+    pub(super) fn finish(self) -> Finished {
+        let observed = self.observed.position();
+        Finished { record: (!self.record.is_empty()).then(|| self.record.finish()), observed }
     }
 
     /// Sets the value of a key, in a collection that is created if it does not exist.
@@ -105,7 +117,7 @@ impl<'a> Draft<'a> {
             }
         };
         self.push(&Operation::Put { collection, key, value })?;
-        self.remember(name, key, Some(value));
+        self.stage(name, key, Some(value));
         Ok(())
     }
 
@@ -116,7 +128,7 @@ impl<'a> Draft<'a> {
             return Ok(false);
         }
         self.push(&Operation::Delete { collection, key })?;
-        self.remember(name, key, None);
+        self.stage(name, key, None);
         Ok(true)
     }
 
@@ -172,7 +184,9 @@ impl<'a> Draft<'a> {
     pub(super) fn get(&self, name: &str, key: &[u8]) -> Result<Option<Value>> {
         match self.changed(name, key) {
             Some(value) => Ok(value.clone()),
-            None => self.stored(name).map_or(Ok(None), |id| self.note(self.collections.get_newest(id, key)?)),
+            None => {
+                self.stored(name).map_or(Ok(None), |id| self.note(self.collections.get_newest(self.writer, id, key)?))
+            }
         }
     }
 
@@ -185,7 +199,7 @@ impl<'a> Draft<'a> {
             }
             Some(None) => Ok(false),
             None => {
-                let get = |id| self.note(self.collections.get_newest_with(id, key, read)?);
+                let get = |id| self.note(self.collections.get_newest_with(self.writer, id, key, read)?);
                 self.stored(name).map_or(Ok(false), get)
             }
         }
@@ -193,12 +207,12 @@ impl<'a> Draft<'a> {
 
     /// Takes note of where something was found.
     fn note<T>(&self, (lsn, found): (Lsn, T)) -> Result<T> {
-        self.looked_at.note(lsn);
+        self.observed.note(lsn);
         Ok(found)
     }
 
     /// The entries of a collection within the bounds, to be used up before anything else is
-    /// written. Whoever takes them notes what they [rest on](Entries::rests_on).
+    /// written. Whoever takes them notes what they [rest on](Entries::depends_on).
     pub(super) fn range(&self, name: &str, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Entries {
         let is_within = |key: &Value| RangeBounds::<[u8]>::contains(&(Bound::Unbounded, upper), &**key);
         let changes = self.touched.get(name).map(|touched| &touched.changes);
@@ -206,14 +220,14 @@ impl<'a> Draft<'a> {
         let changed = changes.into_iter().flat_map(|changes| changes.range::<[u8], _>((lower, Bound::Unbounded)));
         let changed = changed.take_while(|(key, _)| is_within(key));
         let above: VecDeque<_> = changed.map(|(key, value)| (key.clone(), value.clone())).collect();
-        Entries::of_newest(self.collections.view(), self.stored(name), (lower, upper), above)
+        Entries::of_newest(self.writer, self.collections.view(), self.stored(name), (lower, upper), above)
     }
 
     fn changed(&self, name: &str, key: &[u8]) -> Option<&Option<Value>> {
         self.touched.get(name)?.changes.get(key)
     }
 
-    /// The collection of that name in which entries may be that the draft did not write.
+    /// The collection of that name in which entries may be that the pending did not write.
     fn stored(&self, name: &str) -> Option<CollectionId> {
         self.find(name).filter(|id| !id.is_created_here())
     }
@@ -222,8 +236,8 @@ impl<'a> Draft<'a> {
         match self.touched.get(name) {
             Some(touched) => touched.id,
             None => {
-                let (lsn, id) = self.collections.names.newest(name);
-                self.looked_at.note(lsn);
+                let (lsn, id) = self.collections.names.newest(self.writer, name);
+                self.observed.note(lsn);
                 id
             }
         }
@@ -246,7 +260,7 @@ impl<'a> Draft<'a> {
 
     fn create_new(&mut self, name: &str) -> Result<CollectionId> {
         self.limits.check_name(name)?;
-        self.looked_at.note(self.collections.names.changed()); // it decides how many there are
+        self.observed.note(self.collections.names.changed(self.writer)); // it decides how many there are
         self.limits.check_collections(self.live)?;
         self.push_create(name)
     }
@@ -254,7 +268,7 @@ impl<'a> Draft<'a> {
     fn push_create(&mut self, name: &str) -> Result<CollectionId> {
         let id = created_here(self.push(&Operation::Create { name })?);
         self.live += 1;
-        self.set(name, Touched { id: Some(id), changes: Changes::new() });
+        self.set(name, Touched { id: Some(id), changes: StagedWrites::new() });
         Ok(id)
     }
 
@@ -274,15 +288,15 @@ impl<'a> Draft<'a> {
         self.limits.check_batch(self.record.len() + bytes)
     }
 
-    fn remember(&mut self, name: &str, key: &[u8], value: Option<&[u8]>) {
-        if !self.remembers {
+    fn stage(&mut self, name: &str, key: &[u8], value: Option<&[u8]>) {
+        if !self.reads_own_writes {
             return;
         }
         let (key, value) = (Value::copy_from(key), value.map(Value::copy_from));
         match self.touched.get_mut(name) {
             Some(touched) => touched.changes.insert(key, value),
             None => {
-                let touched = Touched { id: self.find(name), changes: Changes::from([(key, value)]) };
+                let touched = Touched { id: self.find(name), changes: StagedWrites::from([(key, value)]) };
                 self.touched.insert(name.into(), touched);
                 None
             }

@@ -1,26 +1,26 @@
 //! The acknowledgement mark: what was durable when it was last acknowledged, and in which epoch.
 //! Format only, no I/O.
 //!
-//! The file has two slots, written in turn. They are 64 KiB apart, which is no less than any block
-//! that the disk may overwrite at once: so a write that is torn spoils one of them at most.
+//! The file has two slots, which are written in turn. They are 64 KiB apart, at least as far as any
+//! block that the disk may overwrite at once. So a torn write spoils at most one of them.
 //!
 //! | at | bytes | field of a slot |
 //! |---|---|---|
-//! | 0 | 56 | the [preamble](kv_vfs::preamble) of every file: magic `kvwalack`, checksum of the 128 bytes, version 2, features, the log's identity |
+//! | 0 | 56 | the [preamble](kv_vfs::preamble) of every file: magic `kvwalack`, checksum of the 128 bytes, version 2, features, the log's id |
 //! | 56 | 8 | durable position |
-//! | 64 | 8 | counter: one higher with each mark; odd ones are in the second slot |
-//! | 72 | 8 | epoch of the opening that wrote it |
+//! | 64 | 8 | counter: one higher with each mark; odd ones go to the second slot |
+//! | 72 | 8 | epoch of the opening that wrote the slot |
 //! | 80 | 48 | zeroes |
 //!
-//! A slot is valid if and only if its preamble is and no number is above 2^62. One that is not
-//! valid says nothing: most marks are written without a sync, and a power cut may leave anything of
-//! them. Each valid slot was true when it was written, and stays true: positions and epochs only
-//! grow. So both slots together state the higher of each of their numbers.
+//! A slot is valid if and only if its preamble is valid and no number is above 2^62. A slot that is
+//! not valid proves nothing: most marks are written without a sync, so a power cut may leave any
+//! part of them. A valid slot was true when it was written, and it stays true, because positions
+//! and epochs only grow. So both slots together state the higher of each of their numbers.
 
 use kv_core::{Epoch, LogId, Lsn};
 use kv_vfs::preamble::{PREAMBLE_BYTES, Preamble, PreambleError};
 
-use crate::{
+use super::{
     bytes::{get_u64, put},
     frame::NUMBER_MAX,
 };
@@ -36,14 +36,14 @@ const DURABLE_AT: usize = PREAMBLE_BYTES;
 const COUNTER_AT: usize = 64;
 const EPOCH_AT: usize = 72;
 
-/// What a slot says, or both together.
+/// What a slot states, or both slots together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) log_id: LogId,
-    /// The records up to here were durable.
+    /// The records up to this position were durable.
     pub(crate) durable: Lsn,
     pub(crate) counter: u64,
-    /// An opening in this epoch began to write.
+    /// An opening with this epoch began to write.
     pub(crate) epoch: Epoch,
 }
 
@@ -57,8 +57,8 @@ impl Mark {
         bytes
     }
 
-    /// What the slot says, `None` if it is not valid. The error is that of a valid slot in another
-    /// format.
+    /// Decodes a slot. `None` if it is not valid. The error is for a valid slot in the format of
+    /// another version.
     pub(crate) fn decode(slot: &[u8; SLOT_BYTES]) -> Result<Option<Self>, PreambleError> {
         let log_id = match KIND.open(slot) {
             Ok(log_id) => LogId(log_id),
@@ -80,7 +80,7 @@ impl Mark {
         }
     }
 
-    /// Where the mark belongs, in bytes from the start of the file.
+    /// Where the mark is written, in bytes from the start of the file.
     pub(crate) fn slot_at(&self) -> u64 {
         SLOTS_AT[(self.counter % 2) as usize]
     }

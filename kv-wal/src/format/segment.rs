@@ -7,33 +7,34 @@
 //!
 //! | at | bytes | field |
 //! |---|---|---|
-//! | 0 | 56 | the [preamble](kv_vfs::preamble) of every file: magic `kvwalseg`, checksum of the bytes up to 4,096, version 2, features, the log's identity |
-//! | 56 | 8 | the segment's number, from 1 to 2^62; the file's name says the same |
-//! | 64 | 8 | the segment's identity, random and not zero: the seed of every checksum in it |
+//! | 0 | 56 | the [preamble](kv_vfs::preamble) of every file: magic `kvwalseg`, checksum of the bytes up to 4,096, version 2, features, the log's id |
+//! | 56 | 8 | the segment's number, from 1 to 2^62; the same as in the file's name |
+//! | 64 | 8 | the segment's identity, random and not zero: the seed of every checksum in the segment |
 //! | 72 | 8 | the length in bytes to which the file was filled: whole blocks, at least four |
 //! | 80 | 4 | size of a block in bytes: a power of two from 4,096 to 1 MiB |
 //! | 84 | … | zeroes, to the end of the block |
 //!
-//! A header is valid if and only if the preamble is and each field has a value that the table allows. All integers are
-//! little-endian.
+//! A header is valid if and only if its preamble is valid and each field has a value that the table
+//! allows. All integers are little-endian.
 
 use kv_core::LogId;
 use kv_vfs::preamble::{PREAMBLE_BYTES, Preamble, PreambleError};
 
-use crate::{
+use super::{
     bytes::{get_u32, get_u64, put},
     frame::NUMBER_MAX,
 };
 
 /// How many bytes of block 0 are written and covered by the checksum.
 pub(crate) const HEADER_BYTES: usize = 4096;
-/// The fewest blocks that a segment has: header, one with the start frame, one for records, one for the seal.
+/// The fewest blocks that a segment has: one each for the header, the start frame, records, and the
+/// seal.
 pub(crate) const BLOCKS_MIN: u64 = 4;
 
 const KIND: Preamble = Preamble { magic: *b"kvwalseg", version: 2, incompatible_known: 0 };
 const BLOCK_BYTES_MIN: u32 = 4096;
 const BLOCK_BYTES_MAX: u32 = 1 << 20;
-/// No file is longer; keeps sums of offsets from overflowing.
+/// The longest file that is believed. Keeps sums of offsets from overflowing.
 const LENGTH_MAX: u64 = 1 << 48;
 
 const NUMBER_AT: usize = PREAMBLE_BYTES;
@@ -41,7 +42,7 @@ const IDENTITY_AT: usize = 64;
 const LENGTH_AT: usize = 72;
 const BLOCK_AT: usize = 80;
 
-/// What block 0 of a segment says.
+/// The contents of block 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) log_id: LogId,
@@ -63,7 +64,8 @@ impl Header {
         bytes
     }
 
-    /// The header that `bytes` are, which are [`HEADER_BYTES`] or, if the file is shorter, as many as there are.
+    /// Decodes the header from the first [`HEADER_BYTES`] of a file, or from fewer if the file is
+    /// shorter.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, PreambleError> {
         let log_id = KIND.open(bytes)?;
         let header = Self {
@@ -76,7 +78,10 @@ impl Header {
         if header.is_sound() {
             return Ok(header);
         }
-        Err(PreambleError::Damaged { offset: NUMBER_AT as u64, detail: "the segment's header makes no sense" })
+        Err(PreambleError::Damaged {
+            offset: NUMBER_AT as u64,
+            detail: "a field of the segment's header is out of range",
+        })
     }
 
     fn is_sound(&self) -> bool {

@@ -1,16 +1,16 @@
-//! Little-endian integers at fixed places of a slice, and rounding.
+//! Little-endian integers at fixed offsets, and zeroes.
 
-/// The `u16` at `at`; zero where the slice ends before, which no caller lets happen.
+/// The `u16` at `at`. Zero if the slice is too short, which no caller allows.
 pub(crate) fn get_u16(bytes: &[u8], at: usize) -> u16 {
     get(bytes, at).map_or(0, u16::from_le_bytes)
 }
 
-/// The `u32` at `at`; zero where the slice ends before, which no caller lets happen.
+/// The `u32` at `at`. Zero if the slice is too short, which no caller allows.
 pub(crate) fn get_u32(bytes: &[u8], at: usize) -> u32 {
     get(bytes, at).map_or(0, u32::from_le_bytes)
 }
 
-/// The `u64` at `at`; zero where the slice ends before, which no caller lets happen.
+/// The `u64` at `at`. Zero if the slice is too short, which no caller allows.
 pub(crate) fn get_u64(bytes: &[u8], at: usize) -> u64 {
     get(bytes, at).map_or(0, u64::from_le_bytes)
 }
@@ -24,7 +24,7 @@ pub(crate) fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     bytes[at..at + value.len()].copy_from_slice(value);
 }
 
-/// Whether there is nothing but zeroes.
+/// Whether all bytes are zero.
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     static ZEROES: [u8; 4096] = [0; 4096];
     bytes.chunks(ZEROES.len()).all(|block| *block == ZEROES[..block.len()])

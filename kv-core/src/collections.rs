@@ -1,0 +1,250 @@
+//! The collections in memory: the tail of a log over a checkpoint.
+//!
+//! Changes are kept in *memtables*. The active memtable holds all changes since the last checkpoint
+//! began. A checkpoint freezes it and starts a new one; once the checkpoint is written, the frozen
+//! memtable is dropped whole, so nothing is ever evicted entry by entry. Readers look through a
+//! [`ReadView`]: the active memtable, the frozen one, the checkpoint. They see versions up to the
+//! published position.
+//!
+//! # Who waits for whom
+//!
+//! There is one writer at a time, the holder of the [`WriterToken`]. It meets readers only at the
+//! locks of memtable shards, which are held for one look-up or, when the changes are collected for
+//! a checkpoint or a count, while one shard is copied.
+//!
+//! - The read view and the shards of the name table are swapped whole (`ArcSwap`): a reader keeps
+//!   the one it has loaded, and the writer stores a new one.
+//! - A memtable is a hash table in shards, each behind a lock.
+//! - The published position moves forward only, after the changes up to it were applied
+//!   ([`Horizon`]).
+//!
+//! Each of these is safe alone. The arguments why reads that combine several of them see one state
+//! are at [`Collections::read`] (name and key), [`Snapshot::take`] (view and position), [`Horizon`]
+//! (position and pruning) and [`order`] (scans and new keys).
+//!
+//! This module knows nothing of the log: the store appends first and applies afterwards.
+
+mod entries;
+mod entry;
+mod horizon;
+#[cfg(all(test, loom))]
+mod loom_tests;
+mod memtable;
+mod merge;
+mod names;
+mod order;
+mod read_view;
+mod snapshot;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod versions;
+mod writer;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+};
+
+pub use entries::Entries;
+pub use entry::Entry;
+pub(crate) use horizon::Horizon;
+pub(crate) use memtable::Changed;
+use names::Names;
+pub(crate) use read_view::ReadView;
+pub(crate) use snapshot::{Snapshot, prefix_bounds};
+use writer::Superseded;
+pub(crate) use writer::WriterToken;
+
+use crate::{Checkpoint, CollectionId, Lsn, Owner, Result, Value, operation::Operation, sync::ArcSwap};
+
+/// The position at which every applied change is seen, published or not. Only the writer reads at
+/// it.
+const NEWEST: Lsn = Lsn(u64::MAX);
+
+/// All collections.
+pub(crate) struct Collections {
+    pub(crate) names: Names,
+    view: ArcSwap<ReadView>,
+    horizon: Horizon,
+    /// The owner of the store, which must not be kept alive: a snapshot outlives the store.
+    pub(crate) owner: Option<Weak<dyn Owner>>,
+}
+
+impl Collections {
+    /// The collections that `checkpoint` holds, or none; and the token of their one writer.
+    pub(crate) fn new(checkpoint: Option<Arc<dyn Checkpoint>>) -> (Self, WriterToken) {
+        let head = checkpoint.as_ref().map(|checkpoint| checkpoint.head());
+        let position = head.map_or(Lsn::START, |head| head.lsn);
+        let names = Names::of(head.map_or(&[], |head| &head.collections));
+        let view = ArcSwap::from_pointee(ReadView::new(checkpoint));
+        let collections = Self { names, view, horizon: Horizon::default(), owner: None };
+        collections.horizon.publish(position, position);
+        (collections, WriterToken::new())
+    }
+
+    pub(crate) fn horizon(&self) -> &Horizon {
+        &self.horizon
+    }
+
+    /// The current view. It does not change while it is held; later views replace it.
+    pub(crate) fn view(&self) -> Arc<ReadView> {
+        self.view.load_full()
+    }
+
+    /// Applies the changes of the record at `lsn`, which is already logged.
+    ///
+    /// Keys change before names do, and readers rely on that: a reader that finds a name as this
+    /// record left it also finds the changes that the record made to keys.
+    pub(crate) fn apply<'a>(
+        &self,
+        writer: &mut WriterToken,
+        lsn: Lsn,
+        operations: impl Iterator<Item = Operation<'a>>,
+    ) {
+        let visible = self.horizon.visible();
+        let view = self.view.load();
+        // Each name changes once, to what it stands for after the whole record. A reader that
+        // looked up an intermediate value would take it for the state at this position.
+        let mut names = BTreeMap::new();
+        for (index, operation) in (0..).zip(operations) {
+            let mut change = |collection, key, value| {
+                if let Some(key) = view.active.apply(writer, lsn, collection, key, value, &visible) {
+                    writer.superseded.push(lsn, collection, key);
+                }
+                writer.superseded.prune(&view.active, &visible);
+            };
+            match operation {
+                Operation::Put { collection, key, value } => change(collection, key, Some(value)),
+                Operation::Delete { collection, key } => change(collection, key, None),
+                Operation::Create { name } => drop(names.insert(name, Some(CollectionId { lsn, index }))),
+                Operation::Drop { collection: _, name } => drop(names.insert(name, None)),
+                Operation::Rename { collection, from, to } => names.extend([(from, None), (to, Some(collection))]),
+            }
+        }
+        for (name, id) in names {
+            self.names.apply(writer, lsn, name, id, &visible);
+        }
+    }
+
+    /// Freezes the active memtable and starts a new one. There must be no frozen memtable.
+    ///
+    /// The read view is loaded, changed and stored. Nothing else may store one in between: both
+    /// this method and [`checkpointed`](Collections::checkpointed) are called under the store's
+    /// checkpoint lock.
+    pub(crate) fn freeze(&self, writer: &mut WriterToken) {
+        writer.superseded = Superseded::default(); // a frozen memtable is not pruned
+        self.view.store(Arc::new(self.view.load().with_active_frozen()));
+    }
+
+    /// Replaces the frozen memtable by `checkpoint`, which holds its changes. The position of the
+    /// checkpoint must be published. Called under the store's checkpoint lock, as is
+    /// [`freeze`](Collections::freeze).
+    pub(crate) fn checkpointed(&self, checkpoint: Arc<dyn Checkpoint>) {
+        debug_assert!(
+            self.horizon.published() >= checkpoint.head().lsn,
+            "the checkpoint would show unpublished changes"
+        );
+        self.view.store(Arc::new(self.view.load().with_checkpoint(checkpoint)));
+    }
+
+    /// The value of a key after every applied change, and the position of the change that it
+    /// depends on.
+    pub(crate) fn get_newest(
+        &self,
+        _writer: &WriterToken,
+        collection: CollectionId,
+        key: &[u8],
+    ) -> Result<(Lsn, Option<Value>)> {
+        self.view.load().get(collection, key, || NEWEST)
+    }
+
+    /// Calls `read` with the value of a key after every applied change. Returns the position of the
+    /// change that this depends on, and whether there is a value.
+    pub(crate) fn get_newest_with(
+        &self,
+        _writer: &WriterToken,
+        collection: CollectionId,
+        key: &[u8],
+        read: &mut dyn FnMut(&[u8]),
+    ) -> Result<(Lsn, bool)> {
+        self.view.load().get_with(collection, key, || NEWEST, read)
+    }
+
+    /// The published value of a key.
+    pub(crate) fn get(&self, name: &str, key: &[u8]) -> Result<Option<Value>> {
+        self.read(name, key, |place| match place {
+            Place::Memory(value) => Ok(Some(value)),
+            Place::Checkpoint(checkpoint, collection) => checkpoint.get(collection, key),
+        })
+    }
+
+    /// Calls `read` with the published value of a key. Returns `false` if there is none.
+    pub(crate) fn get_with(&self, name: &str, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let found = self.read(name, key, |place| {
+            let found = match place {
+                Place::Memory(value) => {
+                    read(&value);
+                    true
+                }
+                Place::Checkpoint(checkpoint, collection) => checkpoint.get_with(collection, key, read)?,
+            };
+            Ok(found.then_some(()))
+        })?;
+        Ok(found.is_some())
+    }
+
+    /// Finds where a published key is, and reads it there. Returns `None` if the key is absent.
+    ///
+    /// The name and the key are looked up one after the other, without a lock around both, yet they
+    /// must come from one position. Otherwise, if a record writes to a collection and renames it,
+    /// the new value could be seen under the old name.
+    ///
+    /// They do come from one position, because a version of the key is accepted only if it is no
+    /// newer than `known`, a position that was published before either look-up began. Such a
+    /// version was current from `known` until the key was looked up, and the name was looked up in
+    /// between. So at the position of the name's look-up, both were as they were found. A newer
+    /// version, or a checkpoint newer than `known`, starts the loop again, with a `known` that is
+    /// at least as new. Where there is no checkpoint, a key without a version needs no check: it
+    /// never had one.
+    ///
+    /// The order of the steps matters:
+    ///
+    /// 1. `known` comes first, so that it is below everything that the look-ups find.
+    /// 2. The view is loaded after the name. A record whose change of the name was found had made
+    ///    its changes of keys before ([`apply`](Collections::apply)), so this view has them.
+    /// 3. The position for the key is loaded under the lock of its shard
+    ///    ([`Memtable::version`](memtable::Memtable::version)), so that pruning cannot have removed
+    ///    the version that it selects.
+    fn read<T>(&self, name: &str, key: &[u8], read: impl FnOnce(Place<'_>) -> Result<Option<T>>) -> Result<Option<T>> {
+        let published = || self.horizon.published();
+        loop {
+            let known = published();
+            let Some(collection) = self.names.at(name, published) else { return Ok(None) };
+            let view = self.view.load(); // after the name: see step 2
+            match (view.in_memory(collection, key, published), &view.checkpoint) {
+                (Some((lsn, value)), _) if lsn <= known => {
+                    return value.map_or(Ok(None), |value| read(Place::Memory(value)));
+                }
+                (None, None) => return Ok(None),
+                (None, Some(checkpoint)) if checkpoint.id().lsn <= known => {
+                    return read(Place::Checkpoint(&**checkpoint, collection));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The state at the position that is published now.
+    pub(crate) fn snapshot(self: &Arc<Self>) -> Snapshot {
+        Snapshot::take(self)
+    }
+}
+
+/// Where a key is, if it is anywhere.
+enum Place<'a> {
+    /// In memory, with this value.
+    Memory(Value),
+    /// In this checkpoint and this collection, or nowhere.
+    Checkpoint(&'a dyn Checkpoint, CollectionId),
+}

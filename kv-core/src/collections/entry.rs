@@ -1,0 +1,21 @@
+use crate::Value;
+
+/// A key and its value.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// store.collection("users")?.put("alice", "Alice")?;
+/// let entry = store.collection("users")?.first()?.unwrap();
+/// assert_eq!((&*entry.key, &*entry.value), (&b"alice"[..], &b"Alice"[..]));
+/// # Ok::<(), kv_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// The key.
+    pub key: Value,
+    /// The value.
+    pub value: Value,
+}
