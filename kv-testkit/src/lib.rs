@@ -81,11 +81,11 @@ pub mod checkpointer;
 mod enrol;
 pub mod fork;
 pub mod harness;
+#[cfg(loom)]
+pub mod interleavings;
 pub mod linearizability;
 pub mod log;
 mod model;
-#[cfg(loom)]
-pub mod orders;
 mod recoverable;
 mod scheduler;
 pub mod sim;

@@ -16,7 +16,7 @@ use crate::vfs::Files;
 
 pub mod cases;
 mod damage;
-mod harm;
+mod file_damage;
 mod support;
 
 /// A medium that a log is kept on, for [`log_suite!`](crate::log_suite). A new harness has a medium without a log.

@@ -50,10 +50,10 @@ struct Entry {
     id: u64,
     name: &'static str,
     woken: bool,
-    state: State,
+    state: JobState,
 }
 
-enum State {
+enum JobState {
     Idle(Box<dyn Job>),
     Running(ThreadId),
 }
@@ -103,7 +103,7 @@ impl Scheduler for ManualScheduler {
     fn spawn(&self, name: &'static str, job: Box<dyn Job>) -> Result<Box<dyn Wake>> {
         let mut jobs = self.shared.lock();
         let id = self.shared.ids.fetch_add(1, Ordering::Relaxed);
-        jobs.push(Entry { id, name, woken: false, state: State::Idle(job) });
+        jobs.push(Entry { id, name, woken: false, state: JobState::Idle(job) });
         Ok(Box::new(Handle { id, shared: Arc::clone(&self.shared) }))
     }
 }
@@ -123,7 +123,7 @@ impl Shared {
         let ran = catch_unwind(AssertUnwindSafe(|| job.run()));
         let mut jobs = self.lock();
         match jobs.iter().position(|entry| entry.id == id) {
-            Some(index) if ran.is_ok() => jobs[index].state = State::Idle(job),
+            Some(index) if ran.is_ok() => jobs[index].state = JobState::Idle(job),
             dead_or_ended => {
                 dead_or_ended.map(|index| jobs.remove(index)); // it panicked: it is not run again
                 drop(jobs);
@@ -137,12 +137,12 @@ impl Shared {
     fn start(&self, id: u64) -> Option<Box<dyn Job>> {
         let mut jobs = self.lock();
         let entry = jobs.iter_mut().find(|entry| entry.id == id)?;
-        match std::mem::replace(&mut entry.state, State::Running(thread::current().id())) {
-            State::Idle(job) => {
+        match std::mem::replace(&mut entry.state, JobState::Running(thread::current().id())) {
+            JobState::Idle(job) => {
                 entry.woken = false;
                 Some(job)
             }
-            running @ State::Running(_) => {
+            running @ JobState::Running(_) => {
                 entry.state = running;
                 None
             }
@@ -154,7 +154,7 @@ impl Shared {
         let mut jobs = self.lock();
         while let Some(index) = jobs.iter().position(|entry| entry.id == id) {
             match jobs[index].state {
-                State::Running(thread) if thread != thread::current().id() => {
+                JobState::Running(thread) if thread != thread::current().id() => {
                     jobs = self.stopped.wait(jobs).unwrap_or_else(PoisonError::into_inner);
                 }
                 _ => {

@@ -12,16 +12,16 @@ pub fn join_all<'scope, T>(threads: impl IntoIterator<Item = ScopedJoinHandle<'s
 
 /// Says that something is over, by a return or a panic: a thread that waits for it must not wait for ever.
 #[derive(Default)]
-pub struct Over(AtomicBool);
+pub struct DoneFlag(AtomicBool);
 
-impl Over {
-    pub fn is_over(&self) -> bool {
+impl DoneFlag {
+    pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 
     /// It is over when the returned value is dropped.
-    pub fn when_dropped(&self) -> impl Drop {
-        struct Ends<'a>(&'a Over);
+    pub fn set_when_dropped(&self) -> impl Drop {
+        struct Ends<'a>(&'a DoneFlag);
         impl Drop for Ends<'_> {
             fn drop(&mut self) {
                 self.0.0.store(true, Ordering::Release);

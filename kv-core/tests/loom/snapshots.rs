@@ -1,7 +1,7 @@
 //! What readers hold on to while versions are pruned and views change.
 
 use kv_core::{Batch, Durability, Lsn};
-use kv_testkit::orders::explore;
+use kv_testkit::interleavings::explore;
 
 use crate::support::Subject;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use kv_store::{Durability, Lsn};
-use kv_testkit::sim::{CrashChoice, CrashModel, Damage, Pick, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, Damage, Survivors, SimDisk};
 
 use crate::{
     case::Case,
@@ -16,7 +16,7 @@ use crate::{
 };
 
 const SECTOR_BYTES: usize = 512;
-const KILLED: CrashChoice = CrashChoice { model: CrashModel::Killed, pick: Pick::Everything };
+const KILLED: CrashChoice = CrashChoice { model: CrashModel::Killed, survivors: Survivors::Everything };
 
 /// A store on a disk, as a clean close or a killed process left it.
 pub struct Base {

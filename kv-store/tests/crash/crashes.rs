@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use kv_testkit::sim::{Count, CrashChoice, CrashModel, Exploration, Moment, Pick, SimDisk};
+use kv_testkit::sim::{Count, CrashChoice, CrashModel, Exploration, Moment, Survivors, SimDisk};
 
 use crate::{
     finding::{Findings, Verdict},
@@ -143,10 +143,10 @@ fn telling(moment: &Moment, seed: u64) -> Vec<(&Moment, CrashChoice)> {
         let all = moment.disk.crash_states(model, 1, seed);
         let is_one = all.len() == 1;
         let is_telling =
-            |pick: &Pick| matches!(pick, Pick::Nothing | Pick::Everything | Pick::Prefix(_) | Pick::Numbered(_));
-        choices.extend(all.into_iter().filter(|choice| is_telling(&choice.pick)));
+            |survivors: &Survivors| matches!(survivors, Survivors::Nothing | Survivors::Everything | Survivors::Prefix(_) | Survivors::Numbered(_));
+        choices.extend(all.into_iter().filter(|choice| is_telling(&choice.survivors)));
         if !is_one {
-            choices.extend([(); 2].map(|()| CrashChoice { model, pick: Pick::Sample(rng.u64(..1 << 32)) }));
+            choices.extend([(); 2].map(|()| CrashChoice { model, survivors: Survivors::Sample(rng.u64(..1 << 32)) }));
         }
     }
     choices.into_iter().map(|choice| (moment, choice)).collect()

@@ -3,7 +3,7 @@
 
 use kv_testkit::{
     recoverable,
-    sim::{CrashChoice, CrashModel, Moment, Pick, SimDisk},
+    sim::{CrashChoice, CrashModel, Moment, Survivors, SimDisk},
 };
 
 use crate::{
@@ -27,11 +27,11 @@ pub struct Run {
 
 /// How an operation can be the last: all is lost that can be, or nothing.
 pub const ENDS: [CrashChoice; 5] = [
-    CrashChoice { model: CrashModel::Killed, pick: Pick::Everything },
-    CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing },
-    CrashChoice { model: CrashModel::Posix, pick: Pick::Everything },
-    CrashChoice { model: CrashModel::Ext4, pick: Pick::Nothing },
-    CrashChoice { model: CrashModel::Xfs, pick: Pick::Nothing },
+    CrashChoice { model: CrashModel::Killed, survivors: Survivors::Everything },
+    CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing },
+    CrashChoice { model: CrashModel::Posix, survivors: Survivors::Everything },
+    CrashChoice { model: CrashModel::Ext4, survivors: Survivors::Nothing },
+    CrashChoice { model: CrashModel::Xfs, survivors: Survivors::Nothing },
 ];
 
 impl Run {

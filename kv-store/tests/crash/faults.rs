@@ -12,7 +12,7 @@ use std::{
 
 use kv_store::Error;
 use kv_testkit::{
-    sim::{CrashChoice, CrashModel, Damage, Pick, SimDisk},
+    sim::{CrashChoice, CrashModel, Damage, Survivors, SimDisk},
     vfs::{Fault, Kind},
 };
 
@@ -113,14 +113,14 @@ impl Start {
 
     fn prepare(self, seed: u64) -> Verdict<(Life, Vec<Step>)> {
         let disk = SimDisk::new(seed);
-        let (model, pick) = match self {
+        let (model, survivors) = match self {
             Self::At(stop) => return stop.prepare(seed),
             Self::Empty => return Ok((Life::new(&disk, Known::nothing()), reference(seed))),
-            Self::Killed => (CrashModel::Killed, Pick::Everything),
-            Self::Torn => (CrashModel::Posix, Pick::Sample(seed)),
+            Self::Killed => (CrashModel::Killed, Survivors::Everything),
+            Self::Torn => (CrashModel::Posix, Survivors::Sample(seed)),
         };
         let life = Life::begin(&disk, Known::nothing(), &small(false))?;
-        let left = disk.crash(&CrashChoice { model, pick });
+        let left = disk.crash(&CrashChoice { model, survivors });
         Ok((Life::new(&left, life.known.after_crash(model)), first_steps()))
     }
 

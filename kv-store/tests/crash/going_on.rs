@@ -1,7 +1,7 @@
 //! What opens on a damaged disk can be used, and what is acknowledged then survives the next crash.
 
 use kv_store::{Durability, Error};
-use kv_testkit::sim::{CrashChoice, CrashModel, Pick, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, Survivors, SimDisk};
 
 use crate::{
     coverage::Verb,
@@ -36,7 +36,7 @@ pub fn go_on(engine: Engine, disk: &SimDisk, known: &Known, verb: Verb, later: L
             Err(error) => return Err(Violation::refusal(&format!("it opens, and then {step:?} fails"), &error)),
         }
     }
-    let left = disk.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+    let left = disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
     let engine = match Engine::open(&left) {
         Err(Error::Corrupt { .. }) if later == Later::TheLastGroup => return Ok(()),
         opened => opened.map_err(|error| Violation::refusal("locked out later", &error))?,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kv_store::{Durability, Error, Lsn, Store};
 use kv_testkit::{
     Model,
-    sim::{CrashChoice, CrashModel, Pick, SimDisk},
+    sim::{CrashChoice, CrashModel, Survivors, SimDisk},
 };
 
 use crate::{
@@ -169,7 +169,7 @@ impl Known {
         let engine = Engine::open(left).map_err(|error| Violation::refusal("locked out", &error))?;
         let position = self.check_opened(at, model, &engine)?;
         // What one opening has found, the next one finds, though the power goes between them.
-        let again = left.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+        let again = left.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
         let again = Engine::open(&again).map_err(|error| Violation::refusal("locked out again", &error))?;
         let found = again.store.recovery().position;
         if found != position {

@@ -12,7 +12,7 @@ use std::{
 use kv_store::{CheckpointId, Commit, Durability, Error, Lsn, Result, Store};
 use kv_testkit::{
     Operation,
-    sim::{CrashChoice, CrashModel, Damage, Pick, SimDisk},
+    sim::{CrashChoice, CrashModel, Damage, Survivors, SimDisk},
     vfs::{Fault, Kind},
 };
 
@@ -166,8 +166,8 @@ impl Life {
                 self.reopen()
             }
             Step::Crash(model, seed) => {
-                let pick = if model == CrashModel::Killed { Pick::Everything } else { Pick::Sample(seed) };
-                self.crash(&CrashChoice { model, pick })
+                let survivors = if model == CrashModel::Killed { Survivors::Everything } else { Survivors::Sample(seed) };
+                self.crash(&CrashChoice { model, survivors })
             }
             Step::Tear => self.tear(),
             Step::Damage => self.damage(),
@@ -385,7 +385,7 @@ impl Life {
             let engine = Engine::open(&self.disk.crash(choice));
             engine.is_ok_and(|engine| !engine.store.recovery().log_notes.is_empty())
         };
-        let mut choices = (0..TEARS_MAX).map(|seed| CrashChoice { model: CrashModel::Posix, pick: Pick::Sample(seed) });
+        let mut choices = (0..TEARS_MAX).map(|seed| CrashChoice { model: CrashModel::Posix, survivors: Survivors::Sample(seed) });
         let choice = choices.find(is_torn).ok_or_else(|| Violation::wrong("nothing can be torn".to_owned()))?;
         self.is_torn = true;
         self.crash(&choice)

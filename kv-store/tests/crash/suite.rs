@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use kv_store::{Durability, Lsn};
-use kv_testkit::sim::{CrashChoice, CrashModel, Pick, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, Survivors, SimDisk};
 
 use crate::{
     coverage::{Coverage, Fault, State, Verb},
@@ -49,7 +49,7 @@ fn a_disk_that_lies_is_found_out() {
     assert!(matches!(life.open(), Ok(Ok(()))));
     disk.lie();
     assert!(matches!(life.step(Step::Put(1, Durability::Disk)), Ok(Ok(()))));
-    let left = disk.crash(&CrashChoice { model: CrashModel::Ext4, pick: Pick::Nothing });
+    let left = disk.crash(&CrashChoice { model: CrashModel::Ext4, survivors: Survivors::Nothing });
     assert!(life.known.check(disk.operations(), CrashModel::Ext4, &left).is_err());
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use kv_store::{Error, Result};
-use kv_testkit::sim::{CrashChoice, CrashModel, Pick, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, Survivors, SimDisk};
 
 use crate::{
     everywhen::{ENDS, check},
@@ -135,15 +135,15 @@ impl<'a> Trial<'a> {
         let mut known = self.life.known.clone();
         known.may_misread = false;
         let choices = [
-            (CrashModel::Killed, Pick::Everything),
-            (CrashModel::Ext4, Pick::Nothing),
-            (CrashModel::Posix, Pick::Nothing),
-            (CrashModel::Posix, Pick::Everything),
-            (CrashModel::Xfs, Pick::Sample(1)),
-            (CrashModel::Posix, Pick::Sample(2)),
+            (CrashModel::Killed, Survivors::Everything),
+            (CrashModel::Ext4, Survivors::Nothing),
+            (CrashModel::Posix, Survivors::Nothing),
+            (CrashModel::Posix, Survivors::Everything),
+            (CrashModel::Xfs, Survivors::Sample(1)),
+            (CrashModel::Posix, Survivors::Sample(2)),
         ];
-        for (model, pick) in choices {
-            let choice = CrashChoice { model, pick };
+        for (model, survivors) in choices {
+            let choice = CrashChoice { model, survivors };
             let left = self.disk.crash(&choice);
             self.findings.look(self.case, || known.check(u64::MAX, model, &left));
         }

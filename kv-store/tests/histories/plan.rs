@@ -3,7 +3,7 @@
 use std::{io::ErrorKind, iter};
 
 use kv_testkit::{
-    sim::{CrashChoice, CrashModel, Pick, SimDisk},
+    sim::{CrashChoice, CrashModel, Survivors, SimDisk},
     vfs::{Fault, Kind},
 };
 
@@ -78,12 +78,12 @@ impl Plan {
 
 fn random_crash(rng: &mut fastrand::Rng) -> CrashChoice {
     let models = [CrashModel::Killed, CrashModel::Killed, CrashModel::Ext4, CrashModel::Xfs, CrashModel::Posix];
-    let pick = match rng.u8(..4) {
-        0 => Pick::Nothing,
-        1 => Pick::Prefix(rng.usize(..20)),
-        _ => Pick::Sample(rng.u64(..)),
+    let survivors = match rng.u8(..4) {
+        0 => Survivors::Nothing,
+        1 => Survivors::Prefix(rng.usize(..20)),
+        _ => Survivors::Sample(rng.u64(..)),
     };
-    CrashChoice { model: models[rng.usize(..models.len())], pick }
+    CrashChoice { model: models[rng.usize(..models.len())], survivors }
 }
 
 impl Trouble {

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use kv_store::{Collection, Durability, Error, Lsn, Options, Store};
-use kv_testkit::sim::{CrashChoice, CrashModel, Pick, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, Survivors, SimDisk};
 
 use crate::support::{copy, small};
 
@@ -52,7 +52,7 @@ fn what_was_called_absent_is_not_back_after_a_power_cut() {
             all.put("k", "v").unwrap();
             make_absent(&store, &all);
             let is_back = |disk: &SimDisk| {
-                let cut = disk.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+                let cut = disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
                 let store = lazy().open_in(cut.vfs()).unwrap();
                 store.collection("all").unwrap().contains("k").unwrap()
             };
@@ -77,7 +77,7 @@ fn what_was_called_present_is_there_after_a_power_cut() {
     for (key, ask) in (0..).zip(asked) {
         process.put([key], "v").unwrap();
         ask(&store, &all, &[key]);
-        let cut = disk.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+        let cut = disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
         let store = lazy().open_in(cut.vfs()).unwrap();
         assert_eq!(store.collection("all").unwrap().get([key]).unwrap().unwrap(), "v");
     }

@@ -4,7 +4,7 @@ use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 
 use kv_store::{Durability, Error, Refusal, Store};
 use kv_testkit::{
-    sim::{CrashChoice, CrashModel, Pick, SimDisk},
+    sim::{CrashChoice, CrashModel, Survivors, SimDisk},
     vfs::{Fault, Kind},
 };
 
@@ -219,7 +219,7 @@ fn a_creation_whose_last_step_failed_is_made_up_for_before_anything_is_acknowled
 
     let store = small().open_in(disk.vfs()).unwrap();
     store.collection("all").unwrap().put("k", "v").unwrap();
-    let cut = disk.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+    let cut = disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
     let store = small().open_in(cut.vfs()).unwrap();
     assert_eq!(store.collection("all").unwrap().get("k").unwrap().unwrap(), "v");
 }
@@ -235,7 +235,7 @@ fn a_creation_that_was_killed_and_made_up_for_survives_a_power_cut() {
         // What the killed process has named and not synced is there for the next one, until the power goes.
         let killed = disk.killed();
         drop(small().open_in(killed.vfs()).unwrap());
-        let cut = killed.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+        let cut = killed.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
         let opened = small().open_in(cut.vfs());
         assert!(opened.is_ok(), "locked out after a creation was killed at operation {stopped_at}: {opened:?}");
     }

@@ -5,7 +5,7 @@ use std::{fmt::Write, sync::Arc};
 use kv_store::{Collection, Durability, Options, Store};
 use kv_testkit::{
     ManualScheduler,
-    sim::{CrashChoice, CrashModel, Pick, SimDisk},
+    sim::{CrashChoice, CrashModel, Survivors, SimDisk},
 };
 
 use crate::support::small;
@@ -79,7 +79,7 @@ fn life_of_a_store() {
     traced.step("reopening and reading", |store| assert_eq!(items(store).len().unwrap(), 1));
     traced.put("a write after that", Durability::Disk, b"5");
 
-    let left = traced.disk.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+    let left = traced.disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
     let mut again = Traced::new(left);
     again.step("recovery after a power cut, and reading", |store| {
         assert_eq!(items(store).get("key").unwrap().unwrap(), "5");
@@ -98,7 +98,7 @@ fn opening_and_reading_write_no_file() {
     traced.step("", |store| assert!(store.checkpoint().unwrap().is_some()));
     traced.put("", Durability::Process, b"2");
     for model in [CrashModel::Killed, CrashModel::Ext4] {
-        let left = traced.disk.crash(&CrashChoice { model, pick: Pick::Everything });
+        let left = traced.disk.crash(&CrashChoice { model, survivors: Survivors::Everything });
         let before = left.files();
         let opened = Traced::new(left);
         assert_eq!(items(opened.store.as_ref().unwrap()).get("key").unwrap().unwrap(), "2");

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use super::{Action, Call};
 
 /// The value of a key.
-pub(super) type State<'a> = Option<&'a [u8]>;
+pub(super) type KeyState<'a> = Option<&'a [u8]>;
 
 impl Action {
     /// The state after it, if its answer is right in this one.
-    fn after<'a>(&'a self, state: State<'a>) -> Option<State<'a>> {
+    fn after<'a>(&'a self, state: KeyState<'a>) -> Option<KeyState<'a>> {
         let (is_right, after) = match self {
             Self::Get(found) => (state == found.as_deref(), state),
             Self::Put(value) => (true, Some(value.as_slice())),
@@ -25,7 +25,7 @@ impl Action {
 
 /// Tries all orders, of which it remembers what has been placed, and the state that this led to: it is enough to meet
 /// the two once. On failure it gives the most that could be placed.
-pub(super) fn search<'a>(calls: &[&'a Call]) -> Result<(), (Set, State<'a>)> {
+pub(super) fn search<'a>(calls: &[&'a Call]) -> Result<(), (Set, KeyState<'a>)> {
     let mut met = HashSet::new();
     let mut best = (Set::new(calls.len()), None);
     let mut open = vec![best.clone()];

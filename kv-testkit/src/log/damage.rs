@@ -9,13 +9,13 @@ use kv_core::{Error, Log, LogId, LogReader, Lsn};
 
 use super::{
     LogDamage,
-    harm::{Extent, Harm},
+    file_damage::{Extent, FileDamage},
     support::{append, append_process, assert_holds_prefix, open, payload, sync_all},
 };
 use crate::vfs::Files;
 
 /// A log that nobody has open, as it was left.
-pub struct Left {
+pub struct LogAtRest {
     /// The files as they are, and as they were after each step, oldest first.
     pub files: Files,
     pub older: Vec<Files>,
@@ -35,7 +35,7 @@ pub struct Promise {
 }
 
 /// A log in use. How it ends is up to the case.
-pub struct Life {
+pub struct Workload {
     pub log: Arc<dyn Log>,
     records: Vec<Vec<u8>>,
     older: Vec<Files>,
@@ -43,34 +43,34 @@ pub struct Life {
     before_last_flush: Lsn,
 }
 
-impl Life {
+impl Workload {
     /// A new log. What lies where in its files depends on `shape`.
     ///
     /// It was closed after `1 + shape` flushes and, where `shape` is odd, opened and killed once
     /// more. The opening that goes on has flushed several groups, and the last records wait for a
     /// flush.
-    pub fn lead(harness: &mut (impl LogDamage + ?Sized), shape: u64) -> Self {
+    pub fn run(harness: &mut (impl LogDamage + ?Sized), shape: u64) -> Self {
         harness.restore(&Files::new());
         let log = open(harness);
         let (records, older) = (Vec::new(), Vec::new());
-        let mut life = Self { log, records, older, before_last_flush: Lsn::START };
-        (0..=shape).for_each(|_| life.group(harness, 1));
-        life.log.close().unwrap();
-        life.older.push(harness.files());
+        let mut workload = Self { log, records, older, before_last_flush: Lsn::START };
+        (0..=shape).for_each(|_| workload.group(harness, 1));
+        workload.log.close().unwrap();
+        workload.older.push(harness.files());
         if shape % 2 == 1 {
-            life = life.reopen(harness);
-            life.group(harness, 2);
-            life.tail();
+            workload = workload.reopen(harness);
+            workload.group(harness, 2);
+            workload.tail();
         }
-        life = life.reopen(harness);
+        workload = workload.reopen(harness);
         for count in [1, 2, 1] {
-            life.group(harness, count);
+            workload.group(harness, count);
         }
-        life.append(9000); // more than a block, and more than is left in a small file
-        life.group(harness, 1);
-        life.group(harness, 2);
-        life.tail();
-        life
+        workload.append(9000); // more than a block, and more than is left in a small file
+        workload.group(harness, 1);
+        workload.group(harness, 2);
+        workload.tail();
+        workload
     }
 
     /// Drops the log, as a killed process does, and opens it again.
@@ -109,57 +109,62 @@ impl Life {
         }
     }
 
-    pub fn close(self, harness: &mut (impl LogDamage + ?Sized)) -> Left {
+    pub fn close(self, harness: &mut (impl LogDamage + ?Sized)) -> LogAtRest {
         self.log.close().unwrap();
         let all = self.log.bounds().appended;
         self.end(harness, Promise { block: all, file: all })
     }
 
-    pub fn kill(self, harness: &mut (impl LogDamage + ?Sized)) -> Left {
+    pub fn kill(self, harness: &mut (impl LogDamage + ?Sized)) -> LogAtRest {
         harness.kill();
         let durable = self.log.bounds().durable;
         self.end(harness, Promise { block: durable, file: durable })
     }
 
     /// What a power cut left, after the harness has cut the power.
-    pub fn after_power_cut(self, harness: &mut (impl LogDamage + ?Sized)) -> Left {
+    pub fn after_power_cut(self, harness: &mut (impl LogDamage + ?Sized)) -> LogAtRest {
         let promise = Promise { block: self.before_last_flush, file: Lsn::START };
         self.end(harness, promise)
     }
 
-    fn end(self, harness: &mut (impl LogDamage + ?Sized), promise: Promise) -> Left {
+    fn end(self, harness: &mut (impl LogDamage + ?Sized), promise: Promise) -> LogAtRest {
         let Self { log, mut records, older, .. } = self;
         drop(log);
         let files = harness.files();
         let log = open(harness);
         records.truncate(assert_holds_prefix(&*log, &records, promise.block));
-        Left { files, older, id: log.id(), records, promise }
+        LogAtRest { files, older, id: log.id(), records, promise }
     }
 }
 
 /// How a log met harm.
 #[derive(PartialEq, Eq)]
-pub enum Found {
+pub enum DamageOutcome {
     /// The opening or a reader said that there is damage.
     Reported,
     /// It opened and could be read to the end, which lies at that position.
     Ended(Lsn),
 }
 
-impl Left {
+impl LogAtRest {
     /// Opens the log with that harm done to it, reads it, and asserts that nothing is wrong. If it
     /// does not say that there is damage and `goes_on`, it takes a record and is opened again.
-    pub fn judge(&self, harness: &mut (impl LogDamage + ?Sized), harm: &Harm, goes_on: bool) -> Found {
-        harness.restore(&harm.done_to(&self.files));
-        let judged = catch_unwind(AssertUnwindSafe(|| {
+    pub fn check_damaged(
+        &self,
+        harness: &mut (impl LogDamage + ?Sized),
+        harm: &FileDamage,
+        goes_on: bool,
+    ) -> DamageOutcome {
+        harness.restore(&harm.apply_to(&self.files));
+        let checked = catch_unwind(AssertUnwindSafe(|| {
             let promised = if harm.extent() == Extent::File { self.promise.file } else { self.promise.block };
-            let must = Must { id: self.id, records: self.records.clone(), promised };
+            let must = Expectation { id: self.id, records: self.records.clone(), promised };
             match must.open_and_read(harness, harm) {
-                (Some(log), Found::Ended(position)) if goes_on => must.go_on(harness, harm, log, position),
+                (Some(log), DamageOutcome::Ended(position)) if goes_on => must.go_on(harness, harm, log, position),
                 (_, found) => found,
             }
         }));
-        judged.unwrap_or_else(|panic| {
+        checked.unwrap_or_else(|panic| {
             let message = panic.downcast_ref::<String>().cloned();
             let message = message.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
             panic!("{} ({harm})", message.unwrap_or_else(|| "L14: a panic".to_owned()));
@@ -168,7 +173,7 @@ impl Left {
 }
 
 /// What has to be in a damaged log, if it does not say that it is damaged.
-struct Must {
+struct Expectation {
     id: LogId,
     records: Vec<Vec<u8>>,
     /// No record up to there may be missing.
@@ -182,8 +187,12 @@ enum Step {
     Damage,
 }
 
-impl Must {
-    fn open_and_read(&self, harness: &mut (impl LogDamage + ?Sized), harm: &Harm) -> (Option<Arc<dyn Log>>, Found) {
+impl Expectation {
+    fn open_and_read(
+        &self,
+        harness: &mut (impl LogDamage + ?Sized),
+        harm: &FileDamage,
+    ) -> (Option<Arc<dyn Log>>, DamageOutcome) {
         match harness.open() {
             Ok(log) => {
                 let found = self.read(&*log, harm);
@@ -191,12 +200,12 @@ impl Must {
             }
             Err(error) => {
                 assert_names_damage(&error);
-                (None, Found::Reported)
+                (None, DamageOutcome::Reported)
             }
         }
     }
 
-    fn read(&self, log: &dyn Log, harm: &Harm) -> Found {
+    fn read(&self, log: &dyn Log, harm: &FileDamage) -> DamageOutcome {
         assert_eq!(log.id(), self.id, "L14: the identity is another, and no damage was reported");
         let (trimmed, durable) = (log.bounds().trimmed, log.bounds().durable);
         assert!(
@@ -213,7 +222,7 @@ impl Must {
         };
         if end == Step::Damage {
             self.step(&mut *reader, &mut position); // which gives nothing that lies behind it
-            return Found::Reported;
+            return DamageOutcome::Reported;
         }
         assert_eq!(position, durable, "L14: the reader ends before the durable position");
         assert!(
@@ -226,7 +235,7 @@ impl Must {
             !(is_cut && harm.extent() == Extent::Byte && log.opening_notes().is_empty()),
             "L14: what follows {position} was cut, and the opening notes do not tell"
         );
-        Found::Ended(position)
+        DamageOutcome::Ended(position)
     }
 
     /// Takes the next record and asserts that it is right.
@@ -252,7 +261,13 @@ impl Must {
 
     /// What was found once is there when the log has gone on and is opened again, unless the damage
     /// shows only then; and nothing that was cut comes back.
-    fn go_on(&self, harness: &mut (impl LogDamage + ?Sized), harm: &Harm, log: Arc<dyn Log>, position: Lsn) -> Found {
+    fn go_on(
+        &self,
+        harness: &mut (impl LogDamage + ?Sized),
+        harm: &FileDamage,
+        log: Arc<dyn Log>,
+        position: Lsn,
+    ) -> DamageOutcome {
         let mut records = self.records[..position.0 as usize].to_vec();
         // Of the length of the next one: what was cut then lies right behind it.
         records.push(payload(77, self.records.get(records.len()).map_or(10, Vec::len)));

@@ -4,19 +4,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use kv_vfs::Vfs;
-
 use super::{
-    atoms::Atoms,
-    choice::{CrashChoice, CrashModel, Pick},
-    crash, fates,
-    state::{NodeId, ROOT, State},
-    vfs::SimVfs,
+    choice::{CrashChoice, CrashModel, Survivors},
+    crash, outcomes,
+    state::{NodeId, State},
+    units::Units,
 };
 use crate::vfs::Fault;
 
 /// Of so many losses it is said what they are.
-const LOSSES_TOLD: usize = 8;
+const LOSSES_PRINTED_MAX: usize = 8;
 
 /// A disk in memory that crashes, fails, lies, fills up and rots. Clones are the same disk. See the [module](super).
 #[derive(Clone)]
@@ -70,24 +67,19 @@ impl SimDisk {
         Self { shared: Arc::new(Mutex::new(inner)) }
     }
 
-    /// The top directory.
-    pub fn vfs(&self) -> Arc<dyn Vfs> {
-        Arc::new(SimVfs::new(self.clone(), ROOT, String::new()))
-    }
-
     /// The disk after a crash at this instant. This one goes on as if nothing had happened: what is open stays open, and what is done to it does not
     /// show on the other. Locks end, and so do faults, a stop and a limit of space.
     #[must_use = "the crash happens to the disk that is returned"]
     pub fn crash(&self, choice: &CrashChoice) -> Self {
         let inner = self.lock();
-        let atoms = Atoms::of(&inner.state, choice.model);
-        inner.crash(&atoms, &choice.pick)
+        let units = Units::of(&inner.state, choice.model);
+        inner.crash(&units, &choice.survivors)
     }
 
     /// The disk after the process was killed at this instant: nothing is lost.
     #[must_use = "the crash happens to the disk that is returned"]
     pub fn killed(&self) -> Self {
-        self.crash(&CrashChoice { model: CrashModel::Killed, pick: Pick::Everything })
+        self.crash(&CrashChoice { model: CrashModel::Killed, survivors: Survivors::Everything })
     }
 
     /// The disk after one of many power cuts, for the harness of a suite that cuts the power again and again: each model in turn, and by turns
@@ -95,23 +87,23 @@ impl SimDisk {
     #[must_use = "the crash happens to the disk that is returned"]
     pub fn power_cut(&self, number: u64) -> Self {
         let model = [CrashModel::Posix, CrashModel::Ext4, CrashModel::Xfs][(number / 2 % 3) as usize];
-        let pick = if number % 2 == 1 { Pick::Nothing } else { Pick::Sample(number) };
-        self.crash(&CrashChoice { model, pick })
+        let survivors = if number % 2 == 1 { Survivors::Nothing } else { Survivors::Sample(number) };
+        self.crash(&CrashChoice { model, survivors })
     }
 
     /// The choices that a crash at this instant has: all, if there are at most `limit`; otherwise nothing and everything survives, every prefix, all but
     /// one, only one, and so many others as a quarter of the limit, that follow from the seed. Different choices may leave the same disk.
     pub fn crash_states(&self, model: CrashModel, limit: u64, seed: u64) -> Vec<CrashChoice> {
-        let atoms = self.atoms(model);
+        let units = self.units(model);
         let mut rng = fastrand::Rng::with_seed(seed);
-        let picks: Vec<_> = match atoms.count() {
-            Some(count) if count <= limit.max(1) => (0..count).map(Pick::Numbered).collect(),
+        let candidates: Vec<_> = match units.count() {
+            Some(count) if count <= limit.max(1) => (0..count).map(Survivors::Numbered).collect(),
             _ => {
-                let samples = (0..limit / 4).map(|_| Pick::Sample(rng.u64(..1 << 32)));
-                fates::telling(&atoms).chain(samples).collect()
+                let samples = (0..limit / 4).map(|_| Survivors::Sample(rng.u64(..1 << 32)));
+                outcomes::corner_cases(&units).chain(samples).collect()
             }
         };
-        picks.into_iter().map(|pick| CrashChoice { model, pick }).collect()
+        candidates.into_iter().map(|survivors| CrashChoice { model, survivors }).collect()
     }
 
     /// How many operations there were, failed ones among them.
@@ -206,26 +198,26 @@ impl SimDisk {
     }
 
     /// What a power cut may take now.
-    pub(super) fn atoms(&self, model: CrashModel) -> Atoms {
-        Atoms::of(&self.lock().state, model)
+    pub(super) fn units(&self, model: CrashModel) -> Units {
+        Units::of(&self.lock().state, model)
     }
 
     /// What a crash takes or tears, in words: the first few of it.
     pub(super) fn losses(&self, choice: &CrashChoice) -> String {
         let inner = self.lock();
-        let atoms = Atoms::of(&inner.state, choice.model);
-        let losses = atoms.losses(&atoms.fates(&choice.pick));
+        let units = Units::of(&inner.state, choice.model);
+        let losses = units.losses(&units.outcomes(&choice.survivors));
         let mut lost: Vec<_> =
-            losses.iter().take(LOSSES_TOLD).map(|loss| atoms.describe(*loss, &inner.state)).collect();
-        if losses.len() > LOSSES_TOLD {
-            lost.push(format!("{} more", losses.len() - LOSSES_TOLD));
+            losses.iter().take(LOSSES_PRINTED_MAX).map(|loss| units.describe(*loss, &inner.state)).collect();
+        if losses.len() > LOSSES_PRINTED_MAX {
+            lost.push(format!("{} more", losses.len() - LOSSES_PRINTED_MAX));
         }
         lost.join(", ")
     }
 
-    /// [`crash`](SimDisk::crash), where the atoms are known.
-    pub(super) fn crash_of(&self, atoms: &Atoms, pick: &Pick) -> Self {
-        self.lock().crash(atoms, pick)
+    /// [`crash`](SimDisk::crash), where the units are known.
+    pub(super) fn crash_of(&self, units: &Units, survivors: &Survivors) -> Self {
+        self.lock().crash(units, survivors)
     }
 
     /// Equal where readers see the same.
@@ -248,10 +240,10 @@ impl SimDisk {
 }
 
 impl Inner {
-    fn crash(&self, atoms: &Atoms, pick: &Pick) -> SimDisk {
-        let mut left = match atoms.model {
+    fn crash(&self, units: &Units, survivors: &Survivors) -> SimDisk {
+        let mut left = match units.model {
             CrashModel::Killed => crash::killed(&self.state),
-            _ => crash::cut(&self.state, atoms, &atoms.fates(pick)),
+            _ => crash::cut(&self.state, units, &units.outcomes(survivors)),
         };
         left.space_bytes_max = u64::MAX;
         SimDisk::with_state(left, self.random.clone())

@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use super::{
-    atoms::{Atom, SECTOR_BYTES},
     disk::SimDisk,
-    state::{Change, ChangeKind, FileNode},
+    sector::{self, SECTOR_BYTES},
+    state::{FileChange, FileChangeKind, FileNode},
 };
 
 /// A sector has at most so many whole states that are told; of more, the ones that keep every
@@ -54,9 +54,9 @@ impl SimDisk {
 
 fn of(file: &FileNode) -> BTreeMap<u64, Remains> {
     let mut sectors: BTreeMap<u64, Remains> = BTreeMap::new();
-    for Change { kind, .. } in &file.pending {
-        let ChangeKind::Write { offset, bytes, .. } = kind else { continue };
-        for (_, range) in Atom::sectors(*offset, bytes.len()) {
+    for FileChange { kind, .. } in &file.pending {
+        let FileChangeKind::Write { offset, bytes, .. } = kind else { continue };
+        for (_, range) in sector::split(*offset, bytes.len()) {
             let at = offset + range.start as u64;
             let sector = at / SECTOR_BYTES;
             let remains = sectors.entry(sector).or_insert_with(|| Remains::synced(file, sector));
@@ -124,7 +124,7 @@ fn mixes(old: &[u8], new: &[u8]) -> Vec<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::sim::{CrashChoice, CrashModel, Pick, SimDisk};
+    use crate::sim::{CrashChoice, CrashModel, SimDisk, Survivors};
 
     /// What is told of a sector is what crashes leave of it, and every whole state is left by some
     /// crash.
@@ -158,7 +158,7 @@ mod tests {
         file.sync_data().unwrap();
         assert!(disk.remains("mark").is_empty());
         assert!(disk.remains("absent").is_empty());
-        let kept = disk.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+        let kept = disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
         assert_eq!(kept.files()["mark"][0], 4);
     }
 

@@ -20,20 +20,20 @@ pub struct Fault {
     pass: u64,
     repeats: bool,
     spent: bool,
-    effect: Effect,
+    effect: FaultEffect,
     error: io::ErrorKind,
 }
 
 /// What a fault does to an operation that it meets.
 #[derive(Clone, Debug)]
-pub(crate) struct Failure {
+pub(crate) struct InjectedFailure {
     pub error: io::ErrorKind,
-    pub effect: Effect,
+    pub effect: FaultEffect,
 }
 
 /// What becomes of an operation that a fault meets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
+pub(crate) enum FaultEffect {
     Fails,
     Tears,
     Shortens,
@@ -44,12 +44,12 @@ pub(crate) enum Effect {
     Damages(Damage),
 }
 
-impl Failure {
+impl InjectedFailure {
     /// Whether the file layer repeats the operation, so that nobody sees the failure: it was interrupted, and is none of those that are never
     /// repeated.
     pub fn is_repeated(&self, kind: Kind) -> bool {
         use Kind::{Create, Lock, Open, OpenDirectory, Read, Write};
-        let interrupted = self.error == io::ErrorKind::Interrupted && self.effect == Effect::Fails;
+        let interrupted = self.error == io::ErrorKind::Interrupted && self.effect == FaultEffect::Fails;
         interrupted && matches!(kind, Create | Lock | Open | OpenDirectory | Read | Write)
     }
 }
@@ -62,7 +62,7 @@ impl Fault {
             pass: 0,
             repeats: false,
             spent: false,
-            effect: Effect::Fails,
+            effect: FaultEffect::Fails,
             error: io::ErrorKind::Other,
         }
     }
@@ -115,50 +115,50 @@ impl Fault {
     /// A write that fails has written the first half of its bytes.
     #[must_use]
     pub fn torn(self) -> Self {
-        Self { effect: Effect::Tears, ..self }
+        Self { effect: FaultEffect::Tears, ..self }
     }
 
     /// A write takes the first half of its bytes and says so, without an error. On a [`SimDisk`](crate::sim::SimDisk); elsewhere it fails.
     #[must_use]
     pub fn short(self) -> Self {
-        Self { effect: Effect::Shortens, ..self }
+        Self { effect: FaultEffect::Shortens, ..self }
     }
 
     /// A write takes nothing and says so, without an error. On a [`SimDisk`](crate::sim::SimDisk); elsewhere it fails.
     #[must_use]
     pub fn empty(self) -> Self {
-        Self { effect: Effect::TakesNothing, ..self }
+        Self { effect: FaultEffect::TakesNothing, ..self }
     }
 
     /// A write that fails, or a length that cannot be set, leaves the file as long as if it had succeeded, with zeroes where nothing is: as an
     /// allocation may that finds no space. On a [`SimDisk`](crate::sim::SimDisk); elsewhere it only fails.
     #[must_use]
     pub fn enlarging(self) -> Self {
-        Self { effect: Effect::Enlarges, ..self }
+        Self { effect: FaultEffect::Enlarges, ..self }
     }
 
     /// What is read or mapped is damaged so, while what is on the disk is not: a bit that flips on the way, a read that goes astray. On a
     /// [`SimDisk`](crate::sim::SimDisk); elsewhere it fails.
     #[must_use]
     pub fn damaged(self, damage: Damage) -> Self {
-        Self { effect: Effect::Damages(damage), ..self }
+        Self { effect: FaultEffect::Damages(damage), ..self }
     }
 
     /// A sync that fails drops what it should have written: readers go on to see it, until the cache is dropped or the power cut, and
     /// a later sync succeeds without it. So do Linux's file systems. On a [`SimDisk`](crate::sim::SimDisk); elsewhere it only fails.
     #[must_use]
     pub fn forgetful(self) -> Self {
-        Self { effect: Effect::Forgets, ..self }
+        Self { effect: FaultEffect::Forgets, ..self }
     }
 
     /// A sync succeeds without having been done. On a [`SimDisk`](crate::sim::SimDisk); elsewhere it fails.
     #[must_use]
     pub fn pretended(self) -> Self {
-        Self { effect: Effect::Pretends, ..self }
+        Self { effect: FaultEffect::Pretends, ..self }
     }
 
     /// What happens to the operation. `None` if it does not, or the fault is over.
-    pub(crate) fn meet(&mut self, event: &Event) -> Option<Failure> {
+    pub(crate) fn meet(&mut self, event: &Event) -> Option<InjectedFailure> {
         if self.spent || !(self.matches)(event) {
             return None;
         }
@@ -167,7 +167,7 @@ impl Fault {
             return None;
         }
         self.spent = !self.repeats;
-        Some(Failure { error: self.error, effect: self.effect.clone() })
+        Some(InjectedFailure { error: self.error, effect: self.effect.clone() })
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     sync::Mutex,
 };
 
-use kv_testkit::sim::{Count, CrashChoice, CrashModel, Exploration, Loss, Moment, Pick, SimDisk};
+use kv_testkit::sim::{Count, CrashChoice, CrashModel, Exploration, LostUnit, Moment, SimDisk, Survivors};
 
 const SECTOR_BYTES: u64 = 512;
 
@@ -157,19 +157,19 @@ fn a_failure_is_shrunk_to_what_has_to_be_lost() {
             && said_of.ends_with("lost: sector 3 of f, sector 9 of f; found as posix:nothing)"),
         "{said_of}"
     );
-    let lost_whole = |atom| Loss { atom, kept_bytes: 0 };
-    assert_eq!(replayed(&said_of).pick, Pick::Except(vec![lost_whole(3), lost_whole(9)]));
+    let lost_whole = |unit| LostUnit { unit, kept_bytes: 0 };
+    assert_eq!(replayed(&said_of).survivors, Survivors::Except(vec![lost_whole(3), lost_whole(9)]));
     // A torn sector, which no lost one stands for.
     let is_torn = |bytes: &[u8]| bytes[5 * 512] != 0 && bytes[6 * 512 - 1] == 0;
     let said_of = said(&Exploration::new(2000, 0), moments, &is_torn);
-    let Pick::Except(losses) = replayed(&said_of).pick else { panic!("{said_of}") };
-    assert!(matches!(losses[..], [Loss { atom: 5, kept_bytes: 1..512 }]), "{said_of}");
+    let Survivors::Except(losses) = replayed(&said_of).survivors else { panic!("{said_of}") };
+    assert!(matches!(losses[..], [LostUnit { unit: 5, kept_bytes: 1..512 }]), "{said_of}");
     // The replayed choice is that state again.
     let choice = replayed(&said_of);
     assert!(is_torn(&content(&moments[0].disk.crash(&choice))));
     // Whatever is lost or not.
     let said_of = said(&Exploration::new(100, 0), moments, &|_| true);
-    assert_eq!(replayed(&said_of).pick, Pick::Everything);
+    assert_eq!(replayed(&said_of).survivors, Survivors::Everything);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, io::ErrorKind, sync::Arc};
 
-use kv_testkit::sim::{CrashChoice, CrashModel, Pick, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, SimDisk, Survivors};
 use kv_vfs::{Access, File};
 
 pub const POWER_CUTS: [CrashModel; 3] = [CrashModel::Ext4, CrashModel::Xfs, CrashModel::Posix];
@@ -27,7 +27,7 @@ pub fn content(disk: &SimDisk, name: &str) -> Option<Vec<u8>> {
 
 /// What is left of a file if nothing survives that was not synced, as where a power cut was measured.
 pub fn left(disk: &SimDisk, model: CrashModel, name: &str) -> Option<Vec<u8>> {
-    content(&disk.crash(&CrashChoice { model, pick: Pick::Nothing }), name)
+    content(&disk.crash(&CrashChoice { model, survivors: Survivors::Nothing }), name)
 }
 
 /// What may be left of a file, over all states.
@@ -220,7 +220,8 @@ fn what_a_journal_commits_it_commits_for_all() {
     let old = disk.vfs().open("f", Access::ReadWrite).unwrap();
     old.write_all_at(b"OLD", 0).unwrap();
     old.sync_data().unwrap();
-    let is_there = |model| disk.crash(&CrashChoice { model, pick: Pick::Nothing }).vfs().open_directory("d").is_ok();
+    let is_there =
+        |model| disk.crash(&CrashChoice { model, survivors: Survivors::Nothing }).vfs().open_directory("d").is_ok();
     assert!(!is_there(CrashModel::Ext4), "overwriting in place commits nothing");
     written(&disk, "new", b"").sync_data().unwrap();
     assert!(is_there(CrashModel::Ext4) && is_there(CrashModel::Xfs) && !is_there(CrashModel::Posix));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kv_store::Lsn;
-use kv_testkit::sim::{CrashChoice, CrashModel, Pick, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, Survivors, SimDisk};
 
 use super::{
     harm::{Harm, SECTOR_BYTES, Span},
@@ -72,7 +72,7 @@ pub struct Cut {
 }
 
 /// What survives beside the mark: everything, or nothing that was not synced.
-const PICKS: [(Pick, &str); 2] = [(Pick::Everything, "all"), (Pick::Nothing, "synced")];
+const PICKS: [(Survivors, &str); 2] = [(Survivors::Everything, "all"), (Survivors::Nothing, "synced")];
 
 impl Cut {
     /// All power cuts of a stage.
@@ -125,8 +125,8 @@ impl Cut {
         before: &[BTreeMap<String, Vec<u8>>],
     ) -> Vec<Self> {
         let marks = Marks::of(disk, claims);
-        let cut = |(pick, what): &(Pick, &str)| {
-            let left = disk.crash(&CrashChoice { model: CrashModel::Posix, pick: pick.clone() });
+        let cut = |(survivors, what): &(Survivors, &str)| {
+            let left = disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: survivors.clone() });
             let image = Image::of(&left, before);
             let (known, marks) = (known.clone(), marks.clone());
             Self { name: format!("{name}:{what}"), is_last: false, image, marks, known, states, disk: left }

@@ -27,21 +27,21 @@ fn two(harness: &mut dyn CheckpointerDamage) -> Two {
 
 /// What damage in one place was found by.
 #[derive(PartialEq, Eq)]
-enum Found {
+enum DetectedBy {
     Opening,
     Reading,
     Nothing,
 }
 
 /// Damages a place, reads everything, and asserts that no answer is wrong.
-fn damage_and_read(harness: &mut dyn CheckpointerDamage, two: &Two, place: u64) -> Found {
+fn damage_and_read(harness: &mut dyn CheckpointerDamage, two: &Two, place: u64) -> DetectedBy {
     let (id, image) = &two.newer;
     harness.damage(*id, place);
     let checkpointer = open(harness);
     match ok_or_corrupt(checkpointer.open(*id)) {
-        None => Found::Opening,
-        Some(checkpoint) if check_reads(&*checkpoint, image) > 0 => Found::Reading,
-        Some(_) => Found::Nothing,
+        None => DetectedBy::Opening,
+        Some(checkpoint) if check_reads(&*checkpoint, image) > 0 => DetectedBy::Reading,
+        Some(_) => DetectedBy::Nothing,
     }
 }
 
@@ -51,7 +51,7 @@ fn repair(harness: &mut dyn CheckpointerDamage) {
 }
 
 /// Damages one place after the other until it is found in the way that is wanted, and leaves that damage.
-fn damage_until_found(harness: &mut dyn CheckpointerDamage, two: &Two, wanted: &Found) {
+fn damage_until_found(harness: &mut dyn CheckpointerDamage, two: &Two, wanted: &DetectedBy) {
     for place in 0..PLACES {
         if damage_and_read(harness, two, place) == *wanted {
             return;
@@ -66,7 +66,7 @@ pub fn c4_damage_is_never_data(harness: &mut dyn CheckpointerDamage) {
     let two = two(harness);
     let mut found = 0;
     for place in 0..PLACES {
-        found += usize::from(damage_and_read(harness, &two, place) != Found::Nothing);
+        found += usize::from(damage_and_read(harness, &two, place) != DetectedBy::Nothing);
         repair(harness);
     }
     assert!(found > 0, "C4: none of {PLACES} damages was found");
@@ -88,7 +88,7 @@ pub fn c3_lists_what_is_damaged(harness: &mut dyn CheckpointerDamage) {
 /// A checkpoint that does not open is set aside by a write that builds on the one before it.
 pub fn c7_sets_damaged_ones_aside(harness: &mut dyn CheckpointerDamage) {
     let two = two(harness);
-    damage_until_found(harness, &two, &Found::Opening);
+    damage_until_found(harness, &two, &DetectedBy::Opening);
     let checkpointer = open(harness);
     let (older, image) = &two.older;
     let mut next = image.later();
@@ -106,7 +106,7 @@ pub fn c7_sets_damaged_ones_aside(harness: &mut dyn CheckpointerDamage) {
 /// After a read met damage, nothing is written or removed, until a full verification has found nothing.
 pub fn c9_damage_stops_upkeep(harness: &mut dyn CheckpointerDamage) {
     let two = two(harness);
-    damage_until_found(harness, &two, &Found::Reading);
+    damage_until_found(harness, &two, &DetectedBy::Reading);
     assert_stopped(harness, &two);
     let verified = harness.verify();
     assert!(

@@ -11,7 +11,7 @@ use crate::{
         LogHarness,
         support::{append, assert_holds, assert_holds_prefix, next, open, payload, reader, sync},
     },
-    threads::{Over, join_all},
+    threads::{DoneFlag, join_all},
 };
 
 const THREADS: u64 = 4;
@@ -65,12 +65,12 @@ pub fn l3_sync_with_threads(harness: &mut dyn LogHarness) {
 /// A kill while threads append leaves a prefix, with everything in it that had been acknowledged.
 pub fn l9_prefix_after_kill_with_threads(harness: &mut dyn LogHarness) {
     let log = open(harness);
-    let (acknowledged, killed) = (AtomicU64::new(0), Over::default());
+    let (acknowledged, killed) = (AtomicU64::new(0), DoneFlag::default());
     let (promised, appended) = thread::scope(|scope| {
         let appends = scope.spawn(|| {
             in_threads(|thread, n| {
                 // The first half of the records is there before the kill, the other half around it.
-                if n > RECORDS / 2 && killed.is_over() {
+                if n > RECORDS / 2 && killed.is_set() {
                     return None;
                 }
                 let record = record_of(thread, n);
@@ -79,7 +79,7 @@ pub fn l9_prefix_after_kill_with_threads(harness: &mut dyn LogHarness) {
                 Some((lsn, record))
             })
         });
-        let ends = killed.when_dropped();
+        let ends = killed.set_when_dropped();
         while acknowledged.load(Ordering::Acquire) < RECORDS && !appends.is_finished() {
             thread::yield_now();
         }
@@ -98,10 +98,10 @@ pub fn l9_prefix_after_kill_with_threads(harness: &mut dyn LogHarness) {
 /// A reader that follows while threads append gives each record once, in order, and only when it is durable.
 pub fn l7_reader_while_threads_append(harness: &mut dyn LogHarness) {
     let log = open(harness);
-    let appending = Over::default();
+    let appending = DoneFlag::default();
     let read = thread::scope(|scope| {
         let follower = scope.spawn(|| follow(&*log, &appending));
-        let ends = appending.when_dropped();
+        let ends = appending.set_when_dropped();
         in_threads(|thread, n| {
             let lsn = append(&*log, &record_of(thread, n));
             Some(sync(&*log, lsn))
@@ -126,11 +126,11 @@ fn record_of(thread: u64, n: u64) -> Vec<u8> {
 }
 
 /// Reads until there is nothing left and nothing more will come.
-fn follow(log: &dyn Log, appending: &Over) -> Vec<Vec<u8>> {
+fn follow(log: &dyn Log, appending: &DoneFlag) -> Vec<Vec<u8>> {
     let mut reader = reader(log, Lsn::START);
     let mut payloads = Vec::new();
     loop {
-        let nothing_more_comes = appending.is_over();
+        let nothing_more_comes = appending.is_set();
         while let Some(read) = next(&mut *reader) {
             let durable = log.bounds().durable;
             assert!(read.lsn <= durable, "L7: record {} was read, but only {durable} is durable", read.lsn);

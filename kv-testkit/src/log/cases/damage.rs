@@ -1,7 +1,7 @@
 use crate::log::{
     LogDamage, LogPowerCut,
-    damage::{Found, Left, Life},
-    harm::{Extent, Harm, damaged_blocks, damaged_files, flipped_bytes, flipped_new_bytes},
+    damage::{DamageOutcome, LogAtRest, Workload},
+    file_damage::{Extent, FileDamage, damaged_blocks, damaged_files, flipped_bytes, flipped_new_bytes},
 };
 
 /// The number of logs that the cases for blocks damage. Each has its records in other places.
@@ -80,32 +80,32 @@ pub fn l14_torn_tail_is_cut_and_reported(harness: &mut dyn LogDamage) {
         let left = killed(harness, shape);
         let Some(flushed) = left.older.last() else { return };
         for harm in flipped_new_bytes(&left.files, flushed) {
-            let found = left.judge(harness, &harm, true);
+            let found = left.check_damaged(harness, &harm, true);
             assert!(
-                found != Found::Reported,
+                found != DamageOutcome::Reported,
                 "L14: a torn tail is refused, though nothing proves that it was durable ({harm})"
             );
         }
     }
 }
 
-fn closed(harness: &mut dyn LogDamage, shape: u64) -> Left {
-    Life::lead(harness, shape).close(harness)
+fn closed(harness: &mut dyn LogDamage, shape: u64) -> LogAtRest {
+    Workload::run(harness, shape).close(harness)
 }
 
-fn killed(harness: &mut dyn LogDamage, shape: u64) -> Left {
-    Life::lead(harness, shape).kill(harness)
+fn killed(harness: &mut dyn LogDamage, shape: u64) -> LogAtRest {
+    Workload::run(harness, shape).kill(harness)
 }
 
-fn without_power<H: LogDamage + LogPowerCut>(harness: &mut H, shape: u64) -> Left {
-    let life = Life::lead(harness, shape);
+fn without_power<H: LogDamage + LogPowerCut>(harness: &mut H, shape: u64) -> LogAtRest {
+    let workload = Workload::run(harness, shape);
     harness.cut_power();
-    life.after_power_cut(harness)
+    workload.after_power_cut(harness)
 }
 
-fn harm(harness: &mut (impl LogDamage + ?Sized), left: &Left, harms: &[Harm]) {
-    assert!(harms.len() > 10, "the harness has no files in which the log is");
-    for (n, harm) in harms.iter().enumerate() {
-        left.judge(harness, harm, harm.extent() != Extent::Byte || n % GO_ON_ONE_IN == 0);
+fn harm(harness: &mut (impl LogDamage + ?Sized), left: &LogAtRest, damages: &[FileDamage]) {
+    assert!(damages.len() > 10, "the harness has no files in which the log is");
+    for (n, harm) in damages.iter().enumerate() {
+        left.check_damaged(harness, harm, harm.extent() != Extent::Byte || n % GO_ON_ONE_IN == 0);
     }
 }

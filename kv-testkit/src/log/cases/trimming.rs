@@ -6,7 +6,7 @@ use crate::log::{
     LogHarness,
     support::{append, append_all, assert_holds, assert_misuse, open, payload, sync, sync_all},
 };
-use crate::threads::{Over, join_all};
+use crate::threads::{DoneFlag, join_all};
 
 /// Whatever is trimmed, and however often, what lies above is there, now and after each way to open again.
 pub fn l8_keeps_what_is_above(harness: &mut dyn LogHarness) {
@@ -65,10 +65,10 @@ pub fn l8_beyond_the_end_is_misuse(harness: &mut dyn LogHarness) {
 pub fn l8_trims_beneath_readers_and_writers(harness: &mut dyn LogHarness) {
     let records: Vec<_> = (0..400).map(|n| payload(n, 500)).collect();
     let log = open(harness);
-    let appending = Over::default();
+    let appending = DoneFlag::default();
     thread::scope(|scope| {
         let appends = scope.spawn(|| {
-            let _ends = appending.when_dropped();
+            let _ends = appending.set_when_dropped();
             for record in &records {
                 let lsn = append(&*log, record);
                 sync(&*log, lsn);
@@ -77,7 +77,7 @@ pub fn l8_trims_beneath_readers_and_writers(harness: &mut dyn LogHarness) {
         let trims = scope.spawn(|| {
             let mut all_appended = false;
             while !all_appended {
-                all_appended = appending.is_over();
+                all_appended = appending.is_set();
                 log.trim(Lsn(log.bounds().durable.0.saturating_sub(20).min(300))).unwrap();
                 thread::yield_now();
             }
@@ -86,7 +86,7 @@ pub fn l8_trims_beneath_readers_and_writers(harness: &mut dyn LogHarness) {
             let mut position = Lsn::START;
             let mut nothing_more_comes = false;
             while !nothing_more_comes {
-                nothing_more_comes = appending.is_over();
+                nothing_more_comes = appending.is_set();
                 position = read_on(&*log, position, &records);
             }
             assert_eq!(position, Lsn(400), "L7: the reader missed records");

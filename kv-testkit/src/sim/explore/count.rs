@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, fmt};
 
-use super::super::{CrashChoice, CrashModel, Pick};
+use super::super::{CrashChoice, CrashModel, Survivors};
 
 /// How many states were looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Count {
 impl Count {
     pub(super) fn note(&mut self, choice: &CrashChoice) {
         self.states += 1;
-        *self.by_kind.entry((choice.model, kind(&choice.pick))).or_default() += 1;
+        *self.by_kind.entry((choice.model, kind(&choice.survivors))).or_default() += 1;
     }
 
     /// Counts the states of another exploration too.
@@ -34,15 +34,15 @@ impl Count {
     }
 }
 
-fn kind(pick: &Pick) -> &'static str {
-    match pick {
-        Pick::Nothing => "nothing",
-        Pick::Everything => "everything",
-        Pick::Prefix(_) => "prefix",
-        Pick::Without(_) | Pick::Except(_) => "without some",
-        Pick::Only(_) => "only one",
-        Pick::Numbered(_) => "counted out",
-        Pick::Sample(_) => "sampled",
+fn kind(survivors: &Survivors) -> &'static str {
+    match survivors {
+        Survivors::Nothing => "nothing",
+        Survivors::Everything => "everything",
+        Survivors::Prefix(_) => "prefix",
+        Survivors::Without(_) | Survivors::Except(_) => "without some",
+        Survivors::Only(_) => "only one",
+        Survivors::Numbered(_) => "counted out",
+        Survivors::Sample(_) => "sampled",
     }
 }
 

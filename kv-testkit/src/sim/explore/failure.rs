@@ -9,7 +9,7 @@ use super::{
 
 /// A state in which a check panicked; of a crash after a crash, both.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
+pub(super) struct FailureReport {
     /// As `KV_CRASH_REPLAY` takes it.
     replay: String,
     /// What of the disk is lost or torn, in words.
@@ -23,19 +23,19 @@ pub(super) struct Failure {
 pub(super) enum Cause {
     Panic(Panic),
     /// The exploration of crashes after this crash has failed.
-    Again(Failure),
+    Again(FailureReport),
 }
 
 impl Cause {
     pub fn of(caught: Caught) -> Self {
-        match caught.payload.downcast::<Failure>() {
+        match caught.payload.downcast::<FailureReport>() {
             Ok(failure) => Self::Again(*failure),
             Err(_) => Self::Panic(caught.panic.unwrap_or_default()),
         }
     }
 }
 
-impl Failure {
+impl FailureReport {
     pub fn new(name: &str, moment: &Moment, found: &CrashChoice, choice: &CrashChoice, panic: &Panic) -> Self {
         Self {
             replay: entry(name, moment, choice),

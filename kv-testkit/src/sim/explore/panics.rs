@@ -60,8 +60,13 @@ fn install() {
 
 fn remember(info: &PanicHookInfo<'_>) {
     let panic = Panic {
-        message: info.payload_as_str().unwrap_or("a panic without a message").to_owned(),
+        message: message(info.payload()).unwrap_or("a panic without a message").to_owned(),
         location: info.location().map(ToString::to_string).unwrap_or_default(),
     };
     LAST.set(Some(panic));
+}
+
+/// What `PanicHookInfo::payload_as_str` gives, which Rust has from 1.91 on.
+fn message(payload: &dyn Any) -> Option<&str> {
+    payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }

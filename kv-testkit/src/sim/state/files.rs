@@ -8,8 +8,8 @@ use std::{
 
 use super::{
     super::{
-        atoms::{Atom, SECTOR_BYTES},
         content::{Content, FILE_BYTES_MAX, PAGE_BYTES},
+        sector::{self, SECTOR_BYTES},
     },
     NodeId, Result, Seq, State,
 };
@@ -17,7 +17,7 @@ use super::{
 #[derive(Clone, Debug, Default)]
 pub(in crate::sim) struct FileNode {
     pub durable: Content,
-    pub pending: Vec<Change>,
+    pub pending: Vec<FileChange>,
     pub seen: Content,
     pub created: Seq,
     /// ext4 gives a file that replaces another its length though its bytes are not there: at least this.
@@ -44,7 +44,7 @@ impl FileNode {
 
     /// Keeps the sectors that a write is going to change.
     fn keep_older(&mut self, offset: u64, bytes: &[u8]) {
-        for (_, range) in Atom::sectors(offset, bytes.len()) {
+        for (_, range) in sector::split(offset, bytes.len()) {
             let at = offset + range.start as u64;
             let (sector, from) = (at / SECTOR_BYTES, (at % SECTOR_BYTES) as usize);
             let before = self.sector(sector);
@@ -58,13 +58,13 @@ impl FileNode {
 
 /// A change of a file that was not synced.
 #[derive(Clone, Debug)]
-pub(in crate::sim) struct Change {
+pub(in crate::sim) struct FileChange {
     pub seq: Seq,
-    pub kind: ChangeKind,
+    pub kind: FileChangeKind,
 }
 
 #[derive(Clone, Debug)]
-pub(in crate::sim) enum ChangeKind {
+pub(in crate::sim) enum FileChangeKind {
     Write {
         offset: u64,
         bytes: Arc<[u8]>,
@@ -91,7 +91,7 @@ impl State {
         file.keep_older(offset, bytes);
         let extends = offset + taken as u64 > file.seen.len();
         file.seen.write(bytes, offset);
-        file.pending.push(Change { seq, kind: ChangeKind::Write { offset, bytes: bytes.into(), extends } });
+        file.pending.push(FileChange { seq, kind: FileChangeKind::Write { offset, bytes: bytes.into(), extends } });
         Ok(taken)
     }
 
@@ -122,7 +122,7 @@ impl State {
         if len > FILE_BYTES_MAX {
             return Err(ErrorKind::FileTooLarge);
         }
-        let change = Change { seq: self.take_seq(), kind: ChangeKind::SetLen(len) };
+        let change = FileChange { seq: self.take_seq(), kind: FileChangeKind::SetLen(len) };
         let file = self.file_mut(node)?;
         file.seen.set_len(len);
         file.length_kept = file.length_kept.min(len);
@@ -133,9 +133,9 @@ impl State {
     /// Makes what was written to the file durable.
     pub fn sync_file(&mut self, node: NodeId) -> Result<()> {
         let file = self.file(node)?;
-        let is_metadata = |change: &Change| match change.kind {
-            ChangeKind::Write { extends, .. } => extends,
-            ChangeKind::SetLen(_) => true,
+        let is_metadata = |change: &FileChange| match change.kind {
+            FileChangeKind::Write { extends, .. } => extends,
+            FileChangeKind::SetLen(_) => true,
         };
         let commits = file.created >= self.committed || file.pending.iter().any(is_metadata);
         let is_clean = file.pending.is_empty() && file.length_kept == 0;
@@ -148,8 +148,8 @@ impl State {
         let file = self.file_mut(node)?;
         for change in std::mem::take(&mut file.pending) {
             match change.kind {
-                ChangeKind::Write { offset, bytes, .. } => file.durable.write(&bytes, offset),
-                ChangeKind::SetLen(len) => file.durable.set_len(len),
+                FileChangeKind::Write { offset, bytes, .. } => file.durable.write(&bytes, offset),
+                FileChangeKind::SetLen(len) => file.durable.set_len(len),
             }
         }
         file.length_kept = 0;
@@ -173,8 +173,8 @@ impl State {
         file.seen = file.durable.clone();
         for change in &file.pending {
             match &change.kind {
-                ChangeKind::Write { offset, bytes, .. } => file.seen.write(bytes, *offset),
-                ChangeKind::SetLen(len) => file.seen.set_len(*len),
+                FileChangeKind::Write { offset, bytes, .. } => file.seen.write(bytes, *offset),
+                FileChangeKind::SetLen(len) => file.seen.set_len(*len),
             }
         }
         file.is_forgetful = false;

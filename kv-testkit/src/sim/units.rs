@@ -1,29 +1,27 @@
-//! What a power cut may take, atom by atom.
+//! What a power cut may take, unit by unit.
 
 use std::{collections::BTreeSet, ops::Range};
 
 use super::{
-    choice::{CrashModel, Loss},
+    choice::{CrashModel, LostUnit},
     content::Content,
-    state::{Change, ChangeKind, FileNode, NodeId, Seq, State},
+    sector::{self, SECTOR_BYTES},
+    state::{FileChange, FileChangeKind, FileNode, NodeId, Seq, State},
 };
-
-/// What a disk writes whole, or tears only in the weakest model, in bytes.
-pub(super) const SECTOR_BYTES: u64 = 512;
 
 /// The least that survives or not: of a change, by its place in the order of all.
 #[derive(Clone, Debug)]
-pub(super) struct Atom {
+pub(super) struct Unit {
     pub seq: Seq,
-    /// [`WHOLE`](Atom::WHOLE), or one more than the index of the sector in the write.
+    /// [`WHOLE`](Unit::WHOLE), or one more than the index of the sector in the write.
     pub sub: u32,
-    pub kind: AtomKind,
+    pub kind: UnitKind,
     /// How many bytes may survive of a sector that is torn, so that it is neither as before nor as after; empty if it is not torn.
     pub tears: Range<u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AtomKind {
+pub(super) enum UnitKind {
     /// A change of names, or a length that was set.
     Metadata,
     /// The length that a write gave.
@@ -32,78 +30,67 @@ pub(super) enum AtomKind {
     Sector(NodeId, u64),
 }
 
-impl Atom {
+impl Unit {
     pub const WHOLE: u32 = 0;
 
-    fn whole(seq: Seq, kind: AtomKind) -> Self {
+    fn whole(seq: Seq, kind: UnitKind) -> Self {
         Self { seq, sub: Self::WHOLE, kind, tears: 0..0 }
-    }
-
-    /// The sectors of a write: their subs and which of its bytes lie in each.
-    pub fn sectors(offset: u64, len: usize) -> impl Iterator<Item = (u32, Range<usize>)> {
-        let end = offset + len as u64;
-        let first = offset / SECTOR_BYTES;
-        (first..end.div_ceil(SECTOR_BYTES)).map(move |sector| {
-            let from = (sector * SECTOR_BYTES).max(offset) - offset;
-            let to = ((sector + 1) * SECTOR_BYTES).min(end) - offset;
-            ((sector - first) as u32 + 1, from as usize..to as usize)
-        })
     }
 
     /// Whether the order in which a journal writes counts for it.
     pub fn is_journaled(&self) -> bool {
-        self.kind == AtomKind::Metadata
+        self.kind == UnitKind::Metadata
     }
 }
 
 /// Everything on a disk that a power cut may take.
-pub(super) struct Atoms {
+pub(super) struct Units {
     pub model: CrashModel,
-    atoms: Vec<Atom>,
+    units: Vec<Unit>,
 }
 
-impl Atoms {
+impl Units {
     pub fn of(state: &State, model: CrashModel) -> Self {
-        let mut atoms = Vec::new();
+        let mut units = Vec::new();
         if model != CrashModel::Killed {
             let is_safe = |seq: Seq| model.has_journal() && seq < state.committed;
             let names =
                 state.directories.values().flat_map(|directory| directory.pending.iter().map(|change| change.seq));
-            atoms.extend(names.filter(|seq| !is_safe(*seq)).map(|seq| Atom::whole(seq, AtomKind::Metadata)));
+            units.extend(names.filter(|seq| !is_safe(*seq)).map(|seq| Unit::whole(seq, UnitKind::Metadata)));
             let reachable = state.reachable();
             for (node, file) in state.files.iter().filter(|(node, _)| reachable.contains(node)) {
-                FileAtoms::new(*node, file, model, &mut atoms).push_all(is_safe);
+                FileUnits::new(*node, file, model, &mut units).push_all(is_safe);
             }
-            atoms.sort_unstable_by_key(|atom| (atom.seq, atom.sub));
+            units.sort_unstable_by_key(|unit| (unit.seq, unit.sub));
         }
-        Self { model, atoms }
+        Self { model, units }
     }
 
-    pub fn all(&self) -> &[Atom] {
-        &self.atoms
+    pub fn all(&self) -> &[Unit] {
+        &self.units
     }
 
     /// The places of what is journaled, in order.
     pub fn journaled(&self) -> impl Iterator<Item = usize> {
-        (0..self.atoms.len()).filter(|at| self.atoms[*at].is_journaled())
+        (0..self.units.len()).filter(|at| self.units[*at].is_journaled())
     }
 
     /// The place of a part of a change; `None` if it is safe or changes nothing.
     pub fn find(&self, seq: Seq, sub: u32) -> Option<usize> {
-        self.atoms.binary_search_by_key(&(seq, sub), |atom| (atom.seq, atom.sub)).ok()
+        self.units.binary_search_by_key(&(seq, sub), |unit| (unit.seq, unit.sub)).ok()
     }
 }
 
-impl Atoms {
+impl Units {
     /// A loss in words.
-    pub fn describe(&self, loss: Loss, state: &State) -> String {
-        let what = match self.atoms.get(loss.atom).map(|atom| atom.kind) {
-            Some(AtomKind::Sector(node, sector)) => {
+    pub fn describe(&self, loss: LostUnit, state: &State) -> String {
+        let what = match self.units.get(loss.unit).map(|unit| unit.kind) {
+            Some(UnitKind::Sector(node, sector)) => {
                 let path = state.paths().into_iter().find_map(|(path, of)| (of == node).then_some(path));
                 format!("sector {sector} of {}", path.as_deref().unwrap_or("a removed file"))
             }
-            Some(AtomKind::Length) => "the length that a write gave".to_owned(),
-            Some(AtomKind::Metadata) => "a change of names or a length".to_owned(),
+            Some(UnitKind::Length) => "the length that a write gave".to_owned(),
+            Some(UnitKind::Metadata) => "a change of names or a length".to_owned(),
             None => "nothing".to_owned(),
         };
         match loss.kept_bytes {
@@ -113,36 +100,36 @@ impl Atoms {
     }
 }
 
-/// Finds the atoms of a file.
-struct FileAtoms<'a> {
+/// Finds the units of a file.
+struct FileUnits<'a> {
     node: NodeId,
     file: &'a FileNode,
     model: CrashModel,
-    atoms: &'a mut Vec<Atom>,
+    units: &'a mut Vec<Unit>,
     /// The sectors that were changed since the last sync.
     changed: BTreeSet<u64>,
     was_cut: bool,
 }
 
-impl<'a> FileAtoms<'a> {
-    fn new(node: NodeId, file: &'a FileNode, model: CrashModel, atoms: &'a mut Vec<Atom>) -> Self {
-        Self { node, file, model, atoms, changed: BTreeSet::new(), was_cut: false }
+impl<'a> FileUnits<'a> {
+    fn new(node: NodeId, file: &'a FileNode, model: CrashModel, units: &'a mut Vec<Unit>) -> Self {
+        Self { node, file, model, units, changed: BTreeSet::new(), was_cut: false }
     }
 
     fn push_all(mut self, is_safe: impl Fn(Seq) -> bool) {
-        for Change { seq, kind } in &self.file.pending {
+        for FileChange { seq, kind } in &self.file.pending {
             match kind {
-                ChangeKind::SetLen(_) => {
+                FileChangeKind::SetLen(_) => {
                     self.was_cut = true;
                     if !is_safe(*seq) {
-                        self.atoms.push(Atom::whole(*seq, AtomKind::Metadata));
+                        self.units.push(Unit::whole(*seq, UnitKind::Metadata));
                     }
                 }
-                ChangeKind::Write { offset, bytes, extends } => {
+                FileChangeKind::Write { offset, bytes, extends } => {
                     if *extends && self.model == CrashModel::Posix {
-                        self.atoms.push(Atom::whole(*seq, AtomKind::Length));
+                        self.units.push(Unit::whole(*seq, UnitKind::Length));
                     }
-                    for (sub, range) in Atom::sectors(*offset, bytes.len()) {
+                    for (sub, range) in sector::split(*offset, bytes.len()) {
                         self.push_sector(*seq, sub, offset + range.start as u64, &bytes[range]);
                     }
                 }
@@ -161,7 +148,7 @@ impl<'a> FileAtoms<'a> {
         self.changed.insert(sector);
         let tears =
             if self.model == CrashModel::Posix { differing.start as u16 + 1..differing.end as u16 } else { 0..0 };
-        self.atoms.push(Atom { seq, sub, kind: AtomKind::Sector(self.node, sector), tears });
+        self.units.push(Unit { seq, sub, kind: UnitKind::Sector(self.node, sector), tears });
     }
 }
 

@@ -10,7 +10,7 @@ mod files;
 mod names;
 
 pub(super) use self::{
-    files::{Change, ChangeKind, FileNode},
+    files::{FileChange, FileChangeKind, FileNode},
     names::{DirectoryNode, NameChangeKind},
 };
 

@@ -68,7 +68,7 @@
 //! ```
 //!
 //! which names the moment by the number of the operation that would have come next, the kind of file system, and what it lost: the first of the
-//! *atoms* that were not synced. Before it is printed, a failure is shrunk: as little is lost or torn as makes it fail in the same line.
+//! *units* that were not synced. Before it is printed, a failure is shrunk: as little is lost or torn as makes it fail in the same line.
 //! With that line in its environment, the test looks at this state alone, and panics in the ordinary way, with a backtrace. `KV_CRASH_STATES` and
 //! `KV_CRASH_SEED` set how much is looked at and what the rest of it is. [`Exploration`] says which states these are.
 //!
@@ -113,21 +113,24 @@
 //! seed, and that faults are injected below the code as it is, that of FoundationDB's simulation; that a crash is a clone of the file system, that of
 //! Pebble's `vfs`.
 
-mod atoms;
+mod at_rest;
 mod choice;
 mod content;
 mod crash;
 mod damage;
 mod disk;
+mod execution;
 mod explore;
-mod fates;
 mod fingerprint;
 mod operate;
+mod outcomes;
 mod remains;
+mod sector;
 mod state;
+mod units;
 mod vfs;
 
-pub use choice::{CrashChoice, CrashModel, Loss, Pick};
+pub use choice::{CrashChoice, CrashModel, LostUnit, Survivors};
 pub use damage::Damage;
 pub use disk::{Moment, SimDisk};
 pub use explore::{Count, Exploration};

@@ -25,7 +25,7 @@ pub enum Extent {
 }
 
 /// One thing that happened to the files of a log.
-pub struct Harm {
+pub struct FileDamage {
     extent: Extent,
     file: String,
     edit: Edit,
@@ -40,13 +40,13 @@ enum Edit {
     Content(Option<Vec<u8>>),
 }
 
-impl Harm {
+impl FileDamage {
     pub fn extent(&self) -> Extent {
         self.extent
     }
 
     /// The files with the harm done to them.
-    pub fn done_to(&self, files: &Files) -> Files {
+    pub fn apply_to(&self, files: &Files) -> Files {
         let mut files = files.clone();
         let Some(bytes) = files.get_mut(&self.file) else { return files };
         match &self.edit {
@@ -64,14 +64,14 @@ impl Harm {
     }
 }
 
-impl fmt::Display for Harm {
+impl fmt::Display for FileDamage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "harm: {} {}", self.file, self.what)
     }
 }
 
 /// Flips a bit of every byte in use, or several, and of some unused bytes; one at a time.
-pub fn flipped_bytes(files: &Files) -> Vec<Harm> {
+pub fn flipped_bytes(files: &Files) -> Vec<FileDamage> {
     let places: Vec<_> = files.iter().flat_map(|(name, bytes)| used(bytes).map(move |at| (name, bytes, at))).collect();
     let bits = (FLIPS / places.len().max(1)).clamp(1, 8);
     let flips = places.into_iter().flat_map(|(name, bytes, at)| (0..bits).map(move |n| (name, bytes, at, n)));
@@ -79,7 +79,7 @@ pub fn flipped_bytes(files: &Files) -> Vec<Harm> {
 }
 
 /// Flips a bit of every byte that was written where nothing was before.
-pub fn flipped_new_bytes(files: &Files, before: &Files) -> Vec<Harm> {
+pub fn flipped_new_bytes(files: &Files, before: &Files) -> Vec<FileDamage> {
     // A file that is new was prepared, and may have been durable before it was used.
     let old = files.iter().filter_map(|(name, bytes)| Some((name, bytes, before.get(name)?)));
     old.flat_map(|(name, bytes, before)| {
@@ -91,23 +91,23 @@ pub fn flipped_new_bytes(files: &Files, before: &Files) -> Vec<Harm> {
 
 /// Zeroes every sector and block in use, puts back what it held before, or puts another one in its
 /// place.
-pub fn damaged_blocks(files: &Files, older: &[Files]) -> Vec<Harm> {
-    let mut harms = Vec::new();
+pub fn damaged_blocks(files: &Files, older: &[Files]) -> Vec<FileDamage> {
+    let mut damages = Vec::new();
     for size in BLOCKS_BYTES {
         let blocks = blocks(files, size);
         for block in &blocks {
-            harms.push(block.with(&vec![0; size], "is full of zeroes"));
+            damages.push(block.with(&vec![0; size], "is full of zeroes"));
             let older: BTreeSet<_> = older.iter().filter_map(|files| block.of(files)).collect();
-            harms.extend(older.into_iter().map(|content| block.with(content, "is as it was before")));
+            damages.extend(older.into_iter().map(|content| block.with(content, "is as it was before")));
         }
-        harms.extend(misplaced(&blocks, size));
+        damages.extend(misplaced(&blocks, size));
     }
-    harms
+    damages
 }
 
 /// Puts each block in the place of each other block, and each sector in the place of the one
 /// before.
-fn misplaced<'a>(blocks: &'a [Block<'a>], size: usize) -> impl Iterator<Item = Harm> + 'a {
+fn misplaced<'a>(blocks: &'a [Block<'a>], size: usize) -> impl Iterator<Item = FileDamage> + 'a {
     let in_question = if size == BLOCKS_BYTES[0] { 1 } else { blocks.len() - 1 };
     let others = move |n| blocks.iter().cycle().skip(n + 1).take(in_question);
     let pairs = blocks.iter().enumerate().flat_map(move |(n, block)| others(n).map(move |other| (block, other)));
@@ -116,27 +116,27 @@ fn misplaced<'a>(blocks: &'a [Block<'a>], size: usize) -> impl Iterator<Item = H
 
 /// Cuts every file, removes it, puts back an older copy, puts another file in its place, or
 /// exchanges two of its blocks.
-pub fn damaged_files(files: &Files, older: &[Files]) -> Vec<Harm> {
-    let mut harms = Vec::new();
+pub fn damaged_files(files: &Files, older: &[Files]) -> Vec<FileDamage> {
+    let mut damages = Vec::new();
     for (name, bytes) in files {
-        let harm = |edit, what: String| Harm { extent: Extent::File, file: name.clone(), edit, what };
+        let harm = |edit, what: String| FileDamage { extent: Extent::File, file: name.clone(), edit, what };
         let replaced = |content: &Vec<u8>, what: String| harm(Edit::Content(Some(content.clone())), what);
         let ends = used(bytes).step_by(CUT_STRIDE).chain((0..bytes.len()).step_by(BLOCKS_BYTES[0]));
-        harms.extend(ends.map(|end| harm(Edit::Cut(end), format!("ends after {end} bytes"))));
-        harms.push(harm(Edit::Content(None), "is gone".to_owned()));
+        damages.extend(ends.map(|end| harm(Edit::Cut(end), format!("ends after {end} bytes"))));
+        damages.push(harm(Edit::Content(None), "is gone".to_owned()));
         let older: BTreeSet<_> = older.iter().filter_map(|files| files.get(name)).collect();
-        harms.extend(older.into_iter().map(|content| replaced(content, "is as it was before".to_owned())));
-        harms.extend(files.iter().map(|(other, content)| replaced(content, format!("holds what is in {other}"))));
+        damages.extend(older.into_iter().map(|content| replaced(content, "is as it was before".to_owned())));
+        damages.extend(files.iter().map(|(other, content)| replaced(content, format!("holds what is in {other}"))));
     }
-    harms.extend(BLOCKS_BYTES.iter().flat_map(|size| exchanged_blocks(files, *size)));
-    harms
+    damages.extend(BLOCKS_BYTES.iter().flat_map(|size| exchanged_blocks(files, *size)));
+    damages
 }
 
-fn exchanged_blocks(files: &Files, size: usize) -> Vec<Harm> {
+fn exchanged_blocks(files: &Files, size: usize) -> Vec<FileDamage> {
     let blocks = blocks(files, size);
     let pairs = blocks.iter().flat_map(|one| blocks.iter().map(move |other| (one, other)));
     let pairs = pairs.filter(|(one, other)| one.file == other.file && one.at < other.at);
-    let exchanged = |(one, other): (&Block<'_>, &Block<'_>)| Harm {
+    let exchanged = |(one, other): (&Block<'_>, &Block<'_>)| FileDamage {
         extent: Extent::File,
         file: one.file.to_owned(),
         edit: Edit::Bytes(vec![(one.at, other.content.to_vec()), (other.at, one.content.to_vec())]),
@@ -145,9 +145,14 @@ fn exchanged_blocks(files: &Files, size: usize) -> Vec<Harm> {
     pairs.map(exchanged).collect()
 }
 
-fn flip(file: &str, bytes: &[u8], at: usize, bit: usize) -> Harm {
+fn flip(file: &str, bytes: &[u8], at: usize, bit: usize) -> FileDamage {
     let edit = Edit::Bytes(vec![(at, vec![bytes[at] ^ 1 << bit])]);
-    Harm { extent: Extent::Byte, file: file.to_owned(), edit, what: format!("has bit {bit} of byte {at} flipped") }
+    FileDamage {
+        extent: Extent::Byte,
+        file: file.to_owned(),
+        edit,
+        what: format!("has bit {bit} of byte {at} flipped"),
+    }
 }
 
 /// The offsets in use, or near bytes in use, and some of the others.
@@ -177,9 +182,9 @@ impl Block<'_> {
         bytes.get(..bytes.len().min(self.content.len())).filter(|bytes| *bytes != self.content)
     }
 
-    fn with(&self, content: &[u8], what: &str) -> Harm {
+    fn with(&self, content: &[u8], what: &str) -> FileDamage {
         let edit = Edit::Bytes(vec![(self.at, content.to_vec())]);
         let what = format!("at {}, {} bytes, {what}", self.at, self.content.len());
-        Harm { extent: Extent::Block, file: self.file.to_owned(), edit, what }
+        FileDamage { extent: Extent::Block, file: self.file.to_owned(), edit, what }
     }
 }

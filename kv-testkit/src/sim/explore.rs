@@ -17,9 +17,9 @@ use std::{
 pub use count::Count;
 
 use self::{
-    failure::{Cause, Failure},
+    failure::{Cause, FailureReport},
     panics::catch,
-    shrink::{Failing, shrink},
+    shrink::{FailingState, shrink},
     source::{Probe, Source},
 };
 use super::{CrashChoice, CrashModel, Moment, SimDisk};
@@ -164,7 +164,7 @@ impl Exploration {
         (0..).zip(source::distinct(moments)).filter(move |(at, _)| at % of == number - 1).map(|(_, moment)| moment)
     }
 
-    fn fail(&self, failure: Failure) -> ! {
+    fn fail(&self, failure: FailureReport) -> ! {
         if self.is_again {
             // For the exploration of the first crash, which prints it.
             panic::resume_unwind(Box::new(failure));
@@ -174,7 +174,7 @@ impl Exploration {
 }
 
 /// Shrinks what has failed.
-fn explain(name: &str, probe: &Probe<'_>, cause: Cause, check: Check<'_>) -> Failure {
+fn explain(name: &str, probe: &Probe<'_>, cause: Cause, check: Check<'_>) -> FailureReport {
     let Probe { moment, choice, .. } = probe;
     let panic = match cause {
         Cause::Again(failure) => return failure.after(name, moment, choice),
@@ -187,8 +187,8 @@ fn explain(name: &str, probe: &Probe<'_>, cause: Cause, check: Check<'_>) -> Fai
             Cause::Again(_) => None,
         }
     };
-    let shrunk = shrink(moment, Failing { choice: choice.clone(), panic }, fails);
-    Failure::new(name, moment, choice, &shrunk.choice, &shrunk.panic)
+    let shrunk = shrink(moment, FailingState { choice: choice.clone(), panic }, fails);
+    FailureReport::new(name, moment, choice, &shrunk.choice, &shrunk.panic)
 }
 
 /// States to look at, for several threads.
