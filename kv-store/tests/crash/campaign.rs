@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use crate::{
     coverage::Coverage,
-    crashes::Recorded,
+    crashes::ReferenceRun,
     damage::Damages,
-    everywhen::Everywhen,
+    every_operation::EveryOperation,
     faults,
-    finding::{Findings, Row, Verdict},
-    marks::Marked,
-    plan::{Asked, Plan},
+    findings::{Findings, Row, Verdict},
+    marks::MarkedDamages,
+    parallel::for_each_in_parallel,
+    plan::{CoverageMode, Plan},
     space,
-    spread::spread,
 };
 
 /// Of all states, the phases that can be exhausted get these shares at most, in percent.
-const EVERYWHEN_PERCENT: u64 = 15;
+const EVERY_OPERATION_PERCENT: u64 = 15;
 const MARKS_PERCENT: u64 = 20;
 const DAMAGE_PERCENT: u64 = 20;
 const FAULTS_PERCENT: u64 = 25;
@@ -27,7 +27,7 @@ const UNUSED_PERCENT_MAX: u64 = 75;
 /// Of the rest of that, what goes to crashes after a crash.
 const AGAIN_PERCENT: u64 = 40;
 
-const EVERYWHEN: &str = "after every operation";
+const EVERY_OPERATION: &str = "after every operation";
 const MARKS: &str = "damage after a power cut";
 const DAMAGE: &str = "damage";
 const UNUSED: &str = "damage to unused space";
@@ -54,11 +54,11 @@ impl Campaign {
     /// # Panics
     /// If anything is not as it must be.
     pub fn run(mut self) {
-        self.everywhen();
+        self.every_operation();
         self.marks();
         let damages = self.damage();
-        self.exhaust(FAULTS, FAULTS_PERCENT, faults::STATES_EACH, faults::cases, faults::Case::run);
-        self.exhaust(SPACE, SPACE_PERCENT, space::STATES_EACH, space::cases, space::Case::run);
+        self.exhaust(FAULTS, FAULTS_PERCENT, faults::STATES_EACH, faults::cases, faults::FaultCase::run);
+        self.exhaust(SPACE, SPACE_PERCENT, space::STATES_EACH, space::cases, space::SpaceCase::run);
         if let Some(damages) = damages {
             self.damage_unused(&damages);
         }
@@ -66,30 +66,31 @@ impl Campaign {
         self.print();
         assert!(self.rows.iter().all(Row::is_clean), "something is not as it must be: see above");
         let gaps = self.coverage.wrong();
-        let is_checked = self.plan.coverage >= Asked::Check;
+        let is_checked = self.plan.coverage >= CoverageMode::Check;
         assert!(!is_checked || gaps.is_empty(), "combinations that are not as they should be: see above");
     }
 
     /// Each has its turn, first what every run looks at.
-    fn everywhen(&mut self) {
-        let (seed, part, share) = (self.plan.seed, self.plan.part, self.plan.share(EVERYWHEN_PERCENT));
-        let Some(everywhen) = self.phase("every run", 0, |_| Everywhen::new(seed)) else { return };
-        let all = everywhen.states();
+    fn every_operation(&mut self) {
+        let (seed, part, share) = (self.plan.seed, self.plan.part, self.plan.share(EVERY_OPERATION_PERCENT));
+        let Some(every_operation) = self.phase("every run", 0, |_| EveryOperation::new(seed)) else { return };
+        let all = every_operation.states();
         let every = all.div_ceil(share.max(1)).max(1);
         let states = self.plan.take(all / every);
-        self.phase(EVERYWHEN, states, |findings| {
-            everywhen.look(|number| number % every == 0 && part.has(number / every), findings);
+        self.phase(EVERY_OPERATION, states, |findings| {
+            every_operation.examine(|number| number % every == 0 && part.has(number / every), findings);
             Ok(())
         });
-        self.notes.push(format!("{EVERYWHEN}: {} of {all} states", all.div_ceil(every)));
+        self.notes.push(format!("{EVERY_OPERATION}: {} of {all} states", all.div_ceil(every)));
     }
 
     fn marks(&mut self) {
         let (seed, part) = (self.plan.seed, self.plan.part);
-        let Some(marked) = self.phase("every power cut", 0, |_| Marked::new(seed)) else { return };
+        let Some(marked) = self.phase("every power cut", 0, |_| MarkedDamages::new(seed)) else { return };
         let wanted = self.plan.share(MARKS_PERCENT).max(marked.core()).min(marked.states());
         let states = self.plan.take(wanted);
-        let note = self.phase(MARKS, states, |findings| Ok(marked.look(wanted, |number| part.has(number), findings)));
+        let note =
+            self.phase(MARKS, states, |findings| Ok(marked.examine(wanted, |number| part.has(number), findings)));
         self.notes.extend(note.map(|note| format!("{MARKS}: {note}")));
     }
 
@@ -98,7 +99,7 @@ impl Campaign {
         let damages = self.phase("small stores", 0, |_| Damages::new(seed))?;
         let wanted = self.plan.share(DAMAGE_PERCENT).min(damages.used());
         let states = self.plan.take(wanted);
-        let note = self.phase(DAMAGE, states, |findings| Ok(damages.harm_used(wanted, part, findings)));
+        let note = self.phase(DAMAGE, states, |findings| Ok(damages.damage_used(wanted, part, findings)));
         self.notes.extend(note.map(|note| format!("{DAMAGE}: {note}")));
         Some(damages)
     }
@@ -109,7 +110,7 @@ impl Campaign {
         let is_enough = damages.unused() <= left * UNUSED_PERCENT_MAX / 100;
         let wanted = if is_enough { damages.unused() } else { left * UNUSED_PERCENT / 100 };
         let states = self.plan.take(wanted);
-        let note = self.phase(UNUSED, states, |findings| Ok(damages.harm_unused(wanted, part, findings)));
+        let note = self.phase(UNUSED, states, |findings| Ok(damages.damage_unused(wanted, part, findings)));
         self.notes.extend(note.map(|note| format!("{UNUSED}: {note}")));
         self.notes.push(format!("of all damages, {}", damages.report()));
     }
@@ -131,7 +132,7 @@ impl Campaign {
         self.notes.push(format!("{name}: {} of {all} runs", cases.len()));
         let cases = part.of(cases);
         self.phase(name, states, |findings| {
-            spread(&cases, |case| run(case, seed, findings));
+            for_each_in_parallel(&cases, |case| run(case, seed, findings));
             Ok(())
         });
     }
@@ -139,7 +140,7 @@ impl Campaign {
     /// What is left goes to crashes.
     fn crash(&mut self) {
         let (seed, part) = (self.plan.seed, self.plan.part);
-        let Some(recorded) = self.phase("reference workload", 0, |_| Recorded::new(seed)) else { return };
+        let Some(recorded) = self.phase("reference workload", 0, |_| ReferenceRun::new(seed)) else { return };
         let again = self.plan.left() * AGAIN_PERCENT / 100;
         let states = self.plan.take(again);
         self.phase(AGAIN, states, |findings| {
@@ -170,11 +171,11 @@ impl Campaign {
         for note in &self.notes {
             println!("{note}");
         }
-        if self.plan.coverage == Asked::Table {
+        if self.plan.coverage == CoverageMode::Table {
             println!("{}", self.coverage.table());
         }
         println!("{}", self.coverage.summary());
-        if self.plan.coverage >= Asked::Check {
+        if self.plan.coverage >= CoverageMode::Check {
             self.coverage.wrong().iter().for_each(|gap| println!("{gap}"));
         }
     }
@@ -192,10 +193,10 @@ impl Campaign {
                     let same = faults::cases(seed)?.into_iter().find(|other| other.to_string() == case);
                     same.map(|case| case.run(seed, &findings))
                 }
-                Some("space") => case.parse::<space::Case>().ok().map(|case| case.run(seed, &findings)),
-                Some("store") => Recorded::new(seed)?.replay(case, &findings),
-                Some("mark") => Marked::new(seed)?.replay(case, &findings),
-                Some("run") => Everywhen::new(seed)?.replay(case, &findings),
+                Some("space") => case.parse::<space::SpaceCase>().ok().map(|case| case.run(seed, &findings)),
+                Some("store") => ReferenceRun::new(seed)?.replay(case, &findings),
+                Some("mark") => MarkedDamages::new(seed)?.replay(case, &findings),
+                Some("run") => EveryOperation::new(seed)?.replay(case, &findings),
                 _ => Damages::new(seed)?.replay(case, &findings),
             })
         });

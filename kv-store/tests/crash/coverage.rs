@@ -53,7 +53,7 @@ names! {
 
 names! {
     /// What the disk does.
-    Fault {
+    FaultKind {
         Eio "EIO", Enospc "ENOSPC", Eintr "EINTR", Short "short write", Empty "empty write",
         TornWrite "torn write", Enlarges "enlarging write", Forgets "forgetting sync",
         Misreads "lying read", FullDisk "full disk", Kill "kill", PowerCut "power cut",
@@ -62,7 +62,7 @@ names! {
     }
 }
 
-impl Fault {
+impl FaultKind {
     /// Whether it happens to a disk at rest.
     pub fn is_damage(self) -> bool {
         self >= Self::Flipped
@@ -85,44 +85,44 @@ impl States {
 
 /// What is done, and what holds when it begins.
 #[derive(Clone, Copy, Debug)]
-pub struct Scene {
+pub struct Activity {
     pub verb: Verb,
     pub states: States,
 }
 
 /// From which operation of the disk on which scene is played.
 #[derive(Clone, Debug, Default)]
-pub struct Timeline(Vec<(u64, Scene)>);
+pub struct Timeline(Vec<(u64, Activity)>);
 
 impl Timeline {
-    pub fn begin(&mut self, operation: u64, scene: Scene) {
-        self.0.push((operation, scene));
+    pub fn begin(&mut self, operation: u64, activity: Activity) {
+        self.0.push((operation, activity));
     }
 
     /// The scene of which that operation is a part, the first being 0; and with which it begins.
-    pub fn at(&self, operation: u64) -> Option<(u64, Scene)> {
+    pub fn at(&self, operation: u64) -> Option<(u64, Activity)> {
         self.0.iter().rfind(|(from, _)| *from <= operation).copied()
     }
 }
 
 const VERBS: usize = Verb::ALL.len();
 const STATES: usize = State::ALL.len();
-const FAULTS: usize = Fault::ALL.len();
+const FAULTS: usize = FaultKind::ALL.len();
 
 /// Two things that came together, or should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Combination {
-    StateFault(State, Fault),
-    VerbFault(Verb, Fault),
+    StateFault(State, FaultKind),
+    VerbFault(Verb, FaultKind),
     StateVerb(State, Verb),
 }
 
 impl Combination {
     pub fn all() -> impl Iterator<Item = Self> {
         let state_faults =
-            State::ALL.iter().flat_map(|state| Fault::ALL.iter().map(|fault| Self::StateFault(*state, *fault)));
+            State::ALL.iter().flat_map(|state| FaultKind::ALL.iter().map(|fault| Self::StateFault(*state, *fault)));
         let verb_faults =
-            Verb::ALL.iter().flat_map(|verb| Fault::ALL.iter().map(|fault| Self::VerbFault(*verb, *fault)));
+            Verb::ALL.iter().flat_map(|verb| FaultKind::ALL.iter().map(|fault| Self::VerbFault(*verb, *fault)));
         let state_verbs =
             State::ALL.iter().flat_map(|state| Verb::ALL.iter().map(|verb| Self::StateVerb(*state, *verb)));
         state_faults.chain(verb_faults).chain(state_verbs)
@@ -158,28 +158,28 @@ impl Default for Coverage {
 
 impl Coverage {
     /// Something was done.
-    pub fn played(&self, scene: Scene) {
-        self.count_all(scene.states.iter().map(|state| Combination::StateVerb(state, scene.verb)));
+    pub fn performed(&self, activity: Activity) {
+        self.count_all(activity.states.iter().map(|state| Combination::StateVerb(state, activity.verb)));
     }
 
     /// Everything in the timeline was done.
-    pub fn played_all(&self, timeline: &Timeline) {
-        timeline.0.iter().for_each(|(_, scene)| self.played(*scene));
+    pub fn performed_all(&self, timeline: &Timeline) {
+        timeline.0.iter().for_each(|(_, activity)| self.performed(*activity));
     }
 
     /// A fault came while something was done.
-    pub fn met(&self, scene: Scene, fault: Fault) {
-        self.happened(scene.states, fault);
-        self.count(Combination::VerbFault(scene.verb, fault));
+    pub fn met(&self, activity: Activity, fault: FaultKind) {
+        self.happened(activity.states, fault);
+        self.count(Combination::VerbFault(activity.verb, fault));
     }
 
     /// A fault came in some states.
-    pub fn happened(&self, states: States, fault: Fault) {
+    pub fn happened(&self, states: States, fault: FaultKind) {
         self.count_all(states.iter().map(|state| Combination::StateFault(state, fault)));
     }
 
     /// A verb met what a fault had left.
-    pub fn met_by(&self, verb: Verb, fault: Fault) {
+    pub fn met_by(&self, verb: Verb, fault: FaultKind) {
         self.count(Combination::VerbFault(verb, fault));
     }
 
@@ -232,8 +232,9 @@ impl Coverage {
 
     /// Every count. `-` stands where there can be none.
     pub fn table(&self) -> String {
-        let faults = |at: &dyn Fn(Fault) -> Combination| Fault::ALL.iter().map(|fault| self.cell(at(*fault))).collect();
-        let fault_names: Vec<_> = Fault::ALL.iter().map(ToString::to_string).collect();
+        let faults =
+            |at: &dyn Fn(FaultKind) -> Combination| FaultKind::ALL.iter().map(|fault| self.cell(at(*fault))).collect();
+        let fault_names: Vec<_> = FaultKind::ALL.iter().map(ToString::to_string).collect();
         let verb_names: Vec<_> = Verb::ALL.iter().map(ToString::to_string).collect();
         let mut rows = vec![(String::new(), fault_names)];
         rows.extend(

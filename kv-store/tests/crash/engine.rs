@@ -5,7 +5,7 @@ use kv_testkit::{ManualScheduler, Model, sim::SimDisk};
 use kv_vfs::Vfs;
 use std::sync::Arc;
 
-use crate::beside::{Halt, Halting};
+use crate::gate::{Gate, GatedVfs};
 
 /// A store with small segments, whose background work is done when it is told to.
 pub struct Engine {
@@ -30,7 +30,7 @@ impl Sizes {
 
 impl Engine {
     pub fn open(disk: &SimDisk) -> Result<Self> {
-        Self::open_with(disk, Sizes::SMALL, &Halt::default())
+        Self::open_with(disk, Sizes::SMALL, &Gate::default())
     }
 
     /// On what may be a copy of such a disk.
@@ -39,8 +39,8 @@ impl Engine {
     }
 
     /// With segments of these sizes, and checkpoints that wait where they are halted.
-    pub fn open_with(disk: &SimDisk, sizes: Sizes, halt: &Halt) -> Result<Self> {
-        Self::open_vfs(Halting::new(disk.vfs(), halt.clone()), sizes)
+    pub fn open_with(disk: &SimDisk, sizes: Sizes, gate: &Gate) -> Result<Self> {
+        Self::open_vfs(GatedVfs::new(disk.vfs(), gate.clone()), sizes)
     }
 
     fn open_vfs(vfs: Arc<dyn Vfs>, sizes: Sizes) -> Result<Self> {

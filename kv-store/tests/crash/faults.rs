@@ -12,17 +12,17 @@ use std::{
 
 use kv_store::Error;
 use kv_testkit::{
-    sim::{CrashChoice, CrashModel, Damage, Survivors, SimDisk},
+    sim::{CrashChoice, CrashModel, Damage, SimDisk, Survivors},
     vfs::{Fault, Kind},
 };
 
 use crate::{
-    coverage::{Scene, Timeline},
-    finding::{Findings, Verdict},
-    known::Known,
-    life::Life,
-    tour::Stop,
-    trial::Trial,
+    coverage::{Activity, Timeline},
+    driver::Driver,
+    faulty_run::FaultyRun,
+    findings::{Findings, Verdict},
+    oracle::Oracle,
+    situation::Situation,
     workload::{Step, first_steps, reference, small},
 };
 
@@ -62,18 +62,18 @@ const EFFECTS: [(Effect, &str); 9] = [
 ];
 
 impl Effect {
-    fn as_fault(self) -> crate::coverage::Fault {
-        use crate::coverage::Fault;
+    fn kind(self) -> crate::coverage::FaultKind {
+        use crate::coverage::FaultKind;
         match self {
-            Self::Eio => Fault::Eio,
-            Self::Enospc => Fault::Enospc,
-            Self::Eintr => Fault::Eintr,
-            Self::Short => Fault::Short,
-            Self::Empty => Fault::Empty,
-            Self::Torn => Fault::TornWrite,
-            Self::Enlarges => Fault::Enlarges,
-            Self::Misreads => Fault::Misreads,
-            Self::Forgets => Fault::Forgets,
+            Self::Eio => FaultKind::Eio,
+            Self::Enospc => FaultKind::Enospc,
+            Self::Eintr => FaultKind::Eintr,
+            Self::Short => FaultKind::Short,
+            Self::Empty => FaultKind::Empty,
+            Self::Torn => FaultKind::TornWrite,
+            Self::Enlarges => FaultKind::Enlarges,
+            Self::Misreads => FaultKind::Misreads,
+            Self::Forgets => FaultKind::Forgets,
         }
     }
 
@@ -103,31 +103,31 @@ enum Start {
     Killed,
     Torn,
     /// A store that is open, in a state: the verb follows.
-    At(Stop),
+    At(Situation),
 }
 
 impl Start {
     fn all() -> impl Iterator<Item = Self> {
-        [Self::Empty, Self::Killed, Self::Torn].into_iter().chain(Stop::all().map(Self::At))
+        [Self::Empty, Self::Killed, Self::Torn].into_iter().chain(Situation::all().map(Self::At))
     }
 
-    fn prepare(self, seed: u64) -> Verdict<(Life, Vec<Step>)> {
+    fn prepare(self, seed: u64) -> Verdict<(Driver, Vec<Step>)> {
         let disk = SimDisk::new(seed);
         let (model, survivors) = match self {
-            Self::At(stop) => return stop.prepare(seed),
-            Self::Empty => return Ok((Life::new(&disk, Known::nothing()), reference(seed))),
+            Self::At(situation) => return situation.prepare(seed),
+            Self::Empty => return Ok((Driver::new(&disk, Oracle::nothing()), reference(seed))),
             Self::Killed => (CrashModel::Killed, Survivors::Everything),
             Self::Torn => (CrashModel::Posix, Survivors::Sample(seed)),
         };
-        let life = Life::begin(&disk, Known::nothing(), &small(false))?;
+        let driver = Driver::start(&disk, Oracle::nothing(), &small(false))?;
         let left = disk.crash(&CrashChoice { model, survivors });
-        Ok((Life::new(&left, life.known.after_crash(model)), first_steps()))
+        Ok((Driver::new(&left, driver.oracle.after_crash(model)), first_steps()))
     }
 
     /// Whether operations of that verb are to fail.
-    fn wants(self, scene: Option<Scene>) -> bool {
+    fn wants(self, activity: Option<Activity>) -> bool {
         match self {
-            Self::At(stop) => scene.is_some_and(|scene| scene.verb == stop.verb),
+            Self::At(situation) => activity.is_some_and(|activity| activity.verb == situation.verb),
             _ => true,
         }
     }
@@ -135,16 +135,16 @@ impl Start {
 
 /// A failure: of which operation, counted from 1, how, and whether of all such ones after it too.
 #[derive(Clone, Copy, Debug)]
-pub struct Case {
+pub struct FaultCase {
     start: Start,
     nth: u64,
     effect: Effect,
     for_ever: bool,
     /// What is being done then, and from which operation on.
-    scene: Option<(u64, Scene)>,
+    activity: Option<(u64, Activity)>,
 }
 
-impl Case {
+impl FaultCase {
     fn fault(self) -> Fault {
         let done = AtomicU64::new(0);
         let fault = Fault::when(move |event| {
@@ -167,36 +167,42 @@ impl Case {
 
     pub fn run(&self, seed: u64, findings: &Findings) {
         findings.run(self, || {
-            let (mut life, steps) = self.start.prepare(seed)?;
-            life.timeline = None;
-            life.known.may_misread = self.effect == Effect::Misreads;
-            life.known.kernel_forgets |= matches!(self.effect, Effect::Forgets | Effect::Misreads);
-            life.disk.fail(self.fault());
-            let is_right = if life.known.may_misread { is_right_of_damage } else { is_right };
-            let mut trial = Trial::new(findings, self, life, is_right);
-            if let Some((from, scene)) = self.scene {
-                trial.watched_from = from;
-                findings.coverage.met(scene, self.effect.as_fault());
+            let (mut driver, steps) = self.start.prepare(seed)?;
+            driver.timeline = None;
+            driver.oracle.may_misread = self.effect == Effect::Misreads;
+            driver.oracle.kernel_forgets |= matches!(self.effect, Effect::Forgets | Effect::Misreads);
+            driver.disk.fail(self.fault());
+            let is_right = if driver.oracle.may_misread { is_right_of_damage } else { is_right };
+            let mut faulty_run = FaultyRun::new(findings, self, driver, is_right);
+            if let Some((from, activity)) = self.activity {
+                faulty_run.watched_from = from;
+                findings.coverage.met(activity, self.effect.kind());
             }
-            trial.run(&steps, &mut |_, _| {})
+            faulty_run.run(&steps, &mut |_, _| {})
         });
     }
 }
 
 /// All failures, the operations being what they are on a disk that works.
-pub fn cases(seed: u64) -> Verdict<Vec<Case>> {
+pub fn cases(seed: u64) -> Verdict<Vec<FaultCase>> {
     let mut cases = Vec::new();
     for start in Start::all() {
         let (operations, timeline, first) = operations(start, seed)?;
         for (nth, kind) in (1..).zip(operations) {
-            let scene = timeline.at(first + nth - 1);
-            if !start.wants(scene.map(|(_, scene)| scene)) {
+            let activity = timeline.at(first + nth - 1);
+            if !start.wants(activity.map(|(_, activity)| activity)) {
                 continue;
             }
             for (effect, _) in EFFECTS.into_iter().filter(|(effect, _)| effect.meets(kind)) {
                 // Where every read is damaged, so is the proof of what a damaged read has missed.
                 let for_ever = if effect == Effect::Misreads { &[false][..] } else { &[false, true] };
-                cases.extend(for_ever.iter().map(|for_ever| Case { start, nth, effect, for_ever: *for_ever, scene }));
+                cases.extend(for_ever.iter().map(|for_ever| FaultCase {
+                    start,
+                    nth,
+                    effect,
+                    for_ever: *for_ever,
+                    activity,
+                }));
             }
         }
     }
@@ -206,11 +212,11 @@ pub fn cases(seed: u64) -> Verdict<Vec<Case>> {
 
 /// First those that reach a combination which none before them reaches: so that a sample reaches as
 /// much as all.
-fn new_ones_first(cases: Vec<Case>) -> Vec<Case> {
+fn new_ones_first(cases: Vec<FaultCase>) -> Vec<FaultCase> {
     let mut seen = BTreeSet::new();
-    let is_new = |case: &Case| {
-        let Some((_, Scene { verb, states })) = case.scene else { return false };
-        let fault = case.effect.as_fault();
+    let is_new = |case: &FaultCase| {
+        let Some((_, Activity { verb, states })) = case.activity else { return false };
+        let fault = case.effect.kind();
         let is_new_verb = seen.insert((Some(verb), None, fault));
         states.iter().fold(is_new_verb, |is_new, state| seen.insert((None, Some(state), fault)) | is_new)
     };
@@ -223,16 +229,16 @@ fn new_ones_first(cases: Vec<Case>) -> Vec<Case> {
 fn operations(start: Start, seed: u64) -> Verdict<(Vec<Kind>, Timeline, u64)> {
     let kinds = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&kinds);
-    let (mut life, steps) = start.prepare(seed)?;
-    let first = life.disk.operations();
-    life.timeline.get_or_insert_default();
-    life.disk.fail(Fault::when(move |event| {
+    let (mut driver, steps) = start.prepare(seed)?;
+    let first = driver.disk.operations();
+    driver.timeline.get_or_insert_default();
+    driver.disk.fail(Fault::when(move |event| {
         noted.lock().unwrap_or_else(PoisonError::into_inner).push(event.kind);
         false
     }));
-    life.go(&steps)?;
+    driver.run_steps(&steps)?;
     let mut kinds = kinds.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok((std::mem::take(&mut *kinds), life.timeline.unwrap_or_default(), first))
+    Ok((std::mem::take(&mut *kinds), driver.timeline.unwrap_or_default(), first))
 }
 
 fn is_right_of_damage(error: &Error) -> bool {
@@ -249,12 +255,12 @@ impl fmt::Display for Start {
             Self::Empty => f.write_str("empty"),
             Self::Killed => f.write_str("killed"),
             Self::Torn => f.write_str("torn"),
-            Self::At(stop) => stop.fmt(f),
+            Self::At(situation) => situation.fmt(f),
         }
     }
 }
 
-impl fmt::Display for Case {
+impl fmt::Display for FaultCase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = EFFECTS.iter().find(|(effect, _)| *effect == self.effect).map_or("", |(_, name)| name);
         write!(f, "fault@{}:{name}:{}:{}", self.nth, if self.for_ever { "ever" } else { "once" }, self.start)

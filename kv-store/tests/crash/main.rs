@@ -18,28 +18,28 @@
 //! `KV_CRASH_COVERAGE` as `check` makes it an error that a combination of verb, state and fault is
 //! not reached; as `table` it has all printed.
 
-mod base;
-mod beside;
 mod campaign;
-mod case;
 mod coverage;
 mod crashes;
 mod damage;
+mod damage_case;
+mod driver;
 mod engine;
-mod everywhen;
+mod every_operation;
 mod faults;
-mod finding;
-mod going_on;
+mod faulty_run;
+mod findings;
+mod fixture;
+mod gate;
 mod impossible;
-mod known;
-mod life;
 mod marks;
+mod oracle;
+mod parallel;
 mod plan;
+mod self_tests;
+mod situation;
 mod space;
-mod spread;
-mod suite;
-mod tour;
-mod trial;
+mod use_after_damage;
 mod verbs;
 mod workload;
 

@@ -10,14 +10,14 @@ pub struct Plan {
     pub states_max: u64,
     pub seed: u64,
     pub part: Part,
-    pub coverage: Asked,
+    pub coverage: CoverageMode,
     /// How many states the phases so far were to look at, all parts together.
     planned: u64,
 }
 
 /// What is wanted to be known of the combinations that were reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
-pub enum Asked {
+pub enum CoverageMode {
     Summary,
     /// One that was not reached is an error.
     Check,
@@ -74,7 +74,7 @@ impl Plan {
             states_max: parsed("KV_CRASH_STATES").unwrap_or(STATES),
             seed: parsed("KV_CRASH_SEED").unwrap_or(0),
             part: parsed("KV_CRASH_PART").unwrap_or(Part::WHOLE),
-            coverage: parsed("KV_CRASH_COVERAGE").unwrap_or(Asked::Summary),
+            coverage: parsed("KV_CRASH_COVERAGE").unwrap_or(CoverageMode::Summary),
             planned: 0,
         }
     }
@@ -96,7 +96,7 @@ impl Plan {
     }
 }
 
-impl FromStr for Asked {
+impl FromStr for CoverageMode {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {

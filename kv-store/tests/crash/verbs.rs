@@ -5,8 +5,8 @@ use kv_testkit::{Model, Operation};
 
 use crate::{
     coverage::Verb,
-    finding::{Verdict, Violation},
-    known::Known,
+    findings::{Verdict, Violation},
+    oracle::Oracle,
     workload::Change,
 };
 
@@ -71,7 +71,7 @@ pub fn write(store: &Store, change: &Change, model: &Model) -> Result<Done> {
 }
 
 /// Lets a verb look where it has nothing to do. The inner value says whether it has answered so.
-pub fn ask(store: &Store, verb: Verb, collection: &str, key: &[u8]) -> Result<bool> {
+pub fn no_op(store: &Store, verb: Verb, collection: &str, key: &[u8]) -> Result<bool> {
     let refused = |result: Result<()>| match result {
         Ok(()) => Ok(false),
         Err(Error::KeyNotFound | Error::CollectionNotFound { .. }) => Ok(true),
@@ -94,16 +94,16 @@ pub fn ask(store: &Store, verb: Verb, collection: &str, key: &[u8]) -> Result<bo
 
 /// Takes what the feed has after a position, and looks whether it leads to the states that are
 /// known.
-pub fn follow(store: &Store, known: &Known, after: Lsn) -> Result<Verdict> {
+pub fn check_feed(store: &Store, oracle: &Oracle, after: Lsn) -> Result<Verdict> {
     let mut feed = match store.changes(after) {
         Err(Error::Trimmed { .. }) if store.stats().log.trimmed > after => return Ok(Ok(())),
         feed => feed?,
     };
-    let Some(mut model) = known.state_at(after).cloned() else { return Ok(Ok(())) };
+    let Some(mut model) = oracle.state_at(after).cloned() else { return Ok(Ok(())) };
     for record in &mut feed {
         let record = record?;
         record.changes.iter().for_each(|change| apply(&mut model, change));
-        if known.state_at(record.lsn) != Some(&model) {
+        if oracle.state_at(record.lsn) != Some(&model) {
             let what = format!("the feed after {after} leads to another state at {}", record.lsn);
             return Ok(Err(Violation::loss(what)));
         }

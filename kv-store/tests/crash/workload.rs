@@ -40,7 +40,7 @@ pub enum Step {
 /// closes, openings.
 pub fn reference(seed: u64) -> Vec<Step> {
     let mut steps =
-        lives(seed, 55, &[Step::Checkpoint, Step::Reopen, Step::Checkpoint, Step::FailedCheckpoint, Step::Close]);
+        rounds(seed, 55, &[Step::Checkpoint, Step::Reopen, Step::Checkpoint, Step::FailedCheckpoint, Step::Close]);
     let fifth = steps.len() / 5;
     steps.insert(2 * fifth - 5, Step::CheckpointBeside(None, seed));
     steps
@@ -48,7 +48,7 @@ pub fn reference(seed: u64) -> Vec<Step> {
 
 /// The first writes after a crash, a checkpoint, and a clean end.
 pub fn first_steps() -> Vec<Step> {
-    lives(7, 3, &[Step::Checkpoint, Step::Close])
+    rounds(7, 3, &[Step::Checkpoint, Step::Close])
 }
 
 /// As little as has everything in it: two checkpoints, segments before and after them, a tail that only the kernel has, and maybe a clean end.
@@ -56,8 +56,8 @@ pub fn small(closed: bool) -> Vec<Step> {
     let tail = (0..4).map(|key| Step::Put(key, if key < 2 { Durability::Disk } else { Durability::Process }));
     let end = closed.then_some(Step::Close);
     let large = Step::Put(LARGE, Durability::Disk); // in a segment of its own, so that there is something to be trimmed
-    let lives = [lives(3, 8, &[Step::Checkpoint]), lives(4, 8, &[large]), vec![Step::Checkpoint]].concat();
-    [large].into_iter().chain(lives).chain(tail).chain(end).collect()
+    let rounds = [rounds(3, 8, &[Step::Checkpoint]), rounds(4, 8, &[large]), vec![Step::Checkpoint]].concat();
+    [large].into_iter().chain(rounds).chain(tail).chain(end).collect()
 }
 
 /// The key whose value takes blocks of its own.
@@ -68,12 +68,12 @@ pub fn large_value() -> Vec<u8> {
     (0..6000).map(|at| u8::from(at % 500 == 7)).collect()
 }
 
-fn lives(seed: u64, usual: u64, endings: &[Step]) -> Vec<Step> {
-    let life = |(part, ending): (u64, &Step)| {
+fn rounds(seed: u64, usual: u64, endings: &[Step]) -> Vec<Step> {
+    let driver = |(part, ending): (u64, &Step)| {
         let first = seed.wrapping_add(part).wrapping_mul(1 << 32);
         (first..first + usual).map(Step::Usual).chain([*ending]).collect::<Vec<_>>()
     };
-    (0..).zip(endings).flat_map(life).collect()
+    (0..).zip(endings).flat_map(driver).collect()
 }
 
 /// Changes that are made together, and how.
@@ -90,7 +90,7 @@ pub enum Action {
     /// Something that changes something.
     Write(Change),
     /// A verb that looks before it writes, and finds nothing to do with that key.
-    Ask(Verb, &'static str, Vec<u8>),
+    NoOp(Verb, &'static str, Vec<u8>),
     /// The feed, from a position which follows from the seed.
     Feed(u64),
     Read,
@@ -118,7 +118,7 @@ impl Action {
                 Self::Write(Change::new(vec![change_name(model)], durability, &mut rng, model))
             }
             8 => Self::Feed(rng.u64(..)),
-            9 => Self::ask(ASKING[rng.usize(..ASKING.len())], model),
+            9 => Self::no_op(MAY_BE_NO_OP[rng.usize(..MAY_BE_NO_OP.len())], model),
             kind => {
                 let len = if kind < 19 { rng.usize(2..6) } else { 1 };
                 let durability = durability(&mut rng);
@@ -147,13 +147,13 @@ impl Action {
             Verb::Put | Verb::PutDeferred | Verb::PutIfAbsent | Verb::Update | Verb::CompareAndSet => vec![put()],
             Verb::Delete | Verb::DeleteIfPresent | Verb::Take => match delete {
                 Some(delete) => vec![delete],
-                None => return Some(Self::ask(verb, model)),
+                None => return Some(Self::no_op(verb, model)),
             },
             Verb::Write | Verb::WriteDeferred | Verb::Transact | Verb::TransactDeferred => {
                 [put()].into_iter().chain(delete).collect()
             }
             Verb::Create => vec![Operation::create("d")],
-            Verb::Drop | Verb::Clear | Verb::Rename if !has("a") => return Some(Self::Ask(verb, "a", Vec::new())),
+            Verb::Drop | Verb::Clear | Verb::Rename if !has("a") => return Some(Self::NoOp(verb, "a", Vec::new())),
             Verb::Drop => vec![Operation::drop("a")],
             Verb::Clear => vec![clear("a")],
             Verb::Rename => vec![Operation::Rename { collection: "a".to_owned(), to: "e".to_owned() }],
@@ -166,23 +166,23 @@ impl Action {
         };
         // What only the kernel has, so that the verb itself has something to write.
         let durability =
-            if seed.is_multiple_of(2) || is_of_names(verb) { Durability::Disk } else { durability(&mut rng) };
+            if seed.is_multiple_of(2) || is_on_collections(verb) { Durability::Disk } else { durability(&mut rng) };
         Some(Self::Write(Change { verb, operations, durability }))
     }
 
-    fn ask(verb: Verb, model: &Model) -> Self {
+    fn no_op(verb: Verb, model: &Model) -> Self {
         let present = model.collections().get("a").and_then(|entries| entries.keys().next());
         match (verb, present) {
-            (Verb::PutIfAbsent | Verb::CompareAndSet, Some(key)) => Self::Ask(verb, "a", key.clone()),
+            (Verb::PutIfAbsent | Verb::CompareAndSet, Some(key)) => Self::NoOp(verb, "a", key.clone()),
             (Verb::PutIfAbsent | Verb::CompareAndSet, None) => Self::Read,
-            _ => Self::Ask(verb, "a", b"nothing".to_vec()),
+            _ => Self::NoOp(verb, "a", b"nothing".to_vec()),
         }
     }
 
     pub fn verb(&self) -> Verb {
         match self {
             Self::Write(change) => change.verb,
-            Self::Ask(verb, ..) => *verb,
+            Self::NoOp(verb, ..) => *verb,
             Self::Feed(_) => Verb::Feed,
             Self::Read => Verb::Read,
             Self::Sync => Verb::Sync,
@@ -193,11 +193,11 @@ impl Action {
 }
 
 /// Verbs that may find nothing to do.
-const ASKING: [Verb; 6] =
+const MAY_BE_NO_OP: [Verb; 6] =
     [Verb::PutIfAbsent, Verb::CompareAndSet, Verb::Delete, Verb::DeleteIfPresent, Verb::Take, Verb::Update];
 
 /// Verbs over whole collections: the store's durability is theirs.
-pub fn is_of_names(verb: Verb) -> bool {
+pub fn is_on_collections(verb: Verb) -> bool {
     matches!(verb, Verb::Create | Verb::Drop | Verb::Clear | Verb::Rename)
 }
 

@@ -4,7 +4,7 @@ use kv_core::{Batch, Collection, Durability, Error, Result, Store};
 use kv_testkit::{Operation, linearizability::Action};
 
 use crate::{
-    witness::Write,
+    recording_log::Write,
     worker::{Parts, Worker, path, tag},
 };
 
@@ -24,20 +24,20 @@ impl Worker<'_> {
             49..56 => self.delete_if_present(key),
             56..78 => self.compare_and_set(key),
             78..90 => self.batch(),
-            90..96 => self.look_at_group(),
+            90..96 => self.read_group(),
             96..98 => self.drop_group(),
             98 => self.create_group(),
             100..120 => self.transact(),
             120..124 => self.transact_deferred(),
-            124..134 => self.look_at_snapshot(),
+            124..134 => self.read_snapshot(),
             134..142 => self.scan(),
-            142..148 => self.look(),
+            142..148 => self.read_published(),
             148..153 => self.update(key),
             153..157 => self.put_if_absent(key),
             157..160 => self.take(key),
             160..164 => self.put_deferred(),
             164 => self.write_deferred(),
-            165..170 => self.settle(),
+            165..170 => self.wait_for_one(),
             _ => {
                 let published = self.store.stats().published;
                 match self.store.sync() {
@@ -52,7 +52,7 @@ impl Worker<'_> {
     pub fn read_all(&mut self) {
         SINGLE.iter().for_each(|key| self.get("single", key));
         GROUP.iter().for_each(|key| self.get("group", key));
-        self.look_at_group();
+        self.read_group();
     }
 
     fn get(&mut self, collection: &str, key: &str) {
@@ -64,7 +64,7 @@ impl Worker<'_> {
     }
 
     /// An iteration sees one position: so the keys that are always written together have the same value.
-    fn look_at_group(&mut self) {
+    fn read_group(&mut self) {
         let collection = self.store.collection("group").unwrap();
         self.read(|worker| {
             let entries = collection.prefix("g").collect::<Result<Vec<_>>>()?;

@@ -4,7 +4,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Count {
     pub runs: u64,
-    pub lives: u64,
+    pub incarnations: u64,
     /// Openings that found a checkpoint.
     pub on_checkpoints: u64,
     pub writes: u64,
@@ -25,7 +25,7 @@ pub struct Count {
 impl Count {
     pub fn add(&mut self, other: Self) {
         self.runs += other.runs;
-        self.lives += other.lives;
+        self.incarnations += other.incarnations;
         self.on_checkpoints += other.on_checkpoints;
         self.writes += other.writes;
         self.actions += other.actions;
@@ -40,9 +40,23 @@ impl Count {
 
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { runs, lives, on_checkpoints, writes, actions, observations, answers, fed, resumed, failures, lost } =
-            self;
-        write!(f, "{runs} runs, {lives} lives ({on_checkpoints} openings on a checkpoint), {actions} actions, ")?;
+        let Self {
+            runs,
+            incarnations,
+            on_checkpoints,
+            writes,
+            actions,
+            observations,
+            answers,
+            fed,
+            resumed,
+            failures,
+            lost,
+        } = self;
+        write!(
+            f,
+            "{runs} runs, {incarnations} incarnations ({on_checkpoints} openings on a checkpoint), {actions} actions, "
+        )?;
         write!(
             f,
             "{observations} looks at the whole store, {answers} answers that crashes left, \

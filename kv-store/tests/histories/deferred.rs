@@ -19,8 +19,8 @@ use kv_testkit::{
 
 use crate::{
     calls::{GROUP, SINGLE},
-    observed::Observation,
-    witness::{Write, ask},
+    observations::Observation,
+    recording_log::{Write, announce},
     worker::{Parts, Worker, tag},
 };
 
@@ -63,7 +63,7 @@ impl Worker<'_> {
 
     fn begun(&mut self, write: Write, done: Parts, make: impl FnOnce() -> Result<Commit>) {
         let call = write.call;
-        ask(write);
+        announce(write);
         let invoked = self.invoke();
         match make() {
             Ok(commit) => {
@@ -73,12 +73,12 @@ impl Worker<'_> {
             Err(error) => self.failed(&invoked, done, &error),
         }
         while self.in_flight.len() > IN_FLIGHT_MAX {
-            self.settle();
+            self.wait_for_one();
         }
     }
 
     /// Waits for a commit that is in flight, or for none of them any more.
-    pub fn settle(&mut self) {
+    pub fn wait_for_one(&mut self) {
         if self.in_flight.is_empty() {
             return;
         }

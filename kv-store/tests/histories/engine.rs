@@ -7,7 +7,7 @@ use kv_snapshot::MmapCheckpointer;
 use kv_testkit::sim::SimDisk;
 use kv_wal::SegmentedLog;
 
-use crate::witness::{Commits, Pauses, Witness};
+use crate::recording_log::{Commits, Pauses, RecordingLog};
 
 /// Checkpoints come often, and segments are small.
 pub fn open(disk: &SimDisk, commits: &Commits, scheduler: &Arc<dyn Scheduler>, pauses: Pauses) -> Result<Store> {
@@ -33,8 +33,8 @@ pub fn open(disk: &SimDisk, commits: &Commits, scheduler: &Arc<dyn Scheduler>, p
         scheduler: Arc::clone(scheduler),
         ..StoreOptions::default()
     };
-    let witness = Witness { inner: Arc::new(log), commits: commits.clone(), pauses };
-    Store::open(Arc::new(witness), Arc::new(checkpointer), options)
+    let recording_log = RecordingLog { inner: Arc::new(log), commits: commits.clone(), pauses };
+    Store::open(Arc::new(recording_log), Arc::new(checkpointer), options)
 }
 
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;

@@ -35,21 +35,21 @@ mod calls;
 mod count;
 mod deferred;
 mod engine;
-mod follower;
-mod lives;
-mod observed;
+mod feed_checker;
+mod observations;
 mod plan;
+mod recording_log;
+mod run;
 mod snapshots;
 mod transactions;
 mod verbs;
-mod witness;
 mod work;
 mod worker;
 
 use std::{env, panic};
 
 use count::Count;
-use lives::{Manner, Run};
+use run::{Mode, Run};
 
 /// How many seeds are run by default.
 const SEEDS_WITH_THREADS: u64 = 100;
@@ -61,37 +61,37 @@ fn number(name: &str) -> Option<u64> {
 }
 
 #[expect(clippy::print_stderr, reason = "how much was looked at belongs to the result")]
-fn run_seeds(manner: Manner, default: u64) {
+fn run_seeds(mode: Mode, default: u64) {
     let (first, seeds) = (number("KV_HISTORIES_SEED").unwrap_or(0), number("KV_HISTORIES_SEEDS"));
     let mut count = Count::default();
     for seed in first..first + seeds.unwrap_or(default) {
         for _ in 0..number("KV_HISTORIES_TIMES").unwrap_or(1) {
-            let mut run = Run::new(seed, manner);
-            run.go();
+            let mut run = Run::new(seed, mode);
+            run.execute();
             count.add(run.count);
         }
     }
-    eprintln!("histories, {manner:?}: {count}");
+    eprintln!("histories, {mode:?}: {count}");
     let something_of_each = count.on_checkpoints > 0 && count.failures > 0 && count.lost > 0 && count.resumed > 0;
     assert!(something_of_each || seeds.is_some(), "the runs are not what they are meant to be");
 }
 
 #[test]
 fn histories_of_threads_are_linearizable_and_survive_crashes() {
-    run_seeds(Manner::Threads, SEEDS_WITH_THREADS);
+    run_seeds(Mode::Threads, SEEDS_WITH_THREADS);
 }
 
 #[test]
 fn histories_on_one_thread_are_linearizable_and_survive_crashes() {
-    run_seeds(Manner::OneThread, SEEDS_ON_ONE_THREAD);
+    run_seeds(Mode::OneThread, SEEDS_ON_ONE_THREAD);
 }
 
 #[test]
 fn a_run_on_one_thread_is_the_same_each_time() {
     for seed in 0..10 {
         let trace = || {
-            let mut run = Run::new(seed, Manner::OneThread);
-            run.go();
+            let mut run = Run::new(seed, Mode::OneThread);
+            run.execute();
             std::mem::take(&mut run.trace)
         };
         let first = trace();
@@ -102,6 +102,6 @@ fn a_run_on_one_thread_is_the_same_each_time() {
 
 #[test]
 fn a_disk_that_lies_is_found_out() {
-    let is_found_out = |seed| panic::catch_unwind(|| Run::new(seed, Manner::LyingDisk).go()).is_err();
+    let is_found_out = |seed| panic::catch_unwind(|| Run::new(seed, Mode::LyingDisk).execute()).is_err();
     assert!((0..20).any(is_found_out));
 }

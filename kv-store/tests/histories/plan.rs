@@ -3,7 +3,7 @@
 use std::{io::ErrorKind, iter};
 
 use kv_testkit::{
-    sim::{CrashChoice, CrashModel, Survivors, SimDisk},
+    sim::{CrashChoice, CrashModel, SimDisk, Survivors},
     vfs::{Fault, Kind},
 };
 
@@ -14,17 +14,17 @@ pub struct Plan {
     pub levels: Levels,
     /// Calls of each worker.
     pub calls: u32,
-    pub trouble: Option<Trouble>,
+    pub disk_fault: Option<DiskFault>,
     pub end: End,
     pub crash: CrashChoice,
     /// Openings after it that are cut off, before the one that succeeds: after so many operations of the disk, by
     /// such a crash.
-    pub openings_cut_off: Vec<(u64, CrashChoice)>,
+    pub interrupted_openings: Vec<(u64, CrashChoice)>,
 }
 
 /// What the disk does in the course of a life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum DiskFault {
     /// The n-th sync of the log fails; what it should have written is dropped if it `forgets`.
     SyncFails { nth: u64, forgets: bool },
     /// The n-th write to the log fails in the middle.
@@ -54,25 +54,25 @@ impl Plan {
         Self {
             levels: levels[rng.usize(..levels.len())],
             calls: rng.u32(10..70),
-            trouble: Trouble::random(rng),
+            disk_fault: DiskFault::random(rng),
             end: match rng.u8(..8) {
                 0 => End::Close,
                 1..3 => End::Abrupt,
                 _ => End::StopAt(rng.u64(1..300)),
             },
             crash: random_crash(rng),
-            openings_cut_off: (0..cut_off).map(|_| (rng.u64(..40), random_crash(rng))).collect(),
+            interrupted_openings: (0..cut_off).map(|_| (rng.u64(..40), random_crash(rng))).collect(),
         }
     }
 
     /// Whether nothing fails.
-    pub fn is_quiet(&self) -> bool {
-        self.trouble.is_none() && !matches!(self.end, End::StopAt(_))
+    pub fn is_fault_free(&self) -> bool {
+        self.disk_fault.is_none() && !matches!(self.end, End::StopAt(_))
     }
 
     /// The crash at the end, and those of the openings that are cut off.
     pub fn crashes(&self) -> impl Iterator<Item = &CrashChoice> {
-        iter::once(&self.crash).chain(self.openings_cut_off.iter().map(|(_, crash)| crash))
+        iter::once(&self.crash).chain(self.interrupted_openings.iter().map(|(_, crash)| crash))
     }
 }
 
@@ -86,7 +86,7 @@ fn random_crash(rng: &mut fastrand::Rng) -> CrashChoice {
     CrashChoice { model: models[rng.usize(..models.len())], survivors }
 }
 
-impl Trouble {
+impl DiskFault {
     fn random(rng: &mut fastrand::Rng) -> Option<Self> {
         let nth = rng.u64(1..60);
         Some(match rng.u8(..10) {

@@ -6,7 +6,7 @@ use kv_core::{Entries, Entry, Lsn, Result, Snapshot};
 use kv_testkit::{Model, Operation};
 
 use crate::{
-    observed::{Observation, Pair, Step},
+    observations::{Observation, Pair, Step},
     worker::Worker,
 };
 
@@ -104,13 +104,13 @@ pub fn content_of(snapshot: &Snapshot) -> Model {
 
 impl Worker<'_> {
     /// Looks at something in a snapshot, a new one or one that it has kept, and keeps it or not.
-    pub fn look_at_snapshot(&mut self) {
+    pub fn read_snapshot(&mut self) {
         let snapshot = if self.snapshots.is_empty() || self.rng.u8(..3) == 0 {
             self.take_snapshot()
         } else {
             self.snapshots.swap_remove(self.rng.usize(..self.snapshots.len()))
         };
-        let steps = (0..self.rng.usize(1..4)).map(|_| self.look_at(&snapshot)).collect::<Vec<_>>();
+        let steps = (0..self.rng.usize(1..4)).map(|_| self.read_from(&snapshot)).collect::<Vec<_>>();
         let steps = steps.into_iter().flatten().collect();
         let position = snapshot.position();
         self.observations.push(Observation { call: None, from: position, upto: position, steps });
@@ -131,7 +131,7 @@ impl Worker<'_> {
         snapshot
     }
 
-    fn look_at(&mut self, snapshot: &Snapshot) -> Vec<Step> {
+    fn read_from(&mut self, snapshot: &Snapshot) -> Vec<Step> {
         let collection = random_collection(&mut self.rng);
         let name = collection.to_owned();
         match self.rng.u8(..10) {
@@ -196,7 +196,7 @@ impl Worker<'_> {
     }
 
     /// Reads what is published now, by way of a collection's handle.
-    pub fn look(&mut self) {
+    pub fn read_published(&mut self) {
         let name = random_collection(&mut self.rng);
         let collection = self.store.collection(name).unwrap();
         let key = key_for(&mut self.rng, name);
@@ -219,7 +219,7 @@ impl Worker<'_> {
     }
 
     /// Takes the rest of what was left half done, and looks at each snapshot once more.
-    pub fn look_at_the_last(&mut self) {
+    pub fn finish_reads(&mut self) {
         for mut scan in std::mem::take(&mut self.scans) {
             scan.take(&mut self.rng, usize::MAX);
             self.observations.push(scan.observed());

@@ -7,9 +7,9 @@ use kv_testkit::{Operation, Outcome};
 
 use crate::{
     deferred::InFlight,
-    observed::{Observation, Step},
+    observations::{Observation, Step},
+    recording_log::{Write, announce, announce_nothing},
     snapshots::{NAMES, pair, random_bounds, random_collection, random_key},
-    witness::{Write, ask, ask_nothing},
     worker::{Worker, assert_expected},
 };
 
@@ -137,9 +137,9 @@ impl Closure {
         };
         let operations: Vec<_> = self.steps.iter().filter_map(done).collect();
         if operations.is_empty() {
-            ask_nothing();
+            announce_nothing();
         } else {
-            ask(Write { call: self.call, operations, durability: self.durability });
+            announce(Write { call: self.call, operations, durability: self.durability });
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use kv_core::{Collection, Value};
 use kv_testkit::{Operation, linearizability::Action};
 
 use crate::{
-    witness::{Write, ask, ask_nothing},
+    recording_log::{Write, announce, announce_nothing},
     worker::{Worker, tag},
 };
 
@@ -56,8 +56,8 @@ impl Worker<'_> {
             found = present.map(<[u8]>::to_vec);
             let operations = vec![compare_and_set(key, found.clone(), new.clone())];
             match (present, &new) {
-                (None, None) => ask_nothing(),
-                _ => ask(Write { call, operations, durability }),
+                (None, None) => announce_nothing(),
+                _ => announce(Write { call, operations, durability }),
             }
             new.clone()
         });

@@ -11,7 +11,7 @@ use kv_core::Store;
 use kv_testkit::ManualScheduler;
 
 use crate::{
-    follower::Follower,
+    feed_checker::FeedChecker,
     worker::{Worker, assert_expected},
 };
 
@@ -21,11 +21,11 @@ pub fn work_in_threads<'a>(
     calls: u32,
     store: &Store,
     checkpoints: u32,
-    follower: &mut Follower,
+    feed_checker: &mut FeedChecker,
 ) -> Vec<Worker<'a>> {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        let following = scope.spawn(|| follower.follow(store, &done));
+        let following = scope.spawn(|| feed_checker.follow(store, &done));
         let work = |mut worker: Worker<'a>| {
             (0..calls).for_each(|_| worker.step());
             worker
@@ -49,13 +49,13 @@ pub fn work_in_turn<'a>(
     store: &Store,
     rng: &mut fastrand::Rng,
     manual: &ManualScheduler,
-    follower: &mut Follower,
+    feed_checker: &mut FeedChecker,
 ) -> Vec<Worker<'a>> {
     for _ in 0..calls as usize * workers.len() {
         match rng.u8(..20) {
             0..4 => drop(manual.run_woken()),
             4 => checkpoint(store),
-            5 => follower.step(store, Duration::ZERO),
+            5 => feed_checker.step(store, Duration::ZERO),
             _ => {
                 let turn = rng.usize(..workers.len());
                 workers[turn].step();

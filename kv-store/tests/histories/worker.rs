@@ -13,9 +13,9 @@ use kv_testkit::{
 
 use crate::{
     deferred::InFlight,
-    observed::{Observation, Step},
+    observations::{Observation, Step},
+    recording_log::{Commits, Write, announce},
     snapshots::Scan,
-    witness::{Commits, Write, ask},
 };
 
 /// Values end in so many of these at most: records are of different lengths.
@@ -46,12 +46,12 @@ pub struct Worker<'a> {
     pub observations: Vec<Observation>,
     /// What was seen last of each key.
     pub last_seen: HashMap<String, Option<Vec<u8>>>,
-    pub known: Known,
+    pub known: ClientKnowledge,
 }
 
 /// What one or several threads know of the writes, by their calls.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct ClientKnowledge {
     /// Writes that were acknowledged.
     pub acknowledged: BTreeSet<u64>,
     /// Writes whose values were seen.
@@ -91,13 +91,13 @@ impl<'a> Worker<'a> {
             in_flight: Vec::new(),
             observations: Vec::new(),
             last_seen: HashMap::new(),
-            known: Known::default(),
+            known: ClientKnowledge::default(),
         }
     }
 
     /// Ends it, adds what it recorded, and gives what it has seen of the whole store.
-    pub fn finish(mut self, history: &mut History, known: &mut Known) -> Vec<Observation> {
-        self.look_at_the_last();
+    pub fn finish(mut self, history: &mut History, known: &mut ClientKnowledge) -> Vec<Observation> {
+        self.finish_reads();
         self.leave_in_flight();
         history.add(self.recorder);
         known.acknowledged.extend(self.known.acknowledged);
@@ -143,7 +143,7 @@ impl<'a> Worker<'a> {
     /// Makes a call that may write. It has `done` what it was to do, unless it answers that it did something else.
     pub fn called(&mut self, write: Write, done: Parts, make: impl FnOnce(&Store) -> Result<Option<Parts>>) {
         let (call, durability, from) = (write.call, write.durability, self.commits.floor());
-        ask(write);
+        announce(write);
         let invoked = self.recorder.invoke();
         match make(&self.store) {
             Ok(None) => {

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use kv_store::{Collection, Durability, Error, Lsn, Options, Store};
-use kv_testkit::sim::{CrashChoice, CrashModel, Survivors, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, SimDisk, Survivors};
 
 use crate::support::{copy, small};
 

@@ -4,7 +4,7 @@ use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 
 use kv_store::{Durability, Error, Refusal, Store};
 use kv_testkit::{
-    sim::{CrashChoice, CrashModel, Survivors, SimDisk},
+    sim::{CrashChoice, CrashModel, SimDisk, Survivors},
     vfs::{Fault, Kind},
 };
 

@@ -5,7 +5,7 @@ use std::{fmt::Write, sync::Arc};
 use kv_store::{Collection, Durability, Options, Store};
 use kv_testkit::{
     ManualScheduler,
-    sim::{CrashChoice, CrashModel, Survivors, SimDisk},
+    sim::{CrashChoice, CrashModel, SimDisk, Survivors},
 };
 
 use crate::support::small;

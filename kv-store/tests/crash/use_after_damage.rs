@@ -1,51 +1,51 @@
 //! What opens on a damaged disk can be used, and what is acknowledged then survives the next crash.
 
 use kv_store::{Durability, Error};
-use kv_testkit::sim::{CrashChoice, CrashModel, Survivors, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, SimDisk, Survivors};
 
 use crate::{
     coverage::Verb,
+    driver::Driver,
     engine::{Engine, difference},
-    finding::{Verdict, Violation},
-    known::Known,
-    life::Life,
+    findings::{Verdict, Violation},
+    oracle::Oracle,
     workload::Step,
 };
 
 /// What a damage may still cost when the store was used, and the power is cut once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Later {
+pub enum MayLose {
     /// Nothing: the damage was read, or nothing that is read then.
     Nothing,
     /// It was not read where a seal stood behind it: now it is, and is refused if it is proven.
     /// That costs the last group at most.
-    TheLastGroup,
+    LastGroup,
 }
 
 /// Uses a verb, writes something, and cuts the power. Damage that is met is reported; nothing else
 /// goes wrong.
-pub fn go_on(engine: Engine, disk: &SimDisk, known: &Known, verb: Verb, later: Later) -> Verdict {
-    let mut known = known.found_at(engine.store.recovery().position);
-    known.may_misread = true;
-    let mut life = Life::resume(disk, known, engine);
+pub fn use_and_crash(engine: Engine, disk: &SimDisk, oracle: &Oracle, verb: Verb, may_lose: MayLose) -> Verdict {
+    let mut oracle = oracle.found_at(engine.store.recovery().position);
+    oracle.may_misread = true;
+    let mut driver = Driver::resume(disk, oracle, engine);
     for step in [Step::Verb(verb, SEED), Step::Put(KEY, Durability::Disk)] {
-        match life.step(step)? {
+        match driver.step(step)? {
             Ok(()) => {}
-            Err(Error::Corrupt { .. }) if life.engine.is_some() => {}
+            Err(Error::Corrupt { .. }) if driver.engine.is_some() => {}
             Err(Error::Closed) => {}
             Err(error) => return Err(Violation::refusal(&format!("it opens, and then {step:?} fails"), &error)),
         }
     }
     let left = disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
     let engine = match Engine::open(&left) {
-        Err(Error::Corrupt { .. }) if later == Later::TheLastGroup => return Ok(()),
+        Err(Error::Corrupt { .. }) if may_lose == MayLose::LastGroup => return Ok(()),
         opened => opened.map_err(|error| Violation::refusal("locked out later", &error))?,
     };
-    let (position, known) = (engine.store.recovery().position, &life.known);
-    if later == Later::Nothing || position < known.all_but_the_last_group(u64::MAX) {
-        known.check_position(u64::MAX, CrashModel::Posix, position)?;
+    let (position, oracle) = (engine.store.recovery().position, &driver.oracle);
+    if may_lose == MayLose::Nothing || position < oracle.all_but_the_last_group(u64::MAX) {
+        oracle.check_position(u64::MAX, CrashModel::Posix, position)?;
     }
-    let Some(expected) = known.state_at(position) else { return Ok(()) };
+    let Some(expected) = oracle.state_at(position) else { return Ok(()) };
     match difference(&engine.store, expected) {
         Ok(None) | Err(Error::Corrupt { .. }) => Ok(()),
         Ok(Some(difference)) => Err(Violation::loss(format!("later, at position {position}, {difference}"))),

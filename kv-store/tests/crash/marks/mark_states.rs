@@ -63,7 +63,7 @@ impl Claims {
 
 /// All that a power cut may leave of the mark.
 #[derive(Clone, Debug)]
-pub struct Marks {
+pub struct MarkStates {
     sectors: Vec<Sector>,
     /// What those sectors say that can be lost no more.
     synced: Lsn,
@@ -78,9 +78,9 @@ struct Sector {
 }
 
 /// For each sector that can be lost, the state that is left of it.
-pub type Choice = Vec<usize>;
+pub type MarkChoice = Vec<usize>;
 
-impl Marks {
+impl MarkStates {
     pub fn of(disk: &SimDisk, claims: &Claims) -> Self {
         let written = disk.remains(MARK);
         let synced = claims.synced(&written);
@@ -100,8 +100,8 @@ impl Marks {
 
     /// The combinations that are looked at: first everything as old as it may be, then as new, then
     /// torn.
-    pub fn choices(&self) -> Vec<Choice> {
-        let all = |state: &dyn Fn(&Sector) -> usize| self.sectors.iter().map(state).collect::<Choice>();
+    pub fn choices(&self) -> Vec<MarkChoice> {
+        let all = |state: &dyn Fn(&Sector) -> usize| self.sectors.iter().map(state).collect::<MarkChoice>();
         let bases = [all(&|_| 0), all(&Sector::newest), all(&|sector| sector.whole % sector.states.len())];
         let mut choices: Vec<_> = bases.to_vec();
         for base in &bases {
@@ -126,12 +126,12 @@ impl Marks {
     }
 
     /// The combination that a killed process leaves.
-    pub fn exact(&self) -> Choice {
+    pub fn exact(&self) -> MarkChoice {
         self.sectors.iter().map(Sector::newest).collect()
     }
 
     /// How far it is from that: by how many writes each sector is older, and torn ones further.
-    pub fn distance(&self, choice: &Choice) -> usize {
+    pub fn distance(&self, choice: &MarkChoice) -> usize {
         let distance = |(sector, state): (&Sector, &usize)| {
             if *state < sector.whole { sector.newest() - state } else { sector.whole }
         };
@@ -139,20 +139,20 @@ impl Marks {
     }
 
     /// The durable position that the mark proves.
-    pub fn proves(&self, choice: &Choice) -> Lsn {
+    pub fn proves(&self, choice: &MarkChoice) -> Lsn {
         let proven = self.sectors.iter().zip(choice).map(|(sector, state)| sector.states[*state].1);
         proven.max().unwrap_or_default().max(self.synced)
     }
 
     /// Puts what is left of the mark on the disk.
-    pub fn leave(&self, choice: &Choice, disk: &SimDisk) {
+    pub fn leave(&self, choice: &MarkChoice, disk: &SimDisk) {
         for (sector, state) in self.sectors.iter().zip(choice) {
             disk.damage(MARK, &Damage::ForeignSector(sector.number, sector.states[*state].0.clone()));
         }
     }
 
     /// As in `3+7~`: the third of the first sector's whole states, and of the other a torn one.
-    pub fn name(&self, choice: &Choice) -> String {
+    pub fn name(&self, choice: &MarkChoice) -> String {
         let name = |(sector, state): (&Sector, &usize)| {
             if *state < sector.whole { state.to_string() } else { format!("{}~", state - sector.whole) }
         };

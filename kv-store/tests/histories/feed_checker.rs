@@ -45,7 +45,7 @@ fn operation(change: &RecordedChange) -> Operation {
     }
 }
 
-pub struct Follower {
+pub struct FeedChecker {
     rng: fastrand::Rng,
     feed: Option<ChangeFeed>,
     /// The position up to which it has everything; `None` if it has nothing.
@@ -63,7 +63,7 @@ pub struct Follower {
     pub resumed: u64,
 }
 
-impl Follower {
+impl FeedChecker {
     pub fn new(seed: u64) -> Self {
         Self {
             rng: fastrand::Rng::with_seed(seed),

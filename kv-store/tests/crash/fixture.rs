@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use kv_store::{Durability, Lsn};
-use kv_testkit::sim::{CrashChoice, CrashModel, Damage, Survivors, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, Damage, SimDisk, Survivors};
 
 use crate::{
-    case::Case,
     coverage::{State, States, Verb},
-    finding::Verdict,
-    known::Known,
-    life::Life,
-    tour::Stop,
+    damage_case::DamageCase,
+    driver::Driver,
+    findings::Verdict,
+    oracle::Oracle,
+    situation::Situation,
     workload::{Step, small},
 };
 
@@ -19,10 +19,10 @@ const SECTOR_BYTES: usize = 512;
 const KILLED: CrashChoice = CrashChoice { model: CrashModel::Killed, survivors: Survivors::Everything };
 
 /// A store on a disk, as a clean close or a killed process left it.
-pub struct Base {
+pub struct Fixture {
     pub name: &'static str,
     disk: SimDisk,
-    pub known: Known,
+    pub oracle: Oracle,
     /// What holds of its log and its checkpoints.
     pub states: States,
     /// What must be there if nothing says that it is damaged.
@@ -33,7 +33,7 @@ pub struct Base {
     pub older: Vec<Vec<Vec<u8>>>,
 }
 
-impl Base {
+impl Fixture {
     /// The small stores of which every bit is damaged.
     pub fn small(seed: u64) -> Verdict<[Self; 2]> {
         Ok([Self::new("closed", seed, &small(true))?, Self::new("killed", seed, &small(false))?])
@@ -42,7 +42,7 @@ impl Base {
     /// Stores in other states, of which sectors and files are damaged.
     pub fn others(seed: u64) -> Verdict<Vec<Self>> {
         let of = |(name, state, verb): (&'static str, State, Verb)| {
-            let mut steps = Stop { state, verb }.path();
+            let mut steps = Situation { state, verb }.path();
             steps.push(Step::Put(5, Durability::Process));
             Self::new(name, seed, &if state == State::Fresh { Vec::new() } else { steps })
         };
@@ -54,7 +54,7 @@ impl Base {
         .into_iter()
         .map(of)
         .collect::<Verdict<Vec<_>>>()?;
-        others.push(Self::new("frozen", seed, &Stop { state: State::Frozen, verb: Verb::Put }.path())?);
+        others.push(Self::new("frozen", seed, &Situation { state: State::Frozen, verb: Verb::Put }.path())?);
         Ok(others)
     }
 
@@ -62,29 +62,29 @@ impl Base {
     /// the store; otherwise its tail, which only the kernel had, may be taken for torn if it is
     /// damaged. If the last one is a checkpoint with something beside it, it is killed half-way.
     fn new(name: &'static str, seed: u64, steps: &[Step]) -> Verdict<Self> {
-        let mut life = Life::new(&SimDisk::new(seed), Known::nothing());
+        let mut driver = Driver::new(&SimDisk::new(seed), Oracle::nothing());
         let mut versions = Vec::new();
-        life.go(&[])?;
+        driver.run_steps(&[])?;
         let mut killed = None;
         for step in steps {
-            versions.push(life.disk.files());
+            versions.push(driver.disk.files());
             let is_beside = matches!(step, Step::CheckpointBeside(..));
             if is_beside {
-                life.disk.record();
+                driver.disk.record();
             }
-            life.go(&[*step])?;
+            driver.run_steps(&[*step])?;
             if is_beside {
-                let mut moments = life.disk.take_recording();
+                let mut moments = driver.disk.take_recording();
                 killed = Some(moments.swap_remove(moments.len() / 2));
             }
         }
-        let mut states = life.states();
-        let (disk, known) = match killed {
+        let mut states = driver.states();
+        let (disk, oracle) = match killed {
             Some(moment) => {
                 states.add(State::Frozen);
-                (moment.disk, life.known.at(moment.operation))
+                (moment.disk, driver.oracle.at(moment.operation))
             }
-            None => (life.disk.clone(), life.known),
+            None => (driver.disk.clone(), driver.oracle),
         };
         let now = disk.files();
         let older = |(name, bytes): (&String, &Vec<u8>)| {
@@ -95,8 +95,8 @@ impl Base {
         Ok(Self {
             name,
             disk: disk.crash(&KILLED),
-            promised: if is_closed { known.last() } else { known.promised(u64::MAX, CrashModel::Posix) },
-            known,
+            promised: if is_closed { oracle.last() } else { oracle.promised(u64::MAX, CrashModel::Posix) },
+            oracle,
             states,
             older: now.iter().map(older).collect(),
             names: now.keys().cloned().collect(),
@@ -105,27 +105,27 @@ impl Base {
     }
 
     /// The disk with that damage.
-    pub fn damaged(&self, case: &Case) -> SimDisk {
+    pub fn damaged(&self, case: &DamageCase) -> SimDisk {
         let disk = self.disk.crash(&KILLED);
-        self.harm(&disk, case).unwrap_or_else(|error| panic!("the disk of the test fails: {error}"));
+        self.apply(&disk, case).unwrap_or_else(|error| panic!("the disk of the test fails: {error}"));
         disk.take_trace();
         disk
     }
 
-    fn harm(&self, disk: &SimDisk, case: &Case) -> kv_vfs::Result<()> {
+    fn apply(&self, disk: &SimDisk, case: &DamageCase) -> kv_vfs::Result<()> {
         match case {
-            Case::Harm(file, damage) => {
+            DamageCase::InPlace(file, damage) => {
                 disk.damage(&self.names[*file], damage);
                 Ok(())
             }
-            Case::Stale(file, sector, version) => {
+            DamageCase::Stale(file, sector, version) => {
                 let content = self.older_sector(*file, *sector, *version).to_vec();
                 disk.damage(&self.names[*file], &Damage::ForeignSector(*sector, content));
                 Ok(())
             }
-            Case::Missing(file) => replace(disk, &self.names[*file], None),
-            Case::Copied(file, to) => replace(disk, to, Some(&self.files[*file])),
-            Case::Older(file, version) => replace(disk, &self.names[*file], Some(&self.older[*file][*version])),
+            DamageCase::Missing(file) => replace(disk, &self.names[*file], None),
+            DamageCase::Copied(file, to) => replace(disk, to, Some(&self.files[*file])),
+            DamageCase::Older(file, version) => replace(disk, &self.names[*file], Some(&self.older[*file][*version])),
         }
     }
 

@@ -22,12 +22,12 @@ pub type Verdict<T = ()> = Result<T, Violation>;
 /// A promise that was broken.
 #[derive(Debug)]
 pub struct Violation {
-    kind: Kind,
+    kind: ViolationKind,
     what: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ViolationKind {
     /// What was acknowledged is not there or is something else, and nobody says so.
     SilentLoss,
     /// What is sound was refused.
@@ -39,21 +39,21 @@ enum Kind {
 
 impl Violation {
     pub fn loss(what: String) -> Self {
-        Self { kind: Kind::SilentLoss, what }
+        Self { kind: ViolationKind::SilentLoss, what }
     }
 
     pub fn refusal(what: &str, error: &kv_store::Error) -> Self {
-        Self { kind: Kind::FalseRefusal, what: format!("{what}: {}", error.chain()) }
+        Self { kind: ViolationKind::FalseRefusal, what: format!("{what}: {}", error.chain()) }
     }
 
     pub fn wrong(what: String) -> Self {
-        Self { kind: Kind::WrongAnswer, what }
+        Self { kind: ViolationKind::WrongAnswer, what }
     }
 
     fn panic(panic: &(dyn Any + Send)) -> Self {
         let text = panic.downcast_ref::<&str>().copied();
         let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        Self { kind: Kind::Panic, what: format!("panic: {}", text.unwrap_or("of unknown cause")) }
+        Self { kind: ViolationKind::Panic, what: format!("panic: {}", text.unwrap_or("of unknown cause")) }
     }
 }
 
@@ -67,11 +67,11 @@ pub struct Findings {
     /// About how many states there will be.
     planned: u64,
     states: AtomicU64,
-    violations: Mutex<Vec<Kind>>,
+    violations: Mutex<Vec<ViolationKind>>,
 }
 
 /// After so many states it is said how far a phase is.
-const STATES_TOLD: u64 = 50_000;
+const PROGRESS_STATES: u64 = 50_000;
 
 impl Findings {
     pub fn new(name: &'static str, seed: u64, planned: u64, coverage: &Arc<Coverage>) -> Self {
@@ -91,10 +91,10 @@ impl Findings {
     }
 
     /// Looks at one state, and keeps on record what is wrong with it. `case` names it for a replay.
-    pub fn look<T>(&self, case: &dyn fmt::Display, check: impl FnOnce() -> Verdict<T>) -> Option<T> {
+    pub fn examine<T>(&self, case: &dyn fmt::Display, check: impl FnOnce() -> Verdict<T>) -> Option<T> {
         let states = self.states.fetch_add(1, Ordering::Relaxed) + 1;
-        if states.is_multiple_of(STATES_TOLD) {
-            self.say_progress(states);
+        if states.is_multiple_of(PROGRESS_STATES) {
+            self.print_progress(states);
         }
         self.run(case, check)
     }
@@ -117,14 +117,14 @@ impl Findings {
     }
 
     #[expect(clippy::print_stderr, reason = "somebody waits for it")]
-    fn say_progress(&self, states: u64) {
+    fn print_progress(&self, states: u64) {
         let Self { name, planned, begun, .. } = self;
         eprintln!("{name}: {states} of about {planned} states, after {:.0} s", begun.elapsed().as_secs_f64());
     }
 
     /// Says which state is the simplest in which something like the first violation is found.
     #[expect(clippy::print_stderr, reason = "a test that fails says where")]
-    pub fn say_simplest(&self, case: &dyn fmt::Display) {
+    pub fn print_simplest(&self, case: &dyn fmt::Display) {
         eprintln!("the simplest like the first of these: KV_CRASH_SEED={} KV_CRASH_REPLAY='{case}'", self.seed);
     }
 
@@ -140,7 +140,7 @@ impl Findings {
 pub struct Row {
     name: &'static str,
     states: u64,
-    violations: Vec<Kind>,
+    violations: Vec<ViolationKind>,
     time: Duration,
 }
 
@@ -171,10 +171,10 @@ impl fmt::Display for Row {
             "{:26} {:>10}  {:>13}  {:>14}  {:>6}  {:>13}  {:>7.1}",
             self.name,
             self.states,
-            count(Kind::SilentLoss),
-            count(Kind::FalseRefusal),
-            count(Kind::Panic),
-            count(Kind::WrongAnswer),
+            count(ViolationKind::SilentLoss),
+            count(ViolationKind::FalseRefusal),
+            count(ViolationKind::Panic),
+            count(ViolationKind::WrongAnswer),
             self.time.as_secs_f64()
         )
     }

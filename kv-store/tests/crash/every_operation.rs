@@ -3,25 +3,25 @@
 
 use kv_testkit::{
     recoverable,
-    sim::{CrashChoice, CrashModel, Moment, Survivors, SimDisk},
+    sim::{CrashChoice, CrashModel, Moment, SimDisk, Survivors},
 };
 
 use crate::{
-    coverage::{Fault, Timeline},
+    coverage::{FaultKind, Timeline},
+    driver::Driver,
     engine::Engine,
-    finding::{Findings, Verdict, Violation},
-    known::Known,
-    life::Life,
-    spread::spread,
-    tour::Stop,
+    findings::{Findings, Verdict, Violation},
+    oracle::Oracle,
+    parallel::for_each_in_parallel,
+    situation::Situation,
     workload::{reference, small},
 };
 
 /// A run, with the disk before each operation that changed it.
-pub struct Run {
+pub struct RecordedRun {
     name: String,
     moments: Vec<Moment>,
-    known: Known,
+    oracle: Oracle,
     timeline: Timeline,
 }
 
@@ -34,29 +34,29 @@ pub const ENDS: [CrashChoice; 5] = [
     CrashChoice { model: CrashModel::Xfs, survivors: Survivors::Nothing },
 ];
 
-impl Run {
+impl RecordedRun {
     /// The reference workload, the small ones, and every verb in every state.
     pub fn all(seed: u64) -> Verdict<Vec<Self>> {
         let whole = |name: &str, steps: &[_]| {
             let disk = SimDisk::new(seed);
             disk.record();
-            let life = Life::begin_timed(&disk, Known::nothing(), steps)?;
-            Ok(Self::end(name.to_owned(), life))
+            let driver = Driver::start_timed(&disk, Oracle::nothing(), steps)?;
+            Ok(Self::end(name.to_owned(), driver))
         };
         let mut runs =
             vec![whole("reference", &reference(seed))?, whole("small", &small(false))?, whole("closed", &small(true))?];
-        for stop in Stop::all() {
-            let (mut life, steps) = stop.prepare(seed)?;
-            life.disk.record();
-            life.go(&steps)?;
-            runs.push(Self::end(stop.to_string(), life));
+        for situation in Situation::all() {
+            let (mut driver, steps) = situation.prepare(seed)?;
+            driver.disk.record();
+            driver.run_steps(&steps)?;
+            runs.push(Self::end(situation.to_string(), driver));
         }
         Ok(runs)
     }
 
-    fn end(name: String, life: Life) -> Self {
-        let moments = life.disk.take_recording();
-        Self { name, moments, known: life.known, timeline: life.timeline.unwrap_or_default() }
+    fn end(name: String, driver: Driver) -> Self {
+        let moments = driver.disk.take_recording();
+        Self { name, moments, oracle: driver.oracle, timeline: driver.timeline.unwrap_or_default() }
     }
 
     fn ends(&self) -> impl Iterator<Item = (&Moment, &CrashChoice)> {
@@ -65,13 +65,13 @@ impl Run {
 }
 
 /// Everything that is to be looked at.
-pub struct Everywhen {
-    runs: Vec<Run>,
+pub struct EveryOperation {
+    runs: Vec<RecordedRun>,
 }
 
-impl Everywhen {
+impl EveryOperation {
     pub fn new(seed: u64) -> Verdict<Self> {
-        Ok(Self { runs: Run::all(seed)? })
+        Ok(Self { runs: RecordedRun::all(seed)? })
     }
 
     /// How many states there are.
@@ -80,41 +80,41 @@ impl Everywhen {
     }
 
     /// Looks at all of them for which `is_wanted` holds, which is asked with their numbers.
-    pub fn look(&self, is_wanted: impl Fn(u64) -> bool, findings: &Findings) {
+    pub fn examine(&self, is_wanted: impl Fn(u64) -> bool, findings: &Findings) {
         let ends = self.runs.iter().flat_map(|run| run.ends().map(move |(moment, end)| (run, moment, end)));
         let wanted: Vec<_> = (0..).zip(ends).filter(|(number, _)| is_wanted(*number)).map(|(_, end)| end).collect();
-        spread(&wanted, |(run, moment, end)| look_at(run, moment, end, findings));
-        self.runs.iter().for_each(|run| findings.coverage.played_all(&run.timeline));
+        for_each_in_parallel(&wanted, |(run, moment, end)| examine_moment(run, moment, end, findings));
+        self.runs.iter().for_each(|run| findings.coverage.performed_all(&run.timeline));
     }
 
     /// Looks at one of them again.
     pub fn replay(&self, case: &str, findings: &Findings) -> Option<()> {
         let mut ends = self.runs.iter().flat_map(|run| run.ends().map(move |(moment, end)| (run, moment, end)));
         let (run, moment, end) = ends.find(|(run, moment, end)| name(run, moment, end) == case)?;
-        look_at(run, moment, end, findings);
+        examine_moment(run, moment, end, findings);
         Some(())
     }
 }
 
-fn name(run: &Run, moment: &Moment, end: &CrashChoice) -> String {
+fn name(run: &RecordedRun, moment: &Moment, end: &CrashChoice) -> String {
     format!("run@{}:{}:{end}", run.name, moment.operation)
 }
 
-fn look_at(run: &Run, moment: &Moment, end: &CrashChoice, findings: &Findings) {
-    findings.look(&name(run, moment, end), || check(&run.known, moment, end));
-    if let Some((_, scene)) = run.timeline.at(moment.operation) {
+fn examine_moment(run: &RecordedRun, moment: &Moment, end: &CrashChoice, findings: &Findings) {
+    findings.examine(&name(run, moment, end), || check(&run.oracle, moment, end));
+    if let Some((_, activity)) = run.timeline.at(moment.operation) {
         let is_kill = end.model == CrashModel::Killed;
-        findings.coverage.met(scene, if is_kill { Fault::Kill } else { Fault::PowerCut });
+        findings.coverage.met(activity, if is_kill { FaultKind::Kill } else { FaultKind::PowerCut });
     }
 }
 
 /// Whether what such an end leaves is a state that the store had, and holds everything that was
 /// promised by then.
-pub fn check(known: &Known, moment: &Moment, end: &CrashChoice) -> Verdict {
+pub fn check(oracle: &Oracle, moment: &Moment, end: &CrashChoice) -> Verdict {
     let recovered = recoverable(&moment.disk.crash(end), |vfs| Engine::open_in(vfs).map(|engine| engine.store));
     let recovered = recovered.map_err(|error| Violation::refusal("not recoverable", &error))?;
-    known.check_position(moment.operation, end.model, recovered.position)?;
-    match known.state_at(recovered.position) {
+    oracle.check_position(moment.operation, end.model, recovered.position)?;
+    match oracle.state_at(recovered.position) {
         Some(state) if *state == recovered.state => Ok(()),
         _ => Err(Violation::loss(format!("what is recovered at position {} was never there", recovered.position))),
     }

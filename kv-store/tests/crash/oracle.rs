@@ -5,17 +5,17 @@ use std::sync::Arc;
 use kv_store::{Durability, Error, Lsn, Store};
 use kv_testkit::{
     Model,
-    sim::{CrashChoice, CrashModel, Survivors, SimDisk},
+    sim::{CrashChoice, CrashModel, SimDisk, Survivors},
 };
 
 use crate::{
     engine::{Engine, difference},
-    finding::{Verdict, Violation},
+    findings::{Verdict, Violation},
 };
 
 /// Each with how many operations the disk had done when it came to be known.
 #[derive(Clone)]
-pub struct Known {
+pub struct Oracle {
     /// The state at each position, from 0, and when the write that made it was begun.
     states: Vec<(u64, Arc<Model>)>,
     /// Positions that were acknowledged to survive a power cut.
@@ -36,7 +36,7 @@ pub struct Known {
     pub is_damaged: bool,
 }
 
-impl Known {
+impl Oracle {
     /// A store that was never opened.
     pub fn nothing() -> Self {
         Self {
@@ -69,10 +69,10 @@ impl Known {
 
     /// What was known after so many operations, though other writes may have been begun.
     pub fn at(&self, at: u64) -> Self {
-        let mut known = self.clone();
-        let Self { durable, written, checkpoints, flushed, .. } = &mut known;
+        let mut oracle = self.clone();
+        let Self { durable, written, checkpoints, flushed, .. } = &mut oracle;
         [durable, written, checkpoints, flushed].into_iter().for_each(|list| list.retain(|(since, _)| *since <= at));
-        known
+        oracle
     }
 
     pub fn last(&self) -> Lsn {
@@ -228,6 +228,6 @@ impl Known {
     }
 }
 
-fn highest_at(known: &[(u64, Lsn)], at: u64) -> Lsn {
-    known.iter().filter(|(since, _)| *since <= at).map(|(_, lsn)| *lsn).max().unwrap_or_default()
+fn highest_at(oracle: &[(u64, Lsn)], at: u64) -> Lsn {
+    oracle.iter().filter(|(since, _)| *since <= at).map(|(_, lsn)| *lsn).max().unwrap_or_default()
 }

@@ -10,8 +10,8 @@ use kv_core::Lsn;
 use kv_testkit::{Model, Operation, Outcome};
 
 use crate::{
-    follower::Event,
-    witness::{Commits, Write},
+    feed_checker::Event,
+    recording_log::{Commits, Write},
     worker::tag,
 };
 

@@ -23,17 +23,17 @@ pub struct Write {
 
 thread_local! {
     /// What the call that this thread makes asks for.
-    static ASKED: RefCell<Option<Write>> = const { RefCell::new(None) };
+    static ANNOUNCED: RefCell<Option<Write>> = const { RefCell::new(None) };
 }
 
 /// The call that comes next from this thread asks for that.
-pub fn ask(write: Write) {
-    ASKED.set(Some(write));
+pub fn announce(write: Write) {
+    ANNOUNCED.set(Some(write));
 }
 
 /// The call that comes next from this thread, or that it makes, does not write.
-pub fn ask_nothing() {
-    ASKED.set(None);
+pub fn announce_nothing() {
+    ANNOUNCED.set(None);
 }
 
 /// The writes that the log has taken, in its order: the first has position 1.
@@ -99,13 +99,13 @@ pub enum Pauses {
     Some,
 }
 
-pub struct Witness {
+pub struct RecordingLog {
     pub inner: Arc<dyn Log>,
     pub commits: Commits,
     pub pauses: Pauses,
 }
 
-impl Witness {
+impl RecordingLog {
     fn pause(&self) {
         if self.pauses == Pauses::Some {
             pause();
@@ -122,14 +122,14 @@ pub fn pause() {
     }
 }
 
-impl Log for Witness {
+impl Log for RecordingLog {
     fn id(&self) -> LogId {
         self.inner.id()
     }
 
     /// Called under the lock that orders the writes.
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
-        let write = ASKED.take().unwrap_or_else(|| panic!("nobody asked for this"));
+        let write = ANNOUNCED.take().unwrap_or_else(|| panic!("nobody asked for this"));
         assert_eq!(write.durability, durability);
         let appended = self.inner.append(record, durability);
         let position = match &appended {

@@ -5,66 +5,72 @@
 //! leave any older mark, or none. Then one damage may cost the last flushed group, which nothing
 //! later names, and never what a later frame or the mark proves.
 
-mod cut;
-mod harm;
-mod left;
-mod stage;
+mod mark_states;
+mod power_cut;
+mod scenario;
+mod segment_damage;
 
 use kv_store::Error;
 
-use self::{cut::Cut, harm::Harm, left::Choice, stage::Stage};
+use self::{mark_states::MarkChoice, power_cut::PowerCut, scenario::Scenario, segment_damage::SegmentDamage};
 use crate::{
     coverage::{Coverage, Verb},
     engine::{Engine, difference},
-    finding::{Findings, Verdict, Violation},
-    going_on::{Later, go_on},
-    spread::spread,
+    findings::{Findings, Verdict, Violation},
+    parallel::for_each_in_parallel,
+    use_after_damage::{MayLose, use_and_crash},
 };
 
 /// A damage with a mark.
 #[derive(Clone, Debug)]
-struct Case {
+struct MarkedCase {
     cut: usize,
-    harm: Harm,
-    choice: Choice,
+    damage: SegmentDamage,
+    choice: MarkChoice,
 }
 
 /// All cuts, and all that is looked at.
-pub struct Marked {
-    cuts: Vec<Cut>,
+pub struct MarkedDamages {
+    cuts: Vec<PowerCut>,
     /// First what is looked at in any case, then the rest in an order that follows from the seed.
-    cases: Vec<Case>,
+    cases: Vec<MarkedCase>,
     core: usize,
 }
 
 /// The power cuts of one stage.
-pub fn cuts_of(stage: &str, seed: u64) -> Verdict<Vec<Cut>> {
-    let stage = Stage::all().into_iter().find(|other| other.name == stage);
-    stage.map_or_else(|| Ok(Vec::new()), |stage| Cut::of(&stage, seed))
+pub fn cuts_of(scenario: &str, seed: u64) -> Verdict<Vec<PowerCut>> {
+    let scenario = Scenario::all().into_iter().find(|other| other.name == scenario);
+    scenario.map_or_else(|| Ok(Vec::new()), |scenario| PowerCut::of(&scenario, seed))
 }
 
-impl Marked {
+impl MarkedDamages {
     pub fn new(seed: u64) -> Verdict<Self> {
         let mut cuts = Vec::new();
-        for stage in Stage::all() {
-            cuts.extend(Cut::of(&stage, seed)?);
+        for scenario in Scenario::all() {
+            cuts.extend(PowerCut::of(&scenario, seed)?);
         }
         let (mut core, mut rest) = (Vec::new(), Vec::new());
         for (at, cut) in cuts.iter().enumerate() {
             let choices = cut.marks.choices();
-            let case = |harm: &Harm, choice: &Choice| Case { cut: at, harm: harm.clone(), choice: choice.clone() };
-            for harm in Harm::to_spans(&cut.image).into_iter().chain(Harm::to_headers(&cut.image)) {
-                let beside = if harm.is_of_block() { choices.len() } else { BESIDE_SECTORS.min(choices.len()) };
-                let mut cases = choices[..beside].iter().map(|choice| case(&harm, choice));
-                if matches!(harm, Harm::Zeroed(_)) && harm.is_of_block() {
+            let case = |damage: &SegmentDamage, choice: &MarkChoice| MarkedCase {
+                cut: at,
+                damage: damage.clone(),
+                choice: choice.clone(),
+            };
+            for damage in SegmentDamage::to_spans(&cut.image).into_iter().chain(SegmentDamage::to_headers(&cut.image)) {
+                let beside = if damage.is_of_block() { choices.len() } else { BESIDE_SECTORS.min(choices.len()) };
+                let mut cases = choices[..beside].iter().map(|choice| case(&damage, choice));
+                if matches!(damage, SegmentDamage::Zeroed(_)) && damage.is_of_block() {
                     core.extend(cases.by_ref().take(1)); // as old as may be: what proves least
                 }
                 rest.extend(cases);
             }
             if cut.is_last {
-                let bits = Harm::to_bits(&cut.image).enumerate();
+                let bits = SegmentDamage::to_bits(&cut.image).enumerate();
                 let beside = |number: usize| &choices[number % choices.len()];
-                rest.extend(bits.flat_map(|(number, harm)| [case(&harm, &choices[0]), case(&harm, beside(number))]));
+                rest.extend(
+                    bits.flat_map(|(number, damage)| [case(&damage, &choices[0]), case(&damage, beside(number))]),
+                );
             }
         }
         fastrand::Rng::with_seed(seed).shuffle(&mut rest);
@@ -83,14 +89,14 @@ impl Marked {
     }
 
     /// Looks at the first so many, of those for which `is_wanted` holds.
-    pub fn look(&self, count: u64, is_wanted: impl Fn(u64) -> bool, findings: &Findings) -> String {
+    pub fn examine(&self, count: u64, is_wanted: impl Fn(u64) -> bool, findings: &Findings) -> String {
         let cases = &self.cases[..self.cases.len().min(count as usize)];
         let wanted: Vec<_> = (0..).zip(cases).filter(|(number, _)| is_wanted(*number)).collect();
-        spread(&wanted, |(number, case)| {
+        for_each_in_parallel(&wanted, |(number, case)| {
             let cut = &self.cuts[case.cut];
             let verb = Verb::ALL[*number as usize % Verb::ALL.len()];
-            findings.coverage.happened(cut.states, case.harm.fault());
-            findings.look(&self.name(case), || judge(cut, case, verb, &findings.coverage));
+            findings.coverage.happened(cut.states, case.damage.fault());
+            findings.examine(&self.name(case), || check(cut, case, verb, &findings.coverage));
         });
         if !findings.is_clean()
             && let Some(case) = wanted.iter().find_map(|(_, case)| self.fails(case).map(|_| *case))
@@ -104,28 +110,29 @@ impl Marked {
     pub fn replay(&self, text: &str, findings: &Findings) -> Option<()> {
         let (number, case) = (0..).zip(&self.cases).find(|(_, case)| self.name(case) == text)?;
         let verb = Verb::ALL[number % Verb::ALL.len()];
-        findings.look(&text, || judge(&self.cuts[case.cut], case, verb, &findings.coverage));
+        findings.examine(&text, || check(&self.cuts[case.cut], case, verb, &findings.coverage));
         Some(())
     }
 
-    fn name(&self, case: &Case) -> String {
+    fn name(&self, case: &MarkedCase) -> String {
         let cut = &self.cuts[case.cut];
-        format!("mark@{}:{}:{}", cut.name, cut.marks.name(&case.choice), case.harm.name(&cut.image))
+        format!("mark@{}:{}:{}", cut.name, cut.marks.name(&case.choice), case.damage.name(&cut.image))
     }
 
-    fn fails(&self, case: &Case) -> Option<Violation> {
-        judge(&self.cuts[case.cut], case, Verb::Put, &Coverage::default()).err()
+    fn fails(&self, case: &MarkedCase) -> Option<Violation> {
+        check(&self.cuts[case.cut], case, Verb::Put, &Coverage::default()).err()
     }
 
     /// Of the cases of the same cut that fail, the one with the smallest damage and the mark that
     /// is nearest to the exact one.
-    fn print_simplest(&self, case: &Case, findings: &Findings) {
+    fn print_simplest(&self, case: &MarkedCase, findings: &Findings) {
         let cut = &self.cuts[case.cut];
         let mut candidates: Vec<_> = self.cases.iter().filter(|other| other.cut == case.cut).collect();
-        candidates.retain(|other| other.harm.fault() == case.harm.fault() && other.harm.size() <= case.harm.size());
-        candidates.sort_by_key(|other| (other.harm.size(), cut.marks.distance(&other.choice)));
+        candidates
+            .retain(|other| other.damage.fault() == case.damage.fault() && other.damage.size() <= case.damage.size());
+        candidates.sort_by_key(|other| (other.damage.size(), cut.marks.distance(&other.choice)));
         let simplest = candidates.into_iter().take(SIMPLER_MAX).find(|other| self.fails(other).is_some());
-        findings.say_simplest(&self.name(simplest.unwrap_or(case)));
+        findings.print_simplest(&self.name(simplest.unwrap_or(case)));
     }
 }
 
@@ -136,26 +143,26 @@ const BESIDE_SECTORS: usize = 8;
 /// So many cases are tried in search of the simplest that fails.
 const SIMPLER_MAX: usize = 2000;
 
-fn judge(cut: &Cut, case: &Case, verb: Verb, coverage: &Coverage) -> Verdict {
-    let Case { harm, choice, .. } = case;
-    let disk = cut.damaged(choice, harm);
+fn check(cut: &PowerCut, case: &MarkedCase, verb: Verb, coverage: &Coverage) -> Verdict {
+    let MarkedCase { damage, choice, .. } = case;
+    let disk = cut.damaged(choice, damage);
     let engine = match Engine::open(&disk) {
         Ok(engine) => engine,
         Err(Error::Corrupt { .. } | Error::Unrecoverable(_)) => return Ok(()),
         Err(error) => return Err(Violation::wrong(format!("damage is answered by {error:?}"))),
     };
-    let (position, floor) = (engine.store.recovery().position, cut.floor(choice, harm));
+    let (position, floor) = (engine.store.recovery().position, cut.floor(choice, damage));
     if position < floor {
         let what = format!("position {floor} was proven to be durable, and the store is at {position}");
         return Err(Violation::loss(what));
     }
-    let Some(expected) = cut.known.state_at(position) else {
+    let Some(expected) = cut.oracle.state_at(position) else {
         return Err(Violation::wrong(format!("position {position} was never written")));
     };
     match difference(&engine.store, expected) {
         Ok(None) => {
-            coverage.met_by(verb, harm.fault());
-            go_on(engine, &disk, &cut.known, verb, Later::TheLastGroup)
+            coverage.met_by(verb, damage.fault());
+            use_and_crash(engine, &disk, &cut.oracle, verb, MayLose::LastGroup)
         }
         Ok(Some(difference)) => Err(Violation::loss(format!("at position {position}, {difference}"))),
         Err(Error::Corrupt { .. }) => Ok(()),

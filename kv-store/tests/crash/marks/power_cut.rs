@@ -3,18 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kv_store::Lsn;
-use kv_testkit::sim::{CrashChoice, CrashModel, Survivors, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, SimDisk, Survivors};
 
 use super::{
-    harm::{Harm, SECTOR_BYTES, Span},
-    left::{Choice, Claims, Marks},
-    stage::Stage,
+    mark_states::{Claims, MarkChoice, MarkStates},
+    scenario::Scenario,
+    segment_damage::{SECTOR_BYTES, SegmentDamage, Span},
 };
 use crate::{
     coverage::{State, States},
-    finding::Verdict,
-    known::Known,
-    life::Life,
+    driver::Driver,
+    findings::Verdict,
+    oracle::Oracle,
     workload::Step,
 };
 
@@ -60,13 +60,13 @@ fn bytes_of(bytes: &[u8], span: Span) -> &[u8] {
 }
 
 /// A power cut at the end of a step.
-pub struct Cut {
+pub struct PowerCut {
     pub name: String,
     /// Whether it is the last of its stage: only there is every bit flipped.
     pub is_last: bool,
     pub image: Image,
-    pub marks: Marks,
-    pub known: Known,
+    pub marks: MarkStates,
+    pub oracle: Oracle,
     pub states: States,
     disk: SimDisk,
 }
@@ -74,62 +74,67 @@ pub struct Cut {
 /// What survives beside the mark: everything, or nothing that was not synced.
 const PICKS: [(Survivors, &str); 2] = [(Survivors::Everything, "all"), (Survivors::Nothing, "synced")];
 
-impl Cut {
+impl PowerCut {
     /// All power cuts of a stage.
-    pub fn of(stage: &Stage, seed: u64) -> Verdict<Vec<Self>> {
-        let mut life = Life::new(&SimDisk::new(seed), Known::nothing());
+    pub fn of(scenario: &Scenario, seed: u64) -> Verdict<Vec<Self>> {
+        let mut driver = Driver::new(&SimDisk::new(seed), Oracle::nothing());
         let (mut claims, mut before, mut durable, mut cuts) = (Claims::default(), Vec::new(), Lsn::START, Vec::new());
-        let first = stage.steps.len() - stage.cuts;
-        for (at, step) in stage.steps.iter().enumerate() {
+        let first = scenario.steps.len() - scenario.cuts;
+        for (at, step) in scenario.steps.iter().enumerate() {
             let during = matches!(step, Step::CheckpointBeside(..));
             if during {
-                life.disk.record();
+                driver.disk.record();
             }
-            life.go(&[*step])?;
-            let now = life.engine.as_ref().map_or(durable, |engine| engine.store.stats().log.durable);
-            claims.note(&life.disk, durable, now);
+            driver.run_steps(&[*step])?;
+            let now = driver.engine.as_ref().map_or(durable, |engine| engine.store.stats().log.durable);
+            claims.note(&driver.disk, durable, now);
             durable = now;
             if at >= first {
-                let states = life.states();
-                let name = format!("{}/{}", stage.name, at + 1);
-                cuts.extend(Self::at(&name, &life.disk, &life.known, states, &claims, &before));
+                let states = driver.states();
+                let name = format!("{}/{}", scenario.name, at + 1);
+                cuts.extend(Self::at(&name, &driver.disk, &driver.oracle, states, &claims, &before));
             }
             if during {
-                cuts.extend(Self::during(stage, &life, &claims, &before));
+                cuts.extend(Self::during(scenario, &driver, &claims, &before));
             }
-            before.push(life.disk.files());
+            before.push(driver.disk.files());
         }
-        let last = format!("{}/{}:", stage.name, stage.steps.len());
+        let last = format!("{}/{}:", scenario.name, scenario.steps.len());
         cuts.iter_mut().for_each(|cut| cut.is_last = cut.name.starts_with(&last));
         Ok(cuts)
     }
 
     /// While a checkpoint is being written: after half of the operations of that step.
-    fn during(stage: &Stage, life: &Life, claims: &Claims, before: &[BTreeMap<String, Vec<u8>>]) -> Vec<Self> {
-        let moments = life.disk.take_recording();
+    fn during(
+        scenario: &Scenario,
+        driver: &Driver,
+        claims: &Claims,
+        before: &[BTreeMap<String, Vec<u8>>],
+    ) -> Vec<Self> {
+        let moments = driver.disk.take_recording();
         let Some(moment) = moments.get(moments.len() / 2) else { return Vec::new() };
-        let mut states = life.states();
+        let mut states = driver.states();
         states.add(State::Frozen);
         // What is known by the end of the step was begun by then; it is promised as of the
         // operation.
-        let known = life.known.at(moment.operation);
-        Self::at(&format!("{}/frozen", stage.name), &moment.disk, &known, states, claims, before)
+        let oracle = driver.oracle.at(moment.operation);
+        Self::at(&format!("{}/frozen", scenario.name), &moment.disk, &oracle, states, claims, before)
     }
 
     fn at(
         name: &str,
         disk: &SimDisk,
-        known: &Known,
+        oracle: &Oracle,
         states: States,
         claims: &Claims,
         before: &[BTreeMap<String, Vec<u8>>],
     ) -> Vec<Self> {
-        let marks = Marks::of(disk, claims);
+        let marks = MarkStates::of(disk, claims);
         let cut = |(survivors, what): &(Survivors, &str)| {
             let left = disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: survivors.clone() });
             let image = Image::of(&left, before);
-            let (known, marks) = (known.clone(), marks.clone());
-            Self { name: format!("{name}:{what}"), is_last: false, image, marks, known, states, disk: left }
+            let (oracle, marks) = (oracle.clone(), marks.clone());
+            Self { name: format!("{name}:{what}"), is_last: false, image, marks, oracle, states, disk: left }
         };
         let mut cuts: Vec<_> = PICKS.iter().map(cut).collect();
         if cuts[0].image.files == cuts[1].image.files {
@@ -139,21 +144,21 @@ impl Cut {
     }
 
     /// The disk with that mark and that damage.
-    pub fn damaged(&self, choice: &Choice, harm: &Harm) -> SimDisk {
+    pub fn damaged(&self, choice: &MarkChoice, damage: &SegmentDamage) -> SimDisk {
         let disk = self.disk.killed();
         self.marks.leave(choice, &disk);
-        harm.apply(&self.image, &disk);
+        damage.apply(&self.image, &disk);
         disk
     }
 
     /// What has to be there, or to be refused, for all that the one damage may cost.
-    pub fn floor(&self, choice: &Choice, harm: &Harm) -> Lsn {
+    pub fn floor(&self, choice: &MarkChoice, damage: &SegmentDamage) -> Lsn {
         let is_sealed = self.states.iter().any(|state| state == State::Sealed);
-        let by_frames = if is_sealed && !matches!(harm, Harm::Swapped(..)) {
+        let by_frames = if is_sealed && !matches!(damage, SegmentDamage::Swapped(..)) {
             // The seal names all that precedes it, and is not needed where that is whole.
-            self.known.promised(u64::MAX, CrashModel::Posix)
+            self.oracle.promised(u64::MAX, CrashModel::Posix)
         } else {
-            self.known.all_but_the_last_group(u64::MAX)
+            self.oracle.all_but_the_last_group(u64::MAX)
         };
         by_frames.max(self.marks.proves(choice))
     }

@@ -9,46 +9,46 @@ use kv_vfs::{Access, File, Lock, Result, Vfs};
 
 /// Where a checkpoint waits, once, when it has frozen the state and creates its first file.
 #[derive(Clone, Debug, Default)]
-pub struct Halt(Arc<Mutex<Option<Turnstile>>>);
+pub struct Gate(Arc<Mutex<Option<Handshake>>>);
 
 #[derive(Debug)]
-struct Turnstile {
+struct Handshake {
     reached: mpsc::Sender<()>,
     go_on: mpsc::Receiver<()>,
 }
 
 /// The other side of a [`Halt`].
-pub struct Halted {
+pub struct ClosedGate {
     reached: mpsc::Receiver<()>,
     go_on: mpsc::Sender<()>,
 }
 
-impl Halt {
+impl Gate {
     /// The next checkpoint waits.
-    pub fn set(&self) -> Halted {
+    pub fn close(&self) -> ClosedGate {
         let ((reached, is_reached), (goes_on, go_on)) = (mpsc::channel(), mpsc::channel());
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Turnstile { reached, go_on });
-        Halted { reached: is_reached, go_on: goes_on }
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Handshake { reached, go_on });
+        ClosedGate { reached: is_reached, go_on: goes_on }
     }
 
     /// No checkpoint waits any more.
-    pub fn lift(&self) {
+    pub fn open_for_good(&self) {
         drop(self.take());
     }
 
-    fn take(&self) -> Option<Turnstile> {
+    fn take(&self) -> Option<Handshake> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn pass(&self) {
-        if let Some(Turnstile { reached, go_on }) = self.take() {
+        if let Some(Handshake { reached, go_on }) = self.take() {
             let _ = reached.send(()); // nobody may want to know
             let _ = go_on.recv(); // an error means the same
         }
     }
 }
 
-impl Halted {
+impl ClosedGate {
     /// Waits until the checkpoint waits. `false` if it has ended without.
     pub fn is_reached(&self) -> bool {
         self.reached.recv().is_ok()
@@ -61,24 +61,24 @@ impl Halted {
 
 /// The directory of a store, whose checkpoints pass by a [`Halt`].
 #[derive(Debug)]
-pub struct Halting {
+pub struct GatedVfs {
     inner: Arc<dyn Vfs>,
-    halt: Halt,
+    gate: Gate,
     /// Whether this is the directory of the checkpoints.
     is_checkpoints: bool,
 }
 
-impl Halting {
-    pub fn new(inner: Arc<dyn Vfs>, halt: Halt) -> Arc<Self> {
-        Arc::new(Self { inner, halt, is_checkpoints: false })
+impl GatedVfs {
+    pub fn new(inner: Arc<dyn Vfs>, gate: Gate) -> Arc<Self> {
+        Arc::new(Self { inner, gate, is_checkpoints: false })
     }
 
     fn directory(&self, name: &str, inner: Arc<dyn Vfs>) -> Arc<dyn Vfs> {
-        Arc::new(Self { inner, halt: self.halt.clone(), is_checkpoints: name == "checkpoints" })
+        Arc::new(Self { inner, gate: self.gate.clone(), is_checkpoints: name == "checkpoints" })
     }
 }
 
-impl Vfs for Halting {
+impl Vfs for GatedVfs {
     fn path(&self) -> &Path {
         self.inner.path()
     }
@@ -89,7 +89,7 @@ impl Vfs for Halting {
 
     fn create(&self, name: &str) -> Result<Arc<dyn File>> {
         if self.is_checkpoints {
-            self.halt.pass();
+            self.gate.pass();
         }
         self.inner.create(name)
     }

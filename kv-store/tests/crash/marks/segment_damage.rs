@@ -4,8 +4,8 @@ use std::fmt;
 
 use kv_testkit::sim::{Damage, SimDisk};
 
-use super::cut::Image;
-use crate::coverage::Fault;
+use super::power_cut::Image;
+use crate::coverage::FaultKind;
 
 pub const SECTOR_BYTES: usize = 512;
 pub const BLOCK_SECTORS: usize = 8;
@@ -20,7 +20,7 @@ pub struct Span {
 
 /// What becomes of the disk. Files are named by their places.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Harm {
+pub enum SegmentDamage {
     Zeroed(Span),
     /// It is as in the older version of that number.
     Stale(Span, usize),
@@ -31,14 +31,14 @@ pub enum Harm {
     Flipped(usize, u64),
 }
 
-impl Harm {
-    pub fn fault(&self) -> Fault {
+impl SegmentDamage {
+    pub fn fault(&self) -> FaultKind {
         match self {
-            Self::Zeroed(_) => Fault::Zeroed,
-            Self::Stale(..) => Fault::Stale,
-            Self::Swapped(..) => Fault::Swapped,
-            Self::Astray(..) => Fault::Astray,
-            Self::Flipped(..) => Fault::Flipped,
+            Self::Zeroed(_) => FaultKind::Zeroed,
+            Self::Stale(..) => FaultKind::Stale,
+            Self::Swapped(..) => FaultKind::Swapped,
+            Self::Astray(..) => FaultKind::Astray,
+            Self::Flipped(..) => FaultKind::Flipped,
         }
     }
 
@@ -63,24 +63,24 @@ impl Harm {
 
     /// Everything that can become of the spans in use: of blocks, and of sectors. Bits apart.
     pub fn to_spans(image: &Image) -> Vec<Self> {
-        let mut harms = Vec::new();
+        let mut damages = Vec::new();
         for sectors in [BLOCK_SECTORS, 1] {
             for file in 0..image.files.len() {
                 let spans = image.used(file, sectors);
                 for (at, span) in spans.iter().enumerate() {
-                    harms.push(Self::Zeroed(*span));
-                    harms.extend((0..image.older(*span).len()).map(|version| Self::Stale(*span, version)));
+                    damages.push(Self::Zeroed(*span));
+                    damages.extend((0..image.older(*span).len()).map(|version| Self::Stale(*span, version)));
                     let others = partners(&spans[at + 1..]).filter(|other| image.bytes(*other) != image.bytes(*span));
-                    harms.extend(others.map(|other| Self::Swapped(*span, other.from)));
+                    damages.extend(others.map(|other| Self::Swapped(*span, other.from)));
                     let foreign = |other: &usize| {
                         let there = image.bytes(Span { file: *other, ..*span });
                         *other != file && !there.is_empty() && there != image.bytes(*span)
                     };
-                    harms.extend((0..image.files.len()).filter(foreign).map(|other| Self::Astray(*span, other)));
+                    damages.extend((0..image.files.len()).filter(foreign).map(|other| Self::Astray(*span, other)));
                 }
             }
         }
-        harms
+        damages
     }
 
     /// One bit of every used block's first frame, and of its last byte in use: these fail where a

@@ -3,13 +3,13 @@
 use std::fmt;
 
 use kv_store::{Error, Result};
-use kv_testkit::sim::{CrashChoice, CrashModel, Survivors, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, SimDisk, Survivors};
 
 use crate::{
-    everywhen::{ENDS, check},
-    finding::{Findings, Verdict, Violation},
-    known::Known,
-    life::Life,
+    driver::Driver,
+    every_operation::{ENDS, check},
+    findings::{Findings, Verdict, Violation},
+    oracle::Oracle,
     workload::Step,
 };
 
@@ -17,34 +17,34 @@ use crate::{
 const OPENINGS_MAX: u32 = 2;
 
 /// A life on a disk that fails.
-pub struct Trial<'a> {
+pub struct FaultyRun<'a> {
     pub findings: &'a Findings,
     pub case: &'a (dyn fmt::Display + Sync),
     pub disk: SimDisk,
-    pub life: Life,
+    pub driver: Driver,
     /// Which errors are right.
     pub is_right: fn(&Error) -> bool,
     failed: bool,
     /// With that operation begins the step in which the disk is looked at between operations, too.
     pub watched_from: u64,
-    watched: Option<Known>,
+    watched: Option<Oracle>,
 }
 
 /// Of the operations of a step in which something fails, so many are looked at.
 const MOMENTS_MAX: usize = 4;
 
-impl<'a> Trial<'a> {
+impl<'a> FaultyRun<'a> {
     pub fn new(
         findings: &'a Findings,
         case: &'a (dyn fmt::Display + Sync),
-        life: Life,
+        driver: Driver,
         is_right: fn(&Error) -> bool,
     ) -> Self {
         Self {
             findings,
             case,
-            disk: life.disk.clone(),
-            life,
+            disk: driver.disk.clone(),
+            driver,
             is_right,
             failed: false,
             watched_from: u64::MAX,
@@ -55,18 +55,18 @@ impl<'a> Trial<'a> {
     /// Opens the store and goes through the steps, whatever comes of each; after the first failure, and at the end, it crashes.
     pub fn run(&mut self, steps: &[Step], before: &mut dyn FnMut(usize, &SimDisk)) -> Verdict {
         before(0, &self.disk);
-        if self.life.engine.is_none() {
-            let opened = self.life.open()?;
+        if self.driver.engine.is_none() {
+            let opened = self.driver.open()?;
             self.answer(opened)?;
         }
         let mut failed_openings = 0;
         for (at, step) in steps.iter().enumerate() {
             before(at + 1, &self.disk);
             self.watch();
-            let answer = self.life.step(*step)?;
-            self.look_back();
+            let answer = self.driver.step(*step)?;
+            self.check_moments();
             self.answer(answer)?;
-            failed_openings = if self.life.engine.is_some() { 0 } else { failed_openings + 1 };
+            failed_openings = if self.driver.engine.is_some() { 0 } else { failed_openings + 1 };
             if failed_openings == OPENINGS_MAX {
                 break;
             }
@@ -80,7 +80,7 @@ impl<'a> Trial<'a> {
     fn watch(&mut self) {
         if self.disk.operations() >= self.watched_from {
             self.watched_from = u64::MAX;
-            self.watched = Some(self.life.known.clone());
+            self.watched = Some(self.driver.oracle.clone());
             self.disk.record();
         }
     }
@@ -88,15 +88,15 @@ impl<'a> Trial<'a> {
     /// What was on the disk between the operations of the step in which something failed can be
     /// recovered. What was begun in a step that opens the store again was known before it; what an
     /// opening does not find is known no more.
-    fn look_back(&mut self) {
+    fn check_moments(&mut self) {
         let Some(before) = self.watched.take() else { return };
         let moments = self.disk.take_recording();
-        let mut known = if self.life.known.last() < before.last() { before } else { self.life.known.clone() };
-        known.may_misread = false;
+        let mut oracle = if self.driver.oracle.last() < before.last() { before } else { self.driver.oracle.clone() };
+        oracle.may_misread = false;
         let every = moments.len().div_ceil(MOMENTS_MAX);
         for moment in moments.iter().rev().step_by(every) {
             for end in &ENDS[..2] {
-                self.findings.look(self.case, || check(&known, moment, end));
+                self.findings.examine(self.case, || check(&oracle, moment, end));
             }
         }
     }
@@ -115,25 +115,25 @@ impl<'a> Trial<'a> {
 
     /// After a write of unknown outcome, the steps go by a state that is not seen.
     fn is_missed(&self, error: &Error) -> bool {
-        let known = &self.life.known;
-        known.last() > known.acknowledged() && matches!(error, Error::KeyNotFound | Error::CollectionNotFound { .. })
+        let oracle = &self.driver.oracle;
+        oracle.last() > oracle.acknowledged() && matches!(error, Error::KeyNotFound | Error::CollectionNotFound { .. })
     }
 
     /// What is published is what was acknowledged, and maybe more; nothing of unknown outcome.
     fn check_reads(&self) -> Verdict {
-        let Some(engine) = &self.life.engine else { return Ok(()) };
+        let Some(engine) = &self.driver.engine else { return Ok(()) };
         let published = engine.store.stats().published;
-        let acknowledged = self.life.known.acknowledged();
+        let acknowledged = self.driver.oracle.acknowledged();
         if published < acknowledged {
             let what = format!("position {acknowledged} was acknowledged, and readers see {published}");
             return Err(Violation::loss(what));
         }
-        self.life.known.check_state(&engine.store, published)
+        self.driver.oracle.check_state(&engine.store, published)
     }
 
     fn crash(&self) {
-        let mut known = self.life.known.clone();
-        known.may_misread = false;
+        let mut oracle = self.driver.oracle.clone();
+        oracle.may_misread = false;
         let choices = [
             (CrashModel::Killed, Survivors::Everything),
             (CrashModel::Ext4, Survivors::Nothing),
@@ -145,7 +145,7 @@ impl<'a> Trial<'a> {
         for (model, survivors) in choices {
             let choice = CrashChoice { model, survivors };
             let left = self.disk.crash(&choice);
-            self.findings.look(self.case, || known.check(u64::MAX, model, &left));
+            self.findings.examine(self.case, || oracle.check(u64::MAX, model, &left));
         }
     }
 }
