@@ -1,5 +1,5 @@
-//! Open, put, get, scan: `cargo run -p kv-store --example quick_start [DIRECTORY]`.
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+//! Open, put, get and scan. Run it with `cargo run -p kv-store --example quick_start [DIRECTORY]`.
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use kv_store::{Batch, Durability, Result};
 
@@ -26,7 +26,7 @@ fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
 
-/// The first argument, or a directory of its own among the temporary ones.
+/// The first argument, or a new directory for temporary files.
 fn directory() -> std::path::PathBuf {
     let fresh = || std::env::temp_dir().join(format!("kv-quick-start-{}", std::process::id()));
     std::env::args_os().nth(1).map_or_else(fresh, Into::into)

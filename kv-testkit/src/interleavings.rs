@@ -1,4 +1,5 @@
-//! Trying every order of the steps of threads, for crates that are built with `--cfg loom`.
+//! Exploring every interleaving of the steps of threads, for crates that are built with `--cfg
+//! loom`.
 
 use std::{
     collections::BTreeSet,
@@ -6,12 +7,14 @@ use std::{
     time::Instant,
 };
 
-/// Runs `model`, whose locks, atomics and threads are loom's, once for every order of their steps, or for every one with at most so many
-/// preemptions. Prints how many those were, and returns what the runs came to: a test that compares this with what it expects sees that the search reached it.
+/// Runs `model`, whose locks, atomics and threads are loom's, once for every interleaving of their
+/// steps, or for those with at most `preemptions_max` preemptions. Prints how many there were, and
+/// returns the set of the runs' results. A test compares this set with the results it expects, and
+/// so sees that the search reached them.
 ///
 /// # Panics
-/// If a run does, if its threads wait for each other for ever, or if it does not do the same each time.
-#[expect(clippy::print_stdout, reason = "how much was tried is a result")]
+/// If a run panics, if its threads deadlock, or if the model is not deterministic.
+#[expect(clippy::print_stdout, reason = "the number of interleavings is a result")]
 pub fn explore<T: Ord + Send + 'static>(
     name: &str,
     preemptions_max: Option<usize>,
@@ -29,11 +32,12 @@ pub fn explore<T: Ord + Send + 'static>(
         counted.0 += 1;
         counted.1.insert(outcome);
     });
-    let (orders, outcomes) = std::mem::take(&mut *outcomes.lock().unwrap());
+    let (interleavings, outcomes) = std::mem::take(&mut *outcomes.lock().unwrap());
     let bound = preemptions_max.map_or_else(|| "all".to_owned(), |max| format!("at most {max} preemptions"));
-    println!("{name}: {orders} orders ({bound}), {} outcomes, {:.1} s", outcomes.len(), start.elapsed().as_secs_f64());
+    let seconds = start.elapsed().as_secs_f64();
+    println!("{name}: {interleavings} interleavings ({bound}), {} outcomes, {seconds:.1} s", outcomes.len());
     outcomes
 }
 
-/// How many steps one run may take: more than any does that ends.
+/// How many steps one run may take: more than any run that terminates.
 const BRANCHES_MAX: usize = 20_000;

@@ -12,8 +12,8 @@ use kv_core::{
     background::{Job, Next, Scheduler, Wake},
 };
 
-/// A [`Scheduler`] whose jobs run only when the test says so, on the test's thread. A job that
-/// panics is dead, and its panic goes on in the test.
+/// A [`Scheduler`] that runs jobs only when the test says so, on the test's thread. A job that
+/// panics is dead, and its panic is resumed in the test.
 ///
 /// ```
 /// use kv_core::background::{Job, Next, Scheduler};
@@ -64,8 +64,8 @@ impl ManualScheduler {
         Self::default()
     }
 
-    /// Runs each job that has been woken, once, in the order in which they were spawned, and says how many those were. One that is woken
-    /// by such a run, and not yet past its turn, runs too.
+    /// Runs each job that was woken, once, in the order in which they were spawned, and returns how
+    /// many ran. A job that is woken during this call, and whose turn has not passed yet, runs too.
     pub fn run_woken(&self) -> usize {
         let mut count = 0;
         let mut after = None;
@@ -76,8 +76,8 @@ impl ManualScheduler {
         count
     }
 
-    /// Runs the jobs of that name, woken or not, as if the time that they asked for had passed. Gives what the last of them answered; `None`
-    /// if there is none.
+    /// Runs the jobs with this name, woken or not, as if the time that they asked for had passed.
+    /// Returns the answer of the last one; `None` if there is none.
     pub fn run(&self, name: &str) -> Option<Next> {
         let mut answer = None;
         let mut after = None;
@@ -88,7 +88,7 @@ impl ManualScheduler {
         answer
     }
 
-    /// The names of the jobs that have been woken, in the order in which they were spawned.
+    /// The names of the jobs that were woken, in the order in which they were spawned.
     pub fn woken(&self) -> Vec<&'static str> {
         self.shared.lock().iter().filter(|entry| entry.woken).map(|entry| entry.name).collect()
     }
@@ -117,7 +117,8 @@ impl Shared {
         self.lock().iter().find(|entry| Some(entry.id) > after && wanted(entry)).map(|entry| entry.id)
     }
 
-    /// Runs a job, without the lock: it may wake and spawn jobs, and end itself. `None` if it is gone, or running in another thread.
+    /// Runs a job without holding the lock, since the job may wake and spawn jobs and end itself.
+    /// `None` if it is gone, or is running in another thread.
     fn run(&self, id: u64) -> Option<Next> {
         let mut job = self.start(id)?;
         let ran = catch_unwind(AssertUnwindSafe(|| job.run()));
@@ -127,7 +128,7 @@ impl Shared {
             dead_or_ended => {
                 dead_or_ended.map(|index| jobs.remove(index)); // it panicked: it is not run again
                 drop(jobs);
-                drop(job); // without the lock: what it owns may end further jobs
+                drop(job); // without the lock: dropping what it owns may end further jobs
             }
         }
         self.stopped.notify_all();
@@ -149,7 +150,7 @@ impl Shared {
         }
     }
 
-    /// Forgets a job, after the run that is under way, unless that is where this is called.
+    /// Removes a job. Waits for its current run first, unless that run is calling this.
     fn end(&self, id: u64) {
         let mut jobs = self.lock();
         while let Some(index) = jobs.iter().position(|entry| entry.id == id) {
@@ -160,7 +161,7 @@ impl Shared {
                 _ => {
                     let entry = jobs.remove(index);
                     drop(jobs);
-                    return drop(entry); // without the lock: what the job owns may end further jobs
+                    return drop(entry); // without the lock: dropping what the job owns may end further jobs
                 }
             }
         }

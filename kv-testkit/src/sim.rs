@@ -1,13 +1,16 @@
-//! A disk in memory that does what disks and file systems may do: a [`SimDisk`].
+//! [`SimDisk`]: a disk in memory that does everything real disks and file systems may do.
 //!
-//! A crash is a *value*: [`SimDisk::crash`] gives the disk after a crash in one of the states that are legal then, while the original goes on.
-//! So a crash test is a loop, and [`Exploration`] is that loop: for each moment of a recorded workload, for each state that a crash may leave, open
-//! and look.
+//! A crash is a *value*: [`SimDisk::crash`] returns the disk after a crash, in one of the states
+//! that are legal at that instant, while the original disk carries on. A crash test is therefore a
+//! loop, and [`Exploration`] is that loop: for each moment of a recorded workload, and for each
+//! state that a crash may leave, it opens the disk and checks it.
 //!
 //! # Test your own storage code
 //!
-//! It has to do its file operations through a [`Vfs`](kv_vfs::Vfs); that is all that it needs to know of kv. Run a workload on a recorded disk, and
-//! note with [`SimDisk::operations`] when something was acknowledged. Then compare what each crash leaves with what was acknowledged before it.
+//! The code must do its file operations through a [`Vfs`](kv_vfs::Vfs); it needs to know nothing
+//! else of kv. Run a workload on a recorded disk, and use [`SimDisk::operations`] to note when each
+//! write was acknowledged. Then compare what each crash leaves with what was acknowledged before
+//! it.
 //!
 //! ```
 //! use std::io::ErrorKind;
@@ -58,7 +61,7 @@
 //! # Ok::<(), kv_vfs::Error>(())
 //! ```
 //!
-//! Without the sync of the file, this says
+//! Without the sync of the file, this fails with
 //!
 //! ```text
 //! 2 was saved, and 0 is there
@@ -67,51 +70,62 @@
 //! (at the end; lost: sector 0 of number; found as ext4:numbered:0)
 //! ```
 //!
-//! which names the moment by the number of the operation that would have come next, the kind of file system, and what it lost: the first of the
-//! *units* that were not synced. Before it is printed, a failure is shrunk: as little is lost or torn as makes it fail in the same line.
-//! With that line in its environment, the test looks at this state alone, and panics in the ordinary way, with a backtrace. `KV_CRASH_STATES` and
-//! `KV_CRASH_SEED` set how much is looked at and what the rest of it is. [`Exploration`] says which states these are.
+//! The line names the moment (by the number of the operation that would have come next), the kind
+//! of file system, and what was lost: here the first *persistence unit* that was not synced. Before
+//! a failure is printed, it is shrunk to the smallest loss that still fails at the same line. With
+//! that line in its environment, the test checks this one state and panics in the ordinary way,
+//! with a backtrace. `KV_CRASH_STATES` and `KV_CRASH_SEED` set how many states are checked, and
+//! which ones are sampled. [`Exploration`] says how states are chosen.
 //!
-//! Then crash again while the code recovers ([`Exploration::again`]), let operations fail (below), and last break the code on purpose, or the disk
-//! ([`SimDisk::lie`]), to see that the test notices.
+//! Next, crash again while the code recovers ([`Exploration::again`]) and inject failures (below).
+//! Finally, break the code or the disk ([`SimDisk::lie`]) on purpose, to see that the test notices.
 //!
 //! # What survives a power cut
 //!
-//! By the model; "in order" is the order in which a journal commits it. What ext4 and XFS do was measured, by cutting off the writes to a device under
-//! them; what POSIX promises is hardly more than nothing.
+//! What survives depends on the model. "In order" means the order in which a journal commits. The
+//! behaviour of ext4 and XFS was measured by cutting off the writes to a device beneath them; POSIX
+//! promises almost nothing.
 //!
 //! | not synced | [ext4](CrashModel::Ext4) | [XFS](CrashModel::Xfs) | [POSIX](CrashModel::Posix) |
 //! |---|---|---|---|
-//! | created, renamed, removed names; a length that was set | in order, up to some point | the same | each for itself; a rename whole or not at all |
-//! | written sectors | each for itself; one that was written again is as it was at some time | the same | each write for itself, whole, torn, or not at all |
-//! | the length that a write gave | up to the last sector that survives | the same | as after any of the writes |
-//! | the same, of a file that was then renamed over another | with the rename, with zeroes where no sector survives | as above | as above |
+//! | created, renamed, removed names; a length that was set | in order, up to some point | the same | each independently; a rename entirely or not at all |
+//! | written sectors | each independently; one that was written again holds some version of it | the same | each write independently: whole, torn or not at all |
+//! | the length that a write set | up to the last sector that survives | the same | as after any of the writes |
+//! | the same, if the file was then renamed over another | with the rename; zeroes where no sector survives | as above | as above |
 //!
-//! With ext4 and XFS, syncing a directory whose names have changed, or a file that is new or got another length, makes all names and lengths durable;
-//! under POSIX only its own. A [killed process](CrashModel::Killed) loses nothing: the kernel has it.
+//! With ext4 and XFS, syncing a directory whose names have changed, or a file that is new or
+//! changed its length, makes all names and lengths durable. Under POSIX it covers only the synced
+//! file or directory. A [killed process](CrashModel::Killed) loses nothing, because the kernel has
+//! everything.
 //!
-//! So these are the orders that survive, and each of the others is found out by a crash here: a file is synced before it is renamed, a rename is
-//! durable after its directory is synced, a new file after both, and no length or zero proves that anything was written.
+//! So code must sync a file before it renames it, sync the directory before it relies on the
+//! rename, sync both before it relies on a new file, and must never take a length or zeroes as
+//! proof that something was written. A crash here finds each violation.
 //!
 //! # What else happens
 //!
-//! [`fail`](SimDisk::fail) takes [faults](crate::vfs::Fault), at the n-th operation or by path and kind, once or for ever: errors of any kind; short, empty
-//! and torn writes; an allocation that fails and leaves the file longer; the sync that fails, forgets, and then succeeds; the sync that lies; what is read
-//! damaged on the way. [`limit_space`](SimDisk::limit_space) fills the disk, so that a write takes what there is space for, and the next one nothing.
-//! [`damage`](SimDisk::damage) lets it rot: bits flip, sectors are zeroed, swapped, [stale](SimDisk::stale_sector) or
-//! [misdirected](SimDisk::misdirected_sector). [`stop_at`](SimDisk::stop_at) ends the process at any operation.
+//! [`fail`](SimDisk::fail) adds [faults](crate::vfs::Fault), at the n-th operation or by path and
+//! kind, once or for ever: errors of any kind; short, empty and torn writes; a failed allocation
+//! that leaves the file longer; a sync that fails, drops the data and then succeeds; a sync that
+//! lies; damage to data as it is read. [`limit_space`](SimDisk::limit_space) fills the disk: a
+//! write takes as much as fits, and the next one nothing. [`damage`](SimDisk::damage) makes it rot:
+//! bits flip, and sectors are zeroed, swapped, [stale](SimDisk::stale_sector) or
+//! [misdirected](SimDisk::misdirected_sector). [`stop_at`](SimDisk::stop_at) ends the process at
+//! any operation.
 //!
 //! # Traces
 //!
-//! [`take_trace`](SimDisk::take_trace) tells every operation that changed the disk, a line each, as in `write log/a 4096+512`, `rename a.tmp a`, `sync
-//! directory log`. Compared with a text that is kept, it shows a write or a sync that is missing or too many.
+//! [`take_trace`](SimDisk::take_trace) returns every operation that changed the disk, one line
+//! each: `write log/a 4096+512`, `rename a.tmp a`, `sync directory log`. Compared with a stored
+//! text, it shows a write or sync that is missing or superfluous.
 //!
 //! # Where this comes from
 //!
-//! To take the file operations of a run and ask what each crash could leave of them is the idea of ALICE (Pillai and others, OSDI 2014); to do so
-//! exhaustively within bounds, and after every operation, that of CrashMonkey and ACE (Mohan and others, OSDI 2018); that everything random follows from a
-//! seed, and that faults are injected below the code as it is, that of FoundationDB's simulation; that a crash is a clone of the file system, that of
-//! Pebble's `vfs`.
+//! Recording the file operations of a run, and asking what each crash could leave of them, is the
+//! idea of ALICE (Pillai and others, OSDI 2014). Doing so exhaustively within bounds, after every
+//! operation, comes from CrashMonkey and ACE (Mohan and others, OSDI 2018). Deriving all randomness
+//! from a seed, and injecting faults below unmodified code, comes from FoundationDB's simulation. A
+//! crash that is a clone of the file system comes from Pebble's `vfs`.
 
 mod at_rest;
 mod choice;

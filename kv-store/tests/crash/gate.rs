@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, mpsc},
 };
 
-use kv_vfs::{Access, File, Lock, Result, Vfs};
+use kv_vfs::{Access, File, Lock, Result, Space, Vfs};
 
 /// Where a checkpoint waits, once, when it has frozen the state and creates its first file.
 #[derive(Clone, Debug, Default)]
@@ -78,6 +78,7 @@ impl GatedVfs {
     }
 }
 
+#[deny(clippy::missing_trait_methods, reason = "a wrapper forwards every method")]
 impl Vfs for GatedVfs {
     fn path(&self) -> &Path {
         self.inner.path()
@@ -128,6 +129,14 @@ impl Vfs for GatedVfs {
 
     fn block_bytes(&self) -> u32 {
         self.inner.block_bytes()
+    }
+
+    fn request_overwriting_in_place(&self) {
+        self.inner.request_overwriting_in_place();
+    }
+
+    fn space(&self) -> Result<Space> {
+        self.inner.space()
     }
 
     fn random(&self) -> Result<u128> {

@@ -122,6 +122,7 @@ pub fn pause() {
     }
 }
 
+#[deny(clippy::missing_trait_methods, reason = "a wrapper forwards every method")]
 impl Log for RecordingLog {
     fn id(&self) -> LogId {
         self.inner.id()

@@ -14,13 +14,13 @@ use super::{
 };
 use crate::vfs::Files;
 
-/// A log that nobody has open, as it was left.
+/// A log that is not open, as it was left.
 pub struct LogAtRest {
     /// The files as they are, and as they were after each step, oldest first.
     pub files: Files,
     pub older: Vec<Files>,
     id: LogId,
-    /// What the log holds while it is not damaged.
+    /// The records in the undamaged log.
     records: Vec<Vec<u8>>,
     promise: Promise,
 }
@@ -28,13 +28,13 @@ pub struct LogAtRest {
 /// The position up to which no record may be missing silently.
 #[derive(Clone, Copy)]
 pub struct Promise {
-    /// If a block is harmed.
+    /// If a block is damaged.
     pub block: Lsn,
-    /// If a file is.
+    /// If a file is damaged.
     pub file: Lsn,
 }
 
-/// A log in use. How it ends is up to the case.
+/// A log in use. The case decides how it ends.
 pub struct Workload {
     pub log: Arc<dyn Log>,
     records: Vec<Vec<u8>>,
@@ -44,10 +44,10 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// A new log. What lies where in its files depends on `shape`.
+    /// Writes a new log. `shape` determines what lies where in its files.
     ///
-    /// It was closed after `1 + shape` flushes and, where `shape` is odd, opened and killed once
-    /// more. The opening that goes on has flushed several groups, and the last records wait for a
+    /// It is closed after `1 + shape` flushes. If `shape` is odd, it is then opened and killed once
+    /// more. The last opening flushes several groups and leaves a few records that wait for a
     /// flush.
     pub fn run(harness: &mut (impl LogDamage + ?Sized), shape: u64) -> Self {
         harness.restore(&Files::new());
@@ -66,7 +66,7 @@ impl Workload {
         for count in [1, 2, 1] {
             workload.group(harness, count);
         }
-        workload.append(9000); // more than a block, and more than is left in a small file
+        workload.append(9000); // more than a block, and more than fits into a small file
         workload.group(harness, 1);
         workload.group(harness, 2);
         workload.tail();
@@ -86,7 +86,7 @@ impl Workload {
     fn append(&mut self, len: usize) {
         let n = self.records.len() as u64 + 1;
         let mut record = payload(n, 20 + n as usize * 7 % 60);
-        record.resize(record.len().max(len), 0); // long ones have little in them that could be harmed
+        record.resize(record.len().max(len), 0); // the rest is zeroes, so little of it is worth damaging
         append(&*self.log, &record);
         self.records.push(record);
     }
@@ -98,8 +98,8 @@ impl Workload {
         self.older.push(harness.files());
     }
 
-    /// Appends records that the kernel has and no flush has reached. Does nothing if the log does
-    /// not give `Process`.
+    /// Appends records that the kernel has and that no flush has covered. Does nothing if the log
+    /// does not support `Process`.
     fn tail(&mut self) {
         for n in 0..3 {
             let record = payload(1000 + n, 40);
@@ -121,7 +121,7 @@ impl Workload {
         self.end(harness, Promise { block: durable, file: durable })
     }
 
-    /// What a power cut left, after the harness has cut the power.
+    /// The log that a power cut left, after the harness has cut the power.
     pub fn after_power_cut(self, harness: &mut (impl LogDamage + ?Sized)) -> LogAtRest {
         let promise = Promise { block: self.before_last_flush, file: Lsn::START };
         self.end(harness, promise)
@@ -137,18 +137,18 @@ impl Workload {
     }
 }
 
-/// How a log met harm.
+/// How a log dealt with damage.
 #[derive(PartialEq, Eq)]
 pub enum DamageOutcome {
-    /// The opening or a reader said that there is damage.
+    /// The opening or a reader reported damage.
     Reported,
-    /// It opened and could be read to the end, which lies at that position.
+    /// It opened and could be read to its end, which is at this position.
     Ended(Lsn),
 }
 
 impl LogAtRest {
-    /// Opens the log with that harm done to it, reads it, and asserts that nothing is wrong. If it
-    /// does not say that there is damage and `goes_on`, it takes a record and is opened again.
+    /// Opens the log with this damage, reads it, and asserts that every answer is right. If it
+    /// reports no damage and `goes_on` is set, it also appends a record and reopens the log.
     pub fn check_damaged(
         &self,
         harness: &mut (impl LogDamage + ?Sized),
@@ -172,11 +172,11 @@ impl LogAtRest {
     }
 }
 
-/// What has to be in a damaged log, if it does not say that it is damaged.
+/// What must be in a damaged log that reports no damage.
 struct Expectation {
     id: LogId,
     records: Vec<Vec<u8>>,
-    /// No record up to there may be missing.
+    /// No record up to this position may be missing.
     promised: Lsn,
 }
 
@@ -206,7 +206,7 @@ impl Expectation {
     }
 
     fn read(&self, log: &dyn Log, harm: &FileDamage) -> DamageOutcome {
-        assert_eq!(log.id(), self.id, "L14: the identity is another, and no damage was reported");
+        assert_eq!(log.id(), self.id, "L14: the identity differs, and no damage was reported");
         let (trimmed, durable) = (log.bounds().trimmed, log.bounds().durable);
         assert!(
             trimmed == Lsn::START || harm.extent() == Extent::File,
@@ -221,30 +221,30 @@ impl Expectation {
             }
         };
         if end == Step::Damage {
-            self.step(&mut *reader, &mut position); // which gives nothing that lies behind it
+            self.step(&mut *reader, &mut position); // asserts that no record beyond the damage is given
             return DamageOutcome::Reported;
         }
         assert_eq!(position, durable, "L14: the reader ends before the durable position");
         assert!(
             position >= self.promised,
-            "L14: the records after {position} are missing, of {} that must not be, and nothing says so",
+            "L14: the records after {position} are missing silently, though those up to {} must be there",
             self.promised
         );
         let is_cut = position.0 < self.records.len() as u64;
         assert!(
             !(is_cut && harm.extent() == Extent::Byte && log.opening_notes().is_empty()),
-            "L14: what follows {position} was cut, and the opening notes do not tell"
+            "L14: records after {position} were cut, and the opening notes do not report it"
         );
         DamageOutcome::Ended(position)
     }
 
-    /// Takes the next record and asserts that it is right.
+    /// Reads the next record and asserts that it is right.
     fn step(&self, reader: &mut dyn LogReader, position: &mut Lsn) -> Step {
         match reader.next() {
             Ok(None) => Step::End,
             Ok(Some(record)) => {
                 *position = position.next();
-                assert_eq!(record.lsn, *position, "L14: a reader left a record out");
+                assert_eq!(record.lsn, *position, "L14: a reader skipped a record");
                 let expected = self.records.get(position.0 as usize - 1);
                 assert!(
                     expected.is_some_and(|expected| expected == record.payload),
@@ -259,8 +259,8 @@ impl Expectation {
         }
     }
 
-    /// What was found once is there when the log has gone on and is opened again, unless the damage
-    /// shows only then; and nothing that was cut comes back.
+    /// Appends a record and reopens the log. Everything that was found once must still be there,
+    /// unless the damage shows only now, and nothing that was cut may come back.
     fn go_on(
         &self,
         harness: &mut (impl LogDamage + ?Sized),
@@ -269,7 +269,7 @@ impl Expectation {
         position: Lsn,
     ) -> DamageOutcome {
         let mut records = self.records[..position.0 as usize].to_vec();
-        // Of the length of the next one: what was cut then lies right behind it.
+        // It has the length of the next old record, so what was cut lies directly behind it.
         records.push(payload(77, self.records.get(records.len()).map_or(10, Vec::len)));
         let last = append(&*log, &records[position.0 as usize]);
         sync_all(&*log);
@@ -283,5 +283,5 @@ fn assert_names_damage(error: &Error) {
     let Error::Corrupt { file, detail, .. } = error else {
         panic!("L14: instead of Corrupt, damage gave {error:?}");
     };
-    assert!(!file.as_os_str().is_empty() && !detail.is_empty(), "L14: {error:?} names no place");
+    assert!(!file.as_os_str().is_empty() && !detail.is_empty(), "L14: {error:?} does not say where the damage is");
 }

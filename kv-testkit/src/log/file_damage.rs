@@ -1,30 +1,30 @@
-//! What may happen to the files of a log at rest.
+//! Damage to the files of a log at rest.
 
 use std::{collections::BTreeSet, fmt};
 
 use crate::vfs::Files;
 
-/// The units in which disks lose and misplace data, in bytes: a sector, and a block.
+/// The units in which disks lose and misplace data, in bytes: a sector and a block.
 const BLOCKS_BYTES: [usize; 2] = [512, 4096];
-/// About how many bits are flipped. Small logs have several bits of each byte flipped.
+/// About how many bits are flipped. In small logs, several bits of each byte are flipped.
 const FLIPS: usize = 10_000;
 /// One in this many bytes of unused space is flipped.
 const UNUSED_STRIDE: usize = 251;
-/// Files are cut at every n-th byte of what they hold.
+/// Files are cut at every n-th used byte.
 const CUT_STRIDE: usize = 13;
 
-/// How much of a medium is harmed.
+/// How much of a medium is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// A byte. Its block still shows that something was written.
     Byte,
-    /// Up to a block.
+    /// At most a block.
     Block,
-    /// Up to a whole file.
+    /// At most a whole file.
     File,
 }
 
-/// One thing that happened to the files of a log.
+/// One damage to the files of a log.
 pub struct FileDamage {
     extent: Extent,
     file: String,
@@ -33,7 +33,7 @@ pub struct FileDamage {
 }
 
 enum Edit {
-    /// Other bytes at those offsets.
+    /// Other bytes at these offsets.
     Bytes(Vec<(usize, Vec<u8>)>),
     Cut(usize),
     /// Another content, or none.
@@ -45,7 +45,7 @@ impl FileDamage {
         self.extent
     }
 
-    /// The files with the harm done to them.
+    /// The files with this damage.
     pub fn apply_to(&self, files: &Files) -> Files {
         let mut files = files.clone();
         let Some(bytes) = files.get_mut(&self.file) else { return files };
@@ -66,11 +66,11 @@ impl FileDamage {
 
 impl fmt::Display for FileDamage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "harm: {} {}", self.file, self.what)
+        write!(f, "damage: {} {}", self.file, self.what)
     }
 }
 
-/// Flips a bit of every byte in use, or several, and of some unused bytes; one at a time.
+/// Flips one or several bits of every byte in use, and of some unused bytes; one at a time.
 pub fn flipped_bytes(files: &Files) -> Vec<FileDamage> {
     let places: Vec<_> = files.iter().flat_map(|(name, bytes)| used(bytes).map(move |at| (name, bytes, at))).collect();
     let bits = (FLIPS / places.len().max(1)).clamp(1, 8);
@@ -78,9 +78,9 @@ pub fn flipped_bytes(files: &Files) -> Vec<FileDamage> {
     flips.map(|(name, bytes, at, n)| flip(name, bytes, at, (at + 3 * n) % 8)).collect()
 }
 
-/// Flips a bit of every byte that was written where nothing was before.
+/// Flips a bit of every byte that was newly written.
 pub fn flipped_new_bytes(files: &Files, before: &Files) -> Vec<FileDamage> {
-    // A file that is new was prepared, and may have been durable before it was used.
+    // A new file was prepared in advance, and may have been durable before it was used.
     let old = files.iter().filter_map(|(name, bytes)| Some((name, bytes, before.get(name)?)));
     old.flat_map(|(name, bytes, before)| {
         let is_new = |at: &usize| bytes[*at] != 0 && before.get(*at).is_none_or(|byte| *byte == 0);
@@ -89,8 +89,8 @@ pub fn flipped_new_bytes(files: &Files, before: &Files) -> Vec<FileDamage> {
     .collect()
 }
 
-/// Zeroes every sector and block in use, puts back what it held before, or puts another one in its
-/// place.
+/// Zeroes every sector and block in use, restores its earlier content, or replaces it by another
+/// one.
 pub fn damaged_blocks(files: &Files, older: &[Files]) -> Vec<FileDamage> {
     let mut damages = Vec::new();
     for size in BLOCKS_BYTES {
@@ -105,8 +105,8 @@ pub fn damaged_blocks(files: &Files, older: &[Files]) -> Vec<FileDamage> {
     damages
 }
 
-/// Puts each block in the place of each other block, and each sector in the place of the one
-/// before.
+/// Puts each block in the place of every other block, and each sector in the place of the previous
+/// one.
 fn misplaced<'a>(blocks: &'a [Block<'a>], size: usize) -> impl Iterator<Item = FileDamage> + 'a {
     let in_question = if size == BLOCKS_BYTES[0] { 1 } else { blocks.len() - 1 };
     let others = move |n| blocks.iter().cycle().skip(n + 1).take(in_question);
@@ -114,8 +114,8 @@ fn misplaced<'a>(blocks: &'a [Block<'a>], size: usize) -> impl Iterator<Item = F
     pairs.map(|(block, other)| block.with(other.content, &format!("holds what is in {} at {}", other.file, other.at)))
 }
 
-/// Cuts every file, removes it, puts back an older copy, puts another file in its place, or
-/// exchanges two of its blocks.
+/// Cuts every file, removes it, restores an older copy, replaces it by another file, or exchanges
+/// two of its blocks.
 pub fn damaged_files(files: &Files, older: &[Files]) -> Vec<FileDamage> {
     let mut damages = Vec::new();
     for (name, bytes) in files {
@@ -161,7 +161,7 @@ fn used(bytes: &[u8]) -> impl Iterator<Item = usize> {
     (0..bytes.len()).filter(move |at| near[at / 16] || at % UNUSED_STRIDE == 0)
 }
 
-/// A sector or block that holds something; shorter at the end of its file.
+/// A sector or block that is not all zeroes; shorter at the end of its file.
 struct Block<'a> {
     file: &'a str,
     at: usize,
@@ -176,7 +176,7 @@ fn blocks(files: &Files, size: usize) -> Vec<Block<'_>> {
 }
 
 impl Block<'_> {
-    /// What `files` hold in its place, if it differs.
+    /// The content of this block in `files`, if it differs.
     fn of<'a>(&self, files: &'a Files) -> Option<&'a [u8]> {
         let bytes = files.get(self.file)?.get(self.at..)?;
         bytes.get(..bytes.len().min(self.content.len())).filter(|bytes| *bytes != self.content)

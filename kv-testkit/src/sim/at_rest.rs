@@ -8,14 +8,16 @@ use super::{
 };
 
 impl SimDisk {
-    /// Damages a file at rest: what readers see, and what survives a crash. `false` if there is no such file, or it is shorter.
+    /// Damages a file at rest: what readers see, and what survives a crash. Returns `false` if
+    /// there is no such file, or if the file is too short.
     pub fn damage(&self, path: &str, damage: &Damage) -> bool {
         let mut inner = self.lock();
         let node = inner.state.paths().remove(path);
         node.and_then(|node| inner.state.file_mut(node).ok()).is_some_and(|file| damage.apply(file))
     }
 
-    /// The damage that a sector holds what it held before it was last changed, as if that write had been lost. `None` if it was never anything else.
+    /// The damage in which a sector holds its content from before its last change, as if that write
+    /// had been lost. `None` if the sector never held anything else.
     pub fn stale_sector(&self, path: &str, sector: u64) -> Option<Damage> {
         let inner = self.lock();
         let mut older = find(&inner.state, path)?.older.get(&sector)?.clone();
@@ -23,8 +25,8 @@ impl SimDisk {
         Some(Damage::ForeignSector(sector, older))
     }
 
-    /// The damage that a sector holds what is in another sector, of this or another file, as if a write or a read had gone astray. `None` if
-    /// there is no such sector.
+    /// The damage in which a sector holds the content of another sector, of this or another file,
+    /// as if a write or a read had been misdirected. `None` if there is no such sector.
     pub fn misdirected_sector(&self, sector: u64, from_path: &str, from_sector: u64) -> Option<Damage> {
         let inner = self.lock();
         let content = find(&inner.state, from_path)?.sector(from_sector);

@@ -1,24 +1,27 @@
-//! Kinds of crashes, and the choices among the states that they may leave.
+//! Kinds of crashes, and the choice of a state that a crash leaves.
 
 use std::{fmt, str::FromStr};
 
-/// What kind of crash, and of file system.
+/// The kind of crash, and the file system that it happens to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CrashModel {
     /// The process ends and the kernel goes on: nothing is lost.
     Killed,
-    /// A power cut on a file system like ext4: changes of names and lengths survive in order, through a journal that each sync of something
-    /// new or longer commits; sectors in any order; a file that was renamed over another has its length, and maybe zeroes.
+    /// A power cut on a file system like ext4. Changes of names and lengths survive in order,
+    /// through a journal that is committed by each sync of something new or longer. Sectors survive
+    /// in any order. A file that was renamed over another has its length, perhaps with zeroes.
     Ext4,
-    /// A power cut on a file system like XFS: as with ext4, but a file is never longer than what was written of it.
+    /// A power cut on a file system like XFS: as with ext4, but a file is never longer than the
+    /// data written to it.
     Xfs,
-    /// A power cut on the weakest file system that POSIX allows: of all that was not synced, any part may survive: each sector, whole or torn
-    /// inside, each length, each change of names (a rename whole or not at all), each for itself.
+    /// A power cut on the weakest file system that POSIX allows. Of everything that was not synced,
+    /// any part may survive independently: each sector, whole or torn; each length; each change of
+    /// names (a rename entirely or not at all).
     Posix,
 }
 
 impl CrashModel {
-    /// All of them.
+    /// All models.
     pub const ALL: [Self; 4] = [Self::Killed, Self::Ext4, Self::Xfs, Self::Posix];
 
     pub(super) fn has_journal(self) -> bool {
@@ -26,45 +29,48 @@ impl CrashModel {
     }
 }
 
-/// Which of the states that a crash may leave. Together with the disk it determines everything; it prints as in `posix:only:17`, and is parsed from that.
+/// Which of the possible crash states to take. Together with the disk it determines everything. It
+/// prints as in `posix:only:17`, and parses from that.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CrashChoice {
     /// The kind of crash.
     pub model: CrashModel,
-    /// What survives.
+    /// Which of the unsynced persistence units survive.
     pub survivors: Survivors,
 }
 
-/// What survives of what was not synced: of its units, in the order in which they came to be. An unit is a sector of a write, the length that a write
-/// or a cut gave, or a change of names; what would change nothing is none.
+/// Which persistence units survive a crash, of all that were not synced. They are numbered in the
+/// order in which they were made. A unit is a sector of a write, the length that a write or a
+/// truncation set, or a change of names. A write that changes nothing makes no unit.
 ///
-/// Where a model does not allow it, what comes nearest to it survives.
+/// If the model does not allow the choice, the nearest legal state is taken.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Survivors {
-    /// Nothing.
+    /// No unit.
     Nothing,
-    /// Everything.
+    /// Every unit.
     Everything,
-    /// The first so many units.
+    /// The first n units.
     Prefix(usize),
-    /// All units but that one.
+    /// All units but this one.
     Without(usize),
-    /// That unit alone, with what it needs.
+    /// This unit alone, with the units it depends on.
     Only(usize),
-    /// The state of that number, where all are counted.
+    /// The state with this number, where all states are counted.
     Numbered(u64),
-    /// Something that follows from a seed.
+    /// A random choice that follows from this seed.
     Sample(u64),
-    /// All units but these, in their order: what a failure is shrunk to. It prints as in `posix:except:3+9~40`.
+    /// All units but these, in order: what a failure is shrunk to. It prints as in
+    /// `posix:except:3+9~40`.
     Except(Vec<LostUnit>),
 }
 
-/// An unit that a crash takes, or tears.
+/// A persistence unit that a crash loses or tears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LostUnit {
     /// Which of the units, from 0.
     pub unit: usize,
-    /// How many bytes survive of a sector that is torn; 0 if the unit is lost.
+    /// How many bytes survive of a torn sector; 0 if the unit is lost.
     pub kept_bytes: u16,
 }
 
@@ -116,7 +122,7 @@ impl FromStr for CrashChoice {
         let survivors = words.next().and_then(|kind| parse_survivors(kind, words.next()));
         match (model, survivors) {
             (Some(model), Some(survivors)) => Ok(Self { model, survivors }),
-            _ => Err(format!("{text:?} is no choice such as posix:only:17")),
+            _ => Err(format!("{text:?} is not a crash choice such as posix:only:17")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Power cuts: the disk that is left.
+//! The disk that a crash leaves.
 
 use std::{mem, sync::Arc};
 
@@ -11,7 +11,7 @@ use super::{
     units::{Unit, Units},
 };
 
-/// The disk after a crash that all pending changes survive, and all handles' ends.
+/// The disk after a killed process: all pending changes survive, and all handles are closed.
 pub(super) fn killed(state: &State) -> State {
     let mut left = state.clone();
     left.handles.clear();
@@ -41,7 +41,7 @@ struct Cut<'a> {
 }
 
 impl Cut<'_> {
-    /// The outcome of a part of a change; what is no unit is safe.
+    /// The outcome of one part of a change. A part that is not a unit is safe.
     fn outcome(&self, seq: Seq, sub: u32) -> UnitOutcome {
         self.units.find(seq, sub).map_or(UnitOutcome::Kept, |at| self.outcomes[at])
     }
@@ -71,7 +71,7 @@ impl Cut<'_> {
         }
     }
 
-    /// What is left of a file.
+    /// The content that is left of a file.
     fn file(&self, file: &FileNode) -> Content {
         let mut content = file.durable.clone();
         let mut len = content.len();
@@ -100,7 +100,7 @@ impl Cut<'_> {
         content
     }
 
-    /// Writes the sectors that survive, and returns where the last of them ends.
+    /// Writes the sectors that survive, and returns where the last one ends.
     fn write(&self, content: &mut Content, seq: Seq, offset: u64, bytes: &[u8]) -> u64 {
         let mut end = 0;
         for (sub, range) in sector::split(offset, bytes.len()) {

@@ -7,21 +7,21 @@ use crate::vfs::{FaultEffect, Kind};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Execution {
     Whole,
-    /// A write, of the first half of its bytes.
+    /// A write of the first half of its bytes.
     Half,
-    /// A write, of none of its bytes.
+    /// A write of none of its bytes.
     Nothing,
     /// A write that only makes the file longer.
     Enlarging,
-    /// A read, of what is damaged so.
+    /// A read that returns damaged data.
     Damaged(Damage),
-    /// A sync that drops what it should write.
+    /// A sync that drops the data it should write.
     Forgetting,
     /// A sync that does nothing.
     Pretending,
 }
 
-/// How an operation with that fault is carried out, if it is, and whether it fails.
+/// How an operation with this fault is carried out, if at all, and whether it returns an error.
 pub(super) fn execution(kind: Kind, effect: &FaultEffect) -> (Option<Execution>, bool) {
     match effect {
         FaultEffect::Tears if kind == Kind::Write => (Some(Execution::Half), true),

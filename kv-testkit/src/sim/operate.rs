@@ -1,4 +1,4 @@
-//! How operations are carried out: as the faults want it.
+//! Running operations on the disk, with the faults that apply.
 
 use std::{io, path::Path};
 
@@ -12,7 +12,7 @@ use super::{
 use crate::vfs::{Event, FaultEffect, InjectedError, InjectedFailure, Kind};
 
 impl SimDisk {
-    /// Does an operation, as the faults want it.
+    /// Runs an operation, with the faults that apply.
     pub(super) fn run<T>(
         &self,
         event: &Event,
@@ -56,7 +56,7 @@ impl SimDisk {
     }
 }
 
-/// A lock that is taken.
+/// A lock that is held until this is dropped.
 pub(super) struct HeldLock {
     disk: SimDisk,
     key: (NodeId, String),
@@ -69,7 +69,8 @@ impl Drop for HeldLock {
 }
 
 impl Inner {
-    /// Counts the operation, keeps the moment before it, and says what makes it fail.
+    /// Counts the operation, records the moment before it, and returns the failure to inject, if
+    /// any.
     fn begin(&mut self, event: &Event) -> Option<InjectedFailure> {
         let changes = event.kind.changes() || event.kind == Kind::Lock;
         if changes && self.recording.is_some() {

@@ -1,4 +1,5 @@
-//! What becomes of each unit, by the choice: counting all possibilities, or picking the most corner_cases.
+//! The outcome of each persistence unit: enumerating all combinations, or picking corner cases and
+//! samples.
 
 use std::collections::BTreeSet;
 
@@ -7,16 +8,16 @@ use super::{
     units::{Unit, UnitKind, Units},
 };
 
-/// What becomes of an unit.
+/// What a crash does to a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UnitOutcome {
     Lost,
     Kept,
-    /// A sector whose first bytes, so many, are new and the rest old.
+    /// A sector whose first n bytes are new and whose other bytes are old.
     Torn(u16),
 }
 
-/// The choices that are always looked at where not all are.
+/// The states that are always checked where not all are.
 pub(super) fn corner_cases(units: &Units) -> impl Iterator<Item = Survivors> + use<> {
     let count = units.all().len();
     [Survivors::Nothing, Survivors::Everything]
@@ -27,7 +28,8 @@ pub(super) fn corner_cases(units: &Units) -> impl Iterator<Item = Survivors> + u
 }
 
 impl Units {
-    /// How many assignments of outcomes there are; `None` if they are more than can be counted. Some may lead to the same state.
+    /// How many combinations of outcomes there are; `None` if they cannot be counted. Some may lead
+    /// to the same disk.
     pub fn count(&self) -> Option<u64> {
         let journaled = if self.model.has_journal() { self.journaled().count() as u64 + 1 } else { 1 };
         let free = self.all().iter().filter(|unit| self.is_free(unit));
@@ -66,7 +68,8 @@ impl Units {
         outcomes
     }
 
-    /// What the outcomes take: with [`Survivors::Except`] they become the same again.
+    /// The units that these outcomes lose or tear. [`Survivors::Except`] with them gives the same
+    /// outcomes again.
     pub fn losses(&self, outcomes: &[UnitOutcome]) -> Vec<LostUnit> {
         let loss = |(unit, outcome): (usize, &UnitOutcome)| match outcome {
             UnitOutcome::Kept => None,
@@ -132,8 +135,8 @@ impl Units {
         self.all().iter().map(&mut outcome).collect()
     }
 
-    /// What a file system with a journal and a page cache sees to: what was journaled survives up to some point, and a sector is as it was at
-    /// some time.
+    /// Applies the rules of a file system with a journal and a page cache: journaled changes
+    /// survive up to some point, and a sector holds some version of what was written to it.
     fn keep_order(&self, outcomes: &mut [UnitOutcome]) {
         let lost = self.journaled().find(|at| outcomes[*at] == UnitOutcome::Lost).unwrap_or(usize::MAX);
         self.journaled().filter(|at| *at > lost).for_each(|at| outcomes[at] = UnitOutcome::Lost);
@@ -150,7 +153,7 @@ impl Units {
     }
 }
 
-/// Where a sector is torn if nothing else says where.
+/// Where a sector is torn if nothing else decides it.
 fn torn(unit: &Unit) -> UnitOutcome {
     let Unit { seq, sub, tears, .. } = unit;
     let spread = (seq.wrapping_mul(31) + u64::from(*sub) * 7) % (tears.len().max(1) as u64);

@@ -1,4 +1,4 @@
-//! What a power cut may take, unit by unit.
+//! The persistence units of a disk: what a power cut may lose, piece by piece.
 
 use std::{collections::BTreeSet, ops::Range};
 
@@ -9,14 +9,16 @@ use super::{
     state::{FileChange, FileChangeKind, FileNode, NodeId, Seq, State},
 };
 
-/// The least that survives or not: of a change, by its place in the order of all.
+/// A persistence unit: the smallest piece of a change that survives or is lost as a whole. Units
+/// are ordered by their change's place in the sequence of all changes.
 #[derive(Clone, Debug)]
 pub(super) struct Unit {
     pub seq: Seq,
     /// [`WHOLE`](Unit::WHOLE), or one more than the index of the sector in the write.
     pub sub: u32,
     pub kind: UnitKind,
-    /// How many bytes may survive of a sector that is torn, so that it is neither as before nor as after; empty if it is not torn.
+    /// The numbers of bytes that may survive of a torn sector so that it is neither the old nor the
+    /// new one. Empty if the unit cannot be torn.
     pub tears: Range<u16>,
 }
 
@@ -24,7 +26,7 @@ pub(super) struct Unit {
 pub(super) enum UnitKind {
     /// A change of names, or a length that was set.
     Metadata,
-    /// The length that a write gave.
+    /// The length that a write set.
     Length,
     /// A sector of a file.
     Sector(NodeId, u64),
@@ -37,13 +39,13 @@ impl Unit {
         Self { seq, sub: Self::WHOLE, kind, tears: 0..0 }
     }
 
-    /// Whether the order in which a journal writes counts for it.
+    /// Whether the journal's order of commits applies to it.
     pub fn is_journaled(&self) -> bool {
         self.kind == UnitKind::Metadata
     }
 }
 
-/// Everything on a disk that a power cut may take.
+/// Everything on a disk that a power cut may lose.
 pub(super) struct Units {
     pub model: CrashModel,
     units: Vec<Unit>,
@@ -70,26 +72,26 @@ impl Units {
         &self.units
     }
 
-    /// The places of what is journaled, in order.
+    /// The indexes of the journaled units, in order.
     pub fn journaled(&self) -> impl Iterator<Item = usize> {
         (0..self.units.len()).filter(|at| self.units[*at].is_journaled())
     }
 
-    /// The place of a part of a change; `None` if it is safe or changes nothing.
+    /// The index of a part of a change; `None` if it is safe or changes nothing.
     pub fn find(&self, seq: Seq, sub: u32) -> Option<usize> {
         self.units.binary_search_by_key(&(seq, sub), |unit| (unit.seq, unit.sub)).ok()
     }
 }
 
 impl Units {
-    /// A loss in words.
+    /// Describes a lost unit.
     pub fn describe(&self, loss: LostUnit, state: &State) -> String {
         let what = match self.units.get(loss.unit).map(|unit| unit.kind) {
             Some(UnitKind::Sector(node, sector)) => {
                 let path = state.paths().into_iter().find_map(|(path, of)| (of == node).then_some(path));
                 format!("sector {sector} of {}", path.as_deref().unwrap_or("a removed file"))
             }
-            Some(UnitKind::Length) => "the length that a write gave".to_owned(),
+            Some(UnitKind::Length) => "the length that a write set".to_owned(),
             Some(UnitKind::Metadata) => "a change of names or a length".to_owned(),
             None => "nothing".to_owned(),
         };
@@ -152,8 +154,9 @@ impl<'a> FileUnits<'a> {
     }
 }
 
-/// From the first to the last of the bytes that differ from what is there. `None` if writing them changes nothing: with a journal, what lies beyond the
-/// end always changes something, since the file is as long as what was written of it.
+/// The range from the first to the last byte that differs from what is there. `None` if writing
+/// them changes nothing. With a journal, a write beyond the end always changes something, because
+/// the file is as long as the data written to it.
 fn differing(content: &Content, at: u64, bytes: &[u8], model: CrashModel) -> Option<Range<usize>> {
     if model.has_journal() && at + bytes.len() as u64 > content.len() {
         return Some(0..bytes.len());

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::vfs::{Event, Kind};
 
-/// Where the top directory is said to be.
+/// The path that the top directory reports.
 const TOP: &str = "/sim";
 
 impl SimDisk {
@@ -31,7 +31,7 @@ impl SimDisk {
 pub(super) struct SimVfs {
     disk: SimDisk,
     node: NodeId,
-    /// The path from the top directory, with a slash behind it; empty at the top.
+    /// The path from the top directory, with a trailing slash; empty at the top.
     prefix: String,
     path: PathBuf,
 }
@@ -42,7 +42,7 @@ impl SimVfs {
         Self { disk, node, prefix, path }
     }
 
-    /// Does an operation on a name.
+    /// Runs an operation on a name.
     fn run<T>(&self, kind: Kind, name: &str, run: impl FnOnce(&mut State) -> Result<T, ErrorKind>) -> Result<T> {
         let event = Event::new(kind, format!("{}{name}", self.prefix));
         self.disk.run(&event, &self.path.join(name), |state, _| {
@@ -51,7 +51,7 @@ impl SimVfs {
         })
     }
 
-    /// Does an operation on the directory itself.
+    /// Runs an operation on the directory itself.
     fn run_here<T>(&self, kind: Kind, run: impl FnOnce(&mut State, Execution) -> Result<T, ErrorKind>) -> Result<T> {
         let event = Event::new(kind, self.prefix.trim_end_matches('/').to_owned());
         self.disk.run(&event, &self.path, run)
@@ -255,7 +255,7 @@ impl File for SimFile {
         })
     }
 
-    /// A copy: what is written later does not show.
+    /// A copy: later writes do not show in it.
     fn map(&self) -> Result<Bytes> {
         self.run(Kind::Map, |state, execution| {
             let file = state.file(self.node)?;

@@ -11,7 +11,7 @@ use kv_vfs::{Error, Result};
 
 use super::{Event, Fault, Kind, fault::FaultEffect};
 
-/// What all files and directories of a [`TestVfs`](super::TestVfs) share.
+/// The state that all files and directories of a [`TestVfs`](super::TestVfs) share.
 #[derive(Debug, Default)]
 pub(super) struct Control {
     faults: Mutex<Vec<Fault>>,
@@ -19,7 +19,7 @@ pub(super) struct Control {
     counts: [AtomicU64; Kind::Map as usize + 1],
     trace: Mutex<String>,
     random: Mutex<fastrand::Rng>,
-    /// Held for reading by every operation.
+    /// Held for reading during every operation.
     halt: RwLock<()>,
 }
 
@@ -52,7 +52,7 @@ impl Control {
         self.random.lock().unwrap().u128(..)
     }
 
-    /// Runs `run` while no operation is under way.
+    /// Runs `run` while no operation is in progress.
     pub fn while_halted<T>(&self, run: impl FnOnce() -> T) -> T {
         let _nothing_moves = self.halt.write().unwrap();
         run()
@@ -99,7 +99,7 @@ pub(crate) struct InjectedError;
 
 impl fmt::Display for InjectedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a failure that a test asked for")
+        f.write_str("a failure injected by a test")
     }
 }
 

@@ -1,4 +1,4 @@
-//! The tests are tested: each flaw of a backend is found by the case that is there for it.
+//! The tests are tested: each flaw of a backend is found by the case that is meant to find it.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod caught;

@@ -6,17 +6,17 @@ use crate::log::{
 
 /// The number of logs that the cases for blocks damage. Each has its records in other places.
 const SHAPES: u64 = 8;
-/// One in this many logs with a flipped byte takes another record and is opened again. Logs with
-/// other harm always do.
+/// One in this many logs with a flipped byte appends another record and is reopened. Logs with
+/// other damage always do.
 const GO_ON_ONE_IN: usize = 32;
 
-/// A closed log with a flipped bit reports damage, or has everything.
+/// A closed log with a flipped bit reports damage, or has every record.
 pub fn l14_flipped_bytes_after_close(harness: &mut dyn LogDamage) {
     let left = closed(harness, 3);
     harm(harness, &left, &flipped_bytes(&left.files));
 }
 
-/// A killed log with a flipped bit reports damage, or has everything that was durable.
+/// A killed log with a flipped bit reports damage, or has every durable record.
 pub fn l14_flipped_bytes_after_kill(harness: &mut dyn LogDamage) {
     let left = killed(harness, 3);
     harm(harness, &left, &flipped_bytes(&left.files));
@@ -28,7 +28,7 @@ pub fn l14_flipped_bytes_after_power_cut<H: LogDamage + LogPowerCut>(harness: &m
     harm(harness, &left, &flipped_bytes(&left.files));
 }
 
-/// A closed log with a lost or foreign block reports damage, or has everything.
+/// A closed log with a lost or foreign block reports damage, or has every record.
 pub fn l14_damaged_blocks_after_close(harness: &mut dyn LogDamage) {
     for shape in 0..SHAPES {
         let left = closed(harness, shape);
@@ -36,7 +36,7 @@ pub fn l14_damaged_blocks_after_close(harness: &mut dyn LogDamage) {
     }
 }
 
-/// A killed log with a lost or foreign block reports damage, or has everything that was durable.
+/// A killed log with a lost or foreign block reports damage, or has every durable record.
 pub fn l14_damaged_blocks_after_kill(harness: &mut dyn LogDamage) {
     for shape in 0..SHAPES {
         let left = killed(harness, shape);
@@ -52,14 +52,14 @@ pub fn l14_damaged_blocks_after_power_cut<H: LogDamage + LogPowerCut>(harness: &
     }
 }
 
-/// A closed log with a missing, short, old or foreign file reports damage, or has everything.
+/// A closed log with a missing, short, old or foreign file reports damage, or has every record.
 pub fn l14_damaged_files_after_close(harness: &mut dyn LogDamage) {
     let left = closed(harness, 3);
     harm(harness, &left, &damaged_files(&left.files, &left.older));
 }
 
-/// A killed log with a missing, short, old or foreign file reports damage, or has everything that
-/// was durable.
+/// A killed log with a missing, short, old or foreign file reports damage, or has every durable
+/// record.
 pub fn l14_damaged_files_after_kill(harness: &mut dyn LogDamage) {
     let left = killed(harness, 3);
     harm(harness, &left, &damaged_files(&left.files, &left.older));
@@ -73,8 +73,8 @@ pub fn l14_damaged_files_after_power_cut<H: LogDamage + LogPowerCut>(harness: &m
     }
 }
 
-/// A torn tail is cut: it locks nobody out, it is reported, and it does not come back. A log that
-/// hands no record to the kernel before its flush has no such tail.
+/// A torn tail is cut. The log still opens, reports the cut, and the cut records do not come back.
+/// A log that hands no record to the kernel before its flush has no such tail.
 pub fn l14_torn_tail_is_cut_and_reported(harness: &mut dyn LogDamage) {
     for shape in [3, 6] {
         let left = killed(harness, shape);

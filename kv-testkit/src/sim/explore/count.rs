@@ -2,16 +2,16 @@ use std::{collections::BTreeMap, fmt};
 
 use super::super::{CrashChoice, CrashModel, Survivors};
 
-/// How many states were looked at.
+/// How many states were checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Count {
     /// Moments of recordings between which the disk changed.
     pub moments: u64,
-    /// Disks that were checked. One that several power cuts at a moment leave is counted once.
+    /// Disks that were checked. A disk that several power cuts at one moment leave is counted once.
     pub states: u64,
-    /// Moments and models of which every legal state was looked at.
+    /// Pairs of moment and model of which every legal state was checked.
     pub exhausted: u64,
-    /// Moments and models of which some states were looked at.
+    /// Pairs of moment and model of which some states were checked.
     pub sampled: u64,
     pub(super) by_kind: BTreeMap<(CrashModel, &'static str), u64>,
 }
@@ -22,7 +22,7 @@ impl Count {
         *self.by_kind.entry((choice.model, kind(&choice.survivors))).or_default() += 1;
     }
 
-    /// Counts the states of another exploration too.
+    /// Adds the counts of another exploration.
     pub fn add(&mut self, other: &Self) {
         self.moments += other.moments;
         self.states += other.states;

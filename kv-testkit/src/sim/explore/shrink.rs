@@ -1,4 +1,4 @@
-//! From a state that fails to a simpler one that fails in the same place.
+//! Shrinks a failing state to a simpler one that fails at the same place.
 
 use super::{
     super::{CrashChoice, CrashModel, LostUnit, Moment, Survivors, units::Units},
@@ -8,13 +8,13 @@ use super::{
 /// How many states are tried, at most.
 const TRIES_MAX: u64 = 400;
 
-/// A state that fails, and how.
+/// A state that fails, and its panic.
 pub(super) struct FailingState {
     pub choice: CrashChoice,
     pub panic: Panic,
 }
 
-/// Looks for a state in which less is lost or torn, and `fails` in the place where that one does.
+/// Looks for a state in which less is lost or torn, and which still fails at the same place.
 pub(super) fn shrink(
     moment: &Moment,
     failing: FailingState,
@@ -42,7 +42,8 @@ struct Shrinking<F> {
 }
 
 impl<F: FnMut(&CrashChoice) -> Option<Panic>> Shrinking<F> {
-    /// Keeps what need not be lost: all, halves, quarters, down to single units as long as that helps.
+    /// Keeps units that need not be lost: all, halves, quarters, down to single units as long as
+    /// that helps.
     fn leave_out(&mut self) {
         let mut chunk = self.losses.len();
         while chunk != 0 {
@@ -72,7 +73,7 @@ impl<F: FnMut(&CrashChoice) -> Option<Panic>> Shrinking<F> {
     }
 
     fn still_fails(&mut self, losses: Vec<LostUnit>) -> bool {
-        // What the model does not allow is made legal first: it may take more.
+        // The model's rules are applied first, which may lose more units.
         let losses = self.units.losses(&self.units.outcomes(&Survivors::Except(losses)));
         if losses.len() > self.losses.len() || losses == self.losses || self.tries_left == 0 {
             return false;

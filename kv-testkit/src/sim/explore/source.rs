@@ -1,18 +1,20 @@
-//! Which states are looked at, in which order: the plan.
+//! The plan: which states are checked, and in which order.
 
 use std::{collections::HashSet, vec};
 
 use super::super::{CrashChoice, CrashModel, Moment, SimDisk, Survivors, outcomes::corner_cases, units::Units};
 
-/// All states of a crash are looked at where they are at most so many, counted before equal ones are left out.
+/// All states of a moment and model are checked if there are at most this many, counted before
+/// equal ones are skipped.
 const EXHAUSTED_MAX: u64 = 4096;
-/// Where they are more, so many are looked at that have no pattern, at least.
+/// Otherwise at least this many random samples are checked.
 const SAMPLES: u64 = 1000;
 
-/// So many samples in a row that leave disks which were already looked at mean that there is hardly another.
+/// After this many samples in a row that leave a disk which was already checked, the search for new
+/// ones is given up.
 const DUPLICATE_SAMPLES_MAX: u64 = 1000;
 
-/// A state to be looked at.
+/// A state to check.
 pub(super) struct Probe<'a> {
     /// Its place in the order, which follows from the recording and the seed alone.
     pub at: u64,
@@ -25,25 +27,26 @@ pub(super) struct Probe<'a> {
 struct Visit<'a> {
     moment: &'a Moment,
     model: CrashModel,
-    /// How many units may be lost at the moment, in the model that takes most.
+    /// How many units may be lost at the moment, in the model that loses most.
     weight: usize,
     /// How many states there are, if they can be counted.
     count: Option<u64>,
-    /// How many are to be looked at.
+    /// How many are to be checked.
     states: u64,
 }
 
-/// Gives the states to look at, one after the other.
+/// Yields the states to check, one after the other.
 pub(super) struct Source<'a> {
     visits: vec::IntoIter<Visit<'a>>,
-    /// Of the visits that are left: the states that they ask for, and how many of them have more.
+    /// Of the remaining visits: the number of states that they ask for, and how many could use
+    /// more.
     asked: u64,
     inexhaustible: u64,
-    /// How many more states may be looked at.
+    /// How many more states may be checked.
     remaining: u64,
     seed: u64,
     current: Option<Current<'a>>,
-    /// The disks that power cuts at that moment have left so far.
+    /// The disks that power cuts at the current moment have left so far.
     seen: (u64, HashSet<u64>),
     given: u64,
     pub moments: u64,
@@ -51,7 +54,7 @@ pub(super) struct Source<'a> {
     pub sampled: u64,
 }
 
-/// The visit that is under way.
+/// The current visit.
 struct Current<'a> {
     visit: Visit<'a>,
     units: Units,
@@ -71,7 +74,7 @@ impl<'a> Source<'a> {
             visits.extend(units.iter().map(|units| Visit::new(moment, units, weight)));
         }
         if visits.iter().map(|visit| visit.states.min(2)).sum::<u64>() > states_max {
-            // Not even two states for each: some are left out.
+            // There are not even two states for each visit: some visits are dropped.
             fastrand::Rng::with_seed(seed).shuffle(&mut visits);
             let mut least = 0;
             visits.retain(|visit| {
@@ -79,7 +82,7 @@ impl<'a> Source<'a> {
                 least <= states_max
             });
         }
-        // The last ones get what the others leave: those that have most.
+        // The last visits get what the others leave, so those with the most states come last.
         visits.sort_by_key(|visit| (visit.weight, visit.moment.operation, visit.model));
         Self {
             asked: visits.iter().map(|visit| visit.states).sum(),
@@ -96,13 +99,13 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Gives nothing more.
+    /// Yields nothing more.
     pub fn stop(&mut self) {
         self.visits = Vec::new().into_iter();
         self.current = None;
     }
 
-    /// Goes on to the next visit; `None` after the last.
+    /// Moves to the next visit; `None` after the last.
     fn advance(&mut self) -> Option<Current<'a>> {
         let left = self.visits.len() as u64;
         let visit = self.visits.next()?;
@@ -164,12 +167,12 @@ impl<'a> Visit<'a> {
         Self { moment, model: units.model, weight, count, states }
     }
 
-    /// Whether there are more states than are to be looked at.
+    /// Whether there are more states than will be checked.
     fn has_more(&self) -> bool {
         self.count.is_none_or(|count| count > self.states)
     }
 
-    /// The choices, with spare ones for those that leave equal disks.
+    /// The choices, with spare ones in place of those that leave equal disks.
     fn candidates(&self, units: &Units, share: u64, seed: u64) -> Box<dyn Iterator<Item = Survivors> + Send> {
         if let Some(count) = self.count
             && count <= share
@@ -180,7 +183,7 @@ impl<'a> Visit<'a> {
         if self.has_more() && share >= self.states {
             return Box::new(corner_cases(units).chain(samples(rng)));
         }
-        // Nothing and everything first, and of the others some.
+        // "Nothing" and "everything" first, then a random part of the others.
         let mut candidates: Vec<_> = if self.has_more() {
             corner_cases(units).chain(samples(rng.fork()).take(SAMPLES as usize)).collect()
         } else {
@@ -198,7 +201,7 @@ fn samples(mut rng: fastrand::Rng) -> impl Iterator<Item = Survivors> + Send {
     std::iter::repeat_with(move || Survivors::Sample(rng.u64(..1 << 48)))
 }
 
-/// Of moments that follow one another and whose disks are the same, the last: when most was promised.
+/// Of consecutive moments with equal disks, the last one, which has the most promises.
 pub(super) fn distinct(moments: &[Moment]) -> impl Iterator<Item = &Moment> {
     let is_last = |at: usize| moments.get(at + 1).is_none_or(|next| !moments[at].disk.is_same(&next.disk));
     moments.iter().enumerate().filter(move |(at, _)| is_last(*at)).map(|(_, moment)| moment)
