@@ -1,4 +1,4 @@
-//! All phases, one after the other, within a number of states.
+//! Runs all phases, one after the other, within a number of states.
 
 use std::sync::Arc;
 
@@ -15,16 +15,17 @@ use crate::{
     space,
 };
 
-/// Of all states, the phases that can be exhausted get these shares at most, in percent.
+/// The maximum share of all states, in percent, of each phase that can be exhausted.
 const EVERY_OPERATION_PERCENT: u64 = 15;
 const MARKS_PERCENT: u64 = 20;
 const DAMAGE_PERCENT: u64 = 20;
 const FAULTS_PERCENT: u64 = 25;
 const SPACE_PERCENT: u64 = 5;
-/// Of the rest, what goes to damage in space that holds nothing; and what may go to it if that makes it complete.
+/// The share of the rest for damage to unused space, and the share that it may take if that makes
+/// it complete.
 const UNUSED_PERCENT: u64 = 10;
 const UNUSED_PERCENT_MAX: u64 = 75;
-/// Of the rest of that, what goes to crashes after a crash.
+/// The share of what is left after that for crashes after a crash.
 const AGAIN_PERCENT: u64 = 40;
 
 const EVERY_OPERATION: &str = "after every operation";
@@ -36,7 +37,7 @@ const SPACE: &str = "every size of the disk";
 const AGAIN: &str = "crash after a crash";
 const CRASHES: &str = "crash at every operation";
 
-/// A campaign, as the environment wants it.
+/// A campaign, as configured by the environment.
 pub struct Campaign {
     plan: Plan,
     coverage: Arc<Coverage>,
@@ -49,10 +50,10 @@ impl Campaign {
         Self { plan, coverage: Arc::default(), rows: Vec::new(), notes: Vec::new() }
     }
 
-    /// Goes through all phases; prints how much was looked at.
+    /// Runs all phases, and prints how much was checked.
     ///
     /// # Panics
-    /// If anything is not as it must be.
+    /// If anything is wrong.
     pub fn run(mut self) {
         self.every_operation();
         self.marks();
@@ -64,13 +65,13 @@ impl Campaign {
         }
         self.crash();
         self.print();
-        assert!(self.rows.iter().all(Row::is_clean), "something is not as it must be: see above");
+        assert!(self.rows.iter().all(Row::is_clean), "there are violations: see above");
         let gaps = self.coverage.wrong();
         let is_checked = self.plan.coverage >= CoverageMode::Check;
-        assert!(!is_checked || gaps.is_empty(), "combinations that are not as they should be: see above");
+        assert!(!is_checked || gaps.is_empty(), "there are gaps in the coverage: see above");
     }
 
-    /// Each has its turn, first what every run looks at.
+    /// Checks evenly spaced states of all runs, first those that every campaign checks.
     fn every_operation(&mut self) {
         let (seed, part, share) = (self.plan.seed, self.plan.part, self.plan.share(EVERY_OPERATION_PERCENT));
         let Some(every_operation) = self.phase("every run", 0, |_| EveryOperation::new(seed)) else { return };
@@ -104,7 +105,8 @@ impl Campaign {
         Some(damages)
     }
 
-    /// Where most states would be spent, and least is to be found: all, if the most part of what is left is enough, and otherwise a small part.
+    /// Damage to unused space costs the most states and finds the least. All of it is checked if
+    /// most of what is left suffices for that; otherwise a small part.
     fn damage_unused(&mut self, damages: &Damages) {
         let (left, part) = (self.plan.left(), self.plan.part);
         let is_enough = damages.unused() <= left * UNUSED_PERCENT_MAX / 100;
@@ -115,7 +117,7 @@ impl Campaign {
         self.notes.push(format!("of all damages, {}", damages.report()));
     }
 
-    /// All cases, or as many as fit.
+    /// Checks all cases, or as many as fit.
     fn exhaust<T: Sync + Send>(
         &mut self,
         name: &'static str,
@@ -137,7 +139,7 @@ impl Campaign {
         });
     }
 
-    /// What is left goes to crashes.
+    /// Spends what is left on crashes.
     fn crash(&mut self) {
         let (seed, part) = (self.plan.seed, self.plan.part);
         let Some(recorded) = self.phase("reference workload", 0, |_| ReferenceRun::new(seed)) else { return };
@@ -153,7 +155,7 @@ impl Campaign {
         self.notes.extend(count.map(|count| format!("{CRASHES}: {count}")));
     }
 
-    /// A phase that looks at about so many states; at none, if it prepares another.
+    /// Runs a phase that checks about `states` states; none if it prepares another phase.
     fn phase<T>(&mut self, name: &'static str, states: u64, run: impl FnOnce(&Findings) -> Verdict<T>) -> Option<T> {
         let findings = Findings::new(name, self.plan.seed, states, &self.coverage);
         let result = findings.run(&name, || run(&findings));
@@ -161,7 +163,7 @@ impl Campaign {
         result
     }
 
-    #[expect(clippy::print_stdout, reason = "how much was looked at belongs to the result")]
+    #[expect(clippy::print_stdout, reason = "how much was checked is part of the result")]
     fn print(&self) {
         println!("\n{}; {}", self.plan.part, Row::HEADINGS.trim_start());
         for row in &self.rows {
@@ -180,10 +182,10 @@ impl Campaign {
         }
     }
 
-    /// Looks at a single state again: a line such as `store@120:posix:only:17`.
+    /// Checks a single state again: a line such as `store@120:posix:only:17`.
     ///
     /// # Panics
-    /// If there is no such state, or anything is not as it must be.
+    /// If there is no such state, or anything is wrong.
     pub fn replay(self, case: &str) {
         let seed = self.plan.seed;
         let findings = Findings::new("replay", seed, 0, &self.coverage);
@@ -201,6 +203,6 @@ impl Campaign {
             })
         });
         assert!(found.flatten().is_some(), "there is no state {case:?} with the seed {seed}");
-        assert!(findings.into_row().is_clean(), "it is still not as it must be");
+        assert!(findings.into_row().is_clean(), "the violation is still there");
     }
 }

@@ -2,8 +2,8 @@
 //! checkpoints.
 //!
 //! A campaign finds nothing where it never goes. So every combination is counted, and one that is
-//! never reached fails the run with its name, unless [`impossible`](crate::impossible) says why it
-//! cannot be.
+//! never reached fails the run, unless [`impossible`](crate::impossible) says why it cannot be
+//! reached.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use std::{
 
 use crate::impossible::{why_maybe, why_not};
 
-/// An enumeration of names.
+/// An enumeration with a name for each variant.
 macro_rules! names {
     ($(#[$doc:meta])* $name:ident { $($variant:ident $text:literal),* $(,)? }) => {
         $(#[$doc])*
@@ -44,7 +44,7 @@ names! {
 }
 
 names! {
-    /// What holds of the log and the checkpoints. Several may hold at once.
+    /// The states of the log and the checkpoints. Several may hold at once.
     State {
         Fresh "fresh", Sealed "sealed", Torn "torn", Rolled "rolled", Trimmed "trimmed", Frozen "frozen",
         FailedCheckpoint "failed checkpoint", Damaged "damaged",
@@ -69,7 +69,7 @@ impl FaultKind {
     }
 }
 
-/// The states that hold at some time.
+/// The set of states that hold at some time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct States(u8);
 
@@ -83,14 +83,14 @@ impl States {
     }
 }
 
-/// What is done, and what holds when it begins.
+/// A verb, and the states that hold when it begins.
 #[derive(Clone, Copy, Debug)]
 pub struct Activity {
     pub verb: Verb,
     pub states: States,
 }
 
-/// From which operation of the disk on which scene is played.
+/// The disk's operation at which each activity begins.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline(Vec<(u64, Activity)>);
 
@@ -99,7 +99,8 @@ impl Timeline {
         self.0.push((operation, activity));
     }
 
-    /// The scene of which that operation is a part, the first being 0; and with which it begins.
+    /// The activity that this operation belongs to, and the operation with which it begins.
+    /// Operations are counted from 0.
     pub fn at(&self, operation: u64) -> Option<(u64, Activity)> {
         self.0.iter().rfind(|(from, _)| *from <= operation).copied()
     }
@@ -157,28 +158,28 @@ impl Default for Coverage {
 }
 
 impl Coverage {
-    /// Something was done.
+    /// Counts an activity.
     pub fn performed(&self, activity: Activity) {
         self.count_all(activity.states.iter().map(|state| Combination::StateVerb(state, activity.verb)));
     }
 
-    /// Everything in the timeline was done.
+    /// Counts all activities of a timeline.
     pub fn performed_all(&self, timeline: &Timeline) {
         timeline.0.iter().for_each(|(_, activity)| self.performed(*activity));
     }
 
-    /// A fault came while something was done.
+    /// Counts a fault during an activity.
     pub fn met(&self, activity: Activity, fault: FaultKind) {
         self.happened(activity.states, fault);
         self.count(Combination::VerbFault(activity.verb, fault));
     }
 
-    /// A fault came in some states.
+    /// Counts a fault in these states.
     pub fn happened(&self, states: States, fault: FaultKind) {
         self.count_all(states.iter().map(|state| Combination::StateFault(state, fault)));
     }
 
-    /// A verb met what a fault had left.
+    /// Counts a verb that met what a fault had left.
     pub fn met_by(&self, verb: Verb, fault: FaultKind) {
         self.count(Combination::VerbFault(verb, fault));
     }
@@ -203,19 +204,19 @@ impl Coverage {
         self.counter(combination).load(Ordering::Relaxed)
     }
 
-    /// The combinations that should have been reached, and were not; and those that were, though
-    /// they are said to be impossible.
+    /// The combinations that should have been reached and were not, and those that were reached
+    /// although they are listed as impossible.
     pub fn wrong(&self) -> Vec<String> {
-        let judge = |combination| match (self.reached(combination), why_not(combination)) {
+        let gap = |combination| match (self.reached(combination), why_not(combination)) {
             (0, None) if why_maybe(combination).is_none() => Some(format!("never reached: {combination}")),
             (1.., Some(why)) => Some(format!("reached, though said to be impossible ({why}): {combination}")),
             _ => None,
         };
-        Combination::all().filter_map(judge).collect()
+        Combination::all().filter_map(gap).collect()
     }
 
-    /// How many combinations were reached, how many are possible, and the one that was reached
-    /// least.
+    /// How many combinations were reached, how many are possible, and which one was reached least
+    /// often.
     pub fn summary(&self) -> String {
         let must = |combination: &Combination| why_not(*combination).or(why_maybe(*combination)).is_none();
         let possible: Vec<_> = Combination::all().filter(must).collect();
@@ -230,7 +231,7 @@ impl Coverage {
         )
     }
 
-    /// Every count. `-` stands where there can be none.
+    /// A table of all counts. `-` marks combinations that are impossible.
     pub fn table(&self) -> String {
         let faults =
             |at: &dyn Fn(FaultKind) -> Combination| FaultKind::ALL.iter().map(|fault| self.cell(at(*fault))).collect();
@@ -262,7 +263,7 @@ impl Coverage {
     }
 }
 
-/// Columns as wide as what is in them.
+/// Formats a table with aligned columns.
 fn table(rows: &[(String, Vec<String>)]) -> String {
     let width = |column: usize| rows.iter().map(|(_, cells)| cells[column].len()).max().unwrap_or(0);
     let widths: Vec<_> = (0..rows.first().map_or(0, |(_, cells)| cells.len())).map(width).collect();

@@ -1,4 +1,5 @@
-//! Crashes at every operation of the reference workload, and again at every operation of the recovery.
+//! Crashes at every operation of the reference workload, and again at every operation of the
+//! recovery.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,7 +14,7 @@ use crate::{
     workload::{first_steps, reference},
 };
 
-/// A third crash follows in one of so many states that the second one leaves.
+/// A third crash follows in about one of this many states that the second one leaves.
 const THIRD_ONE_IN: u64 = 64;
 
 /// The reference workload, with the disk before each of its operations.
@@ -39,7 +40,8 @@ impl ReferenceRun {
             findings.examine(&case, || self.oracle.check(moment.operation, choice.model, left));
         });
         if !findings.is_clean() {
-            // Once more, for the simplest state that is like the first wrong one: it is printed.
+            // Explores again, so that the exploration shrinks the first violation and prints the
+            // simplest state.
             let _ = catch_unwind(AssertUnwindSafe(|| {
                 exploration.run("store", &self.moments, &CrashModel::ALL, &|moment, choice, left| {
                     let verdict = self.oracle.check(moment.operation, choice.model, left);
@@ -50,12 +52,13 @@ impl ReferenceRun {
         count
     }
 
-    /// Crashes once, recovers, and crashes at every moment of that, about `states_max` times in all.
+    /// Crashes once, recovers, and crashes at every moment of the recovery, about `states_max`
+    /// times in all.
     pub fn crash_again(&self, states_max: u64, part: Part, findings: &Findings) {
         let mut firsts: Vec<_> = self.moments.iter().flat_map(|moment| corner_cases(moment, self.seed)).collect();
         let mut rng = fastrand::Rng::with_seed(self.seed);
         rng.shuffle(&mut firsts);
-        // As many first crashes as second ones for each.
+        // As many first crashes as second crashes for each of them.
         let each = states_max.isqrt().max(64);
         firsts.truncate((states_max / each) as usize);
         let firsts = part.of(firsts);
@@ -70,7 +73,7 @@ impl ReferenceRun {
         });
     }
 
-    /// Looks at one state again.
+    /// Checks one state again.
     pub fn replay(&self, case: &str, findings: &Findings) -> Option<()> {
         let mut crashes = case.strip_prefix("store@")?.split(',');
         let (mut oracle, mut left) = self.step_to(&self.moments, &self.oracle, crashes.next()?, case, findings)?;
@@ -99,7 +102,7 @@ impl ReferenceRun {
     }
 }
 
-/// What a crash left, and what is known of it.
+/// What a crash left, and what the oracle knows of it.
 struct Again {
     seed: u64,
     /// The crashes so far.
@@ -135,7 +138,7 @@ impl Again {
     }
 }
 
-/// The choices that are most telling: nothing, everything and each prefix survives; and two others.
+/// The corner cases (nothing, everything and each prefix survives), and two random choices.
 fn corner_cases(moment: &Moment, seed: u64) -> Vec<(&Moment, CrashChoice)> {
     let mut rng = fastrand::Rng::with_seed(seed ^ moment.operation);
     let mut choices = Vec::new();

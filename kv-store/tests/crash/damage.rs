@@ -1,4 +1,5 @@
-//! Damage to every file of small stores: it is refused, or reported where it is met, or of no consequence.
+//! Damage to every file of small stores: it is refused at opening, reported by the read that meets
+//! it, or harmless.
 
 use std::{
     io::ErrorKind,
@@ -19,16 +20,16 @@ use crate::{
     use_after_damage::{MayLose, use_and_crash},
 };
 
-/// What came of damages.
+/// The outcomes of damage.
 #[derive(Debug, Default)]
 pub struct Outcomes {
     refused: AtomicU64,
     met: AtomicU64,
     cut: AtomicU64,
-    /// The older checkpoint took the place of the newest.
+    /// The older checkpoint replaced the newest.
     replaced: AtomicU64,
     harmless: AtomicU64,
-    /// Of those that no read met, how many a verification finds.
+    /// Of the damage that no read met, how much a verification finds.
     verified: AtomicU64,
 }
 
@@ -48,19 +49,19 @@ impl Outcomes {
     }
 }
 
-/// Small stores, every damage to them, and what came of it.
+/// Small stores, all damage to them, and the outcomes.
 pub struct Damages {
     fixtures: Vec<Fixture>,
     coarse: Vec<(usize, DamageCase)>,
-    /// Where there is anything.
+    /// Places in use.
     used: Vec<(usize, Place)>,
-    /// In long runs of zeroes.
+    /// Places in long runs of zeroes.
     unused: Vec<(usize, Place)>,
     outcomes: Outcomes,
 }
 
 impl Damages {
-    /// In an order that follows from the seed, so that any number of them is a sample.
+    /// In an order that follows from the seed, so that any prefix is a sample.
     pub fn new(seed: u64) -> Verdict<Self> {
         let small = Fixture::small(seed)?;
         let in_places = small.len();
@@ -83,7 +84,8 @@ impl Damages {
         Ok(Self { fixtures, coarse, used, unused, outcomes: Outcomes::default() })
     }
 
-    /// Damages sectors, files, and every bit and length where there is anything; about `states_max` of these.
+    /// Damages sectors and files, and every bit and length of the bytes in use; about `states_max`
+    /// cases.
     pub fn damage_used(&self, states_max: u64, part: Part, findings: &Findings) -> String {
         let wanted = (states_max / 2).max(states_max.saturating_sub(self.used.len() as u64 * Place::CASES));
         let coarse = &self.coarse[..self.coarse.len().min(wanted as usize)];
@@ -101,17 +103,17 @@ impl Damages {
         )
     }
 
-    /// How many damages there are to sectors, files, and where there is anything.
+    /// How many cases there are for sectors, files and bytes in use.
     pub fn used(&self) -> u64 {
         self.coarse.len() as u64 + self.used.len() as u64 * Place::CASES
     }
 
-    /// How many damages there are to space that holds nothing.
+    /// How many cases there are for unused space.
     pub fn unused(&self) -> u64 {
         self.unused.len() as u64 * Place::CASES
     }
 
-    /// Damages space that holds nothing, every bit and every length; about `states_max` of these.
+    /// Damages unused space, every bit and every length; about `states_max` cases.
     pub fn damage_unused(&self, states_max: u64, part: Part, findings: &Findings) -> String {
         let places = &self.unused[..self.unused.len().min((states_max / Place::CASES) as usize)];
         self.damage_places(places, part, findings);
@@ -128,7 +130,7 @@ impl Damages {
         let fixture = &self.fixtures[fixture];
         findings.coverage.happened(fixture.states, case.fault());
         let name = case.named(fixture).to_string();
-        // There are few of these: each is met by every verb.
+        // There are few of these, so every verb is tried after each.
         let number = name.bytes().fold(0, |hash: usize, byte| (hash ^ usize::from(byte)).wrapping_mul(0x0100_0193));
         let verbs = match case.fault() {
             FaultKind::Missing | FaultKind::Older | FaultKind::Copied | FaultKind::Stale => Verb::ALL,
@@ -143,7 +145,7 @@ impl Damages {
         self.outcomes.report()
     }
 
-    /// Looks at one of them again.
+    /// Checks one case again.
     pub fn replay(&self, text: &str, findings: &Findings) -> Option<()> {
         let coarse = self.coarse.iter().cloned();
         let places = self.used.iter().chain(&self.unused);
@@ -202,8 +204,9 @@ impl Damages {
     }
 }
 
-/// No bit that flips makes a file go missing: the file that a refusal names is there. It need not be the damaged one: where the start of the log's last
-/// segment is damaged, the log ends in the one before.
+/// A flipped bit makes no file go missing, so the file that a refusal names must exist. It need not
+/// be the damaged one: if the start of the log's last segment is damaged, the log ends in the one
+/// before.
 fn check_names_file(fixture: &Fixture, case: &DamageCase, error: &Error) -> Verdict {
     match (case, error) {
         (DamageCase::InPlace(_, Damage::FlippedBit(_)), Error::Corrupt { file, .. })
@@ -215,7 +218,7 @@ fn check_names_file(fixture: &Fixture, case: &DamageCase, error: &Error) -> Verd
     }
 }
 
-/// Refusing changes nothing.
+/// A refusal changes nothing.
 fn check_unchanged(disk: &SimDisk) -> Verdict {
     let trace = disk.take_trace();
     match trace.lines().find(|line| !line.starts_with("sync ") && !line.starts_with("create directory ")) {
@@ -224,7 +227,7 @@ fn check_unchanged(disk: &SimDisk) -> Verdict {
     }
 }
 
-/// Each key by itself is right or reported.
+/// Each key is right or reported as damaged.
 fn check_each(engine: &Engine, fixture: &Fixture, position: Lsn) -> Verdict {
     let Some(expected) = fixture.oracle.state_at(position) else { return Ok(()) };
     for (name, entries) in expected.collections() {
@@ -240,14 +243,14 @@ fn check_each(engine: &Engine, fixture: &Fixture, position: Lsn) -> Verdict {
     Ok(())
 }
 
-/// Whether a verification finds damage, which it must if `is_damaged`.
+/// Whether a verification finds damage. It must if `is_damaged`.
 fn check_verification(fixture: &Fixture, case: &DamageCase, is_damaged: bool) -> Verdict<bool> {
     let verification = kv_store::verify_in(fixture.damaged(case).vfs());
     if let (DamageCase::Missing(file), Err(Error::Io { source, .. })) = (case, &verification)
         && (fixture.names[*file] == "FORMAT", fixture.oracle.last(), source.kind())
             == (true, Lsn::START, ErrorKind::NotFound)
     {
-        return Ok(true); // nothing was ever written: it is no store, and may become one
+        return Ok(true); // nothing was ever written, so this is not a store but may become one
     }
     let verification = verification.map_err(|error| Violation::refusal("it cannot be verified", &error))?;
     if is_damaged && verification.damage.is_empty() {
@@ -256,7 +259,7 @@ fn check_verification(fixture: &Fixture, case: &DamageCase, is_damaged: bool) ->
     Ok(!verification.damage.is_empty())
 }
 
-/// Whether the older checkpoint, and the log back to it, stand in for what is damaged.
+/// Whether the older checkpoint, and the log back to it, can replace what is damaged.
 fn is_of_newest_checkpoint(fixture: &Fixture, case: &DamageCase) -> bool {
     let (DamageCase::InPlace(file, _)
     | DamageCase::Stale(file, ..)
@@ -269,7 +272,8 @@ fn is_of_newest_checkpoint(fixture: &Fixture, case: &DamageCase) -> bool {
     is_newest(".manifest") || is_newest(".part")
 }
 
-/// Whether every bit of the file counts, though no reader may touch it: checkpoints, also the older one, and what says that it is a store.
+/// Whether every bit of the file counts, even if no reader touches it: the files of both
+/// checkpoints, and FORMAT.
 fn is_never_unused(fixture: &Fixture, case: &DamageCase) -> bool {
     let DamageCase::InPlace(file, Damage::FlippedBit(_) | Damage::Cut(_)) = case else { return false };
     let name = &fixture.names[*file];

@@ -6,20 +6,20 @@ use kv_testkit::sim::Damage;
 
 use crate::{coverage::FaultKind, fixture::Fixture};
 
-/// What happens to a store. Files are named by their places.
+/// A damage to a store. Files are given by their indexes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DamageCase {
     InPlace(usize, Damage),
-    /// A sector of the file is as in the older version of that number.
+    /// The sector has its content of the older version with this number.
     Stale(usize, u64, usize),
     Missing(usize),
-    /// The file is there a second time, under that name.
+    /// A copy of the file exists under this name.
     Copied(usize, String),
-    /// The file is as it was in the older version of that number.
+    /// The file is as in the older version with this number.
     Older(usize, usize),
 }
 
-/// A byte of a file: each of its bits is flipped, and the file is cut before it.
+/// A byte of a file. Each of its bits is flipped, and the file is cut before it.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     file: usize,
@@ -27,7 +27,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// How many cases a place is.
+    /// How many cases there are per place.
     pub const CASES: u64 = 9;
 
     pub fn cases(self) -> impl Iterator<Item = DamageCase> {
@@ -36,7 +36,7 @@ impl Place {
         flips.chain([Damage::Cut(at)]).map(move |damage| DamageCase::InPlace(self.file, damage))
     }
 
-    /// All places of a store: first those where there is anything, then those in long runs of zeroes.
+    /// All places of a store: first those in use, then those in long runs of zeroes.
     pub fn all(fixture: &Fixture) -> (Vec<Self>, Vec<Self>) {
         let places = fixture
             .files
@@ -52,7 +52,7 @@ impl Place {
 }
 
 impl DamageCase {
-    /// Every damage that is not to a single place.
+    /// Every damage except to single places.
     pub fn coarse(fixture: &Fixture) -> Vec<Self> {
         let mut cases = Vec::new();
         for (file, name) in fixture.names.iter().enumerate() {
@@ -69,7 +69,7 @@ impl DamageCase {
         cases
     }
 
-    /// A bit of each sector that has anything in it.
+    /// One bit of each sector that is not all zeroes.
     pub fn coarse_bits(fixture: &Fixture) -> impl Iterator<Item = Self> {
         (0..fixture.files.len()).flat_map(move |file| {
             (0..fixture.sectors(file)).filter_map(move |sector| {
@@ -79,7 +79,7 @@ impl DamageCase {
         })
     }
 
-    /// What it is called where it is counted.
+    /// The kind of fault that it counts as.
     pub fn fault(&self) -> FaultKind {
         match self {
             Self::InPlace(_, Damage::FlippedBit(_)) => FaultKind::Flipped,
@@ -94,7 +94,7 @@ impl DamageCase {
         }
     }
 
-    /// As it is printed.
+    /// The name with which it is printed.
     pub fn named<'a>(&'a self, fixture: &'a Fixture) -> Named<'a> {
         Named { fixture, case: self }
     }
@@ -109,7 +109,7 @@ fn of_sector(fixture: &Fixture, file: usize, sector: u64, cases: &mut Vec<Damage
     cases.extend(swapped.map(|other| DamageCase::InPlace(file, Damage::SwappedSectors(sector, other))));
     let mut seen = BTreeSet::from([now, &[]]);
     for other in 0..fixture.files.len() {
-        // Another file's, written astray.
+        // The content of another file, written to the wrong place.
         if seen.insert(fixture.sector(other, sector)) {
             cases
                 .push(DamageCase::InPlace(file, Damage::ForeignSector(sector, fixture.sector(other, sector).to_vec())));
@@ -122,7 +122,8 @@ fn of_sector(fixture: &Fixture, file: usize, sector: u64, cases: &mut Vec<Damage
     }
 }
 
-/// Names that differ from this one in the last digit of one of their numbers, and names of the same kind that are there.
+/// Names that differ from this one in the last digit of one of their numbers, and existing names of
+/// the same kind.
 fn neighbours(fixture: &Fixture, path: &str) -> BTreeSet<String> {
     let kind = |path: &str| path.rsplit_once('.').map(|(_, kind)| kind.to_owned());
     let same_kind = |other: &&String| kind(other).is_some() && kind(other) == kind(path);
@@ -136,7 +137,7 @@ fn neighbours(fixture: &Fixture, path: &str) -> BTreeSet<String> {
     neighbours
 }
 
-/// A case as it is printed.
+/// A case with the name with which it is printed.
 pub struct Named<'a> {
     fixture: &'a Fixture,
     case: &'a DamageCase,

@@ -1,4 +1,4 @@
-//! A life that a store leads under the workload, and what is known of it.
+//! Drives a store through the steps of a workload, and tells the oracle what was acknowledged.
 
 use std::{
     panic,
@@ -26,28 +26,28 @@ use crate::{
     workload::{Action, Change, LARGE, Step, is_on_collections, large_value},
 };
 
-/// So many power cuts are tried until one leaves a torn tail.
+/// How many power cuts are tried until one leaves a torn tail.
 const TEARS_MAX: u64 = 200;
 
-/// A store in use, and what is known of it.
+/// A store in use, over several openings and crashes.
 pub struct Driver {
     pub disk: SimDisk,
-    /// `None` after it could not be opened.
+    /// `None` if it could not be opened.
     pub engine: Option<Engine>,
     pub oracle: Oracle,
-    /// What was done when, if somebody wants to know.
+    /// The activities, if they are recorded.
     pub timeline: Option<Timeline>,
     sizes: Sizes,
     gate: Gate,
-    /// Deferred writes that nobody has waited for.
+    /// Deferred writes that were not waited for yet.
     pending: Vec<Commit>,
-    /// Whether the outcome of a write is unknown since the store was opened.
+    /// Whether a write since the last opening has an unknown outcome.
     has_unknown_outcome: bool,
     /// How many operations had failed when the store was opened.
     failures: u64,
-    /// Whether the last opening found a clean end: up to where.
+    /// The position of the last clean end, if the store was closed cleanly.
     sealed: Option<Lsn>,
-    /// Whether a checkpoint is under way.
+    /// Whether a checkpoint is in progress.
     is_frozen: bool,
     /// Whether the last checkpoint failed.
     has_failed_checkpoint: bool,
@@ -56,7 +56,7 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Not yet open.
+    /// A store that is not open yet.
     pub fn new(disk: &SimDisk, oracle: Oracle) -> Self {
         Self {
             disk: disk.clone(),
@@ -75,37 +75,37 @@ impl Driver {
         }
     }
 
-    /// Open.
+    /// A store that is already open.
     pub fn resume(disk: &SimDisk, oracle: Oracle, engine: Engine) -> Self {
         Self { engine: Some(engine), failures: disk.failures(), ..Self::new(disk, oracle) }
     }
 
-    /// Opens the store and leads it through the steps, none of which may fail.
+    /// Opens the store and runs the steps, none of which may fail.
     pub fn start(disk: &SimDisk, oracle: Oracle, steps: &[Step]) -> Verdict<Self> {
         let mut driver = Self::new(disk, oracle);
         driver.run_steps(steps)?;
         Ok(driver)
     }
 
-    /// The same, and what was done when.
+    /// The same, with the activities recorded.
     pub fn start_timed(disk: &SimDisk, oracle: Oracle, steps: &[Step]) -> Verdict<Self> {
         let mut driver = Self { timeline: Some(Timeline::default()), ..Self::new(disk, oracle) };
         driver.run_steps(steps)?;
         Ok(driver)
     }
 
-    /// The same, to the end: what is known then.
+    /// The same; returns what the oracle knows at the end.
     pub fn oracle_after(disk: &SimDisk, oracle: Oracle, steps: &[Step]) -> Verdict<Oracle> {
         Self::start(disk, oracle, steps).map(|driver| driver.oracle)
     }
 
-    /// Opens the store, if it is not open, and leads it through the steps, none of which may fail.
+    /// Opens the store, if it is not open, and runs the steps, none of which may fail.
     pub fn run_steps(&mut self, steps: &[Step]) -> Verdict {
         if self.engine.is_none() {
             if let Some(Step::Sizes(first, largest)) = steps.first() {
-                self.sizes = Sizes::blocks(*first, *largest); // the first segment is made by the first opening
+                self.sizes = Sizes::blocks(*first, *largest); // the first opening creates the first segment
             }
-            self.open()?.map_err(|error| Violation::refusal("cannot be opened", &error))?;
+            self.open()?.map_err(|error| Violation::refusal("the store cannot be opened", &error))?;
         }
         for step in steps {
             self.step(*step)?.map_err(|error| Violation::refusal(&format!("{step:?} failed"), &error))?;
@@ -113,8 +113,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Opens the store, and looks whether it is the one that is known. What is not there any more
-    /// is forgotten.
+    /// Opens the store and checks it against the oracle, which then forgets what was legally lost.
     pub fn open(&mut self) -> Verdict<Result<()>> {
         self.begin_activity(Verb::Open);
         self.failures = self.disk.failures();
@@ -132,7 +131,7 @@ impl Driver {
         Ok(Ok(()))
     }
 
-    /// Does it. The error is the engine's answer; a violation, a wrong one.
+    /// Runs a step. The inner error is the engine's answer; a violation is a wrong answer.
     pub fn step(&mut self, step: Step) -> Verdict<Result<()>> {
         let answer = self.try_step(step)?;
         self.note();
@@ -175,7 +174,7 @@ impl Driver {
         }
     }
 
-    /// What the store says of itself is known, too.
+    /// What the store reports about itself is a promise, too.
     fn note(&mut self) {
         let Some(Engine { store, .. }) = &self.engine else { return };
         let stats = store.stats();
@@ -183,7 +182,7 @@ impl Driver {
         self.pending.retain(|commit| commit.lsn() > stats.published);
     }
 
-    /// Lets go of the store, and with it of the lock.
+    /// Drops the store, and with it its lock.
     fn drop_store(&mut self) {
         self.pending.clear();
         self.engine = None;
@@ -244,8 +243,8 @@ impl Driver {
             matches!(error, Error::CollectionExists { .. } | Error::CollectionNotFound { .. } | Error::KeyNotFound)
         };
         let answer = match done {
-            // What a write whose outcome is unknown was to change is still as it was, to the store:
-            // it answers by that.
+            // A write of unknown outcome is not visible to the store, which answers by its old
+            // state.
             Ok(_) if appended < last && self.may_miss_writes() => {
                 self.oracle.take_back();
                 Ok(())
@@ -271,9 +270,9 @@ impl Driver {
             }
             Err(error @ Error::OutcomeUnknown { .. }) if appended == last => {
                 if stats.published >= last {
-                    return Err(Violation::wrong("a write of unknown outcome is seen".to_owned()));
+                    return Err(Violation::wrong("a write of unknown outcome is visible".to_owned()));
                 }
-                Err(error) // it may be there
+                Err(error) // it may be in the log
             }
             Err(error) if appended == last => {
                 return Err(Violation::wrong(format!("a write was refused, and logged: {error:?}")));
@@ -286,7 +285,7 @@ impl Driver {
         Ok(answer)
     }
 
-    /// Whether the store may not know of a write that is known here: its log has failed.
+    /// Whether the store may not know a write that the oracle knows, because its log has failed.
     fn may_miss_writes(&self) -> bool {
         self.has_unknown_outcome || self.disk.failures() > self.failures
     }
@@ -307,8 +306,8 @@ impl Driver {
         })
     }
 
-    /// The checkpoint is made by a thread of its own, and one of the two waits at any time: so
-    /// everything happens in the same order always.
+    /// The checkpoint runs on a thread of its own. One of the two threads waits at any time, so
+    /// everything always happens in the same order.
     fn checkpoint_beside(&mut self, step: Step) -> Verdict<Result<()>> {
         self.begin_activity(Verb::Checkpoint);
         let Some(Engine { store, .. }) = &self.engine else { return Ok(Ok(())) };
@@ -324,7 +323,7 @@ impl Driver {
             beside = self.step(step);
             self.begin_activity(Verb::Checkpoint);
         }
-        closed_gate.go_on();
+        closed_gate.open();
         let made = making.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
         self.is_frozen = false;
         let made = self.checkpointed(made);
@@ -348,7 +347,7 @@ impl Driver {
         self.failures += u64::from(met);
         match self.checkpointed(made) {
             Err(Error::Io { .. }) if met => Ok(Ok(())),
-            Ok(()) if met => Err(Violation::wrong("a checkpoint without its file is said to be made".to_owned())),
+            Ok(()) if met => Err(Violation::wrong("a checkpoint without its file is reported as made".to_owned())),
             answer => Ok(answer),
         }
     }
@@ -373,13 +372,13 @@ impl Driver {
 
     fn crash(&mut self, choice: &CrashChoice) -> Verdict<Result<()>> {
         let left = self.disk.crash(choice);
-        self.drop_store(); // what it writes now, it writes to the disk that is no more
+        self.drop_store(); // whatever it still writes goes to the old disk
         self.disk = left;
         self.oracle = self.oracle.clone().after_crash(choice.model);
         self.sealed = None;
         self.timeline.as_mut().map(std::mem::take);
         let opened = self.open()?;
-        self.oracle.kernel_forgets = false; // what is acknowledged from now on is with the kernel that goes on
+        self.oracle.kernel_forgets = false; // what is acknowledged from now on is with the new kernel
         Ok(opened)
     }
 
@@ -390,7 +389,8 @@ impl Driver {
         };
         let mut choices =
             (0..TEARS_MAX).map(|seed| CrashChoice { model: CrashModel::Posix, survivors: Survivors::Sample(seed) });
-        let choice = choices.find(is_torn).ok_or_else(|| Violation::wrong("nothing can be torn".to_owned()))?;
+        let choice =
+            choices.find(is_torn).ok_or_else(|| Violation::wrong("no power cut leaves a torn tail".to_owned()))?;
         self.is_torn = true;
         self.crash(&choice)
     }
@@ -413,7 +413,7 @@ impl Driver {
         }
     }
 
-    /// What holds of the log and the checkpoints now.
+    /// The states of the log and the checkpoints now.
     pub fn states(&self) -> States {
         let mut states = States::default();
         let segments: Vec<_> = self.disk.paths().into_iter().filter(|path| path.ends_with(".wal")).collect();
@@ -436,7 +436,7 @@ impl Driver {
     }
 }
 
-/// However a checkpoint ends, nobody waits for it any more.
+/// Opens the gate however the checkpoint ends, so that no thread waits for it for ever.
 struct OpenGate(Gate);
 
 impl Drop for OpenGate {

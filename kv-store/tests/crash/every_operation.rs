@@ -1,5 +1,5 @@
 //! After every operation of a run, what the disk holds can be recovered: as a killed process leaves
-//! it, and after power cuts that take everything that was not synced, or nothing.
+//! it, and after power cuts that lose everything unsynced, or nothing.
 
 use kv_testkit::{
     recoverable,
@@ -25,7 +25,8 @@ pub struct RecordedRun {
     timeline: Timeline,
 }
 
-/// How an operation can be the last: all is lost that can be, or nothing.
+/// The crashes that are tried after each operation: everything that can be lost is lost, or
+/// nothing.
 pub const ENDS: [CrashChoice; 5] = [
     CrashChoice { model: CrashModel::Killed, survivors: Survivors::Everything },
     CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing },
@@ -64,7 +65,7 @@ impl RecordedRun {
     }
 }
 
-/// Everything that is to be looked at.
+/// All runs to check.
 pub struct EveryOperation {
     runs: Vec<RecordedRun>,
 }
@@ -79,7 +80,7 @@ impl EveryOperation {
         self.runs.iter().map(|run| run.ends().count() as u64).sum()
     }
 
-    /// Looks at all of them for which `is_wanted` holds, which is asked with their numbers.
+    /// Checks all states for whose number `is_wanted` holds.
     pub fn examine(&self, is_wanted: impl Fn(u64) -> bool, findings: &Findings) {
         let ends = self.runs.iter().flat_map(|run| run.ends().map(move |(moment, end)| (run, moment, end)));
         let wanted: Vec<_> = (0..).zip(ends).filter(|(number, _)| is_wanted(*number)).map(|(_, end)| end).collect();
@@ -87,7 +88,7 @@ impl EveryOperation {
         self.runs.iter().for_each(|run| findings.coverage.performed_all(&run.timeline));
     }
 
-    /// Looks at one of them again.
+    /// Checks one state again.
     pub fn replay(&self, case: &str, findings: &Findings) -> Option<()> {
         let mut ends = self.runs.iter().flat_map(|run| run.ends().map(move |(moment, end)| (run, moment, end)));
         let (run, moment, end) = ends.find(|(run, moment, end)| name(run, moment, end) == case)?;
@@ -108,7 +109,7 @@ fn examine_moment(run: &RecordedRun, moment: &Moment, end: &CrashChoice, finding
     }
 }
 
-/// Whether what such an end leaves is a state that the store had, and holds everything that was
+/// Checks that what such a crash leaves is a state that the store once had, with everything
 /// promised by then.
 pub fn check(oracle: &Oracle, moment: &Moment, end: &CrashChoice) -> Verdict {
     let recovered = recoverable(&moment.disk.crash(end), |vfs| Engine::open_in(vfs).map(|engine| engine.store));

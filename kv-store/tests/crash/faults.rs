@@ -1,4 +1,5 @@
-//! Every operation of the reference workload fails, and every operation of recoveries, in every way in which it may.
+//! Every operation of the reference workload fails, and every operation of recoveries, in every way
+//! in which it may.
 
 use std::{
     collections::BTreeSet,
@@ -26,26 +27,26 @@ use crate::{
     workload::{Step, first_steps, reference, small},
 };
 
-/// The states that one failing run is looked at in, about.
+/// About how many states one failing run is checked in.
 pub const STATES_EACH: u64 = 17;
 
-/// What an operation does instead of what it should.
+/// What an operation does instead of succeeding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
     Eio,
     Enospc,
     Eintr,
-    /// A write takes half of its bytes, and says so.
+    /// A write takes half of its bytes, and reports that.
     Short,
-    /// A write takes nothing, and says so.
+    /// A write takes nothing, and reports that.
     Empty,
-    /// A write fails when it has taken half of its bytes.
+    /// A write fails after it has taken half of its bytes.
     Torn,
-    /// There is no space, and the file is longer all the same.
+    /// There is no space, but the file gets longer.
     Enlarges,
     /// A bit flips between the disk and the reader.
     Misreads,
-    /// A sync fails and drops what it should have written, which readers go on to see.
+    /// A sync fails and drops the data it should have written, which readers still see.
     Forgets,
 }
 
@@ -84,7 +85,7 @@ impl Effect {
             Self::Enospc => {
                 matches!(kind, Create | CreateDirectory | Lock | Rename | SetLen | Sync | SyncDirectory | Write)
             }
-            // Interrupted opens, reads and writes are repeated where nobody sees it.
+            // The file layer repeats interrupted opens, reads and writes, so these are not visible.
             Self::Eintr => matches!(kind, Sync | SyncDirectory),
             Self::Short | Self::Empty | Self::Torn => kind == Write,
             Self::Enlarges => matches!(kind, Write | SetLen),
@@ -97,12 +98,12 @@ impl Effect {
 /// What the failing disk holds at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
-    /// Nothing: the reference workload follows.
+    /// Nothing. The reference workload follows.
     Empty,
-    /// What a killed process left, or a power cut: recovery and first steps follow.
+    /// What a killed process or a power cut left. Recovery and first steps follow.
     Killed,
     Torn,
-    /// A store that is open, in a state: the verb follows.
+    /// A store that is open, in some state. The verb follows.
     At(Situation),
 }
 
@@ -124,7 +125,7 @@ impl Start {
         Ok((Driver::new(&left, driver.oracle.after_crash(model)), first_steps()))
     }
 
-    /// Whether operations of that verb are to fail.
+    /// Whether operations of this activity should fail.
     fn wants(self, activity: Option<Activity>) -> bool {
         match self {
             Self::At(situation) => activity.is_some_and(|activity| activity.verb == situation.verb),
@@ -133,14 +134,15 @@ impl Start {
     }
 }
 
-/// A failure: of which operation, counted from 1, how, and whether of all such ones after it too.
+/// A failure: which operation fails (counted from 1), how, and whether all matching ones after it
+/// fail too.
 #[derive(Clone, Copy, Debug)]
 pub struct FaultCase {
     start: Start,
     nth: u64,
     effect: Effect,
     for_ever: bool,
-    /// What is being done then, and from which operation on.
+    /// The activity at that time, and the operation with which it begins.
     activity: Option<(u64, Activity)>,
 }
 
@@ -183,7 +185,7 @@ impl FaultCase {
     }
 }
 
-/// All failures, the operations being what they are on a disk that works.
+/// All failures of the operations that a run does on a working disk.
 pub fn cases(seed: u64) -> Verdict<Vec<FaultCase>> {
     let mut cases = Vec::new();
     for start in Start::all() {
@@ -194,7 +196,8 @@ pub fn cases(seed: u64) -> Verdict<Vec<FaultCase>> {
                 continue;
             }
             for (effect, _) in EFFECTS.into_iter().filter(|(effect, _)| effect.meets(kind)) {
-                // Where every read is damaged, so is the proof of what a damaged read has missed.
+                // If every read were damaged, the proof of what a damaged read has missed would be
+                // damaged too.
                 let for_ever = if effect == Effect::Misreads { &[false][..] } else { &[false, true] };
                 cases.extend(for_ever.iter().map(|for_ever| FaultCase {
                     start,
@@ -210,8 +213,7 @@ pub fn cases(seed: u64) -> Verdict<Vec<FaultCase>> {
     Ok(new_ones_first(cases))
 }
 
-/// First those that reach a combination which none before them reaches: so that a sample reaches as
-/// much as all.
+/// Puts those first that reach a new combination, so that a sample reaches as much as all cases.
 fn new_ones_first(cases: Vec<FaultCase>) -> Vec<FaultCase> {
     let mut seen = BTreeSet::new();
     let is_new = |case: &FaultCase| {
@@ -225,7 +227,7 @@ fn new_ones_first(cases: Vec<FaultCase>) -> Vec<FaultCase> {
     first
 }
 
-/// The operations of a run, what was done when, and the number of the first.
+/// The operations of a run, its activities, and the number of the first operation.
 fn operations(start: Start, seed: u64) -> Verdict<(Vec<Kind>, Timeline, u64)> {
     let kinds = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&kinds);

@@ -1,4 +1,5 @@
-//! The reference workload on a disk that fails: what goes wrong is said, reads go on, and a crash loses nothing.
+//! A workload on a disk that fails: errors fit the fault, reads keep working, and a crash loses
+//! nothing.
 
 use std::fmt;
 
@@ -13,10 +14,10 @@ use crate::{
     workload::Step,
 };
 
-/// Openings that fail one after the other, before a trial is given up.
+/// After this many failed openings in a row, a run is given up.
 const OPENINGS_MAX: u32 = 2;
 
-/// A life on a disk that fails.
+/// A run on a disk that fails.
 pub struct FaultyRun<'a> {
     pub findings: &'a Findings,
     pub case: &'a (dyn fmt::Display + Sync),
@@ -25,12 +26,12 @@ pub struct FaultyRun<'a> {
     /// Which errors are right.
     pub is_right: fn(&Error) -> bool,
     failed: bool,
-    /// With that operation begins the step in which the disk is looked at between operations, too.
+    /// The operation that begins the step in which the disk is also checked between operations.
     pub watched_from: u64,
     watched: Option<Oracle>,
 }
 
-/// Of the operations of a step in which something fails, so many are looked at.
+/// How many operations are checked of a step in which something fails.
 const MOMENTS_MAX: usize = 4;
 
 impl<'a> FaultyRun<'a> {
@@ -52,7 +53,8 @@ impl<'a> FaultyRun<'a> {
         }
     }
 
-    /// Opens the store and goes through the steps, whatever comes of each; after the first failure, and at the end, it crashes.
+    /// Opens the store and runs the steps, whatever their outcome. Crashes after the first failure,
+    /// and at the end.
     pub fn run(&mut self, steps: &[Step], before: &mut dyn FnMut(usize, &SimDisk)) -> Verdict {
         before(0, &self.disk);
         if self.driver.engine.is_none() {
@@ -75,8 +77,7 @@ impl<'a> FaultyRun<'a> {
         Ok(())
     }
 
-    /// In the step in which something is going to fail, the disk is kept as it is before each
-    /// operation.
+    /// In the step in which something will fail, records the disk before each operation.
     fn watch(&mut self) {
         if self.disk.operations() >= self.watched_from {
             self.watched_from = u64::MAX;
@@ -85,9 +86,9 @@ impl<'a> FaultyRun<'a> {
         }
     }
 
-    /// What was on the disk between the operations of the step in which something failed can be
-    /// recovered. What was begun in a step that opens the store again was known before it; what an
-    /// opening does not find is known no more.
+    /// Checks that what was on the disk between the operations of the failing step can be
+    /// recovered. Writes that a reopening step does not find again were known before it, so the
+    /// earlier oracle is used for them.
     fn check_moments(&mut self) {
         let Some(before) = self.watched.take() else { return };
         let moments = self.disk.take_recording();
@@ -104,7 +105,7 @@ impl<'a> FaultyRun<'a> {
     fn answer(&mut self, answer: Result<()>) -> Verdict {
         let Err(error) = answer else { return Ok(()) };
         if !(self.is_right)(&error) && !self.is_missed(&error) {
-            return Err(Violation::wrong(format!("an error that does not fit: {error:?}")));
+            return Err(Violation::wrong(format!("an error that does not fit the fault: {error:?}")));
         }
         self.check_reads()?;
         if !std::mem::replace(&mut self.failed, true) {
@@ -113,13 +114,14 @@ impl<'a> FaultyRun<'a> {
         Ok(())
     }
 
-    /// After a write of unknown outcome, the steps go by a state that is not seen.
+    /// After a write of unknown outcome, the steps assume a state that is not visible.
     fn is_missed(&self, error: &Error) -> bool {
         let oracle = &self.driver.oracle;
         oracle.last() > oracle.acknowledged() && matches!(error, Error::KeyNotFound | Error::CollectionNotFound { .. })
     }
 
-    /// What is published is what was acknowledged, and maybe more; nothing of unknown outcome.
+    /// What is published is what was acknowledged, and perhaps more, but nothing of unknown
+    /// outcome.
     fn check_reads(&self) -> Verdict {
         let Some(engine) = &self.driver.engine else { return Ok(()) };
         let published = engine.store.stats().published;

@@ -1,4 +1,4 @@
-//! What goes wrong, and how much was looked at.
+//! Violations, and how much was checked.
 
 use std::{
     any::Any,
@@ -13,13 +13,13 @@ use std::{
 
 use crate::coverage::Coverage;
 
-/// So many violations are printed in full.
+/// How many violations are printed in full.
 const PRINTED_MAX: usize = 20;
 
-/// The result of a look.
+/// The result of a check.
 pub type Verdict<T = ()> = Result<T, Violation>;
 
-/// A promise that was broken.
+/// A broken promise.
 #[derive(Debug)]
 pub struct Violation {
     kind: ViolationKind,
@@ -28,12 +28,13 @@ pub struct Violation {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ViolationKind {
-    /// What was acknowledged is not there or is something else, and nobody says so.
+    /// Acknowledged data is missing or wrong, and no error is reported.
     SilentLoss,
-    /// What is sound was refused.
+    /// A sound store was refused.
     FalseRefusal,
     Panic,
-    /// Any other wrong answer: an error of the wrong type, damage that was not found or is none.
+    /// Any other wrong answer: an error of the wrong type, or damage that is not found or does not
+    /// exist.
     WrongAnswer,
 }
 
@@ -57,20 +58,20 @@ impl Violation {
     }
 }
 
-/// What a phase looked at and found.
+/// What a phase checked and found.
 pub struct Findings {
-    /// Where what is reached is counted.
+    /// Counts the combinations that are reached.
     pub coverage: Arc<Coverage>,
     name: &'static str,
     seed: u64,
     begun: Instant,
-    /// About how many states there will be.
+    /// About how many states are planned.
     planned: u64,
     states: AtomicU64,
     violations: Mutex<Vec<ViolationKind>>,
 }
 
-/// After so many states it is said how far a phase is.
+/// How often progress is printed, in states.
 const PROGRESS_STATES: u64 = 50_000;
 
 impl Findings {
@@ -90,7 +91,7 @@ impl Findings {
         self.violations.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    /// Looks at one state, and keeps on record what is wrong with it. `case` names it for a replay.
+    /// Checks one state, and records a violation. `case` names it for a replay.
     pub fn examine<T>(&self, case: &dyn fmt::Display, check: impl FnOnce() -> Verdict<T>) -> Option<T> {
         let states = self.states.fetch_add(1, Ordering::Relaxed) + 1;
         if states.is_multiple_of(PROGRESS_STATES) {
@@ -99,8 +100,8 @@ impl Findings {
         self.run(case, check)
     }
 
-    /// Does something that is no state by itself.
-    #[expect(clippy::print_stderr, reason = "a test that fails says where")]
+    /// Runs something that does not count as a state.
+    #[expect(clippy::print_stderr, reason = "a failing test says where it fails")]
     pub fn run<T>(&self, case: &dyn fmt::Display, check: impl FnOnce() -> Verdict<T>) -> Option<T> {
         let verdict = catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| Err(Violation::panic(&*panic)));
         let violation = match verdict {
@@ -116,14 +117,14 @@ impl Findings {
         None
     }
 
-    #[expect(clippy::print_stderr, reason = "somebody waits for it")]
+    #[expect(clippy::print_stderr, reason = "a long run shows its progress")]
     fn print_progress(&self, states: u64) {
         let Self { name, planned, begun, .. } = self;
         eprintln!("{name}: {states} of about {planned} states, after {:.0} s", begun.elapsed().as_secs_f64());
     }
 
-    /// Says which state is the simplest in which something like the first violation is found.
-    #[expect(clippy::print_stderr, reason = "a test that fails says where")]
+    /// Prints the simplest state that shows something like the first violation.
+    #[expect(clippy::print_stderr, reason = "a failing test says where it fails")]
     pub fn print_simplest(&self, case: &dyn fmt::Display) {
         eprintln!("the simplest like the first of these: KV_CRASH_SEED={} KV_CRASH_REPLAY='{case}'", self.seed);
     }
@@ -136,7 +137,7 @@ impl Findings {
     }
 }
 
-/// A line of the table.
+/// A row of the table.
 pub struct Row {
     name: &'static str,
     states: u64,
@@ -145,7 +146,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// All of them together.
+    /// The sum of all rows.
     pub fn total(rows: &[Self]) -> Self {
         Self {
             name: "all",

@@ -23,13 +23,13 @@ pub struct Fixture {
     pub name: &'static str,
     disk: SimDisk,
     pub oracle: Oracle,
-    /// What holds of its log and its checkpoints.
+    /// The states of its log and its checkpoints.
     pub states: States,
-    /// What must be there if nothing says that it is damaged.
+    /// What must be there unless damage is reported.
     pub promised: Lsn,
     pub names: Vec<String>,
     pub files: Vec<Vec<u8>>,
-    /// What each file was at earlier times, by its place among the names.
+    /// Earlier versions of each file, in the order of `names`.
     pub older: Vec<Vec<Vec<u8>>>,
 }
 
@@ -58,9 +58,10 @@ impl Fixture {
         Ok(others)
     }
 
-    /// What a killed process leaves after these steps: all of it is promised if the last one closes
-    /// the store; otherwise its tail, which only the kernel had, may be taken for torn if it is
-    /// damaged. If the last one is a checkpoint with something beside it, it is killed half-way.
+    /// What a killed process leaves after these steps. If the last one closes the store, everything
+    /// is promised. Otherwise the tail that only the kernel had may be taken for torn if it is
+    /// damaged. If the last step is a checkpoint with something beside it, the process is killed
+    /// half-way.
     fn new(name: &'static str, seed: u64, steps: &[Step]) -> Verdict<Self> {
         let mut driver = Driver::new(&SimDisk::new(seed), Oracle::nothing());
         let mut versions = Vec::new();
@@ -104,7 +105,7 @@ impl Fixture {
         })
     }
 
-    /// The disk with that damage.
+    /// The disk with this damage.
     pub fn damaged(&self, case: &DamageCase) -> SimDisk {
         let disk = self.disk.crash(&KILLED);
         self.apply(&disk, case).unwrap_or_else(|error| panic!("the disk of the test fails: {error}"));
@@ -129,12 +130,12 @@ impl Fixture {
         }
     }
 
-    /// A sector of a file; short at its end, and empty beyond.
+    /// A sector of a file; short at the end of the file, and empty beyond.
     pub fn sector(&self, file: usize, sector: u64) -> &[u8] {
         sector_of(&self.files[file], sector)
     }
 
-    /// The sector as it was.
+    /// The same sector in an older version of the file.
     pub fn older_sector(&self, file: usize, sector: u64, version: usize) -> &[u8] {
         sector_of(&self.older[file][version], sector)
     }
@@ -149,7 +150,7 @@ fn sector_of(bytes: &[u8], sector: u64) -> &[u8] {
     &bytes[from..bytes.len().min(from + SECTOR_BYTES)]
 }
 
-/// Puts a file there, or nothing, whatever is there.
+/// Replaces the file at this path, or removes it.
 fn replace(disk: &SimDisk, path: &str, bytes: Option<&[u8]>) -> kv_vfs::Result<()> {
     let (directory, name) = match path.rsplit_once('/') {
         Some((directory, name)) => (disk.vfs().open_directory(directory)?, name),

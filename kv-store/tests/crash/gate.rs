@@ -1,4 +1,4 @@
-//! Something that is done while a checkpoint is being written.
+//! A gate that holds a checkpoint while something else is done.
 
 use std::{
     path::Path,
@@ -7,31 +7,32 @@ use std::{
 
 use kv_vfs::{Access, File, Lock, Result, Space, Vfs};
 
-/// Where a checkpoint waits, once, when it has frozen the state and creates its first file.
+/// A gate that a checkpoint passes when it has frozen the state and creates its first file. If the
+/// gate is closed, one checkpoint waits at it.
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Arc<Mutex<Option<Handshake>>>);
 
 #[derive(Debug)]
 struct Handshake {
     reached: mpsc::Sender<()>,
-    go_on: mpsc::Receiver<()>,
+    opened: mpsc::Receiver<()>,
 }
 
-/// The other side of a [`Halt`].
+/// A gate that was closed, for the thread that opens it.
 pub struct ClosedGate {
     reached: mpsc::Receiver<()>,
-    go_on: mpsc::Sender<()>,
+    opened: mpsc::Sender<()>,
 }
 
 impl Gate {
-    /// The next checkpoint waits.
+    /// Closes the gate: the next checkpoint waits at it.
     pub fn close(&self) -> ClosedGate {
-        let ((reached, is_reached), (goes_on, go_on)) = (mpsc::channel(), mpsc::channel());
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Handshake { reached, go_on });
-        ClosedGate { reached: is_reached, go_on: goes_on }
+        let ((reached, is_reached), (open, opened)) = (mpsc::channel(), mpsc::channel());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Handshake { reached, opened });
+        ClosedGate { reached: is_reached, opened: open }
     }
 
-    /// No checkpoint waits any more.
+    /// Opens the gate: no checkpoint waits at it any more.
     pub fn open_for_good(&self) {
         drop(self.take());
     }
@@ -41,25 +42,25 @@ impl Gate {
     }
 
     fn pass(&self) {
-        if let Some(Handshake { reached, go_on }) = self.take() {
-            let _ = reached.send(()); // nobody may want to know
-            let _ = go_on.recv(); // an error means the same
+        if let Some(Handshake { reached, opened }) = self.take() {
+            let _ = reached.send(()); // the receiver may be gone
+            let _ = opened.recv(); // an error means that the gate is open
         }
     }
 }
 
 impl ClosedGate {
-    /// Waits until the checkpoint waits. `false` if it has ended without.
+    /// Waits until a checkpoint is at the gate. Returns `false` if it ended without getting there.
     pub fn is_reached(&self) -> bool {
         self.reached.recv().is_ok()
     }
 
-    pub fn go_on(self) {
-        let _ = self.go_on.send(()); // it may have ended
+    pub fn open(self) {
+        let _ = self.opened.send(()); // the checkpoint may have ended
     }
 }
 
-/// The directory of a store, whose checkpoints pass by a [`Halt`].
+/// The directory of a store whose checkpoints pass a [`Gate`].
 #[derive(Debug)]
 pub struct GatedVfs {
     inner: Arc<dyn Vfs>,

@@ -1,8 +1,8 @@
-//! Combinations that cannot be, each with the reason.
+//! Combinations that cannot be reached, each with the reason.
 
 use crate::coverage::{Combination, FaultKind, State, Verb};
 
-/// Why the campaign never reaches the combination; `None` if it must.
+/// Why the campaign can never reach the combination; `None` if it must.
 pub fn why_not(combination: Combination) -> Option<&'static str> {
     match combination {
         Combination::StateVerb(state, verb) => state_verb(state, verb),
@@ -36,8 +36,8 @@ fn verb_fault(verb: Verb, fault: FaultKind) -> Option<&'static str> {
     }
 }
 
-/// Why the campaign need not reach the combination, though it may: it depends on how the code does
-/// what it does.
+/// Why the campaign need not reach the combination, although it may. This depends on how the code
+/// works.
 pub fn why_maybe(combination: Combination) -> Option<&'static str> {
     match combination {
         Combination::VerbFault(Verb::Open | Verb::Checkpoint | Verb::Feed, FaultKind::Misreads) => None,

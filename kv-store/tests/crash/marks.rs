@@ -1,9 +1,9 @@
-//! One damage to the log after a power cut, with every state that the power cut may leave the ack
-//! mark in.
+//! One damage to the log after a power cut, combined with every state in which the power cut may
+//! leave the ack mark.
 //!
 //! After a killed process the mark is exact, and one damage costs nothing silently. A power cut may
 //! leave any older mark, or none. Then one damage may cost the last flushed group, which nothing
-//! later names, and never what a later frame or the mark proves.
+//! later names, but never what a later frame or the mark proves.
 
 mod mark_states;
 mod power_cut;
@@ -21,7 +21,7 @@ use crate::{
     use_after_damage::{MayLose, use_and_crash},
 };
 
-/// A damage with a mark.
+/// A damage combined with a state of the mark.
 #[derive(Clone, Debug)]
 struct MarkedCase {
     cut: usize,
@@ -29,15 +29,16 @@ struct MarkedCase {
     choice: MarkChoice,
 }
 
-/// All cuts, and all that is looked at.
+/// All power cuts, and all cases.
 pub struct MarkedDamages {
     cuts: Vec<PowerCut>,
-    /// First what is looked at in any case, then the rest in an order that follows from the seed.
+    /// First the cases that are always checked, then the rest in an order that follows from the
+    /// seed.
     cases: Vec<MarkedCase>,
     core: usize,
 }
 
-/// The power cuts of one stage.
+/// The power cuts of one scenario.
 pub fn cuts_of(scenario: &str, seed: u64) -> Verdict<Vec<PowerCut>> {
     let scenario = Scenario::all().into_iter().find(|other| other.name == scenario);
     scenario.map_or_else(|| Ok(Vec::new()), |scenario| PowerCut::of(&scenario, seed))
@@ -61,7 +62,7 @@ impl MarkedDamages {
                 let beside = if damage.is_of_block() { choices.len() } else { BESIDE_SECTORS.min(choices.len()) };
                 let mut cases = choices[..beside].iter().map(|choice| case(&damage, choice));
                 if matches!(damage, SegmentDamage::Zeroed(_)) && damage.is_of_block() {
-                    core.extend(cases.by_ref().take(1)); // as old as may be: what proves least
+                    core.extend(cases.by_ref().take(1)); // the oldest marks, which prove the least
                 }
                 rest.extend(cases);
             }
@@ -83,12 +84,12 @@ impl MarkedDamages {
         self.cases.len() as u64
     }
 
-    /// What is looked at in any case.
+    /// How many cases are always checked.
     pub fn core(&self) -> u64 {
         self.core as u64
     }
 
-    /// Looks at the first so many, of those for which `is_wanted` holds.
+    /// Checks those of the first `count` cases for which `is_wanted` holds.
     pub fn examine(&self, count: u64, is_wanted: impl Fn(u64) -> bool, findings: &Findings) -> String {
         let cases = &self.cases[..self.cases.len().min(count as usize)];
         let wanted: Vec<_> = (0..).zip(cases).filter(|(number, _)| is_wanted(*number)).collect();
@@ -106,7 +107,7 @@ impl MarkedDamages {
         format!("{} of {} damages with marks, at {} power cuts", cases.len(), self.cases.len(), self.cuts.len())
     }
 
-    /// Looks at one of them again.
+    /// Checks one case again.
     pub fn replay(&self, text: &str, findings: &Findings) -> Option<()> {
         let (number, case) = (0..).zip(&self.cases).find(|(_, case)| self.name(case) == text)?;
         let verb = Verb::ALL[number % Verb::ALL.len()];
@@ -123,8 +124,8 @@ impl MarkedDamages {
         check(&self.cuts[case.cut], case, Verb::Put, &Coverage::default()).err()
     }
 
-    /// Of the cases of the same cut that fail, the one with the smallest damage and the mark that
-    /// is nearest to the exact one.
+    /// Prints, of the failing cases of the same cut, the one with the smallest damage and the mark
+    /// nearest to the exact one.
     fn print_simplest(&self, case: &MarkedCase, findings: &Findings) {
         let cut = &self.cuts[case.cut];
         let mut candidates: Vec<_> = self.cases.iter().filter(|other| other.cut == case.cut).collect();
@@ -136,11 +137,11 @@ impl MarkedDamages {
     }
 }
 
-/// With so many states of the mark damage to a single sector is combined, and to a block with all:
-/// mostly a block has one sector in use.
+/// Damage to a single sector is combined with this many states of the mark, damage to a block with
+/// all of them. Most blocks have only one sector in use.
 const BESIDE_SECTORS: usize = 8;
 
-/// So many cases are tried in search of the simplest that fails.
+/// How many cases are tried in search of the simplest failing one.
 const SIMPLER_MAX: usize = 2000;
 
 fn check(cut: &PowerCut, case: &MarkedCase, verb: Verb, coverage: &Coverage) -> Verdict {

@@ -1,4 +1,4 @@
-//! The campaign is tested too: it has in it what it should, and finds what it should.
+//! Tests of the campaign itself: it contains what it should, and finds what it should.
 
 use std::collections::BTreeSet;
 
@@ -42,7 +42,7 @@ fn the_reference_workload_has_everything_in_it() {
     );
 }
 
-/// On a disk whose syncs do nothing, what is acknowledged is lost, and that is noticed.
+/// On a disk whose syncs do nothing, acknowledged data is lost, and that is detected.
 #[test]
 fn a_disk_that_lies_is_found_out() {
     let disk = SimDisk::new(1);
@@ -55,7 +55,7 @@ fn a_disk_that_lies_is_found_out() {
 }
 
 #[test]
-fn lines_to_replay_are_understood_as_they_are_printed() {
+fn replay_lines_parse_as_they_are_printed() {
     let Ok(faults) = faults::cases(0) else { panic!("the workload fails") };
     let names: BTreeSet<_> = faults.iter().map(ToString::to_string).collect();
     assert_eq!(names.len(), faults.len());
@@ -84,7 +84,7 @@ fn every_verb_is_used_in_every_state() {
 }
 
 #[test]
-fn a_combination_that_is_never_reached_is_named_and_so_is_an_exception_that_is() {
+fn coverage_names_unreached_combinations_and_reached_exceptions() {
     let coverage = Coverage::default();
     let gap = "never reached: EIO at put".to_owned();
     assert!(coverage.wrong().contains(&gap));
@@ -98,7 +98,7 @@ fn a_combination_that_is_never_reached_is_named_and_so_is_an_exception_that_is()
 }
 
 #[test]
-fn parts_have_nothing_in_common_and_together_have_all() {
+fn parts_are_disjoint_and_complete() {
     let all: Vec<_> = (0..100_u64).collect();
     let parts = (1..=3).map(|number| Part { number, of: 3 }.of(all.clone()));
     let mut together: Vec<_> = parts.flatten().collect();
@@ -108,8 +108,8 @@ fn parts_have_nothing_in_common_and_together_have_all() {
     assert!(["0/3", "4/3", "3", "1/0", "x/3"].iter().all(|text| text.parse::<Part>().is_err()));
 }
 
-/// The marks that are combined with damage are those that a power cut may leave: all that were
-/// written since the last sync of the file, and for each what it proves.
+/// The marks that are combined with damage are those that a power cut may leave: every one written
+/// since the last sync of the file. For each, the test knows what it proves.
 #[test]
 fn a_mark_proves_what_was_durable_when_it_was_written() {
     let Ok(cuts) = marks::cuts_of("first", 0) else { panic!("the scenario fails") };

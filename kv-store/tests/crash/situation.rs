@@ -1,5 +1,5 @@
-//! Every verb in every state of log and checkpoints: so that what is looked at does not depend on
-//! what a random workload meets.
+//! Every verb in every state of log and checkpoints, so that coverage does not depend on what a
+//! random workload happens to meet.
 
 use std::{fmt, str::FromStr};
 
@@ -26,15 +26,15 @@ impl Situation {
     pub fn all() -> impl Iterator<Item = Self> {
         let situations =
             State::ALL.iter().flat_map(|state| Verb::ALL.iter().map(|verb| Self { state: *state, verb: *verb }));
-        // While one checkpoint is written, another waits for it; what that one still does is done
-        // in this state, all the same.
+        // While one checkpoint is written, another waits for it. Whatever the first one still does
+        // is done in this state anyway.
         let can_be = |situation: &Self| (situation.state, situation.verb) != (State::Frozen, Verb::Checkpoint);
         situations
             .filter(can_be)
             .filter(|situation| why_not(Combination::StateVerb(situation.state, situation.verb)).is_none())
     }
 
-    /// The steps to that state, and the verb.
+    /// The steps that lead to the state, and the verb.
     pub fn path(self) -> Vec<Step> {
         let mut steps = steps_to(self.state);
         steps.push(self.step());
@@ -48,7 +48,7 @@ impl Situation {
         }
     }
 
-    /// A store in that state, and the steps that come next: the verb, another opening, and a write.
+    /// A store in the state, and the steps that come next: the verb, another opening, and a write.
     pub fn prepare(self, seed: u64) -> Verdict<(Driver, Vec<Step>)> {
         let mut driver = Driver::start_timed(&SimDisk::new(seed), Oracle::nothing(), &steps_to(self.state))?;
         if self.has_work() && self.state != State::Frozen {
@@ -60,7 +60,7 @@ impl Situation {
         Ok((driver, vec![self.step(), Step::Reopen, Step::Put(7, Durability::Disk)]))
     }
 
-    /// Whether something waits that the verb waits for, where that does not lead out of the state.
+    /// Whether the verb needs pending work to wait for, where that does not change the state.
     fn has_work(self) -> bool {
         matches!(self.verb, Verb::Wait | Verb::Background) && !matches!(self.state, State::Fresh | State::Sealed)
     }
@@ -80,7 +80,7 @@ impl FromStr for Situation {
     }
 }
 
-/// The seeds of the verbs: their keys follow from these.
+/// The seeds of the verbs, from which their keys follow.
 const VERB: u64 = 200;
 const PENDING: u64 = 202;
 

@@ -16,22 +16,23 @@ use crate::{
 };
 
 const PAGE_BYTES: u64 = 4096;
-/// How many pages there are left where the disk fills up later.
+/// How many pages are left where the disk fills up later.
 const PAGES_LEFT: [u64; 4] = [0, 1, 2, 5];
-/// The states that one run is looked at in.
+/// How many states one run is checked in.
 pub const STATES_EACH: u64 = 13;
 
 /// How many pages the disk has.
 #[derive(Clone, Copy, Debug)]
 pub enum SpaceCase {
-    /// From that step of the reference workload on; so many more than are taken then, but for step
-    /// 0.
+    /// From this step of the reference workload on: this many more than are used then. For step 0:
+    /// this many in all.
     From(usize, u64),
-    /// For a verb in a state: so many more than are taken then.
+    /// For a verb in a state: this many more than are used then.
     At(Situation, u64),
 }
 
-/// Every size of the disk from nothing to what the workload takes; and from every step on, hardly more than is taken.
+/// Every size of the disk from nothing to what the workload takes; and from every step on, little
+/// more than is used.
 pub fn cases(seed: u64) -> Verdict<Vec<SpaceCase>> {
     let disk = SimDisk::new(seed);
     let steps = reference(seed);
@@ -41,7 +42,8 @@ pub fn cases(seed: u64) -> Verdict<Vec<SpaceCase>> {
         driver.step(*step)?.map_err(|error| Violation::refusal("the workload fails", &error))?;
         bytes_max = disk.space_bytes().max(bytes_max);
     }
-    // While a segment is replaced, or a checkpoint written, there is more than at any step's end.
+    // While a segment is replaced or a checkpoint is written, more space is used than at the end of
+    // any step.
     let sizes = (0..bytes_max / PAGE_BYTES + 16).map(|pages| SpaceCase::From(0, pages));
     let later = (1..=steps.len()).flat_map(|from_step| PAGES_LEFT.map(|pages| SpaceCase::From(from_step, pages)));
     let situations = Situation::all().flat_map(|situation| PAGES_LEFT.map(|pages| SpaceCase::At(situation, pages)));
@@ -59,12 +61,12 @@ impl SpaceCase {
         let Some((driver, mut steps)) = prepared else { return };
         let (from, pages) = match self {
             Self::From(step, pages) => {
-                steps.truncate(steps.len() - 1); // all but the last close
+                steps.truncate(steps.len() - 1); // all but the last step, which closes the store
                 (*step, *pages)
             }
             Self::At(situation, pages) => {
                 let mut states = driver.states();
-                states.add(situation.state); // which may come with the step itself
+                states.add(situation.state); // the step itself may bring it about
                 findings.coverage.met(Activity { verb: situation.verb, states }, FaultKind::FullDisk);
                 (0, *pages)
             }
@@ -81,12 +83,13 @@ impl SpaceCase {
     }
 }
 
-/// Nothing that failed for want of space was logged: so nothing is of unknown outcome, and the log goes on.
+/// A write that fails for lack of space was not logged. So no outcome is unknown, and the log keeps
+/// working.
 fn is_right(error: &Error) -> bool {
     matches!(error, Error::DiskFull { .. })
 }
 
-/// There is space again: without another opening, everything goes on.
+/// There is space again: everything works without another opening.
 fn check_going_on(faulty_run: &mut FaultyRun<'_>) -> Verdict {
     faulty_run.disk.heal();
     if faulty_run.driver.engine.is_none() {

@@ -1,4 +1,5 @@
-//! What opens on a damaged disk can be used, and what is acknowledged then survives the next crash.
+//! A store that opens on a damaged disk can be used, and what it acknowledges then survives the
+//! next crash.
 
 use kv_store::{Durability, Error};
 use kv_testkit::sim::{CrashChoice, CrashModel, SimDisk, Survivors};
@@ -12,18 +13,18 @@ use crate::{
     workload::Step,
 };
 
-/// What a damage may still cost when the store was used, and the power is cut once more.
+/// What the damage may still cost after the store was used and the power was cut once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MayLose {
-    /// Nothing: the damage was read, or nothing that is read then.
+    /// Nothing: the damage was already read, or is never read.
     Nothing,
-    /// It was not read where a seal stood behind it: now it is, and is refused if it is proven.
-    /// That costs the last group at most.
+    /// The last group. The damage was not read because a seal followed it; now it is read, and
+    /// refused if it is proven.
     LastGroup,
 }
 
-/// Uses a verb, writes something, and cuts the power. Damage that is met is reported; nothing else
-/// goes wrong.
+/// Uses a verb, writes something, and cuts the power. Damage that is met must be reported, and
+/// nothing else may go wrong.
 pub fn use_and_crash(engine: Engine, disk: &SimDisk, oracle: &Oracle, verb: Verb, may_lose: MayLose) -> Verdict {
     let mut oracle = oracle.found_at(engine.store.recovery().position);
     oracle.may_misread = true;
@@ -53,6 +54,6 @@ pub fn use_and_crash(engine: Engine, disk: &SimDisk, oracle: &Oracle, verb: Verb
     }
 }
 
-/// The key that is written, and what keys of verbs follow from: both are new.
+/// The key that is written, and the seed for the keys of verbs; both are new.
 const KEY: u8 = 77;
 const SEED: u64 = 210;

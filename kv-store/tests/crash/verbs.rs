@@ -1,4 +1,4 @@
-//! Each verb of the engine, and what it has to answer.
+//! Each verb of the engine, and what it must answer.
 
 use kv_store::{Batch, Commit, Error, Lsn, RecordedChange, Result, Store, Transaction};
 use kv_testkit::{Model, Operation};
@@ -10,10 +10,10 @@ use crate::{
     workload::Change,
 };
 
-/// What became of a change.
+/// The result of a change.
 pub enum Done {
     Written,
-    /// It has its place in the order, and becomes durable later.
+    /// It has its position, and becomes durable later.
     Deferred(Commit),
     /// There was nothing to do.
     Unchanged,
@@ -70,7 +70,7 @@ pub fn write(store: &Store, change: &Change, model: &Model) -> Result<Done> {
     }
 }
 
-/// Lets a verb look where it has nothing to do. The inner value says whether it has answered so.
+/// Calls a verb where it has nothing to do. Returns whether it has answered so.
 pub fn no_op(store: &Store, verb: Verb, collection: &str, key: &[u8]) -> Result<bool> {
     let refused = |result: Result<()>| match result {
         Ok(()) => Ok(false),
@@ -88,12 +88,11 @@ pub fn no_op(store: &Store, verb: Verb, collection: &str, key: &[u8]) -> Result<
         Verb::PutIfAbsent => Ok(handle()?.put_if_absent(key, b"another")?.is_some()),
         Verb::CompareAndSet => Ok(handle()?.compare_and_set(key, None, Some(b"another"))?.is_err()),
         Verb::Update => Ok(handle()?.update(key, |_| None::<Vec<u8>>)?.is_none()),
-        other => panic!("{other} does not ask"),
+        other => panic!("{other} always writes"),
     }
 }
 
-/// Takes what the feed has after a position, and looks whether it leads to the states that are
-/// known.
+/// Reads the feed after a position, and checks that it leads to the states that the oracle knows.
 pub fn check_feed(store: &Store, oracle: &Oracle, after: Lsn) -> Result<Verdict> {
     let mut feed = match store.changes(after) {
         Err(Error::Trimmed { .. }) if store.stats().log.trimmed > after => return Ok(Ok(())),

@@ -1,43 +1,43 @@
-//! What is done to a store: the steps of lives, and what they are made of.
+//! Workloads: the steps that are applied to a store, and what they are made of.
 
 use kv_store::Durability;
 use kv_testkit::{Model, Operation, sim::CrashModel};
 
 use crate::coverage::Verb;
 
-/// Something that is done to the engine.
+/// One step of a workload.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
-    /// One of the usual things, which follows from the seed and from what the store holds then.
+    /// A random action, which follows from the seed and from what the store holds then.
     Usual(u64),
-    /// That verb, with something to do if there is anything, which follows from the seed.
+    /// This verb, with something to do if there is anything; the details follow from the seed.
     Verb(Verb, u64),
-    /// Two entries of that key.
+    /// Puts this key into two collections.
     Put(u8, Durability),
     Checkpoint,
-    /// A checkpoint that waits half-way while one usual thing, or a verb, is done.
+    /// A checkpoint that waits half-way while a random action or a verb runs.
     CheckpointBeside(Option<Verb>, u64),
     /// A checkpoint that cannot create its file.
     FailedCheckpoint,
-    /// The store is opened again, now and from then on with segments of these sizes in blocks: the
-    /// first, and the largest.
+    /// Reopens the store, now and from then on with segments of these sizes in blocks: the first
+    /// one, and the largest.
     Sizes(u64, u64),
     Reopen,
     Close,
-    /// The process is killed, or the power cut so that what survives follows from the seed; and the
-    /// store is opened again.
+    /// Kills the process, or cuts the power with survivors that follow from the seed; then reopens
+    /// the store.
     Crash(CrashModel, u64),
-    /// The power is cut so that the log has a torn tail, and the store is opened again.
+    /// Cuts the power so that the log has a torn tail; then reopens the store.
     Tear,
-    /// The newest checkpoint is damaged while the store is closed, and the store is opened again.
+    /// Damages the newest checkpoint while the store is closed; then reopens the store.
     Damage,
 }
 
-/// Puts, overwrites, deletions, comparisons, batches and transactions over three collections, of
-/// which two are dropped, made again, cleared and renamed, at both durabilities, some of them
-/// deferred; feeds; background work now and then, so that segments are also made when they are
-/// needed; checkpoints, one of which fails, and one beside which something is written; clean
-/// closes, openings.
+/// The reference workload: puts, overwrites, deletions, comparisons, batches and transactions over
+/// three collections, two of which are dropped, created again, cleared and renamed; at both
+/// durabilities, some of them deferred; feeds; background work now and then, so that segments are
+/// also made on demand; checkpoints, one of which fails, and one with a write beside it; clean
+/// closes and openings.
 pub fn reference(seed: u64) -> Vec<Step> {
     let mut steps =
         rounds(seed, 55, &[Step::Checkpoint, Step::Reopen, Step::Checkpoint, Step::FailedCheckpoint, Step::Close]);
@@ -51,11 +51,12 @@ pub fn first_steps() -> Vec<Step> {
     rounds(7, 3, &[Step::Checkpoint, Step::Close])
 }
 
-/// As little as has everything in it: two checkpoints, segments before and after them, a tail that only the kernel has, and maybe a clean end.
+/// The smallest workload with everything in it: two checkpoints, segments before and after them, a
+/// tail that only the kernel has, and perhaps a clean end.
 pub fn small(closed: bool) -> Vec<Step> {
     let tail = (0..4).map(|key| Step::Put(key, if key < 2 { Durability::Disk } else { Durability::Process }));
     let end = closed.then_some(Step::Close);
-    let large = Step::Put(LARGE, Durability::Disk); // in a segment of its own, so that there is something to be trimmed
+    let large = Step::Put(LARGE, Durability::Disk); // in a segment of its own, so that there is something to trim
     let rounds = [rounds(3, 8, &[Step::Checkpoint]), rounds(4, 8, &[large]), vec![Step::Checkpoint]].concat();
     [large].into_iter().chain(rounds).chain(tail).chain(end).collect()
 }
@@ -63,7 +64,7 @@ pub fn small(closed: bool) -> Vec<Step> {
 /// The key whose value takes blocks of its own.
 pub const LARGE: u8 = 99;
 
-/// Mostly zeroes, so that there is little of it to be damaged in different ways.
+/// Mostly zeroes, so that there is little in it to damage in different ways.
 pub fn large_value() -> Vec<u8> {
     (0..6000).map(|at| u8::from(at % 500 == 7)).collect()
 }
@@ -76,7 +77,7 @@ fn rounds(seed: u64, usual: u64, endings: &[Step]) -> Vec<Step> {
     (0..).zip(endings).flat_map(driver).collect()
 }
 
-/// Changes that are made together, and how.
+/// Changes that are made together, and by which verb.
 #[derive(Clone, Debug)]
 pub struct Change {
     pub verb: Verb,
@@ -84,25 +85,25 @@ pub struct Change {
     pub durability: Durability,
 }
 
-/// What a step comes to.
+/// The action of a step.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// Something that changes something.
+    /// A write that changes something.
     Write(Change),
-    /// A verb that looks before it writes, and finds nothing to do with that key.
+    /// A verb that looks before it writes, and finds nothing to do for this key.
     NoOp(Verb, &'static str, Vec<u8>),
-    /// The feed, from a position which follows from the seed.
+    /// Reads the feed, from a position that follows from the seed.
     Feed(u64),
     Read,
     Sync,
-    /// Waits for the deferred writes that nobody has waited for.
+    /// Waits for the deferred writes that were not waited for yet.
     Wait,
-    /// The jobs that were woken.
+    /// Runs the jobs that were woken.
     Background,
 }
 
 impl Action {
-    /// One of the usual things.
+    /// A random action, which follows from the seed.
     pub fn usual(seed: u64, model: &Model) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         match rng.u8(..44) {
@@ -134,8 +135,8 @@ impl Action {
         }
     }
 
-    /// That verb: what it changes follows from the seed, if there is anything that it can change.
-    /// `None` if it is none of an open store.
+    /// This verb, with changes that follow from the seed, if there is anything to change. `None`
+    /// for verbs that open, close or checkpoint the store.
     pub fn of(verb: Verb, seed: u64, model: &Model) -> Option<Self> {
         let mut rng = fastrand::Rng::with_seed(seed);
         let key = || vec![b'v', seed as u8];
@@ -164,7 +165,7 @@ impl Action {
             Verb::Background => return Some(Self::Background),
             Verb::Open | Verb::Checkpoint | Verb::Close => return None,
         };
-        // What only the kernel has, so that the verb itself has something to write.
+        // Leaves data that only the kernel has, so that the verb itself has something to write.
         let durability =
             if seed.is_multiple_of(2) || is_on_collections(verb) { Durability::Disk } else { durability(&mut rng) };
         Some(Self::Write(Change { verb, operations, durability }))
@@ -196,13 +197,13 @@ impl Action {
 const MAY_BE_NO_OP: [Verb; 6] =
     [Verb::PutIfAbsent, Verb::CompareAndSet, Verb::Delete, Verb::DeleteIfPresent, Verb::Take, Verb::Update];
 
-/// Verbs over whole collections: the store's durability is theirs.
+/// Verbs on whole collections. They use the store's durability.
 pub fn is_on_collections(verb: Verb) -> bool {
     matches!(verb, Verb::Create | Verb::Drop | Verb::Clear | Verb::Rename)
 }
 
 impl Change {
-    /// One of the verbs that can make the operations.
+    /// Chooses one of the verbs that can make these changes.
     fn new(operations: Vec<Operation>, durability: Durability, rng: &mut fastrand::Rng, model: &Model) -> Self {
         let verbs = match &operations[..] {
             [Operation::Put { collection, key, .. }] if model.get(collection, key).is_none() => {
@@ -237,7 +238,7 @@ fn clear(collection: &str) -> Operation {
     Operation::Clear { collection: collection.to_owned() }
 }
 
-/// What can be done to a name, of two collections.
+/// A change of names, with two collections.
 fn change_name(model: &Model) -> Operation {
     let exists = |name| model.collections().contains_key(name);
     let rename = |from: &str, to: &str| Operation::Rename { collection: from.to_owned(), to: to.to_owned() };

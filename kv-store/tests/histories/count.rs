@@ -9,16 +9,16 @@ pub struct Count {
     pub on_checkpoints: u64,
     pub writes: u64,
     pub actions: u64,
-    /// Looks at the whole store: transactions, snapshots, iterations, reads.
+    /// Observations of the whole store: transactions, snapshots, iterations, reads.
     pub observations: u64,
     /// Answers without a write that had to survive a crash.
     pub answers: u64,
     /// Records that the feed gave.
     pub fed: u64,
-    /// How often it was followed from where it had been left.
+    /// How often a feed was resumed where an earlier one had ended.
     pub resumed: u64,
     pub failures: u64,
-    /// Writes that a crash has taken.
+    /// Writes that a crash lost.
     pub lost: u64,
 }
 
@@ -59,8 +59,8 @@ impl fmt::Display for Count {
         )?;
         write!(
             f,
-            "{observations} looks at the whole store, {answers} answers that crashes left, \
-             {fed} records fed ({resumed} times from where it was left), "
+            "{observations} observations of the whole store, {answers} answers that crashes left, \
+             {fed} records fed (resumed {resumed} times), "
         )?;
         write!(f, "{writes} writes logged, {lost} of them lost by crashes, {failures} calls failed")
     }

@@ -1,4 +1,5 @@
-//! The engine on a simulated disk, put together as kv-store does it, but with a witness before its log.
+//! The engine on a simulated disk, assembled as kv-store does it, but with a recording log in front
+//! of its log.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -9,7 +10,7 @@ use kv_wal::SegmentedLog;
 
 use crate::recording_log::{Commits, Pauses, RecordingLog};
 
-/// Checkpoints come often, and segments are small.
+/// Opens a store with frequent checkpoints and small segments.
 pub fn open(disk: &SimDisk, commits: &Commits, scheduler: &Arc<dyn Scheduler>, pauses: Pauses) -> Result<Store> {
     let vfs = disk.vfs();
     let io = |error: kv_vfs::Error| Error::from_io(error.operation, error.path, error.source);

@@ -1,4 +1,4 @@
-//! What happens to a store in one life: all of it follows from the seed.
+//! What happens to a store in one incarnation. All of it follows from the seed.
 
 use std::{io::ErrorKind, iter};
 
@@ -12,38 +12,38 @@ use crate::worker::Levels;
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub levels: Levels,
-    /// Calls of each worker.
+    /// The number of calls of each worker.
     pub calls: u32,
     pub disk_fault: Option<DiskFault>,
     pub end: End,
     pub crash: CrashChoice,
-    /// Openings after it that are cut off, before the one that succeeds: after so many operations of the disk, by
-    /// such a crash.
+    /// Openings after the crash that are interrupted before the one that succeeds: after how many
+    /// operations of the disk, and by which crash.
     pub interrupted_openings: Vec<(u64, CrashChoice)>,
 }
 
-/// What the disk does in the course of a life.
+/// A fault of the disk during an incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskFault {
-    /// The n-th sync of the log fails; what it should have written is dropped if it `forgets`.
+    /// The n-th sync of the log fails. If `forgets`, it also drops the data it should have written.
     SyncFails { nth: u64, forgets: bool },
     /// The n-th write to the log fails in the middle.
     WriteFails { nth: u64 },
-    /// There are only so many bytes left.
+    /// Only this many bytes are left.
     SpaceEnds { bytes: u64 },
-    /// For a new file there is once no space.
+    /// Creating a file fails once for lack of space.
     CreateFails { nth: u64 },
-    /// The n-th change of the checkpoints' directory fails.
+    /// The n-th change in the directory of checkpoints fails.
     CheckpointFails { nth: u64 },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// After so many operations of the disk nothing can be done to it any more.
+    /// After this many operations, every operation of the disk fails.
     StopAt(u64),
     /// After the last call.
     Abrupt,
-    /// After a clean end.
+    /// After a clean close.
     Close,
 }
 
@@ -70,7 +70,7 @@ impl Plan {
         self.disk_fault.is_none() && !matches!(self.end, End::StopAt(_))
     }
 
-    /// The crash at the end, and those of the openings that are cut off.
+    /// The crash at the end, and those of the interrupted openings.
     pub fn crashes(&self) -> impl Iterator<Item = &CrashChoice> {
         iter::once(&self.crash).chain(self.interrupted_openings.iter().map(|(_, crash)| crash))
     }
@@ -99,7 +99,7 @@ impl DiskFault {
         })
     }
 
-    /// Lets it happen, from now on.
+    /// Injects the fault from now on.
     pub fn begin(self, disk: &SimDisk) {
         match self {
             Self::SyncFails { nth, forgets } => {

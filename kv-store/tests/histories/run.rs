@@ -1,4 +1,5 @@
-//! A run: a store that lives, crashes and is opened again, several times, and what has to hold meanwhile.
+//! A run: a store that is opened, used and crashed, several times, and the checks of what must
+//! hold.
 
 use std::{
     sync::{Arc, atomic::AtomicU64},
@@ -27,17 +28,17 @@ use crate::{
     worker::{ClientKnowledge, Levels, Worker, tag},
 };
 
-/// Users of the store at a time.
+/// The number of workers.
 const WORKERS: usize = 4;
 
-/// Who makes the calls, and on which disk.
+/// How the calls are made, and on which disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Each worker, and each background job, is a thread.
+    /// Each worker and each background job has a thread.
     Threads,
-    /// All of it on one thread, in an order that follows from the seed.
+    /// Everything runs on one thread, in an order that follows from the seed.
     OneThread,
-    /// The same, on a disk that says that it has synced, and has not.
+    /// The same, on a disk that reports syncs which it has not done.
     LyingDisk,
 }
 
@@ -51,14 +52,14 @@ pub struct Run {
     history: History,
     known: ClientKnowledge,
     feed_checker: FeedChecker,
-    /// What has to be there after the crash.
+    /// The position that must be there after the crash.
     promised: Lsn,
-    /// The crash may have taken what was acknowledged: the history has begun anew.
+    /// The crash may have lost acknowledged writes, so a new history begins.
     history_restarts: bool,
-    /// The present life's, for whoever has to find out why it failed.
+    /// The plan of the current incarnation, printed if the run fails.
     plan: Option<Plan>,
     pub count: Count,
-    /// What was done to the disk, line by line.
+    /// The operations that changed the disk, line by line.
     pub trace: String,
 }
 
@@ -82,7 +83,7 @@ impl Run {
         }
     }
 
-    /// At least three lives, and a last look.
+    /// Runs at least three incarnations, and then reads everything once more.
     pub fn execute(&mut self) {
         for _ in 0..self.rng.u32(3..6) {
             let plan = Plan::random(&mut self.rng);
@@ -96,7 +97,7 @@ impl Run {
         self.count.resumed += self.feed_checker.resumed;
     }
 
-    /// Opens, and crashes again while that is under way.
+    /// Opens the store, and crashes again while it opens.
     fn interrupt_openings(&mut self, plan: &Plan) {
         for (operations, crash) in &plan.interrupted_openings {
             self.disk.stop_at(self.disk.operations() + operations);
@@ -125,7 +126,7 @@ impl Run {
         self.disk = self.disk.crash(choice);
     }
 
-    /// Opens what a crash left. It has to be a prefix of what was committed, with all that was promised.
+    /// Opens what a crash left. It must be a prefix of the commits, with everything promised.
     fn recover(&mut self, scheduler: &Arc<dyn Scheduler>) -> Store {
         let store = self.open_with(scheduler).unwrap_or_else(|error| panic!("locked out: {}", error.chain()));
         let (position, committed) = (store.recovery().position, Lsn(self.commits.lock().len() as u64));
@@ -140,15 +141,15 @@ impl Run {
         observations::check_answers(&self.commits, position, answers);
         self.known.published = self.known.published.min(position);
         let expected = self.commits.state_at(position);
-        assert!(content(&store).unwrap() == *expected.collections(), "the state at {position} is another");
-        self.promised = position; // it is served: so it stays
+        assert!(content(&store).unwrap() == *expected.collections(), "the state at {position} differs");
+        self.promised = position; // it is visible now, so it must stay
         if std::mem::take(&mut self.history_restarts) {
             self.restart_history(&expected);
         }
         store
     }
 
-    /// The history so far is legal by itself; the next one begins with what there is.
+    /// Checks the history so far, and begins a new one with the current state.
     fn restart_history(&mut self, model: &Model) {
         self.check();
         self.count.actions += self.history.len() as u64;
@@ -170,7 +171,7 @@ impl Run {
         }
     }
 
-    /// What there is, as a part of the history.
+    /// Records the current state as a part of the history.
     fn record_state(&mut self, store: &Store) {
         let mut reader = Worker::new(store, &self.history, 0, Levels::Disk, &self.calls, &self.commits);
         reader.read_all();
@@ -187,7 +188,7 @@ impl Run {
         self.work(plan, &store, &manual);
         self.end(plan, &store);
         self.feed_checker.end();
-        drop(store); // the process that is gone does no harm to what the crash left
+        drop(store); // the old process cannot change what the crash left
     }
 
     fn begin_disk_fault(&self, plan: &Plan) {
@@ -195,7 +196,7 @@ impl Run {
             disk_fault.begin(&self.disk);
         }
         match self.mode {
-            Mode::Threads => self.disk.fail(slowly()),
+            Mode::Threads => self.disk.fail(slow_log()),
             Mode::OneThread => {}
             Mode::LyingDisk => self.disk.lie(),
         }
@@ -233,14 +234,14 @@ impl Run {
         self.count.incarnations += 1;
         self.count.writes += self.commits.lock().len() as u64 - opened.0;
         self.count.failures += self.known.failures - failures;
-        assert!(!plan.is_fault_free() || self.known.failures == failures, "nothing was wrong, and something failed");
+        assert!(!plan.is_fault_free() || self.known.failures == failures, "nothing was injected, and something failed");
     }
 
-    /// Ends the process, in the way that is planned, and notes what has to be there afterwards.
+    /// Ends the process as planned, and notes what must be there afterwards.
     fn end(&mut self, plan: &Plan, store: &Store) {
         let closed = plan.end == End::Close && store.close().is_ok();
-        assert!(closed || plan.end != End::Close || !plan.is_fault_free(), "nothing was wrong, and closing failed");
-        // A sync that fails and forgets takes what was only with the kernel.
+        assert!(closed || plan.end != End::Close || !plan.is_fault_free(), "nothing was injected, and closing failed");
+        // A sync that fails and drops data also loses what only the kernel had.
         let forgets = matches!(plan.disk_fault, Some(DiskFault::SyncFails { forgets: true, .. }));
         let keeps_all = plan.crashes().all(|crash| crash.model == CrashModel::Killed) && !forgets;
         self.promised = if closed { Lsn(self.commits.lock().len() as u64) } else { self.promise(keeps_all) };
@@ -249,8 +250,9 @@ impl Run {
         self.history.crash();
     }
 
-    /// The last position that has to be there: what was acknowledged or seen, if the kernel keeps everything;
-    /// otherwise the `Disk` writes up to there, which were durable before it was published.
+    /// The last position that must be there. If the kernel keeps everything, that is everything
+    /// acknowledged or seen. Otherwise it is the last `Disk` write up to there, which was durable
+    /// before it was published.
     fn promise(&self, keeps_all: bool) -> Lsn {
         let (mut promised, mut last_disk) = (self.promised, Lsn::START);
         for (lsn, write) in (1..).map(Lsn).zip(self.commits.lock().iter()) {
@@ -266,8 +268,9 @@ impl Run {
     }
 }
 
-/// Nothing fails, but what is done to the log takes its time, as on a real disk: so that others do something meanwhile.
-fn slowly() -> Fault {
+/// Injects no failure, but makes changes to the log slow, as on a real disk, so that other threads
+/// run meanwhile.
+fn slow_log() -> Fault {
     Fault::when(|event| {
         if event.kind.changes() && event.path.starts_with("log/") {
             pause();
@@ -277,17 +280,17 @@ fn slowly() -> Fault {
 }
 
 impl Drop for Run {
-    /// Says how a run that fails is made again.
-    #[expect(clippy::print_stderr, reason = "it is what the failure needs to be looked into")]
+    /// Prints how to repeat a run that fails.
+    #[expect(clippy::print_stderr, reason = "a failing run says how to repeat it")]
     fn drop(&mut self) {
         let test = match self.mode {
             Mode::Threads => "histories_of_threads",
             Mode::OneThread => "histories_on_one_thread",
-            Mode::LyingDisk => return, // it has to fail
+            Mode::LyingDisk => return, // it must fail
         };
         if thread::panicking() {
             let command = format!("cargo test -p kv-store --test histories {test}");
-            eprintln!("failed in life {}: {:?}", self.count.incarnations, self.plan);
+            eprintln!("failed in incarnation {}: {:?}", self.count.incarnations, self.plan);
             eprintln!("again: KV_HISTORIES_SEED={} KV_HISTORIES_SEEDS=1 {command}", self.seed);
         }
     }

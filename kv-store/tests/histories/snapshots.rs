@@ -1,4 +1,5 @@
-//! Looking at the whole store: at once, in snapshots that are kept for a while, and in iterations that are left half done.
+//! Reading the whole store: at once, in snapshots that are kept for a while, and in iterations that
+//! are left half done.
 
 use std::{ops::Bound, thread};
 
@@ -10,13 +11,13 @@ use crate::{
     worker::Worker,
 };
 
-/// Collections that transactions write, clear, rename, drop and make.
+/// Collections that transactions write, clear, rename, drop and create.
 pub const NAMES: &[&str] = &["x", "y", "z"];
 
-/// How many snapshots, and how many iterations, a worker keeps.
+/// How many snapshots and iterations a worker keeps.
 const KEPT_MAX: usize = 3;
 
-/// An iteration that is under way, over a snapshot that nobody else has.
+/// An iteration in progress, over a snapshot that nothing else holds.
 pub struct Scan {
     position: Lsn,
     collection: String,
@@ -29,7 +30,7 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// Takes up to so many entries from either end.
+    /// Takes up to `count` entries from either end.
     fn take(&mut self, rng: &mut fastrand::Rng, count: usize) {
         for _ in 0..count {
             let is_forward = rng.bool();
@@ -55,7 +56,7 @@ pub fn pair(entry: Result<Entry>) -> Pair {
     (entry.key.to_vec(), entry.value.to_vec())
 }
 
-/// Two bounds, of which the lower one may be above the other.
+/// Two bounds. The lower one may be above the upper one.
 pub fn random_bounds(rng: &mut fastrand::Rng) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
     let mut bound = || {
         let key = random_key(rng);
@@ -68,12 +69,12 @@ pub fn random_bounds(rng: &mut fastrand::Rng) -> (Bound<Vec<u8>>, Bound<Vec<u8>>
     (bound(), bound())
 }
 
-/// A key of those collections.
+/// A key of these collections.
 pub fn random_key(rng: &mut fastrand::Rng) -> Vec<u8> {
     format!("k{}", rng.u8(..10)).into_bytes()
 }
 
-/// One of those collections, or of the others.
+/// One of these collections, or of the others.
 pub fn random_collection(rng: &mut fastrand::Rng) -> &'static str {
     match rng.u8(..8) {
         0 => "single",
@@ -90,7 +91,7 @@ fn key_for(rng: &mut fastrand::Rng, collection: &str) -> Vec<u8> {
     }
 }
 
-/// Everything that a snapshot has.
+/// Everything that a snapshot holds.
 pub fn content_of(snapshot: &Snapshot) -> Model {
     let mut model = Model::default();
     for info in snapshot.collections().unwrap() {
@@ -103,7 +104,7 @@ pub fn content_of(snapshot: &Snapshot) -> Model {
 }
 
 impl Worker<'_> {
-    /// Looks at something in a snapshot, a new one or one that it has kept, and keeps it or not.
+    /// Reads something in a snapshot, a new one or a kept one, and keeps the snapshot or not.
     pub fn read_snapshot(&mut self) {
         let snapshot = if self.snapshots.is_empty() || self.rng.u8(..3) == 0 {
             self.take_snapshot()
@@ -119,13 +120,14 @@ impl Worker<'_> {
         }
     }
 
-    /// It sees all that was acknowledged, or seen, before, and what was begun by now at most.
+    /// Takes a snapshot. It must see everything acknowledged or seen before, and nothing that was
+    /// not begun yet.
     fn take_snapshot(&mut self) -> Snapshot {
         let from = self.commits.floor();
         let snapshot = self.store.snapshot();
         let (position, begun) = (snapshot.position(), Lsn(self.commits.lock().len() as u64));
-        assert!(position >= from, "a snapshot of {position}, after {from} was acknowledged or seen");
-        assert!(position <= begun, "a snapshot of {position}, before anything after {begun} was begun");
+        assert!(position >= from, "a snapshot is at {position}, after {from} was acknowledged or seen");
+        assert!(position <= begun, "a snapshot is at {position}, before anything after {begun} was begun");
         self.commits.seen(position);
         self.known.published = self.known.published.max(position);
         snapshot
@@ -174,7 +176,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Goes on with an iteration, or begins one. Nobody but the iteration has its snapshot.
+    /// Continues an iteration, or begins one. Only the iteration holds its snapshot.
     pub fn scan(&mut self) {
         let mut scan = if self.scans.is_empty() || self.rng.bool() {
             let snapshot = self.take_snapshot();
@@ -195,7 +197,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Reads what is published now, by way of a collection's handle.
+    /// Reads what is published now, through a collection's handle.
     pub fn read_published(&mut self) {
         let name = random_collection(&mut self.rng);
         let collection = self.store.collection(name).unwrap();
@@ -218,7 +220,7 @@ impl Worker<'_> {
         self.observations.push(Observation { call: None, from, upto, steps: vec![step] });
     }
 
-    /// Takes the rest of what was left half done, and looks at each snapshot once more.
+    /// Finishes the iterations, and reads each snapshot once more.
     pub fn finish_reads(&mut self) {
         for mut scan in std::mem::take(&mut self.scans) {
             scan.take(&mut self.rng, usize::MAX);

@@ -1,4 +1,4 @@
-//! Transactions that read and write at random: each answer, also of what they wrote themselves, is noted.
+//! Random transactions. Each answer is recorded, also of reads of their own writes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -13,11 +13,11 @@ use crate::{
     worker::{Worker, assert_expected},
 };
 
-/// Why a transaction came to nothing.
+/// Why a transaction was rolled back.
 #[derive(Debug)]
 enum Failure {
     Store(Error),
-    /// It wanted to.
+    /// On purpose.
     Wanted,
 }
 
@@ -27,7 +27,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// How it ends.
+/// How a transaction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     Commit,
@@ -36,7 +36,7 @@ enum Ending {
 }
 
 impl Worker<'_> {
-    /// Several reads and writes, of which the last may be an error or a panic.
+    /// Several reads and writes, perhaps followed by an error or a panic.
     pub fn transact(&mut self) {
         let (call, value) = self.new_value();
         let durability = self.durability();
@@ -51,7 +51,7 @@ impl Worker<'_> {
         let outcome = catch_unwind(AssertUnwindSafe(transact));
         let upto = match &outcome {
             Ok(Ok(()) | Err(Failure::Wanted)) => self.store.stats().published,
-            // It may have seen what is not published, and was not told anything by the store.
+            // It may have seen what is not published, and the store has acknowledged nothing.
             Ok(Err(Failure::Store(_))) | Err(_) => Lsn(self.commits.lock().len() as u64),
         };
         let was_told = matches!(outcome, Ok(Ok(()) | Err(Failure::Wanted)));
@@ -74,7 +74,7 @@ impl Worker<'_> {
         self.commits.lock().iter().any(|write| write.call == call)
     }
 
-    /// The same, without waiting for it; at the store's durability.
+    /// The same, without waiting, at the store's durability.
     pub fn transact_deferred(&mut self) {
         let (call, value) = self.new_value();
         let (durability, ending) = (Durability::Disk, Ending::Commit);
@@ -92,17 +92,17 @@ impl Worker<'_> {
                 self.in_flight.push(InFlight { call, invoked, done: Vec::new(), answer, commit });
             }
             Err(Failure::Store(error)) => self.note(&error),
-            Err(Failure::Wanted) => panic!("it did not want to"),
+            Err(Failure::Wanted) => panic!("the transaction was rolled back without a reason"),
         }
     }
 
-    /// The commit has the position that the call's record has.
+    /// Asserts that the commit has the position of the call's record.
     pub fn check_place(&self, call: u64, commit: &Commit) {
         let commits = self.commits.lock();
         let at = commits.iter().rposition(|write| write.call == call);
         assert!(
             at.is_none_or(|at| at as u64 + 1 == commit.lsn().0),
-            "{} is not the place of call {call}",
+            "{} is not the position of call {call}",
             commit.lsn()
         );
     }
@@ -129,7 +129,7 @@ impl Closure {
         match self.ending {
             Ending::Commit => {}
             Ending::Error => return Err(Failure::Wanted),
-            Ending::Panic => resume_unwind(Box::new(Ending::Panic)), // says nothing on the way
+            Ending::Panic => resume_unwind(Box::new(Ending::Panic)), // skips the panic hook
         }
         let done = |step: &Step| match step {
             Step::Change(operation, Outcome::Done) => Some(operation.clone()),

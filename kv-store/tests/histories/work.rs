@@ -1,4 +1,4 @@
-//! The calls of all workers of a life.
+//! The calls of all workers of an incarnation.
 
 use std::{
     panic::resume_unwind,
@@ -15,7 +15,8 @@ use crate::{
     worker::{Worker, assert_expected},
 };
 
-/// Each worker makes so many calls, on a thread of its own, while checkpoints are made and the feed is followed.
+/// Each worker makes its calls on a thread of its own, while checkpoints are made and the feed is
+/// checked.
 pub fn work_in_threads<'a>(
     workers: Vec<Worker<'a>>,
     calls: u32,
@@ -42,7 +43,7 @@ pub fn work_in_threads<'a>(
     })
 }
 
-/// The same on this thread, with the background's work between the calls.
+/// The same on this thread, with background work between the calls.
 pub fn work_in_turn<'a>(
     mut workers: Vec<Worker<'a>>,
     calls: u32,
@@ -65,7 +66,7 @@ pub fn work_in_turn<'a>(
     workers
 }
 
-/// One that fails leaves everything as it was.
+/// Makes a checkpoint. One that fails leaves everything as it was.
 fn checkpoint(store: &Store) {
     if let Err(error) = store.checkpoint() {
         assert_expected(&error);

@@ -68,7 +68,7 @@ pub enum Survivors {
 /// A persistence unit that a crash loses or tears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LostUnit {
-    /// Which of the units, from 0.
+    /// The unit's number, from 0.
     pub unit: usize,
     /// How many bytes survive of a torn sector; 0 if the unit is lost.
     pub kept_bytes: u16,

@@ -18,9 +18,9 @@ use crate::{
     workload::Step,
 };
 
-/// What of the log's segments is there, and was there.
+/// The log's segments, now and earlier.
 pub struct Image {
-    /// Path and content of each segment.
+    /// The path and content of each segment.
     pub files: Vec<(String, Vec<u8>)>,
     older: Vec<Vec<Vec<u8>>>,
 }
@@ -33,7 +33,7 @@ impl Image {
         Self { older: files.iter().map(older).collect(), files }
     }
 
-    /// The spans of that size with anything in them.
+    /// The spans of this size that are not all zeroes.
     pub fn used(&self, file: usize, sectors: usize) -> Vec<Span> {
         let bytes = &self.files[file].1;
         let spans = (0..bytes.len() / SECTOR_BYTES).step_by(sectors).map(|from| Span { file, from, sectors });
@@ -45,7 +45,7 @@ impl Image {
         bytes_of(&self.files[span.file].1, span)
     }
 
-    /// What the span held at earlier times, whole, and is not zero.
+    /// What the span held at earlier times, where that is complete and not zero.
     pub fn older(&self, span: Span) -> Vec<Vec<u8>> {
         let now = self.bytes(span);
         let was = self.older[span.file].iter().map(|bytes| bytes_of(bytes, span));
@@ -62,7 +62,7 @@ fn bytes_of(bytes: &[u8], span: Span) -> &[u8] {
 /// A power cut at the end of a step.
 pub struct PowerCut {
     pub name: String,
-    /// Whether it is the last of its stage: only there is every bit flipped.
+    /// Whether it is the last of its scenario. Only there, every bit is flipped.
     pub is_last: bool,
     pub image: Image,
     pub marks: MarkStates,
@@ -75,7 +75,7 @@ pub struct PowerCut {
 const PICKS: [(Survivors, &str); 2] = [(Survivors::Everything, "all"), (Survivors::Nothing, "synced")];
 
 impl PowerCut {
-    /// All power cuts of a stage.
+    /// All power cuts of a scenario.
     pub fn of(scenario: &Scenario, seed: u64) -> Verdict<Vec<Self>> {
         let mut driver = Driver::new(&SimDisk::new(seed), Oracle::nothing());
         let (mut claims, mut before, mut durable, mut cuts) = (Claims::default(), Vec::new(), Lsn::START, Vec::new());
@@ -104,7 +104,7 @@ impl PowerCut {
         Ok(cuts)
     }
 
-    /// While a checkpoint is being written: after half of the operations of that step.
+    /// A power cut while a checkpoint is being written, after half of the operations of that step.
     fn during(
         scenario: &Scenario,
         driver: &Driver,
@@ -115,7 +115,7 @@ impl PowerCut {
         let Some(moment) = moments.get(moments.len() / 2) else { return Vec::new() };
         let mut states = driver.states();
         states.add(State::Frozen);
-        // What is known by the end of the step was begun by then; it is promised as of the
+        // What is known at the end of the step was begun by then; the promises are those of this
         // operation.
         let oracle = driver.oracle.at(moment.operation);
         Self::at(&format!("{}/frozen", scenario.name), &moment.disk, &oracle, states, claims, before)
@@ -143,7 +143,7 @@ impl PowerCut {
         cuts
     }
 
-    /// The disk with that mark and that damage.
+    /// The disk with this mark and this damage.
     pub fn damaged(&self, choice: &MarkChoice, damage: &SegmentDamage) -> SimDisk {
         let disk = self.disk.killed();
         self.marks.leave(choice, &disk);
@@ -151,11 +151,12 @@ impl PowerCut {
         disk
     }
 
-    /// What has to be there, or to be refused, for all that the one damage may cost.
+    /// The position up to which everything must be there, or the opening must be refused, whatever
+    /// the one damage costs.
     pub fn floor(&self, choice: &MarkChoice, damage: &SegmentDamage) -> Lsn {
         let is_sealed = self.states.iter().any(|state| state == State::Sealed);
         let by_frames = if is_sealed && !matches!(damage, SegmentDamage::Swapped(..)) {
-            // The seal names all that precedes it, and is not needed where that is whole.
+            // The seal names everything before it, and is not needed where all of that is whole.
             self.oracle.promised(u64::MAX, CrashModel::Posix)
         } else {
             self.oracle.all_but_the_last_group(u64::MAX)

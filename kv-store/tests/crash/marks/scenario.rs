@@ -1,4 +1,4 @@
-//! Lives that lead to the disks which are damaged: each with a log of another shape.
+//! The workloads that lead to the disks which are damaged, each with a log of another shape.
 
 use kv_store::Durability::{Disk, Process};
 
@@ -7,7 +7,7 @@ use crate::{
     workload::{LARGE, Step, small},
 };
 
-/// A life, and after how many of its last steps the power is cut.
+/// A workload, and the number of its last steps after which the power is cut.
 pub struct Scenario {
     pub name: String,
     pub steps: Vec<Step>,
@@ -32,7 +32,7 @@ impl Scenario {
             Self::new("failed", [puts("DPD"), vec![Step::FailedCheckpoint], puts("DP")].concat(), 3),
         ];
         // A seal at every place of a small segment, and in the middle of larger ones, where a
-        // search by halves looks first.
+        // binary search looks first.
         scenarios.extend((2..=6).map(|seal| sealed(8, seal, "DDPD", 5)));
         scenarios.push(sealed(64, 31, "DDPD", 2));
         scenarios.push(sealed(256, 127, "DDD", 1));
@@ -42,20 +42,20 @@ impl Scenario {
 
 const KILL: Step = Step::Crash(kv_testkit::sim::CrashModel::Killed, 0);
 
-/// A log that was closed with its seal in that block, and opened again to write a little.
+/// A log that was closed with its seal in this block, and opened again to write a little.
 fn sealed(blocks: u64, seal: usize, then: &str, cuts: usize) -> Scenario {
     let before = (1..seal).map(|block| Step::Put(block as u8 % 50, Disk));
     let steps = [Step::Sizes(blocks, blocks)].into_iter().chain(before).chain([Step::Reopen]).chain(puts(then));
     Scenario::new(format!("seal-{seal}-of-{blocks}"), steps.collect(), cuts)
 }
 
-/// Lives with something between them.
+/// Several rounds of writes, with a step between them.
 fn rounds(blocks: u64, writes: &[&str], between: Step) -> Vec<Step> {
     let rounds: Vec<_> = writes.iter().map(|writes| puts(writes)).collect();
     [vec![Step::Sizes(blocks, blocks)], rounds.join(&between)].concat()
 }
 
-/// Writes for the disk, for the kernel, and large ones.
+/// Writes for the disk (`D`), for the kernel (`P`), and large ones (`L`).
 fn puts(writes: &str) -> Vec<Step> {
     let put = |(key, write)| match write {
         'D' => Step::Put(key, Disk),

@@ -10,7 +10,7 @@ use crate::coverage::FaultKind;
 pub const SECTOR_BYTES: usize = 512;
 pub const BLOCK_SECTORS: usize = 8;
 
-/// Sectors that follow one another: a block of the log, or one sector of it.
+/// Consecutive sectors: a block of the log, or one sector of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     pub file: usize,
@@ -18,15 +18,15 @@ pub struct Span {
     pub sectors: usize,
 }
 
-/// What becomes of the disk. Files are named by their places.
+/// A damage. Files are given by their indexes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SegmentDamage {
     Zeroed(Span),
-    /// It is as in the older version of that number.
+    /// The span is as in the older version with this number.
     Stale(Span, usize),
-    /// It changes places with the span of that first sector, of the same file.
+    /// The span is exchanged with the one that begins at this sector of the same file.
     Swapped(Span, usize),
-    /// It holds what is at the same place of another file.
+    /// The span holds what is at the same place of another file.
     Astray(Span, usize),
     Flipped(usize, u64),
 }
@@ -61,7 +61,7 @@ impl SegmentDamage {
         }
     }
 
-    /// Everything that can become of the spans in use: of blocks, and of sectors. Bits apart.
+    /// All damage to spans in use, both blocks and sectors, except bit flips.
     pub fn to_spans(image: &Image) -> Vec<Self> {
         let mut damages = Vec::new();
         for sectors in [BLOCK_SECTORS, 1] {
@@ -83,8 +83,8 @@ impl SegmentDamage {
         damages
     }
 
-    /// One bit of every used block's first frame, and of its last byte in use: these fail where a
-    /// block is read at all.
+    /// One bit of every used block's first frame, and of its last byte in use. These fail wherever
+    /// a block is read at all.
     pub fn to_headers(image: &Image) -> impl Iterator<Item = Self> {
         let spans = (0..image.files.len()).flat_map(|file| image.used(file, BLOCK_SECTORS));
         spans.flat_map(|span| {
@@ -94,7 +94,7 @@ impl SegmentDamage {
         })
     }
 
-    /// Every bit of every byte in use, or near one that is.
+    /// Every bit of every byte in use, or near one in use.
     pub fn to_bits(image: &Image) -> impl Iterator<Item = Self> {
         image.files.iter().enumerate().flat_map(|(file, (_, bytes))| {
             let is_near =
@@ -138,8 +138,8 @@ impl SegmentDamage {
     }
 }
 
-/// With which of the later spans one changes places: with all of few, and otherwise with its
-/// neighbours and the last ones.
+/// The later spans that a span is exchanged with: all if they are few, and otherwise its neighbours
+/// and the last ones.
 fn partners(later: &[Span]) -> impl Iterator<Item = Span> {
     let is_partner = |at: &usize| *at < PARTNERS || *at + PARTNERS >= later.len();
     (0..later.len()).filter(is_partner).map(|at| later[at])
