@@ -65,8 +65,8 @@ impl Claim {
         is_found || self.written.get().is_some_and(|written| written.token == record.token)
     }
 
-    /// Checks that no other opening has announced itself meanwhile, and announces, at the first call,
-    /// that this one writes.
+    /// Checks that no other opening has announced itself meanwhile, and announces, at the first
+    /// call, that this one writes.
     pub(crate) fn confirm(&self) -> Result<()> {
         let Some(process) = self.this else { return Ok(()) };
         if let Ok(Some(now)) = Record::read(&*self.directory)

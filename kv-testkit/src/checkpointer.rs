@@ -71,7 +71,7 @@ macro_rules! checkpointer_suite {
             c3_lists_newest_first,
             c5_applies_changes,
             c5_bounds_of_every_kind,
-            c5_collections_are_apart,
+            c5_collections_are_independent,
             c5_drops_collections,
             c5_empty,
             c5_keeps_state_in_maintenance,
@@ -80,7 +80,7 @@ macro_rules! checkpointer_suite {
             c5_many_entries,
             c5_taken_from_both_ends,
             c5_tombstones,
-            c6_removal_disturbs_nobody,
+            c6_removal_leaves_open_checkpoints_readable,
             c6_removing_what_is_not_there,
             c7_sets_newer_ones_aside,
             c7_sets_all_aside_without_previous,
@@ -93,7 +93,8 @@ macro_rules! checkpointer_suite {
     };
 }
 
-/// Enrols a backend whose harness is a [`CheckpointerPowerCut`](crate::checkpointer::CheckpointerPowerCut). Use it beside
+/// Enrols a backend whose harness is a
+/// [`CheckpointerPowerCut`](crate::checkpointer::CheckpointerPowerCut). Use it beside
 /// [`checkpointer_suite!`](crate::checkpointer_suite).
 #[macro_export]
 macro_rules! checkpointer_power_cut_suite {
@@ -105,7 +106,8 @@ macro_rules! checkpointer_power_cut_suite {
     };
 }
 
-/// Enrols a backend whose harness is a [`CheckpointerFaults`](crate::checkpointer::CheckpointerFaults). Use it beside
+/// Enrols a backend whose harness is a
+/// [`CheckpointerFaults`](crate::checkpointer::CheckpointerFaults). Use it beside
 /// [`checkpointer_suite!`](crate::checkpointer_suite).
 #[macro_export]
 macro_rules! checkpointer_fault_suite {
@@ -114,7 +116,8 @@ macro_rules! checkpointer_fault_suite {
     };
 }
 
-/// Enrols a backend whose harness is a [`CheckpointerDamage`](crate::checkpointer::CheckpointerDamage). Use it beside
+/// Enrols a backend whose harness is a
+/// [`CheckpointerDamage`](crate::checkpointer::CheckpointerDamage). Use it beside
 /// [`checkpointer_suite!`](crate::checkpointer_suite).
 #[macro_export]
 macro_rules! checkpointer_damage_suite {
@@ -123,7 +126,7 @@ macro_rules! checkpointer_damage_suite {
             c3_lists_what_is_damaged,
             c4_damage_is_never_data,
             c7_sets_damaged_ones_aside,
-            c9_damage_stops_upkeep,
+            c9_damage_stops_maintenance,
         ] }
     };
 }

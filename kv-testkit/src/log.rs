@@ -119,7 +119,8 @@ macro_rules! log_suite {
     };
 }
 
-/// Enrols a backend whose harness is a [`LogPowerCut`](crate::log::LogPowerCut). Use it beside [`log_suite!`](crate::log_suite).
+/// Enrols a backend whose harness is a [`LogPowerCut`](crate::log::LogPowerCut). Use it beside
+/// [`log_suite!`](crate::log_suite).
 #[macro_export]
 macro_rules! log_power_cut_suite {
     ($module:ident, $make:expr) => {
@@ -134,7 +135,8 @@ macro_rules! log_power_cut_suite {
     };
 }
 
-/// Enrols a backend whose harness is a [`LogFaults`](crate::log::LogFaults). Use it beside [`log_suite!`](crate::log_suite).
+/// Enrols a backend whose harness is a [`LogFaults`](crate::log::LogFaults). Use it beside
+/// [`log_suite!`](crate::log_suite).
 #[macro_export]
 macro_rules! log_fault_suite {
     ($module:ident, $make:expr) => {
@@ -148,7 +150,8 @@ macro_rules! log_fault_suite {
     };
 }
 
-/// Enrols a backend whose harness is a [`LogSpace`](crate::log::LogSpace). Use it beside [`log_suite!`](crate::log_suite).
+/// Enrols a backend whose harness is a [`LogSpace`](crate::log::LogSpace). Use it beside
+/// [`log_suite!`](crate::log_suite).
 #[macro_export]
 macro_rules! log_space_suite {
     ($module:ident, $make:expr) => {

@@ -51,10 +51,10 @@
 //! let exploration = Exploration::from_env(10_000);
 //! let count = exploration.run("number", &disk.take_recording(), &CrashModel::ALL, &|moment, _choice, left| {
 //!     let acknowledged = saved.iter().filter(|at| **at <= moment.operation).count() as u64;
-//!     let found = load(&*left.vfs()).expect("a crash locks nobody out");
+//!     let found = load(&*left.vfs()).expect("the file can be read after a crash");
 //!     assert!(found >= acknowledged, "{acknowledged} was saved, and {found} is there");
 //!     assert!(found <= acknowledged + 1, "{found} was never saved");
-//!     save(&*left.vfs(), found + 1).expect("it goes on after a crash");
+//!     save(&*left.vfs(), found + 1).expect("saving works after a crash");
 //! });
 //! println!("{count}");
 //! # assert_eq!(count.sampled, 0);

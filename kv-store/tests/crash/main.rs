@@ -1,4 +1,5 @@
-//! The crash campaign: the whole engine, on a simulated disk that crashes, fails, fills up and rots.
+//! The crash campaign: the whole engine, on a simulated disk that crashes, fails, fills up and
+//! rots.
 //!
 //! # What is generated
 //!
@@ -19,9 +20,9 @@
 //!
 //! # What is checked
 //!
-//! Everything acknowledged is there, at the level that it was acknowledged for. Batches are whole. A
-//! second recovery gives the same state as the first. Damage is reported as damage, and nothing else
-//! is. The store stays usable, and what it acknowledges later survives the next crash.
+//! Everything acknowledged is there, at the level that it was acknowledged for. Batches are whole.
+//! A second recovery gives the same state as the first. Damage is reported as damage, and nothing
+//! else is. The store stays usable, and what it acknowledges later survives the next crash.
 //!
 //! The campaign also counts which verb, state and fault came together. A pair that is never reached
 //! is an error, unless it is listed as impossible.
@@ -34,13 +35,14 @@
 //! in the state KV_CRASH_SEED=0 KV_CRASH_REPLAY='store@120:posix:only:17'
 //! ```
 //!
-//! With these variables in the environment, or with `cargo xtask crash --replay`, the campaign checks
-//! this state alone.
+//! With these variables in the environment, or with `cargo xtask crash --replay`, the campaign
+//! checks this state alone.
 //!
-//! `cargo test` checks a small share of the states; `cargo xtask crash` checks as many as it is told
-//! to. `KV_CRASH_STATES` bounds the number of states, and `KV_CRASH_SEED` chooses among them.
-//! `KV_CRASH_PART` selects a part of them, such as `1/4`. `KV_CRASH_COVERAGE=check` makes it an error
-//! that a combination of verb, state and fault is not reached; `table` also prints all counts.
+//! `cargo test` checks a small share of the states; `cargo xtask crash` checks as many as it is
+//! told to. `KV_CRASH_STATES` bounds the number of states, and `KV_CRASH_SEED` chooses among them.
+//! `KV_CRASH_PART` selects a part of them, such as `1/4`. `KV_CRASH_COVERAGE=check` makes it an
+//! error that a combination of verb, state and fault is not reached; `table` also prints all
+//! counts.
 //!
 //! # Modules
 //!

@@ -4,8 +4,8 @@
 //!
 //! A run has at least three incarnations of a store. In each of them:
 //!
-//! - Several workers put, get, delete, compare and set, update and take keys. They write batches and
-//!   transactions, and wait for them at once, later or never. They iterate, and keep snapshots.
+//! - Several workers put, get, delete, compare and set, update and take keys. They write batches
+//!   and transactions, and wait for them at once, later or never. They iterate, and keep snapshots.
 //! - A feed checker reads the change feed.
 //! - Checkpoints are made. Collections are cleared, renamed, dropped and created.
 //! - The disk fails, fills up, or stops at some operation.
@@ -17,40 +17,41 @@
 //!   incarnations, has a sequential order. Acknowledged writes stay; a call that was pending in a
 //!   crash took effect before it or never. Where a crash may lose acknowledged writes (a power cut,
 //!   and [`Durability::Process`](kv_core::Durability)), a new history begins.
-//! - **Prefix.** The recovered state is a prefix of the commits, in which each write finds the state
-//!   that it was decided on. It has every write that was acknowledged, seen, or given by the feed, at
-//!   a level that survives the crash.
+//! - **Prefix.** The recovered state is a prefix of the commits, in which each write finds the
+//!   state that it was decided on. It has every write that was acknowledged, seen, or given by the
+//!   feed, at a level that survives the crash.
 //! - **Strict serializability.** What was seen of the whole store is the state at one position, and
 //!   at the right one (below).
-//! - **Feed.** Over all incarnations, the feed gave every record once and in order, and leads from a
-//!   snapshot to the state at each position. Every later snapshot has what the feed gave, and no
+//! - **Feed.** Over all incarnations, the feed gave every record once and in order, and leads from
+//!   a snapshot to the state at each position. Every later snapshot has what the feed gave, and no
 //!   crash takes it back.
 //! - **Answers without a write.** Each is right at a position that was recovered, if its level
 //!   survives the crash: what it looked at is still there.
 //! - Iterations see batches whole, and errors are those that the injected faults lead to.
 //!
 //! Strict serializability needs no search, because the order of commits is known: a recording log
-//! knows which call each record comes from. So there is one model, to which the writes are applied in
-//! that order. Each transaction is checked against the model, step by step, at one position:
+//! knows which call each record comes from. So there is one model, to which the writes are applied
+//! in that order. Each transaction is checked against the model, step by step, at one position:
 //!
 //! - A transaction that wrote is checked at the position before its own.
-//! - One that wrote nothing, failed or panicked is checked at any position between the last one that
-//!   any caller was told of when it began, and the last one that was published when it ended.
+//! - One that wrote nothing, failed or panicked is checked at any position between the last one
+//!   that any caller was told of when it began, and the last one that was published when it ended.
 //!
 //! If each transaction has read the state before its own place in the order, the history is
-//! serializable: a lost update, write skew or a phantom would show as a different read. It is strict,
-//! because no place lies before one that a caller was told of before the call began.
+//! serializable: a lost update, write skew or a phantom would show as a different read. It is
+//! strict, because no place lies before one that a caller was told of before the call began.
 //!
-//! A snapshot reports its position, so every answer of it, however late, must be the state there. Its
-//! position lies between what callers had been told of when it was taken and what had been begun.
-//! Reads without a snapshot have the same bounds as transactions that wrote nothing.
+//! A snapshot reports its position, so every answer of it, however late, must be the state there.
+//! Its position lies between what callers had been told of when it was taken and what had been
+//! begun. Reads without a snapshot have the same bounds as transactions that wrote nothing.
 //!
 //! # How a failure is replayed
 //!
 //! A run that fails prints its seed and the command that repeats it. `KV_HISTORIES_SEEDS=N` runs N
 //! seeds instead of the default number, from `KV_HISTORIES_SEED` on (or 0). On one thread, a seed
-//! always gives the same run. With threads, the seed decides what is done but not how it interleaves,
-//! so run it many times: `KV_HISTORIES_SEED=S KV_HISTORIES_SEEDS=1 KV_HISTORIES_TIMES=100`.
+//! always gives the same run. With threads, the seed decides what is done but not how it
+//! interleaves, so run it many times: `KV_HISTORIES_SEED=S KV_HISTORIES_SEEDS=1
+//! KV_HISTORIES_TIMES=100`.
 //!
 //! # Modules
 //!

@@ -259,8 +259,9 @@ impl Run {
             if write.durability == Durability::Disk {
                 last_disk = lsn;
             }
-            let was_told = [&self.known.acknowledged, &self.known.seen].iter().any(|calls| calls.contains(&write.call));
-            if was_told || lsn <= self.known.published {
+            let was_answered =
+                [&self.known.acknowledged, &self.known.seen].iter().any(|calls| calls.contains(&write.call));
+            if was_answered || lsn <= self.known.published {
                 promised = promised.max(if keeps_all { lsn } else { last_disk });
             }
         }

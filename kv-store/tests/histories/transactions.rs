@@ -54,7 +54,7 @@ impl Worker<'_> {
             // It may have seen what is not published, and the store has acknowledged nothing.
             Ok(Err(Failure::Store(_))) | Err(_) => Lsn(self.commits.lock().len() as u64),
         };
-        let was_told = matches!(outcome, Ok(Ok(()) | Err(Failure::Wanted)));
+        let was_answered = matches!(outcome, Ok(Ok(()) | Err(Failure::Wanted)));
         match outcome {
             Ok(Ok(())) => self.acknowledged(call),
             Ok(Err(Failure::Wanted)) => assert_eq!(ending, Ending::Error),
@@ -63,7 +63,7 @@ impl Worker<'_> {
             Err(panic) => resume_unwind(panic),
         }
         let observation = Observation { call: Some(call), from, upto, steps: closure.steps };
-        if was_told && !self.has_written(call) {
+        if was_answered && !self.has_written(call) {
             self.promised(durability, observation.clone());
         }
         self.observations.push(observation);

@@ -211,7 +211,8 @@ fn each_opening_that_writes_has_an_epoch_above_all_before_it() {
 #[test]
 fn a_creation_whose_last_step_failed_is_made_up_for_before_anything_is_acknowledged() {
     let disk = SimDisk::new(1);
-    // The store's directory is synced after its subdirectories were made, and after FORMAT was renamed.
+    // The store's directory is synced after its subdirectories were made, and after FORMAT was
+    // renamed.
     disk.fail(Fault::when(|event| event.kind == Kind::SyncDirectory && event.path.is_empty()).nth(2));
     assert!(small().open_in(disk.vfs()).is_err());
     assert!(disk.files().contains_key("FORMAT"));
@@ -232,7 +233,8 @@ fn a_creation_that_was_killed_and_made_up_for_survives_a_power_cut() {
         let disk = SimDisk::new(1);
         disk.stop_at(stopped_at);
         assert!(small().open_in(disk.vfs()).is_err());
-        // What the killed process has named and not synced is there for the next one, until the power goes.
+        // Names that the killed process created and did not sync are visible to the next one, until
+        // the power is cut.
         let killed = disk.killed();
         drop(small().open_in(killed.vfs()).unwrap());
         let cut = killed.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });

@@ -1,4 +1,5 @@
-//! Every operation that changes the disk, in the life of a store: a write, sync or rename that is missing or too many shows as a difference.
+//! Every operation that changes the disk during the use of a store. A write, sync or rename that is
+//! missing or superfluous shows as a difference.
 
 use std::{fmt::Write, sync::Arc};
 
@@ -10,7 +11,7 @@ use kv_testkit::{
 
 use crate::support::small;
 
-/// A store on a simulated disk, and what was done to that, step by step.
+/// A store on a simulated disk, and a trace of the disk's operations, step by step.
 struct Traced {
     disk: SimDisk,
     scheduler: ManualScheduler,
@@ -89,7 +90,7 @@ fn life_of_a_store() {
     insta::assert_snapshot!(traced.trace + &again.trace);
 }
 
-/// What the trace shows of an opening and of reading are syncs: nothing is written, nothing gets or loses a name.
+/// Opening and reading show only syncs in the trace: nothing is written, and no name changes.
 #[test]
 fn opening_and_reading_write_no_file() {
     let mut traced = Traced::new(SimDisk::new(1));

@@ -152,22 +152,24 @@ impl LogAtRest {
     pub fn check_damaged(
         &self,
         harness: &mut (impl LogDamage + ?Sized),
-        harm: &FileDamage,
+        damage: &FileDamage,
         goes_on: bool,
     ) -> DamageOutcome {
-        harness.restore(&harm.apply_to(&self.files));
+        harness.restore(&damage.apply_to(&self.files));
         let checked = catch_unwind(AssertUnwindSafe(|| {
-            let promised = if harm.extent() == Extent::File { self.promise.file } else { self.promise.block };
-            let must = Expectation { id: self.id, records: self.records.clone(), promised };
-            match must.open_and_read(harness, harm) {
-                (Some(log), DamageOutcome::Ended(position)) if goes_on => must.go_on(harness, harm, log, position),
+            let promised = if damage.extent() == Extent::File { self.promise.file } else { self.promise.block };
+            let expectation = Expectation { id: self.id, records: self.records.clone(), promised };
+            match expectation.open_and_read(harness, damage) {
+                (Some(log), DamageOutcome::Ended(position)) if goes_on => {
+                    expectation.go_on(harness, damage, log, position)
+                }
                 (_, found) => found,
             }
         }));
         checked.unwrap_or_else(|panic| {
             let message = panic.downcast_ref::<String>().cloned();
             let message = message.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-            panic!("{} ({harm})", message.unwrap_or_else(|| "L14: a panic".to_owned()));
+            panic!("{} ({damage})", message.unwrap_or_else(|| "L14: a panic".to_owned()));
         })
     }
 }
@@ -191,11 +193,11 @@ impl Expectation {
     fn open_and_read(
         &self,
         harness: &mut (impl LogDamage + ?Sized),
-        harm: &FileDamage,
+        damage: &FileDamage,
     ) -> (Option<Arc<dyn Log>>, DamageOutcome) {
         match harness.open() {
             Ok(log) => {
-                let found = self.read(&*log, harm);
+                let found = self.read(&*log, damage);
                 (Some(log), found)
             }
             Err(error) => {
@@ -205,11 +207,11 @@ impl Expectation {
         }
     }
 
-    fn read(&self, log: &dyn Log, harm: &FileDamage) -> DamageOutcome {
+    fn read(&self, log: &dyn Log, damage: &FileDamage) -> DamageOutcome {
         assert_eq!(log.id(), self.id, "L14: the identity differs, and no damage was reported");
         let (trimmed, durable) = (log.bounds().trimmed, log.bounds().durable);
         assert!(
-            trimmed == Lsn::START || harm.extent() == Extent::File,
+            trimmed == Lsn::START || damage.extent() == Extent::File,
             "L14: the records up to {trimmed} are missing as if they had been trimmed"
         );
         let mut position = trimmed;
@@ -232,7 +234,7 @@ impl Expectation {
         );
         let is_cut = position.0 < self.records.len() as u64;
         assert!(
-            !(is_cut && harm.extent() == Extent::Byte && log.opening_notes().is_empty()),
+            !(is_cut && damage.extent() == Extent::Byte && log.opening_notes().is_empty()),
             "L14: records after {position} were cut, and the opening notes do not report it"
         );
         DamageOutcome::Ended(position)
@@ -264,7 +266,7 @@ impl Expectation {
     fn go_on(
         &self,
         harness: &mut (impl LogDamage + ?Sized),
-        harm: &FileDamage,
+        damage: &FileDamage,
         log: Arc<dyn Log>,
         position: Lsn,
     ) -> DamageOutcome {
@@ -275,7 +277,7 @@ impl Expectation {
         sync_all(&*log);
         drop(log);
 
-        Self { id: self.id, records, promised: last }.open_and_read(harness, harm).1
+        Self { id: self.id, records, promised: last }.open_and_read(harness, damage).1
     }
 }
 

@@ -119,11 +119,11 @@ fn misplaced<'a>(blocks: &'a [Block<'a>], size: usize) -> impl Iterator<Item = F
 pub fn damaged_files(files: &Files, older: &[Files]) -> Vec<FileDamage> {
     let mut damages = Vec::new();
     for (name, bytes) in files {
-        let harm = |edit, what: String| FileDamage { extent: Extent::File, file: name.clone(), edit, what };
-        let replaced = |content: &Vec<u8>, what: String| harm(Edit::Content(Some(content.clone())), what);
+        let damage = |edit, what: String| FileDamage { extent: Extent::File, file: name.clone(), edit, what };
+        let replaced = |content: &Vec<u8>, what: String| damage(Edit::Content(Some(content.clone())), what);
         let ends = used(bytes).step_by(CUT_STRIDE).chain((0..bytes.len()).step_by(BLOCKS_BYTES[0]));
-        damages.extend(ends.map(|end| harm(Edit::Cut(end), format!("ends after {end} bytes"))));
-        damages.push(harm(Edit::Content(None), "is gone".to_owned()));
+        damages.extend(ends.map(|end| damage(Edit::Cut(end), format!("ends after {end} bytes"))));
+        damages.push(damage(Edit::Content(None), "is gone".to_owned()));
         let older: BTreeSet<_> = older.iter().filter_map(|files| files.get(name)).collect();
         damages.extend(older.into_iter().map(|content| replaced(content, "is as it was before".to_owned())));
         damages.extend(files.iter().map(|(other, content)| replaced(content, format!("holds what is in {other}"))));

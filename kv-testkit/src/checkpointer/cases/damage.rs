@@ -104,7 +104,7 @@ pub fn c7_sets_damaged_ones_aside(harness: &mut dyn CheckpointerDamage) {
 }
 
 /// After a read met damage, nothing is written or removed until a full verification finds nothing.
-pub fn c9_damage_stops_upkeep(harness: &mut dyn CheckpointerDamage) {
+pub fn c9_damage_stops_maintenance(harness: &mut dyn CheckpointerDamage) {
     let two = two(harness);
     damage_until_found(harness, &two, &DetectedBy::Reading);
     assert_stopped(harness, &two);

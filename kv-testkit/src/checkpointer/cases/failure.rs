@@ -72,7 +72,9 @@ pub fn c2_failed_changes_leave_nothing(harness: &mut dyn CheckpointerHarness) {
     let before = before(&*checkpointer, 50);
     for fail_at in [0, 1, 25, 49, 50] {
         let mut changes = before.next.changes().with(|given| match given {
-            given if given >= fail_at => Err(Error::Misuse("the changes cannot be read: a failure injected by a test".into())),
+            given if given >= fail_at => {
+                Err(Error::Misuse("the changes cannot be read: a failure injected by a test".into()))
+            }
             _ => Ok(Go::On),
         });
         let result = write_with(&*checkpointer, Some(before.id), &mut changes);

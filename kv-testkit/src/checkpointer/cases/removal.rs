@@ -10,7 +10,7 @@ use crate::threads::join_all;
 
 /// A removed checkpoint can no longer be opened, now or after reopening, but stays usable where it
 /// is open.
-pub fn c6_removal_disturbs_nobody(harness: &mut dyn CheckpointerHarness) {
+pub fn c6_removal_leaves_open_checkpoints_readable(harness: &mut dyn CheckpointerHarness) {
     let checkpointer = open(harness);
     let first = sample(1, 10, 300);
     let mut second = first.later();

@@ -115,7 +115,7 @@ pub fn c5_drops_collections(harness: &mut dyn CheckpointerHarness) {
 }
 
 /// The same keys in several collections have their own values.
-pub fn c5_collections_are_apart(harness: &mut dyn CheckpointerHarness) {
+pub fn c5_collections_are_independent(harness: &mut dyn CheckpointerHarness) {
     let mut image = Image::new(1, 10);
     for index in 0..20 {
         let id = image.create(index, &format!("{index}"));

@@ -50,18 +50,18 @@ pub fn l1_dense_with_threads(harness: &mut dyn LogHarness) {
 /// durable survives a kill.
 pub fn l3_sync_with_threads(harness: &mut dyn LogHarness) {
     let log = open(harness);
-    let told = in_threads(|thread, n| {
+    let reported = in_threads(|thread, n| {
         let lsn = append(&*log, &payload(thread, n as usize));
         let durable = sync(&*log, lsn);
         assert!(durable <= log.bounds().appended, "L3: {durable} is durable, but was never appended");
         Some(durable)
     });
-    let told = told.into_iter().flatten().max().unwrap();
-    assert_eq!(told, Lsn(THREADS * RECORDS), "L3: the last sync did not reach the last record");
+    let reported = reported.into_iter().flatten().max().unwrap();
+    assert_eq!(reported, Lsn(THREADS * RECORDS), "L3: the last sync did not reach the last record");
     harness.kill();
     drop(log);
 
-    assert_eq!(open(harness).bounds().appended, told, "L3: synced records are gone after a kill");
+    assert_eq!(open(harness).bounds().appended, reported, "L3: synced records are gone after a kill");
 }
 
 /// A kill while threads append leaves a prefix that contains everything acknowledged.
@@ -103,14 +103,14 @@ pub fn l7_reader_while_threads_append(harness: &mut dyn LogHarness) {
     let log = open(harness);
     let appending = DoneFlag::default();
     let read = thread::scope(|scope| {
-        let follower = scope.spawn(|| follow(&*log, &appending));
+        let reading = scope.spawn(|| read_until(&*log, &appending));
         let ends = appending.set_when_dropped();
         in_threads(|thread, n| {
             let lsn = append(&*log, &record_of(thread, n));
             Some(sync(&*log, lsn))
         });
         drop(ends);
-        join_all([follower]).remove(0)
+        join_all([reading]).remove(0)
     });
     assert_eq!(read.len() as u64, THREADS * RECORDS, "L7: the reader missed records");
     let mut next_of_thread = [0; THREADS as usize];
@@ -129,7 +129,7 @@ fn record_of(thread: u64, n: u64) -> Vec<u8> {
 }
 
 /// Reads until nothing is left and nothing more will come.
-fn follow(log: &dyn Log, appending: &DoneFlag) -> Vec<Vec<u8>> {
+fn read_until(log: &dyn Log, appending: &DoneFlag) -> Vec<Vec<u8>> {
     let mut reader = reader(log, Lsn::START);
     let mut payloads = Vec::new();
     loop {
