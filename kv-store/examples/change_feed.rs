@@ -41,7 +41,8 @@ fn main() -> Result<()> {
                     other => println!("{other:?}"),
                 }
             }
-            println!("after position {}: {counts:?}", record.lsn); // save it: the feed can resume from here
+            // Save it: the feed can resume from here.
+            println!("after position {}: {counts:?}", record.lsn);
         }
     }
     writer.join().unwrap_or(Ok(()))?;

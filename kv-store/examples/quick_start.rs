@@ -7,8 +7,10 @@ fn main() -> Result<()> {
     let store = kv_store::open(directory())?;
     let capitals = store.collection("capitals")?;
     capitals.put("France", "Paris")?; // on disk when this returns
-    capitals.with_durability(Durability::Process).put("Japan", "Tokyo")?; // with the kernel when this returns
-    store.write(Batch::new().put("capitals", "Peru", "Lima").put("rivers", "Peru", "Amazon"))?; // both or none
+    // With the kernel when this returns.
+    capitals.with_durability(Durability::Process).put("Japan", "Tokyo")?;
+    // Both or none.
+    store.write(Batch::new().put("capitals", "Peru", "Lima").put("rivers", "Peru", "Amazon"))?;
 
     println!("the capital of Japan is {}", text(&capitals.get("Japan")?.unwrap_or_default()));
     for entry in capitals.range("G"..) {

@@ -55,8 +55,8 @@ impl Claim {
         Err(Error::Locked { path, process: Some(record.process.id) })
     }
 
-    /// Whether the record is this opening's, or was there before. A record that could not be read
-    /// is taken as known.
+    /// Whether the record is this opening's, or was there before. If the record could not be read
+    /// when the directory was locked, any record counts as known.
     fn is_known(&self, record: &Record) -> bool {
         let is_found = match &self.found {
             Ok(found) => found.is_some_and(|found| found.token == record.token),
@@ -124,10 +124,10 @@ impl Owner {
         self.claim.explain(error)
     }
 
-    /// Releases the inherited locks in a child of the owner. The log and the checkpointer each
-    /// notice the fork when they check their owner.
+    /// Refuses a child of the owner, and releases the locks that it inherited. The log and the
+    /// checkpointer each release theirs when they check their owner.
     #[cold]
-    fn release_inherited_locks(&self) -> Result<()> {
+    fn refuse_child(&self) -> Result<()> {
         let _ = self.log.check_owner();
         let _ = self.checkpointer.check_owner();
         Err(Error::Forked)
@@ -136,7 +136,7 @@ impl Owner {
 
 impl kv_core::Owner for Owner {
     fn check(&self) -> Result<()> {
-        if self.claim.lock.is_ours() { Ok(()) } else { self.release_inherited_locks() }
+        if self.claim.lock.is_ours() { Ok(()) } else { self.refuse_child() }
     }
 
     fn confirm(&self) -> Result<()> {

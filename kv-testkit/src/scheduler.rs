@@ -41,12 +41,12 @@ pub struct ManualScheduler {
 
 #[derive(Default)]
 struct Shared {
-    jobs: Mutex<Vec<Entry>>,
+    jobs: Mutex<Vec<JobEntry>>,
     stopped: Condvar,
     ids: AtomicU64,
 }
 
-struct Entry {
+struct JobEntry {
     id: u64,
     name: &'static str,
     woken: bool,
@@ -103,17 +103,17 @@ impl Scheduler for ManualScheduler {
     fn spawn(&self, name: &'static str, job: Box<dyn Job>) -> Result<Box<dyn Wake>> {
         let mut jobs = self.shared.lock();
         let id = self.shared.ids.fetch_add(1, Ordering::Relaxed);
-        jobs.push(Entry { id, name, woken: false, state: JobState::Idle(job) });
+        jobs.push(JobEntry { id, name, woken: false, state: JobState::Idle(job) });
         Ok(Box::new(Handle { id, shared: Arc::clone(&self.shared) }))
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<JobEntry>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next_id(&self, after: Option<u64>, wanted: impl Fn(&Entry) -> bool) -> Option<u64> {
+    fn next_id(&self, after: Option<u64>, wanted: impl Fn(&JobEntry) -> bool) -> Option<u64> {
         self.lock().iter().find(|entry| Some(entry.id) > after && wanted(entry)).map(|entry| entry.id)
     }
 
@@ -161,7 +161,8 @@ impl Shared {
                 _ => {
                     let entry = jobs.remove(index);
                     drop(jobs);
-                    return drop(entry); // without the lock: dropping what the job owns may end further jobs
+                    // Without the lock: dropping what the job owns may end further jobs.
+                    return drop(entry);
                 }
             }
         }

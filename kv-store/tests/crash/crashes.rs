@@ -10,7 +10,7 @@ use crate::{
     findings::{Findings, Verdict},
     oracle::Oracle,
     parallel::for_each_in_parallel,
-    plan::Part,
+    plan::RunPart,
     workload::{first_steps, reference},
 };
 
@@ -33,7 +33,7 @@ impl ReferenceRun {
     }
 
     /// Crashes at every moment, with about `states_max` states in all.
-    pub fn crash(&self, states_max: u64, part: Part, findings: &Findings) -> Count {
+    pub fn crash(&self, states_max: u64, part: RunPart, findings: &Findings) -> Count {
         let exploration = Exploration::new(states_max, self.seed).with_part(part.number, part.of);
         let count = exploration.run("store", &self.moments, &CrashModel::ALL, &|moment, choice, left| {
             let case = format!("store@{}:{choice}", moment.operation);
@@ -54,7 +54,7 @@ impl ReferenceRun {
 
     /// Crashes once, recovers, and crashes at every moment of the recovery, about `states_max`
     /// times in all.
-    pub fn crash_again(&self, states_max: u64, part: Part, findings: &Findings) {
+    pub fn crash_again(&self, states_max: u64, part: RunPart, findings: &Findings) {
         let mut firsts: Vec<_> = self.moments.iter().flat_map(|moment| corner_cases(moment, self.seed)).collect();
         let mut rng = fastrand::Rng::with_seed(self.seed);
         rng.shuffle(&mut firsts);

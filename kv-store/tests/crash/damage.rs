@@ -16,7 +16,7 @@ use crate::{
     findings::{Findings, Verdict, Violation},
     fixture::Fixture,
     parallel::for_each_in_parallel,
-    plan::Part,
+    plan::RunPart,
     use_after_damage::{MayLose, use_and_crash},
 };
 
@@ -86,11 +86,11 @@ impl Damages {
 
     /// Damages sectors and files, and every bit and length of the bytes in use; about `states_max`
     /// cases.
-    pub fn damage_used(&self, states_max: u64, part: Part, findings: &Findings) -> String {
+    pub fn damage_used(&self, states_max: u64, part: RunPart, findings: &Findings) -> String {
         let wanted = (states_max / 2).max(states_max.saturating_sub(self.used.len() as u64 * Place::CASES));
         let coarse = &self.coarse[..self.coarse.len().min(wanted as usize)];
         for_each_in_parallel(&part.of(coarse.iter().collect()), |(fixture, case)| {
-            self.examine(*fixture, case, findings)
+            self.examine(*fixture, case, findings);
         });
         let rest = states_max.saturating_sub(coarse.len() as u64) / Place::CASES;
         let places = &self.used[..self.used.len().min(rest as usize)];
@@ -114,13 +114,13 @@ impl Damages {
     }
 
     /// Damages unused space, every bit and every length; about `states_max` cases.
-    pub fn damage_unused(&self, states_max: u64, part: Part, findings: &Findings) -> String {
+    pub fn damage_unused(&self, states_max: u64, part: RunPart, findings: &Findings) -> String {
         let places = &self.unused[..self.unused.len().min((states_max / Place::CASES) as usize)];
         self.damage_places(places, part, findings);
         format!("{} of {} bytes", places.len(), self.unused.len())
     }
 
-    fn damage_places(&self, places: &[(usize, Place)], part: Part, findings: &Findings) {
+    fn damage_places(&self, places: &[(usize, Place)], part: RunPart, findings: &Findings) {
         for_each_in_parallel(&part.of(places.to_vec()), |(fixture, place)| {
             place.cases().for_each(|case| self.examine(*fixture, &case, findings));
         });

@@ -23,7 +23,7 @@ use crate::{
     gate::Gate,
     oracle::Oracle,
     verbs::{self, Done},
-    workload::{Action, Change, LARGE, Step, is_on_collections, large_value},
+    workload::{Action, LARGE, Step, WriteCall, is_on_collections, large_value},
 };
 
 /// How many power cuts are tried until one leaves a torn tail.
@@ -103,7 +103,8 @@ impl Driver {
     pub fn run_steps(&mut self, steps: &[Step]) -> Verdict {
         if self.engine.is_none() {
             if let Some(Step::Sizes(first, largest)) = steps.first() {
-                self.sizes = Sizes::blocks(*first, *largest); // the first opening creates the first segment
+                // The first opening creates the first segment.
+                self.sizes = Sizes::blocks(*first, *largest);
             }
             self.open()?.map_err(|error| Violation::refusal("the store cannot be opened", &error))?;
         }
@@ -155,7 +156,7 @@ impl Driver {
             Step::Put(key, durability) => {
                 let value = if key == LARGE { large_value() } else { vec![key; 20] };
                 let operations = ["a", "b"].map(|collection| Operation::put(collection, [key], value.clone())).to_vec();
-                self.act(&Action::Write(Change { verb: Verb::Write, operations, durability }))
+                self.act(&Action::Write(WriteCall { verb: Verb::Write, operations, durability }))
             }
             Step::CheckpointBeside(None, seed) => self.checkpoint_beside(Step::Usual(seed)),
             Step::CheckpointBeside(Some(verb), seed) => self.checkpoint_beside(Step::Verb(verb, seed)),
@@ -231,7 +232,7 @@ impl Driver {
         }
     }
 
-    fn write(&mut self, store: &Store, change: &Change) -> Verdict<Result<()>> {
+    fn write(&mut self, store: &Store, change: &WriteCall) -> Verdict<Result<()>> {
         let old = self.oracle.model().clone();
         let mut model = old.clone();
         model.apply_batch(&change.operations);
@@ -378,7 +379,8 @@ impl Driver {
         self.sealed = None;
         self.timeline.as_mut().map(std::mem::take);
         let opened = self.open()?;
-        self.oracle.kernel_forgets = false; // what is acknowledged from now on is with the new kernel
+        // What is acknowledged from now on is with the new kernel.
+        self.oracle.kernel_forgets = false;
         Ok(opened)
     }
 

@@ -14,7 +14,8 @@ use crate::{
     findings::{Verdict, Violation},
 };
 
-/// Each fact is kept with the number of disk operations done when it became known.
+/// What is known of a store from outside. Each fact is kept with the number of disk operations done
+/// when it became known.
 #[derive(Clone)]
 pub struct Oracle {
     /// The state at each position, from 0, and when the write that made it was begun.

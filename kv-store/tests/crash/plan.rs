@@ -9,7 +9,7 @@ const STATES: u64 = 6_000;
 pub struct Plan {
     pub states_max: u64,
     pub seed: u64,
-    pub part: Part,
+    pub part: RunPart,
     pub coverage: CoverageMode,
     /// How many states the phases so far have planned, all parts together.
     planned: u64,
@@ -28,12 +28,12 @@ pub enum CoverageMode {
 /// One of `of` equal parts of everything, counted from 1. No two parts have a state in common, and
 /// together they have all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct RunPart {
     pub number: u64,
     pub of: u64,
 }
 
-impl Part {
+impl RunPart {
     const WHOLE: Self = Self { number: 1, of: 1 };
 
     /// Whether the item with this number, counted from 0, belongs to the part.
@@ -47,7 +47,7 @@ impl Part {
     }
 }
 
-impl FromStr for Part {
+impl FromStr for RunPart {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -57,7 +57,7 @@ impl FromStr for Part {
     }
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for RunPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "part {} of {}", self.number, self.of)
     }
@@ -73,7 +73,7 @@ impl Plan {
         Self {
             states_max: parsed("KV_CRASH_STATES").unwrap_or(STATES),
             seed: parsed("KV_CRASH_SEED").unwrap_or(0),
-            part: parsed("KV_CRASH_PART").unwrap_or(Part::WHOLE),
+            part: parsed("KV_CRASH_PART").unwrap_or(RunPart::WHOLE),
             coverage: parsed("KV_CRASH_COVERAGE").unwrap_or(CoverageMode::Summary),
             planned: 0,
         }

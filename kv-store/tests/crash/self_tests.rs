@@ -10,7 +10,7 @@ use crate::{
     driver::Driver,
     faults, marks,
     oracle::Oracle,
-    plan::Part,
+    plan::RunPart,
     situation::Situation,
     space,
     workload::{Step, reference},
@@ -100,12 +100,12 @@ fn coverage_names_unreached_combinations_and_reached_exceptions() {
 #[test]
 fn parts_are_disjoint_and_complete() {
     let all: Vec<_> = (0..100_u64).collect();
-    let parts = (1..=3).map(|number| Part { number, of: 3 }.of(all.clone()));
+    let parts = (1..=3).map(|number| RunPart { number, of: 3 }.of(all.clone()));
     let mut together: Vec<_> = parts.flatten().collect();
     together.sort_unstable();
     assert_eq!(together, all);
-    assert_eq!("2/3".parse(), Ok(Part { number: 2, of: 3 }));
-    assert!(["0/3", "4/3", "3", "1/0", "x/3"].iter().all(|text| text.parse::<Part>().is_err()));
+    assert_eq!("2/3".parse(), Ok(RunPart { number: 2, of: 3 }));
+    assert!(["0/3", "4/3", "3", "1/0", "x/3"].iter().all(|text| text.parse::<RunPart>().is_err()));
 }
 
 /// The marks that are combined with damage are those that a power cut may leave: every one written

@@ -7,7 +7,7 @@ use crate::{
     coverage::Verb,
     findings::{Verdict, Violation},
     oracle::Oracle,
-    workload::Change,
+    workload::WriteCall,
 };
 
 /// The result of a change.
@@ -20,8 +20,8 @@ pub enum Done {
 }
 
 /// Makes a change of a store that holds what the model holds.
-pub fn write(store: &Store, change: &Change, model: &Model) -> Result<Done> {
-    let Change { verb, operations, durability } = change;
+pub fn write(store: &Store, change: &WriteCall, model: &Model) -> Result<Done> {
+    let WriteCall { verb, operations, durability } = change;
     let is_done = |done: bool| if done { Done::Written } else { Done::Unchanged };
     match (verb, &operations[..]) {
         (Verb::Write | Verb::WriteDeferred, _) => {

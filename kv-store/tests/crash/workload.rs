@@ -56,7 +56,8 @@ pub fn first_steps() -> Vec<Step> {
 pub fn small(closed: bool) -> Vec<Step> {
     let tail = (0..4).map(|key| Step::Put(key, if key < 2 { Durability::Disk } else { Durability::Process }));
     let end = closed.then_some(Step::Close);
-    let large = Step::Put(LARGE, Durability::Disk); // in a segment of its own, so that there is something to trim
+    // In a segment of its own, so that there is something to trim.
+    let large = Step::Put(LARGE, Durability::Disk);
     let rounds = [rounds(3, 8, &[Step::Checkpoint]), rounds(4, 8, &[large]), vec![Step::Checkpoint]].concat();
     [large].into_iter().chain(rounds).chain(tail).chain(end).collect()
 }
@@ -79,7 +80,7 @@ fn rounds(seed: u64, usual: u64, endings: &[Step]) -> Vec<Step> {
 
 /// Changes that are made together, and by which verb.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub struct WriteCall {
     pub verb: Verb,
     pub operations: Vec<Operation>,
     pub durability: Durability,
@@ -89,7 +90,7 @@ pub struct Change {
 #[derive(Clone, Debug)]
 pub enum Action {
     /// A write that changes something.
-    Write(Change),
+    Write(WriteCall),
     /// A verb that looks before it writes, and finds nothing to do for this key.
     NoOp(Verb, &'static str, Vec<u8>),
     /// Reads the feed, from a position that follows from the seed.
@@ -111,12 +112,12 @@ impl Action {
             1..=4 => Self::Background,
             5 => Self::Wait,
             6 if model.collections().contains_key("b") => {
-                Self::Write(Change::new(vec![Operation::drop("b")], Durability::Disk, &mut rng, model))
+                Self::Write(WriteCall::new(vec![Operation::drop("b")], Durability::Disk, &mut rng, model))
             }
-            6 => Self::Write(Change::new(vec![Operation::create("b")], Durability::Disk, &mut rng, model)),
+            6 => Self::Write(WriteCall::new(vec![Operation::create("b")], Durability::Disk, &mut rng, model)),
             7 => {
                 let durability = durability(&mut rng);
-                Self::Write(Change::new(vec![change_name(model)], durability, &mut rng, model))
+                Self::Write(WriteCall::new(vec![change_name(model)], durability, &mut rng, model))
             }
             8 => Self::Feed(rng.u64(..)),
             9 => Self::no_op(MAY_BE_NO_OP[rng.usize(..MAY_BE_NO_OP.len())], model),
@@ -130,7 +131,7 @@ impl Action {
                     after.apply(&operations[0]);
                 }
                 operations.extend((0..len).map(|_| change(&mut rng, &mut after)));
-                Self::Write(Change::new(operations, durability, &mut rng, model))
+                Self::Write(WriteCall::new(operations, durability, &mut rng, model))
             }
         }
     }
@@ -168,7 +169,7 @@ impl Action {
         // Leaves data that only the kernel has, so that the verb itself has something to write.
         let durability =
             if seed.is_multiple_of(2) || is_on_collections(verb) { Durability::Disk } else { durability(&mut rng) };
-        Some(Self::Write(Change { verb, operations, durability }))
+        Some(Self::Write(WriteCall { verb, operations, durability }))
     }
 
     fn no_op(verb: Verb, model: &Model) -> Self {
@@ -202,7 +203,7 @@ pub fn is_on_collections(verb: Verb) -> bool {
     matches!(verb, Verb::Create | Verb::Drop | Verb::Clear | Verb::Rename)
 }
 
-impl Change {
+impl WriteCall {
     /// Chooses one of the verbs that can make these changes.
     fn new(operations: Vec<Operation>, durability: Durability, rng: &mut fastrand::Rng, model: &Model) -> Self {
         let verbs = match &operations[..] {

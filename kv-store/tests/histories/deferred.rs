@@ -86,7 +86,8 @@ impl Worker<'_> {
         let at = self.rng.usize(..self.in_flight.len());
         let InFlight { call, invoked, done, answer, commit } = self.in_flight.remove(at);
         let outcome = match self.rng.u8(..8) {
-            0 => return self.returned(&invoked, done, Part::maybe), // it may become durable anyway, or the crash loses it
+            // It may become durable anyway, or the crash loses it.
+            0 => return self.returned(&invoked, done, Part::maybe),
             1..4 => commit.wait(),
             _ if self.has_threads => block_on(commit),
             _ => poll_once(commit),

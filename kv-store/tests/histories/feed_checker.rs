@@ -14,13 +14,13 @@ use crate::{snapshots::content_of, worker::assert_expected};
 
 /// What the feed gave at a position.
 #[derive(Debug)]
-pub enum Event {
+pub enum FeedEvent {
     /// The checker restarted from the content of a snapshot.
     Start(Model),
     Changes(Vec<RecordedChange>),
 }
 
-impl Event {
+impl FeedEvent {
     pub fn apply(&self, model: &mut Model) {
         match self {
             Self::Start(start) => model.clone_from(start),
@@ -53,7 +53,7 @@ pub struct FeedChecker {
     position: Option<Lsn>,
     epoch: Epoch,
     /// What the feed gave in the current incarnation.
-    pub events: Vec<(Lsn, Event)>,
+    pub events: Vec<(Lsn, FeedEvent)>,
     /// The state that the feed of all earlier incarnations leads to.
     pub model: Model,
     /// The last position that the feed gave. No crash may take it back.
@@ -147,11 +147,12 @@ impl FeedChecker {
             self.epoch = record.epoch;
             self.position = Some(record.lsn);
             self.given = record.lsn;
-            self.events.push((record.lsn, Event::Changes(record.changes)));
+            self.events.push((record.lsn, FeedEvent::Changes(record.changes)));
             self.records += 1;
         }
         assert_eq!(Some(feed.position()), self.position);
-        self.feed = (self.rng.u8(..16) > 0).then_some(feed); // otherwise the next step resumes with another feed
+        // Otherwise the next step resumes with another feed.
+        self.feed = (self.rng.u8(..16) > 0).then_some(feed);
         Ok(())
     }
 
@@ -162,7 +163,7 @@ impl FeedChecker {
         }
         let snapshot = store.snapshot();
         let feed = store.changes(snapshot.position())?;
-        self.events.push((snapshot.position(), Event::Start(content_of(&snapshot))));
+        self.events.push((snapshot.position(), FeedEvent::Start(content_of(&snapshot))));
         self.position = Some(snapshot.position());
         Ok(feed)
     }

@@ -11,7 +11,7 @@ use kv_core::Lsn;
 use kv_testkit::{Model, Operation, Outcome};
 
 use crate::{
-    feed_checker::Event,
+    feed_checker::FeedEvent,
     recording_log::{Commits, Write},
     worker::tag,
 };
@@ -28,12 +28,12 @@ pub struct Observation {
     pub from: Lsn,
     /// The highest position that it can have seen: nothing later existed when it ended.
     pub upto: Lsn,
-    pub steps: Vec<Step>,
+    pub steps: Vec<ObservedStep>,
 }
 
 /// One read or change, and its answer. Later steps see earlier changes.
 #[derive(Clone, Debug)]
-pub enum Step {
+pub enum ObservedStep {
     /// A key with a value that has this [`tag`], or with none.
     Tagged {
         collection: &'static str,
@@ -65,7 +65,7 @@ pub enum Step {
     Change(Operation, Outcome),
 }
 
-impl Step {
+impl ObservedStep {
     fn is_right(&self, model: &mut Cow<'_, Model>) -> bool {
         match self {
             Self::Tagged { collection, key, tag: found } => model.get(collection, key).map(tag) == *found,
@@ -112,7 +112,7 @@ impl Observation {
     }
 
     /// The first step that is wrong in this state.
-    fn wrong_step(&self, model: &Model) -> Option<&Step> {
+    fn wrong_step(&self, model: &Model) -> Option<&ObservedStep> {
         let mut model = Cow::Borrowed(model);
         self.steps.iter().find(|step| !step.is_right(&mut model))
     }
@@ -146,7 +146,7 @@ pub fn check(
     commits: &Commits,
     opened: Lsn,
     mut observations: Vec<Observation>,
-    events: Vec<(Lsn, Event)>,
+    events: Vec<(Lsn, FeedEvent)>,
     fed: &mut Model,
 ) {
     let writes: Vec<Write> = commits.lock().clone();

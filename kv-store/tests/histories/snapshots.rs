@@ -7,7 +7,7 @@ use kv_core::{Entries, Entry, Lsn, Result, Snapshot};
 use kv_testkit::{Model, Operation};
 
 use crate::{
-    observations::{Observation, Pair, Step},
+    observations::{Observation, ObservedStep, Pair},
     worker::Worker,
 };
 
@@ -46,7 +46,7 @@ impl Scan {
 
     fn observed(self) -> Observation {
         let Self { position, collection, lower, upper, front, back, is_all, .. } = self;
-        let step = Step::Entries { collection, lower, upper, front, back, is_all };
+        let step = ObservedStep::Entries { collection, lower, upper, front, back, is_all };
         Observation { call: None, from: position, upto: position, steps: vec![step] }
     }
 }
@@ -133,7 +133,7 @@ impl Worker<'_> {
         snapshot
     }
 
-    fn read_from(&mut self, snapshot: &Snapshot) -> Vec<Step> {
+    fn read_from(&mut self, snapshot: &Snapshot) -> Vec<ObservedStep> {
         let collection = random_collection(&mut self.rng);
         let name = collection.to_owned();
         match self.rng.u8(..10) {
@@ -141,27 +141,27 @@ impl Worker<'_> {
                 let key = key_for(&mut self.rng, collection);
                 let found = snapshot.get(collection, &key).unwrap().map(|value| value.to_vec());
                 assert_eq!(snapshot.contains(collection, &key).unwrap(), found.is_some());
-                vec![Step::Get { collection: name, key, found }]
+                vec![ObservedStep::Get { collection: name, key, found }]
             }
             2..4 => {
                 let keys: Vec<_> = (0..3).map(|_| key_for(&mut self.rng, collection)).collect();
                 let found = snapshot.get_many(collection, &keys).unwrap();
-                let get = |(key, found): (Vec<u8>, Option<kv_core::Value>)| Step::Get {
+                let get = |(key, found): (Vec<u8>, Option<kv_core::Value>)| ObservedStep::Get {
                     collection: name.clone(),
                     key,
                     found: found.map(|value| value.to_vec()),
                 };
                 keys.into_iter().zip(found).map(get).collect()
             }
-            4 => vec![Step::Len { collection: name, len: snapshot.len(collection).unwrap() }],
+            4 => vec![ObservedStep::Len { collection: name, len: snapshot.len(collection).unwrap() }],
             5 => {
                 let size = |info: kv_core::CollectionInfo| (info.name, info.entries, info.bytes);
-                vec![Step::Collections(snapshot.collections().unwrap().into_iter().map(size).collect())]
+                vec![ObservedStep::Collections(snapshot.collections().unwrap().into_iter().map(size).collect())]
             }
             6 => {
                 let first = snapshot.first(collection).unwrap().map(|entry| pair(Ok(entry)));
                 let last = snapshot.last(collection).unwrap().map(|entry| pair(Ok(entry)));
-                let all = |front: Vec<Pair>, back: Vec<Pair>| Step::Entries {
+                let all = |front: Vec<Pair>, back: Vec<Pair>| ObservedStep::Entries {
                     collection: name.clone(),
                     lower: Bound::Unbounded,
                     upper: Bound::Unbounded,
@@ -207,13 +207,13 @@ impl Worker<'_> {
         let step = match self.rng.u8(..6) {
             0..3 => {
                 let found = collection.get(&key).unwrap().map(|value| value.to_vec());
-                Step::Get { collection: name.to_owned(), key, found }
+                ObservedStep::Get { collection: name.to_owned(), key, found }
             }
-            3 => Step::Len { collection: name.to_owned(), len: collection.len().unwrap() },
+            3 => ObservedStep::Len { collection: name.to_owned(), len: collection.len().unwrap() },
             4 => entries(name, vec![], collection.iter().rev().map(pair).collect()),
             _ => {
                 let front = collection.range((lower.clone(), upper.clone())).map(pair).collect();
-                Step::Entries { collection: name.to_owned(), lower, upper, front, back: vec![], is_all: true }
+                ObservedStep::Entries { collection: name.to_owned(), lower, upper, front, back: vec![], is_all: true }
             }
         };
         let upto = self.store.stats().published;
@@ -237,7 +237,7 @@ impl Worker<'_> {
 }
 
 /// All entries of a collection, in one of the two orders.
-fn entries(collection: &str, front: Vec<Pair>, back: Vec<Pair>) -> Step {
+fn entries(collection: &str, front: Vec<Pair>, back: Vec<Pair>) -> ObservedStep {
     let (lower, upper) = (Bound::Unbounded, Bound::Unbounded);
-    Step::Entries { collection: collection.to_owned(), lower, upper, front, back, is_all: true }
+    ObservedStep::Entries { collection: collection.to_owned(), lower, upper, front, back, is_all: true }
 }

@@ -7,7 +7,7 @@ use kv_testkit::{Operation, Outcome};
 
 use crate::{
     deferred::InFlight,
-    observations::{Observation, Step},
+    observations::{Observation, ObservedStep},
     recording_log::{Write, announce, announce_nothing},
     snapshots::{NAMES, pair, random_bounds, random_collection, random_key},
     worker::{Worker, assert_expected},
@@ -15,13 +15,13 @@ use crate::{
 
 /// Why a transaction was rolled back.
 #[derive(Debug)]
-enum Failure {
+enum RollBack {
     Store(Error),
     /// On purpose.
-    Wanted,
+    OnPurpose,
 }
 
-impl From<Error> for Failure {
+impl From<Error> for RollBack {
     fn from(error: Error) -> Self {
         Self::Store(error)
     }
@@ -50,15 +50,15 @@ impl Worker<'_> {
         let transact = || self.store.transact_with(durability, |tx| closure.run(&self.store, tx));
         let outcome = catch_unwind(AssertUnwindSafe(transact));
         let upto = match &outcome {
-            Ok(Ok(()) | Err(Failure::Wanted)) => self.store.stats().published,
+            Ok(Ok(()) | Err(RollBack::OnPurpose)) => self.store.stats().published,
             // It may have seen what is not published, and the store has acknowledged nothing.
-            Ok(Err(Failure::Store(_))) | Err(_) => Lsn(self.commits.lock().len() as u64),
+            Ok(Err(RollBack::Store(_))) | Err(_) => Lsn(self.commits.lock().len() as u64),
         };
-        let was_answered = matches!(outcome, Ok(Ok(()) | Err(Failure::Wanted)));
+        let was_answered = matches!(outcome, Ok(Ok(()) | Err(RollBack::OnPurpose)));
         match outcome {
             Ok(Ok(())) => self.acknowledged(call),
-            Ok(Err(Failure::Wanted)) => assert_eq!(ending, Ending::Error),
-            Ok(Err(Failure::Store(error))) => self.note(&error),
+            Ok(Err(RollBack::OnPurpose)) => assert_eq!(ending, Ending::Error),
+            Ok(Err(RollBack::Store(error))) => self.note(&error),
             Err(panic) if panic.is::<Ending>() => {}
             Err(panic) => resume_unwind(panic),
         }
@@ -91,8 +91,8 @@ impl Worker<'_> {
                 let answer = (!self.has_written(call)).then_some(observation);
                 self.in_flight.push(InFlight { call, invoked, done: Vec::new(), answer, commit });
             }
-            Err(Failure::Store(error)) => self.note(&error),
-            Err(Failure::Wanted) => panic!("the transaction was rolled back without a reason"),
+            Err(RollBack::Store(error)) => self.note(&error),
+            Err(RollBack::OnPurpose) => panic!("the transaction was rolled back without a reason"),
         }
     }
 
@@ -114,11 +114,11 @@ struct Closure {
     value: Vec<u8>,
     durability: Durability,
     ending: Ending,
-    steps: Vec<Step>,
+    steps: Vec<ObservedStep>,
 }
 
 impl Closure {
-    fn run(&mut self, store: &Store, tx: &mut Transaction<'_>) -> Result<(), Failure> {
+    fn run(&mut self, store: &Store, tx: &mut Transaction<'_>) -> Result<(), RollBack> {
         for _ in 0..self.rng.usize(1..7) {
             if self.rng.bool() { self.read(tx)? } else { self.change(tx)? }
         }
@@ -128,11 +128,11 @@ impl Closure {
         }
         match self.ending {
             Ending::Commit => {}
-            Ending::Error => return Err(Failure::Wanted),
+            Ending::Error => return Err(RollBack::OnPurpose),
             Ending::Panic => resume_unwind(Box::new(Ending::Panic)), // skips the panic hook
         }
-        let done = |step: &Step| match step {
-            Step::Change(operation, Outcome::Done) => Some(operation.clone()),
+        let done = |step: &ObservedStep| match step {
+            ObservedStep::Change(operation, Outcome::Done) => Some(operation.clone()),
             _ => None,
         };
         let operations: Vec<_> = self.steps.iter().filter_map(done).collect();
@@ -150,7 +150,7 @@ impl Closure {
             let key = random_key(&mut self.rng);
             let found = tx.get(collection, &key)?.map(|value| value.to_vec());
             assert_eq!(tx.contains(collection, &key)?, found.is_some());
-            Step::Get { collection: collection.to_owned(), key, found }
+            ObservedStep::Get { collection: collection.to_owned(), key, found }
         } else {
             let (lower, upper) = random_bounds(&mut self.rng);
             let mut entries = tx.range(collection, (lower.clone(), upper.clone()));
@@ -165,7 +165,7 @@ impl Closure {
                 is_all = taken.is_none();
                 to.extend(taken.map(pair));
             }
-            Step::Entries { collection: collection.to_owned(), lower, upper, front, back, is_all }
+            ObservedStep::Entries { collection: collection.to_owned(), lower, upper, front, back, is_all }
         };
         self.steps.push(step);
         Ok(())
@@ -203,7 +203,7 @@ impl Closure {
                 return Err(error);
             }
         };
-        self.steps.push(Step::Change(operation, outcome));
+        self.steps.push(ObservedStep::Change(operation, outcome));
         Ok(())
     }
 }

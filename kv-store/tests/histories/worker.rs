@@ -13,7 +13,7 @@ use kv_testkit::{
 
 use crate::{
     deferred::InFlight,
-    observations::{Observation, Step},
+    observations::{Observation, ObservedStep},
     recording_log::{Commits, Write, announce},
     snapshots::Scan,
 };
@@ -236,7 +236,7 @@ pub fn assert_expected(error: &Error) {
 }
 
 /// What an action found that changed nothing; `None` for one that changed something.
-fn found(path: &str, action: &Action) -> Option<Step> {
+fn found(path: &str, action: &Action) -> Option<ObservedStep> {
     let tag = match action {
         Action::Get(found) | Action::CompareAndSet { answer: Err(found), .. } => found.clone(),
         Action::Delete { existed: Some(false) } => None,
@@ -244,7 +244,7 @@ fn found(path: &str, action: &Action) -> Option<Step> {
     };
     let key = |collection| path.strip_prefix(collection)?.strip_prefix('/').map(|key| (collection, key));
     let (collection, key) = key("single").or_else(|| key("group"))?;
-    Some(Step::Tagged { collection, key: key.into(), tag })
+    Some(ObservedStep::Tagged { collection, key: key.into(), tag })
 }
 
 pub fn path(collection: &Collection, key: &str) -> String {

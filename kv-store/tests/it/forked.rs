@@ -202,7 +202,8 @@ fn a_daemon_is_refused_and_can_open_the_store_itself() {
                     is_refused("put", all.put("daemon", "v"));
                     let own = loop {
                         match small().open(&path) {
-                            Err(Error::Locked { .. }) => thread::yield_now(), // until the parent has ended
+                            // Until the parent has ended.
+                            Err(Error::Locked { .. }) => thread::yield_now(),
                             opened => break opened.unwrap(),
                         }
                     };

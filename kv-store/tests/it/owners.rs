@@ -289,7 +289,8 @@ fn a_store_notices_that_its_directory_was_removed_or_replaced() {
             }
             let place = Place::new();
             let mut options = small();
-            options.log.scheduler = Arc::new(ManualScheduler::new()); // no job creates files meanwhile
+            // No job creates files meanwhile.
+            options.log.scheduler = Arc::new(ManualScheduler::new());
             let store = options.open(place.store()).unwrap();
             put(&store, "before").unwrap();
             if replaced {

@@ -86,7 +86,8 @@ impl Workload {
     fn append(&mut self, len: usize) {
         let n = self.records.len() as u64 + 1;
         let mut record = payload(n, 20 + n as usize * 7 % 60);
-        record.resize(record.len().max(len), 0); // the rest is zeroes, so little of it is worth damaging
+        // The rest is zeroes, so little of it is worth damaging.
+        record.resize(record.len().max(len), 0);
         append(&*self.log, &record);
         self.records.push(record);
     }
@@ -183,7 +184,7 @@ struct Expectation {
 }
 
 #[derive(PartialEq, Eq)]
-enum Step {
+enum ReadStep {
     Record,
     End,
     Damage,
@@ -218,12 +219,13 @@ impl Expectation {
         let mut reader = log.reader(trimmed).unwrap_or_else(|error| panic!("L7: no reader after {trimmed}: {error:?}"));
         let end = loop {
             match self.step(&mut *reader, &mut position) {
-                Step::Record => {}
+                ReadStep::Record => {}
                 end => break end,
             }
         };
-        if end == Step::Damage {
-            self.step(&mut *reader, &mut position); // asserts that no record beyond the damage is given
+        if end == ReadStep::Damage {
+            // Asserts that no record beyond the damage is given.
+            self.step(&mut *reader, &mut position);
             return DamageOutcome::Reported;
         }
         assert_eq!(position, durable, "L14: the reader ends before the durable position");
@@ -241,9 +243,9 @@ impl Expectation {
     }
 
     /// Reads the next record and asserts that it is right.
-    fn step(&self, reader: &mut dyn LogReader, position: &mut Lsn) -> Step {
+    fn step(&self, reader: &mut dyn LogReader, position: &mut Lsn) -> ReadStep {
         match reader.next() {
-            Ok(None) => Step::End,
+            Ok(None) => ReadStep::End,
             Ok(Some(record)) => {
                 *position = position.next();
                 assert_eq!(record.lsn, *position, "L14: a reader skipped a record");
@@ -252,11 +254,11 @@ impl Expectation {
                     expected.is_some_and(|expected| expected == record.payload),
                     "L14: record {position} is not the one that was appended"
                 );
-                Step::Record
+                ReadStep::Record
             }
             Err(error) => {
                 assert_names_damage(&error);
-                Step::Damage
+                ReadStep::Damage
             }
         }
     }

@@ -204,23 +204,23 @@ struct Work<'a, 'b> {
 }
 
 /// What a thread has checked, and the first state that failed.
-type Done<'a> = (Count, Option<(Probe<'a>, Cause)>);
+type ThreadResult<'a> = (Count, Option<(Probe<'a>, Cause)>);
 
 impl<'a> Work<'a, '_> {
-    fn share(&self, threads: usize) -> Vec<Done<'a>> {
+    fn share(&self, threads: usize) -> Vec<ThreadResult<'a>> {
         if threads == 1 {
             return vec![self.work()];
         }
         thread::scope(|scope| {
             let threads: Vec<_> = (0..threads).map(|_| scope.spawn(|| self.work())).collect();
-            let join = |thread: thread::ScopedJoinHandle<'_, Done<'a>>| thread.join();
+            let join = |thread: thread::ScopedJoinHandle<'_, ThreadResult<'a>>| thread.join();
             threads.into_iter().map(join).map(|done| done.unwrap_or_else(|panic| panic::resume_unwind(panic))).collect()
         })
     }
 
     /// Works until nothing is left or a state has failed. States that were already handed out are
     /// still checked by their threads, so the first of all failing states is found.
-    fn work(&self) -> Done<'a> {
+    fn work(&self) -> ThreadResult<'a> {
         let mut count = Count::default();
         loop {
             let taken: Vec<_> = self.lock().by_ref().take(STATES_TAKEN).collect();

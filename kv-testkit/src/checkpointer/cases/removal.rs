@@ -28,7 +28,8 @@ pub fn c6_removal_leaves_open_checkpoints_readable(harness: &mut dyn Checkpointe
     assert_state(&*held, &first);
     assert_state(&*opened, &first);
     assert_rest(&mut *cursor, 1, 300);
-    assert_opens_as(&*checkpointer, newest, &second); // it may share what the removed one was made of
+    // It may share what the removed one was made of.
+    assert_opens_as(&*checkpointer, newest, &second);
     drop((held, opened, cursor, checkpointer));
 
     let checkpointer = open(harness);

@@ -280,7 +280,8 @@ impl State {
         let mut bytes: Vec<u8> = numbers.iter().flat_map(|(n, len)| n.to_le_bytes().into_iter().take(*len)).collect();
         bytes.extend_from_slice(record);
         match self.file.write_all_at(&bytes, offset).map_err(io) {
-            Err(full @ Error::DiskFull { .. }) => return Err(full), // the next record overwrites the partial frame
+            // The next record overwrites the partial frame.
+            Err(full @ Error::DiskFull { .. }) => return Err(full),
             Err(error) => return Err(self.fail(error)),
             Ok(()) => {}
         }
