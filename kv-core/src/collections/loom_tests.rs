@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use kv_testkit::orders::explore;
+use kv_testkit::interleavings::explore;
 use loom::thread;
 
 use super::{Collections, Horizon, WriterToken, versions::Versions};

@@ -11,7 +11,7 @@ use std::{
 };
 
 use kv_core::{ChangeFeed, Durability, Lsn};
-use kv_testkit::orders::explore;
+use kv_testkit::interleavings::explore;
 
 use crate::support::Subject;
 

@@ -1,7 +1,7 @@
 //! How far readers see, and what writers learn.
 
 use kv_core::{Durability, Error, Lsn};
-use kv_testkit::orders::explore;
+use kv_testkit::interleavings::explore;
 
 use crate::support::Subject;
 

@@ -1,7 +1,7 @@
 //! What readers keep while versions are pruned and read views are swapped.
 
 use kv_core::{Batch, Durability, Lsn};
-use kv_testkit::orders::explore;
+use kv_testkit::interleavings::explore;
 
 use crate::support::Subject;
 

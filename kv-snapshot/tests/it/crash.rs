@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Mutex};
 
 use kv_core::{CheckpointId, Checkpointer, CollectionId, Error, Result};
 use kv_snapshot::MmapCheckpointer;
-use kv_testkit::sim::{Count, CrashChoice, CrashModel, Damage, Exploration, Moment, Pick, SimDisk};
+use kv_testkit::sim::{Count, CrashChoice, CrashModel, Damage, Exploration, Moment, Survivors, SimDisk};
 
 use crate::support::{Entries, State, compare};
 
@@ -195,6 +195,6 @@ fn a_disk_that_lies_is_found_out() {
     let disk = SimDisk::new(1);
     disk.lie();
     let known = long_life(&disk).unwrap();
-    let left = disk.crash(&CrashChoice { model: CrashModel::Xfs, pick: Pick::Nothing });
+    let left = disk.crash(&CrashChoice { model: CrashModel::Xfs, survivors: Survivors::Nothing });
     assert!(std::panic::catch_unwind(|| check(&known, disk.operations(), &left)).is_err());
 }

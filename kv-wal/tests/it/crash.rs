@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 
 use kv_core::{Durability, Error, Log, Lsn, Result};
-use kv_testkit::sim::{Count, CrashChoice, CrashModel, Exploration, Moment, Pick, SimDisk};
+use kv_testkit::sim::{Count, CrashChoice, CrashModel, Exploration, Moment, Survivors, SimDisk};
 use kv_wal::{SegmentedLog, verify};
 
 use crate::support::small;
@@ -170,7 +170,7 @@ fn check(known: &Known, operation: u64, model: CrashModel, left: &SimDisk) -> Kn
     drop(log);
 
     // What one opening finds, the next one finds too, even after a power cut between them.
-    let again = left.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+    let again = left.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
     let log = SegmentedLog::open(again.vfs(), small()).unwrap();
     let (trimmed_again, records_again) = read_all(&log);
     // A removed segment may have come back.
@@ -238,7 +238,7 @@ fn a_disk_that_lies_is_found_out() {
     disk.lie();
     log.put(10).unwrap();
     let known = log.known;
-    let left = disk.crash(&CrashChoice { model: CrashModel::Ext4, pick: Pick::Nothing });
+    let left = disk.crash(&CrashChoice { model: CrashModel::Ext4, survivors: Survivors::Nothing });
     let checked = std::panic::catch_unwind(|| check(&known, disk.operations(), CrashModel::Ext4, &left));
     assert!(checked.is_err());
 }

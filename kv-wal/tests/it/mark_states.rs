@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use kv_core::{Log, Lsn};
-use kv_testkit::sim::{CrashChoice, CrashModel, Damage, Pick, Remains, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, Damage, Survivors, Remains, SimDisk};
 use kv_wal::{Options, SegmentedLog};
 
 use crate::support::{Inline, append_and_sync, is_corrupt, read_all, record};
@@ -41,13 +41,13 @@ impl Left {
         assert!(used_blocks(&disk).ends_with(&[seal as usize]), "the seal is in another block");
         let log = SegmentedLog::open(disk.vfs(), options.clone()).unwrap();
         let last = (0..groups).map(|_| append_and_sync(&log, 1).0).last().unwrap();
-        let left = disk.crash(&CrashChoice { model: CrashModel::Killed, pick: Pick::Everything });
+        let left = disk.crash(&CrashChoice { model: CrashModel::Killed, survivors: Survivors::Everything });
         Self { disk: left, options, last }
     }
 
     /// The disk with these states of the slots; everything else was flushed.
     fn with_mark(&self, slots: &[(u64, &[u8])]) -> SimDisk {
-        let left = self.disk.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Everything });
+        let left = self.disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Everything });
         for (sector, bytes) in slots {
             left.damage("MARK", &Damage::ForeignSector(*sector, bytes.to_vec()));
         }

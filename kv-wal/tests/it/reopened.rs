@@ -10,7 +10,7 @@ use std::{
 use kv_core::{Durability, Error, Log, Lsn, Result};
 use kv_testkit::{
     ManualScheduler,
-    sim::{CrashChoice, CrashModel, Pick, SimDisk},
+    sim::{CrashChoice, CrashModel, Survivors, SimDisk},
     vfs::{Fault, Kind},
 };
 use kv_wal::{Options, SegmentedLog, verify};
@@ -114,7 +114,7 @@ fn a_seal_that_is_in_memory_only_is_none() {
     assert!(!log.recovery().sealed);
     put(&log, b"two");
     put(&log, b"three");
-    let cut = disk.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+    let cut = disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
     let log = open(&cut, 64 << 10).unwrap();
     assert_eq!(log.bounds().durable, Lsn(3));
 }
@@ -181,7 +181,7 @@ fn half_done_work_of_a_killed_process_is_finished_before_anything_is_acknowledge
         let lsn = log.append(b"acknowledged", Durability::Disk).unwrap();
         log.sync(lsn).unwrap();
         for model in [CrashModel::Ext4, CrashModel::Xfs, CrashModel::Posix] {
-            let cut = disk.crash(&CrashChoice { model, pick: Pick::Nothing });
+            let cut = disk.crash(&CrashChoice { model, survivors: Survivors::Nothing });
             let log = SegmentedLog::open(cut.vfs(), small()).unwrap();
             let records = read_all(&log).unwrap();
             assert_eq!(records.last().unwrap(), &(lsn.0, b"acknowledged".to_vec()), "stopped at {stop}, then {model}");

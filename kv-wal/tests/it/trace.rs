@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use kv_core::{Durability, Log, Lsn};
-use kv_testkit::sim::{CrashChoice, CrashModel, Pick, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, Survivors, SimDisk};
 use kv_wal::SegmentedLog;
 
 use crate::support::small;
@@ -56,7 +56,7 @@ fn life_of_a_log() {
     trace.note("opening again");
     trace.put("the first record after it", &log, 10);
 
-    trace.disk = disk.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+    trace.disk = disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
     drop(log);
     let log = SegmentedLog::open(trace.disk.vfs(), small()).unwrap();
     assert_eq!(log.bounds().durable, Lsn(7));

@@ -1,7 +1,7 @@
 //! The first failure is final, and every waiting thread gets it.
 
 use kv_core::{Durability, Error, Log, Lsn, Result};
-use kv_testkit::orders::explore;
+use kv_testkit::interleavings::explore;
 
 use crate::{medium::Fault, support::Subject};
 

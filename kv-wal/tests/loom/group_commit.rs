@@ -1,7 +1,7 @@
 //! Group commit: one thread flushes for all that wait.
 
 use kv_core::{Durability, Log, Lsn};
-use kv_testkit::orders::explore;
+use kv_testkit::interleavings::explore;
 use kv_wal::{Options, SegmentedLog};
 
 use crate::support::Subject;

@@ -1,7 +1,7 @@
 //! Continuing in the next segment, and closing, while other threads write.
 
 use kv_core::{Error, Log, Lsn, Result};
-use kv_testkit::orders::explore;
+use kv_testkit::interleavings::explore;
 
 use crate::{medium::Fault, support::Subject};
 

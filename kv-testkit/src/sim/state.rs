@@ -1,4 +1,5 @@
-//! What is on a simulated disk: for each file and directory what is durable, what is pending, and what readers see.
+//! What is on a simulated disk: for each file and directory what is durable, what is pending, and
+//! what readers see.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,12 +11,12 @@ mod files;
 mod names;
 
 pub(super) use self::{
-    files::{Change, ChangeKind, FileNode},
+    files::{FileChange, FileChangeKind, FileNode},
     names::{DirectoryNode, NameChangeKind},
 };
 
 pub(super) type NodeId = u64;
-/// The order in which changes were made, over the whole disk.
+/// The order of changes, over the whole disk.
 pub(super) type Seq = u64;
 pub(super) type Names = BTreeMap<String, NodeId>;
 
@@ -29,11 +30,11 @@ pub(super) struct State {
     pub committed: Seq,
     pub next_seq: Seq,
     next_node: NodeId,
-    /// How many handles there are of each file that has some.
+    /// The number of open handles of each file that has any.
     pub handles: BTreeMap<NodeId, u32>,
     /// How many bytes files may take.
     pub space_bytes_max: u64,
-    /// A write needs free space for all its pages, also for those that the file has.
+    /// A write needs free space for all its pages, even for those that the file already has.
     pub copies_on_write: bool,
 }
 
@@ -65,25 +66,25 @@ impl State {
         self.directories.get(&node).map(Arc::as_ref).ok_or(ErrorKind::NotFound)
     }
 
-    /// The node of that name.
+    /// The node with this name.
     pub fn look_up(&self, directory: NodeId, name: &str) -> Result<NodeId> {
         self.directory(directory)?.seen.get(name).copied().ok_or(ErrorKind::NotFound)
     }
 
-    /// The file of that name.
+    /// The file with this name.
     pub fn find_file(&self, directory: NodeId, name: &str) -> Result<NodeId> {
         let node = self.look_up(directory, name)?;
         if self.files.contains_key(&node) { Ok(node) } else { Err(ErrorKind::InvalidInput) }
     }
 
-    /// Counts a handle.
+    /// Counts an open handle.
     pub fn open(&mut self, node: NodeId) -> Result<NodeId> {
         self.file(node)?;
         *self.handles.entry(node).or_default() += 1;
         Ok(node)
     }
 
-    /// Ends a handle. What was removed meanwhile is freed with the last one.
+    /// Closes a handle. A file that was removed meanwhile is freed with its last handle.
     pub fn close(&mut self, node: NodeId) {
         if let Some(handles) = self.handles.get_mut(&node) {
             *handles -= 1;
@@ -107,7 +108,7 @@ impl State {
         self.directories.values().flat_map(of).collect()
     }
 
-    /// Whether nothing was changed between the two, which are of the same disk.
+    /// Whether nothing was changed between the two, which are states of the same disk.
     pub fn is_same(&self, other: &Self) -> bool {
         fn all_same<T>(one: &BTreeMap<NodeId, Arc<T>>, other: &BTreeMap<NodeId, Arc<T>>) -> bool {
             let same = |((node, one), (other_node, other))| node == other_node && Arc::ptr_eq(one, other);

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Works on all items, as many at a time as there are cores.
-pub fn spread<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
+pub fn for_each_in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, NonZero::get).min(items.len()) {

@@ -4,13 +4,13 @@ use std::fmt;
 
 use kv_testkit::sim::{Damage, SimDisk};
 
-use super::cut::Image;
-use crate::coverage::Fault;
+use super::power_cut::Image;
+use crate::coverage::FaultKind;
 
 pub const SECTOR_BYTES: usize = 512;
 pub const BLOCK_SECTORS: usize = 8;
 
-/// Sectors that follow one another: a block of the log, or one sector of it.
+/// Consecutive sectors: a block of the log, or one sector of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     pub file: usize,
@@ -18,27 +18,27 @@ pub struct Span {
     pub sectors: usize,
 }
 
-/// What becomes of the disk. Files are named by their places.
+/// A damage. Files are given by their indexes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Harm {
+pub enum SegmentDamage {
     Zeroed(Span),
-    /// It is as in the older version of that number.
+    /// The span is as in the older version with this number.
     Stale(Span, usize),
-    /// It changes places with the span of that first sector, of the same file.
+    /// The span is exchanged with the one that begins at this sector of the same file.
     Swapped(Span, usize),
-    /// It holds what is at the same place of another file.
+    /// The span holds what is at the same place of another file.
     Astray(Span, usize),
     Flipped(usize, u64),
 }
 
-impl Harm {
-    pub fn fault(&self) -> Fault {
+impl SegmentDamage {
+    pub fn fault(&self) -> FaultKind {
         match self {
-            Self::Zeroed(_) => Fault::Zeroed,
-            Self::Stale(..) => Fault::Stale,
-            Self::Swapped(..) => Fault::Swapped,
-            Self::Astray(..) => Fault::Astray,
-            Self::Flipped(..) => Fault::Flipped,
+            Self::Zeroed(_) => FaultKind::Zeroed,
+            Self::Stale(..) => FaultKind::Stale,
+            Self::Swapped(..) => FaultKind::Swapped,
+            Self::Astray(..) => FaultKind::Astray,
+            Self::Flipped(..) => FaultKind::Flipped,
         }
     }
 
@@ -61,30 +61,30 @@ impl Harm {
         }
     }
 
-    /// Everything that can become of the spans in use: of blocks, and of sectors. Bits apart.
+    /// All damage to spans in use, both blocks and sectors, except bit flips.
     pub fn to_spans(image: &Image) -> Vec<Self> {
-        let mut harms = Vec::new();
+        let mut damages = Vec::new();
         for sectors in [BLOCK_SECTORS, 1] {
             for file in 0..image.files.len() {
                 let spans = image.used(file, sectors);
                 for (at, span) in spans.iter().enumerate() {
-                    harms.push(Self::Zeroed(*span));
-                    harms.extend((0..image.older(*span).len()).map(|version| Self::Stale(*span, version)));
+                    damages.push(Self::Zeroed(*span));
+                    damages.extend((0..image.older(*span).len()).map(|version| Self::Stale(*span, version)));
                     let others = partners(&spans[at + 1..]).filter(|other| image.bytes(*other) != image.bytes(*span));
-                    harms.extend(others.map(|other| Self::Swapped(*span, other.from)));
+                    damages.extend(others.map(|other| Self::Swapped(*span, other.from)));
                     let foreign = |other: &usize| {
                         let there = image.bytes(Span { file: *other, ..*span });
                         *other != file && !there.is_empty() && there != image.bytes(*span)
                     };
-                    harms.extend((0..image.files.len()).filter(foreign).map(|other| Self::Astray(*span, other)));
+                    damages.extend((0..image.files.len()).filter(foreign).map(|other| Self::Astray(*span, other)));
                 }
             }
         }
-        harms
+        damages
     }
 
-    /// One bit of every used block's first frame, and of its last byte in use: these fail where a
-    /// block is read at all.
+    /// One bit of every used block's first frame, and of its last byte in use. These fail wherever
+    /// a block is read at all.
     pub fn to_headers(image: &Image) -> impl Iterator<Item = Self> {
         let spans = (0..image.files.len()).flat_map(|file| image.used(file, BLOCK_SECTORS));
         spans.flat_map(|span| {
@@ -94,7 +94,7 @@ impl Harm {
         })
     }
 
-    /// Every bit of every byte in use, or near one that is.
+    /// Every bit of every byte in use, or near one in use.
     pub fn to_bits(image: &Image) -> impl Iterator<Item = Self> {
         image.files.iter().enumerate().flat_map(|(file, (_, bytes))| {
             let is_near =
@@ -138,8 +138,8 @@ impl Harm {
     }
 }
 
-/// With which of the later spans one changes places: with all of few, and otherwise with its
-/// neighbours and the last ones.
+/// The later spans that a span is exchanged with: all if they are few, and otherwise its neighbours
+/// and the last ones.
 fn partners(later: &[Span]) -> impl Iterator<Item = Span> {
     let is_partner = |at: &usize| *at < PARTNERS || *at + PARTNERS >= later.len();
     (0..later.len()).filter(is_partner).map(|at| later[at])

@@ -1,4 +1,4 @@
-//! Lives that lead to the disks which are damaged: each with a log of another shape.
+//! The workloads that lead to the disks which are damaged, each with a log of another shape.
 
 use kv_store::Durability::{Disk, Process};
 
@@ -7,23 +7,23 @@ use crate::{
     workload::{LARGE, Step, small},
 };
 
-/// A life, and after how many of its last steps the power is cut.
-pub struct Stage {
+/// A workload, and the number of its last steps after which the power is cut.
+pub struct Scenario {
     pub name: String,
     pub steps: Vec<Step>,
     pub cuts: usize,
 }
 
-impl Stage {
+impl Scenario {
     fn new(name: impl Into<String>, steps: Vec<Step>, cuts: usize) -> Self {
         Self { name: name.into(), steps, cuts }
     }
 
     pub fn all() -> Vec<Self> {
-        let mut stages = vec![
+        let mut scenarios = vec![
             Self::new("first", [vec![Step::Sizes(16, 16)], puts("DDPDPPDD")].concat(), 8),
-            Self::new("killed", lives(4, &["DDP", "DPD", "DDDPP"], KILL), 6),
-            Self::new("opened-often", lives(16, &["DD", "D", "PD", "D"], Step::Reopen), 6),
+            Self::new("killed", rounds(4, &["DDP", "DPD", "DDDPP"], KILL), 6),
+            Self::new("opened-often", rounds(16, &["DD", "D", "PD", "D"], Step::Reopen), 6),
             Self::new("torn", [vec![Step::Sizes(8, 8)], puts("DLPPP"), vec![Step::Tear], puts("DPD")].concat(), 4),
             Self::new("grown", [vec![Step::Sizes(4, 16)], puts("DDDDDDLDDD"), vec![Step::Close]].concat(), 5),
             Self::new("checkpoints", small(false), 5),
@@ -32,30 +32,30 @@ impl Stage {
             Self::new("failed", [puts("DPD"), vec![Step::FailedCheckpoint], puts("DP")].concat(), 3),
         ];
         // A seal at every place of a small segment, and in the middle of larger ones, where a
-        // search by halves looks first.
-        stages.extend((2..=6).map(|seal| sealed(8, seal, "DDPD", 5)));
-        stages.push(sealed(64, 31, "DDPD", 2));
-        stages.push(sealed(256, 127, "DDD", 1));
-        stages
+        // binary search looks first.
+        scenarios.extend((2..=6).map(|seal| sealed(8, seal, "DDPD", 5)));
+        scenarios.push(sealed(64, 31, "DDPD", 2));
+        scenarios.push(sealed(256, 127, "DDD", 1));
+        scenarios
     }
 }
 
 const KILL: Step = Step::Crash(kv_testkit::sim::CrashModel::Killed, 0);
 
-/// A log that was closed with its seal in that block, and opened again to write a little.
-fn sealed(blocks: u64, seal: usize, then: &str, cuts: usize) -> Stage {
+/// A log that was closed with its seal in this block, and opened again to write a little.
+fn sealed(blocks: u64, seal: usize, then: &str, cuts: usize) -> Scenario {
     let before = (1..seal).map(|block| Step::Put(block as u8 % 50, Disk));
     let steps = [Step::Sizes(blocks, blocks)].into_iter().chain(before).chain([Step::Reopen]).chain(puts(then));
-    Stage::new(format!("seal-{seal}-of-{blocks}"), steps.collect(), cuts)
+    Scenario::new(format!("seal-{seal}-of-{blocks}"), steps.collect(), cuts)
 }
 
-/// Lives with something between them.
-fn lives(blocks: u64, writes: &[&str], between: Step) -> Vec<Step> {
-    let lives: Vec<_> = writes.iter().map(|writes| puts(writes)).collect();
-    [vec![Step::Sizes(blocks, blocks)], lives.join(&between)].concat()
+/// Several rounds of writes, with a step between them.
+fn rounds(blocks: u64, writes: &[&str], between: Step) -> Vec<Step> {
+    let rounds: Vec<_> = writes.iter().map(|writes| puts(writes)).collect();
+    [vec![Step::Sizes(blocks, blocks)], rounds.join(&between)].concat()
 }
 
-/// Writes for the disk, for the kernel, and large ones.
+/// Writes for the disk (`D`), for the kernel (`P`), and large ones (`L`).
 fn puts(writes: &str) -> Vec<Step> {
     let put = |(key, write)| match write {
         'D' => Step::Put(key, Disk),

@@ -1,4 +1,5 @@
-//! One who follows the feed of changes, over all lives: what it was given leads from a snapshot to the state at each position.
+//! The feed checker: reads the change feed over all incarnations. What the feed gave leads from a
+//! snapshot to the state at each position.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -11,15 +12,15 @@ use kv_testkit::{Model, Operation, Outcome};
 
 use crate::{snapshots::content_of, worker::assert_expected};
 
-/// What the follower was given at a position.
+/// What the feed gave at a position.
 #[derive(Debug)]
-pub enum Event {
-    /// It began anew, with what a snapshot has.
+pub enum FeedEvent {
+    /// The checker restarted from the content of a snapshot.
     Start(Model),
     Changes(Vec<RecordedChange>),
 }
 
-impl Event {
+impl FeedEvent {
     pub fn apply(&self, model: &mut Model) {
         match self {
             Self::Start(start) => model.clone_from(start),
@@ -45,25 +46,25 @@ fn operation(change: &RecordedChange) -> Operation {
     }
 }
 
-pub struct Follower {
+pub struct FeedChecker {
     rng: fastrand::Rng,
     feed: Option<ChangeFeed>,
     /// The position up to which it has everything; `None` if it has nothing.
     position: Option<Lsn>,
     epoch: Epoch,
-    /// What it was given in the present life.
-    pub events: Vec<(Lsn, Event)>,
-    /// Where that, of all lives before, leads to.
+    /// What the feed gave in the current incarnation.
+    pub events: Vec<(Lsn, FeedEvent)>,
+    /// The state that the feed of all earlier incarnations leads to.
     pub model: Model,
-    /// The last position that the feed has given: no crash takes it back.
+    /// The last position that the feed gave. No crash may take it back.
     pub given: Lsn,
     pub failures: u64,
     pub records: u64,
-    /// How often it went on where it was in an earlier feed.
+    /// How often it resumed where an earlier feed had ended.
     pub resumed: u64,
 }
 
-impl Follower {
+impl FeedChecker {
     pub fn new(seed: u64) -> Self {
         Self {
             rng: fastrand::Rng::with_seed(seed),
@@ -79,9 +80,10 @@ impl Follower {
         }
     }
 
-    /// The store was opened. It goes on where it was, unless that was a snapshot that a power cut has taken.
+    /// The store was opened. Resumes where it was, unless that was a snapshot that a power cut has
+    /// lost.
     pub fn begin(&mut self, opened: Lsn) {
-        assert!(self.given <= opened, "{} was given by the feed, but {opened} was recovered", self.given);
+        assert!(self.given <= opened, "the feed gave {}, but {opened} was recovered", self.given);
         self.position = self.position.filter(|position| *position <= opened);
     }
 
@@ -90,22 +92,22 @@ impl Follower {
         self.feed = None;
     }
 
-    /// Follows until there are no more writes, and then to the end.
+    /// Reads the feed until there are no more writes.
     pub fn follow(&mut self, store: &Store, done: &AtomicBool) {
         while !done.load(Ordering::Acquire) {
             let failures = self.failures;
             self.step(store, Duration::from_micros(500));
             if self.failures > failures {
-                thread::sleep(Duration::from_millis(1)); // the disk is gone, most likely
+                thread::sleep(Duration::from_millis(1)); // the disk has most likely failed
             }
         }
     }
 
-    /// Nothing that is durable is missing.
+    /// Reads to the end, and asserts that nothing durable is missing.
     pub fn finish(&mut self, store: &Store) {
         let (durable, failures) = (store.stats().log.durable, self.failures);
         for _ in 0..3 {
-            self.step(store, Duration::ZERO); // which may find that it has to begin anew
+            self.step(store, Duration::ZERO); // this may find that it must restart
         }
         let position = self.position.unwrap_or(Lsn::START);
         assert!(
@@ -114,7 +116,7 @@ impl Follower {
         );
     }
 
-    /// Takes what there is.
+    /// Reads what is available.
     pub fn step(&mut self, store: &Store, timeout: Duration) {
         match self.try_step(store, timeout) {
             Ok(()) => {}
@@ -137,19 +139,20 @@ impl Follower {
         }
         for record in &mut feed {
             let record = record?;
-            assert_eq!(Some(record.lsn.0 - 1), self.position.map(|lsn| lsn.0), "a record is missing, or comes again");
+            assert_eq!(Some(record.lsn.0 - 1), self.position.map(|lsn| lsn.0), "a record is missing or repeated");
             assert!(record.epoch >= self.epoch);
             let (seen, durable) = (store.snapshot().position(), store.stats().log.durable);
-            assert!(record.lsn <= seen, "the feed gave {}, and a snapshot taken after that is of {seen}", record.lsn);
+            assert!(record.lsn <= seen, "the feed gave {}, and a snapshot taken after that is at {seen}", record.lsn);
             assert!(record.lsn <= durable, "the feed gave {}, and {durable} is durable", record.lsn);
             self.epoch = record.epoch;
             self.position = Some(record.lsn);
             self.given = record.lsn;
-            self.events.push((record.lsn, Event::Changes(record.changes)));
+            self.events.push((record.lsn, FeedEvent::Changes(record.changes)));
             self.records += 1;
         }
         assert_eq!(Some(feed.position()), self.position);
-        self.feed = (self.rng.u8(..16) > 0).then_some(feed); // otherwise it goes on in another
+        // Otherwise the next step resumes with another feed.
+        self.feed = (self.rng.u8(..16) > 0).then_some(feed);
         Ok(())
     }
 
@@ -160,7 +163,7 @@ impl Follower {
         }
         let snapshot = store.snapshot();
         let feed = store.changes(snapshot.position())?;
-        self.events.push((snapshot.position(), Event::Start(content_of(&snapshot))));
+        self.events.push((snapshot.position(), FeedEvent::Start(content_of(&snapshot))));
         self.position = Some(snapshot.position());
         Ok(feed)
     }

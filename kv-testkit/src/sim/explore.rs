@@ -17,28 +17,33 @@ use std::{
 pub use count::Count;
 
 use self::{
-    failure::{Cause, Failure},
+    failure::{Cause, FailureReport},
     panics::catch,
-    shrink::{Failing, shrink},
+    shrink::{FailingState, shrink},
     source::{Probe, Source},
 };
 use super::{CrashChoice, CrashModel, Moment, SimDisk};
 
-/// How many states a thread takes at once.
+/// How many states a thread takes at a time.
 const STATES_TAKEN: usize = 16;
 
-/// Goes through the states that crashes may leave of a recorded workload.
+/// Goes through the states that crashes of a recorded workload may leave.
 ///
-/// For each moment and model all legal states are looked at, if at most 4,096 can be counted; otherwise nothing and everything that may survive, every
-/// prefix, all but one, only one, and 1,000 that follow from the seed. If that is more than `states_max`, it is shared out: a moment that has fewer leaves
-/// the rest to others, and nothing and everything that may survive are looked at first. If it is less, the rest goes to further samples where not all
-/// states were looked at. Moments between which nothing changed on the disk are one, and of several choices that leave the same disk at a moment, under
-/// whatever power cut, one is looked at: each state that is counted is another disk.
+/// For each moment and model, all legal states are checked if at most 4,096 can be counted.
+/// Otherwise the corner cases are checked (nothing and everything survives, every prefix, each unit
+/// lost, each unit kept) and 1,000 samples that follow from the seed. If all of these are more than
+/// `states_max`, that number is shared out: moments with fewer states leave the rest to others, and
+/// "nothing" and "everything" come first. If they are fewer, the rest goes to further samples where
+/// not all states were checked. Consecutive moments with the same disk count as one. If several
+/// choices leave the same disk at a moment, under any power cut, one is checked, so each counted
+/// state is a different disk.
 ///
-/// Threads share the work, as many as the machine has cores; what is looked at does not depend on how many they are.
+/// One thread per core shares the work. Which states are checked does not depend on the number of
+/// threads.
 ///
-/// When a check panics, a state is searched in which less is lost and it still panics there, and printed in the form that `KV_CRASH_REPLAY`
-/// takes to look at that state alone; of a crash after a crash, both.
+/// If a check panics, the exploration searches for a state that loses less and still panics there.
+/// It prints that state in the form that `KV_CRASH_REPLAY` accepts to check it alone; for a crash
+/// after a crash it prints both.
 #[derive(Clone, Debug)]
 pub struct Exploration {
     states_max: u64,
@@ -46,11 +51,11 @@ pub struct Exploration {
     threads: usize,
     replay: Vec<Replay>,
     is_again: bool,
-    /// Which of how many parts is looked at.
+    /// The part that is checked, and the number of parts.
     part: (u64, u64),
 }
 
-/// A state that alone is to be looked at: of the workload of that name.
+/// A single state to check, of the workload with this name.
 #[derive(Clone, Debug)]
 struct Replay {
     name: String,
@@ -61,17 +66,17 @@ struct Replay {
 type Check<'a> = &'a (dyn Fn(&Moment, &CrashChoice, &SimDisk) + Sync);
 
 impl Exploration {
-    /// At most about `states_max` states; what is not counted out follows from the seed.
+    /// At most about `states_max` states. Samples follow from the seed.
     pub fn new(states_max: u64, seed: u64) -> Self {
         let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self { states_max, seed, threads, replay: Vec::new(), is_again: false, part: (1, 1) }
     }
 
-    /// At most about `states_max` states, or `KV_CRASH_STATES` of the environment; a seed of 0, or `KV_CRASH_SEED`; only the state that `KV_CRASH_REPLAY`
-    /// names, if it is set.
+    /// At most about `states_max` states, or `KV_CRASH_STATES` from the environment; seed 0, or
+    /// `KV_CRASH_SEED`; only the state that `KV_CRASH_REPLAY` names, if it is set.
     ///
     /// # Panics
-    /// If one of the variables cannot be understood.
+    /// If one of the variables cannot be parsed.
     pub fn from_env(states_max: u64) -> Self {
         let number = |name: &str| {
             let text = env::var(name).ok()?;
@@ -84,27 +89,28 @@ impl Exploration {
         }
     }
 
-    /// With so many threads.
+    /// Uses this many threads.
     #[must_use]
     pub fn with_threads(self, threads: usize) -> Self {
         Self { threads: threads.max(1), ..self }
     }
 
-    /// Looks at one of so many parts of the moments, counted from 1, and at its share of the
-    /// states. No two parts have a state in common, together they have all moments, and their
-    /// counts add up: so a long exploration can be split over several runs.
+    /// Checks one of `of` parts of the moments, counted from 1, with its share of the states. No
+    /// two parts have a state in common, together they have all moments, and their counts add up,
+    /// so a long exploration can be split over several runs.
     #[must_use]
     pub fn with_part(self, number: u64, of: u64) -> Self {
         Self { part: (number, of.max(1)), ..self }
     }
 
-    /// The seed of what is not counted out.
+    /// The seed of the samples.
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// For a second crash after the first, in about one of so many states that the first one leaves: at most about `states_max` states for each.
-    /// For use in a check; it runs on the thread of that.
+    /// An exploration of second crashes, for about one in `one_in` of the states that the first
+    /// crash leaves; each has at most about `states_max` states. For use inside a check; it runs on
+    /// the check's thread.
     pub fn again(&self, moment: &Moment, choice: &CrashChoice, one_in: u64, states_max: u64) -> Option<Self> {
         let seed = choice.to_string().bytes().fold(self.seed ^ moment.operation, |seed, byte| {
             (seed ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
@@ -123,10 +129,10 @@ impl Exploration {
         })
     }
 
-    /// Looks at the states of the recording. `name` tells workloads apart in what is printed.
+    /// Checks the states of the recording. `name` identifies the workload in messages.
     ///
     /// # Panics
-    /// If the check does.
+    /// If the check panics.
     pub fn run(
         &self,
         name: &str,
@@ -164,17 +170,17 @@ impl Exploration {
         (0..).zip(source::distinct(moments)).filter(move |(at, _)| at % of == number - 1).map(|(_, moment)| moment)
     }
 
-    fn fail(&self, failure: Failure) -> ! {
+    fn fail(&self, failure: FailureReport) -> ! {
         if self.is_again {
-            // For the exploration of the first crash, which prints it.
+            // The exploration of the first crash catches this and prints it.
             panic::resume_unwind(Box::new(failure));
         }
         panic!("{}", failure.display(self.seed));
     }
 }
 
-/// Shrinks what has failed.
-fn explain(name: &str, probe: &Probe<'_>, cause: Cause, check: Check<'_>) -> Failure {
+/// Shrinks a failure.
+fn explain(name: &str, probe: &Probe<'_>, cause: Cause, check: Check<'_>) -> FailureReport {
     let Probe { moment, choice, .. } = probe;
     let panic = match cause {
         Cause::Again(failure) => return failure.after(name, moment, choice),
@@ -187,34 +193,34 @@ fn explain(name: &str, probe: &Probe<'_>, cause: Cause, check: Check<'_>) -> Fai
             Cause::Again(_) => None,
         }
     };
-    let shrunk = shrink(moment, Failing { choice: choice.clone(), panic }, fails);
-    Failure::new(name, moment, choice, &shrunk.choice, &shrunk.panic)
+    let shrunk = shrink(moment, FailingState { choice: choice.clone(), panic }, fails);
+    FailureReport::new(name, moment, choice, &shrunk.choice, &shrunk.panic)
 }
 
-/// States to look at, for several threads.
+/// The states to check, shared by several threads.
 struct Work<'a, 'b> {
     source: Mutex<Source<'a>>,
     check: Check<'b>,
 }
 
-/// What a thread has looked at, and the first state that failed.
-type Done<'a> = (Count, Option<(Probe<'a>, Cause)>);
+/// What a thread has checked, and the first state that failed.
+type ThreadResult<'a> = (Count, Option<(Probe<'a>, Cause)>);
 
 impl<'a> Work<'a, '_> {
-    fn share(&self, threads: usize) -> Vec<Done<'a>> {
+    fn share(&self, threads: usize) -> Vec<ThreadResult<'a>> {
         if threads == 1 {
             return vec![self.work()];
         }
         thread::scope(|scope| {
             let threads: Vec<_> = (0..threads).map(|_| scope.spawn(|| self.work())).collect();
-            let join = |thread: thread::ScopedJoinHandle<'_, Done<'a>>| thread.join();
+            let join = |thread: thread::ScopedJoinHandle<'_, ThreadResult<'a>>| thread.join();
             threads.into_iter().map(join).map(|done| done.unwrap_or_else(|panic| panic::resume_unwind(panic))).collect()
         })
     }
 
-    /// Until nothing is left, or a state has failed: what was given out before that is looked at by those who have it, so that the first of
-    /// all that fail is found.
-    fn work(&self) -> Done<'a> {
+    /// Works until nothing is left or a state has failed. States that were already handed out are
+    /// still checked by their threads, so the first of all failing states is found.
+    fn work(&self) -> ThreadResult<'a> {
         let mut count = Count::default();
         loop {
             let taken: Vec<_> = self.lock().by_ref().take(STATES_TAKEN).collect();
@@ -243,6 +249,6 @@ impl Replay {
             let (operation, choice) = rest.split_once(':')?;
             Some(Self { name: name.to_owned(), operation: operation.parse().ok()?, choice: choice.parse().ok()? })
         };
-        parse().unwrap_or_else(|| panic!("KV_CRASH_REPLAY is not such as store@120:posix:only:17: {text:?}"))
+        parse().unwrap_or_else(|| panic!("KV_CRASH_REPLAY must look like store@120:posix:only:17, not {text:?}"))
     }
 }

@@ -1,5 +1,5 @@
-//! Every verb in every state of log and checkpoints: so that what is looked at does not depend on
-//! what a random workload meets.
+//! Every verb in every state of log and checkpoints, so that coverage does not depend on what a
+//! random workload happens to meet.
 
 use std::{fmt, str::FromStr};
 
@@ -8,31 +8,33 @@ use kv_testkit::sim::SimDisk;
 
 use crate::{
     coverage::{Combination, State, Verb},
-    finding::{Verdict, Violation},
+    driver::Driver,
+    findings::{Verdict, Violation},
     impossible::why_not,
-    known::Known,
-    life::Life,
+    oracle::Oracle,
     workload::{LARGE, Step},
 };
 
 /// A verb, in a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stop {
+pub struct Situation {
     pub state: State,
     pub verb: Verb,
 }
 
-impl Stop {
+impl Situation {
     pub fn all() -> impl Iterator<Item = Self> {
-        let stops =
+        let situations =
             State::ALL.iter().flat_map(|state| Verb::ALL.iter().map(|verb| Self { state: *state, verb: *verb }));
-        // While one checkpoint is written, another waits for it; what that one still does is done
-        // in this state, all the same.
-        let can_be = |stop: &Self| (stop.state, stop.verb) != (State::Frozen, Verb::Checkpoint);
-        stops.filter(can_be).filter(|stop| why_not(Combination::StateVerb(stop.state, stop.verb)).is_none())
+        // While one checkpoint is written, another waits for it. Whatever the first one still does
+        // is done in this state anyway.
+        let can_be = |situation: &Self| (situation.state, situation.verb) != (State::Frozen, Verb::Checkpoint);
+        situations
+            .filter(can_be)
+            .filter(|situation| why_not(Combination::StateVerb(situation.state, situation.verb)).is_none())
     }
 
-    /// The steps to that state, and the verb.
+    /// The steps that lead to the state, and the verb.
     pub fn path(self) -> Vec<Step> {
         let mut steps = steps_to(self.state);
         steps.push(self.step());
@@ -46,39 +48,39 @@ impl Stop {
         }
     }
 
-    /// A store in that state, and the steps that come next: the verb, another opening, and a write.
-    pub fn prepare(self, seed: u64) -> Verdict<(Life, Vec<Step>)> {
-        let mut life = Life::begin_timed(&SimDisk::new(seed), Known::nothing(), &steps_to(self.state))?;
+    /// A store in the state, and the steps that come next: the verb, another opening, and a write.
+    pub fn prepare(self, seed: u64) -> Verdict<(Driver, Vec<Step>)> {
+        let mut driver = Driver::start_timed(&SimDisk::new(seed), Oracle::nothing(), &steps_to(self.state))?;
         if self.has_work() && self.state != State::Frozen {
-            life.go(&[Step::Verb(Verb::PutDeferred, PENDING)])?;
+            driver.run_steps(&[Step::Verb(Verb::PutDeferred, PENDING)])?;
         }
-        if self.state != State::Frozen && !life.states().iter().any(|state| state == self.state) {
+        if self.state != State::Frozen && !driver.states().iter().any(|state| state == self.state) {
             return Err(Violation::wrong(format!("the steps to the state \"{}\" do not lead there", self.state)));
         }
-        Ok((life, vec![self.step(), Step::Reopen, Step::Put(7, Durability::Disk)]))
+        Ok((driver, vec![self.step(), Step::Reopen, Step::Put(7, Durability::Disk)]))
     }
 
-    /// Whether something waits that the verb waits for, where that does not lead out of the state.
+    /// Whether the verb needs pending work to wait for, where that does not change the state.
     fn has_work(self) -> bool {
         matches!(self.verb, Verb::Wait | Verb::Background) && !matches!(self.state, State::Fresh | State::Sealed)
     }
 }
 
-impl fmt::Display for Stop {
+impl fmt::Display for Situation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.state.to_string().replace(' ', "-"), self.verb.to_string().replace(' ', "-"))
     }
 }
 
-impl FromStr for Stop {
+impl FromStr for Situation {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        Self::all().find(|stop| stop.to_string() == text).ok_or(())
+        Self::all().find(|situation| situation.to_string() == text).ok_or(())
     }
 }
 
-/// The seeds of the verbs: their keys follow from these.
+/// The seeds of the verbs, from which their keys follow.
 const VERB: u64 = 200;
 const PENDING: u64 = 202;
 

@@ -1,18 +1,18 @@
-//! What a power cut may leave of the ack mark.
+//! The states in which a power cut may leave the ack mark.
 //!
-//! It follows from the simulated disk's own record of what was written to the file and not synced,
-//! whatever the format: each sector with such writes is left as it was synced, as any later write
-//! made it, or torn between two of these, and each for itself.
+//! These come from the simulated disk's own record of unsynced writes to the file, and do not
+//! depend on the mark's format. Each sector with such writes is left as it was synced, as any later
+//! write made it, or torn between two of these, independently of the others.
 //!
-//! # Which of all combinations are looked at
+//! # Which combinations are checked
 //!
-//! A sector holds one slot, a slot with a checksum. So a sector says what a whole write said, or
-//! nothing; torn sectors differ only in the bytes that a checksum refuses, and a few stand for all.
-//! Of the slots that say something, the log takes the newer, as to the position and, where there is
-//! one, the epoch: so a combination says no more than its newer half, and each whole state of
-//! either slot is a *claim*. Each claim is looked at beside a partner that is as old as it may be,
-//! as new as it may be, and torn: that is every claim as the newer half and as the older one. Where
-//! the whole states are few, all pairs of them are looked at.
+//! A sector holds one slot, and a slot has a checksum. So a sector says what a whole write said, or
+//! nothing. Torn sectors differ only in bytes that a checksum rejects, so a few of them represent
+//! all. Of the valid slots, the log takes the newer one, as to the position and, where there is
+//! one, the epoch. So a combination says no more than its newer half, and each whole state of
+//! either slot is a *claim*. Each claim is combined with a partner that is as old as possible, as
+//! new as possible, and torn, so every claim occurs as the newer half and as the older one. If
+//! there are few whole states, all pairs of them are checked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,14 +22,15 @@ use kv_testkit::sim::{Damage, SimDisk};
 pub const MARK: &str = "log/MARK";
 const SECTOR_BYTES: usize = 512;
 
-/// So many pairs of whole states are all looked at.
+/// If there are at most this many pairs of whole states, all of them are checked.
 const PAIRS_MAX: usize = 36;
-/// Of more, so many claims of each sector, the oldest and the newest among them.
+/// Otherwise this many claims of each sector, including the oldest and the newest.
 const CLAIMS_MAX: usize = 12;
-/// So many torn states of each sector.
+/// How many torn states of each sector are checked.
 const TORN_MAX: usize = 3;
 
-/// What was known when a sector of the mark came to be what it is: it says at least that.
+/// The durable position that was known when a sector of the mark was written. The sector states at
+/// least that.
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
     now: Vec<u8>,
@@ -37,15 +38,15 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// After a step, before which the log was durable to one position, and after which to another.
+    /// Notes the mark after a step, and the log's durable position before and after that step.
     pub fn note(&mut self, disk: &SimDisk, before: Lsn, after: Lsn) {
         let now = disk.peek(MARK, 0, 1 << 20).unwrap_or_default();
         let sector = |bytes: &[u8], at: usize| bytes.chunks(SECTOR_BYTES).nth(at).unwrap_or_default().to_vec();
         let changed: Vec<_> = (0..now.len().div_ceil(SECTOR_BYTES))
             .filter(|at| sector(&now, *at) != sector(&self.now, *at) && sector(&now, *at).iter().any(|byte| *byte != 0))
             .collect();
-        // The last write says what is durable when it is acknowledged. Of two, nobody outside knows
-        // which was the last.
+        // The last write states what is durable when it is acknowledged. Of two writes, it is not
+        // known from outside which was the last.
         let claim = if changed.len() == 1 { after } else { before };
         for at in changed {
             self.said.entry((at, sector(&now, at))).or_insert(claim);
@@ -53,7 +54,7 @@ impl Claims {
         self.now = now;
     }
 
-    /// What the sectors say that were synced and not written since.
+    /// What the sectors state that were synced and not written since.
     fn synced(&self, written: &BTreeMap<u64, kv_testkit::sim::Remains>) -> Lsn {
         let now = self.now.chunks(SECTOR_BYTES).enumerate();
         let synced = now.filter(|(at, _)| !written.contains_key(&(*at as u64)));
@@ -61,26 +62,27 @@ impl Claims {
     }
 }
 
-/// All that a power cut may leave of the mark.
+/// All states in which a power cut may leave the mark.
 #[derive(Clone, Debug)]
-pub struct Marks {
+pub struct MarkStates {
     sectors: Vec<Sector>,
-    /// What those sectors say that can be lost no more.
+    /// What the sectors state that can no longer be lost.
     synced: Lsn,
 }
 
 #[derive(Clone, Debug)]
 struct Sector {
     number: u64,
-    /// The whole states, the oldest first, and then the torn ones; each with what it proves.
+    /// The whole states, oldest first, and then the torn ones; each with the position that it
+    /// proves.
     states: Vec<(Vec<u8>, Lsn)>,
     whole: usize,
 }
 
-/// For each sector that can be lost, the state that is left of it.
-pub type Choice = Vec<usize>;
+/// The state of each sector that can be lost.
+pub type MarkChoice = Vec<usize>;
 
-impl Marks {
+impl MarkStates {
     pub fn of(disk: &SimDisk, claims: &Claims) -> Self {
         let written = disk.remains(MARK);
         let synced = claims.synced(&written);
@@ -88,7 +90,8 @@ impl Marks {
             let whole = remains.whole.len();
             let mut proven = Lsn::START;
             let states = remains.whole.into_iter().map(|bytes| {
-                // A write between two of one step says no less than the one before it.
+                // If a step writes a sector twice, the first write states no less than the one
+                // before the step.
                 proven = claims.said.get(&(number as usize, bytes.clone())).copied().unwrap_or(proven).max(proven);
                 (bytes, proven)
             });
@@ -98,10 +101,10 @@ impl Marks {
         Self { sectors: written.into_iter().map(sector).collect(), synced }
     }
 
-    /// The combinations that are looked at: first everything as old as it may be, then as new, then
-    /// torn.
-    pub fn choices(&self) -> Vec<Choice> {
-        let all = |state: &dyn Fn(&Sector) -> usize| self.sectors.iter().map(state).collect::<Choice>();
+    /// The combinations that are checked: first everything as old as possible, then as new as
+    /// possible, then torn.
+    pub fn choices(&self) -> Vec<MarkChoice> {
+        let all = |state: &dyn Fn(&Sector) -> usize| self.sectors.iter().map(state).collect::<MarkChoice>();
         let bases = [all(&|_| 0), all(&Sector::newest), all(&|sector| sector.whole % sector.states.len())];
         let mut choices: Vec<_> = bases.to_vec();
         for base in &bases {
@@ -126,12 +129,13 @@ impl Marks {
     }
 
     /// The combination that a killed process leaves.
-    pub fn exact(&self) -> Choice {
+    pub fn exact(&self) -> MarkChoice {
         self.sectors.iter().map(Sector::newest).collect()
     }
 
-    /// How far it is from that: by how many writes each sector is older, and torn ones further.
-    pub fn distance(&self, choice: &Choice) -> usize {
+    /// The distance from the exact mark: the number of writes by which each sector is older. Torn
+    /// sectors are further away.
+    pub fn distance(&self, choice: &MarkChoice) -> usize {
         let distance = |(sector, state): (&Sector, &usize)| {
             if *state < sector.whole { sector.newest() - state } else { sector.whole }
         };
@@ -139,20 +143,21 @@ impl Marks {
     }
 
     /// The durable position that the mark proves.
-    pub fn proves(&self, choice: &Choice) -> Lsn {
+    pub fn proves(&self, choice: &MarkChoice) -> Lsn {
         let proven = self.sectors.iter().zip(choice).map(|(sector, state)| sector.states[*state].1);
         proven.max().unwrap_or_default().max(self.synced)
     }
 
-    /// Puts what is left of the mark on the disk.
-    pub fn leave(&self, choice: &Choice, disk: &SimDisk) {
+    /// Writes this state of the mark to the disk.
+    pub fn leave(&self, choice: &MarkChoice, disk: &SimDisk) {
         for (sector, state) in self.sectors.iter().zip(choice) {
             disk.damage(MARK, &Damage::ForeignSector(sector.number, sector.states[*state].0.clone()));
         }
     }
 
-    /// As in `3+7~`: the third of the first sector's whole states, and of the other a torn one.
-    pub fn name(&self, choice: &Choice) -> String {
+    /// As in `3+7~`: the number of the first sector's whole state, and of the other sector's torn
+    /// state.
+    pub fn name(&self, choice: &MarkChoice) -> String {
         let name = |(sector, state): (&Sector, &usize)| {
             if *state < sector.whole { state.to_string() } else { format!("{}~", state - sector.whole) }
         };
@@ -166,7 +171,7 @@ impl Sector {
     }
 }
 
-/// At most so many, evenly, the first and the last among them.
+/// At most `max` items, evenly spaced, including the first and the last.
 fn thin<T>(all: &[T], max: usize) -> Vec<&T> {
     if all.len() <= max {
         return all.iter().collect();

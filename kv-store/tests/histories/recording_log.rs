@@ -1,4 +1,5 @@
-//! A log that knows which call each of its records is from: so the order of commits is known, whatever the threads do.
+//! The recording log: knows which call each record comes from, so the order of commits is known,
+//! whatever the threads do.
 
 use std::{
     cell::RefCell,
@@ -13,7 +14,7 @@ use std::{
 use kv_core::{Bounds, Durability, Error, Log, LogId, LogReader, Lsn, Result};
 use kv_testkit::{Model, Operation, Outcome};
 
-/// A write that a call asks for.
+/// The write that a call announces.
 #[derive(Clone, Debug)]
 pub struct Write {
     pub call: u64,
@@ -22,21 +23,21 @@ pub struct Write {
 }
 
 thread_local! {
-    /// What the call that this thread makes asks for.
-    static ASKED: RefCell<Option<Write>> = const { RefCell::new(None) };
+    /// The write that this thread's current call has announced.
+    static ANNOUNCED: RefCell<Option<Write>> = const { RefCell::new(None) };
 }
 
-/// The call that comes next from this thread asks for that.
-pub fn ask(write: Write) {
-    ASKED.set(Some(write));
+/// Announces the write of this thread's next call.
+pub fn announce(write: Write) {
+    ANNOUNCED.set(Some(write));
 }
 
-/// The call that comes next from this thread, or that it makes, does not write.
-pub fn ask_nothing() {
-    ASKED.set(None);
+/// Announces that this thread's next or current call does not write.
+pub fn announce_nothing() {
+    ANNOUNCED.set(None);
 }
 
-/// The writes that the log has taken, in its order: the first has position 1.
+/// The writes that the log has accepted, in its order. The first one has position 1.
 #[derive(Clone, Debug, Default)]
 pub struct Commits {
     writes: Arc<Mutex<Vec<Write>>>,
@@ -48,31 +49,31 @@ impl Commits {
         self.writes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last position of which somebody has been told: that it was acknowledged, or that a snapshot is of it. Whoever asks later
-    /// may not see less.
+    /// The last position that any caller was told of: it was acknowledged, or a snapshot is at it.
+    /// A later call must not see less.
     pub fn floor(&self) -> Lsn {
         Lsn(self.floor.load(Ordering::SeqCst))
     }
 
-    /// Somebody was told that what is seen now is the state at that position.
+    /// A caller was told that the current state is the one at this position.
     pub fn seen(&self, position: Lsn) {
         self.floor.fetch_max(position.0, Ordering::SeqCst);
     }
 
-    /// The call was told that it is done. It may have written nothing.
+    /// The call was acknowledged. It may have written nothing.
     pub fn acknowledged(&self, call: u64) {
         let at = self.lock().iter().rposition(|write| write.call == call);
         self.seen(Lsn(at.map_or(0, |at| at as u64 + 1)));
     }
 
-    /// Forgets what a crash has taken. What is left is there from now on.
+    /// Drops the writes that a crash lost. The others are there from now on.
     pub fn cut(&self, position: Lsn) {
         self.lock().truncate(position.0 as usize);
         self.floor.store(position.0, Ordering::SeqCst);
     }
 
-    /// The state at that position. Each write was decided on the state that the one before it made: so each has to do
-    /// something there.
+    /// The state at this position. Each write was decided on the state before it, so each must have
+    /// an effect there.
     pub fn state_at(&self, position: Lsn) -> Model {
         let mut model = Model::default();
         for write in &self.lock()[..position.0 as usize] {
@@ -81,31 +82,27 @@ impl Commits {
                 operations => model.apply_batch(operations),
             };
             let (call, operations) = (write.call, &write.operations);
-            assert_eq!(
-                outcome,
-                Outcome::Done,
-                "call {call} was decided on another state than that before it: {operations:?}"
-            );
+            assert_eq!(outcome, Outcome::Done, "call {call} was not decided on the state before it: {operations:?}");
         }
         model
     }
 }
 
-/// What it does between a record and the next thing that happens to it.
+/// Whether the log pauses around its operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pauses {
     None,
-    /// Now and then others get their turn: so that states which do not last long are seen.
+    /// Sometimes lets other threads run, so that short-lived states are observed.
     Some,
 }
 
-pub struct Witness {
+pub struct RecordingLog {
     pub inner: Arc<dyn Log>,
     pub commits: Commits,
     pub pauses: Pauses,
 }
 
-impl Witness {
+impl RecordingLog {
     fn pause(&self) {
         if self.pauses == Pauses::Some {
             pause();
@@ -113,7 +110,7 @@ impl Witness {
     }
 }
 
-/// Lets others have a turn, now and then.
+/// Sometimes lets other threads run.
 pub fn pause() {
     match fastrand::u8(..16) {
         0 => thread::sleep(Duration::from_micros(100)),
@@ -122,14 +119,15 @@ pub fn pause() {
     }
 }
 
-impl Log for Witness {
+#[deny(clippy::missing_trait_methods, reason = "a wrapper forwards every method")]
+impl Log for RecordingLog {
     fn id(&self) -> LogId {
         self.inner.id()
     }
 
     /// Called under the lock that orders the writes.
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
-        let write = ASKED.take().unwrap_or_else(|| panic!("nobody asked for this"));
+        let write = ANNOUNCED.take().unwrap_or_else(|| panic!("the log got a record that no call has announced"));
         assert_eq!(write.durability, durability);
         let appended = self.inner.append(record, durability);
         let position = match &appended {

@@ -1,4 +1,5 @@
-//! What calls saw of the store as a whole, held against the states that the writes, in the order of their commits, lead to.
+//! Checks what calls saw of the whole store against the states that the writes, in commit order,
+//! lead to.
 
 use std::{
     borrow::Cow,
@@ -10,30 +11,30 @@ use kv_core::Lsn;
 use kv_testkit::{Model, Operation, Outcome};
 
 use crate::{
-    follower::Event,
-    witness::{Commits, Write},
+    feed_checker::FeedEvent,
+    recording_log::{Commits, Write},
     worker::tag,
 };
 
 /// A key and its value.
 pub type Pair = (Vec<u8>, Vec<u8>);
 
-/// What was seen at one position, by one call or by several that look at the same snapshot.
+/// What was seen at one position, by one call or by several that read the same snapshot.
 #[derive(Clone, Debug)]
 pub struct Observation {
-    /// The call, if it may have written: then it saw the state before its own position.
+    /// The call, if it may have written. Then it saw the state before its own position.
     pub call: Option<u64>,
-    /// It cannot have seen less: this was acknowledged, or seen, before it began.
+    /// The lowest position that it can have seen: this was acknowledged or seen before it began.
     pub from: Lsn,
-    /// Nor more: this was not there yet when it ended.
+    /// The highest position that it can have seen: nothing later existed when it ended.
     pub upto: Lsn,
-    pub steps: Vec<Step>,
+    pub steps: Vec<ObservedStep>,
 }
 
-/// What was read, or changed, and what the answer was. Later steps see earlier changes.
+/// One read or change, and its answer. Later steps see earlier changes.
 #[derive(Clone, Debug)]
-pub enum Step {
-    /// A key that has a value with this [`tag`], or none.
+pub enum ObservedStep {
+    /// A key with a value that has this [`tag`], or with none.
     Tagged {
         collection: &'static str,
         key: Vec<u8>,
@@ -64,7 +65,7 @@ pub enum Step {
     Change(Operation, Outcome),
 }
 
-impl Step {
+impl ObservedStep {
     fn is_right(&self, model: &mut Cow<'_, Model>) -> bool {
         match self {
             Self::Tagged { collection, key, tag: found } => model.get(collection, key).map(tag) == *found,
@@ -101,23 +102,24 @@ fn sizes(model: &Model) -> Vec<(String, u64, u64)> {
 }
 
 impl Observation {
-    /// The position whose state it saw, if it has written. It has its place in real time, too.
+    /// If it has written, fixes the position whose state it saw. That position must also fit real
+    /// time.
     fn decide(&mut self, positions: &HashMap<u64, Lsn>) {
         let Some(own) = self.call.and_then(|call| positions.get(&call)) else { return };
         let before = Lsn(own.0 - 1);
-        assert!(before >= self.from, "it came at {own}, after {} was acknowledged: {self:?}", self.from);
+        assert!(before >= self.from, "it was committed at {own}, after {} was acknowledged: {self:?}", self.from);
         (self.from, self.upto) = (before, before);
     }
 
     /// The first step that is wrong in this state.
-    fn wrong_step(&self, model: &Model) -> Option<&Step> {
+    fn wrong_step(&self, model: &Model) -> Option<&ObservedStep> {
         let mut model = Cow::Borrowed(model);
         self.steps.iter().find(|step| !step.is_right(&mut model))
     }
 }
 
-/// Looks after a crash at what was answered before, changed nothing, and was to survive a power
-/// cut. What it looked at has to be left: so it is right at a position that was recovered.
+/// After a crash, checks earlier answers that changed nothing and had to survive a power cut. What
+/// they looked at must still be there, so each must be right at a position that was recovered.
 pub fn check_answers(commits: &Commits, recovered: Lsn, mut answers: Vec<Observation>) {
     for answer in &mut answers {
         (answer.from, answer.upto) = (answer.from.min(recovered), answer.upto.min(recovered));
@@ -134,16 +136,17 @@ pub fn check_answers(commits: &Commits, recovered: Lsn, mut answers: Vec<Observa
             model.apply(operation);
         }
     }
-    assert!(answers.is_empty(), "a crash took what they rested on, {recovered} was recovered: {answers:?}");
+    assert!(answers.is_empty(), "a crash lost what these answers depend on; {recovered} was recovered: {answers:?}");
 }
 
-/// Looks for each observation whether it is right at some position at which it can have been made, and whether what the feed gave leads to
-/// the state at each position. `opened` is the position at which the present life began.
+/// Checks that each observation is right at some position at which it can have been made, and that
+/// the feed leads to the state at each position. `opened` is the position at which the current
+/// incarnation began.
 pub fn check(
     commits: &Commits,
     opened: Lsn,
     mut observations: Vec<Observation>,
-    events: Vec<(Lsn, Event)>,
+    events: Vec<(Lsn, FeedEvent)>,
     fed: &mut Model,
 ) {
     let writes: Vec<Write> = commits.lock().clone();
@@ -180,5 +183,5 @@ pub fn check(
         }
         position = position.next();
     }
-    assert!(open.is_empty() && to_come.is_empty() && events.is_empty(), "seen, and never there: {open:?} {to_come:?}");
+    assert!(open.is_empty() && to_come.is_empty() && events.is_empty(), "seen but never there: {open:?} {to_come:?}");
 }

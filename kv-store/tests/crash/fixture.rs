@@ -3,37 +3,37 @@
 use std::collections::BTreeSet;
 
 use kv_store::{Durability, Lsn};
-use kv_testkit::sim::{CrashChoice, CrashModel, Damage, Pick, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, Damage, SimDisk, Survivors};
 
 use crate::{
-    case::Case,
     coverage::{State, States, Verb},
-    finding::Verdict,
-    known::Known,
-    life::Life,
-    tour::Stop,
+    damage_case::DamageCase,
+    driver::Driver,
+    findings::Verdict,
+    oracle::Oracle,
+    situation::Situation,
     workload::{Step, small},
 };
 
 const SECTOR_BYTES: usize = 512;
-const KILLED: CrashChoice = CrashChoice { model: CrashModel::Killed, pick: Pick::Everything };
+const KILLED: CrashChoice = CrashChoice { model: CrashModel::Killed, survivors: Survivors::Everything };
 
 /// A store on a disk, as a clean close or a killed process left it.
-pub struct Base {
+pub struct Fixture {
     pub name: &'static str,
     disk: SimDisk,
-    pub known: Known,
-    /// What holds of its log and its checkpoints.
+    pub oracle: Oracle,
+    /// The states of its log and its checkpoints.
     pub states: States,
-    /// What must be there if nothing says that it is damaged.
+    /// What must be there unless damage is reported.
     pub promised: Lsn,
     pub names: Vec<String>,
     pub files: Vec<Vec<u8>>,
-    /// What each file was at earlier times, by its place among the names.
+    /// Earlier versions of each file, in the order of `names`.
     pub older: Vec<Vec<Vec<u8>>>,
 }
 
-impl Base {
+impl Fixture {
     /// The small stores of which every bit is damaged.
     pub fn small(seed: u64) -> Verdict<[Self; 2]> {
         Ok([Self::new("closed", seed, &small(true))?, Self::new("killed", seed, &small(false))?])
@@ -42,7 +42,7 @@ impl Base {
     /// Stores in other states, of which sectors and files are damaged.
     pub fn others(seed: u64) -> Verdict<Vec<Self>> {
         let of = |(name, state, verb): (&'static str, State, Verb)| {
-            let mut steps = Stop { state, verb }.path();
+            let mut steps = Situation { state, verb }.path();
             steps.push(Step::Put(5, Durability::Process));
             Self::new(name, seed, &if state == State::Fresh { Vec::new() } else { steps })
         };
@@ -54,37 +54,38 @@ impl Base {
         .into_iter()
         .map(of)
         .collect::<Verdict<Vec<_>>>()?;
-        others.push(Self::new("frozen", seed, &Stop { state: State::Frozen, verb: Verb::Put }.path())?);
+        others.push(Self::new("frozen", seed, &Situation { state: State::Frozen, verb: Verb::Put }.path())?);
         Ok(others)
     }
 
-    /// What a killed process leaves after these steps: all of it is promised if the last one closes
-    /// the store; otherwise its tail, which only the kernel had, may be taken for torn if it is
-    /// damaged. If the last one is a checkpoint with something beside it, it is killed half-way.
+    /// What a killed process leaves after these steps. If the last one closes the store, everything
+    /// is promised. Otherwise the tail that only the kernel had may be taken for torn if it is
+    /// damaged. If the last step is a checkpoint with something beside it, the process is killed
+    /// half-way.
     fn new(name: &'static str, seed: u64, steps: &[Step]) -> Verdict<Self> {
-        let mut life = Life::new(&SimDisk::new(seed), Known::nothing());
+        let mut driver = Driver::new(&SimDisk::new(seed), Oracle::nothing());
         let mut versions = Vec::new();
-        life.go(&[])?;
+        driver.run_steps(&[])?;
         let mut killed = None;
         for step in steps {
-            versions.push(life.disk.files());
+            versions.push(driver.disk.files());
             let is_beside = matches!(step, Step::CheckpointBeside(..));
             if is_beside {
-                life.disk.record();
+                driver.disk.record();
             }
-            life.go(&[*step])?;
+            driver.run_steps(&[*step])?;
             if is_beside {
-                let mut moments = life.disk.take_recording();
+                let mut moments = driver.disk.take_recording();
                 killed = Some(moments.swap_remove(moments.len() / 2));
             }
         }
-        let mut states = life.states();
-        let (disk, known) = match killed {
+        let mut states = driver.states();
+        let (disk, oracle) = match killed {
             Some(moment) => {
                 states.add(State::Frozen);
-                (moment.disk, life.known.at(moment.operation))
+                (moment.disk, driver.oracle.at(moment.operation))
             }
-            None => (life.disk.clone(), life.known),
+            None => (driver.disk.clone(), driver.oracle),
         };
         let now = disk.files();
         let older = |(name, bytes): (&String, &Vec<u8>)| {
@@ -95,8 +96,8 @@ impl Base {
         Ok(Self {
             name,
             disk: disk.crash(&KILLED),
-            promised: if is_closed { known.last() } else { known.promised(u64::MAX, CrashModel::Posix) },
-            known,
+            promised: if is_closed { oracle.last() } else { oracle.promised(u64::MAX, CrashModel::Posix) },
+            oracle,
             states,
             older: now.iter().map(older).collect(),
             names: now.keys().cloned().collect(),
@@ -104,37 +105,37 @@ impl Base {
         })
     }
 
-    /// The disk with that damage.
-    pub fn damaged(&self, case: &Case) -> SimDisk {
+    /// The disk with this damage.
+    pub fn damaged(&self, case: &DamageCase) -> SimDisk {
         let disk = self.disk.crash(&KILLED);
-        self.harm(&disk, case).unwrap_or_else(|error| panic!("the disk of the test fails: {error}"));
+        self.apply(&disk, case).unwrap_or_else(|error| panic!("the disk of the test fails: {error}"));
         disk.take_trace();
         disk
     }
 
-    fn harm(&self, disk: &SimDisk, case: &Case) -> kv_vfs::Result<()> {
+    fn apply(&self, disk: &SimDisk, case: &DamageCase) -> kv_vfs::Result<()> {
         match case {
-            Case::Harm(file, damage) => {
+            DamageCase::InPlace(file, damage) => {
                 disk.damage(&self.names[*file], damage);
                 Ok(())
             }
-            Case::Stale(file, sector, version) => {
+            DamageCase::Stale(file, sector, version) => {
                 let content = self.older_sector(*file, *sector, *version).to_vec();
                 disk.damage(&self.names[*file], &Damage::ForeignSector(*sector, content));
                 Ok(())
             }
-            Case::Missing(file) => replace(disk, &self.names[*file], None),
-            Case::Copied(file, to) => replace(disk, to, Some(&self.files[*file])),
-            Case::Older(file, version) => replace(disk, &self.names[*file], Some(&self.older[*file][*version])),
+            DamageCase::Missing(file) => replace(disk, &self.names[*file], None),
+            DamageCase::Copied(file, to) => replace(disk, to, Some(&self.files[*file])),
+            DamageCase::Older(file, version) => replace(disk, &self.names[*file], Some(&self.older[*file][*version])),
         }
     }
 
-    /// A sector of a file; short at its end, and empty beyond.
+    /// A sector of a file; short at the end of the file, and empty beyond.
     pub fn sector(&self, file: usize, sector: u64) -> &[u8] {
         sector_of(&self.files[file], sector)
     }
 
-    /// The sector as it was.
+    /// The same sector in an older version of the file.
     pub fn older_sector(&self, file: usize, sector: u64, version: usize) -> &[u8] {
         sector_of(&self.older[file][version], sector)
     }
@@ -149,7 +150,7 @@ fn sector_of(bytes: &[u8], sector: u64) -> &[u8] {
     &bytes[from..bytes.len().min(from + SECTOR_BYTES)]
 }
 
-/// Puts a file there, or nothing, whatever is there.
+/// Replaces the file at this path, or removes it.
 fn replace(disk: &SimDisk, path: &str, bytes: Option<&[u8]>) -> kv_vfs::Result<()> {
     let (directory, name) = match path.rsplit_once('/') {
         Some((directory, name)) => (disk.vfs().open_directory(directory)?, name),

@@ -1,21 +1,23 @@
-//! What the outside knows of a store: which writes were begun, which acknowledged, and when. And what a recovery has to make of that.
+//! The oracle: which writes were begun and acknowledged, and when, as seen from outside the store.
+//! From this it says what each recovery must give.
 
 use std::sync::Arc;
 
 use kv_store::{Durability, Error, Lsn, Store};
 use kv_testkit::{
     Model,
-    sim::{CrashChoice, CrashModel, Pick, SimDisk},
+    sim::{CrashChoice, CrashModel, SimDisk, Survivors},
 };
 
 use crate::{
     engine::{Engine, difference},
-    finding::{Verdict, Violation},
+    findings::{Verdict, Violation},
 };
 
-/// Each with how many operations the disk had done when it came to be known.
+/// What is known of a store from outside. Each fact is kept with the number of disk operations done
+/// when it became known.
 #[derive(Clone)]
-pub struct Known {
+pub struct Oracle {
     /// The state at each position, from 0, and when the write that made it was begun.
     states: Vec<(u64, Arc<Model>)>,
     /// Positions that were acknowledged to survive a power cut.
@@ -24,19 +26,20 @@ pub struct Known {
     written: Vec<(u64, Lsn)>,
     /// Positions of checkpoints that were made.
     checkpoints: Vec<(u64, Lsn)>,
-    /// How far the store said that its log was on disk, after each step: with one flush at a time,
-    /// these are ends of flushed groups.
+    /// The durable position that the store reported after each step. With one flush at a time,
+    /// these are the ends of flushed groups.
     flushed: Vec<(u64, Lsn)>,
-    /// A failed sync has dropped what was only with the kernel: what was acknowledged to survive a killed process may be gone with it.
+    /// A failed sync has dropped data that only the kernel had. So what was acknowledged to survive
+    /// a killed process may be gone.
     pub kernel_forgets: bool,
-    /// What is read may be damaged on its way: that is to be reported, and may cost what a damaged tail or checkpoint costs.
+    /// Data may be damaged as it is read. That must be reported, and may cost what a damaged tail
+    /// or checkpoint costs.
     pub may_misread: bool,
-    /// The newest checkpoint was damaged: that is to be reported, and the older one stands in for
-    /// it.
+    /// The newest checkpoint was damaged. That must be reported, and the older one replaces it.
     pub is_damaged: bool,
 }
 
-impl Known {
+impl Oracle {
     /// A store that was never opened.
     pub fn nothing() -> Self {
         Self {
@@ -51,14 +54,15 @@ impl Known {
         }
     }
 
-    /// The same store when it was found at that position: nothing is known but what led to it.
+    /// The same store as found at this position. Nothing is known but what led to it.
     pub fn found_at(&self, position: Lsn) -> Self {
         let states = &self.states[..=position.0 as usize];
         let states = states.iter().map(|(_, model)| (0, Arc::clone(model))).collect();
         Self { states, is_damaged: self.is_damaged, ..Self::nothing() }
     }
 
-    /// The same, on the disk that a crash of that kind leaves: everything was known before its first operation.
+    /// The same, on the disk that such a crash leaves: everything was known before its first
+    /// operation.
     pub fn after_crash(mut self, model: CrashModel) -> Self {
         self.kernel_forgets |= model != CrashModel::Killed;
         self.states.iter_mut().for_each(|(at, _)| *at = 0);
@@ -67,12 +71,12 @@ impl Known {
         self
     }
 
-    /// What was known after so many operations, though other writes may have been begun.
+    /// What was known after this many operations, though more writes may have been begun.
     pub fn at(&self, at: u64) -> Self {
-        let mut known = self.clone();
-        let Self { durable, written, checkpoints, flushed, .. } = &mut known;
+        let mut oracle = self.clone();
+        let Self { durable, written, checkpoints, flushed, .. } = &mut oracle;
         [durable, written, checkpoints, flushed].into_iter().for_each(|list| list.retain(|(since, _)| *since <= at));
-        known
+        oracle
     }
 
     pub fn last(&self) -> Lsn {
@@ -93,12 +97,12 @@ impl Known {
         self.states.push((at, Arc::new(model)));
     }
 
-    /// The last write was refused: it has no position.
+    /// The last write was refused, so it has no position.
     pub fn take_back(&mut self) {
         self.states.pop();
     }
 
-    /// The store was found at that position: what came after is gone, as it may be.
+    /// The store was found at this position. What came after it was legally lost.
     pub fn forget_beyond(&mut self, position: Lsn) {
         self.states.truncate(position.0 as usize + 1);
         self.written.retain(|(_, lsn)| *lsn <= position);
@@ -113,7 +117,7 @@ impl Known {
         }
     }
 
-    /// Everything that was acknowledged is acknowledged to survive a power cut.
+    /// Everything that was acknowledged now also survives a power cut.
     pub fn synced(&mut self, at: u64) {
         self.durable.push((at, self.acknowledged()));
     }
@@ -123,8 +127,7 @@ impl Known {
         self.checkpoints.push((at, position));
     }
 
-    /// What the store says of itself is a promise, too: how far its log is on disk, and how far
-    /// readers see.
+    /// Notes the durable and the published position that the store reports. Both are promises, too.
     pub fn note(&mut self, at: u64, durable: Lsn, published: Lsn) {
         let note = |list: &mut Vec<(u64, Lsn)>, position| {
             if highest_at(list, u64::MAX) < position {
@@ -136,25 +139,27 @@ impl Known {
         note(&mut self.written, published);
     }
 
-    /// What one damage must leave after a power cut, whatever the mark says: everything but the
-    /// last flushed group, which nothing later names.
+    /// The least that one damage may leave after a power cut, whatever the mark says: everything
+    /// but the last flushed group, which nothing later names.
     pub fn all_but_the_last_group(&self, at: u64) -> Lsn {
         let last = highest_at(&self.flushed, at);
         let before = self.flushed.iter().filter(|(since, lsn)| *since <= at && *lsn < last).map(|(_, lsn)| *lsn);
         before.max().unwrap_or_default()
     }
 
-    /// The last position that was acknowledged at any level. Above it there is at most one, of unknown outcome.
+    /// The last position that was acknowledged at any level. At most one write above it has an
+    /// unknown outcome.
     pub fn acknowledged(&self) -> Lsn {
         highest_at(&self.written, u64::MAX)
     }
 
-    /// How many there were, and how many of those for a power cut.
+    /// How many acknowledgements there were, and how many of them for a power cut.
     pub fn acknowledgements(&self) -> (usize, usize) {
         (self.written.len(), self.durable.len())
     }
 
-    /// What a crash of that kind must leave, if it comes after so many operations.
+    /// The position up to which such a crash must leave everything, if it comes after this many
+    /// operations.
     pub fn promised(&self, at: u64, model: CrashModel) -> Lsn {
         let durable = highest_at(&self.durable, at);
         if model == CrashModel::Killed && !self.kernel_forgets {
@@ -164,12 +169,13 @@ impl Known {
         }
     }
 
-    /// Opens what a crash after so many operations left, compares it with what was known, and returns the position that was found.
+    /// Opens what a crash after this many operations left, checks it, and returns the position that
+    /// was found.
     pub fn check(&self, at: u64, model: CrashModel, left: &SimDisk) -> Verdict<Lsn> {
         let engine = Engine::open(left).map_err(|error| Violation::refusal("locked out", &error))?;
         let position = self.check_opened(at, model, &engine)?;
-        // What one opening has found, the next one finds, though the power goes between them.
-        let again = left.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+        // The next opening must find the same as this one, even if the power is cut in between.
+        let again = left.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
         let again = Engine::open(&again).map_err(|error| Violation::refusal("locked out again", &error))?;
         let found = again.store.recovery().position;
         if found != position {
@@ -179,7 +185,7 @@ impl Known {
         Ok(position)
     }
 
-    /// Whether a crash of that kind, after so many operations, may leave the store at that
+    /// Checks whether such a crash, after this many operations, may leave the store at this
     /// position.
     pub fn check_position(&self, at: u64, model: CrashModel, position: Lsn) -> Verdict {
         let promised = self.promised(at, model);
@@ -194,7 +200,7 @@ impl Known {
         Ok(())
     }
 
-    /// The same of an engine that is open.
+    /// The same, for an engine that is open.
     pub fn check_opened(&self, at: u64, model: CrashModel, engine: &Engine) -> Verdict<Lsn> {
         let recovery = engine.store.recovery();
         let position = recovery.position;
@@ -215,19 +221,19 @@ impl Known {
         Ok(position)
     }
 
-    /// Whether an open store holds exactly the state at that position.
+    /// Checks whether an open store holds exactly the state at this position.
     pub fn check_state(&self, store: &Store, position: Lsn) -> Verdict {
         let expected = self.state_at(position);
-        let expected = expected.ok_or_else(|| Violation::wrong(format!("{position} is no position")))?;
+        let expected = expected.ok_or_else(|| Violation::wrong(format!("there is no position {position}")))?;
         match difference(store, expected) {
             Ok(None) => Ok(()),
             Ok(Some(difference)) => Err(Violation::loss(format!("at position {position}, {difference}"))),
             Err(Error::Corrupt { .. }) if self.may_misread => Ok(()),
-            Err(error) => Err(Violation::refusal("it cannot be read", &error)),
+            Err(error) => Err(Violation::refusal("the store cannot be read", &error)),
         }
     }
 }
 
-fn highest_at(known: &[(u64, Lsn)], at: u64) -> Lsn {
-    known.iter().filter(|(since, _)| *since <= at).map(|(_, lsn)| *lsn).max().unwrap_or_default()
+fn highest_at(oracle: &[(u64, Lsn)], at: u64) -> Lsn {
+    oracle.iter().filter(|(since, _)| *since <= at).map(|(_, lsn)| *lsn).max().unwrap_or_default()
 }

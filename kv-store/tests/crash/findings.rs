@@ -1,4 +1,4 @@
-//! What goes wrong, and how much was looked at.
+//! Violations, and how much was checked.
 
 use std::{
     any::Any,
@@ -13,65 +13,66 @@ use std::{
 
 use crate::coverage::Coverage;
 
-/// So many violations are printed in full.
+/// How many violations are printed in full.
 const PRINTED_MAX: usize = 20;
 
-/// The result of a look.
+/// The result of a check.
 pub type Verdict<T = ()> = Result<T, Violation>;
 
-/// A promise that was broken.
+/// A broken promise.
 #[derive(Debug)]
 pub struct Violation {
-    kind: Kind,
+    kind: ViolationKind,
     what: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// What was acknowledged is not there or is something else, and nobody says so.
+enum ViolationKind {
+    /// Acknowledged data is missing or wrong, and no error is reported.
     SilentLoss,
-    /// What is sound was refused.
+    /// A sound store was refused.
     FalseRefusal,
     Panic,
-    /// Any other wrong answer: an error of the wrong type, damage that was not found or is none.
+    /// Any other wrong answer: an error of the wrong type, or damage that is not found or does not
+    /// exist.
     WrongAnswer,
 }
 
 impl Violation {
     pub fn loss(what: String) -> Self {
-        Self { kind: Kind::SilentLoss, what }
+        Self { kind: ViolationKind::SilentLoss, what }
     }
 
     pub fn refusal(what: &str, error: &kv_store::Error) -> Self {
-        Self { kind: Kind::FalseRefusal, what: format!("{what}: {}", error.chain()) }
+        Self { kind: ViolationKind::FalseRefusal, what: format!("{what}: {}", error.chain()) }
     }
 
     pub fn wrong(what: String) -> Self {
-        Self { kind: Kind::WrongAnswer, what }
+        Self { kind: ViolationKind::WrongAnswer, what }
     }
 
     fn panic(panic: &(dyn Any + Send)) -> Self {
         let text = panic.downcast_ref::<&str>().copied();
         let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        Self { kind: Kind::Panic, what: format!("panic: {}", text.unwrap_or("of unknown cause")) }
+        Self { kind: ViolationKind::Panic, what: format!("panic: {}", text.unwrap_or("of unknown cause")) }
     }
 }
 
-/// What a phase looked at and found.
+/// What a phase checked and found.
 pub struct Findings {
-    /// Where what is reached is counted.
+    /// Counts the combinations that are reached.
     pub coverage: Arc<Coverage>,
     name: &'static str,
     seed: u64,
     begun: Instant,
-    /// About how many states there will be.
+    /// About how many states are planned.
     planned: u64,
     states: AtomicU64,
-    violations: Mutex<Vec<Kind>>,
+    violations: Mutex<Vec<ViolationKind>>,
 }
 
-/// After so many states it is said how far a phase is.
-const STATES_TOLD: u64 = 50_000;
+/// How often progress is printed, in states.
+const PROGRESS_STATES: u64 = 50_000;
 
 impl Findings {
     pub fn new(name: &'static str, seed: u64, planned: u64, coverage: &Arc<Coverage>) -> Self {
@@ -90,17 +91,17 @@ impl Findings {
         self.violations.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    /// Looks at one state, and keeps on record what is wrong with it. `case` names it for a replay.
-    pub fn look<T>(&self, case: &dyn fmt::Display, check: impl FnOnce() -> Verdict<T>) -> Option<T> {
+    /// Checks one state, and records a violation. `case` names it for a replay.
+    pub fn examine<T>(&self, case: &dyn fmt::Display, check: impl FnOnce() -> Verdict<T>) -> Option<T> {
         let states = self.states.fetch_add(1, Ordering::Relaxed) + 1;
-        if states.is_multiple_of(STATES_TOLD) {
-            self.say_progress(states);
+        if states.is_multiple_of(PROGRESS_STATES) {
+            self.print_progress(states);
         }
         self.run(case, check)
     }
 
-    /// Does something that is no state by itself.
-    #[expect(clippy::print_stderr, reason = "a test that fails says where")]
+    /// Runs something that does not count as a state.
+    #[expect(clippy::print_stderr, reason = "a failing test says where it fails")]
     pub fn run<T>(&self, case: &dyn fmt::Display, check: impl FnOnce() -> Verdict<T>) -> Option<T> {
         let verdict = catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| Err(Violation::panic(&*panic)));
         let violation = match verdict {
@@ -116,15 +117,15 @@ impl Findings {
         None
     }
 
-    #[expect(clippy::print_stderr, reason = "somebody waits for it")]
-    fn say_progress(&self, states: u64) {
+    #[expect(clippy::print_stderr, reason = "a long run shows its progress")]
+    fn print_progress(&self, states: u64) {
         let Self { name, planned, begun, .. } = self;
         eprintln!("{name}: {states} of about {planned} states, after {:.0} s", begun.elapsed().as_secs_f64());
     }
 
-    /// Says which state is the simplest in which something like the first violation is found.
-    #[expect(clippy::print_stderr, reason = "a test that fails says where")]
-    pub fn say_simplest(&self, case: &dyn fmt::Display) {
+    /// Prints the simplest state that shows something like the first violation.
+    #[expect(clippy::print_stderr, reason = "a failing test says where it fails")]
+    pub fn print_simplest(&self, case: &dyn fmt::Display) {
         eprintln!("the simplest like the first of these: KV_CRASH_SEED={} KV_CRASH_REPLAY='{case}'", self.seed);
     }
 
@@ -136,16 +137,16 @@ impl Findings {
     }
 }
 
-/// A line of the table.
+/// A row of the table.
 pub struct Row {
     name: &'static str,
     states: u64,
-    violations: Vec<Kind>,
+    violations: Vec<ViolationKind>,
     time: Duration,
 }
 
 impl Row {
-    /// All of them together.
+    /// The sum of all rows.
     pub fn total(rows: &[Self]) -> Self {
         Self {
             name: "all",
@@ -171,10 +172,10 @@ impl fmt::Display for Row {
             "{:26} {:>10}  {:>13}  {:>14}  {:>6}  {:>13}  {:>7.1}",
             self.name,
             self.states,
-            count(Kind::SilentLoss),
-            count(Kind::FalseRefusal),
-            count(Kind::Panic),
-            count(Kind::WrongAnswer),
+            count(ViolationKind::SilentLoss),
+            count(ViolationKind::FalseRefusal),
+            count(ViolationKind::Panic),
+            count(ViolationKind::WrongAnswer),
             self.time.as_secs_f64()
         )
     }
