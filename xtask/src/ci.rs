@@ -36,6 +36,9 @@ const ADDRESS_SANITIZER: Need = Need {
     otherwise: "this toolchain has no AddressSanitizer for this machine, so reads beyond maps and buffers are not checked",
 };
 
+const GIT: Need =
+    Need { is_met: tidy::is_available, otherwise: "git does not know this directory, so its files are not checked" };
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Outcome {
     Passed,
@@ -46,7 +49,10 @@ enum Outcome {
 /// The cheap ones first: they fail early.
 const STEPS: &[Step] = &[
     step("lock", "Cargo.lock is current", packages::check_lock),
-    step("tidy", "prose is at most 100 columns wide, links lead somewhere, odd words are not used", tidy::check),
+    Step {
+        needs: Some(GIT),
+        ..step("tidy", "prose is narrow, links lead to something, odd words are avoided", tidy::check)
+    },
     step("edges", "crates use each other as ARCHITECTURE.md says", dependency_rules::check),
     step("sources", "packages come from the registry", packages::check_sources),
     step("licences", "packages have licences that deny.toml allows", packages::check_licences),

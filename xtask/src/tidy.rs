@@ -1,8 +1,11 @@
-//! How the sources read: the width of prose, one style of module files, links that lead somewhere,
-//! and the words of `xtask/tidy/words.toml`, which we do not use.
+//! Checks how the sources read:
 //!
-//! It looks at the Rust and Markdown files that git tracks, at comments, Markdown and string
-//! literals. How code is laid out is the business of `cargo fmt`.
+//! - comments and Markdown are at most 100 columns wide;
+//! - there is one style of module files, `name.rs` beside the folder `name`;
+//! - relative links in Markdown lead to a tracked file, and to a heading of it;
+//! - the words of `xtask/tidy/words.toml` are not used in comments, Markdown and string literals.
+//!
+//! It reads the Rust and Markdown files that git tracks. The layout of code is left to `cargo fmt`.
 
 mod links;
 mod markdown;
@@ -62,6 +65,11 @@ pub fn check() -> Result {
     }
     complaints.iter().for_each(|complaint| println!("{complaint}"));
     Err(format!("{} places to tidy up: {}", complaints.len(), counts(&complaints)))
+}
+
+/// Whether git can list the files.
+pub fn is_available() -> bool {
+    tracked().is_ok()
 }
 
 /// The paths of the files that git tracks.
