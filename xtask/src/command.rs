@@ -3,6 +3,7 @@
 use std::{
     env,
     ffi::OsString,
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -36,5 +37,6 @@ pub fn output(command: &mut Command) -> Result<Vec<u8>> {
 
 fn shown(command: &Command) -> String {
     let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
-    format!("`cargo {}` failed", arguments.join(" "))
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    format!("`{} {}` failed", program.to_string_lossy(), arguments.join(" "))
 }
