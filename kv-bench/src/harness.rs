@@ -19,8 +19,8 @@
 //!
 //! - Set the engine up as its documentation recommends for each [`Level`](engine::Level), and name
 //!   its version and settings in [`settings`](Engine::settings).
-//! - Let [`promise`](Engine::promise) say what a write really survives. Figures are compared only if
-//!   their promises are the same.
+//! - Let [`promise`](Engine::promise) say what a write really survives. Figures are compared only
+//!   if their promises are the same.
 //! - A call that the engine does not have fails with [`Unsupported`](engine::Unsupported). The
 //!   figures that depend on it are left out.
 //! - In a test, call [`conformance::check`]. It checks every call against a model, at both levels,
@@ -29,8 +29,8 @@
 //! # How it measures
 //!
 //! Each step of a scenario runs in a child process: memory is then the memory of one engine, and a
-//! kill is a real kill. Engines take turns, repetition after repetition. Each outcome is appended to
-//! `runs.jsonl`, so a run that was stopped can go on. At the end the medians are written to
+//! kill is a real kill. Engines take turns, repetition after repetition. Each outcome is appended
+//! to `runs.jsonl`, so a run that was stopped can go on. At the end the medians are written to
 //! `compare.json`.
 
 mod aggregate;

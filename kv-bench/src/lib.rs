@@ -1,10 +1,10 @@
 //! Benchmarks of kv, and a [harness] that measures any engine, log or checkpointer.
 //!
-//! The benchmarks are in `benches/kv`, and `cargo xtask bench` runs them. This module has what they share:
-//! keys, values, stores of a known size, and threads that start together. Keys and values are derived from
-//! indexes, so that every run does the same. An entry is a key of 16 bytes and a value of 100 bytes. The
-//! environment variable `KV_BENCH_ENTRIES` sets the number of entries in the larger stores (1,000,000 by
-//! default).
+//! The benchmarks are in `benches/kv`, and `cargo xtask bench` runs them. This module has what they
+//! share: keys, values, stores of a known size, and threads that start together. Keys and values
+//! are derived from indexes, so that every run does the same. An entry is a key of 16 bytes and a
+//! value of 100 bytes. The environment variable `KV_BENCH_ENTRIES` sets the number of entries in
+//! the larger stores (1,000,000 by default).
 
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on panics")]
@@ -60,14 +60,15 @@ pub fn mixed(index: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// An empty directory in `parent`, which is removed when the value is dropped. `parent` should be on a disk,
-/// because a file system in memory has no flushes to measure. Benchmarks pass `env!("CARGO_TARGET_TMPDIR")`.
+/// An empty directory in `parent`, which is removed when the value is dropped. `parent` should be
+/// on a disk, because a file system in memory has no flushes to measure. Benchmarks pass
+/// `env!("CARGO_TARGET_TMPDIR")`.
 pub fn scratch(parent: impl AsRef<Path>) -> TempDir {
     tempfile::Builder::new().prefix("kv-bench-").tempdir_in(parent).unwrap()
 }
 
-/// Options of a store that makes checkpoints only on request, and acknowledges writes that survive a killed
-/// process.
+/// Options of a store that makes checkpoints only on request, and acknowledges writes that survive
+/// a killed process.
 pub fn without_checkpoints() -> Options {
     let mut options = Options::default().durability(Durability::Process);
     options.store.checkpoint_record_bytes = u64::MAX;
@@ -93,8 +94,8 @@ pub fn fill(batch: &mut Batch, indexes: impl Iterator<Item = u64>) {
     }
 }
 
-/// Calls `operation` in `threads` threads, with the number of the thread and with each round below `rounds`.
-/// Returns the time from when all threads are ready until all are done.
+/// Calls `operation` in `threads` threads, with the number of the thread and with each round below
+/// `rounds`. Returns the time from when all threads are ready until all are done.
 pub fn together(threads: u64, rounds: u64, operation: impl Fn(u64, u64) + Sync) -> Duration {
     let (ready, operation) = (&Barrier::new(threads as usize + 1), &operation);
     let start = thread::scope(|scope| {
@@ -110,11 +111,11 @@ pub fn together(threads: u64, rounds: u64, operation: impl Fn(u64, u64) + Sync) 
     start.elapsed()
 }
 
-/// Copies the directory of an open store as a killed process would leave it. No thread may write to the
-/// store meanwhile.
+/// Copies the directory of an open store as a killed process would leave it. No thread may write to
+/// the store meanwhile.
 ///
-/// Checkpoints are hard-linked instead of copied, because their files never change. Both directories must be
-/// on one file system.
+/// Checkpoints are hard-linked instead of copied, because their files never change. Both
+/// directories must be on one file system.
 pub fn killed_image(store: &Path, image: &Path) {
     fs::create_dir(image).unwrap();
     for entry in fs::read_dir(store).unwrap() {
@@ -147,7 +148,8 @@ fn paths(entry: &fs::DirEntry, to: &Path) -> (PathBuf, PathBuf) {
 
 fn copy(from: &Path, to: &Path, copy_file: impl Fn(&Path, &Path) -> io::Result<()>) {
     match copy_file(from, to) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {} // a temporary file that was renamed meanwhile
+        // A temporary file that was renamed meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         done => done.unwrap(),
     }
 }

@@ -1,4 +1,5 @@
-//! The engines that are compared, one file each. The [crate's documentation](crate) says how to add one.
+//! The engines that are compared, one file each. The [crate's documentation](crate) says how to add
+//! one.
 
 mod btreemap;
 #[cfg(feature = "canopydb")]
@@ -28,7 +29,8 @@ use kv_bench::harness::{
     engines::{CHECKPOINTER, Kv, LOG},
 };
 
-/// All engines of this build, in this order: ours, the peers, our parts, the maps in memory, the machine.
+/// All engines of this build, in this order: ours, the peers, our parts, the maps in memory, the
+/// machine.
 pub fn all() -> Vec<&'static dyn Engine> {
     vec![
         &Kv,

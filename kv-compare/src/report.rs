@@ -22,8 +22,8 @@ use kv_bench::harness::{
 };
 use view::View;
 
-/// Writes `index.html`, `report.md` and `headline.svg` into a directory, which is created if it does not
-/// exist. The first two have all figures. Returns the path of `index.html`.
+/// Writes `index.html`, `report.md` and `headline.svg` into a directory, which is created if it
+/// does not exist. The first two have all figures. Returns the path of `index.html`.
 ///
 /// # Errors
 /// If a file cannot be written.

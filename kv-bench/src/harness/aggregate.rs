@@ -345,7 +345,7 @@ mod tests {
             ratios,
             [
                 ("put-disk-1", &rival("fast", 400.0, 0.25), &rival("machine", 200.0, 0.5)),
-                ("put-disk-64", &None, &rival("machine", 200.0, 5.0)), // the limit is that of one thread
+                ("put-disk-64", &None, &rival("machine", 200.0, 5.0)), // the limit of one thread
                 ("open-clean", &rival("fast", 4.0, 4.0), &None),
             ]
         );

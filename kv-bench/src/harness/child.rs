@@ -73,8 +73,8 @@ pub struct Outcome {
 /// Does the task in this process.
 ///
 /// # Errors
-/// If the task cannot be parsed, or the outcome cannot be written. A failure of the engine is part of
-/// the outcome.
+/// If the task cannot be parsed, or the outcome cannot be written. A failure of the engine is part
+/// of the outcome.
 pub fn measure(engines: &[&'static dyn Engine], task: &str) -> Result {
     // The child must not outlive a parent that is killed.
     set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -144,8 +144,8 @@ pub fn run(task: &Task) -> Result<Outcome> {
     }))
 }
 
-/// Waits until the child has ended, and returns its status. `None` if the child waits to be killed or
-/// has taken too long.
+/// Waits until the child has ended, and returns its status. `None` if the child waits to be killed
+/// or has taken too long.
 fn wait(child: &mut Child, task: &Task) -> Result<Option<ExitStatus>> {
     let start = Instant::now();
     while start.elapsed() < TIME_MAX && !read(task).is_some_and(|outcome| outcome.kill) {

@@ -118,7 +118,8 @@ struct Arguments {
     /// Measure little, once: enough to see which engine is far ahead, in less than three minutes
     #[arg(long)]
     quick: bool,
-    /// Only these workloads, separated by commas; a name's beginning stands for all names that continue it after a hyphen
+    /// Only these workloads, separated by commas; a name's beginning stands for all names that
+    /// continue it after a hyphen
     #[arg(long, value_name = "WORKLOAD", value_delimiter = ',')]
     only: Vec<String>,
     /// Only these engines, separated by commas
@@ -148,7 +149,8 @@ struct Arguments {
     /// How often everything is measured
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     repetitions: Option<u64>,
-    /// Where the report goes, and the databases during the run: a directory on the disk to be measured
+    /// Where the report goes, and the databases during the run: a directory on the disk to be
+    /// measured
     #[arg(long, value_name = "DIRECTORY", default_value = "target/compare")]
     output: PathBuf,
 }
@@ -159,7 +161,8 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
 }
 
 impl Arguments {
-    /// Fails unless the plan continues the stopped run: its figures are not overwritten by accident.
+    /// Fails unless the plan continues the stopped run: its figures are not overwritten by
+    /// accident.
     fn can_go_on(&self, last: &Run, plan: &Plan) -> Result {
         let Some(difference) = last.differs(plan) else { return Ok(()) };
         Err(format!(

@@ -6,8 +6,8 @@ use super::engine::{Database, Engine, Error, Level, Promise, Result, Role, Unsup
 
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// Checks an engine, at each level that it has, against a model: writes, reads, scans, updates, a checkpoint,
-/// a close and a second opening. Calls that the engine does not have are left out.
+/// Checks an engine, at each level that it has, against a model: writes, reads, scans, updates, a
+/// checkpoint, a close and a second opening. Calls that the engine does not have are left out.
 ///
 /// # Errors
 /// The first error of the engine.

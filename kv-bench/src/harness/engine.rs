@@ -1,5 +1,5 @@
-//! What an engine must implement to be measured: three small traits, one for the engine, one for an open
-//! database, and one for the calls of a single thread.
+//! What an engine must implement to be measured: three small traits, one for the engine, one for an
+//! open database, and one for the calls of a single thread.
 
 use std::{fmt, path::Path};
 
@@ -98,18 +98,18 @@ pub trait Engine: Sync {
     /// Its version and its settings for a level, for the report: "redb 4.6, durability immediate".
     fn settings(&self, level: Level) -> String;
 
-    /// What writes to a database opened for `level` really survive. It is less than `level` asks if the
-    /// engine has no such setting. `None` if puts are not measured at this level; databases for loads and
-    /// reads are then opened for the other level.
+    /// What writes to a database opened for `level` really survive. It is less than `level` asks if
+    /// the engine has no such setting. `None` if puts are not measured at this level; databases for
+    /// loads and reads are then opened for the other level.
     fn promise(&self, level: Level) -> Option<Promise>;
 
-    /// Opens the database in `directory`, which exists, and creates it if the directory is empty. What was
-    /// stored before is readable when this returns, or at the latest when the first
+    /// Opens the database in `directory`, which exists, and creates it if the directory is empty.
+    /// What was stored before is readable when this returns, or at the latest when the first
     /// [`get`](Session::get) does.
     ///
     /// # Errors
-    /// Any error of the engine. [`Unsupported`] if the engine is not available here, such as a server that
-    /// is not installed: the report gives the reason.
+    /// Any error of the engine. [`Unsupported`] if the engine is not available here, such as a
+    /// server that is not installed: the report gives the reason.
     fn open(&self, directory: &Path, level: Level) -> Result<Box<dyn Database>>;
 }
 
@@ -118,11 +118,13 @@ pub trait Database: Send + Sync {
     /// A session for one thread. Each thread opens its own.
     fn session(&self) -> Result<Box<dyn Session + '_>>;
 
-    /// Returns when everything that was written survives a power cut, as far as the engine can ensure that.
+    /// Returns when everything that was written survives a power cut, as far as the engine can
+    /// ensure that.
     fn sync(&self) -> Result;
 
-    /// Writes out what is only in memory or in a log, so that the next opening need not replay it. The form
-    /// is the engine's own: a checkpoint, a flushed memtable, a saved snapshot. Returns when it is done.
+    /// Writes out what is only in memory or in a log, so that the next opening need not replay it.
+    /// The form is the engine's own: a checkpoint, a flushed memtable, a saved snapshot. Returns
+    /// when it is done.
     fn checkpoint(&self) -> Result {
         Err(Unsupported("the engine has no checkpoints on request").into())
     }
@@ -136,8 +138,8 @@ pub trait Database: Send + Sync {
     fn close(self: Box<Self>) -> Result;
 }
 
-/// The calls of one thread. Each call on its own survives what the [`Level`] asks, as far as the engine can
-/// ensure that.
+/// The calls of one thread. Each call on its own survives what the [`Level`] asks, as far as the
+/// engine can ensure that.
 pub trait Session {
     /// Inserts or replaces an entry.
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result;
@@ -145,20 +147,20 @@ pub trait Session {
     /// Inserts or replaces all entries, atomically if the engine has atomic batches.
     fn put_batch(&mut self, entries: &[(&[u8], &[u8])]) -> Result;
 
-    /// Calls `read` with the newest value of the key, in place if the engine can do that. Does not call it
-    /// if the key is absent. Sees what other threads wrote before this call.
+    /// Calls `read` with the newest value of the key, in place if the engine can do that. Does not
+    /// call it if the key is absent. Sees what other threads wrote before this call.
     fn get(&mut self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result;
 
-    /// Reads the value of the key, calls `change` with it (with an empty value if the key is absent) and
-    /// writes it back, in one transaction: no write of another thread is lost.
+    /// Reads the value of the key, calls `change` with it (with an empty value if the key is
+    /// absent) and writes it back, in one transaction: no write of another thread is lost.
     fn update(&mut self, key: &[u8], change: &mut dyn FnMut(&mut Vec<u8>)) -> Result {
         let _ = (key, change);
         Err(Unsupported("there are no transactions").into())
     }
 
-    /// Calls `read` with each entry whose key is at least `from`, in the order of the keys, until it returns
-    /// `false`. All entries are of one moment if the engine has snapshots. An engine without an order
-    /// supports an empty `from` only, and lists the entries in any order.
+    /// Calls `read` with each entry whose key is at least `from`, in the order of the keys, until
+    /// it returns `false`. All entries are of one moment if the engine has snapshots. An engine
+    /// without an order supports an empty `from` only, and lists the entries in any order.
     fn scan(&mut self, from: &[u8], read: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result {
         let _ = (from, read);
         Err(Unsupported("entries cannot be listed").into())

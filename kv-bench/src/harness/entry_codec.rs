@@ -1,5 +1,5 @@
-//! The simplest encoding of an entry: the lengths of key and value, 4 bytes each (little-endian), then
-//! the key, then the value. Entries follow each other without a gap.
+//! The simplest encoding of an entry: the lengths of key and value, 4 bytes each (little-endian),
+//! then the key, then the value. Entries follow each other without a gap.
 
 use std::io::{self, Write};
 

@@ -7,8 +7,8 @@ use super::{engine::Result, measure::number_after};
 /// Ticks of /proc a second, on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Processor, memory, kernel, and the file system of a directory: one line each, as far as the system
-/// reports them.
+/// Processor, memory, kernel, and the file system of a directory: one line each, as far as the
+/// system reports them.
 pub fn describe(directory: &Path) -> Vec<String> {
     let cores = thread::available_parallelism().map_or(0, usize::from);
     let lines = [
@@ -77,8 +77,8 @@ impl Processors {
         let all = fs::read_to_string("/proc/stat")?;
         let all: Vec<f64> = fields(all.lines().next().unwrap_or_default()).skip(1).collect();
         let own = fs::read_to_string("/proc/self/stat")?;
-        // The name may contain spaces. After it, fields 12 to 15 are the times of this process and of
-        // the children that it has waited for.
+        // The name may contain spaces. After it, fields 12 to 15 are the times of this process and
+        // of the children that it has waited for.
         let own = own.rsplit_once(')').ok_or("/proc/self/stat has no name")?.1;
         let own: f64 = fields(own).skip(11).take(4).sum();
         // user, nice, system and steal. Time in interrupts is left out: most of them come from the

@@ -68,8 +68,8 @@ pub struct How {
     pub latencies: Latencies,
 }
 
-/// Threads repeat `operation` until `until` returns. `until` is called when all threads are ready. Each
-/// thread does at least one operation.
+/// Threads repeat `operation` until `until` returns. `until` is called when all threads are ready.
+/// Each thread does at least one operation.
 ///
 /// # Errors
 /// The error of `until`, or the first error of a thread.
@@ -202,8 +202,8 @@ impl Memory {
     }
 }
 
-/// Waits until this process and the database's processes are idle, so that background work after a load
-/// does not count in the next measurement. It gives up after [`SETTLE_TIME_MAX`].
+/// Waits until this process and the database's processes are idle, so that background work after a
+/// load does not count in the next measurement. It gives up after [`SETTLE_TIME_MAX`].
 pub fn settle(database: &dyn Database) {
     let (start, mut last, mut idle) = (Instant::now(), processor_ticks(database), 0);
     while idle < IDLE_INTERVALS && start.elapsed() < SETTLE_TIME_MAX {
@@ -226,16 +226,18 @@ fn processor_ticks(database: &dyn Database) -> u64 {
     let others = database.processes().into_iter().map(|process| process.to_string());
     let mut ticks = 0;
     for process in ["self".to_owned()].into_iter().chain(others) {
-        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default(); // empty if the process has ended
-        // The name may contain spaces. After it, fields 12 and 13 are the times in user and system mode.
+        // Empty if the process has ended.
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        // The name may contain spaces. After it, fields 12 and 13 are the times in user and system
+        // mode.
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
         ticks += fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum::<u64>();
     }
     ticks
 }
 
-/// How many bytes this process and the database's processes have written to the disk, or have dirtied
-/// and must still write. What an ended process wrote counts for its parent.
+/// How many bytes this process and the database's processes have written to the disk, or have
+/// dirtied and must still write. What an ended process wrote counts for its parent.
 ///
 /// # Errors
 /// If /proc cannot be read.

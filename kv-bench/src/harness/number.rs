@@ -20,8 +20,8 @@ pub fn mark(at: f64, unit: &str) -> String {
     format!("{number} {unit}")
 }
 
-/// How many times better: "2.35×", "0.81×". Small ratios are fractions, "1/24×", which are easier to
-/// read than "0.04×".
+/// How many times better: "2.35×", "0.81×". Small ratios are fractions, "1/24×", which are easier
+/// to read than "0.04×".
 pub fn ratio(ratio: f64) -> String {
     match ratio {
         _ if ratio > 0.0 && ratio < 0.095 => format!("1/{}×", digits(ratio.recip())),

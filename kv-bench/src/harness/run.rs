@@ -1,5 +1,5 @@
-//! A run: every scenario for every engine, repetition after repetition. Each measurement is appended to
-//! a file as one line, so a run that was stopped can go on.
+//! A run: every scenario for every engine, repetition after repetition. Each measurement is
+//! appended to a file as one line, so a run that was stopped can go on.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -18,8 +18,8 @@ use super::{
     scenarios::{SCENARIOS, Scale, Scenario},
 };
 
-/// A measurement counts as disturbed if other processes used more than this fraction of the machine's
-/// processors meanwhile. The kernel threads that write to the disk stay below it.
+/// A measurement counts as disturbed if other processes used more than this fraction of the
+/// machine's processors meanwhile. The kernel threads that write to the disk stay below it.
 pub const OTHERS_MAX: f64 = 0.1;
 
 /// What a run measures.
@@ -167,13 +167,14 @@ impl Run {
         items
     }
 
-    /// Measures what is missing. `progress` is called with a line before each measurement, and with its
-    /// error or disturbance after it.
+    /// Measures what is missing. `progress` is called with a line before each measurement, and with
+    /// its error or disturbance after it.
     ///
     /// # Errors
     /// If a record cannot be written. A failure of an engine is part of its record.
     pub fn go_on(&mut self, engines: &[&'static dyn Engine], mut progress: impl FnMut(&str)) -> Result {
-        OpenOptions::new().write(true).open(file(&self.directory))?.set_len(self.bytes as u64)?; // drops an incomplete last line
+        // Drops an incomplete last line.
+        OpenOptions::new().write(true).open(file(&self.directory))?.set_len(self.bytes as u64)?;
         let (missing, done) = (self.missing(engines), self.records.len());
         let all = done + missing.len();
         for (at, item) in missing.into_iter().enumerate() {
@@ -223,7 +224,8 @@ impl Run {
             }
         }
         remove(&directory)?;
-        rustix::fs::syncfs(File::open(&self.directory)?)?; // so that the removal does not slow the next measurement down
+        // So that the removal does not slow the next measurement down.
+        rustix::fs::syncfs(File::open(&self.directory)?)?;
         let (scenario, engine) = (scenario.name.to_owned(), engine.name().to_owned());
         Ok(Record { scenario, engine, repetition, outcome, others: others / capacity })
     }
@@ -269,8 +271,8 @@ fn items<'a>(plan: &Plan, engines: &[&'a dyn Engine]) -> Vec<Item<'a>> {
     items
 }
 
-/// Locks a directory for one run, and creates it if it does not exist. The lock is held until the file
-/// is dropped.
+/// Locks a directory for one run, and creates it if it does not exist. The lock is held until the
+/// file is dropped.
 ///
 /// # Errors
 /// If another run holds the lock.

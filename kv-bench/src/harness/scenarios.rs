@@ -1,6 +1,6 @@
-//! The scenarios: what is done to measure the workloads. Workloads that can share a loaded database form
-//! one scenario. A child process runs it for one engine, so the load is paid once and memory is that of
-//! one engine.
+//! The scenarios: what is done to measure the workloads. Workloads that can share a loaded database
+//! form one scenario. A child process runs it for one engine, so the load is paid once and memory
+//! is that of one engine.
 
 mod gets;
 mod large;
@@ -135,13 +135,14 @@ pub struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Opens the engine's database for `level`, or for the other level if the engine does not have it.
+    /// Opens the engine's database for `level`, or for the other level if the engine does not have
+    /// it.
     fn open(&self, level: Level) -> Result<Box<dyn Database>> {
         self.engine.open(&self.directory, level_of(self.engine, level))
     }
 
-    /// Measures a workload if it is wanted. A call that the engine lacks is left out. A failure is noted, and
-    /// the scenario goes on.
+    /// Measures a workload if it is wanted. A call that the engine lacks is left out. A failure is
+    /// noted, and the scenario goes on.
     fn measure(&mut self, workload: &str, run: impl FnOnce(&mut Self) -> Result) {
         if !self.wants(workload) {
             return;

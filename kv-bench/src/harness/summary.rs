@@ -23,7 +23,8 @@ pub struct Summary {
     pub version: String,
     /// When the run started, in UTC.
     pub started: String,
-    /// The number of entries, the duration of a measurement and the number of repetitions, one line each.
+    /// The number of entries, the duration of a measurement and the number of repetitions, one line
+    /// each.
     pub scale: Vec<String>,
     /// The engines that were measured, in the order of the build.
     pub engines: Vec<EngineSummary>,
@@ -116,8 +117,8 @@ pub struct Rival {
     pub ratio: f64,
 }
 
-/// The distribution of an engine's latencies in a workload: for each fraction of the operations, the
-/// longest latency among them.
+/// The distribution of an engine's latencies in a workload: for each fraction of the operations,
+/// the longest latency among them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
     /// The workload's name.

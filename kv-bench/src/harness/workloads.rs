@@ -14,7 +14,8 @@ pub struct Workload {
     /// A sentence that says exactly what is done.
     pub what: &'static str,
     /// The level whose promise the figures keep. A database for loads or reads is opened for
-    /// [`Level::Process`], if the engine has that level, and synced after the load: then the data are on disk.
+    /// [`Level::Process`], if the engine has that level, and synced after the load: then the data
+    /// are on disk.
     pub level: Level,
     /// The metric that is charted and ranks the engines.
     pub headline: Metric,
@@ -88,7 +89,8 @@ impl Metric {
 
 /// All workloads, in the order of the report.
 ///
-/// Unless a workload says otherwise, keys have 16 bytes, values have 100, and keys are drawn uniformly.
+/// Unless a workload says otherwise, keys have 16 bytes, values have 100, and keys are drawn
+/// uniformly.
 pub const WORKLOADS: &[Workload] = &[
     rate("put-disk-1", Level::Disk, "Durable put, 1 thread", "Puts of new keys, each on disk before the next.")
         .against("put-disk-1"),
@@ -337,8 +339,8 @@ pub fn named(name: &str) -> Option<&'static Workload> {
     WORKLOADS.iter().find(|workload| workload.name == name)
 }
 
-/// The workloads that an argument selects: the one with this name, and those whose names continue it after
-/// a hyphen.
+/// The workloads that an argument selects: the one with this name, and those whose names continue
+/// it after a hyphen.
 pub fn selected(name: &str) -> impl Iterator<Item = &'static Workload> {
     WORKLOADS.iter().filter(move |workload| {
         workload.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))

@@ -1,4 +1,5 @@
-//! The standard library's ordered map behind a lock: what a program uses that needs an order and no store.
+//! The standard library's ordered map behind a lock: what a program uses that needs an order and no
+//! store.
 
 use std::{collections::BTreeMap, ops::Bound};
 

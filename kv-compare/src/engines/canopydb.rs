@@ -44,8 +44,8 @@ impl Engine for Canopydb {
 struct Opened(Store);
 
 impl Opened {
-    /// An exclusive transaction. Concurrent ones cost more and cannot share a sync: a commit holds the lock
-    /// until the log is synced.
+    /// An exclusive transaction. Concurrent ones cost more and cannot share a sync: a commit holds
+    /// the lock until the log is synced.
     fn write(&self) -> Result<WriteTransaction> {
         Ok(self.0.begin_write()?)
     }

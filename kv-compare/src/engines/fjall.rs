@@ -13,7 +13,8 @@ const CACHE_BYTES: u64 = 1 << 30;
 
 /// fjall with its default options, except for the durability and for a cache that holds everything.
 pub struct Fjall {
-    /// Whether all writes are transactions. A database without transactions has no updates, but is faster.
+    /// Whether all writes are transactions. A database without transactions has no updates, but is
+    /// faster.
     transactions: bool,
 }
 
@@ -103,7 +104,8 @@ impl Database for Opened {
         self.persist(PersistMode::SyncAll)
     }
 
-    /// Writes the memtable out as a table. The function is public, but not in fjall's documentation.
+    /// Writes the memtable out as a table. The function is public, but not in fjall's
+    /// documentation.
     fn checkpoint(&self) -> Result {
         Ok(self.keyspace.rotate_memtable_and_wait()?)
     }

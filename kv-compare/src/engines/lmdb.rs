@@ -5,12 +5,14 @@ use std::{ops::Bound, path::Path};
 use heed::{CommitOrAbort, Database as Tree, Env, EnvFlags, EnvOpenOptions, types::Bytes};
 use kv_bench::harness::engine::{Database, Engine, Level, Promise, Result, Role, Session};
 
-/// More than any comparison stores. It takes address space only: the file is as long as its content.
+/// More than any comparison stores. It takes address space only: the file is as long as its
+/// content.
 const MAP_BYTES: usize = 64 << 30;
 /// The maximum number of threads that read.
 const READERS: u32 = 512;
 
-/// LMDB with its default flags, and without flushes for writes that must only survive a killed process.
+/// LMDB with its default flags, and without flushes for writes that must only survive a killed
+/// process.
 pub struct Lmdb;
 
 impl Engine for Lmdb {
@@ -55,8 +57,9 @@ fn environment(directory: &Path, level: Level) -> heed::Result<Env> {
     };
     let mut options = EnvOpenOptions::new();
     options.map_size(MAP_BYTES).max_readers(READERS);
-    // SAFETY: the directory is on a local disk and is used by one comparison only, so nothing but LMDB changes
-    // its files. Without flushes a power cut may damage them, but no comparison opens the files of another.
+    // SAFETY: the directory is on a local disk and is used by one comparison only, so nothing but
+    // LMDB changes its files. Without flushes a power cut may damage them, but no comparison opens
+    // the files of another.
     unsafe { options.flags(flags).open(directory) }
 }
 
@@ -113,7 +116,8 @@ impl Session for Calls<'_> {
     }
 
     fn scan(&mut self, from: &[u8], read: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result {
-        let from = if from.is_empty() { Bound::Unbounded } else { Bound::Included(from) }; // LMDB has no empty keys
+        // LMDB has no empty keys.
+        let from = if from.is_empty() { Bound::Unbounded } else { Bound::Included(from) };
         let transaction = self.0.env.read_txn()?;
         for entry in self.0.tree.range(&transaction, &(from, Bound::Unbounded))? {
             let (key, value) = entry?;

@@ -1,5 +1,6 @@
-//! The raw machine: for each call the simplest possible loop, without an engine. It shows limits and is not
-//! a store: it has only the calls that every store needs, and no call finds what another has written.
+//! The raw machine: for each call the simplest possible loop, without an engine. It shows limits
+//! and is not a store: it has only the calls that every store needs, and no call finds what another
+//! has written.
 //!
 //! | opened for | call | what it does |
 //! |---|---|---|
@@ -10,10 +11,10 @@
 //! | | get | looks the key up in the hash table, and compares the key in the arena |
 //! | | scan | reads the mapped file of entries sequentially |
 //!
-//! Each session puts into a file of its own, which wraps around at its end. So the flushes of several
-//! threads run in parallel: none waits for another, and none is shared. The figure of one thread is the
-//! limit without shared flushes. With group commit, where one flush serves many threads, the limit is that
-//! figure times the number of threads.
+//! Each session puts into a file of its own, which wraps around at its end. So the flushes of
+//! several threads run in parallel: none waits for another, and none is shared. The figure of one
+//! thread is the limit without shared flushes. With group commit, where one flush serves many
+//! threads, the limit is that figure times the number of threads.
 
 mod flushed;
 mod mapped;

@@ -1,4 +1,5 @@
-//! Redis: the `redis-server` that is installed, with its append-only file, behind a loopback connection.
+//! Redis: the `redis-server` that is installed, with its append-only file, behind a loopback
+//! connection.
 
 mod server;
 
@@ -32,8 +33,8 @@ impl Engine for Redis {
         )
     }
 
-    /// With `everysec`, an acknowledged write may stay in the server for up to two seconds while an earlier
-    /// flush runs.
+    /// With `everysec`, an acknowledged write may stay in the server for up to two seconds while an
+    /// earlier flush runs.
     fn promise(&self, level: Level) -> Option<Promise> {
         Some(match level {
             Level::Disk => Promise::Disk,
@@ -63,8 +64,9 @@ impl Database for Opened {
         Ok(Box::new(Calls(self.server.connect()?)))
     }
 
-    /// Redis 7.0 has no command that flushes. But under `always`, the reply to a write comes after a flush of
-    /// the file, which covers all earlier writes. This write goes to a database of its own.
+    /// Redis 7.0 has no command that flushes. But under `always`, the reply to a write comes after
+    /// a flush of the file, which covers all earlier writes. This write goes to a database of its
+    /// own.
     fn sync(&self) -> Result {
         if self.level == Level::Process {
             let mut connection = self.server.connect()?;
@@ -80,8 +82,8 @@ impl Database for Opened {
         self.server.rewrite_log()
     }
 
-    /// The server and, during a rewrite of its file, the child that does it. The two share unchanged pages, so
-    /// their memory is to be read as proportional sizes.
+    /// The server and, during a rewrite of its file, the child that does it. The two share
+    /// unchanged pages, so their memory is to be read as proportional sizes.
     fn processes(&self) -> Vec<u32> {
         self.server.processes()
     }

@@ -48,8 +48,9 @@ fn options() -> Options {
     options.set_bytes_per_sync(1 << 20);
     options.set_compaction_pri(CompactionPri::MinOverlappingRatio);
     options.set_block_based_table_factory(&tables());
-    // Transactions look for conflicts in the memtables that are kept. With this minimum, memory is the same as
-    // without transactions, and a transaction that began before a flush of a memtable is retried.
+    // Transactions look for conflicts in the memtables that are kept. With this minimum, memory is
+    // the same as without transactions, and a transaction that began before a flush of a memtable
+    // is retried.
     options.set_max_write_buffer_size_to_maintain(1);
     options
 }
@@ -64,9 +65,9 @@ fn tables() -> BlockBasedOptions {
     tables
 }
 
-/// RocksDB recommends optimistic transactions if most writes are not in a transaction: such writes then cost
-/// nothing extra. Transactions exclude each other while they commit, but do not exclude a plain put of the
-/// same key.
+/// RocksDB recommends optimistic transactions if most writes are not in a transaction: such writes
+/// then cost nothing extra. Transactions exclude each other while they commit, but do not exclude a
+/// plain put of the same key.
 struct Opened {
     database: OptimisticTransactionDB,
     level: Level,
@@ -125,7 +126,8 @@ impl Session for Calls<'_> {
             change(&mut value);
             transaction.put(key, value)?;
             match transaction.commit() {
-                Err(error) if matches!(error.kind(), ErrorKind::Busy | ErrorKind::TryAgain) => {} // a conflict: retry
+                // A conflict: retry.
+                Err(error) if matches!(error.kind(), ErrorKind::Busy | ErrorKind::TryAgain) => {}
                 done => return Ok(done?),
             }
         }

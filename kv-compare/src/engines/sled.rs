@@ -25,8 +25,9 @@ impl Engine for Sled {
         format!("sled 0.34.7, {flush}, cache of 1 GiB")
     }
 
-    /// On Linux a flush is a write and `sync_file_range`: the kernel then has the data, but the disk has not
-    /// confirmed them. Without a flush, the newest writes are in a buffer of the process.
+    /// On Linux a flush is a write and `sync_file_range`: the kernel then has the data, but the
+    /// disk has not confirmed them. Without a flush, the newest writes are in a buffer of the
+    /// process.
     fn promise(&self, level: Level) -> Option<Promise> {
         Some(match level {
             Level::Disk => Promise::Process,

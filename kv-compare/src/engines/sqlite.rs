@@ -1,5 +1,5 @@
-//! SQLite, by rusqlite: a B-tree of pages, and a write-ahead log of pages. `cargo xtask compare` builds it as
-//! distributions do, so that it flushes with fdatasync.
+//! SQLite, by rusqlite: a B-tree of pages, and a write-ahead log of pages. `cargo xtask compare`
+//! builds it as distributions do, so that it flushes with fdatasync.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,8 +16,8 @@ const SCAN: &str = "SELECT key, value FROM kv WHERE key >= ?1 ORDER BY key";
 
 /// The maximum for each connection.
 const CACHE_MIB: i64 = 256;
-/// The log is copied into the database when it has 64 MiB. The default is 4 MiB, which one batch of 1,000
-/// random keys fills.
+/// The log is copied into the database when it has 64 MiB. The default is 4 MiB, which one batch of
+/// 1,000 random keys fills.
 const CHECKPOINT_PAGES: i64 = 16_384;
 
 /// SQLite in WAL mode.
@@ -73,8 +73,8 @@ fn connect(path: &Path) -> Result<Connection> {
 
 struct Opened {
     path: PathBuf,
-    /// SQLite has one writer at a time. Waiting for this lock is faster than for SQLite's lock on the file, which
-    /// is polled.
+    /// SQLite has one writer at a time. Waiting for this lock is faster than for SQLite's lock on
+    /// the file, which is polled.
     writer: Mutex<Connection>,
 }
 

@@ -37,6 +37,9 @@ pub struct Layout {
     pub mark_width: f64,
     /// Whether each row names its promise.
     pub promises: bool,
+    /// Whether figures cover the grid lines behind them. The page's style sheet gives text an
+    /// outline instead.
+    pub covers: bool,
 }
 
 impl Layout {
@@ -51,6 +54,7 @@ impl Layout {
         marks: 10.5,
         mark_width: 46.0,
         promises: true,
+        covers: false,
     };
 
     /// For one of several charts side by side.
@@ -64,6 +68,7 @@ impl Layout {
         marks: 8.5,
         mark_width: 36.0,
         promises: false,
+        covers: true,
     };
 }
 
@@ -218,7 +223,8 @@ impl<'a> Bars<'a> {
         self.whisker(canvas, middle, figure.min, figure.max)
     }
 
-    /// The name, the figure and the promise of a bar, and the heading above the first bar of a section.
+    /// The name, the figure and the promise of a bar, and the heading above the first bar of a
+    /// section.
     fn words(&self, canvas: &Canvas<'_>, middle: f64, section: Section, row: &Row<'_>) -> Result {
         let (figure, ours) = (row.figure, row.role == Role::Ours);
         let Layout { size, small, width, .. } = self.layout;
@@ -231,8 +237,8 @@ impl<'a> Bars<'a> {
         canvas.text(&shortened(&figure.engine, name, self.left - 8.0), (self.left - 8.0, middle), name)?;
         let end = self.x(figure.max.max(figure.median + row.mapped.unwrap_or_default()));
         let (label, font) = (label(row), Font::new(size, Colour::Text).bold(ours));
-        if self.view.limit().is_some_and(|limit| self.x(limit.median) > end + 3.0) {
-            // Keeps the dashes from crossing the figure.
+        if self.layout.covers || self.view.limit().is_some_and(|limit| self.x(limit.median) > end + 3.0) {
+            // Keeps the dashes and grid lines from crossing the figure.
             let height = 14.0 * size / Layout::PAGE.size;
             let place = (end + 3.0, middle - height / 2.0);
             canvas.rectangle(place, (0.85 * font.width(&label) + 3.0, height), Colour::Surface)?;

@@ -14,7 +14,8 @@ use plotters::{
 
 use super::palette::{self, Colour};
 
-/// Units of the drawing in a pixel. Coordinates are whole units, and two units to a pixel make lines smooth.
+/// Units of the drawing in a pixel. Coordinates are whole units, and two units to a pixel make
+/// lines smooth.
 const DENSITY: f64 = 2.0;
 /// plotters divides font sizes by this.
 const FONT_SCALE: f64 = 1.24;
@@ -134,8 +135,8 @@ impl Picture {
         self.tagged("", title, alternative, &palette::with_variables(&self.body))
     }
 
-    /// The picture as a file that any viewer can show: it needs no style sheet, because each shape has its
-    /// colours as attributes.
+    /// The picture as a file that any viewer can show: it needs no style sheet, because each shape
+    /// has its colours as attributes.
     pub fn standalone(&self, title: &str, alternative: &str) -> String {
         let attributes = format!(" width=\"{}\" height=\"{}\" font-family=\"{FONTS}\"", self.width, self.height);
         // Without the attribute a text inherits the font of the picture, in any viewer.

@@ -1,4 +1,5 @@
-//! The latency chart of a workload: for each fraction of the operations, the longest latency among them.
+//! The latency chart of a workload: for each fraction of the operations, the longest latency among
+//! them.
 
 use kv_bench::harness::{
     engine::{Result, Role},

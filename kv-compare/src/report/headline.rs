@@ -9,7 +9,8 @@ use super::{
     view::{Verdict, View},
 };
 
-/// The workloads of the picture, the ones that readers ask for first, with titles that are short enough.
+/// The workloads of the picture, the ones that readers ask for first, with titles that are short
+/// enough.
 pub const HEADLINES: &[(&str, &str)] = &[
     ("put-disk-1", "Durable put, 1 thread"),
     ("put-disk-64", "Durable put, 64 threads"),

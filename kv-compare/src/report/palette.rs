@@ -1,6 +1,6 @@
-//! The colours, by what they are for. A picture is drawn in stand-in colours, one for each purpose. On the
-//! page they become variables of the style sheet, so that one picture fits a light and a dark page. In a
-//! file of its own they become the light colours, which any viewer can show.
+//! The colours, by what they are for. A picture is drawn in stand-in colours, one for each purpose.
+//! On the page they become variables of the style sheet, so that one picture fits a light and a
+//! dark page. In a file of its own they become the light colours, which any viewer can show.
 
 use std::fmt::Write as _;
 

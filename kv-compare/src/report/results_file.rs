@@ -1,4 +1,5 @@
-//! Reads RESULTS.md back, so that the picture beside it can be drawn again by the code that is here.
+//! Reads RESULTS.md back, so that the picture beside it can be drawn again by the code that is
+//! here.
 
 use std::fs;
 

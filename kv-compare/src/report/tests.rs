@@ -54,7 +54,8 @@ fn every_colour_of_the_page_is_one_of_the_style_sheet() {
     assert!(page.contains("prefers-color-scheme:dark"));
 }
 
-/// Viewers that know no style sheets, such as librsvg in older versions, draw what has no colour in black.
+/// A viewer that is not a browser does not know CSS variables, and draws a shape without a colour
+/// in black.
 #[test]
 fn every_shape_of_the_headline_has_a_colour_of_its_own() {
     let [_, _, _, headline] = written();

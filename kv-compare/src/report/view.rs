@@ -175,7 +175,8 @@ impl<'a> View<'a> {
     pub fn ratio_to(&self, row: &Row<'_>) -> Option<f64> {
         let ours = self.ours()?;
         let comparable = match row.role {
-            Role::Limit => self.limit_of.is_none(), // otherwise the limit is a figure of another workload
+            // Otherwise the limit is a figure of another workload.
+            Role::Limit => self.limit_of.is_none(),
             _ => row.figure.promise == ours.promise,
         };
         if row.role == Role::Ours || !comparable {

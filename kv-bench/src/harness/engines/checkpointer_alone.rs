@@ -29,9 +29,9 @@ const COLLECTION: CollectionId = CollectionId { lsn: Lsn(1), index: 0 };
 /// | checkpoint | copies the newest checkpoint into a whole new one: the time of writing, without that of sorting |
 /// | open | opens the newest checkpoint |
 ///
-/// Nothing survives before the sync. It is therefore opened for [`Level::Process`], the level for loads and
-/// reads, with the promise [`Promise::Later`]. There are no puts and no updates, and no batches once there
-/// is a checkpoint.
+/// Nothing survives before the sync. It is therefore opened for [`Level::Process`], the level for
+/// loads and reads, with the promise [`Promise::Later`]. There are no puts and no updates, and no
+/// batches once there is a checkpoint.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -128,8 +128,8 @@ impl Database for Opened {
             let older = self.checkpointer.list()?;
             let lsn = older.first().map_or(Lsn::START, |newest| newest.lsn).next();
             let mut changes = Copied::new(checkpoint, lsn)?;
-            // An open checkpoint stays readable after this. If they stayed listed, the checkpointer would
-            // take them for damaged ones, which it never removes.
+            // An open checkpoint stays readable after this. If they stayed listed, the checkpointer
+            // would take them for damaged ones, which it never removes.
             older.iter().try_for_each(|id| self.checkpointer.remove(*id))?;
             self.checkpointer.write(None, &mut changes)?;
         }

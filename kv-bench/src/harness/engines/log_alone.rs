@@ -19,7 +19,8 @@ use crate::harness::{
 /// | scan from the start | syncs, because only durable records can be read. Then reads the whole log, entry by entry in the order of the writes |
 /// | close | closes the log |
 ///
-/// A log finds no single key, so there are no gets and no updates. A key that was put twice is read twice.
+/// A log finds no single key, so there are no gets and no updates. A key that was put twice is read
+/// twice.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Gets from a loaded database: of present keys, drawn uniformly and by Zipf's law, and of absent keys.
+//! Gets from a loaded database: of present keys, drawn uniformly and by Zipf's law, and of absent
+//! keys.
 
 use rand::{SeedableRng, rngs::SmallRng};
 use rand_distr::{Distribution, Zipf};
@@ -7,10 +8,11 @@ use super::{Bench, get, uniform};
 use crate::harness::{data::key, engine::Database};
 
 const ZIPF_EXPONENT: f64 = 0.99;
-/// How many indexes are drawn by Zipf's law in advance. Drawing one takes longer than the get of some
-/// engines.
+/// How many indexes are drawn by Zipf's law in advance. Drawing one takes longer than the get of
+/// some engines.
 const ZIPF_DRAWN: usize = 1 << 22;
-/// A prime above any number of entries. Multiplying by it scatters the keys that are drawn most often.
+/// A prime above any number of entries. Multiplying by it scatters the keys that are drawn most
+/// often.
 const SCATTER: u64 = 2_654_435_761;
 
 /// Measures the workloads whose names start with `name`.
@@ -35,7 +37,9 @@ pub fn gets(bench: &mut Bench<'_>, database: &dyn Database, name: &str) {
 
 /// Indexes below `entries`, drawn by Zipf's law.
 fn draw(entries: u64, seed: u64) -> Vec<u32> {
-    let Ok(zipf) = Zipf::new(entries as f64, ZIPF_EXPONENT) else { return vec![0; ZIPF_DRAWN] }; // no entries
+    let Ok(zipf) = Zipf::new(entries as f64, ZIPF_EXPONENT) else {
+        return vec![0; ZIPF_DRAWN]; // there are no entries
+    };
     let mut random = SmallRng::seed_from_u64(seed);
     let scattered = |rank: f64| (rank as u64 * SCATTER % entries) as u32;
     (0..ZIPF_DRAWN).map(|_| scattered(zipf.sample(&mut random))).collect()

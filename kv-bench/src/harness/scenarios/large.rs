@@ -1,4 +1,5 @@
-//! Gets from a database with ten times as many entries, of which the processor's caches hold little.
+//! Gets from a database with ten times as many entries, of which the processor's caches hold
+//! little.
 
 use super::{Bench, Scenario, USUAL, VALUE_BYTES, gets::gets};
 use crate::harness::{

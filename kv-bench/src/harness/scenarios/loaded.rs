@@ -124,7 +124,8 @@ fn entries_read(worker: &mut Worker<'_>, read: u64, expected: bool) -> Result {
     if expected { Ok(()) } else { Err(format!("a scan gave {read} entries, which is not the number stored").into()) }
 }
 
-/// Measures reads after a checkpoint, and the time to overwrite and write out a tenth of the entries.
+/// Measures reads after a checkpoint, and the time to overwrite and write out a tenth of the
+/// entries.
 fn checkpoint(bench: &mut Bench<'_>, database: &dyn Database, values: &Values, before: Memory) {
     let wanted = ["memory-checkpointed", "get-checkpointed-1", "checkpoint"];
     if !wanted.iter().any(|workload| bench.wants(workload)) {
@@ -144,7 +145,8 @@ fn checkpoint(bench: &mut Bench<'_>, database: &dyn Database, values: &Values, b
         get(&mut *worker.session, &key(index), true)
     });
     bench.measure("checkpoint", |bench| {
-        // Timed together: some engines write out during the overwrites, and have little left to do then.
+        // Timed together: some engines write out during the overwrites, and have little left to do
+        // then.
         let start = Instant::now();
         bench.overwrite_tenth(database, values)?;
         database.checkpoint()?;

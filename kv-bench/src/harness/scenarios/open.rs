@@ -1,5 +1,5 @@
-//! Opening a loaded database: after a checkpoint and a clean close, and after a kill of the process that had
-//! it open.
+//! Opening a loaded database: after a checkpoint and a clean close, and after a kill of the process
+//! that had it open.
 
 use std::{fs, time::Instant};
 

@@ -50,9 +50,9 @@ fn report(bench: &mut Bench<'_>, workload: &str, work: &Work) {
     bench.latencies(workload, work);
 }
 
-/// Overwrites a tenth of the entries and makes a checkpoint without other load, to count the bytes written.
-/// Then does the same while a thread keeps writing, for the usual time or until the checkpoint is done,
-/// whichever is longer.
+/// Overwrites a tenth of the entries and makes a checkpoint without other load, to count the bytes
+/// written. Then does the same while a thread keeps writing, for the usual time or until the
+/// checkpoint is done, whichever is longer.
 fn beside_checkpoint(
     bench: &mut Bench<'_>,
     database: &dyn Database,

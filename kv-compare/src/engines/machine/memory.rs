@@ -1,5 +1,5 @@
-//! Either puts that survive a killed process, or a table that is loaded and read. A database is used for one
-//! of the two.
+//! Either puts that survive a killed process, or a table that is loaded and read. A database is
+//! used for one of the two.
 
 use std::{
     fs::File,

@@ -2,7 +2,8 @@
 
 use std::{fs::File, io, ops::Range, os::unix::fs::FileExt, path::Path};
 
-/// Creates a file of zeroes of `mebibytes` MiB. Writes into it need no new space and change no metadata.
+/// Creates a file of zeroes of `mebibytes` MiB. Writes into it need no new space and change no
+/// metadata.
 pub fn zero_filled(path: &Path, mebibytes: u64) -> io::Result<File> {
     let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
     let zeroes = vec![0; 1 << 20];

@@ -75,7 +75,8 @@ impl Server {
     /// Makes the server replace its history by the current data, and returns when that is done.
     pub(super) fn rewrite_log(&self) -> Result {
         let mut connection = self.connect()?;
-        wait_for_rewrite(&mut connection)?; // the server may be in one that it started itself; it runs one at a time
+        // The server runs one rewrite at a time, and may have started one itself.
+        wait_for_rewrite(&mut connection)?;
         cmd("BGREWRITEAOF").exec(&mut connection)?;
         wait_for_rewrite(&mut connection)?;
         match info(&mut connection, "persistence", "aof_last_bgrewrite_status")?.as_str() {
@@ -95,8 +96,9 @@ impl Server {
     /// Makes the server flush its file and exit.
     pub(super) fn shut_down(mut self) -> Result {
         match cmd("SHUTDOWN").exec(&mut self.connect()?) {
-            Err(error) if !error.is_io_error() => return Err(error.into()), // the server refuses
-            _ => {}                                                         // the connection ends without a reply
+            // The server refuses. Otherwise the connection ends without a reply.
+            Err(error) if !error.is_io_error() => return Err(error.into()),
+            _ => {}
         }
         let status = self.child.wait()?;
         if status.success() { Ok(()) } else { Err(format!("{PROGRAM} ended with {status}").into()) }
