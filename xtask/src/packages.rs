@@ -38,9 +38,9 @@ pub fn check_lock() -> Result {
     WORKSPACES.into_iter().try_for_each(|workspace| metadata::everything(workspace).map(drop))
 }
 
-/// Every package in either Cargo.lock, for every platform, comes from cargo's own registry or is one
-/// of this project: no crate of the project names another registry, and no Cargo.lock has a second
-/// one.
+/// Every package in either Cargo.lock, for every platform, comes from cargo's own registry or is
+/// one of this project: no crate of the project names another registry, and no Cargo.lock has a
+/// second one.
 pub fn check_sources() -> Result {
     let own = metadata::own_packages()?;
     let named = own.iter().flat_map(|package| {

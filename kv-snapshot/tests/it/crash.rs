@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Mutex};
 
 use kv_core::{CheckpointId, Checkpointer, CollectionId, Error, Result};
 use kv_snapshot::MmapCheckpointer;
-use kv_testkit::sim::{Count, CrashChoice, CrashModel, Damage, Exploration, Moment, Survivors, SimDisk};
+use kv_testkit::sim::{Count, CrashChoice, CrashModel, Damage, Exploration, Moment, SimDisk, Survivors};
 
 use crate::support::{Entries, State, compare};
 
