@@ -32,6 +32,7 @@ mod error;
 mod file;
 mod fork;
 mod in_place;
+pub mod little_endian;
 mod lock;
 mod map;
 mod os;

@@ -25,12 +25,15 @@ use std::cmp::Ordering;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::little_endian::{get_u64, get_u128, put_u64, put_u128};
+
 /// Where the fields of the kind of file begin, in bytes.
 pub const PREAMBLE_BYTES: usize = 56;
 
 const CHECKSUM_AT: usize = 8;
 const COVERED_AT: usize = 16;
 const INCOMPATIBLE_AT: usize = 24;
+const COMPATIBLE_AT: usize = 32;
 const STORE_ID_AT: usize = 40;
 
 /// A kind of file, and what this software knows of it.
@@ -70,12 +73,12 @@ impl Preamble {
     /// Writes the preamble at the beginning of a whole header, whose other fields are in place, and its checksum.
     pub fn seal(&self, header: &mut [u8], incompatible: u64, store_id: u128) {
         header[..CHECKSUM_AT].copy_from_slice(&self.magic);
-        header[COVERED_AT..INCOMPATIBLE_AT].copy_from_slice(&u64::from(self.version).to_le_bytes());
-        header[INCOMPATIBLE_AT..INCOMPATIBLE_AT + 8].copy_from_slice(&incompatible.to_le_bytes());
-        header[INCOMPATIBLE_AT + 8..STORE_ID_AT].fill(0);
-        header[STORE_ID_AT..PREAMBLE_BYTES].copy_from_slice(&store_id.to_le_bytes());
+        put_u64(header, COVERED_AT, self.version.into());
+        put_u64(header, INCOMPATIBLE_AT, incompatible);
+        put_u64(header, COMPATIBLE_AT, 0);
+        put_u128(header, STORE_ID_AT, store_id);
         let checksum = xxh3_64(&header[COVERED_AT..]);
-        header[CHECKSUM_AT..COVERED_AT].copy_from_slice(&checksum.to_le_bytes());
+        put_u64(header, CHECKSUM_AT, checksum);
     }
 
     /// Judges a whole header and returns the store id. No header is shorter than the preamble.
@@ -87,14 +90,14 @@ impl Preamble {
         if header[..CHECKSUM_AT] != self.magic {
             return Err(damaged(0, "it does not begin as a file of its name does"));
         }
-        if u64_at(header, CHECKSUM_AT) != xxh3_64(&header[COVERED_AT..]) {
+        if get_u64(header, CHECKSUM_AT) != xxh3_64(&header[COVERED_AT..]) {
             return Err(damaged(CHECKSUM_AT, "the header does not match its checksum"));
         }
-        let version = u64_at(header, COVERED_AT);
+        let version = get_u64(header, COVERED_AT);
         if version == 0 {
             return Err(damaged(COVERED_AT, "there is no format version 0"));
         }
-        let unknown = u64_at(header, INCOMPATIBLE_AT) & !self.incompatible_known;
+        let unknown = get_u64(header, INCOMPATIBLE_AT) & !self.incompatible_known;
         let mismatch = || format!("format version {version}; this software reads version {}", self.version);
         match version.cmp(&u64::from(self.version)) {
             Ordering::Less => return Err(PreambleError::Older { detail: mismatch() }),
@@ -105,16 +108,8 @@ impl Preamble {
             let detail = format!("features {unknown:#x}, which this software does not know");
             return Err(PreambleError::Newer { detail });
         }
-        let low = u64_at(header, STORE_ID_AT);
-        let high = u64_at(header, STORE_ID_AT + 8);
-        Ok(u128::from(high) << 64 | u128::from(low))
+        Ok(get_u128(header, STORE_ID_AT))
     }
-}
-
-fn u64_at(header: &[u8], at: usize) -> u64 {
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&header[at..at + 8]);
-    u64::from_le_bytes(bytes)
 }
 
 #[cfg(test)]

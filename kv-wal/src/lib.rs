@@ -119,7 +119,6 @@
 compile_error!("kv needs a target with 64-bit pointers: it holds sizes of files in `usize`");
 
 mod buffer;
-mod bytes;
 mod dump;
 mod error;
 mod file;
@@ -142,6 +141,7 @@ mod state;
 mod sync;
 mod trim;
 mod verify;
+mod zeroes;
 
 pub use dump::dump;
 pub use log::SegmentedLog;

@@ -18,12 +18,12 @@
 //! grow. So both slots together state the higher of each of their numbers.
 
 use kv_core::{Epoch, LogId, Lsn};
-use kv_vfs::preamble::{PREAMBLE_BYTES, Preamble, PreambleError};
-
-use crate::{
-    bytes::{get_u64, put},
-    frame::NUMBER_MAX,
+use kv_vfs::{
+    little_endian::{get_u64, put},
+    preamble::{PREAMBLE_BYTES, Preamble, PreambleError},
 };
+
+use crate::frame::NUMBER_MAX;
 
 /// The bytes of a slot.
 pub(crate) const SLOT_BYTES: usize = 128;

@@ -7,10 +7,10 @@ use kv_core::{Epoch, Error, Lsn, Result};
 use kv_vfs::File;
 
 use crate::{
-    bytes::is_zero,
     error,
     file::{Segment, read_up_to},
     frame::{self, FRAME_BYTES_MIN, FrameHeader, HEADER_BYTES, Kind, Seal, Start},
+    zeroes::is_zero,
 };
 
 /// How many bytes are read at once, if no frame is larger.

@@ -7,11 +7,11 @@ use kv_core::{Error, Lsn, Result};
 
 use super::{inventory::Inventory, report::Torn, walk::LogEnd};
 use crate::{
-    bytes::{is_zero, len_without_trailing_zeroes},
     error,
     file::{Segment, read_up_to},
     frame::{ALIGNMENT, FrameHeader, HEADER_BYTES},
     names,
+    zeroes::{is_zero, len_without_trailing_zeroes},
 };
 
 /// How many bytes are looked at together.

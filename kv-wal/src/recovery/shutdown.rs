@@ -17,11 +17,11 @@ use kv_core::Result;
 
 use super::{evidence::is_unused, inventory::Inventory, walk::LogEnd};
 use crate::{
-    bytes::is_zero,
     error,
     file::{Segment, read_up_to},
     frame::{self, FrameHeader, Kind, Seal},
     scanner::SegmentEnd,
+    zeroes::is_zero,
 };
 
 /// How much of the space behind a seal is looked at in any case, in bytes of each segment.
