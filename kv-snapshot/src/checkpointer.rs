@@ -23,21 +23,21 @@ use crate::{
 /// Keeps checkpoints as files in a directory of their own, and reads them in place through maps.
 ///
 /// A checkpoint is a part, which holds the entries, and a manifest, which names the part and states
-/// what the checkpoint is of. Neither changes once it has its name. A new checkpoint is published in
-/// these steps, each only after the one before it succeeded:
+/// what the checkpoint is of. Neither changes once it has its name. A new checkpoint is published
+/// in these steps, each only after the one before it succeeded:
 ///
 /// 1. The part is written under a temporary name, synced, read back from the disk and verified, and
 ///    renamed.
 /// 2. The directory is synced.
 /// 3. The same is done with the manifest: written, synced, read back, renamed.
 /// 4. The directory is synced. From here on the checkpoint survives a power cut.
-/// 5. Manifests newer than the previous checkpoint, which the caller found to be bad, are renamed to
-///    `….manifest.bad`, and the directory is synced.
+/// 5. Manifests newer than the previous checkpoint, which the caller found to be bad, are renamed
+///    to `….manifest.bad`, and the directory is synced.
 ///
-/// A crash before step 4 leaves at most files that no manifest names; the next write removes them. A
-/// crash between steps 4 and 5 leaves the new checkpoint as the newest, with the bad ones listed
-/// below it. The new one names the checkpoint that it was made from, so the next write knows the bad
-/// ones and sets them aside. (In the other order there would be a moment in which no name tells
+/// A crash before step 4 leaves at most files that no manifest names; the next write removes them.
+/// A crash between steps 4 and 5 leaves the new checkpoint as the newest, with the bad ones listed
+/// below it. The new one names the checkpoint that it was made from, so the next write knows the
+/// bad ones and sets them aside. (In the other order there would be a moment in which no name tells
 /// how far the log must reach.) A failure in any step undoes the steps before it.
 ///
 /// Opening writes nothing. The first write or removal takes a lock on the directory, for as long as
@@ -98,9 +98,9 @@ impl MmapCheckpointer {
 
     /// Fails in a child made by `fork` of the process that opened this.
     ///
-    /// It takes no lock, and is called before any is taken: another thread of the parent may have held
-    /// one at the fork, and nothing would ever release it in the child. The first call in a child also
-    /// closes what the child inherited of the lock on the directory.
+    /// It takes no lock, and is called before any is taken: another thread of the parent may have
+    /// held one at the fork, and nothing would ever release it in the child. The first call in a
+    /// child also closes what the child inherited of the lock on the directory.
     ///
     /// # Errors
     /// [`Error::Forked`].
@@ -116,8 +116,8 @@ impl MmapCheckpointer {
     ///
     /// # Errors
     /// [`Error::Io`] if the directory cannot be read or the damage flag cannot be removed;
-    /// [`Error::Locked`] if the flag is set and another process writes. Damage is not an error: it is
-    /// in the report.
+    /// [`Error::Locked`] if the flag is set and another process writes. Damage is not an error: it
+    /// is in the report.
     pub fn verify(&self) -> Result<VerifyReport> {
         let report = verify::verify(&*self.vfs)?;
         if report.is_clean() && self.damage_flag.is_set()? {
@@ -179,8 +179,8 @@ impl MmapCheckpointer {
             collections: head.collections.clone(),
             parts: vec![part],
         };
-        // Opening can fail, so it is done before the checkpoint is published. Afterwards only the bad
-        // ones are left to be set aside.
+        // Opening can fail, so it is done before the checkpoint is published. Afterwards only the
+        // bad ones are left to be set aside.
         let checkpoint = self.open_checkpoint(&manifest)?;
         let _directory = lock(&self.directory);
         self.publish_manifest(&manifest)?;
@@ -235,8 +235,8 @@ impl MmapCheckpointer {
             Ok(()) => self.vfs.sync_directory().is_ok(),
             Err(error) => error.kind() == std::io::ErrorKind::NotFound,
         };
-        // A power cut may bring the manifest back, and it must then find its part. If its removal is not
-        // durable, the part stays until the next write.
+        // A power cut may bring the manifest back, and it must then find its part. If its removal
+        // is not durable, the part stays until the next write.
         if no_manifest {
             let _ = self.vfs.remove(&names::part(plan.id.seq));
         }
@@ -287,8 +287,8 @@ impl Checkpointer for MmapCheckpointer {
     }
 }
 
-/// The listed checkpoints that are newer than `made_from`, and those between `made_from` and the one
-/// that it was made from itself: a crash kept its own write from setting them aside.
+/// The listed checkpoints that are newer than `made_from`, and those between `made_from` and the
+/// one that it was made from itself: a crash kept its own write from setting them aside.
 fn to_set_aside(listed: &[CheckpointId], made_from: Option<&Manifest>) -> Vec<CheckpointId> {
     let before = made_from.and_then(|manifest| manifest.previous);
     let is_kept =
@@ -307,6 +307,7 @@ fn check_head(head: &CheckpointHead) -> Result<()> {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic leaves nothing half changed in memory: the state of the directory is read again each time.
+    // A panic leaves nothing half changed in memory: the state of the directory is read again each
+    // time.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

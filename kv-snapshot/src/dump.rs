@@ -20,8 +20,8 @@ use crate::{
 /// The number of bytes that are shown of a key or value.
 const SHOWN_BYTES: usize = 32;
 
-/// Prints the file `name`: as a manifest if it has the name of one, otherwise as a part or table, with
-/// each entry, anchor, used slot and checksum.
+/// Prints the file `name`: as a manifest if it has the name of one, otherwise as a part or table,
+/// with each entry, anchor, used slot and checksum.
 ///
 /// # Errors
 /// [`Error::Io`] if the file is missing (of the kind [`NotFound`](std::io::ErrorKind::NotFound)) or
@@ -31,7 +31,9 @@ pub fn dump(vfs: &dyn Vfs, name: &str, out: &mut dyn Write) -> Result<()> {
     let mut printer = Printer { name, out };
     match Name::parse(name) {
         Some(Name::Manifest(id) | Name::SetAside(id)) => {
-            vfs.open(name, Access::Read).map_err(not_opened)?; // missing is damage only for a reader of checkpoints
+            // `read_manifest` takes a missing file for damage. Here the caller may have the name
+            // wrong.
+            vfs.open(name, Access::Read).map_err(not_opened)?;
             printer.manifest(&read_manifest(vfs, name, id)?)
         }
         _ => printer.part(&Part::open(vfs, name)?),

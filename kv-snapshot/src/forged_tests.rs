@@ -1,5 +1,5 @@
-//! Files with correct checksums and wrong content. None of them may make a reader panic, hang or reach
-//! outside the file.
+//! Files with correct checksums and wrong content. None of them may make a reader panic, hang or
+//! reach outside the file.
 #![expect(clippy::disallowed_methods, reason = "files are forged behind the file layer's back")]
 
 use std::{fs, ops::Bound, path::Path, sync::Arc};

@@ -15,12 +15,12 @@
 //! The section "What is assumed about disks" in `docs/durability.md` lists the assumptions. These
 //! shape the formats here and the order of the steps:
 //!
-//! - **Only what was synced survives a power cut**, under a name that was synced with the directory.
-//!   So a file gets its name after its bytes are durable, and a manifest is written after the name
-//!   of its part is durable.
+//! - **Only what was synced survives a power cut**, under a name that was synced with the
+//!   directory. So a file gets its name after its bytes are durable, and a manifest is written
+//!   after the name of its part is durable.
 //! - **A rename is atomic.** So a name stands for a whole file or for none.
-//! - **Stored bytes may change at any time.** So a checksum covers every byte. It is verified when a
-//!   file is written, and again before the first use after each opening.
+//! - **Stored bytes may change at any time.** So a checksum covers every byte. It is verified when
+//!   a file is written, and again before the first use after each opening.
 //! - **No other process changes or truncates the files.** They are mapped: touching a page that the
 //!   disk cannot read ends the process with SIGBUS.
 #![forbid(unsafe_code)]

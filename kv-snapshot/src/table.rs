@@ -82,15 +82,16 @@ impl Table {
     /// The value of a key, as a handle into the map; `None` if the key is absent.
     ///
     /// # Errors
-    /// [`Corrupt`](kv_core::Error::Corrupt) if anything that must be read for the answer is damaged.
+    /// [`Corrupt`](kv_core::Error::Corrupt) if anything that must be read for the answer is
+    /// damaged.
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>> {
         let Some(entry) = self.part.find(&self.section, key)? else { return Ok(None) };
         self.part.value(entry)?;
         Ok(Some(self.part.handle(entry.value_range())))
     }
 
-    /// The values of several keys, in the order of `keys`. This is faster than single reads, because
-    /// their waits for memory overlap.
+    /// The values of several keys, in the order of `keys`. This is faster than single reads,
+    /// because their waits for memory overlap.
     ///
     /// # Errors
     /// As for [`get`](Table::get).
@@ -99,8 +100,8 @@ impl Table {
         keys.iter().map(|key| self.get(key)).collect()
     }
 
-    /// Calls `read` with the value of a key, in place, and returns what it returns; `None`, without a
-    /// call, if the key is absent. This touches no reference counter.
+    /// Calls `read` with the value of a key, in place, and returns what it returns; `None`, without
+    /// a call, if the key is absent. This touches no reference counter.
     ///
     /// # Errors
     /// As for [`get`](Table::get).
@@ -140,8 +141,9 @@ pub struct TableWriter {
 }
 
 impl TableWriter {
-    /// Starts a table under a temporary name: `name` with `.tmp` added. A file of that name, which a
-    /// killed writer left, is removed first: so there must be only one writer of a name at a time.
+    /// Starts a table under a temporary name: `name` with `.tmp` added. A file of that name, which
+    /// a killed writer left, is removed first: so there must be only one writer of a name at a
+    /// time.
     ///
     /// # Errors
     /// [`DiskFull`](kv_core::Error::DiskFull), [`Io`](kv_core::Error::Io).
@@ -157,27 +159,27 @@ impl TableWriter {
         Ok(Self { vfs, name: name.to_owned(), writer, new })
     }
 
-    /// Adds an entry. Its key must be above those before it. A key has 1 to 65,535 bytes, a value at
-    /// most 1 GiB.
+    /// Adds an entry. Its key must be above those before it. A key has 1 to 65,535 bytes, a value
+    /// at most 1 GiB.
     ///
     /// # Errors
     /// [`Misuse`](kv_core::Error::Misuse) for a key out of order,
     /// [`InvalidKey`](kv_core::Error::InvalidKey),
-    /// [`ValueTooLarge`](kv_core::Error::ValueTooLarge): nothing was added, and the writer can go on.
-    /// After any other error, drop the writer.
+    /// [`ValueTooLarge`](kv_core::Error::ValueTooLarge): nothing was added, and the writer can go
+    /// on. After any other error, drop the writer.
     pub fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         self.writer.insert(key, value)
     }
 
-    /// Completes the table: writes the rest, syncs the file, reads everything back from the disk and
-    /// verifies it, gives the file its name, and makes the name durable. It replaces a table of that
-    /// name, whose open readers keep the old one.
+    /// Completes the table: writes the rest, syncs the file, reads everything back from the disk
+    /// and verifies it, gives the file its name, and makes the name durable. It replaces a table of
+    /// that name, whose open readers keep the old one.
     ///
     /// # Errors
     /// [`DiskFull`](kv_core::Error::DiskFull), [`Io`](kv_core::Error::Io), and
-    /// [`Corrupt`](kv_core::Error::Corrupt) if what was read back is not what was written. The table
-    /// is then not there, unless it was the directory's sync that failed, or opening the table after
-    /// it: the table has its name then, though a power cut may take it away.
+    /// [`Corrupt`](kv_core::Error::Corrupt) if what was read back is not what was written. The
+    /// table is then not there, unless it was the directory's sync that failed, or opening the
+    /// table after it: the table has its name then, though a power cut may take it away.
     pub fn finish(self) -> Result<Table> {
         let summary = self.writer.finish(&mut || Ok(()))?;
         self.new.commit(|file| verify_blocks(file, &summary, || Ok(())))?;

@@ -239,8 +239,8 @@ impl Section {
         record
     }
 
-    /// Decodes a record. Everything that it points to must lie before `end`, the offset at which the
-    /// directory begins.
+    /// Decodes a record. Everything that it points to must lie before `end`, the offset at which
+    /// the directory begins.
     pub(crate) fn decode(record: &[u8; SECTION_BYTES], end: u64) -> Result<Self, DecodeError> {
         let flags = get_u16(record, 14);
         if flags != 0 {

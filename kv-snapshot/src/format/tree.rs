@@ -45,15 +45,15 @@ impl Tree {
         self.starts.last().copied().unwrap_or(0)
     }
 
-    /// The blocks of each level: the top first, the covered blocks last. The checksums of a level are
-    /// in the level before it.
+    /// The blocks of each level: the top first, the covered blocks last. The checksums of a level
+    /// are in the level before it.
     pub(crate) fn levels_from_top(&self) -> impl Iterator<Item = Range<u64>> {
         let levels = self.starts.windows(2).map(|pair| pair[0]..pair[1]).rev();
         levels.chain(self.starts.first().map(|covered| 0..*covered))
     }
 
-    /// The offset of the checksum of `block`, in bytes; `None` for the top, whose checksum is in the
-    /// footer.
+    /// The offset of the checksum of `block`, in bytes; `None` for the top, whose checksum is in
+    /// the footer.
     pub(crate) fn checksum_offset(&self, block: u64) -> Option<u64> {
         let level = self.starts.partition_point(|start| *start <= block);
         let first = if level == 0 { 0 } else { self.starts[level - 1] };

@@ -1,4 +1,5 @@
-//! The blocks of a mapped part. Each is verified when it is touched for the first time after opening.
+//! The blocks of a mapped part. Each is verified when it is touched for the first time after
+//! opening.
 
 use std::{
     ops::RangeInclusive,
@@ -42,8 +43,8 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    /// The blocks of a file. `tree` covers all of them but the last, which is the footer; `root` is the
-    /// checksum of its top block.
+    /// The blocks of a file. `tree` covers all of them but the last, which is the footer; `root` is
+    /// the checksum of its top block.
     pub(crate) fn new(file: PathBuf, map: Bytes, seed: u64, tree: Tree, root: u64) -> Self {
         let words = tree.end().div_ceil(WORD_BITS);
         let verified = (0..words).map(|_| AtomicU64::new(0)).collect();
@@ -105,7 +106,8 @@ impl Blocks {
     #[cold]
     fn verify(&self, block: u64) -> Result<()> {
         let expected = match self.tree.checksum_offset(block) {
-            // Verifies the block of the tree that holds the checksum, one level up. This ends at the root.
+            // Verifies the block of the tree that holds the checksum, one level up. This ends at
+            // the root.
             Some(offset) => get_u64(self.bytes(offset, offset + 8)?, 0),
             None => self.root,
         };

@@ -18,8 +18,8 @@ pub struct TableCursor {
     next: u64,
     /// Where the last entry that was not taken ends.
     end: u64,
-    /// Where the last few entries before `end` begin, from the anchor before it on. An entry does not
-    /// say where the one before it begins.
+    /// Where the last few entries before `end` begin, from the anchor before it on. An entry does
+    /// not say where the one before it begins.
     before_end: Vec<u64>,
     key: Range<usize>,
     value: Range<usize>,

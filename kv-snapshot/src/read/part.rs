@@ -239,8 +239,8 @@ impl Part {
         self.stripes.slice(range)
     }
 
-    /// The offset of the first entry whose key is at or above `bound`, or above it if `after`; the end
-    /// of the entries if there is none.
+    /// The offset of the first entry whose key is at or above `bound`, or above it if `after`; the
+    /// end of the entries if there is none.
     pub(crate) fn seek(&self, section: &Section, bound: &[u8], after: bool) -> Result<u64> {
         if section.entries == 0 {
             return Ok(section.entries_end);
@@ -289,8 +289,8 @@ impl Part {
         Ok(found)
     }
 
-    /// The offsets of the last few entries before `end`, in order: from the last anchor before it on.
-    /// `end` must be the end of an entry.
+    /// The offsets of the last few entries before `end`, in order: from the last anchor before it
+    /// on. `end` must be the end of an entry.
     pub(crate) fn entries_before(&self, section: &Section, end: u64) -> Result<Vec<u64>> {
         let (mut low, mut high) = (0, section.anchors());
         let mut offset = section.entries_offset;

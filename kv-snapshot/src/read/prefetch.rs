@@ -13,9 +13,9 @@ use crate::format::{
 impl Part {
     /// Brings what look-ups of these keys will read into the processor's caches.
     ///
-    /// A look-up waits for memory twice: for its slot, and then for its entry. Here the first waits of
-    /// all keys overlap, and then the second ones, because no load depends on one for another key.
-    /// What is read here is not verified, so it may only decide what to load next.
+    /// A look-up waits for memory twice: for its slot, and then for its entry. Here the first waits
+    /// of all keys overlap, and then the second ones, because no load depends on one for another
+    /// key. What is read here is not verified, so it may only decide what to load next.
     pub(crate) fn prefetch(&self, section: &Section, keys: &[&[u8]]) {
         let map = self.blocks().map();
         if section.homes == 0 {

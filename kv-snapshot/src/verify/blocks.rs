@@ -17,8 +17,9 @@ use crate::{
 /// The number of blocks in one read.
 const CHUNK_BLOCKS: usize = 256;
 
-/// Reads the whole file and verifies that every block matches its checksum, and that the file is the
-/// one that `expected` describes. `go_on` is called between reads; an error from it ends the work.
+/// Reads the whole file and verifies that every block matches its checksum, and that the file is
+/// the one that `expected` describes. `go_on` is called between reads; an error from it ends the
+/// work.
 ///
 /// It does not read through a map: a sector that cannot be read would end the process.
 pub(crate) fn verify_blocks(file: &dyn File, expected: &Summary, mut go_on: impl FnMut() -> Result<()>) -> Result<()> {
@@ -56,7 +57,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Verifies the blocks of a level. For a level of the tree, returns the checksums that it holds.
+    /// Verifies the blocks of a level. For a level of the tree, returns the checksums that it
+    /// holds.
     fn level(
         &mut self,
         level: Range<u64>,

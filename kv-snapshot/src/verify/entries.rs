@@ -1,5 +1,5 @@
-//! Verifies that the entries, anchors, slots and directory of a part agree with each other, which no
-//! checksum shows.
+//! Verifies that the entries, anchors, slots and directory of a part agree with each other, which
+//! no checksum shows.
 
 use kv_core::{Error, Result};
 
@@ -60,8 +60,8 @@ impl Collection<'_> {
         Ok(())
     }
 
-    /// Every entry has been found through the slots. So if as many slots are used as there are entries,
-    /// no slot points anywhere else.
+    /// Every entry has been found through the slots. So if as many slots are used as there are
+    /// entries, no slot points anywhere else.
     fn verify_slots(&self) -> Result<()> {
         let mut used = 0;
         for slot in 0..self.section.slots {

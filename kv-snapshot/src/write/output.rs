@@ -1,5 +1,5 @@
-//! The bytes of a part on their way to its file: sequential writes of a mebibyte, and the checksum of
-//! each block.
+//! The bytes of a part on their way to its file: sequential writes of a mebibyte, and the checksum
+//! of each block.
 
 use std::sync::Arc;
 
