@@ -34,11 +34,12 @@ use crate::{
 /// 5. Manifests newer than the previous checkpoint, which the caller found to be bad, are renamed
 ///    to `….manifest.bad`, and the directory is synced.
 ///
-/// A crash before step 4 leaves at most files that no manifest names; the next write removes them.
-/// A crash between steps 4 and 5 leaves the new checkpoint as the newest, with the bad ones listed
-/// below it. The new one names the checkpoint that it was made from, so the next write knows the
-/// bad ones and sets them aside. (In the other order there would be a moment in which no name tells
-/// how far the log must reach.) A failure in any step undoes the steps before it.
+/// A crash before step 4 leaves either the complete checkpoint, if the name of its manifest happens
+/// to survive, or files that no manifest names, which the next write removes. A crash between steps
+/// 4 and 5 leaves the new checkpoint as the newest, with the bad ones listed below it. The new one
+/// names the checkpoint that it was made from, so the next write knows the bad ones and sets them
+/// aside. (In the other order there would be a moment in which no name tells how far the log must
+/// reach.) A failure in any step undoes the steps before it.
 ///
 /// Opening writes nothing. The first write or removal takes a lock on the directory, for as long as
 /// this value lives.
@@ -59,15 +60,17 @@ pub struct MmapCheckpointer {
     lock: OnceLock<Lock>,
     /// Held by the writing thread for the whole write: there is one at a time.
     writer: Mutex<()>,
-    /// Held while names in the directory change, and released while a part is written, so that a
-    /// removal need not wait for that. Taken after `writer`.
+    /// Held while a write plans and while it publishes, and for a whole removal. Not held while a
+    /// part is written and gets its name, which may take long: `writing` tells a removal to leave
+    /// that part alone, and only the next write, which waits for `writer`, removes temporary files.
+    /// Taken after `writer`.
     directory: Mutex<DirectoryState>,
 }
 
 #[derive(Debug, Default)]
 struct DirectoryState {
-    /// The sequence number of the checkpoint that is being written. Its part has a name before any
-    /// manifest names it; a removal at that moment must not take it for one that is not needed.
+    /// The sequence number of the checkpoint that is being written. Its part gets its name before a
+    /// manifest names it. A removal meanwhile must not take it for one that is not needed.
     writing: Option<u64>,
 }
 
@@ -127,8 +130,8 @@ impl MmapCheckpointer {
         Ok(report)
     }
 
-    /// Call this before names change. It locks the directory against other threads, and the first
-    /// time against other processes.
+    /// Locks the directory before names in it change: against other threads, and the first time
+    /// against other processes.
     fn lock_directory(&self) -> Result<MutexGuard<'_, DirectoryState>> {
         self.check_owner()?;
         let state = lock(&self.directory);

@@ -39,8 +39,8 @@ fn read(vfs: &dyn Vfs) -> Result<Option<String>> {
 /// of them take `met`, and hold it while they change the file: so the file is created once, and the
 /// file and `met` change together.
 ///
-/// A read may still meet damage after a full verification has passed that block, and before
-/// [`clear`](DamageFlag::clear): its flag is then cleared too. Nothing wrong follows from that. A
+/// A read may meet damage after a verifying thread has passed that block and before that thread
+/// clears the flag. The flag is then cleared although there is damage. It is not lost for good: a
 /// block that failed is not marked as verified, so the next read of it sets the flag again.
 #[derive(Debug)]
 pub(crate) struct DamageFlag {

@@ -177,9 +177,9 @@ impl TableWriter {
     ///
     /// # Errors
     /// [`DiskFull`](kv_core::Error::DiskFull), [`Io`](kv_core::Error::Io), and
-    /// [`Corrupt`](kv_core::Error::Corrupt) if what was read back is not what was written. The
-    /// table is then not there, unless it was the directory's sync that failed, or opening the
-    /// table after it: the table has its name then, though a power cut may take it away.
+    /// [`Corrupt`](kv_core::Error::Corrupt) if what was read back is not what was written. After an
+    /// error the table is not there, with one exception: if syncing the directory or opening the
+    /// table failed, it has its name already, which may not be durable.
     pub fn finish(self) -> Result<Table> {
         let summary = self.writer.finish(&mut || Ok(()))?;
         self.new.commit(|file| verify_blocks(file, &summary, || Ok(())))?;

@@ -26,9 +26,9 @@ use crate::{
 pub struct VerifyReport {
     /// The number of checkpoints that are listed.
     pub checkpoints: usize,
-    /// The number of parts that were read.
+    /// The number of parts that were verified and are intact.
     pub parts: usize,
-    /// The number of bytes of parts that were read.
+    /// The bytes of those parts.
     pub bytes: u64,
     /// What is wrong: damage, files that cannot be read, files that a newer version wrote.
     pub findings: Vec<Error>,

@@ -350,7 +350,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interrupted_call_is_repeated_and_no_other_failure_is() {
+    fn only_interrupted_calls_are_repeated() {
         let mut outcomes = [Err(Errno::INTR), Err(Errno::INTR), Ok(7), Ok(8), Err(Errno::IO)]
             .into_iter()
             .map(|o| o.map_err(io::Error::from));

@@ -24,8 +24,8 @@ const WORD_BITS: u64 = u64::BITS as u64;
 /// Any number of threads read at once, without locks. That is race-free because the file never
 /// changes while it is mapped:
 ///
-/// - A thread that sees the bit of a block may use the block, whatever else it sees. The bit is a
-///   fact about constant bytes and publishes nothing, so `Relaxed` is enough.
+/// - A thread that sees the bit of a block set may use the block. The bit states a fact about bytes
+///   that never change, and publishes nothing else, so `Relaxed` is enough.
 /// - A thread that does not see the bit yet verifies the block again, with the same result.
 /// - A block that does not match leaves its bit unset: every later read fails as well.
 ///

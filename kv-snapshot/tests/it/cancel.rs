@@ -94,7 +94,7 @@ fn each_step_asks_often_whether_to_go_on() {
         let [before, after] = pair else { unreachable!() };
         assert!(after.changes - before.changes <= 256, "{pair:?}: too many changes between two questions");
         // One operation is of a MiB at most. The others are the last write of the part, and the
-        // reads of the header, the footer and the tree of a file that is read back.
+        // reads that open a file that is read back.
         assert!(after.written - before.written <= 2 && after.read - before.read <= 4, "{pair:?}");
         assert!(after.synced - before.synced <= 1, "{pair:?}");
     }
