@@ -56,9 +56,9 @@
 //!
 //! The hash is xxh3-64 of the key with the seed. The home of a key, the slot where a search for it
 //! begins, is the upper half of the 128-bit product of its hash and `homes`, which the directory
-//! holds. Entries are in order of their hashes, each at its home or, if that is taken, in the next
-//! free slot. So a key that is not found between its home and the next empty slot, or the end, is
-//! absent. There are only as many slots as that takes, and at least `homes`. With five homes for
+//! holds. Used slots are in order of their hashes, each at its home or, if that is taken, in the
+//! next free slot. So a key that is not found between its home and the next empty slot, or the end,
+//! is absent. There are only as many slots as that takes, and at least `homes`. With five homes for
 //! every four entries, a search reads about one cache line.
 //!
 //! **Directory**: one record of 96 bytes for each collection, in order of ids, each id once:
