@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 
 use kv_core::{Durability, Error, Log, Lsn, Result};
-use kv_testkit::sim::{Count, CrashChoice, CrashModel, Exploration, Moment, Survivors, SimDisk};
+use kv_testkit::sim::{Count, CrashChoice, CrashModel, Exploration, Moment, SimDisk, Survivors};
 use kv_wal::{SegmentedLog, verify};
 
 use crate::support::small;

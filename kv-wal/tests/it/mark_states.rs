@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use kv_core::{Log, Lsn};
-use kv_testkit::sim::{CrashChoice, CrashModel, Damage, Survivors, Remains, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, Damage, Remains, SimDisk, Survivors};
 use kv_wal::{Options, SegmentedLog};
 
 use crate::support::{Inline, append_and_sync, is_corrupt, read_all, record};

@@ -10,7 +10,7 @@ use std::{
 use kv_core::{Durability, Error, Log, Lsn, Result};
 use kv_testkit::{
     ManualScheduler,
-    sim::{CrashChoice, CrashModel, Survivors, SimDisk},
+    sim::{CrashChoice, CrashModel, SimDisk, Survivors},
     vfs::{Fault, Kind},
 };
 use kv_wal::{Options, SegmentedLog, verify};

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use kv_core::{Durability, Log, Lsn};
-use kv_testkit::sim::{CrashChoice, CrashModel, Survivors, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, SimDisk, Survivors};
 use kv_wal::SegmentedLog;
 
 use crate::support::small;
