@@ -16,7 +16,6 @@
 #![forbid(unsafe_code)]
 
 mod assertions;
-mod bytes;
 // An inline module, so that the modules of `format` are looked for beside it.
 #[path = "../../kv-cli/src"]
 mod cli {

@@ -8,9 +8,9 @@ use kv_vfs::{Access, File, Vfs, preamble::PreambleError};
 use crate::{
     error,
     format::{
-        bytes::is_zero,
         names,
         segment::{HEADER_BYTES, Header},
+        zeroes::is_zero,
     },
 };
 

@@ -41,9 +41,8 @@
 //! All integers are little-endian.
 
 use kv_core::{Epoch, Lsn};
+use kv_vfs::little_endian::{get_u16, get_u32, get_u64, put};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
-
-use super::bytes::{get_u16, get_u32, get_u64, put};
 
 /// The bytes of a frame before its payload.
 pub(crate) const HEADER_BYTES: usize = 32;

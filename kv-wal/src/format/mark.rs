@@ -20,10 +20,9 @@
 use kv_core::{Epoch, LogId, Lsn};
 use kv_vfs::preamble::{PREAMBLE_BYTES, Preamble, PreambleError};
 
-use super::{
-    bytes::{get_u64, put},
-    frame::NUMBER_MAX,
-};
+use kv_vfs::little_endian::{get_u64, put};
+
+use super::frame::NUMBER_MAX;
 
 /// The bytes of a slot.
 pub(crate) const SLOT_BYTES: usize = 128;

@@ -20,10 +20,9 @@
 use kv_core::LogId;
 use kv_vfs::preamble::{PREAMBLE_BYTES, Preamble, PreambleError};
 
-use super::{
-    bytes::{get_u32, get_u64, put},
-    frame::NUMBER_MAX,
-};
+use kv_vfs::little_endian::{get_u32, get_u64, put};
+
+use super::frame::NUMBER_MAX;
 
 /// How many bytes of block 0 are written and covered by the checksum.
 pub(crate) const HEADER_BYTES: usize = 4096;

@@ -8,9 +8,9 @@ use super::{inventory::Inventory, report::TornTail, walk::LogEnd};
 use crate::{
     error,
     format::{
-        bytes::{is_zero, len_without_trailing_zeroes},
         frame::{ALIGNMENT, FrameHeader, HEADER_BYTES},
         names,
+        zeroes::{is_zero, len_without_trailing_zeroes},
     },
     segment_file::{Segment, read_up_to},
 };

@@ -9,8 +9,8 @@ use kv_vfs::File;
 use crate::{
     error,
     format::{
-        bytes::is_zero,
         frame::{self, FRAME_BYTES_MIN, FrameHeader, HEADER_BYTES, Kind, Seal, Start},
+        zeroes::is_zero,
     },
     segment_file::{Segment, read_up_to},
 };

@@ -20,8 +20,8 @@ use super::{inventory::Inventory, scanner::SegmentEnd, walk::LogEnd};
 use crate::{
     error,
     format::{
-        bytes::is_zero,
         frame::{self, FrameHeader, Kind, Seal},
+        zeroes::is_zero,
     },
     segment_file::{Segment, read_up_to},
 };

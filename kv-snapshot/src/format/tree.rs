@@ -1,14 +1,17 @@
-//! Where the checksum of a block stands. This module does no I/O.
+//! The checksum tree: where the checksum of each block is.
 //!
-//! The tree follows the blocks that it covers. Its lowest level has 8 bytes for each of them, 512 to a block; each further level has 8 bytes
-//! for each block of the level below, up to the level of a single block, whose checksum is in the footer. The rest of a level's last block is
-//! zero. So any block can be verified alone, by reading one block a level, and what was verified need not be verified again.
+//! The tree follows the blocks that it covers. Its lowest level has 8 bytes for each of them, 512
+//! to a block. Each further level has 8 bytes for each block of the level below, up to a level of a
+//! single block, whose checksum is in the footer. The rest of a level's last block is zero.
+//!
+//! So a block can be verified alone, by reading one block of each level. Blocks of the tree that
+//! were verified before need not be verified again.
 
 use std::ops::Range;
 
-use crate::format::BLOCK_BYTES;
+use super::block::BLOCK_BYTES;
 
-/// How many checksums a block holds.
+/// The number of checksums in a block.
 const FAN_OUT: u64 = BLOCK_BYTES as u64 / CHECKSUM_BYTES;
 /// The size of a checksum, in bytes.
 const CHECKSUM_BYTES: u64 = 8;
@@ -16,7 +19,8 @@ const CHECKSUM_BYTES: u64 = 8;
 /// The shape of a checksum tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tree {
-    /// The first block of each level, the lowest level first, then the block behind the tree. The covered blocks are below.
+    /// The first block of each level, the lowest level first, then the first block behind the tree.
+    /// The covered blocks come before them.
     starts: Vec<u64>,
 }
 
@@ -41,13 +45,15 @@ impl Tree {
         self.starts.last().copied().unwrap_or(0)
     }
 
-    /// The blocks of each level, the top first, the covered blocks last. A block's checksum is in the level before.
+    /// The blocks of each level: the top first, the covered blocks last. The checksums of a level
+    /// are in the level before it.
     pub(crate) fn levels_from_top(&self) -> impl Iterator<Item = Range<u64>> {
         let levels = self.starts.windows(2).map(|pair| pair[0]..pair[1]).rev();
         levels.chain(self.starts.first().map(|covered| 0..*covered))
     }
 
-    /// The offset in bytes at which the checksum of `block` stands; `None` for the top, whose checksum is in the footer.
+    /// The offset of the checksum of `block`, in bytes; `None` for the top, whose checksum is in
+    /// the footer.
     pub(crate) fn checksum_offset(&self, block: u64) -> Option<u64> {
         let level = self.starts.partition_point(|start| *start <= block);
         let first = if level == 0 { 0 } else { self.starts[level - 1] };

@@ -1,19 +1,22 @@
-//! The one place that uses bincode: the payload of a manifest, to bytes and back.
+//! The payload of a manifest, to bytes and back. This is the only place that uses bincode.
 //!
-//! Layout: the fields in order; integers little-endian and of fixed width; an option is a byte 0 or 1 and then the value; a list or a text
-//! is its length in 8 bytes and then its elements or its UTF-8. It is pinned by a golden test, so that another library which writes the same bytes can
-//! take bincode's place here. Decoding borrows the texts and takes lists apart itself, so that no memory is taken for a forged length: bincode
-//! would take a mebibyte, and then grow the list by doubling it.
+//! Layout: the fields in order. Integers are little-endian and of fixed width; an option is a byte
+//! 0 or 1 and then the value; a list or a text is its length in 8 bytes and then its elements or
+//! its UTF-8. A golden test pins the bytes, so that another library that writes the same can
+//! replace bincode.
+//!
+//! Decoding borrows the texts and reads the lists itself, so that a forged length takes no memory:
+//! bincode would allocate a mebibyte and then double it as it goes.
 
-use bincode::error::DecodeError;
+use bincode::error::DecodeError as BincodeError;
 use serde::{Deserialize, Serialize};
 
-use crate::fault::Fault;
+use crate::error::DecodeError;
 
-/// The longest payload that is read or written, in bytes. It also bounds what bincode allocates.
+/// The longest payload that is read or written, in bytes. It also limits what bincode allocates.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 512 << 20;
 
-/// What a collection takes at least, in bytes: without a name.
+/// The least that a collection takes, in bytes: one without a name.
 const COLLECTION_BYTES_MIN: usize = 8 + 4 + 8 + 8 + 8;
 /// What a part takes, in bytes.
 const PART_BYTES: usize = 8 + 8 + 16 + 16;
@@ -57,23 +60,23 @@ pub(crate) struct PartRecord {
     pub(crate) digest: u128,
 }
 
-/// `None` if it would be longer than is allowed.
+/// `None` if the payload would be too long.
 pub(crate) fn encode(record: &ManifestRecord<'_>) -> Option<Vec<u8>> {
     bincode::serde::encode_to_vec(record, CONFIG).ok().filter(|bytes| bytes.len() <= PAYLOAD_BYTES_MAX)
 }
 
 /// Decodes a payload whose checksum has been verified.
-pub(crate) fn decode(payload: &[u8]) -> Result<ManifestRecord<'_>, Fault> {
+pub(crate) fn decode(payload: &[u8]) -> Result<ManifestRecord<'_>, DecodeError> {
     let mut rest = payload;
     let record = decode_record(&mut rest)
-        .map_err(|error| Fault::damaged(0, format!("the content cannot be decoded: {error}")))?;
+        .map_err(|error| DecodeError::damaged(0, format!("the content cannot be decoded: {error}")))?;
     match payload.len() - rest.len() {
         _ if rest.is_empty() => Ok(record),
-        read => Err(Fault::damaged(read as u64, "there are bytes behind the content")),
+        read => Err(DecodeError::damaged(read as u64, "there are bytes after the end of the content")),
     }
 }
 
-fn decode_record<'a>(rest: &mut &'a [u8]) -> Result<ManifestRecord<'a>, DecodeError> {
+fn decode_record<'a>(rest: &mut &'a [u8]) -> Result<ManifestRecord<'a>, BincodeError> {
     Ok(ManifestRecord {
         id: next(rest)?,
         previous: next(rest)?,
@@ -83,17 +86,17 @@ fn decode_record<'a>(rest: &mut &'a [u8]) -> Result<ManifestRecord<'a>, DecodeEr
     })
 }
 
-fn next<'a, T: Deserialize<'a>>(rest: &mut &'a [u8]) -> Result<T, DecodeError> {
+fn next<'a, T: Deserialize<'a>>(rest: &mut &'a [u8]) -> Result<T, BincodeError> {
     let (value, read) = bincode::serde::borrow_decode_from_slice(rest, CONFIG)?;
     *rest = rest.get(read..).unwrap_or_default();
     Ok(value)
 }
 
-/// A list whose elements take at least `bytes_min` each.
-fn list<'a, T: Deserialize<'a>>(rest: &mut &'a [u8], bytes_min: usize) -> Result<Vec<T>, DecodeError> {
+/// A list whose elements take at least `bytes_min` bytes each.
+fn list<'a, T: Deserialize<'a>>(rest: &mut &'a [u8], bytes_min: usize) -> Result<Vec<T>, BincodeError> {
     let count: u64 = next(rest)?;
     if count > (rest.len() / bytes_min) as u64 {
-        return Err(DecodeError::Other("a list is longer than what is left"));
+        return Err(BincodeError::Other("a list is longer than the rest of the content"));
     }
     let mut list = Vec::with_capacity(count as usize);
     for _ in 0..count {

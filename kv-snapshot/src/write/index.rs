@@ -1,21 +1,26 @@
-//! Builds the anchors and the slots of a collection while its entries go by.
+//! Builds the anchors and the slots of a collection while its entries are written.
 
 use kv_core::Result;
 
-use crate::{
-    format::{self, ANCHOR_ENTRIES, EMPTY_SLOT},
+use super::{
     output::Output,
     steps::{self, GoOn, STEP},
 };
+use crate::format::{
+    block::ALIGN_BYTES,
+    index::{self, ANCHOR_ENTRIES, EMPTY_SLOT},
+};
 
-/// Takes 16 bytes of memory an entry (up to twice that where their number was not said before) and about 1.5 for the anchors.
+/// Takes 16 bytes of memory per entry, or up to 32 if the number of entries was not known in
+/// advance, and about 1.5 bytes for the anchors.
 #[derive(Debug, Default)]
 pub(crate) struct IndexBuilder {
     first_key: Vec<u8>,
-    /// How many bytes all keys so far begin with in common.
+    /// The length of the prefix common to all keys so far.
     common_bytes: usize,
     anchors: Vec<Anchor>,
-    /// Hash above offset, so that sorting them gives the order of the slots.
+    /// The hash in the upper half, the offset in the lower: sorted, they are in the order of the
+    /// slots.
     hashes: Vec<u128>,
 }
 
@@ -23,11 +28,11 @@ pub(crate) struct IndexBuilder {
 struct Anchor {
     prefix: u64,
     offset: u64,
-    /// The bytes common to all keys when the prefix was taken: later keys can only make that less.
+    /// The length of the common prefix when this prefix was taken. Later keys can only shorten it.
     common_bytes: usize,
 }
 
-/// What the directory says about an index.
+/// What the directory states about an index.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Index {
     pub(crate) common_bytes: usize,
@@ -38,15 +43,15 @@ pub(crate) struct Index {
 }
 
 impl IndexBuilder {
-    /// For about so many entries.
+    /// An index for about `entries` entries.
     pub(crate) fn new(entries: u64) -> Self {
         let mut hashes = Vec::new();
-        // It only saves growing: a number that is far out, which memory does not suffice for, is no reason to fail.
+        // Reserving only saves growing later. A number that is far too large must not fail here.
         let _ = hashes.try_reserve_exact(usize::try_from(entries).unwrap_or(usize::MAX));
         Self { hashes, ..Self::default() }
     }
 
-    /// Adds the entry of the next key, in order.
+    /// Adds the next entry, in order of keys.
     pub(crate) fn add(&mut self, key: &[u8], hash: u64, offset: u64) {
         let entries = self.hashes.len() as u64;
         if entries == 0 {
@@ -56,34 +61,35 @@ impl IndexBuilder {
             self.common_bytes = key.iter().zip(&self.first_key).take_while(|(a, b)| a == b).count();
         }
         if entries.is_multiple_of(ANCHOR_ENTRIES) {
-            let prefix = format::anchor_prefix(&key[self.common_bytes..]);
+            let prefix = index::anchor_prefix(&key[self.common_bytes..]);
             self.anchors.push(Anchor { prefix, offset, common_bytes: self.common_bytes });
         }
         self.hashes.push(u128::from(hash) << 64 | u128::from(offset));
     }
 
-    /// Writes anchors and slots.
+    /// Writes the anchors and the slots.
     pub(crate) fn write(mut self, output: &mut Output, go_on: GoOn<'_>) -> Result<Index> {
-        output.pad_to(format::ALIGN_BYTES)?;
+        output.pad_to(ALIGN_BYTES)?;
         let anchors_offset = output.position();
         for (number, anchor) in self.anchors.iter().enumerate() {
             if number.is_multiple_of(STEP) {
                 go_on()?;
             }
-            output.write(&format::encode_anchor(self.final_prefix(anchor), anchor.offset))?;
+            output.write(&index::encode_anchor(self.final_prefix(anchor), anchor.offset))?;
         }
-        output.pad_to(format::ALIGN_BYTES)?;
+        output.pad_to(ALIGN_BYTES)?;
         let slots_offset = output.position();
-        let homes = format::homes(self.hashes.len() as u64);
+        let homes = index::homes(self.hashes.len() as u64);
         let slots = self.write_slots(homes, output, go_on)?;
         Ok(Index { common_bytes: self.common_bytes, anchors_offset, slots_offset, slots, homes })
     }
 
-    /// The prefix behind what turned out to be common to all keys. Up to what was common before, the key is the first key.
+    /// The prefix of an anchor's key after the final common prefix. Where that is shorter than the
+    /// one when the anchor was taken, the missing bytes are those of the first key.
     fn final_prefix(&self, anchor: &Anchor) -> u64 {
         let known = &self.first_key[self.common_bytes..anchor.common_bytes];
         let bytes: Vec<u8> = known.iter().copied().chain(anchor.prefix.to_be_bytes()).take(8).collect();
-        format::anchor_prefix(&bytes)
+        index::anchor_prefix(&bytes)
     }
 
     fn write_slots(&mut self, homes: u64, output: &mut Output, go_on: GoOn<'_>) -> Result<u64> {
@@ -101,8 +107,8 @@ impl IndexBuilder {
                 go_on()?;
             }
             let (hash, offset) = ((packed >> 64) as u64, *packed as u64);
-            fill(&mut next, format::home(hash, homes), output)?;
-            output.write(&format::slot(hash, offset).to_le_bytes())?;
+            fill(&mut next, index::home(hash, homes), output)?;
+            output.write(&index::slot(hash, offset).to_le_bytes())?;
             next += 1;
         }
         fill(&mut next, homes, output)?;

@@ -1,6 +1,8 @@
-//! The marker that damage was met: a file `DAMAGED`, whose content says what was found, as text for people.
+//! The damage flag: a file `DAMAGED`, left when a read of a checkpoint meets damage. Its content
+//! says what was found, as text for people.
 //!
-//! While it is there nothing is written or removed, so that no history is lost which a repair may need. A clean verification removes it.
+//! While the flag is set, nothing is written or removed, so that no history is lost that a repair
+//! may need. It is cleared once everything has been verified and nothing is wrong.
 
 use std::{
     path::PathBuf,
@@ -10,13 +12,13 @@ use std::{
 use kv_core::{Error, Result};
 use kv_vfs::{Access, Origin, Vfs};
 
-use crate::{fault::from_vfs, names};
+use crate::{error::from_vfs, format::names};
 
-/// How much of a marker is read, in bytes.
+/// How much of the file is read, in bytes.
 const TEXT_BYTES_MAX: usize = 4096;
 
-/// Whether a marker was left in the directory.
-pub(crate) fn is_there(vfs: &dyn Vfs) -> Result<bool> {
+/// Whether the directory has the flag.
+pub(crate) fn is_set(vfs: &dyn Vfs) -> Result<bool> {
     read(vfs).map(|text| text.is_some())
 }
 
@@ -31,40 +33,49 @@ fn read(vfs: &dyn Vfs) -> Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(&text).into_owned()))
 }
 
-/// Shared by a checkpointer and all checkpoints opened through it.
+/// The flag of a directory, shared by a checkpointer and all checkpoints opened through it.
+///
+/// Any reading thread may set the flag, at any time, while another thread checks or clears it. All
+/// of them take `met`, and hold it while they change the file: so the file is created once, and the
+/// file and `met` change together.
+///
+/// A read may meet damage after a verifying thread has passed that block and before that thread
+/// clears the flag. The flag is then cleared although there is damage. It is not lost for good: a
+/// block that failed is not marked as verified, so the next read of it sets the flag again.
 #[derive(Debug)]
-pub(crate) struct Marker {
+pub(crate) struct DamageFlag {
     vfs: Arc<dyn Vfs>,
-    /// The process that may leave it: a child of that one, made by `fork`, reads and writes
-    /// nothing.
+    /// The process that may set it. A child made by `fork` returns before it takes `met`, which
+    /// another thread of the parent may have held at the fork.
     origin: Origin,
-    /// What was met since this was opened: it counts also where the file could not be written.
+    /// The damage that was met since this was opened. It counts even if the file could not be
+    /// written.
     met: Mutex<Option<String>>,
 }
 
-impl Marker {
+impl DamageFlag {
     pub(crate) fn new(vfs: Arc<dyn Vfs>) -> Self {
         Self { vfs, origin: Origin::here(), met: Mutex::new(None) }
     }
 
-    /// Passes the result of a read on, and if it is damage leaves the marker.
+    /// Passes the result of a read through, and sets the flag if it is damage.
     #[inline]
     pub(crate) fn watch<T>(&self, read: Result<T>) -> Result<T> {
         if let Err(error @ Error::Corrupt { .. }) = &read {
-            self.leave(error);
+            self.set(error);
         }
         read
     }
 
     #[cold]
-    fn leave(&self, error: &Error) {
+    fn set(&self, error: &Error) {
         if !self.origin.is_here() {
             return;
         }
         let mut met = self.met();
         if met.is_none() {
             let text = error.to_string();
-            // As well as may be: the disk may be full, or may not be writable.
+            // Best effort: the disk may be full or read-only. The caller gets the damage anyway.
             let _ = self.write(&text);
             *met = Some(text);
         }
@@ -77,22 +88,23 @@ impl Marker {
         self.vfs.sync_directory()
     }
 
-    /// Fails if damage was met and not cleared.
-    pub(crate) fn refuse(&self) -> Result<()> {
+    /// Fails if the flag is set.
+    pub(crate) fn check(&self) -> Result<()> {
         let met = self.met().clone();
         let Some(text) = met.map_or_else(|| read(&*self.vfs), |text| Ok(Some(text)))? else { return Ok(()) };
         let detail = format!(
-            "damage was met before, so nothing is written or removed until a full verification is clean: {text}"
+            "a read met damage before, so no checkpoint is written or removed; \
+             repair it, then verify all checkpoints to clear this: {text}"
         );
         Err(Error::corrupt(self.path(), 0, detail))
     }
 
-    /// Whether damage was met and not cleared.
-    pub(crate) fn is_left(&self) -> Result<bool> {
-        Ok(self.met().is_some() || is_there(&*self.vfs)?)
+    /// Whether the flag is set.
+    pub(crate) fn is_set(&self) -> Result<bool> {
+        Ok(self.met().is_some() || is_set(&*self.vfs)?)
     }
 
-    /// Removes the marker: everything has been verified.
+    /// Clears the flag, after everything was verified and nothing was wrong.
     pub(crate) fn clear(&self) -> Result<()> {
         let mut met = self.met();
         match self.vfs.remove(names::DAMAGED) {

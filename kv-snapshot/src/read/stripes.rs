@@ -1,3 +1,5 @@
+//! Handles into a map that many threads share.
+
 use std::{
     cell::Cell,
     ops::Range,
@@ -7,15 +9,19 @@ use std::{
 use bytes::Bytes;
 use kv_core::Value;
 
-/// How many counters the handles into one map are spread over.
+/// The number of reference counters for one map.
 const STRIPES: usize = 16;
 
-/// Makes handles into one map that do not all count on the same counter: threads that hand out values from the same file would otherwise
-/// fight over its cache line.
+/// Makes handles into one map. They are spread over several reference counters: otherwise threads
+/// that hand out values of the same file would contend for one cache line.
+///
+/// A handle made by one thread may be dropped by any other: it carries its counter with it. The map
+/// ends when the last handle of the last counter is gone.
 #[derive(Debug)]
 pub(crate) struct Stripes([Bytes; STRIPES]);
 
-/// An owner whose reference counter, which lies beside it, shares a cache line (or the pair that processors fetch) with no other.
+/// A clone of the map, aligned so that the reference counter beside it shares no cache line with
+/// another one, nor the pair of lines that processors fetch together.
 #[repr(align(128))]
 struct Padded(Bytes);
 
@@ -30,12 +36,13 @@ impl Stripes {
         Self(std::array::from_fn(|_| Bytes::from_owner(Padded(map.clone()))))
     }
 
-    /// A handle to a range of the map, which must lie within it.
+    /// A handle to a range, which must lie within the map.
     pub(crate) fn slice(&self, range: Range<usize>) -> Value {
         self.0[stripe_of_this_thread()].slice(range).into()
     }
 }
 
+/// Threads take turns. `Relaxed` is enough: the counter only has to spread them.
 fn stripe_of_this_thread() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {

@@ -2,20 +2,21 @@
 //!
 //! | name | what it is |
 //! |---|---|
-//! | `EEEEEEEEEEEEEEEE-LLLLLLLLLLLLLLLL-SSSSSSSSSSSSSSSS.manifest` | a checkpoint: epoch, position and sequence number |
-//! | the same and `.bad` | a manifest that was set aside because it, or what it names, is damaged |
+//! | `EEEEEEEEEEEEEEEE-LLLLLLLLLLLLLLLL-SSSSSSSSSSSSSSSS.manifest` | a checkpoint: its epoch, position and sequence number |
+//! | the same with `.bad` added | a manifest that was set aside, because it or its part is damaged |
 //! | `SSSSSSSSSSSSSSSS.part` | a part, by the sequence number of the checkpoint that it was made for |
-//! | one of the above and `.tmp` | being written, or left over |
-//! | `DAMAGED` | damage was met while reading; see [`marker`](crate::marker) |
-//! | `LOCK` | locked by who writes |
+//! | a manifest's or part's name with `.tmp` added | being written, or left by an interrupted write |
+//! | `DAMAGED` | the [damage flag](crate::damage_flag) |
+//! | `LOCK` | locked by the process that writes |
 //!
-//! Numbers have 16 lower-case hexadecimal digits, so that names sort by age. Files of other names are none of ours.
+//! A number has 16 lower-case hexadecimal digits, so that names sort by age. Other names are left
+//! alone.
 
 use kv_core::{CheckpointId, Epoch, Lsn};
 
-/// Locked by who writes.
+/// Locked by the process that writes.
 pub(crate) const LOCK: &str = "LOCK";
-/// There while damage that was met has not been cleared by a verification.
+/// The damage flag.
 pub(crate) const DAMAGED: &str = "DAMAGED";
 
 const DIGITS: usize = 16;
@@ -30,12 +31,12 @@ pub(crate) enum Name {
     Manifest(CheckpointId),
     SetAside(CheckpointId),
     Part(u64),
-    /// A manifest or part that is being written, or left over.
+    /// A manifest or part that is being written, or left by an interrupted write.
     Temporary,
 }
 
 impl Name {
-    /// What `name` says, if it is one of ours.
+    /// What `name` says; `None` if it is not a name from the table above.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         if let Some(of) = name.strip_suffix(TEMPORARY) {
             return matches!(Self::parse(of)?, Self::Manifest(_) | Self::Part(_)).then_some(Self::Temporary);
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_are_none_of_ours() {
+    fn other_names_are_ignored() {
         let odd =
             ["LOCK", "DAMAGED", ".tmp", "x.tmp", ".part", "1.part", "000000000000001F.part", "+00000000000001f.part"];
         let odd =

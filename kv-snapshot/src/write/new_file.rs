@@ -3,9 +3,10 @@ use std::sync::Arc;
 use kv_core::Result;
 use kv_vfs::{Access, File, Vfs};
 
-use crate::{fault::from_vfs, names};
+use crate::{error::from_vfs, format::names};
 
-/// A file that comes to be whole and verified, or not at all. It is written under a temporary name; dropping it removes that.
+/// A new file, which gets its name only when it is complete and verified. Until then it has a
+/// temporary name; dropping it removes the file.
 #[derive(Debug)]
 pub(crate) struct NewFile {
     vfs: Arc<dyn Vfs>,
@@ -20,14 +21,14 @@ impl NewFile {
         Ok(Self { vfs: vfs.clone(), name: name.to_owned(), file, committed: false })
     }
 
-    /// The file to be written.
+    /// The file, for writing to it.
     pub(crate) fn file(&self) -> &Arc<dyn File> {
         &self.file
     }
 
-    /// Syncs the file, has `check` read it back from the disk, and gives it its name.
+    /// Syncs the file, lets `check` read it back from the disk, and gives it its name.
     ///
-    /// Its bytes survive a power cut on return, its name only once the directory is synced.
+    /// On return its bytes survive a power cut. Its name does once the directory is synced.
     pub(crate) fn commit(mut self, check: impl FnOnce(&dyn File) -> Result<()>) -> Result<()> {
         self.file.sync_data().map_err(from_vfs)?;
         self.file.drop_cache().map_err(from_vfs)?;
@@ -42,7 +43,7 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if !self.committed {
-            // What cannot be removed now is harmless, and removed before the next file is made.
+            // If this fails, the file is harmless: the next write removes it.
             let _ = self.vfs.remove(&names::temporary(&self.name));
         }
     }

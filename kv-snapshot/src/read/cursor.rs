@@ -5,21 +5,21 @@ use std::{
 
 use kv_core::{Cursor, Result, Value};
 
-use crate::{
-    format::Section,
-    part::{Entry, Part},
-};
+use super::part::{Entry, Part};
+use crate::format::part::Section;
 
-/// Goes through the entries of a part in order of their keys, from either end, reading in place. It keeps the file mapped.
+/// Goes through the entries of a [`Table`](crate::Table) in order of their keys, from either end,
+/// reading in place. It keeps the file mapped.
 #[derive(Debug)]
 pub struct TableCursor {
     part: Arc<Part>,
     section: Section,
-    /// Where the first entry begins that was not taken.
+    /// Where the first entry that was not taken begins.
     next: u64,
-    /// Where the last one ends.
+    /// Where the last entry that was not taken ends.
     end: u64,
-    /// Where the last few entries before `end` begin. Entries have no link to the one before: they are found from an anchor on.
+    /// Where the last few entries before `end` begin, from the anchor before it on. An entry does
+    /// not say where the one before it begins.
     before_end: Vec<u64>,
     key: Range<usize>,
     value: Range<usize>,
@@ -46,7 +46,7 @@ impl TableCursor {
         }
         let entry = self.part.entry(&self.section, self.next)?;
         self.next = entry.end();
-        self.stand_at(entry)
+        self.move_to(entry)
     }
 
     fn take_last(&mut self) -> Result<bool> {
@@ -59,10 +59,10 @@ impl TableCursor {
         let Some(last) = self.before_end.pop() else { return Ok(false) };
         let entry = self.part.entry(&self.section, last)?;
         self.end = last;
-        self.stand_at(entry)
+        self.move_to(entry)
     }
 
-    fn stand_at(&mut self, entry: Entry) -> Result<bool> {
+    fn move_to(&mut self, entry: Entry) -> Result<bool> {
         self.part.value(entry)?;
         self.key = entry.key_range();
         self.value = entry.value_range();

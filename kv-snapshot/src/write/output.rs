@@ -1,18 +1,21 @@
-//! The bytes of a part on their way to its file: in large writes, one behind the other, with the checksum of each block.
+//! The bytes of a part on their way to its file: sequential writes of a mebibyte, and the checksum
+//! of each block.
 
 use std::sync::Arc;
 
 use kv_core::Result;
 use kv_vfs::File;
 
+use super::steps::{GoOn, STEP};
 use crate::{
-    fault::from_vfs,
-    format::{self, BLOCK_BYTES},
-    steps::{GoOn, STEP},
-    tree::Tree,
+    error::from_vfs,
+    format::{
+        block::{BLOCK_BYTES, checksum},
+        tree::Tree,
+    },
 };
 
-/// How much is written at once, in bytes.
+/// The size of a write, in bytes.
 const BUFFER_BYTES: usize = 1 << 20;
 
 const _: () = assert!(BUFFER_BYTES.is_multiple_of(BLOCK_BYTES), "the buffer holds whole blocks");
@@ -23,7 +26,7 @@ pub(crate) struct Output {
     buffer: Vec<u8>,
     written: u64,
     seed: u64,
-    /// One for each block written: 8 bytes for 4 KiB.
+    /// One for each block written since the last level of the tree began: 8 bytes per 4 KiB.
     checksums: Vec<u64>,
 }
 
@@ -49,13 +52,14 @@ impl Output {
         Ok(())
     }
 
-    /// Writes zeroes up to the next multiple of `align` bytes, which divides the size of a block.
+    /// Writes zeroes up to the next multiple of `align` bytes. `align` divides the size of a block.
     pub(crate) fn pad_to(&mut self, align: u64) -> Result<()> {
         let gap = self.position().next_multiple_of(align) - self.position();
         self.write(&[0; BLOCK_BYTES][..gap as usize])
     }
 
-    /// Writes the checksum tree over everything so far, which ends with a whole block, and returns the checksum of its top.
+    /// Writes the checksum tree over everything so far, which must be whole blocks, and returns the
+    /// checksum of its top block.
     pub(crate) fn write_tree(&mut self, go_on: GoOn<'_>) -> Result<u64> {
         self.flush()?;
         let tree = Tree::new(self.checksums.len() as u64);
@@ -78,10 +82,10 @@ impl Output {
         }
     }
 
-    /// Writes what is buffered, which is whole blocks, to the file.
+    /// Writes the buffer, which holds whole blocks, to the file.
     pub(crate) fn flush(&mut self) -> Result<()> {
         let blocks = self.buffer.chunks_exact(BLOCK_BYTES);
-        self.checksums.extend(blocks.map(|block| format::checksum(block, self.seed)));
+        self.checksums.extend(blocks.map(|block| checksum(block, self.seed)));
         self.file.write_all_at(&self.buffer, self.written).map_err(from_vfs)?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();

@@ -1,4 +1,5 @@
-//! The blocks of a mapped part, each verified when it is touched for the first time.
+//! The blocks of a mapped part. Each is verified when it is touched for the first time after
+//! opening.
 
 use std::{
     ops::RangeInclusive,
@@ -8,17 +9,28 @@ use std::{
 
 use bytes::Bytes;
 use kv_core::{Error, Result};
+use kv_vfs::little_endian::get_u64;
 
-use crate::{
-    bytes::u64_at,
-    format::{self, BLOCK_BYTES},
+use crate::format::{
+    block::{BLOCK_BYTES, checksum},
     tree::Tree,
 };
 
 const BLOCK_SHIFT: u32 = BLOCK_BYTES.trailing_zeros();
 const WORD_BITS: u64 = u64::BITS as u64;
 
-/// A mapped file, the tree of its checksums, and what of it has been verified.
+/// A mapped file, the shape of its checksum tree, and which blocks have been verified.
+///
+/// Any number of threads read at once, without locks. That is race-free because the file never
+/// changes while it is mapped:
+///
+/// - A thread that sees the bit of a block set may use the block. The bit states a fact about bytes
+///   that never change, and publishes nothing else, so `Relaxed` is enough.
+/// - A thread that does not see the bit yet verifies the block again, with the same result.
+/// - A block that does not match leaves its bit unset: every later read fails as well.
+///
+/// A bit stays set for as long as the part is open. If the kernel drops the page and reads it from
+/// the disk again, the block is not verified again.
 #[derive(Debug)]
 pub(crate) struct Blocks {
     file: PathBuf,
@@ -26,13 +38,13 @@ pub(crate) struct Blocks {
     seed: u64,
     tree: Tree,
     root: u64,
-    /// A bit a block. Relaxed throughout: the bit says something about bytes that never change, and publishes nothing; two
-    /// threads that verify the same block do the same work twice.
+    /// One bit for each block.
     verified: Box<[AtomicU64]>,
 }
 
 impl Blocks {
-    /// The file's whole blocks, of which `tree`, whose top has the checksum `root`, covers all but the last.
+    /// The blocks of a file. `tree` covers all of them but the last, which is the footer; `root` is
+    /// the checksum of its top block.
     pub(crate) fn new(file: PathBuf, map: Bytes, seed: u64, tree: Tree, root: u64) -> Self {
         let words = tree.end().div_ceil(WORD_BITS);
         let verified = (0..words).map(|_| AtomicU64::new(0)).collect();
@@ -47,18 +59,18 @@ impl Blocks {
         self.seed
     }
 
-    /// The map, whatever has been verified of it.
+    /// The whole map, verified or not.
     pub(crate) fn map(&self) -> &Bytes {
         &self.map
     }
 
-    /// The end of the block in which the byte at `offset` lies.
+    /// The end of the block that holds the byte at `offset`.
     #[inline]
     pub(crate) fn block_end(offset: u64) -> u64 {
         (offset >> BLOCK_SHIFT << BLOCK_SHIFT) + BLOCK_BYTES as u64
     }
 
-    /// Whether the bytes from `start` to before `end`, of which there is one at least, lie in one block.
+    /// Whether the bytes from `start` to before `end` lie in one block. There must be at least one.
     #[inline]
     pub(crate) fn is_one_block(start: u64, end: u64) -> bool {
         start >> BLOCK_SHIFT == (end - 1) >> BLOCK_SHIFT
@@ -70,7 +82,7 @@ impl Blocks {
         if start >= end {
             return Ok(&[]);
         }
-        // The last block is the footer: nothing outside the tree is ever asked for.
+        // Only the footer comes after the tree, and it is never read through here.
         if end > self.tree.end() << BLOCK_SHIFT {
             return Err(self.beyond(start));
         }
@@ -94,12 +106,13 @@ impl Blocks {
     #[cold]
     fn verify(&self, block: u64) -> Result<()> {
         let expected = match self.tree.checksum_offset(block) {
-            // The block of the tree that holds the checksum lies further up: this ends at the root.
-            Some(offset) => u64_at(self.bytes(offset, offset + 8)?, 0),
+            // Verifies the block of the tree that holds the checksum, one level up. This ends at
+            // the root.
+            Some(offset) => get_u64(self.bytes(offset, offset + 8)?, 0),
             None => self.root,
         };
         let start = block << BLOCK_SHIFT;
-        if format::checksum(&self.map[start as usize..start as usize + BLOCK_BYTES], self.seed) != expected {
+        if checksum(&self.map[start as usize..start as usize + BLOCK_BYTES], self.seed) != expected {
             let detail = format!("the block of {BLOCK_BYTES} bytes does not match its checksum");
             return Err(Error::corrupt(&self.file, start, detail));
         }
@@ -109,6 +122,6 @@ impl Blocks {
 
     #[cold]
     fn beyond(&self, start: u64) -> Error {
-        Error::corrupt(&self.file, start, "something is said to lie here that would reach beyond the data")
+        Error::corrupt(&self.file, start, "something points here that would reach past the end of the data")
     }
 }

@@ -1,14 +1,19 @@
-//! What is in a directory of checkpoints, judged by names, and what of it nobody needs.
+//! What is in a directory of checkpoints, going by the names of the files, and which of it is not
+//! needed any more.
 
 use std::collections::HashSet;
 
 use kv_core::{CheckpointId, Error, Result};
 use kv_vfs::Vfs;
 
-use crate::{checkpoint::read_manifest, fault::from_vfs, names, names::Name};
+use crate::{
+    error::from_vfs,
+    format::names::{self, Name},
+    read::checkpoint::read_manifest,
+};
 
 #[derive(Debug, Default)]
-pub(crate) struct Listing {
+pub(crate) struct Inventory {
     /// Newest first.
     pub(crate) manifests: Vec<CheckpointId>,
     set_aside: Vec<CheckpointId>,
@@ -16,29 +21,29 @@ pub(crate) struct Listing {
     temporaries: Vec<String>,
 }
 
-impl Listing {
+impl Inventory {
     pub(crate) fn read(vfs: &dyn Vfs) -> Result<Self> {
-        let mut listing = Self::default();
+        let mut inventory = Self::default();
         for name in vfs.list().map_err(from_vfs)? {
             match Name::parse(&name) {
-                Some(Name::Manifest(id)) => listing.manifests.push(id),
-                Some(Name::SetAside(id)) => listing.set_aside.push(id),
-                Some(Name::Part(seq)) => listing.parts.push(seq),
-                Some(Name::Temporary) => listing.temporaries.push(name),
+                Some(Name::Manifest(id)) => inventory.manifests.push(id),
+                Some(Name::SetAside(id)) => inventory.set_aside.push(id),
+                Some(Name::Part(seq)) => inventory.parts.push(seq),
+                Some(Name::Temporary) => inventory.temporaries.push(name),
                 None => {}
             }
         }
-        listing.manifests.sort_unstable_by(|a, b| b.cmp(a));
-        listing.parts.sort_unstable();
-        listing.temporaries.sort_unstable();
-        Ok(listing)
+        inventory.manifests.sort_unstable_by(|a, b| b.cmp(a));
+        inventory.parts.sort_unstable();
+        inventory.temporaries.sort_unstable();
+        Ok(inventory)
     }
 
-    /// A sequence number above all that are, and were, here.
+    /// A sequence number above every one that is in use here, or was.
     pub(crate) fn next_seq(&self) -> Result<u64> {
         let ids = self.manifests.iter().chain(&self.set_aside).map(|id| id.seq);
         let highest = ids.chain(self.parts.iter().copied()).max().unwrap_or(0);
-        highest.checked_add(1).ok_or(Error::Misuse("there is no sequence number left for another checkpoint".into()))
+        highest.checked_add(1).ok_or(Error::Misuse("no sequence number is left for another checkpoint".into()))
     }
 
     /// Removes what an interrupted write left.
@@ -46,10 +51,13 @@ impl Listing {
         self.temporaries.iter().try_for_each(|name| vfs.remove(name)).map_err(from_vfs)
     }
 
-    /// Removes the parts that no manifest names, set-aside ones included. Where a manifest cannot be read, every part that is not newer may be
-    /// one of its parts, and is kept. `writing` is the number of a checkpoint under way, whose part is not named yet.
+    /// Removes the parts that no manifest names; manifests that were set aside count as well.
     ///
-    /// Nothing is synced: a part that comes back after a power cut is removed another time.
+    /// If a manifest cannot be read, every part up to its number may be one of its parts and is
+    /// kept. `writing` is the number of a checkpoint that is being written: its part exists before
+    /// the manifest that names it.
+    ///
+    /// Nothing is synced: a part that a power cut brings back is removed the next time.
     pub(crate) fn remove_unnamed_parts(&self, vfs: &dyn Vfs, writing: Option<u64>) -> Result<()> {
         let mut named = HashSet::new();
         let mut unreadable = 0;

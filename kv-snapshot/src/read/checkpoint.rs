@@ -3,35 +3,39 @@ use std::{ops::Bound, sync::Arc};
 use kv_core::{Checkpoint, CheckpointHead, CheckpointId, CollectionId, Cursor, Error, Result, Value};
 use kv_vfs::{Access, Vfs};
 
-use crate::{
+use super::{
     cursor::TableCursor,
-    fault::from_vfs,
-    manifest::{MANIFEST_BYTES_MAX, Manifest, PartRef},
-    marker::Marker,
-    names,
-    part::Part,
+    part::{Entry, Part},
+};
+use crate::{
+    damage_flag::DamageFlag,
+    error::{from_vfs, missing_is_damage},
+    format::{
+        manifest::{MANIFEST_BYTES_MAX, Manifest, PartRef},
+        names,
+    },
 };
 
-/// A checkpoint in one part.
+/// A checkpoint, which is one part. Its reads set the damage flag when they meet damage.
 pub(crate) struct MmapCheckpoint {
     id: CheckpointId,
     head: CheckpointHead,
     part: Arc<Part>,
-    marker: Arc<Marker>,
+    damage_flag: Arc<DamageFlag>,
 }
 
 impl MmapCheckpoint {
-    /// Opens the part of a manifest and verifies that it is the one that the manifest names.
-    pub(crate) fn open(vfs: &dyn Vfs, manifest: &Manifest, marker: Arc<Marker>) -> Result<Self> {
+    /// Opens the part of a manifest and checks that it is the one that the manifest names.
+    pub(crate) fn open(vfs: &dyn Vfs, manifest: &Manifest, damage_flag: Arc<DamageFlag>) -> Result<Self> {
         let [named] = manifest.parts[..] else {
             return Err(Error::Misuse("a manifest of this version has one part".into()));
         };
         let part = open_part(vfs, &named)?;
         check_collections(&part, manifest)?;
-        Ok(Self { id: manifest.id, head: manifest.head(), part: Arc::new(part), marker })
+        Ok(Self { id: manifest.id, head: manifest.head(), part: Arc::new(part), damage_flag })
     }
 
-    fn find(&self, collection: CollectionId, key: &[u8]) -> Result<Option<crate::part::Entry>> {
+    fn find(&self, collection: CollectionId, key: &[u8]) -> Result<Option<Entry>> {
         match self.part.section(collection) {
             Some(section) => self.part.find(section, key),
             None => Ok(None),
@@ -49,13 +53,14 @@ impl MmapCheckpoint {
     }
 }
 
-/// Reads a manifest. One that is not there is damage: it was listed, or named.
+/// Reads the manifest of checkpoint `id`, which has the name `name`.
+///
+/// A missing one is [`Corrupt`](Error::Corrupt): the caller has its id from a list.
 pub(crate) fn read_manifest(vfs: &dyn Vfs, name: &str, id: CheckpointId) -> Result<Manifest> {
     let path = vfs.path().join(name);
-    let file = vfs.open(name, Access::Read).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::corrupt(&path, 0, "the file is missing"),
-        _ => from_vfs(error),
-    })?;
+    let missing = "the file is missing: the checkpoint was removed, or has to be restored from a backup";
+    let opened = vfs.open(name, Access::Read).map_err(from_vfs);
+    let file = opened.map_err(|error| missing_is_damage(error, missing))?;
     let length = file.len().map_err(from_vfs)?;
     if length > MANIFEST_BYTES_MAX {
         return Err(Error::corrupt(path, MANIFEST_BYTES_MAX, "it is longer than a manifest can be"));
@@ -65,8 +70,11 @@ pub(crate) fn read_manifest(vfs: &dyn Vfs, name: &str, id: CheckpointId) -> Resu
     Manifest::decode(&content, id).map_err(|fault| fault.at(&path, 0))
 }
 
+/// Opens the part that a manifest names, and checks that it is that one.
 pub(crate) fn open_part(vfs: &dyn Vfs, named: &PartRef) -> Result<Part> {
-    let part = Part::open(vfs, &names::part(named.seq))?;
+    let missing = "the file is missing, though a manifest names it: restore it from a backup";
+    let opened = Part::open(vfs, &names::part(named.seq));
+    let part = opened.map_err(|error| missing_is_damage(error, missing))?;
     let found = part.summary();
     if found != named.summary {
         let detail = format!("it is not the part that the manifest names: {found:?} instead of {:?}", named.summary);
@@ -75,11 +83,12 @@ pub(crate) fn open_part(vfs: &dyn Vfs, named: &PartRef) -> Result<Part> {
     Ok(part)
 }
 
+/// Checks that a part belongs to the log of its manifest, and holds the collections that it states.
 pub(crate) fn check_collections(part: &Part, manifest: &Manifest) -> Result<()> {
     let in_part = part.sections().iter().map(|section| (section.id, section.entries, section.bytes));
     let in_manifest = manifest.collections.iter().map(|info| (info.id, info.entries, info.bytes));
     if part.header().store != manifest.log_id.0 || !in_part.eq(in_manifest) {
-        let detail = "it does not hold the collections that the manifest names";
+        let detail = "it does not hold the collections that its manifest states";
         return Err(Error::corrupt(part.blocks().file(), 0, detail));
     }
     Ok(())
@@ -95,41 +104,41 @@ impl Checkpoint for MmapCheckpoint {
     }
 
     fn get(&self, collection: CollectionId, key: &[u8]) -> Result<Option<Value>> {
-        self.marker.watch(self.get_handle(collection, key))
+        self.damage_flag.watch(self.get_handle(collection, key))
     }
 
     fn get_many(&self, collection: CollectionId, keys: &[&[u8]]) -> Result<Vec<Option<Value>>> {
         if let Some(section) = self.part.section(collection) {
-            self.part.warm(section, keys);
+            self.part.prefetch(section, keys);
         }
         keys.iter().map(|key| self.get(collection, key)).collect()
     }
 
     fn get_with(&self, collection: CollectionId, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        let value = self.marker.watch(self.get_in_place(collection, key))?;
+        let value = self.damage_flag.watch(self.get_in_place(collection, key))?;
         Ok(value.map(read).is_some())
     }
 
     fn range(&self, collection: CollectionId, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Result<Box<dyn Cursor>> {
-        let Some(section) = self.part.section(collection) else { return Ok(Box::new(Nothing)) };
-        let cursor = self.marker.watch(TableCursor::new(self.part.clone(), *section, lower, upper))?;
-        Ok(Box::new(WatchedCursor { cursor, marker: self.marker.clone() }))
+        let Some(section) = self.part.section(collection) else { return Ok(Box::new(EmptyCursor)) };
+        let cursor = self.damage_flag.watch(TableCursor::new(self.part.clone(), *section, lower, upper))?;
+        Ok(Box::new(WatchedCursor { cursor, damage_flag: self.damage_flag.clone() }))
     }
 }
 
-/// A cursor that leaves the marker when it meets damage.
+/// A cursor that sets the damage flag when it meets damage.
 struct WatchedCursor {
     cursor: TableCursor,
-    marker: Arc<Marker>,
+    damage_flag: Arc<DamageFlag>,
 }
 
 impl Cursor for WatchedCursor {
     fn advance(&mut self) -> Result<bool> {
-        self.marker.watch(self.cursor.advance())
+        self.damage_flag.watch(self.cursor.advance())
     }
 
     fn retreat(&mut self) -> Result<bool> {
-        self.marker.watch(self.cursor.retreat())
+        self.damage_flag.watch(self.cursor.retreat())
     }
 
     fn key(&self) -> &[u8] {
@@ -149,10 +158,10 @@ impl Cursor for WatchedCursor {
     }
 }
 
-/// The entries of a collection that is not there.
-struct Nothing;
+/// The entries of a collection that the checkpoint does not have.
+struct EmptyCursor;
 
-impl Cursor for Nothing {
+impl Cursor for EmptyCursor {
     fn advance(&mut self) -> Result<bool> {
         Ok(false)
     }

@@ -1,22 +1,22 @@
-//! Long work in steps, between which it is asked whether to go on.
+//! Long work in steps, so that it can be stopped between them.
 
 use std::ops::Range;
 
 use kv_core::Result;
 
-/// Asked between the steps of long work. An error ends it.
+/// Called between the steps of long work. An error ends the work.
 pub(crate) type GoOn<'a> = &'a mut dyn FnMut() -> Result<()>;
 
-/// How many small things, such as slots, are dealt with between two questions: about a millisecond.
+/// The number of small items, such as slots, in one step: about a millisecond of work.
 pub(crate) const STEP: usize = 1 << 16;
 
-/// Sorts numbers that are all different, and spread about evenly, in place.
+/// Sorts numbers in place. They must all be different, and should be spread evenly.
 pub(crate) fn sort(numbers: &mut [u128], go_on: GoOn<'_>) -> Result<()> {
     sort_within(numbers, 0..u128::MAX, go_on)
 }
 
-/// Halves the range of values, and with it the numbers, until few are left. So the depth is at most
-/// that of the bits of a number, however they are spread.
+/// Halves the range of values, and with it the numbers, until few are left. So the depth of the
+/// recursion is at most the number of bits in a number, however they are spread.
 fn sort_within(numbers: &mut [u128], range: Range<u128>, go_on: GoOn<'_>) -> Result<()> {
     go_on()?;
     if numbers.len() <= STEP {
@@ -45,14 +45,14 @@ mod tests {
 
     use super::*;
 
-    /// As the hashes of keys are: all bits change from one to the next.
+    /// Spread like the hashes of keys: all bits change from one to the next.
     fn numbers(count: usize) -> Vec<u128> {
         let spread = |n: u128| n.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
         (1..=count as u128).map(spread).collect()
     }
 
     #[test]
-    fn numbers_come_in_order() {
+    fn numbers_are_sorted() {
         for count in [0, 1, STEP, 2 * STEP + 3] {
             let mut sorted = numbers(count);
             sort(&mut sorted, &mut || Ok(())).unwrap();
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn sorting_stops_at_each_question() {
+    fn sorting_can_be_stopped_at_each_step() {
         for stop_at in 1.. {
             let mut asked = 0;
             let sorted = sort(&mut numbers(2 * STEP), &mut || {
@@ -72,7 +72,7 @@ mod tests {
                 if asked == stop_at { Err(Error::Cancelled) } else { Ok(()) }
             });
             if sorted.is_ok() {
-                return assert!(asked >= 5, "{asked} questions for two times what is sorted at once");
+                return assert!(asked >= 5, "asked only {asked} times for twice what is sorted at once");
             }
             assert_eq!(asked, stop_at, "it went on");
         }

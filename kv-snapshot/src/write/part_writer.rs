@@ -3,14 +3,15 @@ use std::sync::Arc;
 use kv_core::{CollectionId, Error, KEY_BYTES_MAX, Result};
 use kv_vfs::File;
 
-use crate::{
-    format::{self, ALIGN_BYTES, BLOCK_BYTES, EntryHeader, Footer, Header, PART_BYTES_MAX, Section, VALUE_BYTES_CAP},
-    index::IndexBuilder,
-    output::Output,
-    steps::GoOn,
+use super::{index::IndexBuilder, output::Output, steps::GoOn};
+use crate::format::{
+    block::{ALIGN_BYTES, BLOCK_BYTES},
+    index::hash,
+    part::{EntryHeader, Footer, Header, PART_BYTES_MAX, Section, Summary, VALUE_BYTES_CAP, digest},
 };
 
-/// Writes a part into an empty file: collections in order of their ids, the entries of each in order of their keys.
+/// Writes a part into an empty file: collections in order of their ids, and the entries of each in
+/// order of their keys.
 #[derive(Debug)]
 pub(crate) struct PartWriter {
     output: Output,
@@ -20,16 +21,8 @@ pub(crate) struct PartWriter {
     last_key: Vec<u8>,
 }
 
-/// What pins a part that was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Summary {
-    pub(crate) bytes: u64,
-    pub(crate) identity: u128,
-    pub(crate) digest: u128,
-}
-
 impl PartWriter {
-    /// Starts a part of the log `store` with a random `identity`.
+    /// Starts a part with a random `identity`. `store` is the id of the log that it belongs to.
     pub(crate) fn new(file: Arc<dyn File>, store: u128, identity: u128) -> Result<Self> {
         let header = Header { store, identity };
         let mut output = Output::new(file, header.seed());
@@ -37,11 +30,12 @@ impl PartWriter {
         Ok(Self { output, header, sections: Vec::new(), index: IndexBuilder::default(), last_key: Vec::new() })
     }
 
-    /// Starts a collection, with an id above those before, of about so many entries. It ends the
-    /// one before, which takes long, and may be ended by `go_on`.
+    /// Starts a collection of about `entries` entries. Its id must be above those before it.
+    ///
+    /// First it completes the collection before, which may take long: `go_on` may stop that.
     pub(crate) fn start_collection(&mut self, id: CollectionId, entries: u64, go_on: GoOn<'_>) -> Result<()> {
         if self.sections.last().is_some_and(|last| last.id >= id) {
-            return Err(Error::Misuse("collections must come in order of their ids, each once".into()));
+            return Err(Error::Misuse("collections must be written in order of their ids, each once".into()));
         }
         self.end_collection(go_on)?;
         self.output.pad_to(ALIGN_BYTES)?;
@@ -63,10 +57,10 @@ impl PartWriter {
         Ok(())
     }
 
-    /// Adds an entry to the current collection, with a key above those before.
+    /// Adds an entry to the current collection. Its key must be above those before it.
     pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         let Some(section) = self.sections.last_mut() else {
-            return Err(Error::Misuse("an entry needs a collection".into()));
+            return Err(Error::Misuse("start a collection before inserting an entry".into()));
         };
         if key.is_empty() || key.len() > KEY_BYTES_MAX {
             return Err(Error::InvalidKey { len: key.len(), max: KEY_BYTES_MAX });
@@ -74,19 +68,19 @@ impl PartWriter {
         if value.len() > VALUE_BYTES_CAP {
             return Err(Error::ValueTooLarge { len: value.len(), max: VALUE_BYTES_CAP });
         }
-        // No key is empty, so the first of a collection is above the empty "last" one.
+        // The last key of a new collection is empty, and no key is: every first key is above it.
         if key <= &self.last_key[..] {
-            return Err(Error::Misuse("keys must come in order, each once".into()));
+            return Err(Error::Misuse("keys must be inserted in order, each once".into()));
         }
         let entry = EntryHeader { key_bytes: key.len(), value_bytes: value.len() };
         let offset = self.output.position();
         if offset + entry.bytes() > PART_BYTES_MAX {
-            return Err(Error::Misuse("a part has at most 256 TiB".into()));
+            return Err(Error::Misuse("a part can have at most 256 TiB".into()));
         }
         self.output.write(&entry.encode())?;
         self.output.write(key)?;
         self.output.write(value)?;
-        self.index.add(key, format::hash(key, self.header.seed()), offset);
+        self.index.add(key, hash(key, self.header.seed()), offset);
         section.entries += 1;
         section.bytes += (key.len() + value.len()) as u64;
         section.entries_end = self.output.position();
@@ -100,12 +94,12 @@ impl PartWriter {
         self.sections.last().map_or((0, 0), |section| (section.entries, section.bytes))
     }
 
-    /// How many bytes there are so far.
+    /// The number of bytes so far.
     pub(crate) fn position(&self) -> u64 {
         self.output.position()
     }
 
-    /// Writes the rest, unless `go_on` ends that. Nothing is synced.
+    /// Completes the part, unless `go_on` stops that. Nothing is synced.
     pub(crate) fn finish(mut self, go_on: GoOn<'_>) -> Result<Summary> {
         self.end_collection(go_on)?;
         self.output.pad_to(ALIGN_BYTES)?;
@@ -127,7 +121,7 @@ impl PartWriter {
         let footer = footer.encode(self.header.seed());
         self.output.write(&*footer)?;
         self.output.flush()?;
-        let digest = format::digest(&self.header.encode(), &footer);
+        let digest = digest(&self.header.encode(), &footer);
         Ok(Summary { bytes: self.output.position(), identity: self.header.identity, digest })
     }
 

@@ -46,7 +46,7 @@ fn a_cancelled_write_leaves_nothing() {
 }
 
 #[test]
-fn what_is_open_stays_readable_when_it_is_removed() {
+fn an_open_checkpoint_stays_readable_when_it_is_removed() {
     let directory = TempDir::new().unwrap();
     let checkpointer = open(&directory);
     let mut state = state();
@@ -74,7 +74,7 @@ fn a_damaged_newest_is_set_aside_with_its_part_and_kept() {
     let second = checkpointer.write(Some(first), &mut state.take()).unwrap().id();
     let manifest = names(&directory).into_iter().find(|name| name.ends_with("0000000000000002.manifest")).unwrap();
     fs::write(directory.path().join(&manifest), "damaged").unwrap();
-    assert_eq!(checkpointer.list().unwrap(), [second, first], "judged by name");
+    assert_eq!(checkpointer.list().unwrap(), [second, first], "going by names");
     assert!(matches!(checkpointer.open(second).map(drop), Err(Error::Corrupt { .. })));
 
     state.put(1, b"even more", b"");
@@ -93,12 +93,12 @@ fn a_damaged_newest_is_set_aside_with_its_part_and_kept() {
     let fourth = checkpointer.write(Some(third.id()), &mut state.take()).unwrap();
     assert!(names(&directory).contains(&"0000000000000002.part".to_owned()));
     checkpointer.remove(third.id()).unwrap();
-    assert!(!names(&directory).contains(&"0000000000000003.part".to_owned()), "newer parts are not kept for its sake");
+    assert!(!names(&directory).contains(&"0000000000000003.part".to_owned()), "newer parts are not kept because of it");
     compare(&*fourth, &state.collections).unwrap();
 }
 
 #[test]
-fn what_a_newer_version_wrote_is_not_damaged() {
+fn a_file_that_a_newer_version_wrote_is_not_damaged() {
     let directory = TempDir::new().unwrap();
     let checkpointer = open(&directory);
     let id = checkpointer.write(None, &mut state().take()).unwrap().id();
@@ -164,9 +164,9 @@ fn changes_that_break_their_contract_are_refused() {
     assert!(matches!(checkpointer.write(Some(written.id()), &mut foreign).map(drop), Err(Error::Misuse(_))));
 }
 
-/// A disk that does not give back what was written to it is noticed before anything is published.
+/// A disk that does not return what was written to it is noticed before anything is published.
 #[test]
-fn what_is_read_back_wrong_is_not_published() {
+fn a_part_that_is_read_back_wrong_is_not_published() {
     struct Damaging<'a>(crate::support::StateChanges, &'a TempDir);
     impl kv_core::Changes for Damaging<'_> {
         fn head(&self) -> &kv_core::CheckpointHead {
@@ -176,7 +176,8 @@ fn what_is_read_back_wrong_is_not_published() {
             self.0.next()
         }
         fn cancelled(&self) -> bool {
-            // Asked while entries are written, when nothing has left the buffer yet, and before each read of what was written.
+            // Called while entries are written, when the buffer has not been written yet, and
+            // before each read when the part is read back.
             let written = self.1.path().join("0000000000000001.part.tmp");
             if fs::metadata(&written).unwrap().len() > 0 {
                 let file = fs::OpenOptions::new().write(true).open(written).unwrap();
@@ -189,5 +190,5 @@ fn what_is_read_back_wrong_is_not_published() {
     let checkpointer = open(&directory);
     let written = checkpointer.write(None, &mut Damaging(state().take(), &directory)).map(drop);
     assert!(matches!(&written, Err(Error::Corrupt { offset: 8192, .. })), "{written:?}");
-    assert_eq!(names(&directory), ["LOCK"], "and it is no damage to what is there");
+    assert_eq!(names(&directory), ["LOCK"], "and the checkpoints are not damaged");
 }

@@ -1,24 +1,23 @@
-//! Reads a part in place.
+//! A part, read in place.
 
 use std::{cmp::Ordering, ops::Range};
 
 use bytes::Bytes;
 use kv_core::{CollectionId, Error, Result, Value};
-use kv_vfs::{Access, Vfs};
+use kv_vfs::{Access, Vfs, little_endian::get_u64};
 
+use super::{blocks::Blocks, stripes::Stripes};
 use crate::{
-    blocks::Blocks,
-    fault::{Fault, from_vfs},
+    error::{DecodeError, from_vfs, not_opened},
     format::{
-        self, ANCHOR_BYTES, ANCHOR_ENTRIES, BLOCK_BYTES, Block, EMPTY_SLOT, ENTRY_HEADER_BYTES, EntryHeader, Footer,
-        Header, SECTION_BYTES, SLOT_BYTES, Section,
+        block::{BLOCK_BYTES, Block},
+        index::{self, ANCHOR_BYTES, ANCHOR_ENTRIES, EMPTY_SLOT, SLOT_BYTES},
+        part::{ENTRY_HEADER_BYTES, EntryHeader, Footer, Header, SECTION_BYTES, Section, Summary, digest},
+        tree::Tree,
     },
-    part_writer::Summary,
-    stripes::Stripes,
-    tree::Tree,
 };
 
-/// A part, mapped.
+/// A mapped part.
 #[derive(Debug)]
 pub(crate) struct Part {
     header: Header,
@@ -29,7 +28,7 @@ pub(crate) struct Part {
     sections: Vec<Section>,
 }
 
-/// Where an entry lies. Its header and key have been verified, its value has not.
+/// Where an entry lies. Its header and its key have been verified, its value has not.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
     offset: u64,
@@ -45,7 +44,7 @@ impl Entry {
         self.key_start() + self.lengths.key_bytes as u64
     }
 
-    /// Where the next one begins.
+    /// Where the next entry begins.
     pub(crate) fn end(self) -> u64 {
         self.offset + self.lengths.bytes()
     }
@@ -64,12 +63,11 @@ impl Entry {
 }
 
 impl Part {
-    /// Opens a part: verifies header, footer and directory, and nothing else.
+    /// Opens a part. Verifies its header, footer and directory, and nothing else.
+    ///
+    /// A missing file is [`Error::Io`] with the kind "not found".
     pub(crate) fn open(vfs: &dyn Vfs, name: &str) -> Result<Self> {
-        let file = vfs.open(name, Access::Read).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Error::corrupt(&error.path, 0, "the file is missing"),
-            _ => from_vfs(error),
-        })?;
+        let file = vfs.open(name, Access::Read).map_err(not_opened)?;
         let path = vfs.path().join(name);
         let map = file.map().map_err(from_vfs)?;
         let (header, footer, digest) = Self::open_ends(&map).map_err(|fault| fault.at(&path, 0))?;
@@ -81,20 +79,21 @@ impl Part {
         Ok(part)
     }
 
-    /// Judges the first and the last block of a file.
-    fn open_ends(map: &Bytes) -> Result<(Header, Footer, u128), Fault> {
-        let first: &Block =
-            map.first_chunk().ok_or_else(|| Fault::damaged(0, "the file is cut: there is no header"))?;
+    /// Decodes the header and the footer, and checks that they belong together.
+    fn open_ends(map: &Bytes) -> Result<(Header, Footer, u128), DecodeError> {
+        let first: &Block = map
+            .first_chunk()
+            .ok_or_else(|| DecodeError::damaged(0, "the file is truncated: it ends within its header"))?;
         let header = Header::decode(first)?;
         let length = map.len();
         if !length.is_multiple_of(BLOCK_BYTES) {
-            return Err(Fault::damaged(length as u64, "the file is cut: it ends within a block"));
+            return Err(DecodeError::damaged(length as u64, "the file is truncated: it ends within a block"));
         }
         let footer_offset = length - BLOCK_BYTES;
-        let in_footer = |detail: &str| Fault::damaged(footer_offset as u64, detail);
+        let in_footer = |detail: &str| DecodeError::damaged(footer_offset as u64, detail);
         let last: &Block = map.last_chunk().ok_or_else(|| in_footer("there is no footer"))?;
         let footer = Footer::decode(last, header.seed()).map_err(|fault| match fault {
-            Fault::Damaged { offset, detail } => Fault::damaged(footer_offset as u64 + offset, detail),
+            DecodeError::Damaged { offset, detail } => DecodeError::damaged(footer_offset as u64 + offset, detail),
             other_version => other_version,
         })?;
         let blocks = (length / BLOCK_BYTES) as u64;
@@ -103,9 +102,9 @@ impl Part {
             && (1..blocks).contains(&footer.blocks_covered)
             && Tree::new(footer.blocks_covered).end() + 1 == blocks;
         if !sound {
-            return Err(in_footer("the footer is not of this file"));
+            return Err(in_footer("the footer does not belong to this file"));
         }
-        Ok((header, footer, format::digest(first, last)))
+        Ok((header, footer, digest(first, last)))
     }
 
     fn read_directory(&self) -> Result<Vec<Section>> {
@@ -114,7 +113,11 @@ impl Part {
         let covered_end = self.footer.blocks_covered * BLOCK_BYTES as u64;
         let Some(end) = end.filter(|end| *end <= covered_end) else {
             let footer = self.blocks.map().len() - BLOCK_BYTES;
-            return Err(Error::corrupt(self.blocks.file(), footer as u64, "the directory reaches beyond the data"));
+            return Err(Error::corrupt(
+                self.blocks.file(),
+                footer as u64,
+                "the directory reaches past the end of the data",
+            ));
         };
         let mut sections: Vec<Section> = Vec::with_capacity((end - start) as usize / SECTION_BYTES);
         let records = self.blocks.bytes(start, end)?;
@@ -140,7 +143,7 @@ impl Part {
         &self.blocks
     }
 
-    /// What pins this part.
+    /// What identifies this part.
     pub(crate) fn summary(&self) -> Summary {
         Summary { bytes: self.blocks.map().len() as u64, identity: self.header.identity, digest: self.digest }
     }
@@ -157,8 +160,8 @@ impl Part {
     /// The entry of a key, through the hash index.
     #[inline]
     pub(crate) fn find(&self, section: &Section, key: &[u8]) -> Result<Option<Entry>> {
-        let hash = format::hash(key, self.blocks.seed());
-        let mut start = section.slots_offset + format::home(hash, section.homes) * SLOT_BYTES;
+        let hash = index::hash(key, self.blocks.seed());
+        let mut start = section.slots_offset + index::home(hash, section.homes) * SLOT_BYTES;
         let slots_end = section.slots_offset + section.slots * SLOT_BYTES;
         while start < slots_end {
             let end = Blocks::block_end(start).min(slots_end);
@@ -167,7 +170,7 @@ impl Part {
                 if slot == EMPTY_SLOT {
                     return Ok(None);
                 }
-                if let Some(offset) = format::slot_candidate(slot, hash) {
+                if let Some(offset) = index::slot_candidate(slot, hash) {
                     let entry = self.entry(section, offset)?;
                     if self.key(entry) == key {
                         return Ok(Some(entry));
@@ -181,16 +184,16 @@ impl Part {
 
     pub(crate) fn slot(&self, section: &Section, slot: u64) -> Result<u64> {
         let offset = section.slots_offset + slot * SLOT_BYTES;
-        Ok(crate::bytes::u64_at(self.blocks.bytes(offset, offset + SLOT_BYTES)?, 0))
+        Ok(get_u64(self.blocks.bytes(offset, offset + SLOT_BYTES)?, 0))
     }
 
-    /// Prefix and offset of an anchor.
+    /// The prefix and the offset in an anchor.
     pub(crate) fn anchor(&self, section: &Section, anchor: u64) -> Result<(u64, u64)> {
         let offset = section.anchors_offset + anchor * ANCHOR_BYTES;
-        Ok(format::decode_anchor(self.blocks.bytes(offset, offset + ANCHOR_BYTES)?))
+        Ok(index::decode_anchor(self.blocks.bytes(offset, offset + ANCHOR_BYTES)?))
     }
 
-    /// The entry at `offset`; its value is not verified yet.
+    /// The entry at `offset`. Its value is not verified yet.
     #[inline]
     pub(crate) fn entry(&self, section: &Section, offset: u64) -> Result<Entry> {
         let header_end = offset.saturating_add(ENTRY_HEADER_BYTES as u64);
@@ -211,12 +214,12 @@ impl Part {
 
     #[cold]
     fn outside(&self, offset: u64) -> Error {
-        // What refers to it may name a place that the file does not have.
+        // The offset comes from the file, and may lie outside it.
         let offset = offset.min(self.blocks.map().len() as u64);
-        Error::corrupt(self.blocks.file(), offset, "an entry reaches beyond its collection")
+        Error::corrupt(self.blocks.file(), offset, "an entry reaches past the end of its collection")
     }
 
-    /// The key of an entry, which was verified when it was found.
+    /// The key of an entry, which was verified when the entry was found.
     #[inline]
     pub(crate) fn key(&self, entry: Entry) -> &[u8] {
         &self.blocks.map()[entry.key_range()]
@@ -226,17 +229,18 @@ impl Part {
     #[inline]
     pub(crate) fn value(&self, entry: Entry) -> Result<&[u8]> {
         if Blocks::is_one_block(entry.offset, entry.end()) {
-            return Ok(&self.blocks.map()[entry.value_range()]); // the block in which the entry was found
+            return Ok(&self.blocks.map()[entry.value_range()]); // verified when the entry was found
         }
         self.blocks.bytes(entry.value_start(), entry.end())
     }
 
-    /// A handle to a range, which must have been verified.
+    /// A handle to a range. The caller must have verified it.
     pub(crate) fn handle(&self, range: Range<usize>) -> Value {
         self.stripes.slice(range)
     }
 
-    /// The offset of the first entry whose key is at or above `bound` (above, if `after`); the end of the entries if there is none.
+    /// The offset of the first entry whose key is at or above `bound`, or above it if `after`; the
+    /// end of the entries if there is none.
     pub(crate) fn seek(&self, section: &Section, bound: &[u8], after: bool) -> Result<u64> {
         if section.entries == 0 {
             return Ok(section.entries_end);
@@ -246,7 +250,7 @@ impl Part {
             Error::corrupt(
                 self.blocks.file(),
                 first.offset(),
-                "the first key is shorter than what all keys have in common",
+                "the first key is shorter than the prefix common to all keys",
             )
         })?;
         let (head, rest) = bound.split_at(bound.len().min(common.len()));
@@ -260,11 +264,11 @@ impl Part {
             Ordering::Equal => after,
             Ordering::Greater => false,
         };
-        let start = self.anchor_before(section, format::anchor_prefix(rest), &is_before)?;
+        let start = self.anchor_before(section, index::anchor_prefix(rest), &is_before)?;
         self.scan(section, start, &is_before)
     }
 
-    /// The offset of the last anchored entry that is before the bound, or of the first entry.
+    /// The offset of the last entry with an anchor that is before the bound, or of the first entry.
     fn anchor_before(&self, section: &Section, prefix: u64, is_before: &impl Fn(Entry) -> bool) -> Result<u64> {
         let (mut low, mut high) = (0, section.anchors());
         let mut found = section.entries_offset;
@@ -285,7 +289,8 @@ impl Part {
         Ok(found)
     }
 
-    /// The offsets of the last entries before `end`, which ends an entry, in order: from the last anchor there on.
+    /// The offsets of the last few entries before `end`, in order: from the last anchor before it
+    /// on. `end` must be the end of an entry.
     pub(crate) fn entries_before(&self, section: &Section, end: u64) -> Result<Vec<u64>> {
         let (mut low, mut high) = (0, section.anchors());
         let mut offset = section.entries_offset;
@@ -307,7 +312,7 @@ impl Part {
         Ok(offsets)
     }
 
-    /// The offset of the first entry from `offset` on that is not before the bound.
+    /// The offset of the first entry at or after `offset` that is not before the bound.
     fn scan(&self, section: &Section, mut offset: u64, is_before: &impl Fn(Entry) -> bool) -> Result<u64> {
         while offset < section.entries_end {
             let entry = self.entry(section, offset)?;

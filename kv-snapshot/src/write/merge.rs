@@ -1,22 +1,23 @@
-//! The entries of a new checkpoint: those of the previous one with the changes applied, in one pass over both.
+//! The entries of a new checkpoint: those of the previous one with the changes applied, in one pass
+//! over both.
 
 use std::{cmp::Ordering, ops::Bound};
 
 use kv_core::{Changes, Checkpoint, CollectionId, CollectionInfo, Cursor, Error, Result};
 
-use crate::part_writer::PartWriter;
+use super::part_writer::PartWriter;
 
-/// The error that ends a checkpoint which is no longer wanted.
+/// Fails with [`Error::Cancelled`] if the checkpoint is no longer wanted.
 pub(crate) fn go_on(changes: &dyn Changes) -> Result<()> {
     if changes.cancelled() { Err(Error::Cancelled) } else { Ok(()) }
 }
 
-/// After how many entries it is asked whether to stop ...
+/// The number of entries after which the merge asks whether to go on ...
 const ASK_ENTRIES: u64 = 256;
-/// ... and after how many bytes.
+/// ... and the number of bytes.
 const ASK_BYTES: u64 = 1 << 20;
 
-/// Writes every collection of the changes' head.
+/// Writes every collection in the head of `changes`.
 pub(crate) fn merge(
     previous: Option<&dyn Checkpoint>,
     changes: &mut dyn Changes,
@@ -31,9 +32,9 @@ pub(crate) fn merge(
     }
     match merge.change.collection {
         None => Ok(()),
-        Some(_) => {
-            Err(Error::Misuse("the changes are not in order, or of a collection that is not in their head".into()))
-        }
+        Some(_) => Err(Error::Misuse(
+            "the changes are not in order, or belong to a collection that is not in their head".into(),
+        )),
     }
 }
 
@@ -46,13 +47,14 @@ struct Merge<'a> {
     asked_at: u64,
 }
 
-/// A copy of a change, so that the source can be asked whether to stop while the change waits for its turn.
+/// A copy of a change that is not written yet. It does not borrow the source, which can so be asked
+/// meanwhile whether to go on.
 #[derive(Default)]
 struct Pending {
-    /// `None` after the last.
+    /// `None` after the last change.
     collection: Option<CollectionId>,
     key: Vec<u8>,
-    /// The value's bytes; those of an earlier change if it is a deletion.
+    /// The new value. If this change is a deletion, left over from an earlier change.
     value: Vec<u8>,
     deletes: bool,
 }
@@ -63,9 +65,9 @@ impl Merge<'_> {
         self.writer.start_collection(info.id, info.entries, &mut || go_on(changes))?;
         let mut has_old = advance(&mut old)?;
         loop {
-            self.ask()?;
+            self.ask_to_go_on()?;
             let has_change = self.change.collection == Some(info.id);
-            // Which comes first; of the same key, the change wins and the old entry goes.
+            // The lower key is next. If both have the same key, the change replaces the old entry.
             let order = match &old {
                 Some(old) if has_old && has_change => old.key().cmp(&self.change.key),
                 _ if has_old => Ordering::Less,
@@ -86,7 +88,7 @@ impl Merge<'_> {
             }
         }
         if self.writer.counts() != (info.entries, info.bytes) {
-            return Err(Error::Misuse("the counts in the head are not those after the changes".into()));
+            return Err(Error::Misuse("the head does not state the counts after the changes".into()));
         }
         Ok(())
     }
@@ -111,7 +113,7 @@ impl Merge<'_> {
         Ok(())
     }
 
-    fn ask(&mut self) -> Result<()> {
+    fn ask_to_go_on(&mut self) -> Result<()> {
         self.entries += 1;
         let bytes = self.writer.position() - self.asked_at;
         if self.entries.is_multiple_of(ASK_ENTRIES) || bytes >= ASK_BYTES {
