@@ -33,8 +33,8 @@ pub(crate) fn operation(input: &[u8]) {
     let mut model = Model::default();
     assert!(model.apply(&sample(), 1).is_some());
     let expected = model.apply(input, 2);
-    let opened = Store::open(log as _, Arc::new(MemoryCheckpointer::new()), idle::store_options());
-    if let Err(kv_core::Error::Corrupt { offset, .. }) = &opened {
+    let opened = Store::with_backends(log as _, Arc::new(MemoryCheckpointer::new()), idle::store_options());
+    if let Err(kv_core::Error::Corrupt { offset: Some(offset), .. }) = &opened {
         assert!(*offset <= input.len() as u64, "the place is outside of the record");
     }
     let store = decoded(opened.map_err(without_place), &Folder::new());
@@ -48,7 +48,7 @@ pub(crate) fn operation(input: &[u8]) {
 /// A record is no file.
 fn without_place(error: kv_core::Error) -> kv_core::Error {
     match error {
-        kv_core::Error::Corrupt { file, detail, .. } => kv_core::Error::corrupt(file, 0, detail),
+        kv_core::Error::Corrupt { place, detail, .. } => kv_core::Error::corrupt_whole(place, detail),
         other => other,
     }
 }
@@ -62,7 +62,8 @@ fn writes_again(store: &Store, model: &Model) {
         }
     }
     let log = Arc::new(MemoryLog::new());
-    let written = sound(Store::open(Arc::clone(&log) as _, Arc::new(MemoryCheckpointer::new()), idle::store_options()));
+    let written =
+        sound(Store::with_backends(Arc::clone(&log) as _, Arc::new(MemoryCheckpointer::new()), idle::store_options()));
     sound(written.write(&batch));
     let mut again = Model::default();
     let mut reader = sound(log.reader(Lsn::START));
@@ -101,7 +102,8 @@ fn sample() -> Vec<u8> {
 /// The record that a store makes of a batch.
 fn recorded(batch: &Batch) -> Vec<u8> {
     let log = Arc::new(MemoryLog::new());
-    let store = sound(Store::open(Arc::clone(&log) as _, Arc::new(MemoryCheckpointer::new()), idle::store_options()));
+    let store =
+        sound(Store::with_backends(Arc::clone(&log) as _, Arc::new(MemoryCheckpointer::new()), idle::store_options()));
     sound(store.write(batch));
     let mut reader = sound(log.reader(Lsn::START));
     sound(reader.next()).map_or_else(Vec::new, |record| record.payload.to_vec())
@@ -125,7 +127,7 @@ pub(crate) fn heavy(_: &str) -> Vec<Heavy> {
     let log = Arc::new(MemoryLog::new());
     sound(log.append(&record, Durability::Disk).and_then(|lsn| log.sync(lsn)));
     let decode = move || {
-        let opened = Store::open(log as _, Arc::new(MemoryCheckpointer::new()), idle::store_options());
+        let opened = Store::with_backends(log as _, Arc::new(MemoryCheckpointer::new()), idle::store_options());
         assert!(opened.is_err(), "the last operation is missing");
     };
     vec![Heavy { what: "many operations", bytes: record.len(), decode: Box::new(decode) }]

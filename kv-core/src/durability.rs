@@ -4,9 +4,7 @@
 /// what it looked at survives the same. It waits for nothing else.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # let store = kv_core::Store::in_memory()?;
 /// # use kv_core::Durability;
 /// let users = store.collection("users")?;
 /// users.put("alice", "Alice")?; // as the store's options say: `Disk`, where they say nothing
@@ -15,6 +13,7 @@
 /// # Ok::<(), kv_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Durability {
     /// A killed process. A power cut may take what was written since the last flush.
     Process,

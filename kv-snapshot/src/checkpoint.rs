@@ -53,7 +53,7 @@ impl MmapCheckpoint {
 pub(crate) fn read_manifest(vfs: &dyn Vfs, name: &str, id: CheckpointId) -> Result<Manifest> {
     let path = vfs.path().join(name);
     let file = vfs.open(name, Access::Read).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::corrupt(&path, 0, "the file is missing"),
+        std::io::ErrorKind::NotFound => Error::corrupt_whole(&path, "the file is missing"),
         _ => from_vfs(error),
     })?;
     let length = file.len().map_err(from_vfs)?;
@@ -66,11 +66,17 @@ pub(crate) fn read_manifest(vfs: &dyn Vfs, name: &str, id: CheckpointId) -> Resu
 }
 
 pub(crate) fn open_part(vfs: &dyn Vfs, named: &PartRef) -> Result<Part> {
-    let part = Part::open(vfs, &names::part(named.seq))?;
+    let part = Part::open(vfs, &names::part(named.seq)).map_err(|error| match error {
+        // The manifest names it.
+        Error::Io { path, source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            Error::corrupt_whole(path, "the file is missing")
+        }
+        other => other,
+    })?;
     let found = part.summary();
     if found != named.summary {
         let detail = format!("it is not the part that the manifest names: {found:?} instead of {:?}", named.summary);
-        return Err(Error::corrupt(part.blocks().file(), 0, detail));
+        return Err(Error::corrupt_whole(part.blocks().file(), detail));
     }
     Ok(part)
 }
@@ -80,7 +86,7 @@ pub(crate) fn check_collections(part: &Part, manifest: &Manifest) -> Result<()> 
     let in_manifest = manifest.collections.iter().map(|info| (info.id, info.entries, info.bytes));
     if part.header().store != manifest.log_id.0 || !in_part.eq(in_manifest) {
         let detail = "it does not hold the collections that the manifest names";
-        return Err(Error::corrupt(part.blocks().file(), 0, detail));
+        return Err(Error::corrupt_whole(part.blocks().file(), detail));
     }
     Ok(())
 }

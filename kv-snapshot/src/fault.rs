@@ -43,8 +43,8 @@ impl Fault {
     pub(crate) fn at(self, file: &Path, base: u64) -> Error {
         match self {
             Self::Damaged { offset, detail } => Error::corrupt(file, base.saturating_add(offset), detail),
-            Self::Older { detail } => Error::OlderVersion { file: file.to_owned(), detail },
-            Self::Newer { detail } => Error::NewerVersion { file: file.to_owned(), detail },
+            Self::Older { detail } => Error::OlderVersion { place: file.into(), detail },
+            Self::Newer { detail } => Error::NewerVersion { place: file.into(), detail },
         }
     }
 }

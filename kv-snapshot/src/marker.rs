@@ -84,7 +84,7 @@ impl Marker {
         let detail = format!(
             "damage was met before, so nothing is written or removed until a full verification is clean: {text}"
         );
-        Err(Error::corrupt(self.path(), 0, detail))
+        Err(Error::corrupt_whole(self.path(), detail))
     }
 
     /// Whether damage was met and not cleared.

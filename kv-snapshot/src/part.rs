@@ -66,10 +66,7 @@ impl Entry {
 impl Part {
     /// Opens a part: verifies header, footer and directory, and nothing else.
     pub(crate) fn open(vfs: &dyn Vfs, name: &str) -> Result<Self> {
-        let file = vfs.open(name, Access::Read).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Error::corrupt(&error.path, 0, "the file is missing"),
-            _ => from_vfs(error),
-        })?;
+        let file = vfs.open(name, Access::Read).map_err(from_vfs)?;
         let path = vfs.path().join(name);
         let map = file.map().map_err(from_vfs)?;
         let (header, footer, digest) = Self::open_ends(&map).map_err(|fault| fault.at(&path, 0))?;

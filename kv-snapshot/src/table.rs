@@ -19,9 +19,7 @@ const NO_STORE: u128 = 0;
 /// a damaged byte is an error and never data, and never an absence either. Reads may run in any number of threads.
 ///
 /// ```
-/// use kv_core::Cursor;
-/// use kv_snapshot::{Table, TableWriter};
-/// use kv_vfs::OsVfs;
+/// use kv_snapshot::{Cursor, OsVfs, Table, TableWriter};
 ///
 /// # let directory = tempfile::tempdir()?;
 /// let vfs = OsVfs::create(directory.path().join("data"))?;
@@ -51,13 +49,14 @@ impl Table {
     /// Opens the table `name`.
     ///
     /// # Errors
-    /// [`Corrupt`](kv_core::Error::Corrupt) if it is missing, cut or not a table;
-    /// [`NewerVersion`](kv_core::Error::NewerVersion); [`Io`](kv_core::Error::Io).
+    /// [`Io`](kv_core::Error::Io), with [`NotFound`](std::io::ErrorKind::NotFound) if there is no
+    /// file of that name; [`Corrupt`](kv_core::Error::Corrupt) if it is cut or not a table;
+    /// [`NewerVersion`](kv_core::Error::NewerVersion).
     pub fn open(vfs: &dyn Vfs, name: &str) -> Result<Self> {
         let part = Arc::new(Part::open(vfs, name)?);
         match part.section(COLLECTION) {
             Some(section) => Ok(Self { section: *section, part }),
-            None => Err(Error::corrupt(part.blocks().file(), 0, "it is a part of a checkpoint, not a table")),
+            None => Err(Error::corrupt_whole(part.blocks().file(), "it is a part of a checkpoint, not a table")),
         }
     }
 

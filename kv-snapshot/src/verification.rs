@@ -15,6 +15,7 @@ use crate::{
 
 /// What a full verification found.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Verification {
     /// How many checkpoints are listed.
     pub checkpoints: usize,

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use kv_core::{Error, Result};
+use kv_core::{Error, LockHolder, Result};
 use kv_snapshot::MmapCheckpointer;
 use kv_vfs::{Lock, Process, Vfs};
 use kv_wal::SegmentedLog;
@@ -51,7 +51,7 @@ impl Claim {
             return Ok(());
         }
         let path = self.directory.path().to_owned();
-        Err(Error::Locked { path, process: Some(record.process.id) })
+        Err(Error::Locked { path, holder: LockHolder::OtherMount { id: record.process.id } })
     }
 
     /// Whether it is this opening's, or was there before. What cannot be read tells nothing.

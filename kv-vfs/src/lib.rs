@@ -46,3 +46,8 @@ pub use fork::Origin;
 pub use os::OsVfs;
 pub use process::Process;
 pub use vfs::{Access, Space, Vfs};
+
+/// The examples of the README are compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

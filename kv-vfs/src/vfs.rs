@@ -81,6 +81,12 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     /// [`Lock::is_ours`].
     fn try_lock(&self, name: &str, access: Access) -> Result<Option<Lock>>;
 
+    /// The number of the process that holds the lock on the file `name`, for messages. `None` if that
+    /// cannot be told, as by default.
+    fn lock_holder(&self, _name: &str) -> Option<u32> {
+        None
+    }
+
     /// Whether the directory is still the one at its path. `false` if it is certain that it was
     /// removed, or that another lies in its place: nobody will find there what is written here. A
     /// file layer whose directories nobody can take away answers `true`.

@@ -30,7 +30,7 @@ use crate::{
 /// Makes this the only log that is open in the directory.
 pub(crate) fn lock(vfs: &dyn Vfs) -> Result<Lock> {
     let locked = vfs.try_lock(names::LOCK, Access::ReadWrite).map_err(error::io)?;
-    locked.ok_or_else(|| Error::Locked { path: vfs.path().to_owned(), process: None })
+    locked.ok_or_else(|| Error::locked(vfs.path(), vfs.lock_holder(names::LOCK)))
 }
 
 /// Recovers the log, or creates it if there is none and `options` say so.

@@ -105,11 +105,11 @@ fn open(shared: &Shared, after: Lsn) -> Result<Current> {
     let (segment, end) = locate(shared, after)?;
     let opened = match file::open(&*shared.vfs, segment.number, Access::Read) {
         Ok(opened) if opened.header.identity == segment.identity => opened,
-        Ok(opened) => return Err(Error::corrupt(opened.file.path(), 0, "it is another segment than it was")),
+        Ok(opened) => return Err(Error::corrupt_whole(opened.file.path(), "it is another segment than it was")),
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             locate(shared, after)?; // trimmed meanwhile, or
             let path = shared.vfs.path().join(names::segment(segment.number));
-            return Err(Error::corrupt(path, 0, "the segment has disappeared"));
+            return Err(Error::corrupt_whole(path, "the segment has disappeared"));
         }
         Err(error) => return Err(error),
     };

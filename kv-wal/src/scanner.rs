@@ -174,7 +174,7 @@ impl Scanner {
         let Some(header) = FrameHeader::decode(bytes, identity) else {
             return Ok(if is_zero(bytes) { Step::End } else { Step::Bad("a frame's header fails its checksum") });
         };
-        let kind = header.kind().map_err(|detail| Error::NewerVersion { file: self.path().to_owned(), detail })?;
+        let kind = header.kind().map_err(|detail| Error::NewerVersion { place: self.path().into(), detail })?;
         if let Some(bad) = self.misplaced(&header, kind) {
             return Ok(Step::Bad(bad));
         }

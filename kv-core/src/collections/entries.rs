@@ -20,9 +20,7 @@ type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 /// A key and its value.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # let store = kv_core::Store::in_memory()?;
 /// store.collection("users")?.put("alice", "Alice")?;
 /// let entry = store.collection("users")?.first()?.unwrap();
 /// assert_eq!((&*entry.key, &*entry.value), (&b"alice"[..], &b"Alice"[..]));
@@ -42,9 +40,7 @@ pub struct Entry {
 /// It ends after an error. Taking few of many entries costs little.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # let store = kv_core::Store::in_memory()?;
 /// let users = store.collection("users")?;
 /// for name in ["alice", "bob", "carol"] {
 ///     users.put(name, "")?;

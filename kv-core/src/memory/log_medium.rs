@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    BATCH_BYTES_MAX, Bounds, Durability, Epoch, Error, LogId, Lsn, Result,
+    BATCH_BYTES_MAX, Bounds, Durability, Epoch, Error, LockHolder, LogId, Lsn, Result,
     sync::{Mutex, MutexGuard, lock},
 };
 
@@ -36,6 +36,7 @@ pub struct MemoryLogMedium {
 
 /// A way for a log to end without being closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Crash {
     /// The process is killed: what is [written](Bounds::written) stays.
     Killed,
@@ -151,7 +152,7 @@ impl State {
     /// The same, unless somebody has it open.
     pub(super) fn start_alone(&mut self) -> Result<()> {
         if self.opening.is_some() {
-            return Err(Error::Locked { path: PLACE.into(), process: None });
+            return Err(Error::Locked { path: PLACE.into(), holder: LockHolder::ThisProcess });
         }
         self.start();
         Ok(())

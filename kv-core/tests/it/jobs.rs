@@ -55,7 +55,7 @@ impl Subject {
             scheduler: Arc::new(scheduler.clone()),
             ..StoreOptions::default()
         };
-        let store = Store::open(Arc::new(log), Arc::new(checkpointer), options).unwrap();
+        let store = Store::with_backends(Arc::new(log), Arc::new(checkpointer), options).unwrap();
         for key in ["1", "2"] {
             store.collection("disk").unwrap().put(key, "v").unwrap();
             store.checkpoint().unwrap().unwrap();
@@ -149,7 +149,7 @@ fn a_checkpoint_that_panics_at_any_call_is_one_that_failed() {
 fn who_waits_for_a_flush_in_a_thread_that_panics_hears_of_it() {
     let (media, calls) = (Media::default(), Arc::<Calls>::default());
     let log = PanickingLog { inner: MemoryLog::open(&media.log).unwrap(), calls: Arc::clone(&calls) };
-    let store = Store::open(Arc::new(log), media.checkpointer(), StoreOptions::default()).unwrap();
+    let store = Store::with_backends(Arc::new(log), media.checkpointer(), StoreOptions::default()).unwrap();
     let all = store.collection("all").unwrap();
     all.put("k", "old").unwrap();
     calls.arm_in("kv-flush", 1, When::Before);
@@ -170,7 +170,8 @@ fn checkpoints_go_on_after_one_that_panicked_in_its_thread() {
     let (media, calls) = (Media::default(), Arc::<Calls>::default());
     let checkpointer = PanickingCheckpointer { inner: media.checkpointer(), calls: Arc::clone(&calls) };
     let options = StoreOptions { checkpoint_record_bytes: 1000, ..StoreOptions::default() };
-    let store = Store::open(Arc::new(MemoryLog::open(&media.log).unwrap()), Arc::new(checkpointer), options).unwrap();
+    let store =
+        Store::with_backends(Arc::new(MemoryLog::open(&media.log).unwrap()), Arc::new(checkpointer), options).unwrap();
     let all = store.collection("all").unwrap();
     calls.arm_in("kv-checkpoint", 1, When::Before);
     all.put("k", vec![0; 1000]).unwrap();
@@ -231,7 +232,7 @@ impl Wake for Lost {
 fn a_store_whose_jobs_are_dead_says_so() {
     let open = || {
         let options = StoreOptions { scheduler: Arc::new(Losing), checkpoint_record_bytes: 1000, ..Default::default() };
-        Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), options).unwrap()
+        Store::with_backends(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), options).unwrap()
     };
     let store = open();
     let all = store.collection("all").unwrap();
@@ -257,7 +258,7 @@ fn with_checkpoints_by_call_only_everything_else_goes_on() {
         ..StoreOptions::default()
     };
     let log = Arc::new(MemoryLog::open(&media.log).unwrap());
-    let store = Store::open(Arc::clone(&log) as _, media.checkpointer(), options).unwrap();
+    let store = Store::with_backends(Arc::clone(&log) as _, media.checkpointer(), options).unwrap();
     let all = store.collection("all").unwrap().with_durability(Durability::Process);
     let mut last = Lsn::START;
     for key in 0..1000_u32 {

@@ -72,7 +72,7 @@ fn an_answer_is_given_when_what_it_rests_on_can_be_seen() {
             assert!(subject.all.get("k").unwrap().is_none(), "it rests on what nobody sees");
             match told {
                 Ok(()) => "deleted",
-                Err(Error::KeyNotFound) => "absent",
+                Err(Error::KeyNotFound { .. }) => "absent",
                 Err(error) => panic!("another error: {error}"),
             }
         };

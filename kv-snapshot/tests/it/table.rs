@@ -1,3 +1,5 @@
+use std::io::ErrorKind;
+
 use kv_core::{Cursor, Error};
 use kv_snapshot::{Table, TableWriter};
 use kv_vfs::OsVfs;
@@ -79,11 +81,12 @@ fn a_dropped_writer_leaves_nothing_and_a_finished_one_replaces() {
 }
 
 #[test]
-fn what_is_not_a_table_is_said_to_be_damaged() {
+fn what_is_not_a_table_is_damaged_and_what_is_not_there_is_not_found() {
     let directory = TempDir::new().unwrap();
     let vfs = OsVfs::open(directory.path()).unwrap();
     std::fs::write(directory.path().join("text"), "some text").unwrap();
-    for name in ["text", "missing"] {
-        assert!(matches!(Table::open(&*vfs, name), Err(Error::Corrupt { file, .. }) if file.ends_with(name)));
-    }
+    let error = Table::open(&*vfs, "text").unwrap_err();
+    assert!(matches!(&error, Error::Corrupt { place, .. } if place.path().unwrap().ends_with("text")), "{error:?}");
+    let error = Table::open(&*vfs, "missing").unwrap_err();
+    assert!(matches!(&error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound), "{error:?}");
 }

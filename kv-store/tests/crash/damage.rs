@@ -204,8 +204,8 @@ impl Damages {
 /// segment is damaged, the log ends in the one before.
 fn check_names_file(base: &Base, case: &Case, error: &Error) -> Verdict {
     match (case, error) {
-        (Case::Harm(_, Damage::FlippedBit(_)), Error::Corrupt { file, .. })
-            if !base.names.iter().any(|name| file.ends_with(name)) =>
+        (Case::Harm(_, Damage::FlippedBit(_)), Error::Corrupt { place, .. })
+            if !base.names.iter().any(|name| place.path().is_some_and(|file| file.ends_with(name))) =>
         {
             Err(Violation::wrong(format!("a file is named that was never missing: {error}")))
         }

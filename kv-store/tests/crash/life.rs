@@ -238,7 +238,10 @@ impl Life {
         let stats = store.stats();
         let (appended, last) = (stats.log.appended, self.known.last());
         let is_missed = |error: &Error| {
-            matches!(error, Error::CollectionExists { .. } | Error::CollectionNotFound { .. } | Error::KeyNotFound)
+            matches!(
+                error,
+                Error::CollectionExists { .. } | Error::CollectionNotFound { .. } | Error::KeyNotFound { .. }
+            )
         };
         let answer = match done {
             // What a write whose outcome is unknown was to change is still as it was, to the store:

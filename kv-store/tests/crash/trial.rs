@@ -116,7 +116,8 @@ impl<'a> Trial<'a> {
     /// After a write of unknown outcome, the steps go by a state that is not seen.
     fn is_missed(&self, error: &Error) -> bool {
         let known = &self.life.known;
-        known.last() > known.acknowledged() && matches!(error, Error::KeyNotFound | Error::CollectionNotFound { .. })
+        known.last() > known.acknowledged()
+            && matches!(error, Error::KeyNotFound { .. } | Error::CollectionNotFound { .. })
     }
 
     /// What is published is what was acknowledged, and maybe more; nothing of unknown outcome.

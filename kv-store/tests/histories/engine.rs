@@ -34,7 +34,7 @@ pub fn open(disk: &SimDisk, commits: &Commits, scheduler: &Arc<dyn Scheduler>, p
         ..StoreOptions::default()
     };
     let witness = Witness { inner: Arc::new(log), commits: commits.clone(), pauses };
-    Store::open(Arc::new(witness), Arc::new(checkpointer), options)
+    Store::with_backends(Arc::new(witness), Arc::new(checkpointer), options)
 }
 
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;

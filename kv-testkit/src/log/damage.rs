@@ -265,8 +265,8 @@ impl Must {
 }
 
 fn assert_names_damage(error: &Error) {
-    let Error::Corrupt { file, detail, .. } = error else {
+    let Error::Corrupt { place, detail, .. } = error else {
         panic!("L14: instead of Corrupt, damage gave {error:?}");
     };
-    assert!(!file.as_os_str().is_empty() && !detail.is_empty(), "L14: {error:?} names no place");
+    assert!(!place.to_string().is_empty() && !detail.is_empty(), "L14: {error:?} names no place");
 }

@@ -124,7 +124,7 @@ impl<'a> Inventory<'a> {
             let durable = self.marked();
             let detail =
                 format!("it states that the log was durable up to position {durable}, but there is no segment");
-            return Err(Error::corrupt(error::path(self.vfs, names::MARK), 0, detail));
+            return Err(Error::corrupt_whole(error::path(self.vfs, names::MARK), detail));
         }
         self.check_beginning()?;
         self.check_no_hole()
@@ -140,7 +140,7 @@ impl<'a> Inventory<'a> {
             return Ok(());
         }
         let detail = "it is not the segment of this number that the log continues: every record of that one is lost";
-        Err(Error::corrupt(error::path(self.vfs, &names::segment(number)), 0, detail))
+        Err(Error::corrupt_whole(error::path(self.vfs, &names::segment(number)), detail))
     }
 
     /// Every segment from the last live one to the highest must be there: each was durable before
@@ -166,7 +166,7 @@ impl<'a> Inventory<'a> {
                     "the segment is missing, with all records that it held, though segment {} was created after it",
                     found.header.number
                 );
-                return Err(Error::corrupt(error::path(self.vfs, &names::segment(expected)), 0, detail));
+                return Err(Error::corrupt_whole(error::path(self.vfs, &names::segment(expected)), detail));
             }
             expected += 1;
         }
@@ -186,7 +186,7 @@ impl<'a> Inventory<'a> {
         ] {
             if number > NUMBER_MAX / 2 {
                 let detail = format!("the {what} {number} is one that no log reaches");
-                return Err(Error::corrupt(error::path(self.vfs, name), 0, detail));
+                return Err(Error::corrupt_whole(error::path(self.vfs, name), detail));
             }
         }
         Ok(())
@@ -249,7 +249,7 @@ fn find(vfs: &dyn Vfs, number: u64, log_id: Option<LogId>) -> Result<Found> {
         && log_id != segment.header.log_id
     {
         let detail = format!("it belongs to the log {}, not to the log {log_id} that is here", segment.header.log_id);
-        return Err(Error::corrupt(segment.file.path(), 0, detail));
+        return Err(Error::corrupt_whole(segment.file.path(), detail));
     }
     Ok(Found { header: segment.header, start: find_start(&segment)? })
 }
@@ -272,7 +272,7 @@ fn read_mark(vfs: &dyn Vfs, log_id: Option<LogId>) -> Result<Option<Mark>> {
     let expected = log_id.unwrap_or(first.log_id);
     if let Some(foreign) = slots.iter().find(|mark| mark.log_id != expected) {
         let detail = format!("it belongs to the log {}, not to the log {expected} that is here", foreign.log_id);
-        return Err(Error::corrupt(error::path(vfs, names::MARK), 0, detail));
+        return Err(Error::corrupt_whole(error::path(vfs, names::MARK), detail));
     }
     Ok(slots.into_iter().reduce(Mark::and))
 }

@@ -6,6 +6,7 @@ use kv_core::{Epoch, Lsn};
 
 /// What was found when the log was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Recovery {
     /// There was no log; it was created.
     pub created: bool,
@@ -24,6 +25,7 @@ pub struct Recovery {
 /// The torn tail of a log: bytes that were written but never made durable. No record in it was
 /// acknowledged as durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Torn {
     /// The segment in which the tail begins.
     pub file: PathBuf,
