@@ -5,11 +5,13 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use kv_core::Error;
 use kv_store::Options;
-use kv_vfs::preamble::Preamble;
+use kv_vfs::{
+    little_endian::{get_u128, put_u64},
+    preamble::Preamble,
+};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    bytes::{put_u64, u128_at},
     disk::Folder,
     idle,
     verdict::{check, sound},
@@ -53,7 +55,11 @@ fn try_format(file: &Bytes) {
 /// The same file by the code that writes it, but for the compatible features, which it does not know.
 fn written_again(file: &[u8]) -> Vec<u8> {
     let mut again = file[..BYTES].to_vec();
-    Preamble { magic: *b"kvstore1", version: 1, incompatible_known: 0 }.seal(&mut again, 0, u128_at(file, STORE_ID_AT));
+    Preamble { magic: *b"kvstore1", version: 1, incompatible_known: 0 }.seal(
+        &mut again,
+        0,
+        get_u128(file, STORE_ID_AT),
+    );
     if again[COMPATIBLE] != file[COMPATIBLE] {
         again.copy_from_slice(&file[..BYTES]);
     }

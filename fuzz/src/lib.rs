@@ -13,7 +13,6 @@
 
 #![forbid(unsafe_code)]
 
-mod bytes;
 mod disk;
 #[cfg_attr(not(test), expect(dead_code, reason = "the command and its tests use more of it"))]
 #[expect(unused_imports, reason = "the command uses more of it")]

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kv_core::{Durability, Log, Lsn, Result};
+use kv_vfs::little_endian::{get_u16, put};
 use kv_wal::SegmentedLog;
 
 use crate::{
     Heavy,
-    bytes::{put, u16_at, u32_at, u64_at},
     disk::Folder,
     idle,
     verdict::{check, decoded, sound},
@@ -61,7 +61,7 @@ pub(crate) fn log(input: &[u8]) {
     }
     let Some((mark, segments)) = input.split_at_checked(2 * MARK_SLOT_BYTES) else { return };
     let Some((length, segments)) = segments.split_at_checked(2) else { return };
-    let (first, second) = segments.split_at(segments.len().min(u16_at(length, 0).into()));
+    let (first, second) = segments.split_at(segments.len().min(get_u16(length, 0).into()));
     let files =
         |mark, first, second| Folder::with([(MARK, mark), (&segment_name(1), first), (&segment_name(2), second)]);
     try_log(&files(mark_file(mark), filled(first), filled(second)));

@@ -11,11 +11,11 @@ use kv_core::{
     LogId, Lsn, Result,
 };
 use kv_snapshot::MmapCheckpointer;
+use kv_vfs::little_endian::put_u64;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     Heavy,
-    bytes::put_u64,
     disk::Folder,
     verdict::{check, decoded, sound},
 };

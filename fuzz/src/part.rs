@@ -8,10 +8,10 @@ use std::ops::{Bound, Range};
 use bytes::Bytes;
 use kv_core::{Cursor, Result};
 use kv_snapshot::{Table, TableCursor};
+use kv_vfs::little_endian::{get_u64, put};
 
 use crate::{
     Heavy,
-    bytes::{put, u64_at},
     disk::Folder,
     verdict::{decoded, sound},
 };
@@ -113,11 +113,11 @@ struct Pieces {
 impl Pieces {
     fn of(file: &[u8]) -> Self {
         let footer_at = file.len() - BLOCK_BYTES;
-        let covered = u64_at(file, footer_at + 40) as usize * BLOCK_BYTES;
-        let directory = u64_at(file, footer_at + 48) as usize;
-        let place = |at| u64_at(file, directory + at) as usize - BLOCK_BYTES;
-        let (anchors, slots, slots_bytes) = (place(56), place(64), u64_at(file, directory + 72) as usize * 8);
-        let anchors_bytes = u64_at(file, directory + 16).div_ceil(16) as usize * 16;
+        let covered = get_u64(file, footer_at + 40) as usize * BLOCK_BYTES;
+        let directory = get_u64(file, footer_at + 48) as usize;
+        let place = |at| get_u64(file, directory + at) as usize - BLOCK_BYTES;
+        let (anchors, slots, slots_bytes) = (place(56), place(64), get_u64(file, directory + 72) as usize * 8);
+        let anchors_bytes = get_u64(file, directory + 16).div_ceil(16) as usize * 16;
         let directory = directory - BLOCK_BYTES;
         Self {
             header: file[..ENDS_BYTES].to_vec(),

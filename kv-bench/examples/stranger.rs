@@ -1,4 +1,4 @@
-//! Somebody else's program, which measures an engine and a log of its own beside those of this build:
+//! A program of your own that measures an engine and a log beside those of this project:
 //!
 //! ```text
 //! cargo run --release -p kv-bench --example stranger -- --quick --engines kv,kv-wal,tiny,memory-log
@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use kv_bench::compare::{
+use kv_bench::harness::{
     self, Database, Engine, Session,
     engine::{Level, Promise, Result, Role},
     engines::{self, LogAlone},
@@ -21,10 +21,10 @@ use kv_core::MemoryLog;
 fn main() -> ExitCode {
     let mut all = engines::all();
     all.extend([&Tiny as &dyn Engine, &MEMORY_LOG]);
-    compare::main(&all)
+    harness::main(&all)
 }
 
-/// Any log needs no more than this.
+/// This is all that a log needs.
 static MEMORY_LOG: LogAlone = LogAlone {
     name: "memory-log",
     role: Role::Part,
@@ -33,7 +33,7 @@ static MEMORY_LOG: LogAlone = LogAlone {
     open: |_| Ok(Arc::new(MemoryLog::new())),
 };
 
-/// An engine: a map behind a lock, which keeps nothing.
+/// An engine: a map behind a lock, which stores nothing.
 struct Tiny;
 
 impl Engine for Tiny {

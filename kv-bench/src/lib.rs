@@ -1,13 +1,15 @@
-//! What the benchmarks have in common: keys, values, stores of a known size, threads that start together.
+//! Benchmarks of kv, and a [harness] that measures any engine, log or checkpointer.
 //!
-//! The benchmarks themselves are in `benches/kv`; `cargo xtask bench` runs them. The [comparison](compare) with other engines has its own
-//! traits and its own command. Everything is derived from indexes, so that
-//! two runs do the same. One entry is a key of 16 and a value of 100 bytes. How many there are in the larger stores is taken
-//! from the environment variable `KV_BENCH_ENTRIES`, one million by default.
+//! The benchmarks are in `benches/kv`, and `cargo xtask bench` runs them. This module has what they
+//! share: keys, values, stores of a known size, and threads that start together. Keys and values
+//! are derived from indexes, so that every run does the same. An entry is a key of 16 bytes and a
+//! value of 100 bytes. The environment variable `KV_BENCH_ENTRIES` sets the number of entries in
+//! the larger stores (1,000,000 by default).
 
+#![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on panics")]
 
-pub mod compare;
+pub mod harness;
 
 use std::{
     env, fs, io,
@@ -22,17 +24,17 @@ use tempfile::TempDir;
 
 /// The collection that every benchmark uses.
 pub const COLLECTION: &str = "bench";
-/// How many entries are written at once when many are loaded.
+/// The number of entries in a batch when many are loaded.
 pub const BATCH_ENTRIES: u64 = 1000;
 /// The length of every value, in bytes.
 pub const VALUE_BYTES: usize = 100;
 
-/// How many entries the larger stores hold.
+/// The number of entries in the larger stores.
 pub fn entries() -> u64 {
     env::var("KV_BENCH_ENTRIES").map_or(1_000_000, |entries| entries.parse().unwrap())
 }
 
-/// The key of an index. Neighbouring indexes have keys far apart.
+/// The key of an index. The keys of neighbouring indexes are far apart.
 pub fn key(index: u64) -> [u8; 16] {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&mixed(index).to_be_bytes());
@@ -50,7 +52,7 @@ pub fn value(index: u64) -> [u8; VALUE_BYTES] {
     value
 }
 
-/// A number that looks random and is the same for the same index (SplitMix64).
+/// A pseudo-random number, the same for the same index (SplitMix64).
 pub fn mixed(index: u64) -> u64 {
     let mut z = index.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -58,13 +60,15 @@ pub fn mixed(index: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// An empty directory under `parent`, which should lie on a disk: what is in memory has no flushes to measure. Benchmarks pass
-/// `env!("CARGO_TARGET_TMPDIR")`. It is removed when the value is dropped.
+/// An empty directory in `parent`, which is removed when the value is dropped. `parent` should be
+/// on a disk, because a file system in memory has no flushes to measure. Benchmarks pass
+/// `env!("CARGO_TARGET_TMPDIR")`.
 pub fn scratch(parent: impl AsRef<Path>) -> TempDir {
     tempfile::Builder::new().prefix("kv-bench-").tempdir_in(parent).unwrap()
 }
 
-/// Options of a store that makes checkpoints only when it is told to, and acknowledges what survives a killed process.
+/// Options of a store that makes checkpoints only on request, and acknowledges writes that survive
+/// a killed process.
 pub fn without_checkpoints() -> Options {
     let mut options = Options::default().durability(Durability::Process);
     options.store.checkpoint_record_bytes = u64::MAX;
@@ -73,7 +77,7 @@ pub fn without_checkpoints() -> Options {
     options
 }
 
-/// Puts the entries of all indexes below `end` into a store, in batches.
+/// Puts the entries of all indexes below `end`, in batches.
 pub fn load(store: &Store, end: u64) {
     let mut batch = Batch::new();
     for start in (0..end).step_by(BATCH_ENTRIES as usize) {
@@ -82,7 +86,7 @@ pub fn load(store: &Store, end: u64) {
     }
 }
 
-/// Makes `batch` one that puts the entries of these indexes, and nothing else.
+/// Clears `batch` and fills it with puts of the entries of these indexes.
 pub fn fill(batch: &mut Batch, indexes: impl Iterator<Item = u64>) {
     batch.clear();
     for index in indexes {
@@ -90,8 +94,8 @@ pub fn fill(batch: &mut Batch, indexes: impl Iterator<Item = u64>) {
     }
 }
 
-/// Has each of `threads` threads call `operation` with its own number and with 0, 1, … below `rounds`, and returns the time from when
-/// all are ready until all are done.
+/// Calls `operation` in `threads` threads, with the number of the thread and with each round below
+/// `rounds`. Returns the time from when all threads are ready until all are done.
 pub fn together(threads: u64, rounds: u64, operation: impl Fn(u64, u64) + Sync) -> Duration {
     let (ready, operation) = (&Barrier::new(threads as usize + 1), &operation);
     let start = thread::scope(|scope| {
@@ -107,9 +111,11 @@ pub fn together(threads: u64, rounds: u64, operation: impl Fn(u64, u64) + Sync) 
     start.elapsed()
 }
 
-/// Copies the directory of an open store, to which nobody writes at the moment, as a killed process would leave it.
+/// Copies the directory of an open store as a killed process would leave it. No thread may write to
+/// the store meanwhile.
 ///
-/// Checkpoints are linked and not copied: their files never change. Both directories must be on one file system.
+/// Checkpoints are hard-linked instead of copied, because their files never change. Both
+/// directories must be on one file system.
 pub fn killed_image(store: &Path, image: &Path) {
     fs::create_dir(image).unwrap();
     for entry in fs::read_dir(store).unwrap() {
@@ -130,7 +136,7 @@ fn copy_files(from: &Path, to: &Path, copy_file: impl Fn(&Path, &Path) -> io::Re
     }
 }
 
-/// Synced, so that whoever opens the image does not flush the whole copy.
+/// Synced, so that opening the image does not flush the whole copy.
 fn copy_and_sync(from: &Path, to: &Path) -> io::Result<()> {
     fs::copy(from, to)?;
     fs::File::open(to)?.sync_all()
@@ -142,7 +148,8 @@ fn paths(entry: &fs::DirEntry, to: &Path) -> (PathBuf, PathBuf) {
 
 fn copy(from: &Path, to: &Path, copy_file: impl Fn(&Path, &Path) -> io::Result<()>) {
     match copy_file(from, to) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {} // a temporary file that has got its name meanwhile
+        // A temporary file that was renamed meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         done => done.unwrap(),
     }
 }

@@ -119,7 +119,7 @@ mod tests {
             (Error::Forked, 4),
             (Error::DirectoryReplaced { path: "x".into() }, 6),
             (Error::Fenced, 4),
-            (Error::corrupt("x", 0, "y"), 5),
+            (Error::corrupt_whole("x", "y"), 5),
             (Error::Unrecoverable(refusal()), 5),
             (Error::Trimmed { after: Lsn(0), trimmed: Lsn(1) }, 5),
             (Error::NewerVersion { place: "x".into(), detail: "y".into() }, 6),

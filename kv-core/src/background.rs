@@ -1,4 +1,4 @@
-//! The seam through which background work runs, so that a test can run it step by step.
+//! Background work, behind a trait so that a test can run it step by step.
 
 use std::{
     io,
@@ -11,17 +11,19 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounde
 
 use crate::{Error, Result, guarded};
 
-/// Runs jobs in the background. [`Threads`] gives each a thread of its own; tests bring one that runs a job when told to.
+/// Runs jobs in the background. [`Threads`] gives each job a thread of its own; a test can use a
+/// scheduler that runs a job only on request.
 ///
-/// Every job has to be run. A store without its flusher would never complete a deferred write, and
-/// never flush one of [`Durability::Process`](crate::Durability::Process). To have checkpoints made
-/// by call only, set the thresholds of [`StoreOptions`](crate::StoreOptions) instead.
+/// A scheduler must run every job. A store whose flusher never runs would never complete a deferred
+/// write, and never flush one of [`Durability::Process`](crate::Durability::Process). To make
+/// checkpoints only by calling [`Store::checkpoint`](crate::Store::checkpoint), set the thresholds
+/// of [`StoreOptions`](crate::StoreOptions) instead.
 ///
 /// ```
 /// use std::sync::Arc;
 /// use kv_core::{Result, StoreOptions, background::{Job, Scheduler, Threads, Wake}};
 ///
-/// /// Gives each job a thread, with a name that says whose it is.
+/// /// Gives each job a thread whose name says which store it belongs to.
 /// struct Named;
 ///
 /// impl Scheduler for Named {
@@ -38,37 +40,38 @@ use crate::{Error, Result, guarded};
 /// let options = StoreOptions { scheduler: Arc::new(Named), ..StoreOptions::default() };
 /// ```
 pub trait Scheduler: Send + Sync {
-    /// Starts to look after `job`: it runs when it is woken, and when the time it asked for has passed. It does not run before.
+    /// Takes on `job`. The job runs when it is woken, and when the time it asked for has passed,
+    /// but not before.
     ///
     /// # Errors
-    /// Whatever keeps the job from ever being run. The store or log is not opened then.
+    /// Any reason why the job could never run. The store or log then fails to open.
     fn spawn(&self, name: &'static str, job: Box<dyn Job>) -> Result<Box<dyn Wake>>;
 }
 
-/// A piece of background work that is done again and again, never by two threads at once.
+/// A piece of background work that runs again and again, never on two threads at once.
 ///
 /// ```
 /// use std::sync::mpsc;
 /// use kv_core::background::{Job, Next, Scheduler, Threads};
 ///
-/// struct Tell(mpsc::Sender<&'static str>);
+/// struct Report(mpsc::Sender<&'static str>);
 ///
-/// impl Job for Tell {
+/// impl Job for Report {
 ///     fn run(&mut self) -> Next {
 ///         let _ = self.0.send("ran");
 ///         Next::WhenWoken
 ///     }
 /// }
 ///
-/// let (tell, told) = mpsc::channel();
-/// let job = Threads.spawn("tell", Box::new(Tell(tell)))?;
+/// let (sender, receiver) = mpsc::channel();
+/// let job = Threads.spawn("report", Box::new(Report(sender)))?;
 /// job.wake()?;
-/// assert_eq!(told.recv(), Ok("ran"));
-/// drop(job); // waits until it has ended
+/// assert_eq!(receiver.recv(), Ok("ran"));
+/// drop(job); // waits until the job has ended
 /// # Ok::<(), kv_core::Error>(())
 /// ```
 pub trait Job: Send {
-    /// Does what there is to do now, and says when to come back. A job that panics is not run
+    /// Does the work that is due now, and returns when to run next. A job that panics is not run
     /// again.
     fn run(&mut self) -> Next;
 }
@@ -79,15 +82,15 @@ pub trait Job: Send {
 /// use std::time::Duration;
 /// use kv_core::background::{Job, Next};
 ///
-/// /// Looks at something every second, and at once when it is woken.
-/// struct Look;
+/// /// Polls something every second, and at once when it is woken.
+/// struct Poll;
 ///
-/// impl Job for Look {
+/// impl Job for Poll {
 ///     fn run(&mut self) -> Next {
 ///         Next::After(Duration::from_secs(1))
 ///     }
 /// }
-/// # assert_eq!(Look.run(), Next::After(Duration::from_secs(1)));
+/// # assert_eq!(Poll.run(), Next::After(Duration::from_secs(1)));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -97,16 +100,16 @@ pub enum Next {
     After(Duration),
 }
 
-/// The handle to a job. Dropping it ends the job: it waits for a run that is under way (unless it is dropped from within that run), and there
-/// is no other.
+/// The handle to a job. Dropping it ends the job: the drop waits for a run that is under way
+/// (unless it happens within that run), and no other run follows.
 pub trait Wake: Send + Sync {
-    /// Has the job run soon. Calls before that run starts count as one. Never blocks.
+    /// Makes the job run soon. Several calls before that run starts count as one. Never blocks.
     ///
     /// # Errors
-    /// Why the job will not run any more: it is dead. [`Threads`] gives
-    /// [`Panicked`](crate::Error::Panicked) with what the job's own panic said. A store whose
-    /// flusher is dead takes no more writes, and a checkpoint that is not made for this reason is
-    /// one that failed.
+    /// The reason why the job is dead and will never run again. [`Threads`] returns
+    /// [`Panicked`](crate::Error::Panicked) with the message of the job's panic. A store whose
+    /// flusher is dead takes no more writes; a store whose checkpoint job is dead reports the
+    /// checkpoint as failed.
     fn wake(&self) -> Result<()>;
 }
 
@@ -115,19 +118,14 @@ pub trait Wake: Send + Sync {
 /// ```
 /// use kv_core::{StoreOptions, background::Threads};
 ///
-/// let options = StoreOptions { scheduler: Threads::shared(), ..StoreOptions::default() }; // the default, said
-/// ```
-///
-/// ```
-/// use kv_core::{StoreOptions, background::Threads};
-///
-/// let options = StoreOptions { scheduler: Threads::shared(), ..StoreOptions::default() }; // the default
+/// // This is the default.
+/// let options = StoreOptions { scheduler: Threads::shared(), ..StoreOptions::default() };
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Threads;
 
 impl Threads {
-    /// As the shared object that options take.
+    /// A scheduler that can be put into the options of a store.
     pub fn shared() -> Arc<dyn Scheduler> {
         Arc::new(Self)
     }
@@ -147,7 +145,7 @@ impl Scheduler for Threads {
                 if let Err(Error::Panicked { message, .. }) = ended {
                     let _ = died.set(message);
                 }
-                drop(woken); // from now on a wake-up is an error
+                drop(woken); // from now on `wake` fails
             }
         };
         let thread = thread::Builder::new()
@@ -175,7 +173,7 @@ fn run_until_dropped(job: &mut dyn Job, woken: &Receiver<()>) {
 struct JobThread {
     name: &'static str,
     wake: Option<Sender<()>>,
-    /// What the job panicked with, once it is dead.
+    /// The message of the job's panic, once the job is dead.
     died: Arc<OnceLock<String>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -199,11 +197,11 @@ impl JobThread {
 
 impl Drop for JobThread {
     fn drop(&mut self) {
-        self.wake = None; // disconnects: the thread's loop ends
+        self.wake = None; // disconnects the channel, which ends the thread's loop
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != thread::current().id()
         {
-            let _ = thread.join(); // the next wake-up told of a panic in it
+            let _ = thread.join(); // a panic in it was reported by `wake`
         }
     }
 }

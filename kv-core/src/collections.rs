@@ -1,13 +1,31 @@
-//! The mapping of mappings in memory: every collection as the tail of a log over a checkpoint.
+//! The collections in memory: the tail of a log over a checkpoint.
 //!
-//! Memory is *memtables*. All changes since the last checkpoint are in the active one; a checkpoint freezes it and starts another, and
-//! when the checkpoint is there the frozen ones are dropped whole. So nothing is evicted entry by entry. Readers work on a [`ReadView`] of
-//! active memtable, frozen one and checkpoint, and see versions up to the published position. There is one writer at a time; it
-//! waits for no reader, and readers take no lock but that of the shard they read.
+//! Changes are kept in *memtables*. The active memtable holds all changes since the last checkpoint
+//! began. A checkpoint freezes it and starts a new one; once the checkpoint is written, the frozen
+//! memtable is dropped whole, so nothing is ever evicted entry by entry. Readers look through a
+//! [`ReadView`]: the active memtable, the frozen one, the checkpoint. They see versions up to the
+//! published position.
 //!
-//! This module knows nothing of the log: the store appends first and applies after that.
+//! # Who waits for whom
+//!
+//! There is one writer at a time, the holder of the [`WriterToken`]. It meets readers only at the
+//! locks of memtable shards, which are held for one look-up or, when the changes are collected for
+//! a checkpoint or a count, while one shard is copied.
+//!
+//! - The read view and the shards of the name table are swapped whole (`ArcSwap`): a reader keeps
+//!   the one it has loaded, and the writer stores a new one.
+//! - A memtable is a hash table in shards, each behind a lock.
+//! - The published position moves forward only, after the changes up to it were applied
+//!   ([`Horizon`]).
+//!
+//! Each of these is safe alone. The arguments why reads that combine several of them see one state
+//! are at [`Collections::read`] (name and key), [`Snapshot::take`] (view and position), [`Horizon`]
+//! (position and pruning) and [`order`] (scans and new keys).
+//!
+//! This module knows nothing of the log: the store appends first and applies afterwards.
 
 mod entries;
+mod entry;
 mod horizon;
 #[cfg(all(test, loom))]
 mod loom_tests;
@@ -21,24 +39,27 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod versions;
+mod writer;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     sync::{Arc, Weak},
 };
 
-pub use entries::{Entries, Entry};
+pub use entries::Entries;
+pub use entry::Entry;
 pub(crate) use horizon::Horizon;
-use horizon::Visible;
 pub(crate) use memtable::Changed;
-use memtable::Memtable;
 use names::Names;
 pub(crate) use read_view::ReadView;
 pub(crate) use snapshot::{Snapshot, prefix_bounds};
+use writer::Superseded;
+pub(crate) use writer::WriterToken;
 
 use crate::{Checkpoint, CollectionId, Lsn, Owner, Result, Value, operation::Operation, sync::ArcSwap};
 
-/// At this position everything is seen that was applied, published or not. For the writer only.
+/// The position at which every applied change is seen, published or not. Only the writer reads at
+/// it.
 const NEWEST: Lsn = Lsn(u64::MAX);
 
 /// All collections.
@@ -46,59 +67,52 @@ pub(crate) struct Collections {
     pub(crate) names: Names,
     view: ArcSwap<ReadView>,
     horizon: Horizon,
-    /// Not kept alive: what was read outlives the store.
+    /// The owner of the store, which must not be kept alive: a snapshot outlives the store.
     pub(crate) owner: Option<Weak<dyn Owner>>,
 }
 
-/// What only the writer has: the keys that hold older versions.
-#[derive(Debug, Default)]
-pub(crate) struct Superseded {
-    /// With the position after whose publication somebody has to look at them, in about that order.
-    queue: VecDeque<(Lsn, CollectionId, Value)>,
-    /// Those that somebody still reads at an older position.
-    held: Vec<(Lsn, CollectionId, Value)>,
-    /// How many positions had been released when the last one was held.
-    releases: u64,
-}
-
 impl Collections {
-    /// The state of a checkpoint, or nothing.
-    pub(crate) fn new(checkpoint: Option<Arc<dyn Checkpoint>>) -> Self {
+    /// The collections that `checkpoint` holds, or none; and the token of their one writer.
+    pub(crate) fn new(checkpoint: Option<Arc<dyn Checkpoint>>) -> (Self, WriterToken) {
         let head = checkpoint.as_ref().map(|checkpoint| checkpoint.head());
         let position = head.map_or(Lsn::START, |head| head.lsn);
         let names = Names::of(head.map_or(&[], |head| &head.collections));
         let view = ArcSwap::from_pointee(ReadView::new(checkpoint));
         let collections = Self { names, view, horizon: Horizon::default(), owner: None };
         collections.horizon.publish(position, position);
-        collections
+        (collections, WriterToken::new())
     }
 
     pub(crate) fn horizon(&self) -> &Horizon {
         &self.horizon
     }
 
-    /// The view of this moment, to be kept.
+    /// The current view. It does not change while it is held; later views replace it.
     pub(crate) fn view(&self) -> Arc<ReadView> {
         self.view.load_full()
     }
 
-    /// Applies the changes at `lsn`. For the writer only, after they were logged.
+    /// Applies the changes of the record at `lsn`, which is already logged.
+    ///
+    /// Keys change before names do, and readers rely on that: a reader that finds a name as this
+    /// record left it also finds the changes that the record made to keys.
     pub(crate) fn apply<'a>(
         &self,
+        writer: &mut WriterToken,
         lsn: Lsn,
         operations: impl Iterator<Item = Operation<'a>>,
-        superseded: &mut Superseded,
     ) {
         let visible = self.horizon.visible();
         let view = self.view.load();
-        // What each name stands for in the end: a reader who has looked up a name in between would take that for the state at this position.
+        // Each name changes once, to what it stands for after the whole record. A reader that
+        // looked up an intermediate value would take it for the state at this position.
         let mut names = BTreeMap::new();
         for (index, operation) in (0..).zip(operations) {
             let mut change = |collection, key, value| {
-                if let Some(key) = view.active.apply(lsn, collection, key, value, &visible) {
-                    superseded.queue.push_back((lsn, collection, key));
+                if let Some(key) = view.active.apply(writer, lsn, collection, key, value, &visible) {
+                    writer.superseded.push(lsn, collection, key);
                 }
-                superseded.prune(&view.active, &visible);
+                writer.superseded.prune(&view.active, &visible);
             };
             match operation {
                 Operation::Put { collection, key, value } => change(collection, key, Some(value)),
@@ -109,33 +123,47 @@ impl Collections {
             }
         }
         for (name, id) in names {
-            self.names.apply(lsn, name, id, &visible);
+            self.names.apply(writer, lsn, name, id, &visible);
         }
     }
 
-    /// Freezes the active memtable and starts another. For the writer only, when nothing is frozen.
-    pub(crate) fn freeze(&self, superseded: &mut Superseded) {
-        *superseded = Superseded::default(); // a frozen memtable is dropped whole
+    /// Freezes the active memtable and starts a new one. There must be no frozen memtable.
+    ///
+    /// The read view is loaded, changed and stored. Nothing else may store one in between: both
+    /// this method and [`checkpointed`](Collections::checkpointed) are called under the store's
+    /// checkpoint lock.
+    pub(crate) fn freeze(&self, writer: &mut WriterToken) {
+        writer.superseded = Superseded::default(); // a frozen memtable is not pruned
         self.view.store(Arc::new(self.view.load().with_active_frozen()));
     }
 
-    /// Puts `checkpoint` in the place of the frozen memtable, which it holds. Its position must have been published. Not to be called
-    /// together with [`freeze`](Collections::freeze).
+    /// Replaces the frozen memtable by `checkpoint`, which holds its changes. The position of the
+    /// checkpoint must be published. Called under the store's checkpoint lock, as is
+    /// [`freeze`](Collections::freeze).
     pub(crate) fn checkpointed(&self, checkpoint: Arc<dyn Checkpoint>) {
-        debug_assert!(self.horizon.published() >= checkpoint.head().lsn, "nobody may see what is not published");
+        debug_assert!(
+            self.horizon.published() >= checkpoint.head().lsn,
+            "the checkpoint would show unpublished changes"
+        );
         self.view.store(Arc::new(self.view.load().with_checkpoint(checkpoint)));
     }
 
-    /// The value of a key after everything that was applied, and the position that this rests on.
-    /// For the writer only.
-    pub(crate) fn get_newest(&self, collection: CollectionId, key: &[u8]) -> Result<(Lsn, Option<Value>)> {
+    /// The value of a key after every applied change, and the position of the change that it
+    /// depends on.
+    pub(crate) fn get_newest(
+        &self,
+        _writer: &WriterToken,
+        collection: CollectionId,
+        key: &[u8],
+    ) -> Result<(Lsn, Option<Value>)> {
         self.view.load().get(collection, key, || NEWEST)
     }
 
-    /// Calls `read` with the value of a key after everything that was applied; `false` if there is
-    /// none. Returns the position that this rests on, too. For the writer only.
+    /// Calls `read` with the value of a key after every applied change. Returns the position of the
+    /// change that this depends on, and whether there is a value.
     pub(crate) fn get_newest_with(
         &self,
+        _writer: &WriterToken,
         collection: CollectionId,
         key: &[u8],
         read: &mut dyn FnMut(&[u8]),
@@ -151,7 +179,7 @@ impl Collections {
         })
     }
 
-    /// Calls `read` with the published value of a key; `false` if there is none.
+    /// Calls `read` with the published value of a key. Returns `false` if there is none.
     pub(crate) fn get_with(&self, name: &str, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let found = self.read(name, key, |place| {
             let found = match place {
@@ -166,17 +194,34 @@ impl Collections {
         Ok(found.is_some())
     }
 
-    /// Reads a published key from where it is; `None` if it is nowhere.
+    /// Finds where a published key is, and reads it there. Returns `None` if the key is absent.
     ///
-    /// The name and the key are looked up one after the other, and have to be of one position all the same: else what a record put into a collection
-    /// could be seen under the name that this same record took from it. So what has been seen by either must be no newer than `known`, a
-    /// position that was published before both: then it has been so ever since. Something newer is looked up again.
+    /// The name and the key are looked up one after the other, without a lock around both, yet they
+    /// must come from one position. Otherwise, if a record writes to a collection and renames it,
+    /// the new value could be seen under the old name.
+    ///
+    /// They do come from one position, because a version of the key is accepted only if it is no
+    /// newer than `known`, a position that was published before either look-up began. Such a
+    /// version was current from `known` until the key was looked up, and the name was looked up in
+    /// between. So at the position of the name's look-up, both were as they were found. A newer
+    /// version, or a checkpoint newer than `known`, starts the loop again, with a `known` that is
+    /// at least as new. Where there is no checkpoint, a key without a version needs no check: it
+    /// never had one.
+    ///
+    /// The order of the steps matters:
+    ///
+    /// 1. `known` comes first, so that it is below everything that the look-ups find.
+    /// 2. The view is loaded after the name. A record whose change of the name was found had made
+    ///    its changes of keys before ([`apply`](Collections::apply)), so this view has them.
+    /// 3. The position for the key is loaded under the lock of its shard
+    ///    ([`Memtable::version`](memtable::Memtable::version)), so that pruning cannot have removed
+    ///    the version that it selects.
     fn read<T>(&self, name: &str, key: &[u8], read: impl FnOnce(Place<'_>) -> Result<Option<T>>) -> Result<Option<T>> {
         let published = || self.horizon.published();
         loop {
             let known = published();
             let Some(collection) = self.names.at(name, published) else { return Ok(None) };
-            let view = self.view.load(); // after the position: it has everything up to there
+            let view = self.view.load(); // after the name: see step 2
             match (view.in_memory(collection, key, published), &view.checkpoint) {
                 (Some((lsn, value)), _) if lsn <= known => {
                     return value.map_or(Ok(None), |value| read(Place::Memory(value)));
@@ -190,39 +235,16 @@ impl Collections {
         }
     }
 
-    /// Everything as it is published now.
+    /// The state at the position that is published now.
     pub(crate) fn snapshot(self: &Arc<Self>) -> Snapshot {
         Snapshot::take(self)
     }
 }
 
-/// Where a key may be.
+/// Where a key is, if it is anywhere.
 enum Place<'a> {
-    /// In memory: this is its value.
+    /// In memory, with this value.
     Memory(Value),
-    /// In the checkpoint, in that collection, or nowhere.
+    /// In this checkpoint and this collection, or nowhere.
     Checkpoint(&'a dyn Checkpoint, CollectionId),
-}
-
-/// How many keys are pruned for each change: more than a change supersedes, so that none are left behind, and few, so that none waits long.
-const PRUNED_AT_ONCE: usize = 4;
-
-impl Superseded {
-    /// Drops versions that nobody can see any more.
-    fn prune(&mut self, active: &Memtable, visible: &Visible) {
-        if self.releases != visible.releases() {
-            self.releases = visible.releases();
-            self.queue.extend(self.held.drain(..));
-        }
-        for _ in 0..PRUNED_AT_ONCE {
-            let Some((_, collection, key)) = self.queue.pop_front_if(|(lsn, ..)| *lsn <= visible.published()) else {
-                return;
-            };
-            match active.prune(collection, &key, visible) {
-                Some(newest) if newest > visible.published() => self.queue.push_back((newest, collection, key)),
-                Some(newest) => self.held.push((newest, collection, key)),
-                None => {}
-            }
-        }
-    }
 }

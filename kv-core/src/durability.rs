@@ -1,13 +1,13 @@
-/// What an acknowledged write survives.
+/// What a write survives once it is acknowledged.
 ///
-/// An answer that changes nothing, such as that a key to be deleted is not there, is given once
-/// what it looked at survives the same. It waits for nothing else.
+/// An answer that changes nothing, such as "key not found", is returned once the changes that it
+/// depends on survive the same. It waits for no other change.
 ///
 /// ```
 /// # let store = kv_core::Store::in_memory()?;
 /// # use kv_core::Durability;
 /// let users = store.collection("users")?;
-/// users.put("alice", "Alice")?; // as the store's options say: `Disk`, where they say nothing
+/// users.put("alice", "Alice")?; // as in the store's options, which default to `Disk`
 /// users.with_durability(Durability::Process).put("bob", "Bob")?;
 /// store.transact_with(Durability::Process, |tx| tx.put("users", "carol", "Carol"))?;
 /// # Ok::<(), kv_core::Error>(())
@@ -15,7 +15,7 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Durability {
-    /// A killed process. A power cut may take what was written since the last flush.
+    /// A kill of the process. A power cut may take what was written since the last flush.
     Process,
     /// A power cut. The default.
     #[default]

@@ -1,9 +1,12 @@
-//! The engine of kv without a medium: a mapping of mappings that is the tail of a log over a checkpoint.
+//! The engine of kv, without a medium: named collections in memory over a log and checkpoints.
 //!
-//! A [`Store`] holds named [`Collection`]s, each a bucket of `key -> blob`. It appends every change to a [`Log`] before the map in memory
-//! changes, and has a [`Checkpointer`] keep images of the whole from time to time, so that the log stays short and opening quick. Both
-//! are traits: kv-wal and kv-snapshot keep them in files, [`MemoryLog`] and [`MemoryCheckpointer`] in memory, and you may bring your own; kv-testkit has the
-//! suites that say whether they do what they must.
+//! A [`Store`] holds named [`Collection`]s, each a map from keys to values, both of any bytes. It
+//! appends every change to a [`Log`] before it changes the map in memory. From time to time it has
+//! a [`Checkpointer`] write an image of everything, so that the log stays short and opening stays
+//! quick.
+//!
+//! `Log` and `Checkpointer` are traits. kv-wal and kv-snapshot implement them with files,
+//! [`MemoryLog`] and [`MemoryCheckpointer`] in memory, and you can bring your own.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -21,18 +24,34 @@
 //! # Ok::<(), kv_core::Error>(())
 //! ```
 //!
-//! This crate does no I/O: it knows no files, no maps and no paths but those that a backend puts into an [`Error`].
+//! This crate does no I/O. It knows nothing of files, memory maps or paths, except for the paths
+//! that a backend puts into an [`Error`].
+//!
+//! # Implementing a backend: start here
+//!
+//! 1. [`Log`] lists what a log guarantees, numbered L1 to L14; [`Checkpointer`] does the same for
+//!    checkpoints, C1 to C9. You can implement one of the two and take the other from kv-wal,
+//!    kv-snapshot or this crate.
+//! 2. Read the implementations in memory (`kv-core/src/memory`). They keep every guarantee in a few
+//!    hundred lines each, and are written to be read.
+//! 3. Run the suites of kv-testkit (`log_suite!`, `checkpointer_suite!` and others). Each test is
+//!    named after the guarantee that it checks. There are suites for crashes, for failing and full
+//!    disks, and for damage.
+//! 4. Report failures with the variants of [`Error`] that the traits name: the store's reaction
+//!    depends on them.
 //!
 //! # How a write goes
 //!
 //! ```text
 //! writer's lock: check ─ log.append ─ apply in memory ─ unlock
-//! Disk:          log.sync, shared with everybody who waits ─ publish ─ return
+//! Disk:          log.sync, shared by all waiting writers ─ publish ─ return
 //! Process:       publish ─ return
 //! ```
 //!
-//! What is applied is not yet seen: readers see up to the *published* position, which stays below the first [`Durability::Disk`] write that is
-//! not durable. An answer that rests on something unpublished, such as "key not found", is given when that is published.
+//! A change is not visible as soon as it is applied. Readers see changes up to the *published*
+//! position, which stays below the first [`Durability::Disk`] write that is not durable yet. An
+//! answer that depends on an unpublished change, such as "key not found" after a deletion, is
+//! returned only when that change is published.
 
 #![forbid(unsafe_code)]
 

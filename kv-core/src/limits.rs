@@ -2,18 +2,18 @@ use crate::{Error, Result};
 
 /// The longest key that the formats can carry, in bytes.
 pub const KEY_BYTES_MAX: usize = 65_535;
-/// The longest value that is allowed, in bytes.
+/// The longest value, in bytes.
 pub const VALUE_BYTES_MAX: usize = 64 << 20;
-/// The largest record that a batch may make, in bytes.
+/// The largest record that a batch may become, in bytes.
 pub const BATCH_BYTES_MAX: usize = 128 << 20;
 /// The longest name of a collection, in bytes of UTF-8.
 pub const NAME_BYTES_MAX: usize = 255;
-/// The most collections that a store may have at a time.
+/// The largest number of collections that a store may have at a time.
 pub const COLLECTIONS_MAX: usize = 1 << 20;
 
-/// How large the parts of new writes may be. The defaults are the caps of the formats; they can be
-/// lowered, and lowering them does not touch what has been written: every verb that writes no key
-/// and no name finds, and deletes, longer ones.
+/// Upper bounds on the parts of new writes. The defaults are the caps of the formats, and they can
+/// be lowered. Lowering a limit does not affect what is already written: an operation that writes
+/// no key and no name still finds, and deletes, longer ones.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -28,15 +28,20 @@ pub const COLLECTIONS_MAX: usize = 1 << 20;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest key, in bytes; at most, and by default, [`KEY_BYTES_MAX`].
+    /// The longest key, in bytes. The default, [`KEY_BYTES_MAX`], is also the highest possible
+    /// value.
     pub key_bytes_max: usize,
-    /// The longest value, in bytes; at most, and by default, [`VALUE_BYTES_MAX`].
+    /// The longest value, in bytes. The default, [`VALUE_BYTES_MAX`], is also the highest possible
+    /// value.
     pub value_bytes_max: usize,
-    /// The largest record that a batch may make, in bytes; at most, and by default, [`BATCH_BYTES_MAX`].
+    /// The largest record that a batch may become, in bytes. The default, [`BATCH_BYTES_MAX`], is
+    /// also the highest possible value.
     pub batch_bytes_max: usize,
-    /// The longest name of a collection, in bytes of UTF-8; at most, and by default, [`NAME_BYTES_MAX`].
+    /// The longest name of a collection, in bytes of UTF-8. The default, [`NAME_BYTES_MAX`], is
+    /// also the highest possible value.
     pub name_bytes_max: usize,
-    /// The most collections at a time; at most, and by default, [`COLLECTIONS_MAX`].
+    /// The largest number of collections at a time. The default, [`COLLECTIONS_MAX`], is also the
+    /// highest possible value.
     pub collections_max: usize,
 }
 
@@ -53,7 +58,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// These limits, none above the caps of the formats.
+    /// These limits, lowered to the caps of the formats where they are above them.
     pub(crate) fn capped(&self) -> Self {
         let caps = Self::default();
         Self {
@@ -88,7 +93,7 @@ impl Limits {
         }
     }
 
-    /// Whether there may be one more collection beside the `existing`.
+    /// Whether another collection may be added to `existing` ones.
     pub(crate) fn check_collections(&self, existing: usize) -> Result<()> {
         if existing >= self.collections_max {
             return Err(Error::TooManyCollections { max: self.collections_max });

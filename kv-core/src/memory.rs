@@ -1,5 +1,5 @@
-//! Backends without files, for tests and for data that may end with the process. They keep every guarantee of their traits, and
-//! are meant to be read by whoever writes a backend of their own.
+//! Backends in memory, for tests and for data that may end with the process. They keep every
+//! guarantee of their traits. If you write a backend, read them first.
 
 mod checkpoint_medium;
 mod checkpointer;

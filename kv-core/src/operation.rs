@@ -1,6 +1,7 @@
-//! The layout of the records that the store appends to its log. This file owns the format and does no I/O.
+//! The layout of the records that the store appends to its log. This file owns the format and does
+//! no I/O.
 //!
-//! A record is a header and then operations, one behind the other, little-endian, without padding:
+//! A record is a header followed by operations, little-endian and without padding:
 //!
 //! ```text
 //! record     0      1      2      4          8
@@ -17,14 +18,19 @@
 //! | drop collection | 4 | the collection's identity | the name, UTF-8 | empty |
 //! | rename collection | 5 | the collection's identity | the name, UTF-8 | the new name, UTF-8 |
 //!
-//! A collection is named by its identity: the position of the record and the index of the operation that created it. Position 0
-//! means this very record, whose position is not known before the log has taken it.
+//! `key u16` and `value u32` are the lengths of the key and the value in bytes; `count u32` is the
+//! number of operations.
 //!
-//! Kinds and flags that are not listed here come from a newer version. Flag 1 of an operation says that a deadline follows, a u64 of milliseconds
-//! since 1970 after which the entry has expired: its place is fixed, and a version that does not know how to expire entries refuses it.
+//! An operation refers to its collection by identity: the position of the record that created the
+//! collection, and the index of the creating operation within it. Position 0 means the record
+//! itself, because its position is not known until the log has taken it.
 //!
-//! A record is valid if and only if its operations, each valid by the table and the caps of [`Limits`](crate::Limits)' defaults, fill it
-//! exactly.
+//! Kinds and flags that are not listed here come from a newer version. Flag 1 of an operation means
+//! that a deadline follows, a u64 of milliseconds since 1970 after which the entry has expired. Its
+//! place is reserved; this version cannot expire entries and refuses the record.
+//!
+//! A record is valid if and only if its operations fill it exactly, and each is valid by the table
+//! and by the caps, which are the defaults of [`Limits`](crate::Limits).
 
 use crate::{
     CollectionId, Lsn,
@@ -44,7 +50,7 @@ const RENAME: u8 = 5;
 
 const FLAG_DEADLINE: u8 = 1;
 
-/// In the place of a collection's position: the record that the operation is part of.
+/// Stands for the record that contains the operation, in place of a collection's position.
 const THIS_RECORD: Lsn = Lsn(0);
 
 const _: () = assert!(KEY_BYTES_MAX <= u16::MAX as usize && NAME_BYTES_MAX <= KEY_BYTES_MAX);
@@ -61,7 +67,7 @@ pub(crate) enum Operation<'a> {
 }
 
 impl Operation<'_> {
-    /// The bytes of its key and value together.
+    /// The length of its key and value together, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Put { key, value, .. } => key.len() + value.len(),
@@ -73,13 +79,13 @@ impl Operation<'_> {
 }
 
 impl CollectionId {
-    /// Whether the record being built creates it.
+    /// Whether the record under construction creates this collection.
     pub(crate) fn is_created_here(self) -> bool {
         self.lsn == THIS_RECORD
     }
 }
 
-/// The identity of the collection that operation `index` of the record being built creates.
+/// The identity of the collection that operation `index` of the record under construction creates.
 pub(crate) fn created_here(index: u32) -> CollectionId {
     CollectionId { lsn: THIS_RECORD, index }
 }
@@ -92,14 +98,15 @@ pub(crate) struct RecordBuilder {
 }
 
 impl RecordBuilder {
-    /// With room for `bytes_expected`.
+    /// An empty record, with capacity for `bytes_expected` bytes.
     pub(crate) fn with_capacity(bytes_expected: usize) -> Self {
         let mut bytes = Vec::with_capacity(bytes_expected);
         bytes.extend_from_slice(&[RECORD_OPERATIONS, 0, 0, 0, 0, 0, 0, 0]);
         Self { bytes, count: 0 }
     }
 
-    /// Adds an operation and returns its index. Its parts have been checked against the limits.
+    /// Adds an operation and returns its index. The caller has checked the parts against the
+    /// limits.
     pub(crate) fn push(&mut self, operation: &Operation<'_>) -> u32 {
         let none = CollectionId { lsn: Lsn(0), index: 0 };
         let (kind, collection, key, value) = match *operation {
@@ -130,14 +137,14 @@ impl RecordBuilder {
         self.bytes.len()
     }
 
-    /// The record.
+    /// Completes the record and returns its bytes.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         self.bytes[4..8].copy_from_slice(&self.count.to_le_bytes());
         self.bytes
     }
 }
 
-/// Why a record cannot be understood.
+/// Why a record cannot be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DecodeError {
     /// Its bytes break the format at this offset.
@@ -146,7 +153,8 @@ pub(crate) enum DecodeError {
     Newer { what: String },
 }
 
-/// The operations of the record `payload` at `lsn`, with the identities of collections that it creates filled in. Nothing is allocated.
+/// The operations of the record `payload` at position `lsn`. An operation that refers to a
+/// collection created in the same record has its position filled in. Allocates nothing.
 pub(crate) fn decode(payload: &[u8], lsn: Lsn) -> Result<Operations<'_>, DecodeError> {
     let header: &[u8; RECORD_HEADER_BYTES] =
         payload.first_chunk().ok_or(DecodeError::Malformed { offset: 0, what: "shorter than a record's header" })?;
@@ -195,7 +203,7 @@ impl<'a> Operations<'a> {
             self.take(OPERATION_HEADER_BYTES)?.try_into().map_err(|_| malformed("no operation header"))?;
         let [kind, flags, k0, k1, v0, v1, v2, v3, lsn @ .., i0, i1, i2, i3] = header;
         if flags == FLAG_DEADLINE {
-            return Err(DecodeError::Newer { what: "an entry that expires".to_owned() });
+            return Err(DecodeError::Newer { what: "an entry with a deadline".to_owned() });
         }
         if flags != 0 || !(PUT..=RENAME).contains(&kind) {
             return Err(DecodeError::Newer { what: format!("an operation of kind {kind} with flags {flags:#x}") });
@@ -208,16 +216,16 @@ impl<'a> Operations<'a> {
             index: u32::from_le_bytes([i0, i1, i2, i3]),
         };
         if key_len == 0 || value_len > VALUE_BYTES_MAX || (!matches!(kind, PUT | RENAME) && value_len != 0) {
-            return Err(malformed("a length that no operation can have"));
+            return Err(malformed("an operation has an invalid length"));
         }
         if kind == CREATE && (named != THIS_RECORD || collection.index != 0) {
-            return Err(malformed("a collection that is named before it is created"));
+            return Err(malformed("an operation that creates a collection refers to another one"));
         }
         let key = self.take(key_len)?;
         let value = self.take(value_len)?;
         let name = |bytes| match std::str::from_utf8(bytes) {
             Ok(name) if (1..=NAME_BYTES_MAX).contains(&name.len()) => Ok(name),
-            _ => Err(malformed("a name that no collection can have")),
+            _ => Err(malformed("a collection name is empty, too long or not UTF-8")),
         };
         Ok(match kind {
             PUT => Operation::Put { collection, key, value },
@@ -299,7 +307,7 @@ mod tests {
     #[test]
     fn a_creation_names_no_collection() {
         for offset in [16, 24] {
-            let mut record = sample(); // begins with a creation
+            let mut record = sample(); // its first operation is a creation
             record[offset] = 1;
             assert!(matches!(decode_all(&record), Err(DecodeError::Malformed { .. })), "byte {offset}");
         }

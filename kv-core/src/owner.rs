@@ -1,8 +1,8 @@
 use crate::Result;
 
-/// Says whether this process may write to what a store is kept on, such as a directory that it has
-/// locked. A store keeps its owner until its last handle is gone, and its log and checkpointer
-/// before.
+/// Tells whether this process may write to the place where a store is kept, such as a directory
+/// that it has locked. A store keeps its owner until its last handle is dropped, and drops its log
+/// and checkpointer first.
 ///
 /// ```
 /// use std::{process, sync::Arc};
@@ -20,16 +20,16 @@ use crate::Result;
 /// let options = StoreOptions { owner: Some(Arc::new(Opener(process::id()))), ..StoreOptions::default() };
 /// ```
 pub trait Owner: Send + Sync {
-    /// Whether this is the process that opened the store. Asked before each write, before any lock
-    /// is taken: it must neither do I/O nor wait.
+    /// Whether this is the process that opened the store. The store calls this before each write,
+    /// and before it takes any lock, so it must neither do I/O nor wait.
     ///
     /// # Errors
-    /// [`Forked`](crate::Error::Forked) in a child of that process.
+    /// [`Forked`](crate::Error::Forked) in a child of the process that opened the store.
     fn check(&self) -> Result<()>;
 
-    /// Whether what the store is kept on is still this process's own, and in its place. Asked
-    /// before the first write and before each checkpoint; it may do I/O. By default what
-    /// [`check`](Owner::check) says.
+    /// Whether the place where the store is kept still belongs to this process and is still there.
+    /// The store calls this before the first write and before each checkpoint. It may do I/O. The
+    /// default is [`check`](Owner::check).
     ///
     /// # Errors
     /// Every error is final: the store takes no more writes.

@@ -1,4 +1,4 @@
-//! Running code that may panic, where others would suffer from it.
+//! Running code that may panic, where a panic must not spread.
 
 use std::{
     any::Any,
@@ -8,11 +8,11 @@ use std::{
 
 use crate::{Error, Result};
 
-/// Does `work`, and makes a panic in it [`Error::Panicked`].
+/// Runs `work`, and turns a panic in it into [`Error::Panicked`].
 ///
-/// Use it where somebody waits for what the work does, and would wait for ever if its thread just
-/// unwound. What the work may have left half done must not be relied on afterwards. `what` names
-/// the work in the error.
+/// Use it where other threads wait for the result of the work: if its thread just unwound, they
+/// would wait for ever. Do not rely afterwards on anything that the work may have left half done.
+/// `what` names the work in the error.
 ///
 /// ```
 /// use kv_core::{Error, guarded};
@@ -36,10 +36,10 @@ fn message(payload: &(dyn Any + Send)) -> String {
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
 }
 
-/// Drops what a panic carried. That is somebody else's code, too, and may panic in its turn.
+/// Drops the payload of a panic. Its destructor is foreign code, which may panic itself.
 pub(crate) fn discard(payload: Box<dyn Any + Send>) {
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        mem::forget(another); // dropping this one may panic as well, and so on for ever
+        mem::forget(another); // its drop may panic as well, without end
     }
 }
 
@@ -49,7 +49,7 @@ mod tests {
 
     use super::*;
 
-    /// Panics when it is dropped, with another one of its kind.
+    /// Panics when it is dropped, with another `Endless` as its payload.
     struct Endless;
 
     impl Drop for Endless {
@@ -60,19 +60,19 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_an_error_with_its_message() {
-        let told = |failed: Result<()>| failed.unwrap_err().to_string();
-        assert_eq!(told(guarded("the job", || panic!("number {}", 7))), "the job panicked: number 7");
-        assert_eq!(told(guarded("the job", || panic!("plain"))), "the job panicked: plain");
-        assert_eq!(told(guarded("the job", || panic_any(7))), "the job panicked: no message");
-        assert_eq!(told(guarded("the job", || Err(Error::Closed))), "already closed");
+        let message_of = |failed: Result<()>| failed.unwrap_err().to_string();
+        assert_eq!(message_of(guarded("the job", || panic!("number {}", 7))), "the job panicked: number 7");
+        assert_eq!(message_of(guarded("the job", || panic!("plain"))), "the job panicked: plain");
+        assert_eq!(message_of(guarded("the job", || panic_any(7))), "the job panicked: no message");
+        assert_eq!(message_of(guarded("the job", || Err(Error::Closed))), "already closed");
         assert_eq!(guarded("the job", || Ok(7)).unwrap(), 7);
     }
 
     #[test]
-    fn what_a_panic_carries_may_panic_when_it_is_dropped() {
-        let came_out = catch_unwind(|| {
+    fn a_panic_payload_may_panic_when_it_is_dropped() {
+        let escaped = catch_unwind(|| {
             assert!(matches!(guarded::<()>("the job", || panic_any(Endless)), Err(Error::Panicked { .. })));
         });
-        assert!(came_out.map_err(mem::forget).is_ok(), "a panic came out");
+        assert!(escaped.map_err(mem::forget).is_ok(), "a panic escaped");
     }
 }

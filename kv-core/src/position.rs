@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// A log sequence number: the position of a record in its log, dense from 1.
+/// A log sequence number: the position of a record in its log. Positions are dense and start at 1.
+/// The documentation says "position" throughout.
 ///
 /// ```
 /// use kv_core::Lsn;
@@ -30,7 +31,8 @@ impl fmt::Display for Lsn {
     }
 }
 
-/// Which opening for writing of its log a record comes from; it rises by at least one with each.
+/// The number of an opening for writing. Each opening has a higher epoch than all before it, and a
+/// record carries the epoch of the opening that appended it.
 ///
 /// ```
 /// use kv_core::{Log, MemoryLog, MemoryLogMedium};
@@ -49,7 +51,8 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// The identity of a log, random at its creation and kept in every checkpoint made from it.
+/// The identity of a log. It is drawn at random when the log is created, and every checkpoint made
+/// from the log carries it.
 ///
 /// ```
 /// assert_eq!(kv_core::LogId(0xa1).to_string(), "000000000000000000000000000000a1");
@@ -69,9 +72,10 @@ impl fmt::Display for LogId {
     }
 }
 
-/// The identity of a collection: the position of the record that created it and the index of the operation within the record.
+/// The identity of a collection: the position of the record that created it, and the index of the
+/// creating operation within that record.
 ///
-/// A collection that is dropped and made again is another one.
+/// A collection that is dropped and created again has another identity.
 ///
 /// ```
 /// # use kv_core::Store;
@@ -92,7 +96,7 @@ pub struct CollectionId {
     pub index: u32,
 }
 
-/// The identity of a checkpoint. Ids of one directory order by age.
+/// The identity of a checkpoint. The ids of one directory sort by age.
 ///
 /// ```
 /// # let store = kv_core::Store::in_memory()?;
@@ -108,6 +112,7 @@ pub struct CheckpointId {
     pub epoch: Epoch,
     /// The position whose state it holds.
     pub lsn: Lsn,
-    /// Tells checkpoints of the same position apart; higher is newer. Unique in a directory.
+    /// Distinguishes checkpoints of the same position; a higher one is newer. Unique in a
+    /// directory.
     pub seq: u64,
 }

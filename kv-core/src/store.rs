@@ -196,7 +196,7 @@ impl Store {
         let checkpoint_lsn = recovered.collections.view().checkpoint_lsn();
         let shared = Arc::new(Shared {
             publication: Publication::new(recovered.recovery.position),
-            writer: Mutex::new(Writer::new(recovered.recovery.replayed_bytes, checkpoint_lsn)),
+            writer: Mutex::new(Writer::new(recovered.writer, recovered.recovery.replayed_bytes, checkpoint_lsn)),
             reentrancy: ReentrancyGuard::default(),
             checkpoint: Mutex::default(),
             checkpoint_error: Mutex::default(),

@@ -1,5 +1,5 @@
-//! What threads share state with: locks, atomics, and pointers that are exchanged whole. Under `cfg(loom)` they are loom's, which tries every order
-//! (`cargo xtask loom`).
+//! Locks, atomics and swappable pointers that threads share. Under `cfg(loom)` they are loom's,
+//! which explores every interleaving (`cargo xtask loom`).
 
 #[cfg(loom)]
 mod arc_swap;
@@ -27,13 +27,15 @@ pub(crate) use arc_swap::ArcSwap;
 
 #[cfg(loom)]
 pub(crate) use foldhash::quality::FixedState as RandomState;
-/// Hashes with a seed of its own; under loom, which must find the same in each execution, with none.
+/// Hashes with a random seed. Under loom the seed is fixed, because each execution must find the
+/// same.
 #[cfg(not(loom))]
 pub(crate) use foldhash::quality::RandomState;
 
 use std::sync::PoisonError;
 
-/// Locks what a holder cannot leave half done, so that a panic in one does not matter. So do [`read`] and [`write`].
+/// Locks a mutex and ignores poison. Only for state that a panicking holder cannot leave half
+/// changed. The same goes for [`read`] and [`write()`].
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,64 +4,77 @@ use kv_core::{Changes, Checkpoint, CheckpointHead, CheckpointId, Checkpointer, E
 use kv_vfs::{Access, Lock, Origin, Vfs};
 
 use crate::{
-    audit::audit_blocks,
-    checkpoint::{MmapCheckpoint, read_manifest},
-    fault::from_vfs,
-    listing::Listing,
-    manifest::{COLLECTIONS_MAX, Manifest, PartRef},
-    marker::Marker,
-    merge::{go_on, merge},
-    names,
-    new_file::NewFile,
-    part_writer::PartWriter,
-    verification::{self, Verification},
+    damage_flag::DamageFlag,
+    error::from_vfs,
+    format::{
+        manifest::{COLLECTIONS_MAX, Manifest, PartRef},
+        names,
+    },
+    inventory::Inventory,
+    read::checkpoint::{MmapCheckpoint, read_manifest},
+    verify::{self, VerifyReport, blocks::verify_blocks},
+    write::{
+        merge::{go_on, merge},
+        new_file::NewFile,
+        part_writer::PartWriter,
+    },
 };
 
 /// Keeps checkpoints as files in a directory of their own, and reads them in place through maps.
 ///
-/// A checkpoint is a part, which holds the entries, and a manifest, which names the part and says what the checkpoint is of. Neither is
-/// changed once it has its name. A new checkpoint is published in this order, each step only after the one before succeeded:
+/// A checkpoint is a part, which holds the entries, and a manifest, which names the part and states
+/// what the checkpoint is of. Neither changes once it has its name. A new checkpoint is published
+/// in these steps, each only after the one before it succeeded:
 ///
-/// 1. the part is written under a temporary name, synced, read back from the disk and verified, and renamed;
-/// 2. the directory is synced;
-/// 3. the manifest likewise: written, synced, read back, renamed;
-/// 4. the directory is synced: from here on the checkpoint survives a power cut;
-/// 5. manifests newer than the previous checkpoint are renamed to `….manifest.bad`, and the directory is synced.
+/// 1. The part is written under a temporary name, synced, read back from the disk and verified, and
+///    renamed.
+/// 2. The directory is synced.
+/// 3. The same is done with the manifest: written, synced, read back, renamed.
+/// 4. The directory is synced. From here on the checkpoint survives a power cut.
+/// 5. Manifests newer than the previous checkpoint, which the caller found to be bad, are renamed
+///    to `….manifest.bad`, and the directory is synced.
 ///
-/// A crash before 4 leaves at most files that nobody names, which the next write removes. A crash between 4 and 5 leaves
-/// the new checkpoint as the newest, with those to be set aside listed below it; it names what it was made from, so the next write
-/// knows them and sets them aside. (The other order would, for a moment, leave no name that tells how far the log must
-/// reach.) A failure in any step takes the steps before it back.
+/// A crash before step 4 leaves either the complete checkpoint, if the name of its manifest happens
+/// to survive, or files that no manifest names, which the next write removes. A crash between steps
+/// 4 and 5 leaves the new checkpoint as the newest, with the bad ones listed below it. The new one
+/// names the checkpoint that it was made from, so the next write knows the bad ones and sets them
+/// aside. (In the other order there would be a moment in which no name tells how far the log must
+/// reach.) A failure in any step undoes the steps before it.
 ///
-/// Opening writes nothing. The first write or removal takes a lock in the directory, for as long as this value lives.
+/// Opening writes nothing. The first write or removal takes a lock on the directory, for as long as
+/// this value lives.
 ///
-/// It belongs to the process that opened it: in a child made by `fork` writing and removing are
-/// refused with [`Error::Forked`], and reading leaves no marker. Once the directory was removed or
-/// replaced, they are refused with [`Error::DirectoryReplaced`].
+/// It belongs to the process that opened it. In a child made by `fork`, writing and removing fail
+/// with [`Error::Forked`], and reading does not set the damage flag. Once the directory was removed
+/// or replaced, writing and removing fail with [`Error::DirectoryReplaced`].
 ///
-/// What maps cannot do: a disk that cannot read a page of a mapped file ends the process with SIGBUS, and so does somebody else who
-/// cuts the file. Damaged bytes are an error.
+/// Damaged bytes are an error. A page of a mapped file that the disk cannot read, however, ends the
+/// process with SIGBUS, and so does another process that truncates the file.
 #[derive(Debug)]
 pub struct MmapCheckpointer {
     vfs: Arc<dyn Vfs>,
-    marker: Arc<Marker>,
-    /// The process that opened it.
+    damage_flag: Arc<DamageFlag>,
+    /// The process that opened this.
     origin: Origin,
     /// Taken before the first write or removal.
     lock: OnceLock<Lock>,
-    /// Held by who writes, for as long as it takes.
+    /// Held by the writing thread for the whole write: there is one at a time.
     writer: Mutex<()>,
-    /// Held while names change. Taken after `writer`.
-    upkeep: Mutex<Upkeep>,
+    /// Held while a write plans and while it publishes, and for a whole removal. Not held while a
+    /// part is written and gets its name, which may take long: `writing` tells a removal to leave
+    /// that part alone, and only the next write, which waits for `writer`, removes temporary files.
+    /// Taken after `writer`.
+    directory: Mutex<DirectoryState>,
 }
 
 #[derive(Debug, Default)]
-struct Upkeep {
-    /// The sequence number of the checkpoint that is being written.
+struct DirectoryState {
+    /// The sequence number of the checkpoint that is being written. Its part gets its name before a
+    /// manifest names it. A removal meanwhile must not take it for one that is not needed.
     writing: Option<u64>,
 }
 
-/// What a write has found out before it begins.
+/// What a write decides before it begins.
 struct Plan {
     id: CheckpointId,
     previous: Option<MmapCheckpoint>,
@@ -74,21 +87,23 @@ impl MmapCheckpointer {
     /// # Errors
     /// [`Error::Io`] if the directory cannot be read.
     pub fn open(vfs: Arc<dyn Vfs>) -> Result<Self> {
-        Listing::read(&*vfs)?;
-        let marker = Arc::new(Marker::new(vfs.clone()));
+        Inventory::read(&*vfs)?;
+        let damage_flag = Arc::new(DamageFlag::new(vfs.clone()));
         Ok(Self {
             vfs,
-            marker,
+            damage_flag,
             origin: Origin::here(),
             lock: OnceLock::new(),
             writer: Mutex::default(),
-            upkeep: Mutex::default(),
+            directory: Mutex::default(),
         })
     }
 
-    /// Fails in a child, made by `fork`, of the process that opened it: before any lock is taken,
-    /// since another thread may have held it at that moment, and hold it in the child for ever. The
-    /// first call there closes what the child inherited of the lock on the directory.
+    /// Fails in a child made by `fork` of the process that opened this.
+    ///
+    /// It takes no lock, and is called before any is taken: another thread of the parent may have
+    /// held one at the fork, and nothing would ever release it in the child. The first call in a
+    /// child also closes what the child inherited of the lock on the directory.
     ///
     /// # Errors
     /// [`Error::Forked`].
@@ -97,61 +112,63 @@ impl MmapCheckpointer {
         if is_ours { Ok(()) } else { Err(Error::Forked) }
     }
 
-    /// Reads and verifies everything that is listed, from the disk: every manifest, every block of every part, and whether entries, order
-    /// and index agree. If nothing is wrong, the marker that damage was met is removed, and writing goes on (C9).
+    /// Reads and verifies every listed checkpoint, from the disk: its manifest, every block of its
+    /// parts, and whether entries, order and index agree. If nothing is wrong, the damage flag is
+    /// cleared, and writing and removing work again (C9). [`verify`](crate::verify()) does the same
+    /// and changes nothing.
     ///
     /// # Errors
-    /// Damage is not an error but in the report. [`Error::Io`] if the directory cannot be read or
-    /// the marker cannot be removed; [`Error::Locked`] if there is a marker to be removed and
-    /// another process writes. For a verification that changes nothing see
-    /// [`verify`](crate::verify()).
-    pub fn verify(&self) -> Result<Verification> {
-        let verification = verification::verify(&*self.vfs)?;
-        if verification.is_clean() && self.marker.is_left()? {
-            let _names_change = self.lock_upkeep()?;
-            self.marker.clear()?;
+    /// [`Error::Io`] if the directory cannot be read or the damage flag cannot be removed;
+    /// [`Error::Locked`] if the flag is set and another process writes. Damage is not an error: it
+    /// is in the report.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        let report = verify::verify(&*self.vfs)?;
+        if report.is_clean() && self.damage_flag.is_set()? {
+            let _directory = self.lock_directory()?;
+            self.damage_flag.clear()?;
         }
-        Ok(verification)
+        Ok(report)
     }
 
-    /// Starts to change names: takes the lock of the directory.
-    fn lock_upkeep(&self) -> Result<MutexGuard<'_, Upkeep>> {
+    /// Locks the directory before names in it change: against other threads, and the first time
+    /// against other processes.
+    fn lock_directory(&self) -> Result<MutexGuard<'_, DirectoryState>> {
         self.check_owner()?;
-        let upkeep = lock(&self.upkeep);
+        let state = lock(&self.directory);
         if self.lock.get().is_none() {
             let locked = self.vfs.try_lock(names::LOCK, Access::ReadWrite).map_err(from_vfs)?;
             let locked = locked.ok_or_else(|| Error::locked(self.vfs.path(), self.vfs.lock_holder(names::LOCK)))?;
-            let _ = self.lock.set(locked); // nobody else was here meanwhile
+            let _ = self.lock.set(locked); // cannot be set yet: `directory` is held
         }
         if !self.vfs.is_in_place() {
             return Err(Error::DirectoryReplaced { path: self.vfs.path().to_owned() });
         }
-        Ok(upkeep)
+        Ok(state)
     }
 
     fn open_checkpoint(&self, manifest: &Manifest) -> Result<MmapCheckpoint> {
-        MmapCheckpoint::open(&*self.vfs, manifest, self.marker.clone())
+        MmapCheckpoint::open(&*self.vfs, manifest, self.damage_flag.clone())
     }
 
-    /// Checks whether the checkpoint can be written, and cleans up.
+    /// Checks that the checkpoint can be written, and removes what interrupted writes left.
     fn plan(&self, previous: Option<CheckpointId>, head: &CheckpointHead) -> Result<Plan> {
-        let mut upkeep = self.lock_upkeep()?;
-        self.marker.refuse()?;
+        let mut directory = self.lock_directory()?;
+        self.damage_flag.check()?;
         check_head(head)?;
-        let listing = Listing::read(&*self.vfs)?;
-        let id = CheckpointId { epoch: head.epoch, lsn: head.lsn, seq: listing.next_seq()? };
-        if listing.manifests.first().is_some_and(|newest| *newest > id) {
-            return Err(Error::Misuse("a checkpoint must be newer than those that are there".into()));
+        let inventory = Inventory::read(&*self.vfs)?;
+        let id = CheckpointId { epoch: head.epoch, lsn: head.lsn, seq: inventory.next_seq()? };
+        if inventory.manifests.first().is_some_and(|newest| *newest > id) {
+            return Err(Error::Misuse("a checkpoint must be newer than all that are listed".into()));
         }
         let made_from = previous.map(|id| read_manifest(&*self.vfs, &names::manifest(id), id)).transpose()?;
         if made_from.as_ref().is_some_and(|manifest| manifest.log_id != head.log_id) {
-            return Err(Error::Misuse("the previous checkpoint is of another log".into()));
+            return Err(Error::Misuse("the previous checkpoint belongs to another log".into()));
         }
         let previous = made_from.as_ref().map(|manifest| self.open_checkpoint(manifest)).transpose()?;
-        listing.remove_temporaries(&*self.vfs)?;
-        listing.remove_unnamed_parts(&*self.vfs, None)?;
-        upkeep.writing = Some(id.seq);
-        let set_aside = to_set_aside(&listing.manifests, made_from.as_ref());
+        inventory.remove_temporaries(&*self.vfs)?;
+        inventory.remove_unnamed_parts(&*self.vfs, None)?;
+        directory.writing = Some(id.seq);
+        let set_aside = to_set_aside(&inventory.manifests, made_from.as_ref());
         Ok(Plan { id, previous, set_aside })
     }
 
@@ -165,9 +182,10 @@ impl MmapCheckpointer {
             collections: head.collections.clone(),
             parts: vec![part],
         };
-        // While the part has a name but no manifest: nothing that can fail shall be left for after the publication.
+        // Opening can fail, so it is done before the checkpoint is published. Afterwards only the
+        // bad ones are left to be set aside.
         let checkpoint = self.open_checkpoint(&manifest)?;
-        let _names_change = lock(&self.upkeep);
+        let _directory = lock(&self.directory);
         self.publish_manifest(&manifest)?;
         self.set_aside(&plan.set_aside)?;
         Ok(checkpoint)
@@ -179,13 +197,14 @@ impl MmapCheckpointer {
         let mut writer = PartWriter::new(new.file().clone(), changes.head().log_id.0, identity)?;
         merge(plan.previous.as_ref().map(|previous| previous as &dyn Checkpoint), changes, &mut writer)?;
         let summary = writer.finish(&mut || go_on(changes))?;
-        new.commit(|file| audit_blocks(file, &summary, || go_on(changes)))?;
+        new.commit(|file| verify_blocks(file, &summary, || go_on(changes)))?;
         self.vfs.sync_directory().map_err(from_vfs)?;
         Ok(PartRef { seq: plan.id.seq, summary })
     }
 
     fn publish_manifest(&self, manifest: &Manifest) -> Result<()> {
-        let bytes = manifest.encode().ok_or(Error::Misuse("there are too many collections for a manifest".into()))?;
+        let bytes =
+            manifest.encode().ok_or(Error::Misuse("there are more collections than a manifest can hold".into()))?;
         let new = NewFile::create(&self.vfs, &names::manifest(manifest.id))?;
         new.file().write_all_at(&bytes, 0).map_err(from_vfs)?;
         new.commit(|file| {
@@ -209,17 +228,18 @@ impl MmapCheckpointer {
         self.vfs.sync_directory().map_err(from_vfs)
     }
 
-    /// Takes back what a failed write has done, as far as that is possible. Temporary files are gone already.
-    fn take_back(&self, plan: &Plan) {
+    /// Undoes what a failed write has done, as far as possible. Temporary files are gone already.
+    fn roll_back(&self, plan: &Plan) {
         for id in &plan.set_aside {
-            // Fails, harmlessly, where it was not renamed.
+            // Fails if it was not renamed, which does no harm.
             let _ = self.vfs.rename(&names::set_aside(*id), &names::manifest(*id));
         }
         let no_manifest = match self.vfs.remove(&names::manifest(plan.id)) {
             Ok(()) => self.vfs.sync_directory().is_ok(),
             Err(error) => error.kind() == std::io::ErrorKind::NotFound,
         };
-        // A manifest that a power cut brings back must find its part. Otherwise the next write removes the part.
+        // A power cut may bring the manifest back, and it must then find its part. If its removal
+        // is not durable, the part stays until the next write.
         if no_manifest {
             let _ = self.vfs.remove(&names::part(plan.id.seq));
         }
@@ -228,7 +248,7 @@ impl MmapCheckpointer {
 
 impl Checkpointer for MmapCheckpointer {
     fn list(&self) -> Result<Vec<CheckpointId>> {
-        Ok(Listing::read(&*self.vfs)?.manifests)
+        Ok(Inventory::read(&*self.vfs)?.manifests)
     }
 
     fn open(&self, id: CheckpointId) -> Result<Arc<dyn Checkpoint>> {
@@ -241,36 +261,37 @@ impl Checkpointer for MmapCheckpointer {
         let _one_writer = lock(&self.writer);
         let plan = self.plan(previous, changes.head())?;
         let written = self.write_planned(&plan, changes);
-        let mut upkeep = lock(&self.upkeep);
+        let mut directory = lock(&self.directory);
         if written.is_err() {
-            self.take_back(&plan);
+            self.roll_back(&plan);
         }
-        upkeep.writing = None;
+        directory.writing = None;
         Ok(Arc::new(written?))
     }
 
-    /// A checkpoint is one part already: there is nothing to do.
+    /// A checkpoint is always one part, so there is nothing to merge.
     fn maintain(&self, newest: CheckpointId, budget_bytes: u64) -> Result<Option<Arc<dyn Checkpoint>>> {
         let _ = (newest, budget_bytes);
         self.check_owner()?;
-        self.marker.refuse()?;
+        self.damage_flag.check()?;
         Ok(None)
     }
 
     fn remove(&self, id: CheckpointId) -> Result<()> {
-        let upkeep = self.lock_upkeep()?;
-        self.marker.refuse()?;
+        let directory = self.lock_directory()?;
+        self.damage_flag.check()?;
         match self.vfs.remove(&names::manifest(id)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             removed => removed.map_err(from_vfs)?,
         }
-        // Before its parts go: a manifest that a power cut brings back must find them.
+        // Before its parts are removed: a manifest that a power cut brings back must find them.
         self.vfs.sync_directory().map_err(from_vfs)?;
-        Listing::read(&*self.vfs)?.remove_unnamed_parts(&*self.vfs, upkeep.writing)
+        Inventory::read(&*self.vfs)?.remove_unnamed_parts(&*self.vfs, directory.writing)
     }
 }
 
-/// Those newer than the one that a checkpoint is made from, and those that should have been set aside when that one was made.
+/// The listed checkpoints that are newer than `made_from`, and those between `made_from` and the
+/// one that it was made from itself: a crash kept its own write from setting them aside.
 fn to_set_aside(listed: &[CheckpointId], made_from: Option<&Manifest>) -> Vec<CheckpointId> {
     let before = made_from.and_then(|manifest| manifest.previous);
     let is_kept =
@@ -283,12 +304,13 @@ fn check_head(head: &CheckpointHead) -> Result<()> {
         return Err(Error::Misuse("the collections in the head are not in order of their ids".into()));
     }
     if head.collections.len() > COLLECTIONS_MAX {
-        return Err(Error::Misuse("there are too many collections for a manifest".into()));
+        return Err(Error::Misuse("there are more collections than a manifest can hold".into()));
     }
     Ok(())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing is left half changed by a panic: what names say is read anew each time.
+    // A panic leaves nothing half changed in memory: the state of the directory is read again each
+    // time.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

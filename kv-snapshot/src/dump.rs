@@ -1,30 +1,41 @@
-//! Prints a file as text: for golden tests, and for whoever wants to see what is in it.
+//! Prints a file as text, for golden tests and for people.
 
 use std::{fmt, io::Write};
 
 use kv_core::{CheckpointId, Error, Result};
-use kv_vfs::Vfs;
+use kv_vfs::{Access, Vfs, little_endian::get_u64};
 
 use crate::{
-    bytes::u64_at,
-    checkpoint::read_manifest,
-    format::{self, BLOCK_BYTES, EMPTY_SLOT, Section},
-    manifest::Manifest,
-    names::Name,
-    part::Part,
+    error::not_opened,
+    format::{
+        block::BLOCK_BYTES,
+        index::{self, EMPTY_SLOT},
+        manifest::Manifest,
+        names::Name,
+        part::Section,
+    },
+    read::{checkpoint::read_manifest, part::Part},
 };
 
-/// How many bytes of a key or value are shown.
+/// The number of bytes that are shown of a key or value.
 const SHOWN_BYTES: usize = 32;
 
-/// Prints the file `name`: a manifest if it has the name of one, otherwise a part or table, with each entry, anchor, used slot and checksum.
+/// Prints the file `name`: as a manifest if it has the name of one, otherwise as a part or table,
+/// with each entry, anchor, used slot and checksum.
 ///
 /// # Errors
-/// As for opening and reading it; [`Error::Io`] if `out` fails.
+/// [`Error::Io`] if the file is missing (of the kind [`NotFound`](std::io::ErrorKind::NotFound)) or
+/// cannot be read, or if `out` fails; [`Error::Corrupt`], [`Error::OlderVersion`],
+/// [`Error::NewerVersion`].
 pub fn dump(vfs: &dyn Vfs, name: &str, out: &mut dyn Write) -> Result<()> {
     let mut printer = Printer { name, out };
     match Name::parse(name) {
-        Some(Name::Manifest(id) | Name::SetAside(id)) => printer.manifest(&read_manifest(vfs, name, id)?),
+        Some(Name::Manifest(id) | Name::SetAside(id)) => {
+            // `read_manifest` takes a missing file for damage. Here the caller may have the name
+            // wrong.
+            vfs.open(name, Access::Read).map_err(not_opened)?;
+            printer.manifest(&read_manifest(vfs, name, id)?)
+        }
         _ => printer.part(&Part::open(vfs, name)?),
     }
 }
@@ -92,7 +103,7 @@ impl Printer<'_> {
         for number in 0..section.slots {
             let slot = part.slot(section, number)?;
             if slot != EMPTY_SLOT {
-                let (tag, offset) = (format::slot_tag(slot), format::slot_offset(slot));
+                let (tag, offset) = (index::slot_tag(slot), index::slot_offset(slot));
                 self.line(format_args!("    {number} tag {tag:04x} -> {offset}"))?;
             }
         }
@@ -105,7 +116,7 @@ impl Printer<'_> {
         let start = footer.blocks_covered * BLOCK_BYTES as u64;
         for block in 0..footer.blocks_covered {
             let at = start + block * 8;
-            let checksum = u64_at(part.blocks().bytes(at, at + 8)?, 0);
+            let checksum = get_u64(part.blocks().bytes(at, at + 8)?, 0);
             self.line(format_args!("    {block} {checksum:016x}"))?;
         }
         Ok(())
@@ -120,7 +131,7 @@ impl fmt::Display for Id {
     }
 }
 
-/// Bytes as text, the rest of long ones left out.
+/// Bytes as text. Long ones are shortened.
 struct Shown<'a>(&'a [u8]);
 
 impl fmt::Display for Shown<'_> {

@@ -1,23 +1,28 @@
-//! Files whose checksums are right and whose content is not: no such content makes a reader panic, hang or reach outside the file.
+//! Files with correct checksums and wrong content. None of them may make a reader panic, hang or
+//! reach outside the file.
 #![expect(clippy::disallowed_methods, reason = "files are forged behind the file layer's back")]
 
 use std::{fs, ops::Bound, path::Path, sync::Arc};
 
 use fastrand::Rng;
 use kv_core::{CheckpointId, CollectionId, Cursor, Epoch, Error, Lsn, Result};
-use kv_vfs::{OsVfs, Vfs};
+use kv_vfs::{
+    OsVfs, Vfs,
+    little_endian::{get_u64, put_u64},
+};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    audit_entries::audit_entries,
-    bytes::{put_u64, u64_at},
-    cursor::TableCursor,
-    fault::Fault,
-    format::{self, BLOCK_BYTES, Block, Footer, Header, SECTION_BYTES},
-    manifest::{Manifest, PartRef},
-    part::Part,
-    part_writer::PartWriter,
-    tree::Tree,
+    error::DecodeError,
+    format::{
+        block::{BLOCK_BYTES, Block, checksum},
+        manifest::{Manifest, PartRef},
+        part::{Footer, Header, SECTION_BYTES, Summary},
+        tree::Tree,
+    },
+    read::{cursor::TableCursor, part::Part},
+    verify::entries::verify_entries,
+    write::part_writer::PartWriter,
 };
 
 fn small_part(vfs: &dyn Vfs) -> Vec<u8> {
@@ -39,21 +44,21 @@ fn footer_of(file: &[u8]) -> (Footer, u64) {
     (Footer::decode(file.last_chunk::<BLOCK_BYTES>().unwrap(), seed).unwrap(), seed)
 }
 
-/// Makes the checksums right again. The part is small: its tree is one block.
+/// Corrects the checksums. The part is small: its tree is one block.
 fn seal(file: &mut [u8], change: impl FnOnce(&mut Footer)) {
     let (mut footer, seed) = footer_of(file);
     let covered = footer.blocks_covered as usize;
     assert_eq!(Tree::new(covered as u64).end() as usize, covered + 1);
     let (data, rest) = file.split_at_mut(covered * BLOCK_BYTES);
     for (number, block) in data.chunks_exact(BLOCK_BYTES).enumerate() {
-        put_u64(rest, number * 8, format::checksum(block, seed));
+        put_u64(rest, number * 8, checksum(block, seed));
     }
-    footer.root = format::checksum(&rest[..BLOCK_BYTES], seed);
+    footer.root = checksum(&rest[..BLOCK_BYTES], seed);
     change(&mut footer);
     rest[BLOCK_BYTES..].copy_from_slice(&*footer.encode(seed));
 }
 
-/// Reads everything, in every way.
+/// Reads everything, in every way, and returns the first error.
 fn read_all(vfs: &dyn Vfs) -> Result<()> {
     let part = Arc::new(Part::open(vfs, "part")?);
     let mut first = Ok(());
@@ -62,7 +67,7 @@ fn read_all(vfs: &dyn Vfs) -> Result<()> {
             first = read;
         }
     };
-    keep(audit_entries(&part));
+    keep(verify_entries(&part));
     for section in part.sections() {
         for key in [&b"key 00"[..], b"key 07", b"key 39", b"key", b"z"] {
             keep(part.find(section, key).and_then(|entry| entry.map_or(Ok(()), |entry| part.value(entry).map(drop))));
@@ -112,7 +117,7 @@ fn forged_parts() {
         assert!(is_typed(&read), "round {round}: {read:?}");
         refused += usize::from(read.is_err());
     }
-    assert!(refused > 2000, "only {refused} were found to be wrong");
+    assert!(refused > 2000, "only {refused} files were refused");
 }
 
 #[test]
@@ -146,7 +151,7 @@ fn forged_manifests() {
         entries: 1,
         bytes: 2,
     };
-    let summary = crate::part_writer::Summary { bytes: 8192, identity: 1, digest: 2 };
+    let summary = Summary { bytes: 8192, identity: 1, digest: 2 };
     let manifest = Manifest {
         id,
         previous: None,
@@ -157,9 +162,9 @@ fn forged_manifests() {
     let good = manifest.encode().unwrap();
     assert_eq!(Manifest::decode(&good, id), Ok(manifest.clone()));
     let other = Manifest::decode(&good, CheckpointId { seq: 4, ..id });
-    assert!(matches!(other, Err(Fault::Damaged { .. })), "{other:?}");
+    assert!(matches!(other, Err(DecodeError::Damaged { .. })), "{other:?}");
 
-    let header_bytes = good.len() - u64_at(&good, 56) as usize;
+    let header_bytes = good.len() - get_u64(&good, 56) as usize;
     let mut rng = Rng::with_seed(6);
     for _ in 0..20_000 {
         let mut file = good.clone();

@@ -1,53 +1,45 @@
 //! Immutable, checksummed, memory-mapped key-value files, and checkpoints of a store made of them.
 //!
-//! - [`MmapCheckpointer`] keeps the checkpoints of a [`kv_core::Store`]: each a file of entries, read in place, and a manifest that
-//!   names it.
-//! - [`Table`] and [`TableWriter`] are such a file used alone.
+//! - [`MmapCheckpointer`] keeps the checkpoints of a [`kv_core::Store`]. A checkpoint is a durable
+//!   image of the store at one position: a *part*, which is an immutable sorted table file, and a
+//!   *manifest*, which names the part. Both are read in place.
+//! - [`Table`] and [`TableWriter`] are such a table file used alone.
 //!
-//! This crate does not know the log, nor what a store does with its checkpoints: which to use, which to keep, when to make one.
-//! It reaches files only through [`kv_vfs::Vfs`].
+//! A checkpoint is not a `Snapshot`: that is a read view of a running store, in memory.
 //!
-//! # What is assumed of the disk
+//! This crate does not know the log. Nor does it know the policy of a store: which checkpoint to
+//! open, which to keep, and when to make one. It reaches files only through [`kv_vfs::Vfs`].
 //!
-//! 1. What was synced, and whose name was made durable by syncing the directory, is there after a power cut.
-//! 2. Anything else may be there, in part, or not at all: bytes, lengths, names, renames and removals each for themselves.
-//! 3. A rename is atomic.
-//! 4. Bytes may change at any time while they are stored. They are verified when they are written and each time before they are first used.
-//! 5. Nobody else changes or cuts the files. A page that the disk cannot read ends the process (SIGBUS) when it is touched.
+//! # Disks
+//!
+//! The section "What is assumed about disks" in `docs/durability.md` lists the assumptions. These
+//! shape the formats here and the order of the steps:
+//!
+//! - **Only what was synced survives a power cut**, under a name that was synced with the
+//!   directory. So a file gets its name after its bytes are durable, and a manifest is written
+//!   after the name of its part is durable.
+//! - **A rename is atomic.** So a name stands for a whole file or for none.
+//! - **Stored bytes may change at any time.** So a checksum covers every byte. It is verified when
+//!   a file is written, and again before the first use after each opening.
+//! - **No other process changes or truncates the files.** They are mapped: touching a page that the
+//!   disk cannot read ends the process with SIGBUS.
 #![forbid(unsafe_code)]
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("kv needs a target with 64-bit pointers: it holds sizes of files in `usize`");
 
-mod audit;
-mod audit_entries;
-mod blocks;
-mod bytes;
-mod checkpoint;
 mod checkpointer;
-mod codec;
-mod cursor;
+mod damage_flag;
 mod dump;
-mod fault;
+mod error;
 #[cfg(test)]
 mod forged_tests;
 mod format;
-mod index;
-mod listing;
-mod manifest;
-mod marker;
-mod merge;
-mod names;
-mod new_file;
-mod output;
-mod part;
-mod part_writer;
-mod steps;
-mod stripes;
+mod inventory;
+mod read;
 mod table;
-mod tree;
-mod verification;
-mod warm;
+mod verify;
+mod write;
 
 // What a user of tables and checkpoints needs besides, so that this crate is enough.
 pub use kv_core::{
@@ -57,10 +49,10 @@ pub use kv_core::{
 pub use kv_vfs::{OsVfs, Vfs};
 
 pub use checkpointer::MmapCheckpointer;
-pub use cursor::TableCursor;
 pub use dump::dump;
+pub use read::cursor::TableCursor;
 pub use table::{Table, TableWriter};
-pub use verification::{Verification, verify};
+pub use verify::{VerifyReport, verify};
 
 /// The examples of the README are compiled with the tests.
 #[cfg(doctest)]

@@ -4,19 +4,25 @@ use kv_core::{CollectionId, Error, Lsn, Result, Value};
 use kv_vfs::Vfs;
 
 use crate::{
-    audit::audit_blocks, audit_entries::audit_entries, cursor::TableCursor, fault::from_vfs, format::Section, names,
-    new_file::NewFile, part::Part, part_writer::PartWriter,
+    error::from_vfs,
+    format::{block::BLOCK_BYTES, names, part::Section},
+    read::{cursor::TableCursor, part::Part},
+    verify::{blocks::verify_blocks, entries::verify_entries},
+    write::{new_file::NewFile, part_writer::PartWriter},
 };
 
-/// The collection in which the entries of a table are. No log creates one at position 0.
+/// The collection that holds the entries of a table. No log creates one at position 0.
 const COLLECTION: CollectionId = CollectionId { lsn: Lsn::START, index: 0 };
-/// The store id of a file that belongs to no log.
+/// The store id in a file that belongs to no log.
 const NO_STORE: u128 = 0;
 
-/// An immutable key-value file, mapped and read in place: a part of a checkpoint used alone.
+/// An immutable sorted key-value file, mapped and read in place.
 ///
-/// Opening takes the same short time at any size and reads next to nothing. Every block is verified when it is touched for the first time, so
-/// a damaged byte is an error and never data, and never an absence either. Reads may run in any number of threads.
+/// Opening reads next to nothing and takes the same short time at any size. Every block is verified
+/// when it is touched for the first time. So a damaged byte is an error: it is never returned as
+/// data, and never makes a key absent. Any number of threads may read at once.
+///
+/// A table has the format of a part of a checkpoint.
 ///
 /// ```
 /// use kv_snapshot::{Cursor, OsVfs, Table, TableWriter};
@@ -27,7 +33,7 @@ const NO_STORE: u128 = 0;
 /// writer.insert(b"France", b"Paris")?; // in order of the keys
 /// writer.insert(b"Japan", b"Tokyo")?;
 /// writer.insert(b"Peru", b"Lima")?;
-/// writer.finish()?; // verified, named and durable; a writer that is dropped leaves nothing
+/// writer.finish()?; // verified, named and durable; dropping a writer leaves nothing
 ///
 /// let capitals = Table::open(&*vfs, "capitals")?;
 /// assert_eq!(capitals.get(b"Japan")?.unwrap(), b"Tokyo");
@@ -49,47 +55,51 @@ impl Table {
     /// Opens the table `name`.
     ///
     /// # Errors
-    /// [`Io`](kv_core::Error::Io), with [`NotFound`](std::io::ErrorKind::NotFound) if there is no
-    /// file of that name; [`Corrupt`](kv_core::Error::Corrupt) if it is cut or not a table;
+    /// [`Io`](kv_core::Error::Io) if it cannot be read; its source is of the kind
+    /// [`NotFound`](std::io::ErrorKind::NotFound) if there is no such file.
+    /// [`Corrupt`](kv_core::Error::Corrupt) if it is truncated, damaged or not a table.
     /// [`NewerVersion`](kv_core::Error::NewerVersion).
     pub fn open(vfs: &dyn Vfs, name: &str) -> Result<Self> {
         let part = Arc::new(Part::open(vfs, name)?);
         match part.section(COLLECTION) {
             Some(section) => Ok(Self { section: *section, part }),
-            None => Err(Error::corrupt_whole(part.blocks().file(), "it is a part of a checkpoint, not a table")),
+            None => Err(Error::corrupt_whole(part.blocks().file(), "it is a part of a checkpoint and not a table")),
         }
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub fn len(&self) -> u64 {
         self.section.entries
     }
 
-    /// Whether there are none.
+    /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The value of a key, as a handle into the map.
+    /// The value of a key, as a handle into the map; `None` if the key is absent.
     ///
     /// # Errors
-    /// [`Corrupt`](kv_core::Error::Corrupt) if anything that has to be read for the answer is damaged.
+    /// [`Corrupt`](kv_core::Error::Corrupt) if anything that must be read for the answer is
+    /// damaged.
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>> {
         let Some(entry) = self.part.find(&self.section, key)? else { return Ok(None) };
         self.part.value(entry)?;
         Ok(Some(self.part.handle(entry.value_range())))
     }
 
-    /// The values of several keys, in their order: quicker than one after the other, as the waits for memory overlap.
+    /// The values of several keys, in the order of `keys`. This is faster than single reads,
+    /// because their waits for memory overlap.
     ///
     /// # Errors
     /// As for [`get`](Table::get).
     pub fn get_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<Value>>> {
-        self.part.warm(&self.section, keys);
+        self.part.prefetch(&self.section, keys);
         keys.iter().map(|key| self.get(key)).collect()
     }
 
-    /// Calls `read` with the value of a key, in place; `None`, without a call, if it is absent. Touches no counter that threads share.
+    /// Calls `read` with the value of a key, in place, and returns what it returns; `None`, without
+    /// a call, if the key is absent. This touches no reference counter.
     ///
     /// # Errors
     /// As for [`get`](Table::get).
@@ -98,7 +108,7 @@ impl Table {
         Ok(entry.map(|entry| self.part.value(entry)).transpose()?.map(read))
     }
 
-    /// The entries whose keys lie in a range, in byte order of the keys. `..` is all of them.
+    /// The entries whose keys are in a range, in byte order of the keys. `..` is all of them.
     ///
     /// # Errors
     /// As for [`get`](Table::get).
@@ -106,19 +116,20 @@ impl Table {
         TableCursor::new(self.part.clone(), self.section, keys.start_bound().cloned(), keys.end_bound().cloned())
     }
 
-    /// Verifies every block that was not verified before, and whether entries, order and index agree. To have every byte read again, open
-    /// the table anew.
+    /// Verifies every block that was not verified since the table was opened, and whether entries,
+    /// order and index agree. To have every block verified, open the table again first.
     ///
     /// # Errors
-    /// [`Corrupt`](kv_core::Error::Corrupt) for the first damage that is found.
+    /// [`Corrupt`](kv_core::Error::Corrupt) for the first damage.
     pub fn verify(&self) -> Result<()> {
         let blocks = self.part.blocks();
-        blocks.bytes(0, blocks.map().len() as u64 - crate::format::BLOCK_BYTES as u64)?;
-        audit_entries(&self.part)
+        blocks.bytes(0, blocks.map().len() as u64 - BLOCK_BYTES as u64)?;
+        verify_entries(&self.part)
     }
 }
 
-/// Writes a [`Table`]. It has its name only when it is finished; dropping it before leaves nothing.
+/// Writes a [`Table`]. The file gets its name when it is finished; dropping the writer before that
+/// removes the file.
 #[derive(Debug)]
 pub struct TableWriter {
     vfs: Arc<dyn Vfs>,
@@ -128,8 +139,9 @@ pub struct TableWriter {
 }
 
 impl TableWriter {
-    /// Starts a table, under the temporary name `name` and `.tmp`; what was left there by a writer that was killed is removed. There may be one writer
-    /// of a name at a time.
+    /// Starts a table under a temporary name: `name` with `.tmp` added. A file of that name, which
+    /// a killed writer left, is removed first: so there must be only one writer of a name at a
+    /// time.
     ///
     /// # Errors
     /// [`DiskFull`](kv_core::Error::DiskFull), [`Io`](kv_core::Error::Io).
@@ -145,24 +157,30 @@ impl TableWriter {
         Ok(Self { vfs, name: name.to_owned(), writer, new })
     }
 
-    /// Adds an entry, whose key must be above those before it. Keys have 1 to 65,535 bytes, values up to 1 GiB.
+    /// Adds an entry. Its key must be above those before it. A key has 1 to 65,535 bytes, a value
+    /// at most 1 GiB.
     ///
     /// # Errors
-    /// [`Misuse`](kv_core::Error::Misuse) for a key out of order, [`InvalidKey`](kv_core::Error::InvalidKey) and
-    /// [`ValueTooLarge`](kv_core::Error::ValueTooLarge): nothing was added, and it can go on. After any other error, drop the writer.
+    /// [`Misuse`](kv_core::Error::Misuse) for a key out of order,
+    /// [`InvalidKey`](kv_core::Error::InvalidKey),
+    /// [`ValueTooLarge`](kv_core::Error::ValueTooLarge): nothing was added, and the writer can go
+    /// on. After any other error, drop the writer.
     pub fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         self.writer.insert(key, value)
     }
 
-    /// Completes the table: writes the rest, syncs, reads everything back from the disk and verifies it, gives the file its name
-    /// (replacing a table of that name, whose readers keep the old one) and makes that durable.
+    /// Completes the table: writes the rest, syncs the file, reads everything back from the disk
+    /// and verifies it, gives the file its name, and makes the name durable. It replaces a table of
+    /// that name, whose open readers keep the old one.
     ///
     /// # Errors
-    /// [`DiskFull`](kv_core::Error::DiskFull), [`Io`](kv_core::Error::Io), [`Corrupt`](kv_core::Error::Corrupt) if what was read back is not what was
-    /// written. If syncing the directory failed, the table may or may not be there after a power cut; otherwise nothing is left.
+    /// [`DiskFull`](kv_core::Error::DiskFull), [`Io`](kv_core::Error::Io), and
+    /// [`Corrupt`](kv_core::Error::Corrupt) if what was read back is not what was written. After an
+    /// error the table is not there, with one exception: if syncing the directory or opening the
+    /// table failed, it has its name already, which may not be durable.
     pub fn finish(self) -> Result<Table> {
         let summary = self.writer.finish(&mut || Ok(()))?;
-        self.new.commit(|file| audit_blocks(file, &summary, || Ok(())))?;
+        self.new.commit(|file| verify_blocks(file, &summary, || Ok(())))?;
         self.vfs.sync_directory().map_err(from_vfs)?;
         Table::open(&*self.vfs, &self.name)
     }

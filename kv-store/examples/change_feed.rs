@@ -1,5 +1,6 @@
-//! Keeping something in step with a store: here the number of entries by their first letter. `cargo run -p kv-store --example change_feed`.
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+//! Keeps a derived value up to date with a store: the number of entries by their first letter. Run
+//! it with `cargo run -p kv-store --example change_feed`.
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::{collections::BTreeMap, thread, time::Duration};
 
@@ -13,7 +14,8 @@ fn main() -> Result<()> {
         words.put_if_absent(word, "")?;
     }
 
-    // What is there, and then every change after that position: nothing is missed, and nothing seen twice.
+    // The existing entries, and then every change after that position. Nothing is missed or seen
+    // twice.
     let snapshot = store.snapshot();
     let mut counts: BTreeMap<u8, i64> = BTreeMap::new();
     for entry in snapshot.iter("words") {
@@ -39,7 +41,8 @@ fn main() -> Result<()> {
                     other => println!("{other:?}"),
                 }
             }
-            println!("after position {}: {counts:?}", record.lsn); // keep it: the feed can go on from here later
+            // Save it: the feed can resume from here.
+            println!("after position {}: {counts:?}", record.lsn);
         }
     }
     writer.join().unwrap_or(Ok(()))?;

@@ -1,5 +1,6 @@
-//! A process that is killed while it writes loses nothing that was acknowledged: `cargo run -p kv-store --example crash_recovery`.
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+//! A process that is killed while it writes loses no acknowledged write. Run it with `cargo run -p
+//! kv-store --example crash_recovery`.
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::{
     env,
@@ -16,11 +17,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let directory = env::temp_dir().join(format!("kv-crash-recovery-{}", std::process::id()));
     let mut child = Command::new(env::current_exe()?).arg(&directory).stdout(Stdio::piped()).spawn()?;
     let acknowledged = BufReader::new(child.stdout.take().ok_or("the child has no output")?).lines().nth(499);
-    child.kill()?; // SIGKILL, in the middle of its work
+    child.kill()?; // SIGKILL, while it writes
     child.wait()?;
     let acknowledged: u64 = acknowledged.ok_or("the child ended early")??.parse()?;
 
-    let store = kv_store::open(&directory)?; // recovers; there is nothing else to do
+    let store = kv_store::open(&directory)?; // recovers automatically
     println!("{}", store.recovery());
     let numbers = store.collection("numbers")?;
     for number in 0..=acknowledged {

@@ -1,6 +1,6 @@
-//! The engine over a log of one's own: here one that counts what it is asked for, around the one in memory.
-//! `cargo run -p kv-store --example own_backend`.
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+//! Runs the engine over a log of your own: here one that counts its calls, wrapped around the log
+//! in memory. Run it with `cargo run -p kv-store --example own_backend`.
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::sync::{
     Arc,
@@ -11,7 +11,7 @@ use kv_core::{
     Bounds, Durability, Log, LogId, LogReader, Lsn, MemoryCheckpointer, MemoryLog, Result, Store, StoreOptions,
 };
 
-/// What a log has to do is said, with numbered guarantees, at [`Log`]; `kv_testkit::log_suite!` checks them.
+/// [`Log`] says what a log must do, as numbered guarantees. `kv_testkit::log_suite!` checks them.
 #[derive(Default)]
 struct CountingLog {
     inner: MemoryLog,
@@ -20,6 +20,8 @@ struct CountingLog {
     syncs: AtomicU64,
 }
 
+// Without the lint, a method that has a default would be forgotten silently.
+#[deny(clippy::missing_trait_methods, reason = "a wrapper forwards every method")]
 impl Log for CountingLog {
     fn id(&self) -> LogId {
         self.inner.id()
@@ -50,6 +52,10 @@ impl Log for CountingLog {
 
     fn medium_bytes_after(&self, after: Lsn) -> u64 {
         self.inner.medium_bytes_after(after)
+    }
+
+    fn opening_notes(&self) -> Vec<String> {
+        self.inner.opening_notes()
     }
 
     fn close(&self) -> Result<()> {

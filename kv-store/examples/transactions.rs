@@ -1,14 +1,15 @@
-//! Moving money, by threads at once, so that none is lost or made: `cargo run -p kv-store --example transactions`.
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+//! Threads move money concurrently, and none is lost or made. Run it with `cargo run -p kv-store
+//! --example transactions`.
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::thread;
 
 use kv_store::{Error, Result, Store, Transaction};
 
-/// A caller's own error passes through a transaction; the store's become one of it.
+/// A caller's own error type passes through a transaction, and the store's errors convert to it.
 #[derive(Debug, thiserror::Error)]
 enum TransferError {
-    #[error("there are only {balance} in the account of {name}")]
+    #[error("the account of {name} has only {balance}")]
     TooLittle { name: String, balance: u64 },
     #[error(transparent)]
     Store(#[from] Error),

@@ -1,5 +1,6 @@
-//! The `FORMAT` file: says that a directory is a store, and of which log. It is a bare [preamble](kv_vfs::preamble) whose store id is the
-//! log's identity, and it is written last when a store is created.
+//! The `FORMAT` file marks a directory as a store and names its log. It is a bare
+//! [preamble](kv_vfs::preamble) whose store id is the log's identity. It is written last when a
+//! store is created.
 
 use std::io;
 
@@ -16,7 +17,7 @@ pub(crate) const TEMPORARY: &str = "FORMAT.tmp";
 
 const KIND: Preamble = Preamble { magic: *b"kvstore1", version: 1, incompatible_known: 0 };
 
-/// Which log the store is of; `None` if the directory has no FORMAT file.
+/// The identity of the store's log; `None` if the directory has no FORMAT file.
 pub(crate) fn read(directory: &dyn Vfs) -> Result<Option<LogId>> {
     let file = match directory.open(NAME, Access::Read) {
         Ok(file) => file,
@@ -44,7 +45,7 @@ pub(crate) fn write(directory: &dyn Vfs, log_id: LogId) -> Result<()> {
 fn write_durably(directory: &dyn Vfs, bytes: &[u8]) -> kv_vfs::Result<()> {
     match directory.remove(TEMPORARY) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {} // a left-over of a creation that was cut off, or none
+        _ => {} // an interrupted creation may have left one
     }
     let file = directory.create(TEMPORARY)?;
     file.write_all_at(bytes, 0)?;

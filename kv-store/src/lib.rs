@@ -1,4 +1,4 @@
-//! The ready-made engine of kv: a directory, opened as a [`Store`].
+//! The ready-made engine of kv: open a directory as a [`Store`].
 //!
 //! ```
 //! # let directory = tempfile::tempdir().unwrap();
@@ -41,21 +41,21 @@
 //! let users = store.collection("users")?;
 //! let visits = store.collection("visits")?.with_durability(Durability::Process); // does not wait for the disk
 //!
-//! // Verbs: each is one atomic step. Keys and values are whatever is bytes: `&str`, `String`, `Vec<u8>`, arrays.
+//! // Verbs: each is one atomic step. Keys and values are anything that derefs to bytes: `&str`, `Vec<u8>`, arrays.
 //! users.put("alice", "Alice")?;
 //! users.put(String::from("bob"), vec![66, 111, 98])?;
-//! visits.put(7_u32.to_be_bytes(), [1])?; // big-endian numbers lie in their order
-//! assert_eq!(users.get("alice")?.unwrap(), "Alice"); // `Option<Value>`: derefs to `[u8]`, owns what it points to
+//! visits.put(7_u32.to_be_bytes(), [1])?; // big-endian numbers sort by value
+//! assert_eq!(users.get("alice")?.unwrap(), "Alice"); // a `Value` derefs to `[u8]` and keeps its bytes alive
 //! assert_eq!(users.get_with("alice", |value| value.len())?, Some(5)); // in place, nothing copied
 //! assert_eq!(users.get_many(&["alice", "zoe"])?.len(), 2);
 //! assert!(users.contains("bob")? && users.len()? == 2);
-//! assert_eq!(users.put_if_absent("alice", "another")?.unwrap(), "Alice"); // what is there
-//! assert!(users.compare_and_set("bob", Some(b"Bob"), Some(b"Robert"))?.is_ok()); // `None` stands for absent
+//! assert_eq!(users.put_if_absent("alice", "another")?.unwrap(), "Alice"); // returns the existing value
+//! assert!(users.compare_and_set("bob", Some(b"Bob"), Some(b"Robert"))?.is_ok()); // `None` means absent
 //! visits.update("home", |count| Some([count.map_or(0, |count| count[0]) + 1]))?;
-//! assert_eq!(users.take("bob")?.unwrap(), "Robert"); // deletes it, and returns what it was
-//! assert!(matches!(users.delete("bob"), Err(Error::KeyNotFound { .. }))); // `delete_if_present` says `false`
+//! assert_eq!(users.take("bob")?.unwrap(), "Robert"); // deletes the key and returns its value
+//! assert!(matches!(users.delete("bob"), Err(Error::KeyNotFound { .. }))); // `delete_if_present` returns `false`
 //!
-//! // Order: byte order, from both ends, any bounds; iterators are owned, and see one instant. Entries are `Result`s.
+//! // Order: byte order, from both ends, with any bounds. Iterators are owned and see one position. Entries are `Result`s.
 //! for entry in users.range("a".."n").rev() {
 //!     let entry = entry?;
 //!     println!("{:?} is {:?}", entry.key, entry.value);
@@ -66,27 +66,27 @@
 //! // Batches and transactions: all or nothing, over any collections. An error or a panic leaves no trace.
 //! store.write(Batch::new().put("users", "carol", "Carol").delete_if_present("users", "dan"))?;
 //! let visited = store.transact(|tx| {
-//!     let visited = tx.get("visits", "home")?.map_or(0, |count| count[0]); // reads see its own writes
+//!     let visited = tx.get("visits", "home")?.map_or(0, |count| count[0]); // reads see the transaction's writes
 //!     tx.put("visits", "home", [visited + 1])?;
-//!     Ok(visited) // `try_transact` is for an error type of your own that is `From<kv_store::Error>`
+//!     Ok(visited) // `try_transact` is for your own error type that is `From<kv_store::Error>`
 //! })?;
 //! assert_eq!(visited, 1);
 //!
-//! // Snapshots: every collection at one position, for as long as you hold it; nobody waits for it.
+//! // Snapshots: every collection at one position, for as long as you hold it. No other call waits for a snapshot.
 //! let snapshot = store.snapshot();
-//! store.rename_collection("users", "people")?; // also create_, clear_ and drop_collection: the same cost at any size
+//! store.rename_collection("users", "people")?; // also create_, clear_ and drop_collection; the cost does not depend on size
 //! assert_eq!(snapshot.get("users", "carol")?.unwrap(), "Carol");
 //! println!("{:?} at position {}", store.collections()?, snapshot.position()); // names, entries, bytes
 //!
-//! // Deferred commits: thousands in flight from one thread. Nobody sees them before they are durable.
+//! // Deferred commits: thousands in flight from one thread. They become visible once they are durable.
 //! let people = store.collection("people")?;
 //! let commits: Result<Vec<_>, _> = (0..100_u32).map(|n| people.put_deferred(n.to_be_bytes(), "x")).collect();
-//! commits?.pop().unwrap().wait()?; // the last is durable: so are all
+//! commits?.pop().unwrap().wait()?; // the last one is durable, and so are all before it
 //! # block_on(&mut Box::pin(async {
 //! people.put_deferred("dora", "Dora")?.await?; // in async code, under any runtime
 //! # Ok(()) }))?;
 //!
-//! // Change feed: every change after a position, in order, once it is durable; then live. Go on from `record.lsn` later.
+//! // Change feed: every change after a position, in order, once it is durable. Resume later from `record.lsn`.
 //! let mut feed = store.changes(snapshot.position())?;
 //! while feed.wait(Duration::from_millis(1)) {
 //!     for record in &mut feed {
@@ -98,37 +98,38 @@
 //!     }
 //! }
 //!
-//! // Upkeep: none is needed. Flushes and checkpoints come by themselves; these have them come now.
-//! store.sync()?; // all that was written survives a power cut
+//! // Maintenance: none is needed. Flushes and checkpoints run in the background; these calls run them now.
+//! store.sync()?; // everything written so far survives a power cut
 //! store.checkpoint()?; // the next opening has nothing to replay
 //! println!("{}", store.stats());
 //!
-//! // Errors say what, where, and what to do; a variant exists where you would act differently.
+//! // Errors say what happened, where, and what to do. There is a variant for each case to handle differently.
 //! let refused = people.put("", "no key").unwrap_err();
 //! assert_eq!(refused.chain(), "invalid key of 0 bytes: a key has 1 to 65535 bytes");
-//! store.close()?; // tells whether all went well; without it, the last handle to go closes the store
-//! drop((feed, users, visits, people, store)); // every handle: now the directory can be opened again
+//! store.close()?; // reports whether all went well; otherwise dropping the last handle closes the store
+//! drop((feed, users, visits, people, store)); // once every handle is gone, the directory can be opened again
 //! assert!(kv_store::verify(&path)?.damage.is_empty()); // reads every byte of every file
 //! # Ok::<(), kv_store::Error>(())
 //! ```
 //!
 //! # The directory
 //!
-//! This crate is thin: it puts kv-core, kv-wal and kv-snapshot together, and owns the directory's layout:
+//! This crate is thin: it puts kv-core, kv-wal and kv-snapshot together, and owns the layout of the
+//! directory:
 //!
 //! | name | what it is |
 //! |---|---|
-//! | `LOCK` | locked by the process that has the store open, and says which one writes; never removed |
-//! | `FORMAT` | says that this is a store, and of which log; written last at creation |
-//! | `log/` | the log's segments and its mark, see kv-wal |
+//! | `LOCK` | locked by the process that has the store open; names the process that writes; never removed |
+//! | `FORMAT` | marks the directory as a store and names its log; written last at creation |
+//! | `log/` | the log's segments and its acknowledgement mark, see kv-wal |
 //! | `checkpoints/` | parts and manifests, see kv-snapshot |
 //!
-//! A directory has one owner: a second opener, in this process or another, gets [`Error::Locked`]. Opening a store that was closed, and
-//! reading it, write no file.
+//! A directory has one owner: a second opener, in this process or another, gets [`Error::Locked`].
+//! Opening a store that was closed, and reading it, writes no file.
 //!
-//! The owner is the process that opened it. In a child that it makes with `fork`, every write,
-//! sync, checkpoint and close is refused with [`Error::Forked`], and dropping a handle does
-//! nothing: fork first, and open then. See [`Options::open`].
+//! The owner is the process that opened the directory. In a child made by `fork`, every write,
+//! sync, checkpoint and close fails with [`Error::Forked`], and dropping a handle does nothing.
+//! Fork first, then open. See [`Options::open`].
 
 #![forbid(unsafe_code)]
 
@@ -152,7 +153,8 @@ pub use kv_wal::Options as LogOptions;
 pub use options::Options;
 pub use verify::{Verification, clear_damage, verify, verify_in};
 
-/// Opens the store in a directory with the default [`Options`], and creates it if there is none.
+/// Opens the store in a directory with the default [`Options`], and creates it if it does not
+/// exist.
 ///
 /// ```
 /// # let directory = tempfile::tempdir().unwrap();
@@ -160,14 +162,13 @@ pub use verify::{Verification, clear_damage, verify, verify_in};
 /// # use kv_store::Error;
 /// let store = kv_store::open(&path)?;
 /// store.collection("users")?.put("alice", "Alice Liddell")?;
-/// assert!(matches!(kv_store::open(&path), Err(Error::Locked { .. }))); // one owner; handles are shared by cloning them
+/// assert!(matches!(kv_store::open(&path), Err(Error::Locked { .. }))); // one owner; clone its handles to share them
 /// drop(store);
 /// assert_eq!(kv_store::open(&path)?.collection("users")?.get("alice")?.unwrap(), "Alice Liddell");
 /// # Ok::<(), Error>(())
 /// ```
 ///
-/// It belongs to this process, and not to the children that it makes with `fork`: see
-/// [`Options::open`].
+/// The store belongs to this process, and not to children made by `fork`: see [`Options::open`].
 ///
 /// # Errors
 /// See [`Options::open`].
@@ -175,7 +176,7 @@ pub fn open(path: impl AsRef<Path>) -> Result<Store> {
     Options::default().open(path)
 }
 
-/// The file layer's error as the engine's.
+/// Converts an error of the file layer.
 fn file_error(error: kv_vfs::Error) -> Error {
     Error::from_io(error.operation, error.path, error.source)
 }

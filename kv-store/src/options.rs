@@ -11,15 +11,15 @@ use crate::{
     record,
 };
 
-/// More openings than this there are not. Far enough below what the log believes to go on from here.
+/// The highest epoch that is accepted from a checkpoint. It is far below the log's own limit, so
+/// that later epochs can still rise.
 const EPOCH_MAX: u64 = 1 << 60;
 
 pub(crate) const LOCK: &str = "LOCK";
 const LOG: &str = "log";
 const CHECKPOINTS: &str = "checkpoints";
 
-/// What a creation leaves that was cut off, and what file systems put into a directory of their
-/// own.
+/// Names that an interrupted creation may leave, and that file systems create themselves.
 const OWN_NAMES: [&str; 6] = [LOCK, format::NAME, format::TEMPORARY, LOG, CHECKPOINTS, "lost+found"];
 
 /// How a store in a directory is opened.
@@ -34,11 +34,11 @@ const OWN_NAMES: [&str; 6] = [LOCK, format::NAME, format::TEMPORARY, LOG, CHECKP
 /// ```
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Whether to create the directory, and a store in it, if there is none. Default: yes.
+    /// Whether to create the directory, and a store in it, if it does not exist. Default: yes.
     pub create: bool,
     /// How the store behaves.
     pub store: StoreOptions,
-    /// How its log is kept. The epoch is seen to by [`open`](Options::open).
+    /// How its log is kept. [`open`](Options::open) sets the epoch itself.
     pub log: kv_wal::Options,
 }
 
@@ -49,21 +49,22 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Sets whether to create a store if there is none.
+    /// Sets whether to create a store if it does not exist.
     #[must_use]
     pub fn create(mut self, create: bool) -> Self {
         self.create = create;
         self
     }
 
-    /// Sets what a write survives once it was acknowledged, where the write does not say otherwise.
+    /// Sets the default durability: what an acknowledged write survives, unless the write sets its
+    /// own.
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.store.durability = durability;
         self
     }
 
-    /// Opens the store in a directory, and recovers it. [`Store::recovery`] tells what that took.
+    /// Opens the store in a directory, and recovers it. [`Store::recovery`] reports what that took.
     ///
     /// ```
     /// # use std::io::ErrorKind;
@@ -77,41 +78,42 @@ impl Options {
     /// # Ok::<(), Error>(())
     /// ```
     ///
-    /// A directory that holds other things becomes no store: it has to be empty, but for
-    /// `lost+found`, or what a creation left that was cut off.
+    /// A store is created only in a directory that is empty, except for `lost+found` or the remains
+    /// of an interrupted creation. A directory that holds anything else is refused.
     ///
-    /// The store belongs to the process that opens it. In a child that this process makes with
-    /// `fork`, every write, sync, checkpoint and close is refused with [`Error::Forked`], and
-    /// dropping a handle does nothing: so open after forking. Reads of a child show what was
-    /// published at the fork, and may wait for ever for a thread of the parent that was in the
-    /// middle of something then.
+    /// The store belongs to the process that opens it. In a child made by `fork`, every write,
+    /// sync, checkpoint and close fails with [`Error::Forked`], and dropping a handle does nothing.
+    /// So open the store after forking. Reads in the child show what was published at the fork;
+    /// they may wait for ever if another thread of the parent was in the middle of a call at that
+    /// moment.
     ///
     /// # Errors
     /// - [`Error::Locked`]: it is open already, in another process or this one. A handle of a store
     ///   that was closed still counts.
     /// - [`Error::Io`], with [`NotFound`](io::ErrorKind::NotFound) if there is no store and none
-    ///   was to be created, with [`DirectoryNotEmpty`](io::ErrorKind::DirectoryNotEmpty) if there
-    ///   are other things in the directory.
-    /// - [`Error::Corrupt`], [`Error::Unrecoverable`]: it is damaged; nothing was changed.
-    /// - [`Error::NewerVersion`].
+    ///   should be created, and with [`DirectoryNotEmpty`](io::ErrorKind::DirectoryNotEmpty) if the
+    ///   directory holds other things.
+    /// - [`Error::Corrupt`], [`Error::Unrecoverable`]: it is damaged. Nothing was changed.
+    /// - [`Error::NewerVersion`]: a newer version of kv wrote it.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Store> {
         self.open_as(directory(path.as_ref(), self.create)?, Process::this())
     }
 
-    /// Opens the store in a directory of any file system: a simulated one, say. Otherwise as [`open`](Options::open).
+    /// Opens the store in a directory of any file system, for example a simulated one. Otherwise
+    /// the same as [`open`](Options::open).
     ///
     /// ```
     /// use kv_store::Options;
     /// use kv_testkit::sim::SimDisk;
     ///
-    /// let disk = SimDisk::new(1); // in memory, for tests: it crashes, fails, fills up and rots when it is told to
+    /// let disk = SimDisk::new(1); // in memory, for tests: it crashes, fails, fills up and rots on demand
     /// let store = Options::default().open_in(disk.vfs())?;
     /// store.collection("users")?.put("alice", "Alice Liddell")?;
     /// # Ok::<(), kv_store::Error>(())
     /// ```
     ///
     /// # Errors
-    /// As [`open`](Options::open).
+    /// The same as [`open`](Options::open).
     pub fn open_in(&self, vfs: Arc<dyn Vfs>) -> Result<Store> {
         self.open_as(vfs, None)
     }
@@ -122,7 +124,7 @@ impl Options {
         self.open_claimed(claim, directory)
     }
 
-    /// Opens the store in a directory that is this process's own.
+    /// Opens the store in a directory that this process has claimed.
     pub(crate) fn open_claimed(&self, claim: Claim, directory: Directory) -> Result<Store> {
         let (log, checkpointer) = directory.open_parts(&self.log).map_err(|error| claim.explain(error))?;
         let Directory { vfs, log: log_directory, checkpoints, .. } = directory;
@@ -133,16 +135,16 @@ impl Options {
     }
 }
 
-/// The directory of that path.
+/// The directory at this path.
 pub(crate) fn directory(path: &Path, create: bool) -> Result<Arc<dyn Vfs>> {
     let opened = if create { OsVfs::create(path) } else { OsVfs::open(path) };
     opened.map(|vfs| vfs as _).map_err(file_error)
 }
 
-/// Locks a store's directory. Nothing of it may be believed before.
+/// Locks a store's directory. Nothing in it may be believed before that.
 ///
 /// # Errors
-/// [`Error::Locked`]. Where nothing is to be created and there is no store, that there is none.
+/// [`Error::Locked`]. If nothing should be created and there is no store, an error that says so.
 pub(crate) fn claim(vfs: &Arc<dyn Vfs>, create: bool, this: Option<Process>) -> Result<Claim> {
     let locked = if create { lock_or_create(&**vfs)? } else { lock_existing(&**vfs)? };
     let lock = locked.ok_or_else(|| Error::locked(vfs.path(), record::lock_holder(&**vfs)))?;
@@ -154,7 +156,7 @@ fn lock_or_create(vfs: &dyn Vfs) -> Result<Option<Lock>> {
     vfs.try_lock(LOCK, Access::ReadWrite).map_err(file_error)
 }
 
-/// Locks the directory of a store that is there, and makes no file where there is none.
+/// Locks the directory of an existing store. Creates no file if there is none.
 fn lock_existing(vfs: &dyn Vfs) -> Result<Option<Lock>> {
     let lock = || match vfs.try_lock(LOCK, Access::Read) {
         Err(absent) if absent.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -167,29 +169,30 @@ fn lock_existing(vfs: &dyn Vfs) -> Result<Option<Lock>> {
         return vfs.try_lock(LOCK, Access::ReadWrite).map_err(file_error); // a copy without it
     }
     let no_store = no_format(vfs);
-    // Whoever has locked it meanwhile makes one: what was just seen means nothing.
+    // If another process has locked it meanwhile, it is creating a store, and what was just read
+    // means nothing.
     lock()?.map_or_else(|| Err(no_store?), Ok)
 }
 
-/// Refuses a directory without a store that has other things in it than a creation leaves that was
-/// cut off.
+/// Refuses a directory that is not a store and holds anything except the remains of an interrupted
+/// creation.
 fn refuse_other_things(vfs: &dyn Vfs) -> Result<()> {
     if format::read(vfs)?.is_some() {
         return Ok(());
     }
     let names = vfs.list().map_err(file_error)?;
     let Some(other) = names.into_iter().filter(|name| !OWN_NAMES.contains(&&**name)).min() else { return Ok(()) };
-    let detail = format!("there is something else in it, {other:?}: name a directory that is absent or empty");
+    let detail = format!("it already contains {other:?}: use a directory that is absent or empty");
     let source = io::Error::new(io::ErrorKind::DirectoryNotEmpty, detail);
     Err(Error::from_io("make a store in", vfs.path(), source))
 }
 
-/// A store's directory, which is locked.
+/// The directory of a store, which is locked.
 pub(crate) struct Directory {
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) log: Arc<dyn Vfs>,
     pub(crate) checkpoints: Arc<dyn Vfs>,
-    /// What FORMAT says; `None` in one that is being created.
+    /// The log that FORMAT names; `None` while the store is being created.
     pub(crate) log_id: Option<kv_core::LogId>,
 }
 
@@ -200,27 +203,28 @@ impl Directory {
             return Err(no_format(&*vfs)?);
         }
         if log_id.is_some() {
-            // The creation may have been cut off before its last step: nothing must be acknowledged while FORMAT's name can be lost.
+            // The creation may have been interrupted before its last step. Nothing may be
+            // acknowledged while FORMAT's name can still be lost.
             vfs.sync_directory().map_err(file_error)?;
         }
         let (log, checkpoints) = match log_id {
             Some(_) => (existing(&*vfs, LOG)?, existing(&*vfs, CHECKPOINTS)?),
             None => {
                 let layout = create_layout(&*vfs)?;
-                claim.confirm()?; // to create is to write
+                claim.confirm()?; // creating a store is its first write
                 layout
             }
         };
         Ok(Self { vfs, log, checkpoints, log_id })
     }
 
-    /// Opens the log and the checkpoints, and finishes the creation of a store if it is one.
+    /// Opens the log and the checkpoints, and finishes the creation of a new store.
     fn open_parts(&self, options: &kv_wal::Options) -> Result<(Arc<SegmentedLog>, Arc<MmapCheckpointer>)> {
         let checkpointer = self.open_checkpointer()?;
         let log = self.open_log(&*checkpointer, options)?;
         if self.log_id.is_none() {
-            // The log may be that of a creation that was killed, its names known to the kernel
-            // alone. FORMAT must not outlive them.
+            // The log may be left from a creation that was killed, with names that only the kernel
+            // knows. FORMAT must not become durable before them.
             self.log.sync_directory().map_err(file_error)?;
             format::write(&*self.vfs, log.id())?;
         }
@@ -231,11 +235,11 @@ impl Directory {
         MmapCheckpointer::open(Arc::clone(&self.checkpoints)).map(Arc::new)
     }
 
-    /// A store that has a FORMAT file has a log.
+    /// A store that has a FORMAT file must have a log.
     fn missing_log(&self, error: Error) -> Error {
         match error {
             Error::Io { ref source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                Error::corrupt_whole(self.log.path(), "the log is missing, and everything in it")
+                Error::corrupt_whole(self.log.path(), "the log is missing")
             }
             other => other,
         }
@@ -246,7 +250,7 @@ impl Directory {
         let newest = checkpointer.list()?.into_iter().map(|id| id.epoch.0).max();
         let above_newest = newest.map_or(Some(0), |epoch| epoch.checked_add(1));
         let above_newest = above_newest.filter(|epoch| *epoch <= EPOCH_MAX).ok_or_else(|| {
-            Error::corrupt_whole(self.checkpoints.path(), "a checkpoint's name states an epoch that no log reaches")
+            Error::corrupt_whole(self.checkpoints.path(), "the name of a checkpoint has an epoch that is too high")
         })?;
         let epoch_min = options.epoch_min.max(Epoch(above_newest));
         let create = self.log_id.is_none();
@@ -254,7 +258,7 @@ impl Directory {
         let log = SegmentedLog::open(Arc::clone(&self.log), options).map_err(|error| self.missing_log(error))?;
         match self.log_id {
             Some(expected) if expected != log.id() => {
-                let detail = format!("it names the log {expected}, but the log here is {}", log.id());
+                let detail = format!("it names the log {expected}, but the log in this directory is {}", log.id());
                 Err(Error::corrupt_whole(self.vfs.path().join(format::NAME), detail))
             }
             _ => Ok(Arc::new(log)),
@@ -262,16 +266,16 @@ impl Directory {
     }
 }
 
-/// A subdirectory that every store has.
+/// Opens a subdirectory that every store has.
 fn existing(vfs: &dyn Vfs, name: &str) -> Result<Arc<dyn Vfs>> {
     vfs.open_directory(name).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Error::corrupt_whole(error.path, "the directory is missing, and everything in it"),
+        io::ErrorKind::NotFound => Error::corrupt_whole(error.path, "the directory is missing"),
         _ => file_error(error),
     })
 }
 
-/// Makes the subdirectories of a new store. A left-over of a creation that was cut off is as good as nothing; anything more is a store whose
-/// FORMAT file is lost.
+/// Creates the subdirectories of a new store. The remains of an interrupted creation hold nothing;
+/// anything more belongs to a store whose FORMAT file is lost.
 fn create_layout(vfs: &dyn Vfs) -> Result<(Arc<dyn Vfs>, Arc<dyn Vfs>)> {
     let log = vfs.create_directory(LOG).map_err(file_error)?;
     let checkpoints = vfs.create_directory(CHECKPOINTS).map_err(file_error)?;
@@ -289,11 +293,12 @@ fn is_blank(log: &Arc<dyn Vfs>, checkpoints: &Arc<dyn Vfs>) -> Result<bool> {
 }
 
 fn lost_format(vfs: &dyn Vfs) -> Error {
-    let detail = "the file is missing, but there are a log and checkpoints that belong to a store";
+    let detail = "the file is missing, but the directory has a log and checkpoints of a store";
     Error::corrupt_whole(vfs.path().join(format::NAME), detail)
 }
 
-/// The error for a directory without a FORMAT file in which nothing is to be created: there is no store, or it has lost that file.
+/// The error for a directory without a FORMAT file in which nothing should be created: either there
+/// is no store, or the store has lost that file.
 fn no_format(vfs: &dyn Vfs) -> Result<Error> {
     if let (Ok(log), Ok(checkpoints)) = (vfs.open_directory(LOG), vfs.open_directory(CHECKPOINTS))
         && !is_blank(&log, &checkpoints)?

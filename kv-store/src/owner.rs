@@ -1,5 +1,5 @@
-//! The owner of a store's directory: who it is, how it says so, and how it notices that it is not
-//! any more.
+//! The owner of a store's directory: who it is, how it announces itself, and how it notices that it
+//! is no longer the owner.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,25 +10,25 @@ use kv_wal::SegmentedLog;
 
 use crate::{file_error, record::Record};
 
-/// The directory of a store that this process has locked, as far as it can be locked.
+/// The claim of this process on a store's directory, which it has locked as far as locks reach.
 ///
-/// The lock is what keeps a second owner out. Where it does not reach, the record in the `LOCK`
-/// file is what is left: an opening reads it, and refuses beside a process that is alive. Before
-/// its first write it looks again, since another may have come, and gone, meanwhile; then it says
-/// that it is the owner. So an opening that only reads writes nothing.
+/// The lock keeps a second owner out. Where the lock does not reach, only the record in the `LOCK`
+/// file is left. An opening reads the record, and is refused beside a process that is alive. Before
+/// its first write it reads the record again, since another owner may have come and gone meanwhile,
+/// and then writes a record of its own. So an opening that only reads writes nothing.
 pub(crate) struct Claim {
     directory: Arc<dyn Vfs>,
-    /// `None` where processes cannot be told apart: then there is only the lock.
+    /// `None` where processes cannot be told apart; then there is only the lock.
     this: Option<Process>,
-    /// What the record said when the directory was locked; an error if it could not be read.
+    /// The record that was found when the directory was locked; an error if it could not be read.
     found: kv_vfs::Result<Option<Record>>,
     written: OnceLock<Record>,
-    /// Ends last.
+    /// Dropped last.
     lock: Lock,
 }
 
 impl Claim {
-    /// Refuses beside an owner that is alive.
+    /// Fails if another owner is alive.
     pub(crate) fn new(directory: Arc<dyn Vfs>, this: Option<Process>, lock: Lock) -> Result<Self> {
         let found = if this.is_some() { Record::read(&*directory) } else { Ok(None) };
         let claim = Self { directory, this, found, written: OnceLock::new(), lock };
@@ -38,7 +38,8 @@ impl Claim {
         Ok(claim)
     }
 
-    /// An error met while opening, or what explains it: an owner that began to write meanwhile.
+    /// Returns the error met while opening, or one that explains it: another owner began to write
+    /// meanwhile.
     pub(crate) fn explain(&self, error: Error) -> Error {
         match Record::read(&*self.directory) {
             Ok(Some(now)) => self.refuse_beside(&now).err().unwrap_or(error),
@@ -54,7 +55,8 @@ impl Claim {
         Err(Error::Locked { path, holder: LockHolder::OtherMount { id: record.process.id } })
     }
 
-    /// Whether it is this opening's, or was there before. What cannot be read tells nothing.
+    /// Whether the record is this opening's, or was there before. If the record could not be read
+    /// when the directory was locked, any record counts as known.
     fn is_known(&self, record: &Record) -> bool {
         let is_found = match &self.found {
             Ok(found) => found.is_some_and(|found| found.token == record.token),
@@ -63,19 +65,21 @@ impl Claim {
         is_found || self.written.get().is_some_and(|written| written.token == record.token)
     }
 
-    /// Says that this opening writes, or makes sure that it still does.
+    /// Checks that no other opening has announced itself meanwhile, and announces, at the first
+    /// call, that this one writes.
     pub(crate) fn confirm(&self) -> Result<()> {
         let Some(process) = self.this else { return Ok(()) };
         if let Ok(Some(now)) = Record::read(&*self.directory)
             && !self.is_known(&now)
         {
             self.refuse_beside(&now)?;
-            return Err(Error::Fenced); // it has come and gone: what was read here when this was opened is old
+            // Another owner has come and gone, so what this opening has read is out of date.
+            return Err(Error::Fenced);
         }
         if self.written.get().is_none() {
             let record =
                 Record { token: self.directory.random().map_err(file_error)?, process, open: true, is_here: true };
-            // As well as may be: the disk may be full, and the file somebody else's.
+            // Best effort: the disk may be full, and the file may not be writable.
             let _ = record.write(&*self.directory);
             let _ = self.written.set(record);
         }
@@ -95,13 +99,13 @@ impl Drop for Claim {
     }
 }
 
-/// What a store keeps until its last handle is gone.
+/// What a store keeps until its last handle is dropped.
 pub(crate) struct Owner {
     log: Arc<SegmentedLog>,
     checkpointer: Arc<MmapCheckpointer>,
-    /// Of the store, of its log, of its checkpoints.
+    /// The directories of the store, its log and its checkpoints.
     directories: [Arc<dyn Vfs>; 3],
-    /// Ends last.
+    /// Dropped last.
     claim: Claim,
 }
 
@@ -115,14 +119,15 @@ impl Owner {
         Self { log, checkpointer, directories, claim }
     }
 
-    /// As [`Claim::explain`].
+    /// The same as [`Claim::explain`].
     pub(crate) fn explain(&self, error: Error) -> Error {
         self.claim.explain(error)
     }
 
-    /// In a child nothing is kept of the locks, each of which is noticed where it is taken.
+    /// Refuses a child of the owner, and releases the locks that it inherited. The log and the
+    /// checkpointer each release theirs when they check their owner.
     #[cold]
-    fn let_go(&self) -> Result<()> {
+    fn refuse_child(&self) -> Result<()> {
         let _ = self.log.check_owner();
         let _ = self.checkpointer.check_owner();
         Err(Error::Forked)
@@ -131,7 +136,7 @@ impl Owner {
 
 impl kv_core::Owner for Owner {
     fn check(&self) -> Result<()> {
-        if self.claim.lock.is_ours() { Ok(()) } else { self.let_go() }
+        if self.claim.lock.is_ours() { Ok(()) } else { self.refuse_child() }
     }
 
     fn confirm(&self) -> Result<()> {
@@ -160,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_says_so_before_its_first_write_and_when_it_ends_and_never_waits_for_the_disk() {
+    fn an_owner_announces_its_first_write_and_its_end_and_never_waits_for_the_disk() {
         let disk = SimDisk::new(1);
         let vfs = disk.vfs();
         let owner = claim(&vfs);
@@ -177,9 +182,9 @@ mod tests {
         assert_eq!(disk.take_trace(), "", "it has only read");
     }
 
-    /// The lock is what counts; what it cannot say costs nobody a write.
+    /// The lock is what counts. An owner that cannot announce itself can still write.
     #[test]
-    fn an_owner_that_cannot_say_so_writes_all_the_same() {
+    fn an_owner_that_cannot_announce_itself_still_writes() {
         for kind in [Kind::Write, Kind::Open, Kind::Read] {
             let vfs = TestVfs::new(SimDisk::new(1).vfs());
             let owner = claim(&(vfs.clone() as _));

@@ -1,6 +1,6 @@
-//! What the `LOCK` file says of who writes to the store: for those who cannot see the lock itself,
-//! through a mount that does not pass locks on, or above the layer of an overlay in which it is
-//! held.
+//! The record in the `LOCK` file says which process writes to the store. It serves openers that
+//! cannot see the lock itself: through a mount that does not pass locks on, or above the overlay
+//! layer in which the lock is held.
 //!
 //! ```text
 //! 0          56      72     88          96        104  108    112      120
@@ -11,16 +11,17 @@
 //! |---|---|---|
 //! | 0 | 56 | the [preamble](kv_vfs::preamble) of every file: magic `kvowner1`, checksum, version 1, features, zero for the store id |
 //! | 56 | 16 | token: a random number for each opening that writes |
-//! | 72 | 16 | boot: the machine, since it was started |
-//! | 88 | 8 | namespace: which processes the number counts |
+//! | 72 | 16 | boot: identifies the machine since it was started |
+//! | 88 | 8 | namespace: the one in which the process number is valid |
 //! | 96 | 8 | started: when the process was started, in the kernel's ticks since the boot |
 //! | 104 | 4 | id: the number of the process |
 //! | 108 | 4 | open: 1 until the store is closed, then 0 |
-//! | 112 | 16 | device and inode: which file this is, so that a copy of it is known for one |
+//! | 112 | 16 | device and inode: which file this is, so that a copy can be recognized |
 //!
-//! It is written before the first write of an opening, of which creating a store is one, and when
-//! its last handle goes; never synced, since it says nothing that outlives the boot. What is not a
-//! whole record, such as an empty file or a torn one, says nothing: it never keeps anybody out.
+//! It is written before the first write of an opening (creating a store is one), and when its last
+//! handle is dropped. It is never synced, because it says nothing that outlives the boot. Anything
+//! that is not a whole record, such as an empty or torn file, says nothing, and so never keeps an
+//! opener out.
 
 use std::io::ErrorKind;
 
@@ -49,13 +50,13 @@ pub(crate) struct Record {
     pub(crate) token: u128,
     pub(crate) process: Process,
     pub(crate) open: bool,
-    /// Whether it was written into the very file that it was read from: otherwise the store is a
+    /// Whether it was written into the very file that it was read from. Otherwise the store is a
     /// copy.
     pub(crate) is_here: bool,
 }
 
 impl Record {
-    /// What the directory says; `None` if that is nothing.
+    /// The record in the directory; `None` if there is no valid one.
     pub(crate) fn read(directory: &dyn Vfs) -> Result<Option<Self>> {
         let mut bytes = [0; RECORD_BYTES];
         let mut read = || {
@@ -74,8 +75,8 @@ impl Record {
         file.write_all_at(&self.encode(file.identity()?), 0)
     }
 
-    /// Whether another process than `this` has the store open, as far as that can be known: it
-    /// runs, or ran when it was last looked at, on this machine.
+    /// Whether another process than `this` has the store open, as far as that can be known: it runs
+    /// on this machine, or ran when it was last checked.
     pub(crate) fn is_held_by_another_than(&self, this: &Process) -> bool {
         self.open && self.is_here && self.process != *this && self.process.is_alive()
     }
@@ -166,7 +167,7 @@ mod tests {
         }
     }
 
-    /// A sector may be written in part, over nothing or over the record before it.
+    /// A sector may be written in part, over nothing or over an earlier record.
     #[test]
     fn whatever_is_not_a_whole_record_says_nothing() {
         let whole = record().encode(FILE);

@@ -2,10 +2,10 @@
 
 use std::{io, path::Path, sync::Arc};
 
-use kv_vfs::{Access, Error, File, Lock, Result, Vfs};
+use kv_vfs::{Access, Error, File, Lock, Result, Space, Vfs};
 
-/// A directory in which nothing is written, created, renamed or removed. What asks for that is told
-/// that the file system is mounted for reading only, as a medium that cannot be written tells it.
+/// A directory in which nothing is written, created, renamed or removed. An attempt fails as on a
+/// read-only file system.
 #[derive(Debug)]
 pub(crate) struct Untouched(pub(crate) Arc<dyn Vfs>);
 
@@ -15,6 +15,7 @@ impl Untouched {
     }
 }
 
+#[deny(clippy::missing_trait_methods, reason = "each method is forwarded or refused on purpose")]
 impl Vfs for Untouched {
     fn path(&self) -> &Path {
         self.0.path()
@@ -56,7 +57,7 @@ impl Vfs for Untouched {
         self.open_directory(name)
     }
 
-    /// A file that would have to be created is locked by nobody.
+    /// No process can hold a lock on a file that does not exist.
     fn try_lock(&self, name: &str, access: Access) -> Result<Option<Lock>> {
         let would_create = access == Access::ReadWrite;
         match self.0.try_lock(name, Access::Read) {
@@ -75,6 +76,13 @@ impl Vfs for Untouched {
 
     fn block_bytes(&self) -> u32 {
         self.0.block_bytes()
+    }
+
+    /// This would change the directory, so it is not forwarded. Nothing is written here anyway.
+    fn request_overwriting_in_place(&self) {}
+
+    fn space(&self) -> Result<Space> {
+        self.0.space()
     }
 
     fn random(&self) -> Result<u128> {

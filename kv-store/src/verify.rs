@@ -9,28 +9,28 @@ use crate::{
     untouched::Untouched,
 };
 
-/// What [`verify`] found.
+/// The result of [`verify`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Verification {
-    /// Every damage, in the order in which it was met. Empty: everything is sound.
+    /// All damage, in the order in which it was found. Empty if everything is sound.
     pub damage: Vec<Error>,
-    /// Whether a read met damage before, and left a note of it, which keeps checkpoints and
-    /// trimming off until [`clear_damage`] finds everything sound.
+    /// Whether an earlier read met damage and left a note of it. The note stops checkpoints and
+    /// trimming until [`clear_damage`] finds everything sound.
     pub damage_noted: bool,
     /// How many checkpoints were read.
     pub checkpoints: u64,
     /// How many files there are.
     pub files: u64,
-    /// How many bytes those have.
+    /// How many bytes the files have.
     pub bytes: u64,
 }
 
-/// Reads everything in a store's directory and checks every byte of it. Also a store that refuses to open can be verified. The store
-/// must not be open elsewhere.
+/// Reads every file in a store's directory and checks every byte. Works also for a store that
+/// refuses to open. The store must not be open elsewhere.
 ///
-/// It changes nothing, and creates nothing: not even the files that owners lock. While it runs, it
-/// has those locked that are there.
+/// It changes and creates nothing, not even lock files. While it runs, it locks the lock files that
+/// exist.
 ///
 /// ```
 /// # let directory = tempfile::tempdir().unwrap();
@@ -45,27 +45,27 @@ pub struct Verification {
 /// ```
 ///
 /// # Errors
-/// [`Locked`](Error::Locked), [`Io`](Error::Io), [`NewerVersion`](Error::NewerVersion): it could not be verified. Damage is
-/// no error but the result.
+/// [`Locked`](Error::Locked), [`Io`](Error::Io), [`NewerVersion`](Error::NewerVersion): the store
+/// could not be verified. Damage is not an error; it is part of the result.
 pub fn verify(path: impl AsRef<Path>) -> Result<Verification> {
     verify_as(directory(path.as_ref(), false)?, Process::this())
 }
 
-/// Verifies the store in a directory of any file system: a simulated one, say. Otherwise as [`verify`].
+/// Verifies the store in a directory of any file system, for example a simulated one. Otherwise the
+/// same as [`verify`].
 ///
 /// # Errors
-/// As [`verify`].
+/// The same as [`verify`].
 pub fn verify_in(vfs: Arc<dyn Vfs>) -> Result<Verification> {
     verify_as(vfs, None)
 }
 
-/// Verifies the store in a directory, and if everything is sound, forgets that damage was met
-/// before: from then on checkpoints are made again, and the log is trimmed. Nothing else is
-/// changed.
+/// Verifies the store in a directory. If everything is sound, clears the note that damage was met
+/// earlier, so that checkpoints and trimming resume. Changes nothing else.
 ///
-/// A read that meets damage in a checkpoint leaves a note of it, so that no history is removed that
-/// a repair may need; [`Verification::damage_noted`] says whether there is one. Call this when the
-/// files are repaired.
+/// A read that meets damage in a checkpoint leaves a note, so that no history is removed that a
+/// repair may need; [`Verification::damage_noted`] reports the note. Call this after the files were
+/// repaired.
 ///
 /// ```
 /// # let directory = tempfile::tempdir().unwrap();
@@ -79,7 +79,7 @@ pub fn verify_in(vfs: Arc<dyn Vfs>) -> Result<Verification> {
 /// ```
 ///
 /// # Errors
-/// As [`verify`].
+/// The same as [`verify`].
 pub fn clear_damage(path: impl AsRef<Path>) -> Result<Verification> {
     let vfs = directory(path.as_ref(), false)?;
     let mut verification = verify_as(Arc::clone(&vfs), Process::this())?;
@@ -102,7 +102,7 @@ fn verify_as(vfs: Arc<dyn Vfs>, this: Option<Process>) -> Result<Verification> {
     let checked = check_files(&directory, &mut verification);
     verification.note(checked)?;
     if verification.damage.is_empty() {
-        // Files that are sound each by itself may still not make a store.
+        // Files that are each sound may still not form a store.
         let opened = Options::default().create(false).open_claimed(claim, directory);
         verification.note(opened)?;
     }
@@ -127,7 +127,7 @@ fn check_files(directory: &Directory, verification: &mut Verification) -> Result
 }
 
 impl Verification {
-    /// Takes damage down, and gives `None` then; any other error is one.
+    /// Records damage and returns `None`; returns any other error.
     fn note<T>(&mut self, result: Result<T>) -> Result<Option<T>> {
         match result {
             Err(error @ (Error::Corrupt { .. } | Error::Unrecoverable(_))) => self.damage.push(error),

@@ -1,5 +1,6 @@
-//! The suite for [`Checkpointer`] backends. It is built like [the one for logs](crate::log): harness traits, one macro a suite, and the cases as
-//! plain functions in [`cases`]. [`harness`](crate::harness) has harnesses for most backends.
+//! The suites for [`Checkpointer`] backends. They are built like [those for logs](crate::log):
+//! harness traits, one macro per suite, and the cases as plain functions in [`cases`].
+//! [`harness`](crate::harness) has harnesses for most backends.
 
 use std::sync::Arc;
 
@@ -9,46 +10,55 @@ pub mod cases;
 mod image;
 mod support;
 
-/// A medium that checkpoints are kept on, for [`checkpointer_suite!`](crate::checkpointer_suite). A new harness has an empty medium.
+/// A medium that checkpoints are kept on, for [`checkpointer_suite!`](crate::checkpointer_suite). A
+/// new harness has an empty medium.
 pub trait CheckpointerHarness {
-    /// Opens the checkpoints on the medium. What was opened on this medium before has been dropped.
+    /// Opens the checkpoints on the medium. Everything that was opened on this medium before has
+    /// been dropped.
     fn open(&mut self) -> Result<Arc<dyn Checkpointer>>;
 
-    /// Puts another medium in the place of this one: what would be left of it if the process were killed at this instant, which may be in the
-    /// middle of a `write`. What is open stays open on the old medium, and what it does there does not show on the new one.
+    /// Replaces the medium by what is left if the process is killed at this instant, which may be
+    /// in the middle of a `write`. What is open stays on the old medium, and its changes do not
+    /// show on the new one.
     fn kill(&mut self);
 }
 
-/// A medium whose power can be cut, for [`checkpointer_power_cut_suite!`](crate::checkpointer_power_cut_suite).
+/// A medium whose power can be cut, for
+/// [`checkpointer_power_cut_suite!`](crate::checkpointer_power_cut_suite).
 pub trait CheckpointerPowerCut: CheckpointerHarness {
-    /// Like [`kill`](CheckpointerHarness::kill), but leaves what a power cut would: what was durable, and of the rest what the medium likes.
+    /// Like [`kill`](CheckpointerHarness::kill), but leaves what a power cut leaves: everything
+    /// durable, and any part of the rest.
     fn cut_power(&mut self);
 }
 
-/// A medium that can be made to fail, for [`checkpointer_fault_suite!`](crate::checkpointer_fault_suite).
+/// A medium that can be made to fail, for
+/// [`checkpointer_fault_suite!`](crate::checkpointer_fault_suite).
 pub trait CheckpointerFaults: CheckpointerHarness {
-    /// Makes the n-th operation on the medium from now on fail, once, counted from 1, that a `write` does and without which it cannot
-    /// succeed: writing, syncing, renaming.
+    /// Makes the n-th operation on the medium from now on fail once, counted from 1. Only
+    /// operations count that a `write` does and cannot succeed without: writing, syncing, renaming.
     fn fail_nth_operation(&mut self, n: u64);
 
-    /// Takes back a failure that has not happened yet, and says whether it had.
+    /// Cancels a requested failure that has not happened yet, and returns whether it had.
     fn failed(&mut self) -> bool;
 }
 
-/// A medium that can be damaged, for [`checkpointer_damage_suite!`](crate::checkpointer_damage_suite). Nothing is open when these methods are
-/// called.
+/// A medium that can be damaged, for
+/// [`checkpointer_damage_suite!`](crate::checkpointer_damage_suite). Nothing is open when these
+/// methods are called.
 pub trait CheckpointerDamage: CheckpointerHarness {
-    /// Changes a byte or more of what is stored for a checkpoint, somewhere else for each number, but not its name.
+    /// Changes at least one byte of what is stored for a checkpoint, but not its name; at another
+    /// place for each number.
     fn damage(&mut self, id: CheckpointId, number: u64);
 
-    /// Takes back every damage.
+    /// Repairs all damage.
     fn repair(&mut self);
 
-    /// Does the backend's full verification, after which, if it finds nothing, upkeep may go on (C9).
+    /// Runs the backend's full verification. If it finds nothing, maintenance may continue (C9).
     fn verify(&mut self) -> Result<()>;
 }
 
-/// Enrols a backend in the suite for every [`Checkpointer`](kv_core::Checkpointer): a module's name, and how to make a
+/// Enrols a backend in the suite for every [`Checkpointer`](kv_core::Checkpointer): the name of a
+/// module, and an expression that makes a
 /// [`CheckpointerHarness`](crate::checkpointer::CheckpointerHarness).
 #[macro_export]
 macro_rules! checkpointer_suite {
@@ -61,7 +71,7 @@ macro_rules! checkpointer_suite {
             c3_lists_newest_first,
             c5_applies_changes,
             c5_bounds_of_every_kind,
-            c5_collections_are_apart,
+            c5_collections_are_independent,
             c5_drops_collections,
             c5_empty,
             c5_keeps_state_in_maintenance,
@@ -70,7 +80,7 @@ macro_rules! checkpointer_suite {
             c5_many_entries,
             c5_taken_from_both_ends,
             c5_tombstones,
-            c6_removal_disturbs_nobody,
+            c6_removal_leaves_open_checkpoints_readable,
             c6_removing_what_is_not_there,
             c7_sets_newer_ones_aside,
             c7_sets_all_aside_without_previous,
@@ -83,7 +93,8 @@ macro_rules! checkpointer_suite {
     };
 }
 
-/// Enrols a backend whose harness is a [`CheckpointerPowerCut`](crate::checkpointer::CheckpointerPowerCut). Use it beside
+/// Enrols a backend whose harness is a
+/// [`CheckpointerPowerCut`](crate::checkpointer::CheckpointerPowerCut). Use it beside
 /// [`checkpointer_suite!`](crate::checkpointer_suite).
 #[macro_export]
 macro_rules! checkpointer_power_cut_suite {
@@ -95,7 +106,8 @@ macro_rules! checkpointer_power_cut_suite {
     };
 }
 
-/// Enrols a backend whose harness is a [`CheckpointerFaults`](crate::checkpointer::CheckpointerFaults). Use it beside
+/// Enrols a backend whose harness is a
+/// [`CheckpointerFaults`](crate::checkpointer::CheckpointerFaults). Use it beside
 /// [`checkpointer_suite!`](crate::checkpointer_suite).
 #[macro_export]
 macro_rules! checkpointer_fault_suite {
@@ -104,7 +116,8 @@ macro_rules! checkpointer_fault_suite {
     };
 }
 
-/// Enrols a backend whose harness is a [`CheckpointerDamage`](crate::checkpointer::CheckpointerDamage). Use it beside
+/// Enrols a backend whose harness is a
+/// [`CheckpointerDamage`](crate::checkpointer::CheckpointerDamage). Use it beside
 /// [`checkpointer_suite!`](crate::checkpointer_suite).
 #[macro_export]
 macro_rules! checkpointer_damage_suite {
@@ -113,7 +126,7 @@ macro_rules! checkpointer_damage_suite {
             c3_lists_what_is_damaged,
             c4_damage_is_never_data,
             c7_sets_damaged_ones_aside,
-            c9_damage_stops_upkeep,
+            c9_damage_stops_maintenance,
         ] }
     };
 }

@@ -1,4 +1,4 @@
-/// Makes a module with one `#[test]` for each case of a suite. The suites' own macros call it.
+/// Makes a module with one `#[test]` for each case of a suite. The macros of the suites call it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! enrol {

@@ -1,5 +1,5 @@
-//! What tests of owners do to processes: fork them, and take their locks away.
-#![expect(unsafe_code, reason = "to fork, and to use a file by its number, is unsafe; this module does nothing else")]
+//! Helpers for tests of ownership: forking the process, and removing its locks.
+#![expect(unsafe_code, reason = "forking, and using a file by its number, is unsafe; this module does nothing else")]
 
 use std::{
     any::Any,
@@ -11,16 +11,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A child that takes longer than this hangs.
+/// A child that takes longer than this is taken to hang.
 const LIMIT: Duration = Duration::from_secs(20);
 const FAILED: i32 = 101;
 
 /// A child of this process.
-#[must_use = "a child is waited for"]
+#[must_use = "a child must be waited for"]
 #[derive(Debug)]
 pub struct Child(libc::pid_t);
 
-/// Forks. `None` in the child, which must go on with [`end`] and nothing else.
+/// Forks. Returns `None` in the child, which must then only call [`end`].
 ///
 /// ```
 /// use kv_testkit::fork;
@@ -32,8 +32,8 @@ pub struct Child(libc::pid_t);
 /// ```
 pub fn fork() -> Option<Child> {
     // SAFETY: POSIX allows a child of a process with threads little more than to end. The C
-    // libraries that tests run on allow memory to be allocated, too; other locks may be held for
-    // ever, which `wait` notices.
+    // libraries that tests run on also allow it to allocate memory. Other locks may be held for
+    // ever, which `wait` detects.
     match unsafe { libc::fork() } {
         0 => None,
         -1 => panic!("cannot fork: {}", io::Error::last_os_error()),
@@ -41,17 +41,17 @@ pub fn fork() -> Option<Child> {
     }
 }
 
-/// Does what the child is for, and ends it without a trace of it in this process's destructors.
+/// Runs the child's work and ends the child, without running this process's destructors.
 pub fn end(run: impl FnOnce()) -> ! {
     let outcome = catch_unwind(AssertUnwindSafe(run));
     let code = outcome.map_or_else(|panic| tell(&*panic), |()| 0);
-    // SAFETY: it ends this process, and runs nothing of it before.
+    // SAFETY: it ends this process without running any of its code first.
     unsafe { libc::_exit(code) }
 }
 
-/// Ends the locks that this process holds on files below a directory, behind its back: another
-/// process sees none of them, as through a mount that does not pass locks on, though the files are
-/// the same. Needs `/proc`.
+/// Releases the locks that this process holds on files below a directory, without the process
+/// noticing. Another process then sees no lock, as through a mount that does not pass locks on,
+/// though the files are the same. Needs `/proc`.
 pub fn lose_locks(directory: impl AsRef<Path>) {
     let directory = directory.as_ref().canonicalize().unwrap();
     for entry in fs::read_dir("/proc/self/fd").unwrap().flatten() {
@@ -59,14 +59,14 @@ pub fn lose_locks(directory: impl AsRef<Path>) {
         if let (Some(file), Ok(path)) = (file, fs::read_link(entry.path()))
             && path.starts_with(&directory)
         {
-            // SAFETY: it ends a lock, if there is one, of whatever file has the number, and changes
-            // no memory.
+            // SAFETY: it releases the lock, if any, of the file with this number, and changes no
+            // memory.
             unsafe { libc::flock(file, libc::LOCK_UN) };
         }
     }
 }
 
-/// Past the harness, which keeps what is printed in its own process.
+/// Bypasses the test harness, which captures output in its own process only.
 fn tell(panic: &(dyn Any + Send)) -> i32 {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref().copied());
     let _ = writeln!(io::stderr(), "in a child: {}", text.unwrap_or("it panicked"));
@@ -77,13 +77,14 @@ impl Child {
     /// Waits until the child has ended.
     ///
     /// # Errors
-    /// How it ended, if not as it should: a panic, a signal, or not at all, and then it is killed.
+    /// How the child ended, if not normally: a panic, a signal, or a hang, in which case it is
+    /// killed.
     pub fn wait(self) -> Result<(), String> {
         let deadline = Instant::now() + LIMIT;
         let mut status = 0;
         loop {
             // SAFETY: `status` outlives the call; the number is that of a child that was not waited
-            // for.
+            // for yet.
             match unsafe { libc::waitpid(self.0, &raw mut status, libc::WNOHANG) } {
                 0 if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
                 0 => break,

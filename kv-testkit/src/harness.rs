@@ -6,8 +6,8 @@
 //! | [`in_directory`] | a directory of the operating system | all except power cuts and space; checkpointers: also without damage |
 //! | [`in_memory`] | the media of kv-core's backends in memory | all except damage to the files of a log |
 //!
-//! A backend on another medium (a service, a device) brings a type of its own that implements the
-//! harness traits of [`log`](crate::log) or [`checkpointer`](crate::checkpointer).
+//! A backend on another medium (a service, a device) implements the harness traits of
+//! [`log`](crate::log) or [`checkpointer`](crate::checkpointer) for a type of its own.
 
 mod checkpointer;
 mod directory;
@@ -34,20 +34,20 @@ pub type InDirectory<T> = Harness<Directory, T>;
 type Open<M, T> = Box<dyn FnMut(&mut M) -> Result<T>>;
 
 /// A medium, and how a backend `T` is opened on it. It implements each harness trait that the
-/// medium has the means for.
+/// medium supports.
 pub struct Harness<M, T> {
     medium: M,
     open: Open<M, T>,
-    /// Part of the paths of the files that hold records.
+    /// A part of the paths of the files that hold records.
     records_in: String,
-    /// How many operations had failed when another failure was asked for.
+    /// How many operations had failed when the last failure was requested.
     failures_before: Option<u64>,
 }
 
 /// A harness on a new [`SimDisk`](crate::sim::SimDisk), which loses power, fails, fills up and
 /// rots. `open` opens the backend in its top directory, and creates it at the first call.
 ///
-/// The example of the [guide](crate) runs all suites of a log in it.
+/// The example of the [guide](crate) runs all suites for logs on it.
 pub fn on_disk<T>(mut open: impl FnMut(Arc<dyn Vfs>) -> Result<T> + 'static) -> OnDisk<T> {
     Harness::new(Simulated::new(), move |medium| open(medium.disk().vfs()))
 }
@@ -57,7 +57,7 @@ pub fn on_disk<T>(mut open: impl FnMut(Arc<dyn Vfs>) -> Result<T> + 'static) -> 
 /// creates it at the first call.
 ///
 /// # Panics
-/// If another harness has its directories below `parent`: both would number them from 0.
+/// If another harness has its directories below `parent`, since both would number them from 0.
 pub fn in_directory<T>(
     parent: impl AsRef<Path> + 'static,
     mut open: impl FnMut(Arc<dyn Vfs>) -> Result<T> + 'static,
@@ -65,9 +65,9 @@ pub fn in_directory<T>(
     Harness::new(Directory::new(parent), move |medium| open(medium.vfs()))
 }
 
-/// A harness on a medium in memory: a [`MemoryLogMedium`](kv_core::MemoryLogMedium), a
-/// [`MemoryCheckpointMedium`](kv_core::MemoryCheckpointMedium). `open` opens the backend on it,
-/// such as one that is built around a [`MemoryLog`](kv_core::MemoryLog).
+/// A harness on a medium in memory: a [`MemoryLogMedium`](kv_core::MemoryLogMedium) or a
+/// [`MemoryCheckpointMedium`](kv_core::MemoryCheckpointMedium). `open` opens the backend on it, for
+/// example one that wraps a [`MemoryLog`](kv_core::MemoryLog).
 ///
 /// ```
 /// use kv_core::{MemoryLog, MemoryLogMedium};
@@ -98,7 +98,8 @@ impl<M, T> Harness<M, T> {
 
 impl<M: FileMedium, T> Harness<M, T> {
     /// Names the files that hold records, by a part of their paths such as ".wal". When a suite
-    /// makes a flush of records fail, only a flush of these files fails. By default any flush does.
+    /// makes a flush of records fail, only a flush of these files fails. By default, any flush may
+    /// fail.
     #[must_use]
     pub fn records_in(self, part: impl Into<String>) -> Self {
         Self { records_in: part.into(), ..self }
@@ -109,7 +110,7 @@ impl<M: FileMedium, T> Harness<M, T> {
         self.medium.files()
     }
 
-    /// Puts a medium in the place of this one that holds exactly these files, all of them durable.
+    /// Replaces the medium by one that holds exactly these files, all of them durable.
     pub fn restore(&mut self, files: &Files) {
         self.medium.restore(files);
     }

@@ -1,22 +1,26 @@
-//! What it takes to test a kv backend: of ours, or your own.
+//! Everything needed to test a kv backend, whether ours or your own.
 //!
-//! - [`log`] and [`checkpointer`]: suites that say whether a [`Log`](kv_core::Log) or [`Checkpointer`](kv_core::Checkpointer) keeps the
-//!   numbered guarantees of its trait, with opening again, killed processes, failed I/O and threads in them;
-//! - [`harness`]: what a suite needs to know of a backend, made from nothing but what opens it;
-//! - [`vfs::TestVfs`]: a file layer that notes what is done, fails where it is told to, and can be halted and copied;
-//! - [`linearizability`]: whether what several threads saw of a store can have happened in some order;
-//! - [`sim::SimDisk`]: a disk in memory that crashes in every way that file systems may, fails, lies, fills up and rots; and
-//!   [`sim::Exploration`], which goes through the states that crashes leave of a workload. [Their guide](sim) shows how to test any code that keeps
-//!   files;
-//! - [`ManualScheduler`]: background work that runs when the test says so;
-//! - [`recoverable`]: what an opening would make of a disk as it is at some moment;
-//! - [`Model`]: what a store has to hold, as a map of maps, and [`store`]: comparing the two, step by step.
+//! - [`log`] and [`checkpointer`]: suites that check whether a [`Log`](kv_core::Log) or a
+//!   [`Checkpointer`](kv_core::Checkpointer) keeps the numbered guarantees of its trait. They
+//!   reopen, kill processes, inject I/O failures and run threads.
+//! - [`harness`]: what a suite needs to know about a backend, built from the function that opens
+//!   it.
+//! - [`vfs::TestVfs`]: a file layer that records operations, fails on demand, and can be paused and
+//!   copied.
+//! - [`linearizability`]: checks whether what several threads saw of a store is consistent with
+//!   some sequential order.
+//! - [`sim::SimDisk`]: a disk in memory that crashes in every way a file system may, fails, lies,
+//!   fills up and rots. [`sim::Exploration`] goes through the states that crashes of a workload may
+//!   leave. [Their guide](sim) shows how to test any code that keeps files.
+//! - [`ManualScheduler`]: runs background jobs only when the test says so.
+//! - [`recoverable`]: the state that an opening would recover from a disk at a given moment.
+//! - [`Model`]: what a store must hold, as a map of maps; [`store`] compares the two step by step.
 //!
 //! # Test your own backend in ten lines
 //!
-//! Say how the log is opened in a directory. Each line of the rest makes one named `#[test]` for
-//! each case of a guarantee. The log runs on a [simulated disk](sim), which loses power, fails,
-//! fills up and rots.
+//! Say how the log is opened in a directory. Each of the other lines makes one named `#[test]` per
+//! case of a suite. The log runs on a [simulated disk](sim), which loses power, fails, fills up and
+//! rots.
 //!
 //! ```
 //! # mod my_crate { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/flawed_log/in_files.rs")); }
@@ -40,13 +44,13 @@
 //! # kv_testkit::log::cases::l14_torn_tail_is_cut_and_reported(&mut disk());
 //! ```
 //!
-//! A checkpointer enrols in the same way, with [`checkpointer_suite!`] and its like.
+//! A checkpointer enrols in the same way, with [`checkpointer_suite!`] and its siblings.
 //!
 //! # On another medium
 //!
-//! [`harness::in_directory`] runs the same on files of the operating system, and
-//! [`harness::in_memory`] on what kv-core's own backends are kept on. For any other medium,
-//! implement the harness traits: how the backend is opened, and what a killed process would leave.
+//! [`harness::in_directory`] runs the same suites on files of the operating system, and
+//! [`harness::in_memory`] on the media of kv-core's own backends. For any other medium, implement
+//! the harness traits: how the backend is opened, and what a killed process leaves.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -70,22 +74,22 @@
 //! # kv_testkit::log::cases::l1_dense_positions(&mut Service::default());
 //! ```
 //!
-//! What else the medium can do has a trait of its own, such as [`log::LogPowerCut`], and a suite: a
-//! suite that is added later needs nothing of a harness that does not enrol in it.
+//! Each further ability of a medium has its own trait, such as [`log::LogPowerCut`], and its own
+//! suite. A suite that is added later requires nothing from a harness that does not enrol in it.
 //!
-//! A suite can be trusted as far as it finds what is broken: this crate's own tests run its cases over logs and checkpointers with one
-//! deliberate flaw each, and fail unless every flaw is found.
-#![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
+//! A suite is only as good as the bugs it finds. This crate's own tests run the cases over logs and
+//! checkpointers with one deliberate flaw each, and fail unless every flaw is found.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub mod checkpointer;
 mod enrol;
 pub mod fork;
 pub mod harness;
+#[cfg(loom)]
+pub mod interleavings;
 pub mod linearizability;
 pub mod log;
 mod model;
-#[cfg(loom)]
-pub mod orders;
 mod recoverable;
 mod scheduler;
 pub mod sim;

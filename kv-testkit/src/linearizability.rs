@@ -1,8 +1,9 @@
-//! Whether what several threads saw of a store can have happened in some order: linearizability of recorded histories.
+//! Linearizability of recorded histories: whether what several threads saw of a store is consistent
+//! with some sequential order.
 //!
-//! Each thread records its calls, with the order in which they were made and answered, as one clock gives it. A
-//! [`History`] is linearizable if each call can be given an instant between the two at which it happened at once,
-//! such that each answer is right for a single-threaded map.
+//! Each thread records its calls, and when they were made and answered on one shared clock. A
+//! [`History`] is linearizable if each call can be assigned an instant between its invocation and
+//! its return at which it takes effect, such that each answer is right for a single-threaded map.
 //!
 //! ```
 //! use kv_testkit::linearizability::{Action, History, Part};
@@ -19,15 +20,16 @@
 //! assert!(history.check().is_err());
 //! ```
 //!
-//! A call whose outcome is unknown, or that never returned, is a [`maybe`](Part::maybe): it happened at some time
-//! after it was made, or never. A [crash](History::crash) ends that time: what was pending then happened before it,
-//! or never will. So what was acknowledged has to be there after a crash, and what was once read, too.
+//! A call whose outcome is unknown, or that never returned, is a [`maybe`](Part::maybe): it took
+//! effect at some time after it was made, or never. A [crash](History::crash) ends that time: a
+//! pending call took effect before the crash, or never will. So acknowledged writes must be there
+//! after a crash, and so must everything that was once read.
 //!
-//! The search is that of Wing and Gong (*Testing and Verifying Concurrent Objects*, 1993), with the memory of states
-//! already met that Lowe added (*Testing for Linearizability*, 2017). Linearizability is compositional (Herlihy and
-//! Wing), so keys are searched one by one, as Horn and Kroening do (*Faster Linearizability Checking via
-//! P-Compositionality*, 2015): each key's part of a batch is an action of its own. That a batch is whole is not
-//! checked here.
+//! The search is that of Wing and Gong (*Testing and Verifying Concurrent Objects*, 1993), with the
+//! cache of visited states that Lowe added (*Testing for Linearizability*, 2017). Linearizability
+//! is compositional (Herlihy and Wing), so keys are searched one by one, as Horn and Kroening do
+//! (*Faster Linearizability Checking via P-Compositionality*, 2015). Each key's part of a batch is
+//! a separate action; the atomicity of batches is not checked here.
 
 mod search;
 
@@ -40,7 +42,7 @@ use std::{
     },
 };
 
-/// What a call did with a key, and what it answered. `None` stands for an absent key.
+/// What a call did with a key, and what it answered. `None` means an absent key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// It read the value.
@@ -49,16 +51,16 @@ pub enum Action {
     Put(Vec<u8>),
     /// It deleted the key.
     Delete {
-        /// Whether it said that the key was there; `None` if it did not say.
+        /// Whether the answer was that the key existed; `None` if the call does not tell.
         existed: Option<bool>,
     },
     /// It compared and set.
     CompareAndSet {
-        /// The value that it was to find.
+        /// The expected value.
         expected: Option<Vec<u8>>,
-        /// The value that it was to set.
+        /// The new value.
         new: Option<Vec<u8>>,
-        /// Whether it did so; otherwise the value that it found.
+        /// Whether it set the value; otherwise the value that it found.
         answer: Result<(), Option<Vec<u8>>>,
     },
 }
@@ -72,53 +74,54 @@ pub struct Part {
 }
 
 impl Part {
-    /// The call was acknowledged, or answered.
+    /// The call was acknowledged or answered.
     pub fn certain(key: impl Into<Vec<u8>>, action: Action) -> Self {
         Self { key: key.into(), action, is_certain: true }
     }
 
-    /// The call may have done this, may do it later, or never. A call that failed without effect has no part at all,
-    /// nor has a read that failed.
+    /// The call may have done this, may do it later, or never will. A call that failed without
+    /// effect has no part at all, and neither has a read that failed.
     pub fn maybe(key: impl Into<Vec<u8>>, action: Action) -> Self {
         Self { key: key.into(), action, is_certain: false }
     }
 }
 
-/// A part of a call, and when it can have happened.
+/// A part of a call, and when it can have taken effect.
 #[derive(Clone, Debug)]
 struct Call {
     part: Part,
     invoked: u64,
-    /// When it returned. For what is only maybe: the crash after it.
+    /// When it returned; for a `maybe`, the next crash.
     until: u64,
 }
 
-/// The calls of all threads, in as many lives as the store has had.
+/// The calls of all threads, over all incarnations of the store.
 #[derive(Debug, Default)]
 pub struct History {
     clock: Arc<AtomicU64>,
     calls: Vec<Call>,
 }
 
-/// What one thread records.
+/// The calls that one thread records.
 #[derive(Debug)]
 pub struct Thread {
     clock: Arc<AtomicU64>,
     calls: Vec<Call>,
 }
 
-/// When a call was made.
+/// The time at which a call was made.
 #[derive(Debug)]
 #[must_use = "a call is recorded when it has returned"]
 pub struct Invoked(u64);
 
 impl Thread {
-    /// A call is made now.
+    /// Notes that a call is made now.
     pub fn invoke(&self) -> Invoked {
         Invoked(self.clock.fetch_add(1, Ordering::SeqCst))
     }
 
-    /// The call has returned now, or is not waited for any longer, and did this.
+    /// Notes that the call has returned now, or that its caller has stopped waiting, and what it
+    /// did.
     pub fn returned(&mut self, call: &Invoked, parts: impl IntoIterator<Item = Part>) {
         let returned = self.clock.fetch_add(1, Ordering::SeqCst);
         let until = |part: &Part| if part.is_certain { returned } else { u64::MAX };
@@ -127,22 +130,22 @@ impl Thread {
 }
 
 impl History {
-    /// A history without calls, of a store that is empty.
+    /// A history without calls, of an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// For a thread to record its calls with.
+    /// A recorder for one thread.
     pub fn thread(&self) -> Thread {
         Thread { clock: Arc::clone(&self.clock), calls: Vec::new() }
     }
 
-    /// Adds what a thread has recorded.
+    /// Adds the calls that a thread has recorded.
     pub fn add(&mut self, thread: Thread) {
         self.calls.extend(thread.calls);
     }
 
-    /// There was a crash now, after everything that was added.
+    /// Notes that the store crashed now, after everything that was added.
     pub fn crash(&mut self) {
         let now = self.clock.fetch_add(1, Ordering::SeqCst);
         for call in &mut self.calls {
@@ -155,15 +158,15 @@ impl History {
         self.calls.len()
     }
 
-    /// Whether nothing was done.
+    /// Whether there are no actions.
     pub fn is_empty(&self) -> bool {
         self.calls.is_empty()
     }
 
-    /// Looks for an order in which everything can have happened.
+    /// Searches for an order in which everything can have happened.
     ///
     /// # Errors
-    /// There is none for some key.
+    /// There is no such order for some key.
     pub fn check(&self) -> Result<(), Violation> {
         let mut keys: BTreeMap<&[u8], Vec<&Call>> = BTreeMap::new();
         for call in &self.calls {
@@ -185,14 +188,14 @@ impl History {
     }
 }
 
-/// There is no order in which what was done with a key can have happened.
+/// There is no order in which the calls on a key can have happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The key.
     pub key: Vec<u8>,
-    /// Its value after the longest part of the history that has an order.
+    /// Its value after the longest part of the history that can be ordered.
     pub state: Option<Vec<u8>>,
-    /// What was done with it, in the order of calling; those with a `?` are not in that part.
+    /// Its calls, in the order of invocation. Those marked `?` could not be ordered.
     pub calls: Vec<String>,
 }
 
@@ -202,8 +205,8 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let show = |bytes: &[u8]| bytes.escape_ascii().to_string();
         write!(f, "not linearizable: key {}, ", show(&self.key))?;
-        writeln!(f, "which was {} when it went on no more", self.state.as_deref().map_or("absent".into(), show))?;
-        // What comes long before and after says nothing.
+        writeln!(f, "which was {} where no call could follow", self.state.as_deref().map_or("absent".into(), show))?;
+        // Calls long before and after this one tell nothing.
         let stuck = self.calls.iter().position(|call| call.starts_with('?')).unwrap_or_default();
         for call in self.calls.iter().skip(stuck.saturating_sub(20)).take(60) {
             writeln!(f, "  {call}")?;

@@ -1,12 +1,12 @@
-//! The suite for [`Log`] backends.
+//! The suites for [`Log`] backends.
 //!
 //! A backend brings a harness, most easily one of [`harness`](crate::harness), and enrols with one
-//! line a suite. Each line makes a module with one named `#[test]` for each case, and a case is
-//! named after the guarantee that it checks. What a harness cannot do (cut the power, make a flush
-//! fail, fill the disk, damage files) has a trait and a suite of its own: where the line is
-//! missing, the tests are missing too, and none of them passes without testing anything.
+//! line per suite. Each line makes a module with one named `#[test]` per case, and a case is named
+//! after the guarantee that it checks. What only some harnesses can do (cut the power, make a flush
+//! fail, fill the disk, damage files) has a trait and a suite of its own. Where such a line is
+//! missing, the tests are missing too, so no test passes without testing anything.
 //!
-//! The cases are plain functions in [`cases`]. They panic when the guarantee is broken.
+//! The cases are plain functions in [`cases`]. They panic if the guarantee is broken.
 
 use std::sync::Arc;
 
@@ -16,61 +16,69 @@ use crate::vfs::Files;
 
 pub mod cases;
 mod damage;
-mod harm;
+mod file_damage;
 mod support;
 
-/// A medium that a log is kept on, for [`log_suite!`](crate::log_suite). A new harness has a medium without a log.
+/// A medium that a log is kept on, for [`log_suite!`](crate::log_suite). A new harness has a medium
+/// without a log.
 ///
-/// Give the log a small `record_bytes_max`, if it can be set, and small files, so that few records fill several.
+/// Give the log a small `record_bytes_max`, if it can be set, and small files, so that a few
+/// records fill several of them.
 pub trait LogHarness {
-    /// Opens the log on the medium for writing, and creates it at the first call. What was opened on this medium before has been dropped,
-    /// with or without [`close`](Log::close), and its readers too.
+    /// Opens the log on the medium for writing, and creates it at the first call. What was opened
+    /// on this medium before has been dropped, with or without [`close`](Log::close), and so have
+    /// its readers.
     fn open(&mut self) -> Result<Arc<dyn Log>>;
 
-    /// Puts another medium in the place of this one: what would be left of it if the process were killed at this instant. A log that is open
-    /// stays open on the old medium, and what it does there does not show on the new one.
+    /// Replaces the medium by what is left if the process is killed at this instant. A log that is
+    /// open stays on the old medium, and its changes do not show on the new one.
     ///
-    /// Other threads may be appending meanwhile: an instant is an instant. For files, that is a copy of the directory: see [`TestVfs::image`](crate::vfs::TestVfs::image).
+    /// Other threads may be appending meanwhile, so this must capture a single instant. For files,
+    /// that is a copy of the directory: see [`TestVfs::image`](crate::vfs::TestVfs::image).
     fn kill(&mut self);
 }
 
 /// A medium whose power can be cut, for [`log_power_cut_suite!`](crate::log_power_cut_suite).
 pub trait LogPowerCut: LogHarness {
-    /// Like [`kill`](LogHarness::kill), but leaves what a power cut would: everything that was durable, and of the rest what the medium
-    /// likes. The harshest choice finds most.
+    /// Like [`kill`](LogHarness::kill), but leaves what a power cut leaves: everything durable, and
+    /// any part of the rest. The harshest choice finds the most bugs.
     fn cut_power(&mut self);
 }
 
-/// A medium that can be made to fail, for [`log_fault_suite!`](crate::log_fault_suite). The cases have records wait for the flush that fails: the
-/// log must be one that flushes `Disk` records in [`sync`](Log::sync), and not of its own accord before.
+/// A medium that can be made to fail, for [`log_fault_suite!`](crate::log_fault_suite). The cases
+/// have records wait for the flush that fails, so the log must flush `Disk` records in
+/// [`sync`](Log::sync), and not on its own before that.
 pub trait LogFaults: LogHarness {
-    /// Makes the next flush of records (and of nothing else, such as a file that is prepared beside) fail, once, in a way whose outcome cannot be found out. Flushes after it would succeed: a log that
-    /// wrongly tries again is found out.
+    /// Makes the next flush of records fail once, in a way whose outcome cannot be known. Flushes
+    /// of anything else, such as a file prepared in advance, do not count. Later flushes succeed,
+    /// so a log that wrongly retries is detected.
     fn fail_next_flush(&mut self);
 }
 
 /// A medium that can be full, for [`log_space_suite!`](crate::log_space_suite).
 pub trait LogSpace: LogHarness {
-    /// From now on the medium has no more space, but what it has already set apart; at most 64 MiB.
+    /// From now on, the medium has no space beyond what it has already reserved, which is at most
+    /// 64 MiB.
     fn fill(&mut self);
 
-    /// There is space again.
+    /// Makes space available again.
     fn free(&mut self);
 }
 
-/// A medium whose bytes can be reached, for [`log_damage_suite!`](crate::log_damage_suite): the log
+/// A medium whose bytes can be changed, for [`log_damage_suite!`](crate::log_damage_suite): the log
 /// is kept in files.
 pub trait LogDamage: LogHarness {
     /// Every file on the medium, as it is now. The log may be open.
     fn files(&mut self) -> Files;
 
-    /// Puts a medium in the place of this one that holds exactly these files, all of them durable.
-    /// No log is open on it.
+    /// Replaces the medium by one that holds exactly these files, all of them durable. No log is
+    /// open on it.
     fn restore(&mut self, files: &Files);
 }
 
-/// Enrols a backend in the suite for every [`Log`](kv_core::Log): a module's name, and how to make a
-/// [`LogHarness`](crate::log::LogHarness). [The guide](crate) has an example.
+/// Enrols a backend in the suite for every [`Log`](kv_core::Log): the name of a module, and an
+/// expression that makes a [`LogHarness`](crate::log::LogHarness). [The guide](crate) has an
+/// example.
 #[macro_export]
 macro_rules! log_suite {
     ($module:ident, $make:expr) => {
@@ -104,14 +112,15 @@ macro_rules! log_suite {
             l12_close_makes_durable,
             l12_closed_log_is_readable,
             l13_identity_stays,
-            bounds_stand_in_order,
+            bounds_are_ordered,
             medium_bytes_grow_with_the_log,
             sync_of_what_was_never_appended_is_misuse,
         ] }
     };
 }
 
-/// Enrols a backend whose harness is a [`LogPowerCut`](crate::log::LogPowerCut). Use it beside [`log_suite!`](crate::log_suite).
+/// Enrols a backend whose harness is a [`LogPowerCut`](crate::log::LogPowerCut). Use it beside
+/// [`log_suite!`](crate::log_suite).
 #[macro_export]
 macro_rules! log_power_cut_suite {
     ($module:ident, $make:expr) => {
@@ -126,7 +135,8 @@ macro_rules! log_power_cut_suite {
     };
 }
 
-/// Enrols a backend whose harness is a [`LogFaults`](crate::log::LogFaults). Use it beside [`log_suite!`](crate::log_suite).
+/// Enrols a backend whose harness is a [`LogFaults`](crate::log::LogFaults). Use it beside
+/// [`log_suite!`](crate::log_suite).
 #[macro_export]
 macro_rules! log_fault_suite {
     ($module:ident, $make:expr) => {
@@ -140,7 +150,8 @@ macro_rules! log_fault_suite {
     };
 }
 
-/// Enrols a backend whose harness is a [`LogSpace`](crate::log::LogSpace). Use it beside [`log_suite!`](crate::log_suite).
+/// Enrols a backend whose harness is a [`LogSpace`](crate::log::LogSpace). Use it beside
+/// [`log_suite!`](crate::log_suite).
 #[macro_export]
 macro_rules! log_space_suite {
     ($module:ident, $make:expr) => {
@@ -151,8 +162,7 @@ macro_rules! log_space_suite {
 /// Enrols a backend whose harness is a [`LogDamage`](crate::log::LogDamage). Use it beside
 /// [`log_suite!`](crate::log_suite).
 ///
-/// It damages a log that was closed, and one that was killed, some ten thousand times, and opens it
-/// each time.
+/// It damages a closed log and a killed log some ten thousand times, and opens it each time.
 #[macro_export]
 macro_rules! log_damage_suite {
     ($module:ident, $make:expr) => {

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 /// The entries of a collection.
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// What a store has to hold, as simply as it can be said: a map of maps, to compare a store with.
+/// The reference model: what a store must hold, as a map of maps.
 ///
 /// ```
 /// use kv_testkit::{Model, Operation, Outcome};
@@ -25,7 +25,7 @@ pub struct Model {
 /// A change that a store can make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Sets the value of a key, in a collection that is created if it does not exist.
+    /// Sets the value of a key. Creates the collection if it does not exist.
     Put {
         /// The collection's name.
         collection: String,
@@ -34,29 +34,30 @@ pub enum Operation {
         /// The value.
         value: Vec<u8>,
     },
-    /// Deletes a key, which has to be there.
+    /// Deletes a key, which must exist.
     Delete {
         /// The collection's name.
         collection: String,
         /// The key.
         key: Vec<u8>,
     },
-    /// Deletes a key if it is there.
+    /// Deletes a key if it exists.
     DeleteIfPresent {
         /// The collection's name.
         collection: String,
         /// The key.
         key: Vec<u8>,
     },
-    /// Sets the value of a key, or deletes it, if it is the one that is expected; `None` stands for an absent key.
+    /// Sets the value of a key, or deletes it, if its value is the expected one. `None` means an
+    /// absent key.
     CompareAndSet {
         /// The collection's name.
         collection: String,
         /// The key.
         key: Vec<u8>,
-        /// The value that the key has to have.
+        /// The expected value.
         expected: Option<Vec<u8>>,
-        /// The value that it gets.
+        /// The new value.
         new: Option<Vec<u8>>,
     },
     /// Creates a collection if it does not exist.
@@ -64,17 +65,17 @@ pub enum Operation {
         /// The collection's name.
         collection: String,
     },
-    /// Drops a collection, which has to exist, with everything in it.
+    /// Drops a collection, which must exist, with everything in it.
     Drop {
         /// The collection's name.
         collection: String,
     },
-    /// Empties a collection, which has to exist.
+    /// Empties a collection, which must exist.
     Clear {
         /// The collection's name.
         collection: String,
     },
-    /// Gives a collection, which has to exist, another name, which has to be free.
+    /// Renames a collection, which must exist, to a name that must be free.
     Rename {
         /// The collection's name.
         collection: String,
@@ -83,20 +84,20 @@ pub enum Operation {
     },
 }
 
-/// What a store has to answer.
+/// The answer that a store must give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is done.
+    /// The change was made.
     Done,
-    /// There was nothing to do: the key that might be present is not, or the collection exists already.
+    /// There was nothing to do: the key was already absent, or the collection already existed.
     Unchanged,
-    /// The key is not there. Nothing was changed.
+    /// The key does not exist. Nothing was changed.
     KeyNotFound,
-    /// The value is not the one that was expected. Nothing was changed.
+    /// The value is not the expected one. Nothing was changed.
     Mismatch,
     /// The collection does not exist. Nothing was changed.
     CollectionNotFound,
-    /// There is a collection of that name already. Nothing was changed.
+    /// There is already a collection with that name. Nothing was changed.
     CollectionExists,
 }
 
@@ -128,7 +129,7 @@ impl Operation {
 }
 
 impl Model {
-    /// Makes a change, or none if it cannot be made.
+    /// Makes a change, or none if it is refused.
     pub fn apply(&mut self, operation: &Operation) -> Outcome {
         match operation {
             Operation::Put { collection, key, value } => {
@@ -177,7 +178,7 @@ impl Model {
         }
     }
 
-    /// Makes all changes, one after the other, or none: the answer is then that of the first that cannot be made.
+    /// Makes all changes in order, or none. The answer is then that of the first refused change.
     pub fn apply_batch(&mut self, operations: &[Operation]) -> Outcome {
         let mut changed = self.clone();
         for operation in operations {
@@ -195,7 +196,8 @@ impl Model {
         self.collections.get(collection)?.get(key).map(Vec::as_slice)
     }
 
-    /// The entries of a collection whose keys begin with `prefix`, in byte order; none if it does not exist.
+    /// The entries of a collection whose keys begin with `prefix`, in byte order; none if the
+    /// collection does not exist.
     pub fn prefix<'a>(&'a self, collection: &str, prefix: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let entries = self.collections.get(collection).into_iter().flatten();
         entries.map(|(key, value)| (&key[..], &value[..])).filter(move |(key, _)| key.starts_with(prefix))

@@ -1,4 +1,4 @@
-//! What an opening would make of a disk as it is at some moment.
+//! The state that an opening would recover from a disk at a given moment.
 
 use std::sync::Arc;
 
@@ -7,20 +7,19 @@ use kv_vfs::Vfs;
 
 use crate::{Model, Operation, sim::SimDisk};
 
-/// What an opening of an image gives: the position, and everything that the store holds then.
+/// What an opening of an image recovers: the position, and everything in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovered {
-    /// The position of the last write that was found.
+    /// The position of the last write that was recovered.
     pub position: Lsn,
     /// The entries of all collections.
     pub state: Model,
 }
 
-/// Opens the store on a copy of `image`, and reads all of it. The image stays as it is, so this can
-/// be asked of a disk that is in use, after each of its operations: what a process that is killed
-/// at this moment would leave is the disk itself, what a power cut leaves is a
-/// [`crash`](SimDisk::crash) of it. At each moment, each of these has to give a state that the
-/// store had, and none that is older than what it has promised.
+/// Opens the store on a copy of `image`, and reads all of it. The image does not change, so a test
+/// can call this for a disk in use, after each of its operations. A process killed at this moment
+/// leaves the disk itself; a power cut leaves a [`crash`](SimDisk::crash) of it. Each of these must
+/// give a state that the store once had, and none older than what it has promised.
 ///
 /// ```
 /// use std::sync::Arc;

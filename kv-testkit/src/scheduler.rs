@@ -12,8 +12,8 @@ use kv_core::{
     background::{Job, Next, Scheduler, Wake},
 };
 
-/// A [`Scheduler`] whose jobs run only when the test says so, on the test's thread. A job that
-/// panics is dead, and its panic goes on in the test.
+/// A [`Scheduler`] that runs jobs only when the test says so, on the test's thread. A job that
+/// panics is dead, and its panic is resumed in the test.
 ///
 /// ```
 /// use kv_core::background::{Job, Next, Scheduler};
@@ -41,19 +41,19 @@ pub struct ManualScheduler {
 
 #[derive(Default)]
 struct Shared {
-    jobs: Mutex<Vec<Entry>>,
+    jobs: Mutex<Vec<JobEntry>>,
     stopped: Condvar,
     ids: AtomicU64,
 }
 
-struct Entry {
+struct JobEntry {
     id: u64,
     name: &'static str,
     woken: bool,
-    state: State,
+    state: JobState,
 }
 
-enum State {
+enum JobState {
     Idle(Box<dyn Job>),
     Running(ThreadId),
 }
@@ -64,8 +64,8 @@ impl ManualScheduler {
         Self::default()
     }
 
-    /// Runs each job that has been woken, once, in the order in which they were spawned, and says how many those were. One that is woken
-    /// by such a run, and not yet past its turn, runs too.
+    /// Runs each job that was woken, once, in the order in which they were spawned, and returns how
+    /// many ran. A job that is woken during this call, and whose turn has not passed yet, runs too.
     pub fn run_woken(&self) -> usize {
         let mut count = 0;
         let mut after = None;
@@ -76,8 +76,8 @@ impl ManualScheduler {
         count
     }
 
-    /// Runs the jobs of that name, woken or not, as if the time that they asked for had passed. Gives what the last of them answered; `None`
-    /// if there is none.
+    /// Runs the jobs with this name, woken or not, as if the time that they asked for had passed.
+    /// Returns the answer of the last one; `None` if there is none.
     pub fn run(&self, name: &str) -> Option<Next> {
         let mut answer = None;
         let mut after = None;
@@ -88,7 +88,7 @@ impl ManualScheduler {
         answer
     }
 
-    /// The names of the jobs that have been woken, in the order in which they were spawned.
+    /// The names of the jobs that were woken, in the order in which they were spawned.
     pub fn woken(&self) -> Vec<&'static str> {
         self.shared.lock().iter().filter(|entry| entry.woken).map(|entry| entry.name).collect()
     }
@@ -103,31 +103,32 @@ impl Scheduler for ManualScheduler {
     fn spawn(&self, name: &'static str, job: Box<dyn Job>) -> Result<Box<dyn Wake>> {
         let mut jobs = self.shared.lock();
         let id = self.shared.ids.fetch_add(1, Ordering::Relaxed);
-        jobs.push(Entry { id, name, woken: false, state: State::Idle(job) });
+        jobs.push(JobEntry { id, name, woken: false, state: JobState::Idle(job) });
         Ok(Box::new(Handle { id, shared: Arc::clone(&self.shared) }))
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<JobEntry>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next_id(&self, after: Option<u64>, wanted: impl Fn(&Entry) -> bool) -> Option<u64> {
+    fn next_id(&self, after: Option<u64>, wanted: impl Fn(&JobEntry) -> bool) -> Option<u64> {
         self.lock().iter().find(|entry| Some(entry.id) > after && wanted(entry)).map(|entry| entry.id)
     }
 
-    /// Runs a job, without the lock: it may wake and spawn jobs, and end itself. `None` if it is gone, or running in another thread.
+    /// Runs a job without holding the lock, since the job may wake and spawn jobs and end itself.
+    /// `None` if it is gone, or is running in another thread.
     fn run(&self, id: u64) -> Option<Next> {
         let mut job = self.start(id)?;
         let ran = catch_unwind(AssertUnwindSafe(|| job.run()));
         let mut jobs = self.lock();
         match jobs.iter().position(|entry| entry.id == id) {
-            Some(index) if ran.is_ok() => jobs[index].state = State::Idle(job),
+            Some(index) if ran.is_ok() => jobs[index].state = JobState::Idle(job),
             dead_or_ended => {
                 dead_or_ended.map(|index| jobs.remove(index)); // it panicked: it is not run again
                 drop(jobs);
-                drop(job); // without the lock: what it owns may end further jobs
+                drop(job); // without the lock: dropping what it owns may end further jobs
             }
         }
         self.stopped.notify_all();
@@ -137,30 +138,31 @@ impl Shared {
     fn start(&self, id: u64) -> Option<Box<dyn Job>> {
         let mut jobs = self.lock();
         let entry = jobs.iter_mut().find(|entry| entry.id == id)?;
-        match std::mem::replace(&mut entry.state, State::Running(thread::current().id())) {
-            State::Idle(job) => {
+        match std::mem::replace(&mut entry.state, JobState::Running(thread::current().id())) {
+            JobState::Idle(job) => {
                 entry.woken = false;
                 Some(job)
             }
-            running @ State::Running(_) => {
+            running @ JobState::Running(_) => {
                 entry.state = running;
                 None
             }
         }
     }
 
-    /// Forgets a job, after the run that is under way, unless that is where this is called.
+    /// Removes a job. Waits for its current run first, unless that run is calling this.
     fn end(&self, id: u64) {
         let mut jobs = self.lock();
         while let Some(index) = jobs.iter().position(|entry| entry.id == id) {
             match jobs[index].state {
-                State::Running(thread) if thread != thread::current().id() => {
+                JobState::Running(thread) if thread != thread::current().id() => {
                     jobs = self.stopped.wait(jobs).unwrap_or_else(PoisonError::into_inner);
                 }
                 _ => {
                     let entry = jobs.remove(index);
                     drop(jobs);
-                    return drop(entry); // without the lock: what the job owns may end further jobs
+                    // Without the lock: dropping what the job owns may end further jobs.
+                    return drop(entry);
                 }
             }
         }

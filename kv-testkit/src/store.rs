@@ -9,36 +9,38 @@ use crate::{Model, Operation};
 use change::{batch, change, outcome, transact};
 pub use same::assert_same;
 
-/// How a store is opened on its media, and what a killed process leaves of those.
+/// How a store is opened on its media, and what a killed process leaves of them.
 pub trait StoreHarness {
-    /// Opens the store; again, if it was opened before.
+    /// Opens the store, or reopens it.
     fn open(&mut self) -> Result<Store>;
 
-    /// Puts what a process that is killed now would leave in the place of the media. A store that has the present ones open goes on with those.
+    /// Replaces the media by what a process killed now would leave. A store that is open keeps the
+    /// old media.
     fn kill(&mut self);
 }
 
-/// Something that is done to a store.
+/// A step of a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A change.
     Change(Operation, Durability),
-    /// Changes that are made together; what no batch can have (comparisons, and what is done to whole collections) is left out.
+    /// Changes that are made together. Those that a batch cannot hold (comparisons and operations
+    /// on whole collections) are left out.
     Batch(Vec<Operation>, Durability),
-    /// A transaction, which reads what it writes.
+    /// A transaction, which reads its own writes.
     Transaction(Vec<Operation>, Durability),
     /// A checkpoint.
     Checkpoint,
-    /// Closing and opening.
+    /// Closes the store and opens it again.
     Reopen,
-    /// A killed process, and opening.
+    /// Kills the process and opens the store again.
     Kill,
 }
 
 /// A random byte string from which [`steps`] makes a step.
 pub type Seed = [u8; 5];
 
-/// Makes steps of random bytes: over few collections and keys, so that they meet.
+/// Makes steps from random bytes. They use few collections and keys, so that they conflict often.
 pub fn steps(seeds: &[Seed]) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut seeds = seeds.iter();
@@ -69,7 +71,7 @@ fn operation(seed: &Seed) -> Operation {
         13 => Operation::CompareAndSet {
             collection: collection.to_owned(),
             key,
-            // A quarter of the values are empty: so what is expected is there often enough.
+            // A quarter of the values are empty, so this expectation is often met.
             expected: (!value.is_multiple_of(3)).then(Vec::new),
             new: (!value.is_multiple_of(5)).then(|| vec![value; usize::from(value % 2)]),
         },
@@ -83,10 +85,11 @@ fn operation(seed: &Seed) -> Operation {
     }
 }
 
-/// Does the steps to a store and to a model, and compares their answers at each step, and everything that they hold now and then.
+/// Applies the steps to a store and to a model. Compares the answers at each step, and the whole
+/// state now and then.
 ///
 /// # Panics
-/// Where they differ.
+/// If they differ.
 pub fn compare_with_model(harness: &mut dyn StoreHarness, steps: &[Step]) {
     let mut model = Model::default();
     let mut store = harness.open().unwrap();

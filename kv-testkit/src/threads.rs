@@ -4,24 +4,26 @@ use std::{
     thread::ScopedJoinHandle,
 };
 
-/// Waits for the threads and gives what each returned. If one panicked, its panic goes on here, message and all.
+/// Waits for the threads and returns their results. If one panicked, resumes its panic with its
+/// message.
 pub fn join_all<'scope, T>(threads: impl IntoIterator<Item = ScopedJoinHandle<'scope, T>>) -> Vec<T> {
     let results: Vec<_> = threads.into_iter().map(ScopedJoinHandle::join).collect();
     results.into_iter().map(|result| result.unwrap_or_else(|panic| resume_unwind(panic))).collect()
 }
 
-/// Says that something is over, by a return or a panic: a thread that waits for it must not wait for ever.
+/// A flag that is set when something is done, whether it returned or panicked, so that no thread
+/// waits for it for ever.
 #[derive(Default)]
-pub struct Over(AtomicBool);
+pub struct DoneFlag(AtomicBool);
 
-impl Over {
-    pub fn is_over(&self) -> bool {
+impl DoneFlag {
+    pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 
-    /// It is over when the returned value is dropped.
-    pub fn when_dropped(&self) -> impl Drop {
-        struct Ends<'a>(&'a Over);
+    /// Sets the flag when the returned value is dropped.
+    pub fn set_when_dropped(&self) -> impl Drop {
+        struct Ends<'a>(&'a DoneFlag);
         impl Drop for Ends<'_> {
             fn drop(&mut self) {
                 self.0.0.store(true, Ordering::Release);

@@ -7,11 +7,11 @@ mod fault;
 mod files;
 mod wrapper;
 
-pub(crate) use control::Injected;
+pub(crate) use control::InjectedError;
 pub use copy::copy_directory;
 pub use event::{Event, Kind};
 pub use fault::Fault;
-pub(crate) use fault::{Effect, Failure};
+pub(crate) use fault::{FaultEffect, InjectedFailure};
 pub use files::Files;
 pub(crate) use files::{read_files, update_files, write_files};
 pub use wrapper::TestVfs;

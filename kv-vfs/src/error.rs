@@ -5,9 +5,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An operation on a file or a directory failed.
 ///
-/// It is the operating system's error together with what was attempted, and on what. The source's
-/// [`kind`](io::Error::kind) tells a full disk ([`io::ErrorKind::StorageFull`], [`io::ErrorKind::QuotaExceeded`]), an
-/// absent file and an existing one apart.
+/// It holds the operating system's error, and what was attempted on which file. The
+/// [`kind`](Error::kind) tells a full disk ([`StorageFull`](io::ErrorKind::StorageFull),
+/// [`QuotaExceeded`](io::ErrorKind::QuotaExceeded)) from a missing file
+/// ([`NotFound`](io::ErrorKind::NotFound)) and an existing one
+/// ([`AlreadyExists`](io::ErrorKind::AlreadyExists)).
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {operation} {}", path.display())]
 pub struct Error {
@@ -15,7 +17,7 @@ pub struct Error {
     pub operation: &'static str,
     /// The file or directory it was attempted on.
     pub path: PathBuf,
-    /// What the operating system said.
+    /// The operating system's error.
     pub source: io::Error,
 }
 
@@ -25,7 +27,7 @@ impl Error {
         Self { operation, path: path.into(), source: source.into() }
     }
 
-    /// What kind of error the operating system gave.
+    /// The kind of the operating system's error.
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()
     }

@@ -1,5 +1,5 @@
-//! Notices that this process is a child, made by `fork`, of the one in which something was opened.
-//! A counter that each fork raises tells, so that asking costs no system call.
+//! Tells a child made by `fork` from the process in which something was opened. Every fork raises a
+//! counter in the child, so that checking it takes no system call.
 #![expect(unsafe_code, reason = "registering a handler for forks is unsafe; this module does nothing else")]
 
 use std::{
@@ -7,26 +7,30 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-/// How many forks lie between the first process that asked and this one.
+/// The number of forks between the first process that asked and this one.
+///
+/// Only a child changes it, in its one thread, before `fork` returns there. Every thread that the
+/// child starts later sees the new value, and no thread of the parent sees a change at all. So
+/// `Relaxed` is enough.
 static FORKS: AtomicU64 = AtomicU64::new(0);
-/// Whether each fork raises the counter.
+/// Whether forks are counted: set after the handler was registered (`Release`), so that a thread
+/// that sees it set (`Acquire`) relies on the counter.
 static IS_COUNTED: AtomicBool = AtomicBool::new(false);
 
 /// The process in which something was opened.
 ///
-/// A child that is made by `fork` inherits everything: memory, open files, and the locks on them.
-/// It has none of the parent's other threads, and mutexes that those held stay locked in it for
-/// ever. So what belongs to the parent must be told apart before any lock is taken, and before a
-/// file is touched.
+/// A child made by `fork` inherits everything: memory, open files, and the locks on them. It does
+/// not have the parent's other threads, so a mutex that one of those held stays locked in it for
+/// ever. A child must therefore find out that it is one before it takes any lock or touches a file.
 ///
-/// A child that is made by the raw system call (`clone`, glibc's `_Fork`), past the C library's
-/// handlers, is not noticed.
+/// A child made by the raw system call (`clone`, glibc's `_Fork`) bypasses the C library's handlers
+/// and is not noticed.
 ///
 /// ```
 /// use kv_vfs::Origin;
 ///
 /// let origin = Origin::here();
-/// assert!(origin.is_here()); // in a child of this process: no
+/// assert!(origin.is_here()); // false in a child of this process
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {
@@ -49,7 +53,8 @@ impl Origin {
         if IS_COUNTED.load(Ordering::Acquire) {
             self.forks == FORKS.load(Ordering::Relaxed)
         } else {
-            self.process == process::id() // no handler could be registered: this costs a system call
+            // The handler could not be registered. This costs a system call.
+            self.process == process::id()
         }
     }
 }
@@ -58,12 +63,13 @@ extern "C" fn in_child() {
     FORKS.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Two threads that come here at once register the handler twice, which harms nobody: the counter
-/// is only compared. A mutex around it could stay locked in a child.
+/// Two threads that call this at once register the handler twice. That does no harm: the counter is
+/// only compared for equality, and each fork then raises it by two. A mutex could prevent it, but
+/// could stay locked in a child.
 fn count_forks() {
-    // SAFETY: the handler is a function without arguments that lives as long as the program. It
-    // runs in the child, where only async-signal-safe calls are allowed: it makes none, and adds to
-    // an atomic.
+    // SAFETY: the handler takes no arguments and lives as long as the program. It runs in the
+    // child, where only async-signal-safe calls are allowed: it makes no call, and adds to an
+    // atomic.
     let registered = unsafe { libc::pthread_atfork(None, None, Some(in_child)) } == 0;
     if registered {
         IS_COUNTED.store(true, Ordering::Release);

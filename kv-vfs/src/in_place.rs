@@ -1,9 +1,9 @@
-//! Whether the operating system's file systems overwrite in place, and having btrfs do so.
+//! Whether a file system overwrites in place, and asking btrfs to do so.
 //!
-//! A file system that copies on write takes new space for every write, also over bytes that a file
-//! has already. Zeroes written ahead of need then reserve nothing, and a disk that is full fails
-//! writes for which space seemed to be there. btrfs overwrites files in place that have the
-//! attribute NOCOW, which new files inherit from their directory.
+//! A file system that copies on write takes new space for every write, even over bytes that the
+//! file already has. Zeroes written ahead then reserve nothing, and on a full disk a write fails
+//! for which space seemed to be reserved. btrfs overwrites in place if a file has the attribute
+//! NOCOW, which new files inherit from their directory.
 
 use std::os::fd::AsFd;
 
@@ -13,13 +13,13 @@ use rustix::{
 };
 
 const BTRFS: FsWord = 0x9123_683E;
-/// What is below an overlay, it does not say. It hands attributes on.
+/// An overlay does not say which file system is below it. It passes attributes on.
 const OVERLAY: FsWord = 0x794C_7630;
 const ZFS: FsWord = 0x2FC1_2FC1;
 const BCACHEFS: FsWord = 0xCA45_1A4E;
 const NILFS: FsWord = 0x3434;
 
-/// `FS_NOCOMP_FL`: not to be compressed.
+/// `FS_NOCOMP_FL`: the file must not be compressed.
 const NOT_COMPRESSED: IFlags = IFlags::from_bits_retain(0x400);
 
 /// Asks that files created in the directory from now on are overwritten in place.
@@ -31,7 +31,7 @@ pub(crate) fn request(directory: impl AsFd) -> Result<()> {
     if flags.contains(IFlags::NOCOW) {
         return Ok(());
     }
-    // No file has both, and no call may change one for the other.
+    // A file cannot have both attributes, and one call cannot exchange them.
     let other = flags - IFlags::COMPRESSED - NOT_COMPRESSED;
     if other != flags {
         ioctl_setflags(&directory, other)?;

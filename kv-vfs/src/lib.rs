@@ -1,14 +1,15 @@
-//! The only way to files for everything in kv below the command.
+//! The file layer of kv. Everything but the command reaches files only through here.
 //!
-//! A [`Vfs`] is *one directory* and what may be done to the files in it; a [`File`] is one open file. Both are small,
-//! object-safe and synchronous, so that a test can put a simulated disk in the place of the real one. [`OsVfs`] is the
-//! operating system.
+//! A [`Vfs`] is *one directory* and what can be done with the files in it; a [`File`] is one open
+//! file. Both are small, object-safe and synchronous, so that a test can replace the real disk by a
+//! simulated one. [`OsVfs`] is the operating system.
 //!
-//! Names are single path components: a `Vfs` opens nothing outside its directory and follows no symbolic link.
-//! Each method says what its caller may assume after it returned, also after a power cut; what it does not promise,
-//! a disk will one day not do.
+//! A name is a single path component: a `Vfs` opens nothing outside its directory, and follows no
+//! symbolic link. Each method states what its caller may assume after it returns, also after a
+//! power cut. Assume nothing that is not stated: some disk will break it.
 //!
-//! This crate knows nothing of logs, keys or formats, but for the one thing that all formats share: how a file begins ([`preamble`]).
+//! This crate knows nothing of logs, keys or formats, except for what all formats share: how a file
+//! begins ([`preamble`]) and how integers are stored ([`little_endian`]).
 //!
 //! ```
 //! use kv_vfs::{Access, OsVfs, Vfs};
@@ -32,6 +33,7 @@ mod error;
 mod file;
 mod fork;
 mod in_place;
+pub mod little_endian;
 mod lock;
 mod map;
 mod os;
@@ -41,8 +43,9 @@ mod process;
 mod vfs;
 
 pub use error::{Error, Result};
-pub use file::{File, FileId, Lock};
+pub use file::{File, FileId};
 pub use fork::Origin;
+pub use lock::Lock;
 pub use os::OsVfs;
 pub use process::Process;
 pub use vfs::{Access, Space, Vfs};

@@ -1,8 +1,56 @@
-//! Locks on files of the operating system.
+//! Locks: the type that every [`Vfs`](crate::Vfs) returns, and locks of the operating system.
 
-use std::{fs, io, os::unix::fs::MetadataExt};
+use std::{
+    any::Any,
+    fmt, fs, io,
+    os::unix::fs::MetadataExt,
+    sync::{Mutex, TryLockError},
+};
 
-use crate::{Lock, Origin};
+use crate::Origin;
+
+/// A lock that is held until this value is dropped. See [`Vfs::try_lock`](crate::Vfs::try_lock).
+#[must_use = "the lock ends when this is dropped"]
+pub struct Lock {
+    origin: Origin,
+    /// Taken out only in a child, by whichever thread asks first. So the process that owns the lock
+    /// never contends for this mutex, and it is never locked at a fork of that process.
+    held: Mutex<Option<Box<dyn Any + Send + Sync>>>,
+}
+
+impl Lock {
+    /// A lock that ends when `held` is dropped, for implementors of [`Vfs`](crate::Vfs).
+    pub fn new(held: impl Any + Send + Sync) -> Self {
+        Self { origin: Origin::here(), held: Mutex::new(Some(Box::new(held))) }
+    }
+
+    /// Whether this is the process that took the lock, and not a child of it made by `fork`. It
+    /// makes no system call in that process, and waits for no other thread.
+    ///
+    /// A child does not have the lock, and cannot end it. The first call in a child closes what it
+    /// inherited, so that the lock ends with its parent.
+    #[inline]
+    pub fn is_ours(&self) -> bool {
+        self.origin.is_here() || self.close_inherited()
+    }
+
+    #[cold]
+    fn close_inherited(&self) -> bool {
+        let inherited = match self.held.try_lock() {
+            Ok(mut held) => held.take(),
+            Err(TryLockError::Poisoned(held)) => held.into_inner().take(),
+            Err(TryLockError::WouldBlock) => None, // another thread is closing it
+        };
+        drop(inherited);
+        false
+    }
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lock")
+    }
+}
 
 /// Locks `file` for as long as the returned value lives; `None` if it is locked already.
 pub(crate) fn try_exclusive(file: fs::File) -> io::Result<Option<Lock>> {
@@ -39,9 +87,9 @@ struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // Closing is not enough: a child process that another thread is just starting shares the
-        // open file, and with it the lock, until it runs its program. But what a child unlocks is
-        // its parent's.
+        // Closing the file is not enough. A program that another thread is just starting shares the
+        // open file until it runs, and with it the lock. A child must not unlock, however: the lock
+        // that it would end is its parent's.
         if self.origin.is_here() {
             let _ = self.file.unlock();
         }

@@ -17,14 +17,14 @@ use rustix::{
 
 use crate::{Access, Error, File, FileId, Lock, Result, Space, Vfs, in_place, lock, map, place::Place};
 
-/// The smallest block that is ever reported, in bytes: what today's disks overwrite at once.
+/// The smallest block that is reported, in bytes: the unit in which today's disks overwrite.
 const BLOCK_BYTES_MIN: u64 = 4096;
-/// The largest block that is believed, in bytes. Some network file systems report a megabyte or more, which is a wish about the size of
-/// requests and not a unit of overwriting.
+/// The largest block that is reported, in bytes. Some network file systems report a megabyte or
+/// more. That is a preferred size of requests, and not a unit of overwriting.
 const BLOCK_BYTES_MAX: u64 = 64 << 10;
 
-/// File systems that show the files of others under devices of their own: overlay and FUSE, by
-/// their numbers in statfs(2).
+/// File systems that show files of other file systems under devices of their own: overlay and FUSE,
+/// by their numbers in statfs(2).
 const LAYERED: [u32; 2] = [0x794c_7630, 0x6573_5546];
 
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -32,11 +32,11 @@ const DIRECTORY_MODE: Mode = Mode::RWXU;
 
 /// A directory of the operating system's file system.
 ///
-/// The directory is held open: it stays the same one though its path be renamed.
+/// It is held open: it stays the same directory even if its path is renamed.
 #[derive(Debug)]
 pub struct OsVfs {
     directory: OwnedFd,
-    /// As the user gave it, for messages.
+    /// As the caller gave it, for messages.
     path: PathBuf,
     place: Place,
     block_bytes: u32,
@@ -44,19 +44,29 @@ pub struct OsVfs {
 
 impl OsVfs {
     /// Opens an existing directory.
+    ///
+    /// # Errors
+    /// [`NotFound`](io::ErrorKind::NotFound) if it is missing,
+    /// [`NotADirectory`](io::ErrorKind::NotADirectory), or another error of the operating system.
     pub fn open(path: impl AsRef<Path>) -> Result<Arc<Self>> {
         let path = path.as_ref();
-        // The path to the store itself is the user's: links in it are followed.
+        // The caller chose this path, so links in it are followed.
         open_directory(CWD, path.as_os_str(), OFlags::empty())
             .and_then(|directory| Self::new(directory, path, Place::of(path)))
             .map(Arc::new)
             .map_err(|error| Error::new("open directory", path, error))
     }
 
-    /// Opens a directory and creates it first if it is absent, with missing parents, accessible by its owner only (0700).
+    /// Opens a directory, and creates it first if it is missing, with its missing parents. Only
+    /// their owner may access new directories (0700).
     ///
-    /// The names of directories that it created, or found empty, survive a power cut on return. An empty one may be what
-    /// a call left behind that was killed between creating and syncing.
+    /// On return the names of the directories that it created survive a power cut. So does the name
+    /// of one that it found empty: a call that was killed between creating and syncing may have
+    /// left it.
+    ///
+    /// # Errors
+    /// [`NotADirectory`](io::ErrorKind::NotADirectory) if there is something else at the path, or
+    /// another error of the operating system.
     pub fn create(path: impl AsRef<Path>) -> Result<Arc<Self>> {
         let path = path.as_ref();
         let vfs = match Self::open(path) {
@@ -81,7 +91,7 @@ impl OsVfs {
 
     fn sync_parent(&self) -> Result<()> {
         let synced = match open_directory(&self.directory, OsStr::new(".."), OFlags::empty()) {
-            // Who may enter the parent but not read it cannot sync it alone.
+            // Without the right to read the parent, it cannot be synced alone.
             Err(Errno::ACCESS) => rustix::fs::syncfs(&self.directory),
             parent => parent.and_then(rustix::fs::fsync),
         };
@@ -183,9 +193,9 @@ impl Vfs for OsVfs {
 
     fn try_lock(&self, name: &str, access: Access) -> Result<Option<Lock>> {
         let error = |error| Error::new("lock", self.path.join(name), error);
-        // A lock needs no right to write: a store on a read-only medium can be opened and read. And
-        // in an overlay, opening for writing would copy the file away from what is said in the
-        // layer below.
+        // A lock needs no right to write, so that a store on a read-only medium can be opened and
+        // read. In an overlay, opening for writing would also copy the file: what its owner writes
+        // to the one in the layer below would not be seen any more.
         let file = match self.open_file("open", name, OFlags::RDONLY) {
             Err(absent) if absent.kind() == io::ErrorKind::NotFound && access == Access::ReadWrite => {
                 self.open_file("open", name, OFlags::RDWR | OFlags::CREATE)?
@@ -193,7 +203,7 @@ impl Vfs for OsVfs {
             opened => opened?,
         };
         match lock::try_exclusive(file) {
-            // Network file systems lock exclusively only what is open for writing.
+            // Network file systems lock exclusively only a file that is open for writing.
             Err(refused) if refused.raw_os_error() == Some(Errno::BADF.raw_os_error()) => {
                 lock::try_exclusive(self.open_file("open", name, OFlags::RDWR)?).map_err(error)
             }
@@ -214,7 +224,7 @@ impl Vfs for OsVfs {
     }
 
     fn request_overwriting_in_place(&self) {
-        // Where it fails, `is_overwritten_in_place` says so of each file.
+        // If this fails, `is_overwritten_in_place` says so for each file.
         let _ = in_place::request(&self.directory);
     }
 
@@ -242,7 +252,7 @@ fn open_directory(at: impl AsFd, path: &OsStr, extra: OFlags) -> rustix::io::Res
     retry_on_intr(|| rustix::fs::openat(&at, path.as_bytes(), flags, Mode::empty()))
 }
 
-/// Creates a directory; one that exists already is as good.
+/// Creates a directory, unless it exists.
 fn make_directory(at: impl AsFd, path: &OsStr) -> rustix::io::Result<()> {
     match rustix::fs::mkdirat(at, path.as_bytes(), DIRECTORY_MODE) {
         Err(Errno::EXIST) => Ok(()),
@@ -287,7 +297,8 @@ impl File for OsFile {
     }
 
     fn sync_data(&self) -> Result<()> {
-        // `File::sync_data` of the standard library repeats the call when it is interrupted; a flush is never repeated here.
+        // Not `fs::File::sync_data`: that repeats the call when a signal interrupts it, and a flush
+        // must never be repeated.
         rustix::fs::fdatasync(&self.file).map_err(|errno| Error::new("sync", &self.path, errno))
     }
 
@@ -320,11 +331,11 @@ impl File for OsFile {
     }
 }
 
-/// What the operating system calls "out of memory" where a map finds no room is a limit that can be
-/// raised.
+/// A map that finds no room fails with "out of memory", but a limit was reached that can be raised.
+/// The message names it.
 fn name_limit(error: io::Error) -> io::Error {
     const LIMITS: &str = "there is no address space left for the map: raise its limit (`ulimit -v`, or \
-        RLIMIT_AS), or the limit on the number of maps (`sysctl vm.max_map_count`), and open it again";
+        RLIMIT_AS) or the limit on the number of maps (`sysctl vm.max_map_count`), and open it again";
     let is_limited = error.raw_os_error() == Some(Errno::NOMEM.raw_os_error());
     if is_limited { io::Error::new(io::ErrorKind::OutOfMemory, LIMITS) } else { error }
 }
@@ -343,7 +354,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_signal_interrupts_is_done_again_and_no_other_failure_is() {
+    fn only_interrupted_calls_are_repeated() {
         let mut outcomes = [Err(Errno::INTR), Err(Errno::INTR), Ok(7), Ok(8), Err(Errno::IO)]
             .into_iter()
             .map(|o| o.map_err(io::Error::from));

@@ -1,4 +1,4 @@
-//! Where a directory was found, so that it is noticed when it was removed or replaced.
+//! Where a directory was opened, to notice that it was removed or replaced.
 
 use std::{
     fs,
@@ -9,27 +9,26 @@ use std::{
 /// The place in the file system at which a directory was opened.
 #[derive(Debug)]
 pub(crate) struct Place {
-    /// From the root and without links: neither a link that leads elsewhere now, nor another
-    /// working directory of this process, replaces a directory. `None` if it could not be found
-    /// out.
+    /// Absolute and without links. So the directory does not seem replaced if a link is changed, or
+    /// if this process changes its working directory. `None` if the path could not be resolved.
     path: Option<PathBuf>,
 }
 
 impl Place {
-    /// The place of the directory that was just opened by that path.
+    /// The place of the directory that was just opened by this path.
     pub(crate) fn of(path: &Path) -> Self {
         Self { path: fs::canonicalize(path).ok() }
     }
 
-    /// The place of something in it.
+    /// The place of a subdirectory.
     pub(crate) fn join(&self, name: &str) -> Self {
         Self { path: self.path.as_ref().map(|path| path.join(name)) }
     }
 
-    /// Whether the open directory was not removed, and nothing else lies in its place.
+    /// Whether the open directory was not removed, and nothing else is in its place.
     ///
-    /// A path that leads nowhere proves nothing: the directory was renamed, or this process has
-    /// chosen itself another root, or given away the right to follow the path.
+    /// A path that leads nowhere proves nothing: the directory may have been renamed, or this
+    /// process may have changed its root, or lost the right to follow the path.
     pub(crate) fn holds(&self, directory: impl AsFd) -> bool {
         let Ok(opened) = rustix::fs::fstat(directory) else { return true };
         let found = self.path.as_ref().and_then(|path| fs::symlink_metadata(path).ok());

@@ -1,46 +1,49 @@
-//! How every file of kv that has a header begins. It is the same in every version, so that any
+//! How every kv file with a header begins. The preamble is the same in every version, so that each
 //! version can tell a damaged file from an older or a newer one. Integers are little-endian.
 //!
 //! ```text
 //! 0       8          16        20     24              32            40         56
-//! | magic | checksum | version | zero | incompatible  | compatible  | store id | fields of the kind of file ...
+//! | magic | checksum | version | zero | incompatible  | compatible  | store id | fields of this kind of file ...
 //! ```
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
-//! | 0 | 8 | magic: which kind of file it is |
+//! | 0 | 8 | magic: the kind of file |
 //! | 8 | 8 | checksum: xxh3 of the header from offset 16 to its end |
 //! | 16 | 4 | format version, from 1 |
 //! | 20 | 4 | zero |
-//! | 24 | 8 | incompatible features: who does not know a bit that is set must not read the file |
-//! | 32 | 8 | compatible features: unknown bits do not matter |
+//! | 24 | 8 | incompatible features: a reader that does not know a bit that is set must not read the file |
+//! | 32 | 8 | compatible features: a reader ignores bits that it does not know |
 //! | 40 | 16 | store id: which store the file belongs to |
 //!
-//! The length of the header is a constant of the kind of file. The checksum is verified before
-//! anything behind it is believed. A wrong magic or checksum is damage. A sound header with a lower
-//! version is older; one with a higher version or an unknown incompatible feature is newer. No
-//! version before 1.0 reads the formats of an older one.
+//! Each kind of file has a header of a fixed length. The checksum is verified before anything after
+//! it is used. A wrong magic or checksum is damage. An intact header with a lower version is older;
+//! one with a higher version, or with an unknown incompatible feature, is newer. No version before
+//! 1.0 reads the formats of an older one.
 
 use std::cmp::Ordering;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Where the fields of the kind of file begin, in bytes.
+use crate::little_endian::{get_u64, get_u128, put_u64, put_u128};
+
+/// The length of the preamble, in bytes. The other fields of the header begin there.
 pub const PREAMBLE_BYTES: usize = 56;
 
 const CHECKSUM_AT: usize = 8;
 const COVERED_AT: usize = 16;
 const INCOMPATIBLE_AT: usize = 24;
+const COMPATIBLE_AT: usize = 32;
 const STORE_ID_AT: usize = 40;
 
-/// A kind of file, and what this software knows of it.
+/// A kind of file, and what this version knows of its format.
 #[derive(Clone, Copy, Debug)]
 pub struct Preamble {
     /// The first bytes of every file of this kind.
     pub magic: [u8; 8],
     /// The format version that is read and written.
     pub version: u32,
-    /// The incompatible features that are known, as bits.
+    /// The bits of the incompatible features that are known.
     pub incompatible_known: u64,
 }
 
@@ -49,52 +52,59 @@ pub struct Preamble {
 pub enum PreambleError {
     /// It is not what was written.
     Damaged {
-        /// Where in the file the damage shows, in bytes.
+        /// Where in the file the damage shows, in bytes from its start.
         offset: u64,
         /// What is wrong.
         detail: &'static str,
     },
-    /// It is sound, and was written by an older version of this software.
+    /// It is intact, and an older version of this software wrote it.
     Older {
-        /// Which version it is, and which one is read.
+        /// Its version, and the version that is read.
         detail: String,
     },
-    /// It is sound, and newer than this software.
+    /// It is intact, and a newer version of this software wrote it.
     Newer {
-        /// What is unknown.
+        /// What this version does not know.
         detail: String,
     },
 }
 
 impl Preamble {
-    /// Writes the preamble at the beginning of a whole header, whose other fields are in place, and its checksum.
+    /// Completes a header: writes the preamble, and the checksum over everything after it. The
+    /// other fields must be in place already.
+    ///
+    /// # Panics
+    /// If the header is shorter than the preamble.
     pub fn seal(&self, header: &mut [u8], incompatible: u64, store_id: u128) {
         header[..CHECKSUM_AT].copy_from_slice(&self.magic);
-        header[COVERED_AT..INCOMPATIBLE_AT].copy_from_slice(&u64::from(self.version).to_le_bytes());
-        header[INCOMPATIBLE_AT..INCOMPATIBLE_AT + 8].copy_from_slice(&incompatible.to_le_bytes());
-        header[INCOMPATIBLE_AT + 8..STORE_ID_AT].fill(0);
-        header[STORE_ID_AT..PREAMBLE_BYTES].copy_from_slice(&store_id.to_le_bytes());
+        put_u64(header, COVERED_AT, self.version.into());
+        put_u64(header, INCOMPATIBLE_AT, incompatible);
+        put_u64(header, COMPATIBLE_AT, 0);
+        put_u128(header, STORE_ID_AT, store_id);
         let checksum = xxh3_64(&header[COVERED_AT..]);
-        header[CHECKSUM_AT..COVERED_AT].copy_from_slice(&checksum.to_le_bytes());
+        put_u64(header, CHECKSUM_AT, checksum);
     }
 
-    /// Judges a whole header and returns the store id. No header is shorter than the preamble.
+    /// Checks a whole header and returns its store id.
+    ///
+    /// # Errors
+    /// The reason why it cannot be read.
     pub fn open(&self, header: &[u8]) -> Result<u128, PreambleError> {
         let damaged = |offset: usize, detail| PreambleError::Damaged { offset: offset as u64, detail };
         if header.len() < PREAMBLE_BYTES {
             return Err(damaged(header.len(), "it ends within its header"));
         }
         if header[..CHECKSUM_AT] != self.magic {
-            return Err(damaged(0, "it does not begin as a file of its name does"));
+            return Err(damaged(0, "it does not begin with the magic of a file of this name"));
         }
-        if u64_at(header, CHECKSUM_AT) != xxh3_64(&header[COVERED_AT..]) {
+        if get_u64(header, CHECKSUM_AT) != xxh3_64(&header[COVERED_AT..]) {
             return Err(damaged(CHECKSUM_AT, "the header does not match its checksum"));
         }
-        let version = u64_at(header, COVERED_AT);
+        let version = get_u64(header, COVERED_AT);
         if version == 0 {
-            return Err(damaged(COVERED_AT, "there is no format version 0"));
+            return Err(damaged(COVERED_AT, "its format version is 0, which does not exist"));
         }
-        let unknown = u64_at(header, INCOMPATIBLE_AT) & !self.incompatible_known;
+        let unknown = get_u64(header, INCOMPATIBLE_AT) & !self.incompatible_known;
         let mismatch = || format!("format version {version}; this software reads version {}", self.version);
         match version.cmp(&u64::from(self.version)) {
             Ordering::Less => return Err(PreambleError::Older { detail: mismatch() }),
@@ -105,16 +115,8 @@ impl Preamble {
             let detail = format!("features {unknown:#x}, which this software does not know");
             return Err(PreambleError::Newer { detail });
         }
-        let low = u64_at(header, STORE_ID_AT);
-        let high = u64_at(header, STORE_ID_AT + 8);
-        Ok(u128::from(high) << 64 | u128::from(low))
+        Ok(get_u128(header, STORE_ID_AT))
     }
-}
-
-fn u64_at(header: &[u8], at: usize) -> u64 {
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&header[at..at + 8]);
-    u64::from_le_bytes(bytes)
 }
 
 #[cfg(test)]
@@ -130,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sealed_opens_and_the_other_fields_are_untouched() {
+    fn a_sealed_header_opens_and_its_other_fields_are_unchanged() {
         let header = sealed(KIND, 0b100);
         assert_eq!(KIND.open(&header), Ok(0x0102_0304 << 80));
         assert!(header[PREAMBLE_BYTES..].iter().all(|&byte| byte == 7));
     }
 
     #[test]
-    fn every_flipped_bit_and_every_cut_is_damage() {
+    fn every_flipped_bit_and_every_truncation_is_damage() {
         let header = sealed(KIND, 0);
         for bit in 0..header.len() * 8 {
             let mut flipped = header.clone();
@@ -150,13 +152,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_header_of_a_lower_version_is_older() {
+    fn an_intact_header_with_a_lower_version_is_older() {
         let header = sealed(Preamble { version: 1, ..KIND }, 0);
         assert!(matches!(KIND.open(&header), Err(PreambleError::Older { .. })));
     }
 
     #[test]
-    fn what_is_sound_and_unknown_is_newer() {
+    fn an_intact_header_with_something_unknown_is_newer() {
         for header in [sealed(Preamble { version: 3, ..KIND }, 0), sealed(KIND, 0b10)] {
             assert!(matches!(KIND.open(&header), Err(PreambleError::Newer { .. })));
         }

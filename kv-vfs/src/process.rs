@@ -1,10 +1,9 @@
 use std::fs;
 
-/// A process, told apart from every other that ever ran: also from a later one with the same
+/// A process, distinguished from every other that ever ran, including a later one with the same
 /// number.
 ///
-/// It is what Linux's `/proc` says; where there is no such directory, nothing can be said of
-/// processes.
+/// The information comes from Linux's `/proc`. Where that does not exist, no process is known.
 ///
 /// ```
 /// use kv_vfs::Process;
@@ -15,29 +14,29 @@ use std::fs;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process {
-    /// The boot of the machine that it runs under, a random number: another machine, and the same
-    /// one after a restart, have another.
+    /// The boot of the machine during which it runs, a random number. It is different on another
+    /// machine, and on the same machine after a restart.
     pub boot: u128,
-    /// The namespace that its number is of: containers number their processes each for themselves.
+    /// The namespace of its number: each container numbers its processes separately.
     pub namespace: u64,
-    /// Its number.
+    /// Its number (PID).
     pub id: u32,
     /// When it started, in ticks of the kernel's clock since the boot.
     pub started: u64,
 }
 
 impl Process {
-    /// This process. `None` where that cannot be found out.
+    /// This process; `None` if `/proc` does not say.
     pub fn this() -> Option<Self> {
         Self::named("self")
     }
 
-    /// The process of that number, if there is one and it has not ended.
+    /// The process with this number, if there is one and it has not ended.
     pub fn of(id: u32) -> Option<Self> {
         Self::named(&id.to_string())
     }
 
-    /// Whether it is running. `false` also for a process of another boot or namespace, of which
+    /// Whether it is running. Also `false` for a process of another boot or namespace, about which
     /// nothing is known here.
     pub fn is_alive(&self) -> bool {
         Self::of(self.id) == Some(*self)
@@ -57,15 +56,15 @@ impl Process {
     }
 }
 
-/// Number and start of a process that has not ended, from the text of its `stat`. See
-/// proc_pid_stat(5).
+/// The number and the start of a process, from the text of its `stat` file; `None` if it has ended.
+/// See proc_pid_stat(5).
 fn parse_stat(stat: &str) -> Option<(u32, u64)> {
-    let (before, after) = stat.rsplit_once(')')?; // the program's name may contain anything
+    let (before, after) = stat.rsplit_once(')')?; // the name before it may contain anything
     let id = before.split_once(' ')?.0.parse().ok()?;
-    let mut fields = after.split_ascii_whitespace(); // from the third on
+    let mut fields = after.split_ascii_whitespace(); // from the third field on
     let state = fields.next()?;
-    let started = fields.nth(18)?.parse().ok()?; // the twenty-second
-    let has_ended = matches!(state, "Z" | "X" | "x"); // its parent has not asked for its result yet
+    let started = fields.nth(18)?.parse().ok()?; // the twenty-second field
+    let has_ended = matches!(state, "Z" | "X" | "x"); // ended, but not reaped by its parent yet
     (!has_ended).then_some((id, started))
 }
 
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_alive_until_it_ends_though_its_parent_has_not_asked() {
+    fn a_process_that_ended_is_not_alive_even_before_it_is_reaped() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         let process = Process::of(child.id()).unwrap();
         assert!(process.is_alive() && process != Process::this().unwrap());
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stat_is_read_whatever_the_program_is_called() {
+    fn the_stat_file_is_parsed_whatever_the_name_of_the_program() {
         let rest = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
         assert_eq!(parse_stat(&format!("12 (a) Z 7 (b)) {rest}")), Some((12, 4711)));
         assert_eq!(parse_stat(&format!("12 (a) {}", rest.replace('S', "Z"))), None);

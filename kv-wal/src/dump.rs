@@ -7,25 +7,33 @@ use kv_vfs::{Access, Vfs};
 
 use crate::{
     error,
-    file::{self, Segment},
-    frame::{self, Kind, Link, Seal, Start},
-    mark::Mark,
-    mark_file, names,
-    recovery::segment_numbers,
-    scanner::{Frame, Scanner, Step},
+    format::{
+        frame::{self, Kind, Link, Seal, Start},
+        mark::Mark,
+        names,
+    },
+    mark_file,
+    recovery::{Frame, Scanner, Step, segment_numbers},
+    segment_file::{self, Segment},
 };
 
 /// How many bytes of a record are shown.
 const PREVIEW_BYTES: usize = 24;
 
-/// Writes what is in a log's directory to `out`, one line a frame, with offsets in bytes from the start of the file. Reads each segment
-/// up to the first thing that is not a valid frame, whether it belongs to the log or is void. Changes nothing and takes no lock.
+/// Writes the contents of a log's directory to `out`, one line for each frame, with offsets in
+/// bytes from the start of the file. Each segment is read up to the first thing that is not a valid
+/// frame, whether the segment is live or void. Changes nothing and takes no lock.
+///
+/// The snapshots in `kv-wal/tests/it/snapshots` are worked examples of the format: `written` shows
+/// a first segment as text, `bytes` the same segment in hexadecimal, `mark` the mark, `closed` a
+/// seal, and `killed` and `continued` show how later openings go on.
 ///
 /// # Errors
-/// [`Io`](Error::Io) if something cannot be read or `out` cannot be written. What is damaged is part of the text.
+/// [`Io`](Error::Io) if a file cannot be read or `out` cannot be written. Damage is not an error
+/// here: the text reports it.
 pub fn dump(vfs: &dyn Vfs, out: &mut dyn Write) -> Result<()> {
     for number in segment_numbers(vfs)? {
-        match file::open(vfs, number, Access::Read) {
+        match segment_file::open(vfs, number, Access::Read) {
             Ok(segment) => dump_segment(&segment, out)?,
             Err(error) if error::is_finding(&error) => {
                 line(out, format_args!("{}: {error}", names::segment(number)))?;

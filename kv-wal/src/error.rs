@@ -1,4 +1,4 @@
-//! From the file layer's errors to the log's.
+//! Turns errors of the file layer into those of the log.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ pub(crate) fn io(error: kv_vfs::Error) -> Error {
     Error::from_io(error.operation, error.path, error.source)
 }
 
-/// The error for a header that cannot be read as one.
+/// The error for a header that is damaged or of another version.
 pub(crate) fn preamble(file: PathBuf, fault: PreambleError) -> Error {
     match fault {
         PreambleError::Damaged { offset, detail } => Error::corrupt(file, offset, detail),
@@ -19,8 +19,8 @@ pub(crate) fn preamble(file: PathBuf, fault: PreambleError) -> Error {
     }
 }
 
-/// Whether the error says of a file what it holds: damage, or the format of another version.
-/// Everything else says that it could not be read.
+/// Whether the error is about the contents of a file: damage, or the format of another version. Any
+/// other error means that the file could not be read.
 pub(crate) fn is_finding(error: &Error) -> bool {
     matches!(error, Error::Corrupt { .. } | Error::OlderVersion { .. } | Error::NewerVersion { .. })
 }

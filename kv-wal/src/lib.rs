@@ -1,7 +1,8 @@
 //! A durable, segmented, group-committing log of opaque records.
 //!
-//! [`SegmentedLog`] implements [`kv_core::Log`], whose numbered guarantees are its contract. It keeps records of any bytes, numbers
-//! them densely from 1, and says when they are durable. It knows nothing of keys or collections, and can be used alone:
+//! [`SegmentedLog`] implements [`kv_core::Log`], whose numbered guarantees are its contract. It
+//! numbers records densely from 1 and says when they are durable. A record may hold any bytes: the
+//! log knows nothing of keys or collections, and can be used alone:
 //!
 //! ```
 //! use kv_wal::{Durability, Log, Lsn, Options, OsVfs, SegmentedLog};
@@ -12,30 +13,36 @@
 //!
 //! let first = log.append(b"one", Durability::Disk)?;
 //! let second = log.append(b"two", Durability::Disk)?;
-//! log.sync(second)?; // one flush for both, and for whatever other threads wait for
+//! log.sync(second)?; // one flush for both records, and for every other thread that waits
 //!
 //! let mut reader = log.reader(Lsn::START)?;
 //! while let Some(record) = reader.next()? {
 //!     println!("{}: {:?}", record.lsn, record.payload);
 //! }
-//! log.trim(first)?; // the log may forget the first record now
-//! log.close()?; // or be killed: nothing that was synced is lost
+//! log.trim(first)?; // the log may now forget the first record
+//! log.close()?; // optional: a killed process loses nothing that was synced
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! A record's number is its *position*. The type is [`Lsn`](kv_core::Lsn), for log sequence number.
 //!
 //! # Files
 //!
 //! | name | |
 //! |---|---|
-//! | `0000000000000001.wal`, … | segments, numbered in hexadecimal in the order in which they were created |
-//! | `MARK` | the acknowledgement mark: the last durable position that was acknowledged, and the epoch, in two slots |
+//! | `0000000000000001.wal`, … | segments, numbered in hexadecimal in the order of their creation |
+//! | `MARK` | the acknowledgement mark: the last acknowledged durable position and the epoch, in two slots |
 //! | `LOCK` | locked while the log is open; never removed |
-//! | `segment.tmp` | a segment, or a copy of the mark, that is being prepared; does not count |
+//! | `segment.tmp` | a segment, or a copy of the mark, that is still being prepared; ignored by recovery |
 //!
-//! Other names are left alone. A segment is filled with zeroes and synced, renamed, and its
-//! directory synced before a record is written to it; it is never used twice. One is always ready
-//! ahead of need, so that an append need not wait for space. It is prepared in the background, and
-//! only after the first append: opening an existing log and reading it write no file.
+//! The log ignores all other names.
+//!
+//! A new segment is filled with zeroes and synced, then renamed, and then the directory is synced.
+//! Only after that does the log write records to it. No segment is used twice.
+//!
+//! The log keeps one *spare* ready: the preallocated next segment, so that an append does not wait
+//! for space. A background job prepares it, from the first append on. Opening an existing log and
+//! reading it write to no file.
 //!
 //! # Format
 //!
@@ -43,7 +50,7 @@
 //! block 0    header: magic, checksum, version, features, log, number, the segment's random identity, length; then zeroes
 //! block 1    start ─ record ─ record ─ … ─ padding │      a flush ends with padding at a block's boundary,
 //! block 2    record ─ … ─ padding                  │      so no block that holds a flushed byte is written again
-//! …          seal ─ padding                        │      left by a clean close
+//! …          seal ─ padding                        │      written by a clean close
 //! …          epoch ─ padding                       │      begins what a later opening writes behind a seal
 //! …          record ─ …
 //!            zeroes
@@ -51,95 +58,86 @@
 //! frame      kind, flags, epoch, length, position, watermark, checksum │ payload, zeroes to 8 bytes │ checksum
 //! ```
 //!
-//! Fields and their places are described in the sources that own them: `segment.rs` (the header),
-//! `frame.rs`, `mark.rs`, and `names.rs`. Four of them carry the argument:
+//! The sources in `format/` describe each field: `segment.rs` (the header), `frame.rs`, `mark.rs`
+//! and `names.rs`. The output of [`dump`] shows examples. Recovery relies on four of the fields:
 //!
-//! - every checksum is seeded with the **identity** of its segment, so that nothing old, foreign or
-//!   stored by a user passes for a frame;
-//! - the **start frame** names the segment's predecessor and where in it the log continues. What
-//!   the predecessor holds beyond, and every segment between the two, is void for ever: so a torn
-//!   tail is cut without rewriting anything;
-//! - the **watermark** of a frame is the highest durable position when the frame was handed to the
-//!   kernel: so what was written later proves what must be there;
-//! - the **epoch** tells openings apart. An opening that writes puts its epoch into both slots of
-//!   the mark, and syncs that, before its first frame leaves. So a seal of an earlier epoch is
-//!   known to be overtaken by something that is there, whatever became of the frames behind it. A
-//!   frame counts only in the epoch in force where it lies.
+//! - Every checksum is seeded with the **identity** of its segment. So old bytes, bytes of another
+//!   log, and bytes that a user stored in a record never pass for a frame.
+//! - The **start frame** names the segment's predecessor and the offset at which the log leaves it.
+//!   Anything that the predecessor holds beyond that offset is void for ever, and so is every
+//!   segment between the two. This is how a torn tail is truncated without rewriting a block.
+//! - The **watermark** of a frame is the highest position that was durable when the frame was
+//!   handed to the kernel. So a later frame proves which earlier records must be there.
+//! - The **epoch** tells one opening from another. Before an opening writes its first frame, it
+//!   writes its epoch to both slots of the mark and syncs the mark. So there is always something on
+//!   the disk that overrules an older seal, even if every frame behind that seal was lost. A frame
+//!   is valid only if its epoch is the one in force where the frame lies.
 //!
 //! # Recovery
 //!
 //! 1. Read each segment's header and start frame, and the mark. A header that is not valid is
-//!    damage: it was synced before the file had its name. A mark that cannot be read says nothing,
-//!    whatever the reason. Follow the links back from the highest valid start frame: these segments
-//!    are live. What lies before them was trimmed, what lies between is void. A segment that is
-//!    missing behind them is damage.
-//! 2. If the live segments end in a seal, read from the disk and not from memory, and the mark
-//!    names the seal's epoch and no later one, that is all, but for a look at the 256 KiB behind
-//!    the seal. If no slot names that epoch or a later one, the whole rest of the log must be
-//!    unused. A seal that does not count refuses nothing.
-//! 3. Otherwise sync every segment, drop it from the page cache, and begin again: a flush that
-//!    failed may have left a start frame in memory only.
-//! 4. Go through the frames of each live segment that may hold something above the highest position
-//!    that a start frame proves durable, oldest first, up to the first frame that is bad or
-//!    missing, of position n.
-//! 5. **Only proof refuses.** If the mark, or any valid frame beyond that place, states a durable
-//!    position of n or more, something durable is lost: [`Corrupt`](kv_core::Error::Corrupt) names
-//!    the place and what is missing, and nothing is changed.
-//! 6. Otherwise it is a torn tail, which no acknowledged record is in: it is
-//!    [reported](Recovery::torn), and the next write goes to a new segment, whose start frame makes
-//!    the cut durable before anything is acknowledged.
+//!    damage: it was synced before the file got its name. A mark that cannot be read proves
+//!    nothing, for whatever reason. Follow the links from the highest valid start frame back
+//!    through its predecessors: these are the *live segments*. The segments before them were
+//!    trimmed; those between them are void. A missing segment above the last live one is damage.
+//! 2. If the live segments end in a seal, read the seal again from the disk rather than from the
+//!    page cache. If the mark names the seal's epoch and no later one, the log ends there; recovery
+//!    only checks that the next 256 KiB behind the seal are unused. If no slot of the mark names
+//!    that epoch or a later one, the whole rest of the log must be unused. A seal that does not
+//!    count is not an error: recovery goes on with step 3.
+//! 3. Sync every segment, drop it from the page cache, and read everything again. A failed flush
+//!    may have left a start frame that is only in memory.
+//! 4. Read the frames of each live segment that may hold a record above the highest position that a
+//!    start frame proves durable, oldest segment first. Stop at the first frame that is bad or
+//!    missing. Let n be the position that is missing there.
+//! 5. **Only proof refuses.** If the mark or any valid frame beyond that place states a durable
+//!    position of n or more, a durable record is lost. Opening fails with
+//!    [`Corrupt`](kv_core::Error::Corrupt), which names the place and what is missing, and changes
+//!    nothing.
+//! 6. Otherwise the rest is a torn tail, and no record in it was acknowledged as durable. Recovery
+//!    [reports](LogRecovery::torn) it. The next write goes to a new segment, whose start frame
+//!    makes the truncation durable before anything is acknowledged.
 //!
-//! What was found is durable, and so can be read at once.
+//! Everything that recovery finds is durable, so readers may return it at once.
 //!
-//! What cannot be seen: after a *power cut*, damage to the records of the very last flush, when
-//! nothing that was written later states their position and the mark, which is written without a
-//! sync, did not reach the disk. They look torn. After a *killed process* the mark is exact for all
-//! that this process acknowledged, and this window is closed. What recovery finds above the mark is
-//! durable, but no mark states it before the first `sync` or append of that opening.
+//! **What recovery cannot see.** After a *power cut* it cannot tell damage to the last flushed
+//! group from a torn tail: no later frame states the group's positions, and the mark, which is
+//! written without a sync, may not have reached the disk. After a *killed process* the mark is
+//! exact for everything that the process acknowledged, so there is no such window. Records that
+//! recovery finds above the mark are durable, but no mark states them until the first `sync` or
+//! append of that opening.
 //!
-//! # What the disk is assumed to do
+//! # What is assumed about disks
 //!
-//! 1. What `sync_data` returned for survives a power cut; what was not synced may survive in any part, in any order, sector by sector.
-//! 2. A name survives after `sync_directory`; before that it may be old or new. A rename is atomic.
-//! 3. Writing to one block does not disturb another one.
-//! 4. After a failed flush nothing is known of what was written, and a second flush proves nothing. So the first failed write or flush
-//!    of a segment in use, of the mark, or of the directory is final.
-//! 5. Random numbers do not repeat.
+//! The section of that name in `docs/durability.md` lists the assumptions. The format relies on two
+//! of them in particular: writing one block does not disturb another, and after a failed flush
+//! nothing is known about what was written. So the first failed write or flush of a segment in use,
+//! of the mark, or of the directory is final. The identities of segments also rely on random
+//! numbers that do not repeat.
 //!
-//! # Looking at a log
+//! # Inspecting a log
 //!
-//! [`verify`] reads everything and lists all damage, also of a log that refuses to open; [`dump`] prints it frame by frame; [`is_blank`]
-//! says whether anything was ever written. None of them changes anything.
+//! [`verify`] reads everything and lists all damage, even in a log that refuses to open. [`dump`]
+//! prints a log frame by frame. [`is_blank`] says whether anything was ever written. None of them
+//! changes anything.
 
 #![forbid(unsafe_code)]
 
 #[cfg(not(target_pointer_width = "64"))]
-compile_error!("kv needs a target with 64-bit pointers: it holds sizes of files in `usize`");
+compile_error!("kv needs a target with 64-bit pointers: it holds file sizes in `usize`");
 
-mod buffer;
-mod bytes;
 mod dump;
 mod error;
-mod file;
-mod foreign;
-mod frame;
-mod in_place;
+mod format;
 mod log;
-mod mark;
 mod mark_file;
-mod names;
 mod open;
 mod options;
-mod poison;
 mod reader;
 mod recovery;
-mod scanner;
-mod segment;
-mod shared;
-mod state;
+mod segment_file;
 mod sync;
-mod trim;
-mod verify;
+mod write;
 
 // What a user of the log needs besides, so that this crate is enough.
 pub use kv_core::{Bounds, Durability, Epoch, Error, Log, LogId, LogReader, Lsn, Place, Record, Result};
@@ -148,8 +146,7 @@ pub use kv_vfs::{OsVfs, Vfs};
 pub use dump::dump;
 pub use log::SegmentedLog;
 pub use options::Options;
-pub use recovery::{Recovery, Torn};
-pub use verify::{is_blank, verify};
+pub use recovery::{LogRecovery, TornTail, is_blank, verify};
 
 /// The examples of the README are compiled with the tests.
 #[cfg(doctest)]

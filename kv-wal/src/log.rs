@@ -10,45 +10,56 @@ use kv_core::{
 use kv_vfs::{Lock, Vfs};
 
 use crate::{
-    Options, Recovery, in_place,
+    open,
+    options::Options,
     reader::Reader,
-    shared::{Guard, Shared},
+    recovery::LogRecovery,
     sync::Mutex,
+    write::{Guard, Shared, check_space},
 };
 
-/// A durable log of opaque records in segments, the files of one directory.
+/// A durable log of opaque records, kept in the segment files of one directory.
 ///
-/// It belongs to the process that opened it: in a child made by `fork` every call but
-/// [`bounds`](Log::bounds) and [`medium_bytes_after`](Log::medium_bytes_after) is refused with
-/// [`Error::Forked`], and dropping it does nothing.
+/// It implements [`Log`]. Call [`close`](Log::close) to shut it down cleanly. Dropping it flushes
+/// nothing and leaves the directory as a killed process would.
 ///
-/// It implements [`Log`]. Dropping it flushes nothing and leaves it as a killed process would: call [`close`](Log::close) to leave
-/// it clean.
+/// The log belongs to the process that opened it. In a child made by `fork`, every call except
+/// [`bounds`](Log::bounds) and [`medium_bytes_after`](Log::medium_bytes_after) fails with
+/// [`Error::Forked`], and dropping the log does nothing.
 pub struct SegmentedLog {
     shared: Arc<Shared>,
-    recovery: Recovery,
+    recovery: LogRecovery,
     record_bytes_max: usize,
     buffered_bytes_max: usize,
-    /// Who prepares spares; `None` once the log is closed. Dropping it waits for a run that is under way.
+    /// Wakes the job that prepares spares; `None` once the log is closed. Dropping it waits until a
+    /// running job has finished.
     spares: Mutex<Option<Box<dyn Wake>>>,
-    /// Whether the seal is written; the lock lets only one caller write it.
+    /// Whether the seal is written. The lock admits one closing caller at a time, so that only one
+    /// seal is written.
     sealed: Mutex<bool>,
-    /// Dropped last.
+    /// Declared last because fields drop in order of declaration: the directory stays locked until
+    /// the spare job has ended.
     lock: Lock,
 }
 
 impl SegmentedLog {
-    /// Opens the log in that directory, and creates it if there is none, unless the options say otherwise. An existing log is only read; it is first written by the
-    /// first [`append`](Log::append).
+    /// Opens the log in the directory `vfs`. Creates it if there is none, unless
+    /// [`Options::create`] is off. Opening an existing log only reads it; the first
+    /// [`append`](Log::append) is the first write.
     ///
     /// # Errors
-    /// [`Locked`](Error::Locked) if it is open already; [`Corrupt`](Error::Corrupt) if something that was durable is proven to be
-    /// damaged or missing, and then nothing was changed; [`NewerVersion`](Error::NewerVersion); [`DiskFull`](Error::DiskFull) and
-    /// [`Io`](Error::Io), with [`NotFound`](std::io::ErrorKind::NotFound) if there is no log and none was to be created.
+    /// - [`Locked`](Error::Locked) if the log is already open.
+    /// - [`Corrupt`](Error::Corrupt) if something durable is proven to be damaged or missing.
+    ///   Nothing was changed then.
+    /// - [`NewerVersion`](Error::NewerVersion) or [`OlderVersion`](Error::OlderVersion) if a file
+    ///   has the format of another version.
+    /// - [`Misuse`](Error::Misuse) if [`Options::epoch_min`] is too high.
+    /// - [`DiskFull`](Error::DiskFull) or [`Io`](Error::Io) if a file cannot be read or created;
+    ///   with [`NotFound`](std::io::ErrorKind::NotFound) if there is no log and `create` is off.
     pub fn open(vfs: Arc<dyn Vfs>, options: Options) -> Result<Self> {
-        let lock = crate::open::lock(&*vfs)?;
+        let lock = open::lock(&*vfs)?;
         let sizes = options.sizes(vfs.block_bytes());
-        let (shared, recovery) = crate::open::open(vfs, sizes, &options)?;
+        let (shared, recovery) = open::open(vfs, sizes, &options)?;
         let job = SpareJob { shared: Arc::clone(&shared) };
         let spares = { options.scheduler }.spawn("kv-wal-spare", Box::new(job))?;
         Ok(Self {
@@ -62,39 +73,47 @@ impl SegmentedLog {
         })
     }
 
-    /// What was found when the log was opened.
-    pub fn recovery(&self) -> &Recovery {
+    /// What recovery found when the log was opened.
+    pub fn recovery(&self) -> &LogRecovery {
         &self.recovery
     }
 
-    /// Fails in a child, made by `fork`, of the process that opened the log: before any lock is
-    /// taken, since another thread may have held it at that moment, and hold it in the child for
-    /// ever. The first call there closes what the child inherited of the lock on the directory.
+    /// Fails in a child that the process which opened the log made by `fork`.
+    ///
+    /// The log's calls check this before they take any lock: another thread of the parent may have
+    /// held a lock at the moment of the fork, and the child's copy of it is then never released.
+    /// The first call in a child also closes the child's inherited handle on the directory's lock.
     ///
     /// # Errors
-    /// [`Forked`](Error::Forked).
+    /// [`Forked`](Error::Forked) in such a child.
     pub fn check_owner(&self) -> Result<()> {
         if self.lock.is_ours() { Ok(()) } else { Err(Error::Forked) }
     }
 
-    /// Waits until the active segment has room for a record of that size, and the buffer and the
-    /// disk too.
+    /// Waits until a record of that size fits: in the active segment, in the buffer, and on the
+    /// disk. The record gets its position under the returned lock, so no other append can take the
+    /// room in between.
+    ///
+    /// Each turn of the loop takes one step towards that, then looks at the whole state again: a
+    /// step may release the lock, and anything may change meanwhile.
     fn make_room(&self, record_bytes: usize) -> Result<Guard<'_>> {
         let mut state = self.shared.lock();
         let mut has_space = false;
         loop {
             state.check_open()?;
             let buffered = state.buffer.bytes();
-            // Only where records wait: to flush a new segment's start frame by itself would take the room in which a record was made to fit.
+            // Flush only if records wait. A new segment's start frame alone must not be flushed:
+            // padding would follow it and take room that the segment was sized to have for this
+            // record.
             if state.written < state.appended && buffered + record_bytes > self.buffered_bytes_max {
                 state = self.shared.flush_or_wait(state);
             } else if !state.begun {
                 self.shared.begin(&mut state)?;
-            } else if state.active_fits(record_bytes) && (has_space || state.is_in_place()) {
+            } else if state.active_fits(record_bytes) && (has_space || state.overwrites_in_place()) {
                 return Ok(state);
             } else if state.active_fits(record_bytes) {
                 drop(state);
-                in_place::check_space(&*self.shared.vfs, buffered + record_bytes)?;
+                check_space(&*self.shared.vfs, buffered + record_bytes)?;
                 has_space = true;
                 state = self.shared.lock();
             } else if state.spare_fits(record_bytes) {
@@ -108,13 +127,13 @@ impl SegmentedLog {
 
     fn wake_spares(&self) {
         if let Some(spares) = &*self.spares.lock().unwrap_or_else(PoisonError::into_inner) {
-            // A job that is dead makes appends slower and nothing else: the one that needs a spare
-            // prepares it.
+            // A dead job only makes appends slower: an append that needs a spare prepares it
+            // itself.
             let _ = spares.wake();
         }
     }
 
-    /// Takes no more records and makes all that were taken durable.
+    /// Stops taking records and makes every record that was taken durable.
     fn finish(&self) -> Result<()> {
         let mut state = self.shared.lock();
         state.closed = true;
@@ -125,17 +144,19 @@ impl SegmentedLog {
         state.poison.refuse()
     }
 
-    /// Writes the seal behind everything, which is durable, and flushes it and then the mark.
-    /// Nothing is written if this opening wrote nothing.
+    /// Writes and flushes the seal behind the last record, then syncs the mark. All records are
+    /// durable. Writes nothing if this opening wrote nothing.
     fn seal(&self) -> Result<()> {
         let mut state = self.shared.lock();
-        // The spare job, or a trim, may have failed for good since everything was made durable.
+        // Since every record became durable, the spare job or a trim may have poisoned the log.
         state.poison.refuse()?;
         if state.active.is_none() {
             return Ok(());
         }
         state.push_seal();
-        // The mark comes last: it states what precedes the seal, in the epoch of the seal.
+        // Sync the mark last. It states the position before the seal, in the seal's epoch. With it
+        // on the disk, the next opening can believe the seal without reading all the unused space
+        // behind it.
         let outcome = state
             .write_out()
             .and_then(|()| std::mem::take(&mut state.unsynced).sync())
@@ -158,17 +179,19 @@ impl Log for SegmentedLog {
             return Err(Error::BatchTooLarge { bytes: record.len(), max: self.record_bytes_max });
         }
         let mut state = self.make_room(record.len())?;
-        let alone = state.written == state.appended;
+        // Frames are written in order. So a `Process` record is written at once only if no earlier
+        // record waits; otherwise it waits with that one (L4).
+        let nothing_waits = state.written == state.appended;
         let lsn = state.push_record(record);
         if durability == Durability::Process
-            && alone
+            && nothing_waits
             && let Err(cause) = state.write_out()
         {
             state.poison.set(cause);
             state.poison.unknown()?;
         }
         let wants_spare = std::mem::take(&mut state.wants_spare);
-        drop(state);
+        drop(state); // first, because a scheduler may run the job in this thread
         if wants_spare {
             self.wake_spares();
         }
@@ -182,12 +205,13 @@ impl Log for SegmentedLog {
             return Err(Error::never_appended(upto, state.appended));
         }
         loop {
-            // What recovery found may be above the mark. Nobody is told of it before the mark says so too.
+            // What recovery found may lie above the mark. Acknowledge it only once the mark states
+            // it too, which proves that later damage to it is no torn tail.
             if state.marked >= upto {
                 return Ok(state.marked);
             }
-            // A log that has failed or is closed writes no mark any more. What recovery found is
-            // on disk all the same; it lacks only the proof against later damage.
+            // A log that has failed or is closed writes no more marks. What recovery found is
+            // durable nevertheless; only the proof against later damage is missing.
             if (state.poison.is_set() || state.closed) && state.durable >= upto {
                 return Ok(state.durable);
             }
@@ -236,9 +260,11 @@ impl Log for SegmentedLog {
         if *sealed {
             return Ok(());
         }
+        // From here on there are no new records, and then no job either, so no frame is written
+        // beside the seal.
         self.finish()?;
         let spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(spares); // waits for a run that is under way
+        drop(spares); // waits until a running job has finished
         self.seal()?;
         *sealed = true;
         Ok(())
@@ -248,7 +274,8 @@ impl Log for SegmentedLog {
 impl Drop for SegmentedLog {
     fn drop(&mut self) {
         if self.check_owner().is_err() {
-            // The thread that prepares spares is the parent's: there is none to wait for.
+            // The thread that prepares spares exists only in the parent, so waiting for it here
+            // would hang.
             let spares = self.spares.get_mut().unwrap_or_else(PoisonError::into_inner).take();
             std::mem::forget(spares);
         }
@@ -265,7 +292,7 @@ impl fmt::Debug for SegmentedLog {
     }
 }
 
-/// Keeps one spare ready.
+/// The background job that keeps one spare ready.
 struct SpareJob {
     shared: Arc<Shared>,
 }

@@ -7,15 +7,18 @@ use kv_vfs::{Access, File, Vfs};
 
 use crate::{
     error,
-    mark::{Mark, SLOT_BYTES, SLOTS_AT},
-    names,
+    format::{
+        mark::{Mark, SLOT_BYTES, SLOTS_AT},
+        names,
+    },
 };
 
-/// The valid slots of the mark. A slot that cannot be read, for whatever reason, says nothing, as
-/// one that a power cut has torn: nothing rests on the mark alone.
+/// Reads the valid slots of the mark. A slot that cannot be read, for whatever reason, proves
+/// nothing, like a slot torn by a power cut: nothing depends on the mark alone.
 ///
 /// # Errors
-/// A valid slot in the format of another version.
+/// [`OlderVersion`](kv_core::Error::OlderVersion) or [`NewerVersion`](kv_core::Error::NewerVersion)
+/// if a valid slot has the format of another version.
 pub(crate) fn read(vfs: &dyn Vfs) -> Result<Vec<Mark>> {
     let Ok(file) = vfs.open(names::MARK, Access::Read) else { return Ok(Vec::new()) };
     let mut marks = Vec::new();
@@ -29,7 +32,8 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Vec<Mark>> {
     Ok(marks)
 }
 
-/// Writes the marks of one opening, each to the slot that does not hold the last one.
+/// Writes the marks of one opening. Each goes to the slot that does not hold the last one, so that
+/// a torn write cannot spoil both.
 #[derive(Debug)]
 pub(crate) struct MarkWriter {
     log_id: LogId,
@@ -40,17 +44,18 @@ pub(crate) struct MarkWriter {
 }
 
 impl MarkWriter {
-    /// A writer that goes on after `last`. It touches no file.
+    /// A writer that continues after `last`. It touches no file yet.
     pub(crate) fn new(log_id: LogId, epoch: Epoch, last: Option<Mark>) -> Self {
         Self { log_id, epoch, counter: last.map_or(0, |mark| mark.counter), file: None }
     }
 
-    /// Writes the epoch into both slots, and creates the file first if it is absent. Neither the
-    /// file's bytes nor its name are durable on return.
+    /// Writes this opening's epoch to both slots; creates the file first if there is none. Neither
+    /// the file's bytes nor its name are durable on return: the caller syncs them.
     ///
-    /// From then on marks are written in place: what space they need is taken here.
+    /// This takes all the space that marks ever need. Later ones overwrite it.
     pub(crate) fn begin(&mut self, vfs: &dyn Vfs, durable: Lsn) -> Result<()> {
-        // Each time: between two attempts, a copy may have taken the name of the file.
+        // Open the file on each attempt. Between two attempts a copy may have replaced it under its
+        // name.
         self.file = Some(open_or_create(vfs).map_err(error::io)?);
         for _ in SLOTS_AT {
             self.write(durable)?;
@@ -58,7 +63,7 @@ impl MarkWriter {
         Ok(())
     }
 
-    /// Hands the mark to the kernel, without a sync. Does nothing before
+    /// Hands a mark to the kernel, without a sync. Does nothing before
     /// [`begin`](MarkWriter::begin).
     pub(crate) fn write(&mut self, durable: Lsn) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
@@ -68,12 +73,13 @@ impl MarkWriter {
         Ok(())
     }
 
-    /// Whether writing a mark takes no new space. Not known before [`begin`](MarkWriter::begin).
+    /// Whether writing a mark takes no new space. Always `false` before
+    /// [`begin`](MarkWriter::begin).
     pub(crate) fn is_overwritten_in_place(&self) -> bool {
         self.file.as_ref().is_some_and(|file| file.is_overwritten_in_place())
     }
 
-    /// Makes the marks that were written durable.
+    /// Makes all marks that were written durable.
     pub(crate) fn sync(&self) -> Result<()> {
         self.file.as_ref().map_or(Ok(()), |file| file.sync_data()).map_err(error::io)
     }

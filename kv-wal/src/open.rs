@@ -12,29 +12,27 @@ use kv_core::{Epoch, Error, LogId, Lsn, Result};
 use kv_vfs::{Access, Lock, Vfs};
 
 use crate::{
-    Options, Recovery,
-    buffer::{Buffer, Unsynced},
     error,
-    file::{self, CreateError, Segment},
-    frame::NUMBER_MAX,
+    format::{
+        frame::{Link, NUMBER_MAX},
+        names,
+        segment::Header,
+    },
     mark_file::MarkWriter,
-    names,
-    options::Sizes,
-    poison::Poison,
-    recovery::{self, Recovered, Tail},
-    segment::Header,
-    shared::{Shared, new_identity},
-    state::State,
+    options::{Options, Sizes},
+    recovery::{self, LogRecovery, Recovered, Tail},
+    segment_file::{self, CreateError, Segment},
+    write::{Buffer, Poison, Shared, State, Unsynced, new_identity},
 };
 
-/// Makes this the only log that is open in the directory.
+/// Locks the directory, so that no other log can be open in it.
 pub(crate) fn lock(vfs: &dyn Vfs) -> Result<Lock> {
     let locked = vfs.try_lock(names::LOCK, Access::ReadWrite).map_err(error::io)?;
     locked.ok_or_else(|| Error::locked(vfs.path(), vfs.lock_holder(names::LOCK)))
 }
 
-/// Recovers the log, or creates it if there is none and `options` say so.
-pub(crate) fn open(vfs: Arc<dyn Vfs>, sizes: Sizes, options: &Options) -> Result<(Arc<Shared>, Recovery)> {
+/// Recovers the log. If there is none, creates it or fails, as `options` say.
+pub(crate) fn open(vfs: Arc<dyn Vfs>, sizes: Sizes, options: &Options) -> Result<(Arc<Shared>, LogRecovery)> {
     let recovered = recovery::recover(&*vfs)?;
     let created = recovered.is_none();
     let recovered = match recovered {
@@ -44,11 +42,11 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, sizes: Sizes, options: &Options) -> Result
     };
     let epoch = Epoch(recovered.epoch.0 + 1).max(options.epoch_min);
     if epoch.0 > NUMBER_MAX {
-        return Err(Error::Misuse("the epoch asked for is too high".into()));
+        return Err(Error::Misuse("`Options::epoch_min` is too high: it must not exceed 2^62".into()));
     }
-    let report = Recovery {
+    let report = LogRecovery {
         created,
-        sealed: matches!(recovered.tail, Tail::Sealed(_)),
+        sealed: matches!(recovered.tail, Tail::BehindSeal(_)),
         trimmed: trimmed(&recovered),
         last: recovered.last,
         epoch,
@@ -65,20 +63,20 @@ fn absent(vfs: &dyn Vfs) -> Error {
     Error::from_io("open the log in", vfs.path(), source)
 }
 
-/// A log without a record: a segment in which the first record will be written. The mark comes with
-/// that record.
+/// Creates a log without records: one spare segment, in which the first record will be written. The
+/// mark is created with that record.
 fn create(vfs: &dyn Vfs, sizes: &Sizes) -> Result<Recovered> {
     let log_id = LogId(vfs.random().map_err(error::io)?);
     let (identity, number) = (new_identity(vfs)?, 1);
     vfs.request_overwriting_in_place();
     let header = Header { log_id, number, identity, block_bytes: sizes.block as u32, length: sizes.segment_min };
-    file::create(vfs, &header).map_err(CreateError::into_inner)?;
+    segment_file::create(vfs, &header).map_err(CreateError::into_inner)?;
     Ok(Recovered {
         log_id,
-        run: Vec::new(),
-        tail: Tail::Cut(None),
+        live: Vec::new(),
+        tail: Tail::NewSegment(None),
         spare: Some(number),
-        garbage: Vec::new(),
+        obsolete: Vec::new(),
         next_number: number + 1,
         last: Lsn::START,
         mark: None,
@@ -88,7 +86,7 @@ fn create(vfs: &dyn Vfs, sizes: &Sizes) -> Result<Recovered> {
 }
 
 fn trimmed(recovered: &Recovered) -> Lsn {
-    recovered.run.first().map_or(Lsn::START, |first| first.base)
+    recovered.live.first().map_or(Lsn::START, |first| first.base)
 }
 
 fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Result<State> {
@@ -99,13 +97,13 @@ fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Res
         trimmed: trimmed(&recovered),
         tail: tail(vfs, &recovered, &sizes)?,
         active: None,
-        recovered_number: recovered.run.last().map_or(0, |last| last.number),
-        run: recovered.run,
+        last_recovered_number: recovered.live.last().map_or(0, |last| last.number),
+        live: recovered.live,
         spare,
         wants_spare: false,
         preparing: false,
         next_number: recovered.next_number,
-        garbage: recovered.garbage.into_iter().chain(useless).collect(),
+        obsolete: recovered.obsolete.into_iter().chain(useless).collect(),
         buffer: Buffer::new(epoch),
         unsynced: Unsynced::default(),
         appended: recovered.last,
@@ -114,19 +112,20 @@ fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Res
         marked: recovered.mark.map_or(Lsn::START, |mark| mark.durable),
         flushing: false,
         begun: false,
-        mark_is_in_place: false,
+        mark_overwrites_in_place: false,
         closed: false,
         poison: Poison::default(),
     })
 }
 
-/// The spare of that number, if it can be used, or otherwise its number.
+/// Opens the segment with that number as the spare, if it can be used. Otherwise returns the number
+/// as obsolete.
 fn spare(vfs: &dyn Vfs, number: Option<u64>, block: u64) -> Result<(Option<Segment>, Option<u64>)> {
     let Some(number) = number else { return Ok((None, None)) };
-    match file::open(vfs, number, Access::ReadWrite) {
-        Ok(spare) if spare.is_whole(block)? => Ok((Some(spare), None)),
+    match segment_file::open(vfs, number, Access::ReadWrite) {
+        Ok(spare) if spare.is_writable(block)? => Ok((Some(spare), None)),
         Ok(_) => Ok((None, Some(number))),
-        // Who may only read reads the log; a write is refused when it comes.
+        // Without write permission the log can still be read; a later write fails.
         Err(Error::Io { source, .. }) if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) => {
             Ok((None, Some(number)))
         }
@@ -134,13 +133,16 @@ fn spare(vfs: &dyn Vfs, number: Option<u64>, block: u64) -> Result<(Option<Segme
     }
 }
 
-/// A sealed segment is written further only if that is possible; otherwise the next one takes over behind the seal.
+/// Decides where a sealed log continues: behind the seal if its segment has room there and can be
+/// written, otherwise in the next segment.
 fn tail(vfs: &dyn Vfs, recovered: &Recovered, sizes: &Sizes) -> Result<Tail> {
-    let (Tail::Sealed(end), Some(last)) = (recovered.tail, recovered.run.last()) else { return Ok(recovered.tail) };
-    let segment = file::open(vfs, last.number, Access::Read)?;
-    if segment.goes_on_behind_seal(end, sizes.block)? {
+    let (Tail::BehindSeal(end), Some(last)) = (recovered.tail, recovered.live.last()) else {
+        return Ok(recovered.tail);
+    };
+    let segment = segment_file::open(vfs, last.number, Access::Read)?;
+    if segment.can_continue_after_seal(end, sizes.block)? {
         return Ok(recovered.tail);
     }
     let Header { number, identity, .. } = segment.header;
-    Ok(Tail::Cut(Some(crate::frame::Link { number, identity, end })))
+    Ok(Tail::NewSegment(Some(Link { number, identity, end })))
 }

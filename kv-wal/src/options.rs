@@ -5,30 +5,36 @@ use kv_core::{
     background::{Scheduler, Threads},
 };
 
-use crate::{frame::PAYLOAD_BYTES_MAX, segment::BLOCKS_MIN};
+use crate::format::{frame::PAYLOAD_BYTES_MAX, segment::BLOCKS_MIN};
 
-/// The smallest segment that can be asked for, in bytes.
+/// The smallest `segment_bytes_max` that is used, in bytes.
 pub(crate) const SEGMENT_BYTES_FLOOR: u64 = 16 << 10;
 
-/// How a log is kept. Plain data; values out of range are moved into it.
+/// How a log is opened and sized. Plain data; values out of range are clamped.
 #[derive(Clone)]
 pub struct Options {
-    /// Whether to create a log where there is none. Yes by default; whoever knows that there must be one says no.
+    /// Whether to create a log where there is none. If not, opening fails with
+    /// [`NotFound`](std::io::ErrorKind::NotFound). On by default; turn it off where a log must
+    /// exist already.
     pub create: bool,
-    /// The size of a segment's file that segments grow to, in bytes: at least 16 KiB and four blocks of the disk. A record that is
-    /// larger gets a segment made to measure. 64 MiB by default.
+    /// The size that segment files grow to, in bytes: at least 16 KiB and four disk blocks. A
+    /// record that is too large for that gets a segment of its own size. 64 MiB by default.
     pub segment_bytes_max: u64,
-    /// The size of the first segment's file in bytes, never above `segment_bytes_max`. Each further one that an opening fills has twice the size
-    /// of the one before. 1 MiB by default.
+    /// The size of the first segment file, in bytes; at most `segment_bytes_max`. Each time an
+    /// opening fills a segment, the next one is twice as large. 1 MiB by default.
     pub segment_bytes_min: u64,
-    /// The largest record that is taken, in bytes; at most 2 GiB less one byte. By default somewhat more than the largest batch of the
-    /// engine ([`BATCH_BYTES_MAX`]). Binds new records only.
+    /// The largest record that `append` accepts, in bytes; at most 2 GiB less one byte. A larger
+    /// one fails with [`BatchTooLarge`](kv_core::Error::BatchTooLarge). Slightly more than the
+    /// engine's largest batch ([`BATCH_BYTES_MAX`]) by default. Applies to new records only: older
+    /// ones stay readable.
     pub record_bytes_max: usize,
-    /// How many bytes may wait in memory to be written; an append that would exceed them writes and flushes first. 32 MiB by default.
+    /// How many bytes may wait in memory to be written. An append that would exceed this flushes
+    /// first. 32 MiB by default.
     pub buffered_bytes_max: usize,
-    /// The opening's epoch is at least this, and above every epoch found in the log.
+    /// A lower bound for this opening's epoch; at most 2^62. The epoch is also above every epoch
+    /// found in the log. 1 by default.
     pub epoch_min: Epoch,
-    /// What prepares the next segment in the background. A thread by default.
+    /// Runs the job that prepares the next segment in the background. By default in a thread.
     pub scheduler: Arc<dyn Scheduler>,
 }
 
@@ -59,7 +65,7 @@ impl fmt::Debug for Options {
     }
 }
 
-/// The sizes that hold on a disk with blocks of a certain size, in bytes.
+/// The options as sizes in bytes, adjusted to the disk's block size.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sizes {
     pub(crate) block: u64,
@@ -70,6 +76,7 @@ pub(crate) struct Sizes {
 }
 
 impl Options {
+    /// The sizes for a disk that overwrites in blocks of that many bytes.
     pub(crate) fn sizes(&self, block_bytes: u32) -> Sizes {
         let block = u64::from(block_bytes);
         let floor = SEGMENT_BYTES_FLOOR.max(BLOCKS_MIN * block);

@@ -6,23 +6,33 @@ use kv_core::{Error, LogReader, Lsn, Record, Result};
 use kv_vfs::Access;
 
 use crate::{
-    file,
-    frame::Kind,
-    names,
-    recovery::RunSegment,
-    scanner::{Frame, Scanner, Step},
-    shared::Shared,
+    format::{frame::Kind, names},
+    recovery::{Frame, LiveSegment, Scanner, Step},
+    segment_file,
+    write::Shared,
 };
 
-/// Gives the records after a position, up to the durable one.
+/// Returns the records after a position, in order, up to the durable position.
+///
+/// It holds no lock while it reads, although writers append to the same file at the same time. That
+/// is safe for three reasons:
+///
+/// - It reads record n only after it has seen, under the lock, that n is durable. The bytes of that
+///   record were written before and never change: frames are only added behind others.
+/// - It may read ahead into a write that is still under way. Such bytes count only once their
+///   record is durable, and only as a valid frame, which is a whole one. If they seem to end the
+///   segment or look bad, it discards them and reads again, up to the end that the state gives by
+///   then.
+/// - A segment may be trimmed while it is open: its file stays readable. If a segment's file is
+///   gone before it is opened, the state tells whether it was trimmed or is lost.
 pub(crate) struct Reader {
     shared: Arc<Shared>,
-    /// The last position that was given, or after which to begin.
+    /// The last position that was returned, or the one to start after.
     after: Lsn,
     current: Option<Current>,
 }
 
-/// A segment that is being read.
+/// The segment that is being read.
 struct Current {
     number: u64,
     scanner: Scanner,
@@ -42,10 +52,10 @@ impl Reader {
         Ok(Self { shared, after, current: None })
     }
 
-    /// Moves to the next record, which is durable.
+    /// Moves to the next record. It is durable, so it must be there.
     fn advance(&mut self) -> Result<()> {
         let goal = self.after.next();
-        let mut looked_again = false;
+        let mut retried = false;
         loop {
             let current = match &mut self.current {
                 Some(current) => current,
@@ -57,20 +67,21 @@ impl Reader {
                     return Ok(());
                 }
                 Step::Frame(_) => continue,
-                Step::End => "the log ends here",
+                Step::End => "there are no more frames here",
                 Step::Bad(problem) => problem,
             };
             let (segment, end) = locate(&self.shared, self.after)?;
             if segment.number != current.number {
-                self.current = None; // it goes on there
-            } else if looked_again {
-                let detail = format!("{problem}: record {goal} cannot be read, though it was durable");
+                self.current = None; // the record is in a later segment
+            } else if retried {
+                let detail = format!("{problem}, but record {goal} was durable: it cannot be read");
                 return Err(Error::corrupt(current.scanner.path(), current.scanner.offset(), detail));
             } else {
-                // What was read ahead may have been written since.
-                current.scanner.forget();
+                // What was read ahead may have been written since. If the same step fails on fresh
+                // bytes, it is damage.
+                current.scanner.forget_read_ahead();
                 current.scanner.set_limit(end);
-                looked_again = true;
+                retried = true;
             }
         }
     }
@@ -91,11 +102,12 @@ impl LogReader for Reader {
     }
 }
 
-/// The segment that holds the record after `after`, and where its frames end, in bytes from the start of its file.
-fn locate(shared: &Shared, after: Lsn) -> Result<(RunSegment, u64)> {
+/// The segment that holds the record after `after`, and where its frames end at the moment, in
+/// bytes from the start of the file.
+fn locate(shared: &Shared, after: Lsn) -> Result<(LiveSegment, u64)> {
     let state = shared.lock();
-    let at = state.run.partition_point(|segment| segment.base <= after);
-    match at.checked_sub(1).map(|at| state.run[at]) {
+    let at = state.live.partition_point(|segment| segment.base <= after);
+    match at.checked_sub(1).map(|at| state.live[at]) {
         Some(segment) => Ok((segment, state.end_of(&segment))),
         None => Err(Error::Trimmed { after, trimmed: state.trimmed }),
     }
@@ -103,13 +115,21 @@ fn locate(shared: &Shared, after: Lsn) -> Result<(RunSegment, u64)> {
 
 fn open(shared: &Shared, after: Lsn) -> Result<Current> {
     let (segment, end) = locate(shared, after)?;
-    let opened = match file::open(&*shared.vfs, segment.number, Access::Read) {
+    let opened = match segment_file::open(&*shared.vfs, segment.number, Access::Read) {
         Ok(opened) if opened.header.identity == segment.identity => opened,
-        Ok(opened) => return Err(Error::corrupt_whole(opened.file.path(), "it is another segment than it was")),
+        Ok(opened) => {
+            return Err(Error::corrupt_whole(
+                opened.file.path(),
+                "the file was replaced by another segment since the log was opened",
+            ));
+        }
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            locate(shared, after)?; // trimmed meanwhile, or
+            locate(shared, after)?; // fails if the segment was trimmed meanwhile
             let path = shared.vfs.path().join(names::segment(segment.number));
-            return Err(Error::corrupt_whole(path, "the segment has disappeared"));
+            return Err(Error::corrupt_whole(
+                path,
+                "the segment's file has disappeared since the log was opened: its records are lost",
+            ));
         }
         Err(error) => return Err(error),
     };

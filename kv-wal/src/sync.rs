@@ -1,4 +1,5 @@
-//! What threads wait for each other with: the standard library's, or loom's, which tries every order (`cargo xtask loom`).
+//! The locks and condition variables: those of the standard library, or those of loom, which tries
+//! all interleavings (`cargo xtask loom`).
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};

@@ -9,7 +9,9 @@ use std::{
 use crate::{
     Result, asan,
     command::{cargo, cargo_command, run as run_command},
-    crash, edges, loom, mutants, packages,
+    compare, crash, edges, loom,
+    metadata::{self, WORKSPACES},
+    mutants, packages,
 };
 
 struct Step {
@@ -44,16 +46,17 @@ enum Outcome {
 
 /// The cheap ones first: they fail early.
 const STEPS: &[Step] = &[
-    step("lock", "Cargo.lock is current", packages::check_lock),
+    step("lock", "the lock files are current", packages::check_lock),
     step("edges", "crates use each other as ARCHITECTURE.md says", edges::check),
     step("sources", "packages come from the registry", packages::check_sources),
     step("licences", "packages are under licences that deny.toml allows", packages::check_licences),
     Step { needs: Some(CARGO_DENY), ..step("deny", "licences, bans and sources of deny.toml", deny) },
-    step("fmt", "the code is formatted", || cargo(["fmt", "--all", "--check"])),
+    step("fmt", "the code is formatted", fmt),
     step("clippy", "no lint warns, in tests and benchmarks too", clippy),
     step("docs", "the documentation builds without a warning", docs),
     step("loom", "locks and atomics hold in every order that loom tries", loom::run),
     step("tests", "cargo test --workspace", || cargo(["test", "--workspace"])),
+    step("compare", "the comparison works, without its peers", compare::test),
     Step { needs: Some(ADDRESS_SANITIZER), ..step("asan", "no test of maps reads beyond them", asan::run) },
     step("crash", "no crash, failure, full disk or damage does harm", || crash::run(&[])),
     step("mutants", "the tests catch known bugs, a fast subset", || mutants::run(&["--quick"])),
@@ -129,15 +132,27 @@ fn summarize(results: &[(&str, Duration, Outcome)]) -> Result {
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
 }
 
+fn fmt() -> Result {
+    cargo(["fmt", "--all", "--check"])?;
+    run_command(&mut compare::cargo("fmt", &["--check"])?)
+}
+
 fn clippy() -> Result {
-    cargo(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])
+    cargo(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    run_command(&mut compare::cargo("clippy", &["--locked", "--all-targets", "--", "-D", "warnings"])?)
 }
 
 fn docs() -> Result {
     let flags = format!("{} -D warnings", env::var("RUSTDOCFLAGS").unwrap_or_default());
-    run_command(cargo_command().args(["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", flags))
+    let mut workspace = cargo_command();
+    run_command(workspace.args(["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", &flags))?;
+    run_command(compare::cargo("doc", &["--locked", "--no-deps"])?.env("RUSTDOCFLAGS", &flags))
 }
 
 fn deny() -> Result {
-    cargo(["deny", "--offline", "check", "licenses", "bans", "sources"])
+    WORKSPACES.into_iter().try_for_each(|workspace| {
+        let mut command = cargo_command();
+        command.args(["deny", "--offline", "--manifest-path"]).arg(metadata::manifest(workspace));
+        run_command(command.args(["check", "--config", "deny.toml", "licenses", "bans", "sources"]))
+    })
 }

@@ -1,36 +1,53 @@
 //! Running the comparison with other engines: builds it with those that are wanted, and hands the arguments on.
+//! Also the checks of its code, which is outside the workspace.
 
-use std::env;
+use std::{env, process::Command};
 
 use crate::{
     Result,
     command::{cargo_command, run as run_command},
-    metadata,
+    metadata::{self, COMPARISON},
 };
 
 /// Engines that take minutes to build, as they bring a large C or C++ library: `--quick` leaves them out unless they are named.
 const SLOW_TO_BUILD: [&str; 2] = ["rocksdb", "sqlite"];
 
 pub fn run(arguments: &[&str]) -> Result {
-    let workspace = metadata::workspace()?;
-    let package = workspace.packages.iter().find(|package| package.name == "kv-bench");
-    let features: Vec<&str> = package.iter().flat_map(|package| package.features.keys()).map(String::as_str).collect();
+    let packages = metadata::comparison()?.packages;
+    let features: Vec<&str> = packages.iter().flat_map(|package| package.features.keys()).map(String::as_str).collect();
     let features = wanted(arguments, &features);
+    let target = metadata::workspace()?.target_directory;
     let mut command = cargo_command();
     // Where the caller is: files that are named are meant from there.
     command.current_dir(env::current_dir().map_err(|error| format!("no current directory: {error}"))?);
     // As its own configure script and every distribution build it: otherwise SQLite flushes with fsync.
     command.env("LIBSQLITE3_FLAGS", "-DHAVE_FDATASYNC=1");
-    command.args(["run", "--locked", "--release", "--package", "kv-bench", "--bin", "compare"]);
-    command.arg("--manifest-path").arg(crate::root().join("Cargo.toml"));
+    command.args(["run", "--locked", "--release", "--target-dir"]).arg(&target);
+    command.arg("--manifest-path").arg(crate::root().join(metadata::manifest(COMPARISON)));
     command.args(["--features", &features.join(","), "--"]).args(arguments);
     if !arguments.iter().any(|argument| argument.starts_with("--output")) {
-        command.arg("--output").arg(workspace.target_directory.join("compare"));
+        command.arg("--output").arg(target.join("compare"));
     }
     run_command(&mut command).map_err(|error| match features.contains(&"rocksdb") {
         true => format!("{error}\n(RocksDB needs libclang to build, Debian's libclang-dev; --engines leaves it out)"),
         false => error,
     })
+}
+
+/// Runs the comparison's tests, without peers. One of them measures every workload on a small scale
+/// and writes the report.
+pub fn test() -> Result {
+    run_command(&mut cargo("test", &["--locked"])?)
+}
+
+/// A cargo command on the comparison. It builds in the target directory of the workspace, whose
+/// dependencies it shares.
+pub fn cargo(command: &str, arguments: &[&str]) -> Result<Command> {
+    let target = metadata::workspace()?.target_directory;
+    let mut cargo = cargo_command();
+    cargo.arg(command).arg("--manifest-path").arg(metadata::manifest(COMPARISON)).args(arguments);
+    cargo.env("CARGO_TARGET_DIR", target);
+    Ok(cargo)
 }
 
 /// The features of the engines that the arguments want. A feature has the name of its engine, and of those whose names go on from it after

@@ -96,5 +96,7 @@ fn root() -> &'static Path {
 
 fn fix() -> Result {
     command::cargo(["clippy", "--workspace", "--all-targets", "--fix", "--allow-dirty", "--allow-staged"])?;
-    command::cargo(["fmt", "--all"])
+    command::cargo(["fmt", "--all"])?;
+    command::run(&mut compare::cargo("clippy", &["--all-targets", "--fix", "--allow-dirty", "--allow-staged"])?)?;
+    command::run(&mut compare::cargo("fmt", &[])?)
 }

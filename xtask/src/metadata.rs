@@ -1,6 +1,9 @@
 //! What cargo knows of the workspace.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -44,15 +47,38 @@ pub enum Kind {
     Dev,
 }
 
+/// The comparison with other engines: a workspace of its own, with its own lock file.
+pub const COMPARISON: &str = "kv-compare";
+
+/// The folders of the two workspaces, relative to the root: that of the engine, and the comparison.
+pub const WORKSPACES: [&str; 2] = ["", COMPARISON];
+
 /// The crates of the workspace alone.
 pub fn workspace() -> Result<Metadata> {
-    metadata(&["--no-deps", "--offline"])
+    metadata(WORKSPACES[0], &["--no-deps", "--offline"])
 }
 
-/// The crates of the workspace and everything that they need on this machine, as Cargo.lock has it. An error if Cargo.lock
-/// is not current.
-pub fn everything() -> Result<Metadata> {
-    metadata(&["--locked", "--filter-platform", &host()?])
+/// The comparison alone.
+pub fn comparison() -> Result<Metadata> {
+    metadata(COMPARISON, &["--no-deps", "--offline"])
+}
+
+/// All crates of this project, in both workspaces.
+pub fn own_packages() -> Result<Vec<Package>> {
+    let mut packages = workspace()?.packages;
+    packages.extend(comparison()?.packages);
+    Ok(packages)
+}
+
+/// The crates of a workspace and everything that they need on this machine, as its Cargo.lock has
+/// it. An error if its Cargo.lock is not current.
+pub fn everything(workspace: &str) -> Result<Metadata> {
+    metadata(workspace, &["--locked", "--filter-platform", &host()?])
+}
+
+/// The manifest of a workspace, relative to the root.
+pub fn manifest(workspace: &str) -> PathBuf {
+    Path::new(workspace).join("Cargo.toml")
 }
 
 /// The platform of this machine, by rustc's name.
@@ -64,8 +90,10 @@ pub fn host() -> Result<String> {
     host.ok_or_else(|| "rustc -vV names no host".to_owned())
 }
 
-fn metadata(arguments: &[&str]) -> Result<Metadata> {
-    let json = output(cargo_command().args(["metadata", "--format-version", "1"]).args(arguments))?;
+fn metadata(workspace: &str, arguments: &[&str]) -> Result<Metadata> {
+    let mut command = cargo_command();
+    command.args(["metadata", "--format-version", "1", "--manifest-path"]).arg(manifest(workspace));
+    let json = output(command.args(arguments))?;
     serde_json::from_slice(&json).map_err(|error| format!("cannot understand cargo metadata: {error}"))
 }
 

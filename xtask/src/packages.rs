@@ -1,12 +1,12 @@
 //! What every package must be like, needing no other tool: where it comes from, and its licence.
 
-use std::fs;
+use std::{collections::BTreeSet, fs, path::Path};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     Result, licence,
-    metadata::{self, Package},
+    metadata::{self, Package, WORKSPACES},
 };
 
 /// The parts of deny.toml that are checked here too.
@@ -29,31 +29,35 @@ struct Lock {
 struct Locked {
     name: String,
     version: String,
-    /// Absent for the crates of the workspace.
+    /// Absent for the crates of this project.
     source: Option<String>,
 }
 
-/// Cargo.lock fits every Cargo.toml.
+/// Each Cargo.lock fits its Cargo.toml files.
 pub fn check_lock() -> Result {
-    metadata::everything().map(drop)
+    WORKSPACES.into_iter().try_for_each(|workspace| metadata::everything(workspace).map(drop))
 }
 
-/// Every package in Cargo.lock, of every platform, comes from cargo's own registry, or is in the workspace: no crate of the workspace names
-/// another registry, and there is no second one in Cargo.lock.
+/// Every package in either Cargo.lock, of every platform, comes from cargo's own registry or is one
+/// of this project: no crate of the project names another registry, and no Cargo.lock has a second
+/// one.
 pub fn check_sources() -> Result {
-    let workspace = metadata::workspace()?;
-    let named = workspace.packages.iter().flat_map(|package| {
+    let own = metadata::own_packages()?;
+    let named = own.iter().flat_map(|package| {
         let named = package.dependencies.iter().filter(|dependency| dependency.registry.is_some());
         named.map(|dependency| format!("{} takes {} from a registry of its own", package.name, dependency.name))
     });
-    let locked = read::<Lock>("Cargo.lock")?.package;
+    let mut locked = Vec::new();
+    for workspace in WORKSPACES {
+        locked.extend(read::<Lock>(&Path::new(workspace).join("Cargo.lock"))?.package);
+    }
     let registry = locked.iter().find_map(|package| package.source.as_deref()).unwrap_or_default();
     let foreign = locked.iter().filter(|package| match &package.source {
         Some(source) => source != registry || !source.starts_with("registry+"),
-        None => !workspace.packages.iter().any(|own| own.name == package.name),
+        None => !own.iter().any(|own| own.name == package.name),
     });
     let foreign = foreign.map(|Locked { name, version, source }| {
-        let source = source.as_deref().unwrap_or("a path outside the workspace");
+        let source = source.as_deref().unwrap_or("a path outside this project");
         format!("{name} {version} comes from {source}")
     });
     none_of(named.chain(foreign))
@@ -61,8 +65,13 @@ pub fn check_sources() -> Result {
 
 /// Every package that is needed on this platform is under licences that deny.toml allows.
 pub fn check_licences() -> Result {
-    let allowed = read::<Deny>("deny.toml")?.licenses.allow;
-    none_of(metadata::everything()?.packages.iter().filter_map(|package| refusal(package, &allowed)))
+    let allowed = read::<Deny>(Path::new("deny.toml"))?.licenses.allow;
+    let mut packages = Vec::new();
+    for workspace in WORKSPACES {
+        packages.extend(metadata::everything(workspace)?.packages);
+    }
+    let refused: BTreeSet<String> = packages.iter().filter_map(|package| refusal(package, &allowed)).collect();
+    none_of(refused.into_iter())
 }
 
 fn refusal(package: &Package, allowed: &[String]) -> Option<String> {
@@ -85,7 +94,8 @@ fn none_of(complaints: impl Iterator<Item = String>) -> Result {
     if complaints.is_empty() { Ok(()) } else { Err(complaints.join("\n")) }
 }
 
-fn read<T: DeserializeOwned>(name: &str) -> Result<T> {
-    let text = fs::read_to_string(crate::root().join(name)).map_err(|error| format!("cannot read {name}: {error}"))?;
+fn read<T: DeserializeOwned>(file: &Path) -> Result<T> {
+    let name = file.display();
+    let text = fs::read_to_string(crate::root().join(file)).map_err(|error| format!("cannot read {name}: {error}"))?;
     toml::from_str(&text).map_err(|error| format!("cannot understand {name}: {error}"))
 }

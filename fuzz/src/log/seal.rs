@@ -1,9 +1,9 @@
 //! Makes the checksums of a log's files right, whatever else is in them.
 
+use kv_vfs::little_endian::{get_u32, get_u64, put_u64};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::{BLOCK_BYTES, u32_at, u64_at};
-use crate::bytes::put_u64;
+use super::BLOCK_BYTES;
 
 const IDENTITY_AT: usize = 64;
 const FRAME_HEADER_BYTES: usize = 32;
@@ -11,7 +11,7 @@ const FRAME_HEADER_BYTES: usize = 32;
 /// The checksum of the header, and those of the frames that follow one another from block 1 on.
 pub(super) fn seal_segment(file: &mut [u8]) {
     seal_preamble(&mut file[..BLOCK_BYTES]);
-    let identity = u64_at(file, IDENTITY_AT);
+    let identity = get_u64(file, IDENTITY_AT);
     let mut rest = &mut file[BLOCK_BYTES..];
     while let Some((frame, behind)) = split_frame(rest) {
         seal_frame(frame, identity);
@@ -34,7 +34,7 @@ fn split_frame(rest: &mut [u8]) -> Option<(&mut [u8], &mut [u8])> {
     if rest.len() < FRAME_HEADER_BYTES || rest[0] == 0 {
         return None;
     }
-    let whole = FRAME_HEADER_BYTES + (u32_at(rest, 4) as usize).next_multiple_of(8) + 8;
+    let whole = FRAME_HEADER_BYTES + (get_u32(rest, 4) as usize).next_multiple_of(8) + 8;
     let end = if whole <= rest.len() { whole } else { FRAME_HEADER_BYTES };
     Some(rest.split_at_mut(end))
 }
@@ -44,7 +44,7 @@ fn seal_frame(frame: &mut [u8], identity: u64) {
     put_u64(frame, 24, checksum);
     if frame.len() > FRAME_HEADER_BYTES {
         let at = frame.len() - 8;
-        let seed = identity ^ u64_at(frame, 8).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let seed = identity ^ get_u64(frame, 8).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let checksum = xxh3_64_with_seed(&frame[FRAME_HEADER_BYTES..at], seed);
         put_u64(frame, at, checksum);
     }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use kv_vfs::little_endian::{get_u16, get_u32, get_u64};
+
 use super::Entries;
-use crate::bytes::{u16_at, u32_at, u64_at};
 
 /// A collection's identity: position and index of the operation that created it.
 type Id = (u64, u32);
@@ -51,11 +52,11 @@ fn operations(record: &[u8]) -> Option<Vec<Operation<'_>>> {
         return None;
     }
     let mut operations = Vec::new();
-    for _ in 0..u32_at(header, 4) {
+    for _ in 0..get_u32(header, 4) {
         let (fixed, behind) = rest.split_at_checked(20)?;
-        let (kind, named, index) = (fixed[0], u64_at(fixed, 8), u32_at(fixed, 16));
-        let (key, behind) = behind.split_at_checked(u16_at(fixed, 2).into())?;
-        let (value, behind) = behind.split_at_checked(u32_at(fixed, 4) as usize)?;
+        let (kind, named, index) = (fixed[0], get_u64(fixed, 8), get_u32(fixed, 16));
+        let (key, behind) = behind.split_at_checked(get_u16(fixed, 2).into())?;
+        let (value, behind) = behind.split_at_checked(get_u32(fixed, 4) as usize)?;
         let sound = fixed[1] == 0
             && (1..=4).contains(&kind)
             && !key.is_empty()

@@ -1,10 +1,10 @@
 //! Makes the checksums of a part right, whatever else is in it.
 
 use bytes::Bytes;
+use kv_vfs::little_endian::{get_u64, put, put_u64};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::ENDS_BYTES;
-use crate::bytes::{put, put_u64, u64_at};
 
 pub(super) const BLOCK_BYTES: usize = 4096;
 /// How many blocks' checksums a block of the tree holds.
@@ -30,7 +30,7 @@ pub(super) fn with_tree(header: &[u8], body: &[u8], footer: &[u8]) -> Bytes {
     put(&mut file, covered + BLOCK_BYTES, footer);
     let checksum = xxh3_64(&file[16..BLOCK_BYTES]);
     put_u64(&mut file, 8, checksum);
-    let seed = u64_at(&file, 56) ^ u64_at(&file, 64);
+    let seed = get_u64(&file, 56) ^ get_u64(&file, 64);
     let (data, ends) = file.split_at_mut(covered);
     let (tree, footer) = ends.split_at_mut(BLOCK_BYTES);
     for (block, at) in data.chunks_exact(BLOCK_BYTES).zip((0..).step_by(8)) {

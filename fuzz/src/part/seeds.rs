@@ -4,13 +4,13 @@ use std::{ops::Range, sync::OnceLock};
 
 use bytes::Bytes;
 use kv_snapshot::TableWriter;
+use kv_vfs::little_endian::{put, put_u64};
 
 use super::{
     Folder, NAME, Pieces,
     seal::{BLOCK_BYTES, FAN_OUT, with_tree},
     sound,
 };
-use crate::bytes::{put, put_u64};
 
 /// A table with several anchors and more than one line of slots.
 pub(super) fn indexed() -> &'static Pieces {

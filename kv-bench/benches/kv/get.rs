@@ -1,4 +1,5 @@
-//! Look-ups of uniformly chosen keys, in memory and in a checkpoint. One iteration is one look-up by every thread.
+//! Gets of uniformly chosen keys, in memory and in a checkpoint. In one iteration every thread gets
+//! one key, or 32 at once.
 
 use std::{cell::Cell, hint::black_box, ops::Range};
 
@@ -8,13 +9,13 @@ use kv_store::Store;
 
 use crate::SCRATCH;
 
-/// How many keys are looked up at once.
+/// The number of keys in a `get_many`.
 const MANY: u64 = 32;
 
 pub fn bench(criterion: &mut Criterion) {
     let directory = scratch(SCRATCH);
     let store = without_checkpoints().open(directory.path().join("store")).unwrap();
-    let filled = Cell::new(false); // it takes time, which a filter may save
+    let filled = Cell::new(false); // filled by the first benchmark that the filter selects
     let fill_once = || {
         if !filled.replace(true) {
             load(&store, entries());
@@ -68,7 +69,7 @@ fn get_by(
     let collection = store.collection(COLLECTION).unwrap();
     group.bench_function(id, |bencher| {
         prepare();
-        let mut rounds_before = 0; // other keys each time, so that no cache holds them
+        let mut rounds_before = 0; // so that each sample gets other keys, which no cache holds
         bencher.iter_custom(|rounds| {
             let elapsed = together(threads, rounds, |thread, round| {
                 let random = mixed((rounds_before + round) * threads + thread);

@@ -1,5 +1,5 @@
-//! The benchmarks of kv. Figures differ from machine to machine: those under `machine` are what this one gives at best, measured in the
-//! same run, so that the others can be read as ratios.
+//! The benchmarks of kv. Figures differ between machines. Those under `machine` are the limits of
+//! this one, measured in the same run: read the others as ratios to them.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on panics")]
 
 mod changes;
@@ -13,7 +13,7 @@ mod transact;
 
 use criterion::Criterion;
 
-/// Where the stores lie: in cargo's target directory, on a disk.
+/// Where the stores are: in cargo's target directory, which should be on a disk.
 const SCRATCH: &str = env!("CARGO_TARGET_TMPDIR");
 
 fn main() {

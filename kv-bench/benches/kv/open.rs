@@ -1,5 +1,5 @@
-//! From a closed directory to the first answer: after a clean close, after a kill, and with everything still to be replayed. One
-//! iteration is one opening; closing again is not counted.
+//! The time from the opening of a store to its first get: after a clean close, after a kill, and with
+//! a log that must be replayed in full. One iteration is one opening. The close is not counted.
 
 use std::{
     path::Path,

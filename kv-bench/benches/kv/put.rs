@@ -1,5 +1,5 @@
-//! Single puts at both levels of durability, by threads that each wait for their own. One iteration is one put by every
-//! thread.
+//! Single puts at both levels of durability. Each thread waits for its own puts. In one iteration
+//! every thread does one put.
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use kv_bench::{COLLECTION, entries, key, scratch, together, value};

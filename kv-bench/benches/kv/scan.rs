@@ -1,4 +1,4 @@
-//! Snapshots and ordered scans, of changes in memory and of a checkpoint. One iteration is one scan.
+//! Snapshots and ordered scans, in memory and in a checkpoint. One iteration is one scan.
 
 use std::{cell::Cell, hint::black_box};
 
@@ -13,7 +13,8 @@ const RANGE_ENTRIES: usize = 100;
 pub fn bench(criterion: &mut Criterion) {
     let directory = scratch(SCRATCH);
     let store = without_checkpoints().open(directory.path().join("store")).unwrap();
-    let (filled, checkpointed) = (Cell::new(false), Cell::new(false)); // it takes time, which a filter may save
+    // Done by the first benchmark that the filter selects.
+    let (filled, checkpointed) = (Cell::new(false), Cell::new(false));
     let fill_once = || {
         if !filled.replace(true) {
             load(&store, entries());

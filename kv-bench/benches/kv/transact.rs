@@ -1,5 +1,5 @@
-//! Transactions that read and write, deferred commits, and what it costs a put that its collection is scanned. One iteration is one
-//! of them by every thread.
+//! Transactions that read and write, deferred commits, and puts into a collection that was scanned.
+//! In one iteration every thread does one of these.
 
 use std::{collections::VecDeque, time::Instant};
 

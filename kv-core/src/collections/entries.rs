@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::{
-    NEWEST,
+    NEWEST, WriterToken,
+    entry::Entry,
     merge::{KeyChange, Merge, Scan, Stored},
     order::Direction,
     read_view::ReadView,
@@ -17,27 +18,10 @@ use crate::{CollectionId, Lsn, Result, Value};
 
 type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
-/// A key and its value.
+/// The entries of a collection in byte order of their keys, from either end, all at one position of
+/// the log. Writers do not wait for it.
 ///
-/// ```
-/// # let store = kv_core::Store::in_memory()?;
-/// store.collection("users")?.put("alice", "Alice")?;
-/// let entry = store.collection("users")?.first()?.unwrap();
-/// assert_eq!((&*entry.key, &*entry.value), (&b"alice"[..], &b"Alice"[..]));
-/// # Ok::<(), kv_core::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Entry {
-    /// The key.
-    pub key: Value,
-    /// The value.
-    pub value: Value,
-}
-
-/// Entries of a collection in byte order of their keys, from either end, all as they were at one position of the log. Writers do not wait for it.
-///
-/// It ends after an error. Taking few of many entries costs little.
+/// It ends after an error. Taking a few of many entries costs little.
 ///
 /// ```
 /// # let store = kv_core::Store::in_memory()?;
@@ -55,14 +39,14 @@ pub struct Entry {
 /// ```
 pub struct Entries {
     scan: Option<Scan>,
-    /// Keeps what is seen from being forgotten.
+    /// Keeps the versions of its position from being pruned.
     _snapshot: Option<Arc<Snapshot>>,
-    /// What was not taken yet lies between these.
+    /// The entries that were not taken yet lie between these bounds.
     lower: Bound<Value>,
     upper: Bound<Value>,
     front: Option<Merge>,
     back: Option<Merge>,
-    /// The highest position of the changes in memory that were passed.
+    /// The highest position of the changes in memory that were passed over or returned.
     depends_on: Lsn,
 }
 
@@ -80,28 +64,30 @@ impl Entries {
         }
     }
 
-    /// The position that everything rests on that was taken so far, the end too.
+    /// The position of the newest change that the iteration depends on so far. At its end, this
+    /// includes the fact that there are no more entries.
     pub(crate) fn depends_on(&self) -> Lsn {
         self.depends_on
     }
 
-    /// The entries of a collection within the bounds, as the snapshot sees them.
+    /// The entries of a collection within the bounds, at the position of the snapshot.
     pub(super) fn of_snapshot(snapshot: &Arc<Snapshot>, collection: CollectionId, bounds: Bounds<'_>) -> Self {
         let stored = Stored { collection, position: snapshot.position() };
-        let scan = Scan { view: Arc::clone(snapshot.view()), stored: Some(stored), above: VecDeque::new() };
+        let scan = Scan { view: Arc::clone(snapshot.view()), stored: Some(stored), pending: VecDeque::new() };
         Self { _snapshot: Some(Arc::clone(snapshot)), ..Self::within(scan, bounds) }
     }
 
-    /// The entries of a collection within the bounds after everything that was applied, with the changes `above` in their place. For the writer only,
-    /// as long as nothing is applied.
+    /// The entries of a collection within the bounds after every applied change, with the changes
+    /// in `pending` on top. To be used up before anything is applied.
     pub(crate) fn of_newest(
+        _writer: &WriterToken,
         view: Arc<ReadView>,
         collection: Option<CollectionId>,
         bounds: Bounds<'_>,
-        above: VecDeque<KeyChange>,
+        pending: VecDeque<KeyChange>,
     ) -> Self {
         let stored = collection.map(|collection| Stored { collection, position: NEWEST });
-        Self::within(Scan { view, stored, above }, bounds)
+        Self::within(Scan { view, stored, pending }, bounds)
     }
 
     fn within(scan: Scan, (lower, upper): Bounds<'_>) -> Self {
@@ -147,7 +133,7 @@ impl Entries {
     }
 }
 
-/// Whether there are no keys between the bounds, as far as those can tell.
+/// Whether the bounds alone exclude every key.
 fn is_empty(lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> bool {
     match (lower, upper) {
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,

@@ -8,16 +8,19 @@ use crate::{
     sync::{AtomicU64, Mutex, lock},
 };
 
-/// How far everything that shows state may go, and the older positions that somebody still reads
-/// at.
+/// How far reads may go, and the older positions at which snapshots still read.
 ///
-/// There are two ends. Reads in the process follow the *published* position. What leaves the
-/// process, as the change feed does, follows the *settled* position, the lower of published and
-/// durable: every snapshot taken afterwards has it, and no power cut takes it back. Neither goes
-/// back. The published position is loaded before the registry is read
-/// ([`visible`](Horizon::visible)), and a position is registered as loaded under the registry's
-/// lock: so a position that is registered after the registry was read is not below the one loaded
-/// before.
+/// There are two upper ends, and neither moves back. Reads in the process see changes up to the
+/// *published* position. What leaves the process, such as the change feed, goes up to the *settled*
+/// position, the lower of published and durable: every later snapshot includes it, and no power cut
+/// takes it back.
+///
+/// The registry keeps versions from being pruned while a snapshot needs them. It is safe for this
+/// reason: a pruner ([`visible`](Horizon::visible)) loads the published position first and reads
+/// the registry second. A snapshot ([`register`](Horizon::register)) loads the published position
+/// while it holds the registry's lock. So a registration that the pruner does not see took the lock
+/// after the pruner released it, and read a published position that is not below the pruner's. The
+/// pruner keeps everything that is visible from its published position on.
 #[derive(Debug, Default)]
 pub(crate) struct Horizon {
     published: AtomicU64,
@@ -28,7 +31,7 @@ pub(crate) struct Horizon {
 #[derive(Debug, Default)]
 struct Readers {
     counts: BTreeMap<Lsn, usize>,
-    /// The positions in `counts`, in order, to be handed out.
+    /// The keys of `counts`, in order, to be handed out.
     positions: Arc<[Lsn]>,
     releases: u64,
 }
@@ -39,37 +42,39 @@ impl Readers {
     }
 }
 
-/// The positions that anybody reads at, or will: those that were registered, and all from the published one on.
+/// The positions at which anything reads now or may read later: the registered ones, and all from
+/// the published one on.
 #[derive(Clone, Debug)]
 pub(crate) struct Visible {
     published: Lsn,
     settled: Lsn,
-    /// In order.
+    /// The registered positions, in order.
     readers: Arc<[Lsn]>,
     releases: u64,
 }
 
 impl Horizon {
-    /// The position up to which everything may be seen.
+    /// The position up to which readers see changes.
     pub(crate) fn published(&self) -> Lsn {
         Lsn(self.published.load(Ordering::Acquire))
     }
 
-    /// The position up to which everything is published and durable.
+    /// The position up to which changes are both published and durable.
     pub(crate) fn settled(&self) -> Lsn {
         Lsn(self.settled.load(Ordering::Acquire))
     }
 
-    /// Lets everything up to `upto` be seen, of which what lies up to `durable` survives a power
-    /// cut.
+    /// Publishes the changes up to `upto`. Those up to `durable` survive a power cut.
     ///
-    /// A thread that sees a settled position also sees it published.
+    /// A thread that sees a settled position also sees it published, because `published` is stored
+    /// first.
     pub(crate) fn publish(&self, upto: Lsn, durable: Lsn) {
         self.published.fetch_max(upto.0, Ordering::AcqRel);
         self.settled.fetch_max(upto.min(durable).0, Ordering::AcqRel);
     }
 
-    /// Keeps what is visible at the published position from being pruned, until [`release`](Horizon::release) of the position returned.
+    /// Registers a reader at the published position, and returns that position. Keeps the versions
+    /// that are visible there from being pruned until it is [released](Horizon::release).
     pub(crate) fn register(&self) -> Lsn {
         let mut readers = lock(&self.readers);
         let position = self.published();
@@ -102,34 +107,35 @@ impl Horizon {
 }
 
 impl Visible {
-    /// Nothing before `published` is read, and everything up to there is durable.
+    /// As if nothing read before `published`, and everything up to it were durable.
     #[cfg(test)]
     pub(crate) fn from(published: Lsn) -> Self {
         Self { published, settled: published, readers: Arc::default(), releases: 0 }
     }
 
-    /// The same, while nothing is durable.
+    /// The same, but with nothing durable.
     #[cfg(test)]
     pub(crate) fn unsettled(published: Lsn) -> Self {
         Self { settled: Lsn::START, ..Self::from(published) }
     }
 
-    /// The position from which on everything may be read.
+    /// The position from which on anything may be read.
     pub(crate) fn published(&self) -> Lsn {
         self.published
     }
 
-    /// The position up to which everything is durable, too.
+    /// The position up to which changes are also durable.
     pub(crate) fn settled(&self) -> Lsn {
         self.settled
     }
 
-    /// Rises when a registered position is no longer read at.
+    /// The number of positions that were registered once and are no longer.
     pub(crate) fn releases(&self) -> u64 {
         self.releases
     }
 
-    /// Whether anybody reads at `from` or later, but before `before`.
+    /// Whether anything reads, now or later, at a position from `from` up to but excluding
+    /// `before`.
     pub(crate) fn is_read(&self, from: Lsn, before: Lsn) -> bool {
         let next = self.readers.partition_point(|reader| *reader < from);
         from < before && before > self.published || self.readers.get(next).is_some_and(|reader| *reader < before)
@@ -165,9 +171,9 @@ mod tests {
         horizon.publish(Lsn(9), Lsn(9));
         horizon.release(first);
         let visible = horizon.visible();
-        assert!(visible.is_read(Lsn(5), Lsn(6)) && visible.is_read(Lsn(3), Lsn(9)), "somebody reads at 5");
-        assert!(!visible.is_read(Lsn(6), Lsn(9)), "nobody reads from 6 to 8");
-        assert!(visible.is_read(Lsn(6), Lsn(10)), "whoever comes reads at 9 or later");
+        assert!(visible.is_read(Lsn(5), Lsn(6)) && visible.is_read(Lsn(3), Lsn(9)), "a reader is at 5");
+        assert!(!visible.is_read(Lsn(6), Lsn(9)), "no reader is from 6 to 8");
+        assert!(visible.is_read(Lsn(6), Lsn(10)), "later readers are at 9 or above");
         horizon.release(second);
         assert!(!horizon.visible().is_read(Lsn(5), Lsn(6)));
         assert_eq!(horizon.visible().releases(), 1);

@@ -1,11 +1,12 @@
-//! What a reader registered is never pruned, in every order: the registry by itself, and what snapshots make of it when the view changes.
+//! A registered position is never pruned, in any interleaving: the registry alone, and with
+//! snapshots while the read view changes.
 
 use std::sync::Arc;
 
-use kv_testkit::orders::explore;
+use kv_testkit::interleavings::explore;
 use loom::thread;
 
-use super::{Collections, Horizon, Superseded, versions::Versions};
+use super::{Collections, Horizon, WriterToken, versions::Versions};
 use crate::{
     CollectionId, Lsn, Value,
     operation::Operation,
@@ -15,7 +16,7 @@ use crate::{
 const ALL: CollectionId = CollectionId { lsn: Lsn(1), index: 0 };
 const NEW: CollectionId = CollectionId { lsn: Lsn(2), index: 0 };
 
-/// One key: readers register and look at it, a writer overwrites, publishes and prunes.
+/// One key. Readers register a position and read it; a writer overwrites, publishes and prunes.
 struct Key {
     horizon: Horizon,
     versions: RwLock<Versions<u64>>,
@@ -55,7 +56,7 @@ fn a_registered_position_is_not_pruned() {
         let seen = key.read();
         writer.join().unwrap();
         let visible = key.horizon.visible();
-        assert!(write(&key.versions).prune(&visible), "nobody holds it back any more");
+        assert!(write(&key.versions).prune(&visible), "no reader holds it back any more");
         seen
     });
     assert_eq!(seen, [1, 2, 3].into());
@@ -75,16 +76,17 @@ fn two_readers_may_register_the_same_position() {
         });
         let seen = (key.read(), other.join().unwrap());
         writer.join().unwrap();
-        assert!(!key.horizon.visible().is_read(Lsn(1), Lsn(2)), "nobody holds it back any more");
+        assert!(!key.horizon.visible().is_read(Lsn(1), Lsn(2)), "no reader holds it back any more");
         seen
     });
     assert_eq!(seen, [(1, 1), (1, 2), (2, 1), (2, 2)].into());
 }
 
-/// Who prunes is not who publishes: a position that is published while the registry is read must not be taken for the oldest.
+/// The pruner need not be the publisher. A position that is published while the pruner reads the
+/// registry must not be taken for the oldest one that is read.
 #[test]
-fn pruning_beside_publishing() {
-    let seen = explore("the registry, publishing beside pruning", None, || {
+fn pruning_during_publishing() {
+    let seen = explore("the registry, publishing during pruning", None, || {
         let key = Key::new();
         write(&key.versions).push(Lsn(2), Some(2));
         let publisher = thread::spawn({
@@ -107,8 +109,8 @@ fn pruning_beside_publishing() {
 }
 
 #[test]
-fn whoever_publishes_last_takes_nothing_back() {
-    explore("two who publish", None, || {
+fn two_publishers_never_move_the_position_back() {
+    explore("two publishers", None, || {
         let key = Key::new();
         let other = thread::spawn({
             let key = Arc::clone(&key);
@@ -121,38 +123,38 @@ fn whoever_publishes_last_takes_nothing_back() {
     });
 }
 
-fn apply(collections: &Collections, lsn: Lsn, operations: &[Operation<'_>], superseded: &mut Superseded) {
-    collections.apply(lsn, operations.iter().copied(), superseded);
+fn apply(collections: &Collections, writer: &mut WriterToken, lsn: Lsn, operations: &[Operation<'_>]) {
+    collections.apply(writer, lsn, operations.iter().copied());
     collections.horizon.publish(lsn, lsn);
 }
 
-/// With the collection `all`, and `k` in it, at position 1.
-fn collections() -> Arc<Collections> {
-    let collections = Arc::new(Collections::new(None));
+/// The collection `all`, with the key `k`, at position 1.
+fn collections() -> (Arc<Collections>, WriterToken) {
+    let (collections, mut writer) = Collections::new(None);
     let operations = [Operation::Create { name: "all" }, Operation::Put { collection: ALL, key: b"k", value: b"1" }];
-    apply(&collections, Lsn(1), &operations, &mut Superseded::default());
-    collections
+    apply(&collections, &mut writer, Lsn(1), &operations);
+    (Arc::new(collections), writer)
 }
 
-/// What one record created is seen whole or not at all. Were the view not looked at again after the position was registered, a snapshot could have
-/// the name and lack the entry, which is in the memtable that came after its view.
+/// What one record created is seen whole or not at all. If the view were not checked again after
+/// the position was registered, a snapshot could have the name and lack the entry, which is in a
+/// memtable that is newer than its view.
 #[test]
 fn a_snapshot_takes_a_view_that_has_all_up_to_its_position() {
-    let seen = explore("a snapshot beside a freeze and a batch", None, || {
-        let collections = collections();
+    let seen = explore("a snapshot during a freeze and a batch", None, || {
+        let (collections, mut token) = collections();
         let writer = thread::spawn({
             let collections = Arc::clone(&collections);
             move || {
-                let mut superseded = Superseded::default();
-                collections.freeze(&mut superseded);
+                collections.freeze(&mut token);
                 let operations =
                     [Operation::Create { name: "new" }, Operation::Put { collection: NEW, key: b"k", value: b"2" }];
-                apply(&collections, Lsn(2), &operations, &mut superseded);
+                apply(&collections, &mut token, Lsn(2), &operations);
             }
         });
         let snapshot = collections.snapshot();
         let entries = snapshot.collection("new").map(|_| snapshot.len("new").unwrap());
-        assert_ne!(entries, Some(0), "the collection is there, and what was put into it with the same record is not");
+        assert_ne!(entries, Some(0), "the collection is seen without the entry of the same record");
         assert_eq!(snapshot.len("all").unwrap(), 1);
         drop(snapshot);
         writer.join().unwrap();
@@ -161,24 +163,24 @@ fn a_snapshot_takes_a_view_that_has_all_up_to_its_position() {
     assert_eq!(seen, [None, Some(1)].into());
 }
 
-/// A point read asks for the position under the lock of the shard, and so sees a version that no pruning before has taken.
+/// A point read loads the position under the lock of the shard, so it finds a version that no
+/// earlier pruning has dropped.
 #[test]
-fn reads_beside_pruning() {
-    let seen = explore("a point read and a snapshot beside pruning", None, || {
-        let collections = collections();
+fn reads_during_pruning() {
+    let seen = explore("a point read and a snapshot during pruning", None, || {
+        let (collections, mut token) = collections();
         let writer = thread::spawn({
             let collections = Arc::clone(&collections);
             move || {
-                let mut superseded = Superseded::default();
                 for (lsn, value) in [(2, b"2"), (3, b"3")] {
                     let operation = Operation::Put { collection: ALL, key: b"k", value };
-                    apply(&collections, Lsn(lsn), &[operation], &mut superseded);
+                    apply(&collections, &mut token, Lsn(lsn), &[operation]);
                 }
                 let another = Operation::Put { collection: ALL, key: b"other", value: b"" };
-                apply(&collections, Lsn(4), &[another], &mut superseded);
+                apply(&collections, &mut token, Lsn(4), &[another]);
             }
         });
-        let value = collections.get("all", b"k").unwrap().expect("a version that can be seen was pruned");
+        let value = collections.get("all", b"k").unwrap().expect("a visible version was pruned");
         let snapshot = collections.snapshot();
         let in_snapshot = snapshot.get("all", b"k").unwrap().expect("a version was pruned under a snapshot");
         drop(snapshot);
@@ -186,7 +188,7 @@ fn reads_beside_pruning() {
         [value, in_snapshot].map(|value: Value| value[0])
     });
     let expected = [*b"11", *b"12", *b"13", *b"22", *b"23", *b"33"];
-    assert_eq!(seen, expected.into(), "nobody goes back");
+    assert_eq!(seen, expected.into(), "a later read never sees an older value");
 }
 
 /// What a snapshot sees of `all`.
@@ -195,34 +197,35 @@ fn keys(collections: &Arc<Collections>) -> (Lsn, Vec<Value>) {
     (snapshot.position(), snapshot.prefix("all", b"").map(|entry| entry.unwrap().key).collect())
 }
 
-/// The first scan collects the keys that are there, shard by shard, and the writer adds those that come meanwhile. Only the locks and the flag around
-/// the list of keys are explored: loom cannot look into the list itself.
+/// The first scan collects the existing keys, shard by shard, while the writer adds new ones. Only
+/// the locks and the flag around the set of keys are explored: loom cannot look into the set
+/// itself.
 #[test]
-fn the_first_scan_beside_a_writer() {
-    let seen = explore("the first scan beside a writer", None, || {
-        let collections = collections();
+fn the_first_scan_with_a_writer() {
+    let seen = explore("the first scan with a writer", None, || {
+        let (collections, mut token) = collections();
         let writer = thread::spawn({
             let collections = Arc::clone(&collections);
             move || {
                 let put = Operation::Put { collection: ALL, key: b"l", value: b"2" };
-                apply(&collections, Lsn(2), &[put], &mut Superseded::default());
+                apply(&collections, &mut token, Lsn(2), &[put]);
             }
         });
         let (position, seen) = keys(&collections);
         let all: &[&str] = if position >= Lsn(2) { &["k", "l"] } else { &["k"] };
         assert_eq!(seen, all, "at {position}");
         writer.join().unwrap();
-        assert_eq!(keys(&collections).1, ["k", "l"], "it is never found any more");
+        assert_eq!(keys(&collections).1, ["k", "l"], "a key is missing from the order");
         position
     });
     assert_eq!(seen, [Lsn(1), Lsn(2)].into());
 }
 
-/// Two who scan first: the second waits for what the first collects.
+/// Two first scans at once: the second waits for what the first collects.
 #[test]
 fn two_first_scans() {
     let seen = explore("two first scans", Some(2), || {
-        let collections = collections();
+        let (collections, _) = collections();
         let other = thread::spawn({
             let collections = Arc::clone(&collections);
             move || keys(&collections).1.len()
@@ -232,32 +235,34 @@ fn two_first_scans() {
     assert_eq!(seen, [(1, 1)].into());
 }
 
-/// A record that empties a collection and fills it again is one step. Were its names applied one by one, who has looked up the name in between would take
-/// that for the state at its position.
+/// A record that clears a collection and fills it again is one step. If its names were applied one
+/// by one, a reader could look up a name in between, and take what it finds for the state at its
+/// position.
 #[test]
-fn a_read_beside_a_record_that_clears() {
-    let seen = explore("a point read beside a record that clears", None, || {
-        let collections = collections();
+fn a_read_during_a_record_that_clears() {
+    let seen = explore("a point read during a record that clears", None, || {
+        let (collections, mut token) = collections();
         let reader = thread::spawn({
             let collections = Arc::clone(&collections);
-            move || collections.get("all", b"k").unwrap().expect("the collection was seen empty, or not at all")
+            move || collections.get("all", b"k").unwrap().expect("the collection was seen empty or absent")
         });
         let operations = [
             Operation::Drop { collection: ALL, name: "all" },
             Operation::Create { name: "all" },
             Operation::Put { collection: CollectionId { lsn: Lsn(2), index: 1 }, key: b"k", value: b"2" },
         ];
-        apply(&collections, Lsn(2), &operations, &mut Superseded::default());
+        apply(&collections, &mut token, Lsn(2), &operations);
         reader.join().unwrap()[0]
     });
     assert_eq!(seen, [b'1', b'2'].into());
 }
 
-/// One record renames the collection and overwrites its key: under the old name the new value is never seen.
+/// One record renames the collection and overwrites its key. The new value is never seen under the
+/// old name.
 #[test]
-fn reads_beside_a_renaming() {
-    let seen = explore("a point read beside a renaming", None, || {
-        let collections = collections();
+fn reads_during_a_renaming() {
+    let seen = explore("a point read during a renaming", None, || {
+        let (collections, mut token) = collections();
         let writer = thread::spawn({
             let collections = Arc::clone(&collections);
             move || {
@@ -265,7 +270,7 @@ fn reads_beside_a_renaming() {
                     Operation::Rename { collection: ALL, from: "all", to: "other" },
                     Operation::Put { collection: ALL, key: b"k", value: b"2" },
                 ];
-                apply(&collections, Lsn(2), &operations, &mut Superseded::default());
+                apply(&collections, &mut token, Lsn(2), &operations);
             }
         });
         let value = collections.get("all", b"k").unwrap();

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hashbrown::{HashTable, hash_table};
 
 use super::{
+    WriterToken,
     horizon::Visible,
     order::{Order, Orders},
     steps::{GoOn, STEP_ENTRIES},
@@ -17,15 +18,18 @@ use crate::{
     sync::{AtomicUsize, RandomState, RwLock, read, write},
 };
 
-/// How many shards a memtable has: enough that readers seldom meet the writer in one.
+/// How many shards a memtable has: enough that readers and the writer seldom meet in one.
 const SHARDS: usize = 64;
 
-/// About what an entry takes in memory beside its key and value, in bytes.
+/// Roughly what an entry takes in memory beside its key and value, in bytes.
 const ENTRY_BYTES: usize = size_of::<Entry>() + 2 * size_of::<usize>();
 
-/// The changes of a stretch of the log: a hash table of versions, by collection and key, in shards.
+/// The changes of a stretch of the log: a hash table from collection and key to versions, in
+/// shards.
 ///
-/// Only the active memtable is written to, by one writer at a time; a frozen one never changes again.
+/// Only the active memtable is written to, by the holder of the [`WriterToken`]. A frozen memtable
+/// never changes. Each shard has a lock, which is held for one key, or, while changes are
+/// collected, for one shard.
 #[derive(Debug)]
 pub(crate) struct Memtable {
     shards: Box<[Shard]>,
@@ -35,7 +39,8 @@ pub(crate) struct Memtable {
     orders: Orders,
 }
 
-/// On cache lines of its own, so that cores that lock different shards do not disturb each other.
+/// Aligned to cache lines of its own, so that cores that lock different shards do not disturb each
+/// other.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard(RwLock<HashTable<Entry>>);
@@ -66,18 +71,23 @@ impl Memtable {
         }
     }
 
-    /// How many keys have changed.
+    /// How many keys the memtable holds.
     pub(crate) fn entries(&self) -> usize {
         self.entries.load(Ordering::Relaxed)
     }
 
-    /// About how many bytes of memory the newest versions take.
+    /// Roughly how many bytes of memory the newest versions take.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// What is known of a key at the position that `position` gives: the position of the version that is seen there, and its value; `None` in the
-    /// place of the value if it was deleted. The position is asked for under the shard's lock, and so not before a pruning that this read could miss.
+    /// The version of a key that is seen at the position that `position` returns: its own position
+    /// and its value, or `None` in place of the value if the key was deleted.
+    ///
+    /// `position` is called under the lock of the shard. The writer reads the published position,
+    /// and the registered ones, before it locks the shard to prune. If it pruned before this read
+    /// took the lock, the lock makes that published position visible here, and the position read
+    /// now is not below it. So the version that is visible at this position is still there.
     pub(crate) fn version(
         &self,
         collection: CollectionId,
@@ -91,10 +101,11 @@ impl Memtable {
         Some((version.lsn(), version.newest().cloned()))
     }
 
-    /// Puts a new version before the older ones. Returns the key's handle if it had no older versions before and has some now, which shall be
-    /// [pruned](Memtable::prune) when that is published.
+    /// Adds a version of a key. Returns the key's handle if the key now has older versions and had
+    /// none before: the caller has to [prune](Memtable::prune) it once `lsn` is published.
     pub(crate) fn apply(
         &self,
+        _writer: &mut WriterToken,
         lsn: Lsn,
         collection: CollectionId,
         key: &[u8],
@@ -110,12 +121,13 @@ impl Memtable {
                 let entry = occupied.get_mut();
                 self.bytes.fetch_add(value.map_or(0, <[u8]>::len), Ordering::Relaxed);
                 self.bytes.fetch_sub(entry.versions.newest().map_or(0, |value| value.len()), Ordering::Relaxed);
-                let was_alone = entry.versions.is_alone();
-                // Behind versions that are not published yet there may be many of them: they are left to the pruning that is due then.
+                let was_single = entry.versions.is_single();
+                // If the newest version is not published yet, there may be many older ones. Pruning
+                // would walk them at each change; it is left until they are published.
                 let all_published = entry.versions.lsn() <= visible.published();
                 entry.versions.push(lsn, value.map(Value::copy_from));
-                let is_alone = all_published && entry.versions.prune(visible);
-                (was_alone && !is_alone).then(|| entry.key.clone())
+                let is_single = all_published && entry.versions.prune(visible);
+                (was_single && !is_single).then(|| entry.key.clone())
             }
             hash_table::Entry::Vacant(vacant) => {
                 let (key, value) = copy_together(key, value);
@@ -129,7 +141,8 @@ impl Memtable {
         }
     }
 
-    /// Drops the versions of a key that nobody can see any more, and returns the position of the newest if others are left.
+    /// Drops the versions of a key that no reader can see any more. Returns the position of the
+    /// newest version if older ones are left.
     pub(crate) fn prune(&self, collection: CollectionId, key: &[u8], visible: &Visible) -> Option<Lsn> {
         let hash = self.hash(collection, key);
         let mut table = write(&self.shard(hash).0);
@@ -137,8 +150,8 @@ impl Memtable {
         (!entry.versions.prune(visible)).then(|| entry.versions.lsn())
     }
 
-    /// The keys of a collection in byte order. The first call costs as much as has changed in this memtable; from then on the writer keeps
-    /// them in order.
+    /// The keys of a collection in byte order. The first call costs as much as this memtable holds;
+    /// from then on the writer keeps the order up to date.
     pub(crate) fn in_order(&self, collection: CollectionId) -> Arc<Order> {
         self.orders.get(collection, |order| {
             for shard in &self.shards {
@@ -148,7 +161,8 @@ impl Memtable {
         })
     }
 
-    /// Adds the keys that `wanted` picks, as they were at `position`, to `changed`, in no order.
+    /// Appends the keys that `wanted` selects to `changed`, as they were at `position`, in no
+    /// particular order.
     pub(crate) fn collect(
         &self,
         position: Lsn,
@@ -185,7 +199,7 @@ impl Memtable {
     }
 
     fn shard(&self, hash: u64) -> &Shard {
-        // The table takes its bits from both ends of the hash: these are from the middle.
+        // The hash table uses bits from both ends of the hash; these come from the middle.
         &self.shards[(hash >> 32) as usize % SHARDS]
     }
 }
@@ -196,10 +210,12 @@ impl Entry {
     }
 }
 
-/// Up to this many bytes a value shares the allocation of its key, which lives as long as the entry does.
+/// A value of up to this many bytes shares the allocation of its key, which lives as long as the
+/// entry does.
 const SHARED_VALUE_BYTES_MAX: usize = 512;
 
-/// Copies key and value, into one allocation where they are small: most entries live and die together.
+/// Copies key and value. Small ones share one allocation, because most entries live and die
+/// together.
 fn copy_together(key: &[u8], value: Option<&[u8]>) -> (Value, Option<Value>) {
     if value.is_some_and(|value| value.len() > SHARED_VALUE_BYTES_MAX) {
         return (Value::copy_from(key), value.map(Value::copy_from));
@@ -225,10 +241,10 @@ mod tests {
 
     #[test]
     fn versions_are_seen_at_their_positions_and_collections_are_apart() {
-        let memtable = Memtable::new();
-        memtable.apply(Lsn(1), A, b"key", Some(b"one"), &Visible::from(Lsn(0)));
-        memtable.apply(Lsn(2), B, b"key", Some(b"other"), &Visible::from(Lsn(0)));
-        memtable.apply(Lsn(3), A, b"key", None, &Visible::from(Lsn(0)));
+        let (memtable, mut writer) = (Memtable::new(), WriterToken::new());
+        memtable.apply(&mut writer, Lsn(1), A, b"key", Some(b"one"), &Visible::from(Lsn(0)));
+        memtable.apply(&mut writer, Lsn(2), B, b"key", Some(b"other"), &Visible::from(Lsn(0)));
+        memtable.apply(&mut writer, Lsn(3), A, b"key", None, &Visible::from(Lsn(0)));
 
         assert_eq!(get(&memtable, A, 0), None);
         assert_eq!(get(&memtable, A, 2), Some(Some(Value::copy_from(b"one"))));
@@ -239,26 +255,29 @@ mod tests {
 
     #[test]
     fn older_versions_are_reported_until_they_can_be_pruned() {
-        let memtable = Memtable::new();
-        let apply =
-            |lsn, published| memtable.apply(Lsn(lsn), A, b"key", Some(b"value"), &Visible::from(Lsn(published)));
+        let (memtable, mut writer) = (Memtable::new(), WriterToken::new());
+        let mut apply = |lsn, published| {
+            memtable.apply(&mut writer, Lsn(lsn), A, b"key", Some(b"value"), &Visible::from(Lsn(published)))
+        };
         assert!(apply(1, 0).is_none());
         assert!(apply(2, 1).is_some(), "position 1 is still read");
-        assert!(apply(3, 1).is_none(), "it was reported already");
+        assert!(apply(3, 1).is_none(), "it was already reported");
         assert_eq!(memtable.prune(A, b"key", &Visible::from(Lsn(2))), Some(Lsn(3)));
         assert_eq!(get(&memtable, A, 1), None);
         assert_eq!(memtable.prune(A, b"key", &Visible::from(Lsn(3))), None);
-        assert!(apply(4, 4).is_none(), "nobody sees the older one");
+        assert!(apply(4, 4).is_none(), "nothing sees the older one");
     }
 
     #[test]
     fn keys_are_in_order_whether_they_come_before_or_after_the_first_scan() {
-        let memtable = Memtable::new();
-        let apply = |key: &[u8]| memtable.apply(Lsn(1), A, key, Some(b"value"), &Visible::from(Lsn(0)));
-        apply(b"c");
-        memtable.apply(Lsn(1), B, b"b", None, &Visible::from(Lsn(0)));
+        let (memtable, mut writer) = (Memtable::new(), WriterToken::new());
+        let mut put = |collection, key: &[u8]| {
+            memtable.apply(&mut writer, Lsn(1), collection, key, Some(b"value"), &Visible::from(Lsn(0)))
+        };
+        put(A, b"c");
+        put(B, b"b");
         let order = memtable.in_order(A);
-        apply(b"a");
+        put(A, b"a");
         assert_eq!(order.keys(Bound::Unbounded, Bound::Unbounded, Direction::Forward, 9), ["a", "c"]);
     }
 }

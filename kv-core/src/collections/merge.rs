@@ -1,4 +1,4 @@
-//! The entries of a collection in order, from one end: what has changed in memory, over what the checkpoint has.
+//! Merges the changes in memory with the entries of the checkpoint, in order of key, from one end.
 
 use std::{
     cmp::Ordering,
@@ -8,27 +8,28 @@ use std::{
 };
 
 use super::{
-    entries::Entry,
+    entry::Entry,
     memtable::Memtable,
     order::{Direction, Order},
     read_view::ReadView,
 };
 use crate::{CollectionId, Cursor, Lsn, Result, Value};
 
-/// How many keys are taken from memory the first time, and at most: few, so that whoever wants the first entry only does not pay for others.
+/// How many keys are taken from a memtable at first, and at most. It begins with few, so that a
+/// caller that takes only the first entry does not pay for more.
 const KEYS_AT_ONCE: usize = 4;
 const KEYS_AT_ONCE_MAX: usize = 256;
 
-/// What is scanned.
+/// What to iterate over.
 pub(super) struct Scan {
     pub(super) view: Arc<ReadView>,
-    /// Where the entries are; `None` if there are none but those above.
+    /// The collection and position to read. `None` if there are only pending changes.
     pub(super) stored: Option<Stored>,
-    /// Changes that stand in the place of what is stored, in order.
-    pub(super) above: VecDeque<KeyChange>,
+    /// The changes of a pending write in order of key. They replace what is stored.
+    pub(super) pending: VecDeque<KeyChange>,
 }
 
-/// A collection at a position. Who scans it keeps the position registered.
+/// A collection at a position. The caller keeps the position registered.
 #[derive(Clone, Copy)]
 pub(super) struct Stored {
     pub(super) collection: CollectionId,
@@ -41,11 +42,11 @@ pub(crate) type KeyChange = (Value, Option<Value>);
 impl Scan {
     /// The entries within the bounds, from the end that `direction` begins at.
     pub(super) fn merge(&self, lower: &Bound<Value>, upper: &Bound<Value>, direction: Direction) -> Result<Merge> {
-        let above = self.above.iter().filter(|(key, _)| (lower.as_ref(), upper.as_ref()).contains(key)).cloned();
-        let above = above.map(|(key, value)| Found { lsn: Lsn::START, key, value });
+        let pending = self.pending.iter().filter(|(key, _)| (lower.as_ref(), upper.as_ref()).contains(key)).cloned();
+        let pending = pending.map(|(key, value)| ReadyChange { lsn: Lsn::START, key, value });
         let ready = match direction {
-            Direction::Forward => above.collect(),
-            Direction::Backward => above.rev().collect(),
+            Direction::Forward => pending.collect(),
+            Direction::Backward => pending.rev().collect(),
         };
         let sources = vec![Source { ready, rest: None }];
         let mut merge = Merge { direction, sources, cursor: None, depends_on: Lsn::START };
@@ -75,20 +76,21 @@ pub(super) fn bytes(bound: &Bound<Value>) -> Bound<&[u8]> {
     bound.as_ref().map(|key| &**key)
 }
 
-/// Several sources of entries, the newer ones standing in the place of the older ones.
+/// Merges several sources of entries. A newer source hides the same key in older ones.
 pub(super) struct Merge {
     direction: Direction,
-    /// What has changed in memory, the newest first.
+    /// The changes in order of key, one source for each place; newer places come first.
     sources: Vec<Source>,
-    /// Stands at the next entry of the checkpoint; `None` when there is no other.
+    /// At the checkpoint's first entry that was not taken yet. `None` if there are no more.
     cursor: Option<Box<dyn Cursor>>,
-    /// The highest position of the changes that were passed, deletions too. Keys that were taken
-    /// ahead do not count.
+    /// The highest position of the changes that were taken, tombstones included. Keys that were
+    /// only read ahead do not count.
     depends_on: Lsn,
 }
 
 impl Merge {
-    /// The position that everything rests on that was given, the end too.
+    /// The position of the newest change that the iteration depends on so far. At its end, this
+    /// includes the fact that there are no more entries.
     pub(super) fn depends_on(&self) -> Lsn {
         self.depends_on
     }
@@ -104,10 +106,12 @@ impl Merge {
                 Some(Ordering::Less) | None => {}
             }
             let (newest, older) = self.sources[first..].split_at_mut(1);
-            let Some(Found { lsn, key, value }) = newest[0].ready.pop_front() else { continue };
+            let Some(ReadyChange { lsn, key, value }) = newest[0].ready.pop_front() else { continue };
             self.depends_on = self.depends_on.max(lsn);
             for source in older {
-                source.ready.pop_front_if(|other| other.key == key);
+                if source.ready.front().is_some_and(|other| other.key == key) {
+                    source.ready.pop_front();
+                }
             }
             if let Some(value) = value {
                 return Ok(Some(Entry { key, value }));
@@ -115,10 +119,10 @@ impl Merge {
         }
     }
 
-    /// The newest source of the key that comes first, and that key.
+    /// The newest source that holds the first key, and that key.
     fn first_changed(&self) -> Option<(usize, &[u8])> {
         let keys = self.sources.iter().enumerate().filter_map(|(at, source)| Some((at, &*source.ready.front()?.key)));
-        keys.min_by(|(_, a), (_, b)| self.direction.compare(a, b)) // of equals the first, which is the newest
+        keys.min_by(|(_, a), (_, b)| self.direction.compare(a, b)) // of equal keys the first, which is the newest
     }
 
     fn take_from_cursor(&mut self) -> Result<Option<Entry>> {
@@ -140,21 +144,21 @@ impl Merge {
     }
 }
 
-/// A change and its position, which is [`Lsn::START`] for one of a pending.
-struct Found {
+/// A change and its position, which is [`Lsn::START`] for one of a pending write.
+struct ReadyChange {
     lsn: Lsn,
     key: Value,
     value: Option<Value>,
 }
 
-/// Changes in order.
+/// The changes of one place, in order.
 struct Source {
-    ready: VecDeque<Found>,
-    /// Where there are others.
+    ready: VecDeque<ReadyChange>,
+    /// Where to read more.
     rest: Option<Rest>,
 }
 
-/// The changes of a memtable that were not taken yet.
+/// The changes of a memtable that were not read yet.
 struct Rest {
     memtable: Arc<Memtable>,
     order: Arc<Order>,
@@ -166,7 +170,7 @@ struct Rest {
 }
 
 impl Source {
-    /// Has a change ready, if there is another.
+    /// Makes a change ready, if there is another.
     fn make_ready(&mut self) {
         while self.ready.is_empty()
             && let Some(rest) = &mut self.rest
@@ -179,14 +183,15 @@ impl Source {
 }
 
 impl Rest {
-    /// Takes the next few keys, of which some may not have changed yet at the position; `false` if there are no others.
-    fn take(&mut self, ready: &mut VecDeque<Found>) -> bool {
+    /// Reads the next few keys. Some of them may have no version at the position. Returns `false`
+    /// if there are no more.
+    fn take(&mut self, ready: &mut VecDeque<ReadyChange>) -> bool {
         let keys = self.order.keys(bytes(&self.lower), bytes(&self.upper), self.direction, self.count);
         let Some(last) = keys.last().cloned() else { return false };
         let is_end = keys.len() < self.count;
         for key in keys {
             if let Some((lsn, value)) = self.memtable.version(self.stored.collection, &key, || self.stored.position) {
-                ready.push_back(Found { lsn, key, value });
+                ready.push_back(ReadyChange { lsn, key, value });
             }
         }
         match self.direction {

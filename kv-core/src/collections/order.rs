@@ -1,4 +1,15 @@
-//! The keys of a collection in byte order, beside the hash tables: kept for the collections that are scanned, and for no others.
+//! The keys of a collection in byte order, beside the hash tables. Kept only for collections that
+//! were scanned.
+//!
+//! The first scan of a collection collects its keys shard by shard, while the writer goes on adding
+//! new ones. No key is missed, for this reason: the scan sets `Orders::any` and adds its slot
+//! first, and then locks each shard to collect. The writer inserts a key under the lock of its
+//! shard. If it did so before the scan locked the shard, the scan finds the key there. If it did so
+//! after, the lock makes the flag and the slot visible to the writer, and it adds the key itself. A
+//! key may come twice; the set keeps one.
+//!
+//! A scan finds newer keys in the order than it may see; it skips those that have no version at its
+//! position. Every key that it may see was inserted before its position was published.
 
 use std::{
     cmp::Ordering,
@@ -14,7 +25,7 @@ use crate::{
     sync::{AtomicBool, Mutex, RwLock, lock, read, write},
 };
 
-/// Which end of a range is taken from.
+/// The end of a range that entries are taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     Forward,
@@ -22,7 +33,7 @@ pub(crate) enum Direction {
 }
 
 impl Direction {
-    /// Which of two keys comes first.
+    /// Which of two keys comes first in this direction.
     pub(crate) fn compare(self, a: &[u8], b: &[u8]) -> Ordering {
         match self {
             Self::Forward => a.cmp(b),
@@ -31,7 +42,8 @@ impl Direction {
     }
 }
 
-/// The keys of a collection that have changed in a memtable, in byte order. Readers and the writer do not wait for each other.
+/// The keys of a collection that have changed in a memtable, in byte order. Readers and the writer
+/// do not wait for each other.
 #[derive(Debug, Default)]
 pub(crate) struct Order(SkipSet<Value>);
 
@@ -40,7 +52,7 @@ impl Order {
         self.0.insert(key.clone());
     }
 
-    /// Up to `count` keys within the bounds, from the end that `direction` begins at.
+    /// Up to `count` keys within the bounds, beginning at the end that `direction` starts from.
     pub(crate) fn keys(
         &self,
         lower: Bound<&[u8]>,
@@ -57,15 +69,15 @@ impl Order {
     }
 }
 
-/// The orders of the collections that were scanned.
+/// The orders of all scanned collections of a memtable.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
-    /// Whether there are any: what the writer looks at where nothing is scanned.
+    /// Whether there are any. Where nothing is scanned, this is all that the writer looks at.
     any: AtomicBool,
     by_collection: RwLock<HashMap<CollectionId, Arc<Slot>>>,
 }
 
-/// An order that may still be in the making.
+/// An order, which may still be incomplete.
 #[derive(Debug, Default)]
 struct Slot {
     keys: Arc<Order>,
@@ -73,9 +85,11 @@ struct Slot {
 }
 
 impl Orders {
-    /// Takes note of a new key. For the writer, under the lock of the key's shard.
+    /// Adds a new key, if its collection was scanned. Called by the writer, under the lock of the
+    /// key's shard.
     pub(crate) fn insert(&self, collection: CollectionId, key: &Value) {
-        // Relaxed suffices: who collects locks the shard after setting it, and finds there what was inserted before.
+        // `Relaxed` suffices, because a scan locks the shard after it sets the flag (see the
+        // module).
         if self.any.load(atomic::Ordering::Relaxed)
             && let Some(slot) = read(&self.by_collection).get(&collection)
         {
@@ -83,7 +97,8 @@ impl Orders {
         }
     }
 
-    /// The order of a collection. `collect` adds the keys that are there, the first time; new ones come in beside it.
+    /// The order of a collection. The first call runs `collect`, which adds the keys that are
+    /// already in the memtable; concurrent calls wait until it is complete.
     pub(crate) fn get(&self, collection: CollectionId, collect: impl FnOnce(&Order)) -> Arc<Order> {
         let known = read(&self.by_collection).get(&collection).cloned();
         let slot = known.unwrap_or_else(|| {

@@ -6,11 +6,12 @@ use super::{
 };
 use crate::{Checkpoint, CheckpointId, CollectionId, CollectionInfo, Error, Lsn, Place, Result, Value};
 
-/// Where readers look: the active memtable, then the frozen ones, then the checkpoint. A view never changes; another takes its place.
+/// Where readers look: in the active memtable, then the frozen one, then the checkpoint. A view
+/// never changes; another one replaces it.
 pub(crate) struct ReadView {
     pub(crate) active: Arc<Memtable>,
-    /// What is being written to a checkpoint, or was when that failed. There is never more than one, so that a disk that stays full does not
-    /// make reads slower.
+    /// The memtable that is being written to a checkpoint, or was when writing it failed. There is
+    /// at most one, so that reads do not become slower while the disk stays full.
     pub(crate) frozen: Option<Arc<Memtable>>,
     pub(crate) checkpoint: Option<Arc<dyn Checkpoint>>,
 }
@@ -20,7 +21,7 @@ impl ReadView {
         Self { active: Arc::new(Memtable::new()), frozen: None, checkpoint }
     }
 
-    /// This view with what is active now frozen, and a new active memtable.
+    /// A view in which the active memtable is frozen and a new one is active.
     pub(crate) fn with_active_frozen(&self) -> Self {
         debug_assert!(self.frozen.is_none(), "the frozen memtable would be lost");
         Self {
@@ -30,7 +31,7 @@ impl ReadView {
         }
     }
 
-    /// This view with `checkpoint` in the place of everything but the active memtable.
+    /// A view in which `checkpoint` replaces everything but the active memtable.
     pub(crate) fn with_checkpoint(&self, checkpoint: Arc<dyn Checkpoint>) -> Self {
         Self { active: Arc::clone(&self.active), frozen: None, checkpoint: Some(checkpoint) }
     }
@@ -43,14 +44,14 @@ impl ReadView {
         self.checkpoint.as_ref().map(|checkpoint| checkpoint.id())
     }
 
-    /// The position of the checkpoint.
+    /// The position of the checkpoint, or [`Lsn::START`] if there is none.
     pub(crate) fn checkpoint_lsn(&self) -> Lsn {
         self.checkpoint_id().map_or(Lsn::START, |id| id.lsn)
     }
 
-    /// The value of a key at the position that `position` gives, which is asked for again at each
-    /// place that is looked at; and the position that this rests on, which is [`Lsn::START`] for
-    /// what only the checkpoint has.
+    /// The value of a key at the position that `position` returns, and the position of the version.
+    /// If only the checkpoint has the key, or nothing has, that is [`Lsn::START`]. `position` is
+    /// called again for each memtable.
     pub(crate) fn get(
         &self,
         collection: CollectionId,
@@ -64,7 +65,8 @@ impl ReadView {
         }
     }
 
-    /// The values of keys at `position`, in their order: from memory, and the rest from the checkpoint, all at once.
+    /// The values of keys at `position`, in the order of `keys`. Those that are not in memory are
+    /// looked up in the checkpoint together.
     pub(crate) fn get_many(
         &self,
         collection: CollectionId,
@@ -87,8 +89,8 @@ impl ReadView {
         Ok(values)
     }
 
-    /// Calls `read` with the value of a key at the position that `position` gives; `false` if there is none.
-    /// Returns the position that this rests on, as [`get`](ReadView::get) does.
+    /// Calls `read` with the value of a key at the position that `position` returns. Returns the
+    /// position of the version, as [`get`](ReadView::get) does, and whether there is a value.
     pub(crate) fn get_with(
         &self,
         collection: CollectionId,
@@ -105,7 +107,8 @@ impl ReadView {
         }
     }
 
-    /// The newest version of a key in memory that is seen at the position that `position` gives, and its own position.
+    /// The newest version of a key in memory at the position that `position` returns: its position
+    /// and value.
     pub(crate) fn in_memory(
         &self,
         collection: CollectionId,
@@ -115,7 +118,7 @@ impl ReadView {
         self.memtables().find_map(|memtable| memtable.version(collection, key, &position))
     }
 
-    /// Calls `read` with the checkpoint's value of a key; `false` if it has none.
+    /// Calls `read` with the checkpoint's value of a key. Returns `false` if it has none.
     pub(crate) fn in_checkpoint(
         &self,
         collection: CollectionId,
@@ -128,8 +131,8 @@ impl ReadView {
         }
     }
 
-    /// The keys that `wanted` picks and that have changed since the checkpoint, as they were at `position`, in order of
-    /// (collection, key). It costs as much as has changed.
+    /// The keys that `wanted` selects and that have changed since the checkpoint, as they were at
+    /// `position`, in order of (collection, key). This costs as much as has changed.
     pub(crate) fn changed(
         &self,
         position: Lsn,
@@ -140,15 +143,15 @@ impl ReadView {
         for memtable in self.memtables() {
             memtable.collect(position, &wanted, &mut changed, go_on)?;
         }
-        // Equals keep their order and newer memtables come first: so the first of equals is the
+        // The sort is stable, and newer memtables come first. So the first of equal keys is the
         // newest.
         let mut changed = steps::sort(changed, |a, b| (a.collection, &a.key).cmp(&(b.collection, &b.key)), go_on)?;
         changed.dedup_by(|later, first| (later.collection, &later.key) == (first.collection, &first.key));
         Ok(changed)
     }
 
-    /// The sizes of `collections`: those in the checkpoint, corrected by what has `changed` since. Both in order of
-    /// identity.
+    /// The sizes of `collections`: the counts of the checkpoint, corrected by what has `changed`
+    /// since. Both arguments are in order of identity.
     pub(crate) fn sizes(
         &self,
         collections: Vec<(CollectionId, Arc<str>)>,
@@ -182,14 +185,14 @@ impl ReadView {
             .map_or(Size::default(), |at| Size { entries: collections[at].entries, bytes: collections[at].bytes })
     }
 
-    /// The error for a checkpoint that holds more than it says.
+    /// The error for a checkpoint that holds more than its counts say.
     fn miscounted(&self, name: &str) -> Error {
         let detail = format!("it holds more of the collection {name:?} than its counts say");
         Error::corrupt_whole(self.checkpoint_id().map_or(Place::Record(Lsn::START), Place::Checkpoint), detail)
     }
 }
 
-/// How much a collection holds.
+/// The size of a collection.
 #[derive(Clone, Copy, Debug, Default)]
 struct Size {
     entries: u64,
@@ -197,7 +200,8 @@ struct Size {
 }
 
 impl Size {
-    /// With a key changed that had a value of `replaced` bytes, or none. `None` if there was not that much.
+    /// The size after `change` to a key whose value had `replaced` bytes, or that was absent.
+    /// `None` if the size would become negative.
     fn after(self, change: &Changed, replaced: Option<usize>) -> Option<Self> {
         let entry_bytes = |value_len: usize| (change.key.len() + value_len) as u64;
         let Self { mut entries, mut bytes } = self;

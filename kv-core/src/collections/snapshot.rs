@@ -7,6 +7,10 @@ use super::{Collections, Entries, read_view::ReadView};
 use crate::{CollectionId, CollectionInfo, Lsn, Owner, Result, Value};
 
 /// Every collection at one position of the log, for as long as this value lives.
+///
+/// A snapshot holds a read view and registers its position
+/// ([`Horizon::register`](super::Horizon::register)), which keeps the versions at that position
+/// from being pruned.
 pub(crate) struct Snapshot {
     collections: Arc<Collections>,
     position: Lsn,
@@ -14,13 +18,19 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// The view is taken first and the position after it; if the view has changed by then, it may lack what was published in between, and
-    /// both are taken again.
+    /// Takes a view and a position that belong together: the view must hold every change up to the
+    /// position.
+    ///
+    /// The view is loaded first, then the position is registered, then the view is loaded again. If
+    /// it is still the same, no freeze came in between; so every change that was published at the
+    /// registered position had been applied to this view. If it has changed, the position may
+    /// include changes to a newer memtable, which this view lacks, and both are taken again. The
+    /// comparison by pointer is safe: the held view cannot be freed and its address used again.
     pub(super) fn take(collections: &Arc<Collections>) -> Self {
         loop {
             let view = collections.view.load_full();
             let position = collections.horizon.register();
-            // From here on dropping it releases the position.
+            // From here on, dropping it releases the position.
             let snapshot = Self { collections: Arc::clone(collections), position, view };
             if Arc::ptr_eq(&snapshot.view, &collections.view.load()) {
                 return snapshot;
@@ -46,7 +56,7 @@ impl Snapshot {
         self.view.sizes(self.collections.names.all_at(self.position), &changed, &mut || Ok(()))
     }
 
-    /// How many keys the collection of that name has.
+    /// How many keys the collection has.
     pub(crate) fn len(&self, name: &str) -> Result<u64> {
         let Some(id) = self.collection(name) else { return Ok(0) };
         let changed = self.view.changed(self.position, |collection, _| collection == id, &mut || Ok(()))?;
@@ -62,7 +72,7 @@ impl Snapshot {
         }
     }
 
-    /// The values of keys, in their order.
+    /// The values of keys, in the order of `keys`.
     pub(crate) fn get_many(&self, name: &str, keys: &[&[u8]]) -> Result<Vec<Option<Value>>> {
         match self.collection(name) {
             Some(id) => self.view.get_many(id, keys, self.position),
@@ -70,7 +80,7 @@ impl Snapshot {
         }
     }
 
-    /// Calls `read` with the value of a key; `false` if there is none.
+    /// Calls `read` with the value of a key. Returns `false` if there is none.
     pub(crate) fn get_with(&self, name: &str, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
         match self.collection(name) {
             Some(id) => Ok(self.view.get_with(id, key, || self.position, read)?.1),
@@ -78,7 +88,7 @@ impl Snapshot {
         }
     }
 
-    /// The entries of the collection of that name within the bounds.
+    /// The entries of the collection within the bounds.
     pub(crate) fn range(self: &Arc<Self>, name: &str, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Entries {
         match self.collection(name) {
             Some(collection) => Entries::of_snapshot(self, collection, (lower, upper)),
@@ -86,22 +96,23 @@ impl Snapshot {
         }
     }
 
-    /// The entries of the collection of that name whose keys begin with `prefix`.
+    /// The entries of the collection whose keys begin with `prefix`.
     pub(crate) fn prefix(self: &Arc<Self>, name: &str, prefix: &[u8]) -> Entries {
         let (lower, upper) = prefix_bounds(prefix);
         self.range(name, lower, upper.as_ref().map(|key| &**key))
     }
 }
 
-/// The bounds of the keys that begin with `prefix`.
+/// The bounds of the range of keys that begin with `prefix`.
 pub(crate) fn prefix_bounds(prefix: &[u8]) -> (Bound<&[u8]>, Bound<Vec<u8>>) {
     (Bound::Included(prefix), prefix_end(prefix).map_or(Bound::Unbounded, Bound::Excluded))
 }
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        // In a child made by `fork` the lock may be held for ever. Neither there nor after the store
-        // is gone does anybody prune by what is released.
+        // In a child made by `fork`, another thread of the parent may have held the lock at the
+        // fork; nothing would ever release it there. Neither in a child nor after the store is gone
+        // does anything prune, so the position need not be released.
         let is_ours = |owner: &Weak<_>| owner.upgrade().is_some_and(|owner: Arc<dyn Owner>| owner.check().is_ok());
         if self.collections.owner.as_ref().is_none_or(is_ours) {
             self.collections.horizon.release(self.position);

@@ -1,20 +1,20 @@
-//! Long work in steps, between which it is asked whether to go on.
+//! Long work in small steps, with a check before each step whether to go on.
 
 use std::{cmp::Ordering, vec};
 
 use crate::Result;
 
-/// Asked between the steps of long work. An error ends it.
+/// Called between the steps of long work. An error ends the work.
 pub(crate) type GoOn<'a> = &'a mut dyn FnMut() -> Result<()>;
 
-/// How many entries are dealt with between two questions: a fraction of a millisecond, or of a
-/// second where each has to be looked up on a slow disk.
+/// How many entries are processed between two calls. That takes a fraction of a millisecond; or of
+/// a second, where each entry has to be looked up on a slow disk.
 pub(crate) const STEP_ENTRIES: usize = 256;
 
 /// How many entries are sorted at once.
 const RUN_ENTRIES: usize = 64 * STEP_ENTRIES;
 
-/// Sorts, and keeps equals in their order. It needs memory for the entries once more.
+/// Sorts stably. Needs memory for the entries a second time.
 pub(crate) fn sort<T>(mut entries: Vec<T>, compare: impl Fn(&T, &T) -> Ordering, go_on: GoOn<'_>) -> Result<Vec<T>> {
     let mut runs = Vec::new();
     while !entries.is_empty() {
@@ -23,7 +23,7 @@ pub(crate) fn sort<T>(mut entries: Vec<T>, compare: impl Fn(&T, &T) -> Ordering,
         run.sort_by(&compare);
         runs.push(run);
     }
-    runs.reverse(); // they were taken from the end
+    runs.reverse(); // they were split off from the end
     while runs.len() > 1 {
         let mut longer = Vec::with_capacity(runs.len().div_ceil(2));
         let mut rest = runs.into_iter();
@@ -36,7 +36,7 @@ pub(crate) fn sort<T>(mut entries: Vec<T>, compare: impl Fn(&T, &T) -> Ordering,
     Ok(runs.pop().unwrap_or_default())
 }
 
-/// Merges two sorted runs. Of equals, those of the first run come first.
+/// Merges two sorted runs. Of equal entries, those of the first run come first.
 fn merge<T>(first: Vec<T>, second: Vec<T>, compare: &impl Fn(&T, &T) -> Ordering, go_on: GoOn<'_>) -> Result<Vec<T>> {
     let mut merged = Vec::with_capacity(first.len() + second.len());
     let (mut first, mut second) = (first.into_iter(), second.into_iter());
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
     use crate::Error;
 
-    /// Numbers in no order, each with the place at which it stands; many are equal.
+    /// Numbers in no particular order, each with its index; many are equal.
     fn shuffled(count: usize) -> Vec<(u64, usize)> {
         (0..count).map(|at| ((at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48, at)).collect()
     }
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_come_in_order_and_equals_in_theirs() {
+    fn the_sort_is_stable() {
         for count in [0, 1, 2, RUN_ENTRIES, RUN_ENTRIES + 1, 5 * RUN_ENTRIES + 7] {
             let mut expected = shuffled(count);
             expected.sort_by(by_number);
@@ -86,10 +86,10 @@ mod tests {
         }
     }
 
-    /// Each question may be answered with no, and no two are further apart than a few comparisons
-    /// for each entry of a run.
+    /// Any call of `go_on` may fail, and two calls are at most a few comparisons per entry of a run
+    /// apart.
     #[test]
-    fn sorting_stops_soon_wherever_it_is() {
+    fn sorting_stops_soon_at_any_point() {
         let compared = Cell::new(0_usize);
         let compare = |a: &_, b: &_| {
             compared.set(compared.get() + 1);
@@ -101,16 +101,16 @@ mod tests {
             let (mut asked, mut at_last) = (0, 0);
             compared.set(0);
             let sorted = sort(entries.clone(), compare, &mut || {
-                assert!(compared.get() - at_last <= most_at_once, "it was long before question {asked}");
+                assert!(compared.get() - at_last <= most_at_once, "too much work before call {asked}");
                 at_last = compared.get();
                 asked += 1;
                 if asked == stop_at { Err(Error::Cancelled) } else { Ok(()) }
             });
             if sorted.is_ok() {
-                assert!(asked >= 9, "{asked} questions: it sorts three runs, and merges them twice");
+                assert!(asked >= 9, "{asked} calls: it sorts three runs, and merges them twice");
                 return;
             }
-            assert_eq!((asked, compared.get()), (stop_at, at_last), "it went on");
+            assert_eq!((asked, compared.get()), (stop_at, at_last), "it did not stop");
         }
     }
 }

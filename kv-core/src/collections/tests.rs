@@ -2,21 +2,22 @@ use super::*;
 
 const KEYS: u64 = 100;
 
-/// Collections with one writer, who publishes at once.
+/// Collections with one writer, which can publish at once.
 struct Written {
     collections: Arc<Collections>,
-    superseded: Superseded,
+    writer: WriterToken,
     lsn: Lsn,
 }
 
 impl Written {
     fn new() -> Self {
-        Self { collections: Arc::new(Collections::new(None)), superseded: Superseded::default(), lsn: Lsn::START }
+        let (collections, writer) = Collections::new(None);
+        Self { collections: Arc::new(collections), writer, lsn: Lsn::START }
     }
 
     fn apply(&mut self, operation: &Operation<'_>) {
         self.lsn = Lsn(self.lsn.0 + 1);
-        self.collections.apply(self.lsn, std::iter::once(*operation), &mut self.superseded);
+        self.collections.apply(&mut self.writer, self.lsn, std::iter::once(*operation));
     }
 
     fn put(&mut self, collection: CollectionId, key: u64) {
@@ -33,7 +34,7 @@ impl Written {
     }
 
     fn waiting(&self) -> usize {
-        self.superseded.queue.len() + self.superseded.held.len()
+        self.writer.superseded.queue.len() + self.writer.superseded.held.len()
     }
 }
 
@@ -57,7 +58,7 @@ fn overwritten(in_flight: u64, mut before_each_round: impl FnMut(&Arc<Collection
 }
 
 #[test]
-fn overwriting_keeps_no_versions_that_nobody_sees() {
+fn overwriting_keeps_no_versions_that_nothing_sees() {
     for in_flight in [1, 10, 1000] {
         let written = overwritten(in_flight, |_| {});
         assert!(written.versions() as u64 <= 2 * KEYS, "{} versions, {in_flight} in flight", written.versions());
@@ -76,7 +77,7 @@ fn a_snapshot_keeps_one_version_of_each_key() {
 }
 
 #[test]
-fn what_snapshots_have_kept_is_forgotten_after_them() {
+fn versions_kept_for_snapshots_are_dropped_after_them() {
     let mut held = Vec::new();
     let written = overwritten(1, |collections| {
         held.push(collections.snapshot());
@@ -93,7 +94,9 @@ fn what_snapshots_have_kept_is_forgotten_after_them() {
     assert_eq!(written.waiting(), 0);
 }
 
-/// One key very often, and many keys ten times: no version is kept that nobody sees. `KV_MEMORY_KEYS` says how many, a million in an optimised build.
+/// One key that is overwritten very often, and many keys that are overwritten ten times: no version
+/// is kept that nothing can see. `KV_MEMORY_KEYS` sets the number of keys; use a million in an
+/// optimised build.
 #[test]
 fn memory_stays_flat_over_millions_of_overwrites() {
     let keys = std::env::var("KV_MEMORY_KEYS").map_or(50_000, |keys| keys.parse().unwrap());
@@ -104,7 +107,7 @@ fn memory_stays_flat_over_millions_of_overwrites() {
             let mut snapshot = None;
             for round in 0..rounds {
                 if with_snapshots && round % (rounds / 5) == 0 {
-                    snapshot = Some(written.collections.snapshot()); // and the one before is dropped
+                    snapshot = Some(written.collections.snapshot()); // drops the previous one
                 }
                 for key in 0..keys {
                     written.put(collection, key);
@@ -118,22 +121,22 @@ fn memory_stays_flat_over_millions_of_overwrites() {
     }
 }
 
-/// In a child, made by `fork`, the lock on what is registered may be held for ever.
+/// In a child made by `fork`, the registry's lock may be held for ever.
 #[test]
-fn a_snapshot_that_a_child_drops_releases_nothing() {
+fn a_snapshot_dropped_in_a_child_releases_nothing() {
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    struct Told(AtomicBool);
+    struct FakeOwner(AtomicBool);
 
-    impl Owner for Told {
+    impl Owner for FakeOwner {
         fn check(&self) -> Result<()> {
             if self.0.load(Ordering::Relaxed) { Err(crate::Error::Forked) } else { Ok(()) }
         }
     }
 
-    let owner: Arc<Told> = Arc::new(Told(AtomicBool::new(false)));
-    let mut collections = Collections::new(None);
-    let weak: Weak<Told> = Arc::downgrade(&owner);
+    let owner: Arc<FakeOwner> = Arc::new(FakeOwner(AtomicBool::new(false)));
+    let (mut collections, _writer) = Collections::new(None);
+    let weak: Weak<FakeOwner> = Arc::downgrade(&owner);
     collections.owner = Some(weak);
     let collections = Arc::new(collections);
     let releases = || collections.horizon().visible().releases();
@@ -141,10 +144,10 @@ fn a_snapshot_that_a_child_drops_releases_nothing() {
         (collections.snapshot(), collections.snapshot(), collections.snapshot());
     drop(collections.snapshot());
     drop(in_the_parent);
-    assert_eq!(releases(), 0, "others read at the same position");
+    assert_eq!(releases(), 0, "other snapshots read at the same position");
     owner.0.store(true, Ordering::Relaxed);
     drop(in_a_child);
     drop(owner);
     drop(after_the_store);
-    assert_eq!(releases(), 0, "a child has released its position");
+    assert_eq!(releases(), 0, "a child released a position");
 }

@@ -1,7 +1,8 @@
 use super::horizon::Visible;
 use crate::Lsn;
 
-/// The versions of one thing, newest first. `None` in the place of a content says that the thing was deleted.
+/// The versions of a key or a name, newest first. A version without content is a tombstone: it says
+/// that the key or name was deleted.
 #[derive(Clone, Debug)]
 pub(crate) struct Versions<T> {
     lsn: Lsn,
@@ -14,23 +15,25 @@ impl<T> Versions<T> {
         Self { lsn, content, older: None }
     }
 
-    /// Puts a newer version before the others.
+    /// Adds a newer version.
     pub(crate) fn push(&mut self, lsn: Lsn, content: Option<T>) {
         let older = std::mem::replace(self, Self::new(lsn, content));
         self.older = Some(Box::new(older));
     }
 
-    /// The newest version, whether it can be seen yet or not.
+    /// The content of the newest version, whether it is published or not; `None` if that is a
+    /// tombstone.
     pub(crate) fn newest(&self) -> Option<&T> {
         self.content.as_ref()
     }
 
-    /// The version that is seen at `position`: `None` if there is none that old, `Some(None)` if the thing was deleted then.
+    /// The content at `position`: `None` if there was no version yet, `Some(None)` if it was
+    /// deleted.
     pub(crate) fn at(&self, position: Lsn) -> Option<Option<&T>> {
         Some(self.version_at(position)?.content.as_ref())
     }
 
-    /// As [`at`](Versions::at): that version and those before it.
+    /// As [`at`](Versions::at), but the version itself, with those before it.
     pub(crate) fn version_at(&self, position: Lsn) -> Option<&Self> {
         let mut version = self;
         while version.lsn > position {
@@ -39,7 +42,8 @@ impl<T> Versions<T> {
         Some(version)
     }
 
-    /// Drops the older versions that nobody can see, and says whether only the newest is left. It costs as much as there are versions.
+    /// Drops the older versions that nothing can see. Returns whether only the newest is left.
+    /// Costs as much as there are versions.
     pub(crate) fn prune(&mut self, visible: &Visible) -> bool {
         let mut newer = &mut *self;
         while let Some(mut version) = newer.older.take() {
@@ -49,7 +53,7 @@ impl<T> Versions<T> {
                 newer.older = version.older.take();
             }
         }
-        self.is_alone()
+        self.is_single()
     }
 
     /// The position of the newest version.
@@ -58,7 +62,7 @@ impl<T> Versions<T> {
     }
 
     /// Whether there are no older versions.
-    pub(crate) fn is_alone(&self) -> bool {
+    pub(crate) fn is_single(&self) -> bool {
         self.older.is_none()
     }
 
@@ -67,7 +71,7 @@ impl<T> Versions<T> {
         std::iter::successors(Some(self), |version| version.older.as_deref()).count()
     }
 
-    /// Whether the thing is deleted for everybody, and no power cut brings it back.
+    /// Whether the key or name is deleted for every reader, now and later, even after a power cut.
     pub(crate) fn is_gone(&self, visible: &Visible) -> bool {
         if self.content.is_some() || self.lsn > visible.settled() {
             return false;
@@ -84,7 +88,8 @@ impl<T> Versions<T> {
 }
 
 impl<T> Drop for Versions<T> {
-    /// Unlinks the chain in a loop: a long one would overflow the stack otherwise.
+    /// Unlinks the chain in a loop. The default, which recurses, would overflow the stack on a long
+    /// one.
     fn drop(&mut self) {
         let mut older = self.older.take();
         while let Some(mut version) = older {
@@ -128,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn pruning_drops_what_lies_between_those_who_read() {
+    fn pruning_drops_versions_between_readers() {
         let horizon = Horizon::default();
         horizon.publish(Lsn(2), Lsn(2));
         horizon.register();
@@ -141,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_thing_is_gone_when_nobody_sees_it() {
+    fn a_deleted_key_is_gone_when_nothing_sees_it() {
         let mut deleted = versions();
         deleted.push(Lsn(8), None);
         assert!(!deleted.is_gone(&Visible::from(Lsn(7))));

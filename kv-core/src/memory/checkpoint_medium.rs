@@ -8,8 +8,9 @@ use crate::{
 /// Stands in errors where other checkpointers name their file.
 const PLACE: &str = "(checkpoints in memory)";
 
-/// What a [`MemoryCheckpointer`](crate::MemoryCheckpointer) keeps its checkpoints on. It outlives the checkpointer, so that tests can open it again, have it crash, and
-/// damage what is on it. Clones are the same medium.
+/// The medium that a [`MemoryCheckpointer`](crate::MemoryCheckpointer) keeps its checkpoints on. It
+/// outlives the checkpointer, so that a test can open the checkpoints again, simulate a crash, or
+/// damage them. Clones are the same medium.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -26,18 +27,18 @@ const PLACE: &str = "(checkpoints in memory)";
 /// ```
 #[derive(Clone, Default)]
 pub struct MemoryCheckpointMedium {
-    /// Held by who writes, for as long as it takes; `state` only for an instant.
+    /// Held while a checkpoint is written or removed. `state` is only locked for an instant.
     writer: Arc<Mutex<()>>,
     state: Arc<Mutex<State>>,
 }
 
-/// What is damaged of a checkpoint.
+/// Which part of a checkpoint is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CheckpointDamage {
-    /// What it is of: it cannot be opened.
+    /// The head: the checkpoint cannot be opened.
     Head,
-    /// What it holds: it can be opened, but not read.
+    /// The entries: the checkpoint can be opened, but not read.
     Entries,
 }
 
@@ -47,7 +48,8 @@ impl MemoryCheckpointMedium {
         Self::default()
     }
 
-    /// What the medium would be after a crash at this instant, as a medium of its own. This one goes on as if nothing had happened.
+    /// A copy of the medium as a crash at this instant would leave it. The original goes on as if
+    /// nothing had happened.
     #[must_use = "the crash happens to the medium that is returned"]
     pub fn after_crash(&self) -> Self {
         let mut state = self.state().clone();
@@ -65,19 +67,20 @@ impl MemoryCheckpointMedium {
         self.state().damaged.insert(id, damage);
     }
 
-    /// Takes back every damage.
+    /// Undoes all damage.
     pub fn repair(&self) {
         self.state().damaged.clear();
     }
 
-    /// The full verification: if no checkpoint is damaged any more, checkpoints may be written and removed again (C9).
+    /// The full verification: if no checkpoint is damaged any more, checkpoints may be written and
+    /// removed again (C9).
     ///
     /// # Errors
-    /// [`Error::Corrupt`] if one is damaged.
+    /// [`Error::Corrupt`] if a checkpoint is damaged.
     pub fn verify(&self) -> Result<()> {
         let mut state = self.state();
         if let Some(id) = state.listed.keys().find(|id| state.damaged.contains_key(id)) {
-            return Err(corrupt(*id, "it was damaged by a test"));
+            return Err(corrupt(*id, "a test damaged it"));
         }
         state.damage_met = None;
         Ok(())
@@ -92,7 +95,7 @@ impl MemoryCheckpointMedium {
         lock(&self.state)
     }
 
-    /// Nobody else writes until the returned value is dropped.
+    /// Keeps other writers out until the returned guard is dropped.
     pub(super) fn wait_for_other_writers(&self) -> MutexGuard<'_, ()> {
         lock(&self.writer)
     }
@@ -107,7 +110,7 @@ impl fmt::Debug for MemoryCheckpointMedium {
 pub(super) type Entries = BTreeMap<Value, Value>;
 pub(super) type Collections = BTreeMap<CollectionId, Arc<Entries>>;
 
-/// A checkpoint; never changed once it is made.
+/// A checkpoint. It never changes once it is made.
 pub(super) struct Image {
     pub id: CheckpointId,
     pub head: CheckpointHead,
@@ -135,7 +138,7 @@ impl State {
         Ok(())
     }
 
-    /// What a new checkpoint starts from.
+    /// The collections that a new checkpoint starts from.
     pub(super) fn entries_of(&mut self, previous: Option<CheckpointId>) -> Result<Collections> {
         self.check_no_damage_met()?;
         let Some(id) = previous else { return Ok(Collections::new()) };
@@ -145,29 +148,30 @@ impl State {
 
     pub(super) fn find(&self, id: CheckpointId) -> Result<Arc<Image>> {
         if self.damaged.get(&id) == Some(&CheckpointDamage::Head) {
-            return Err(corrupt(id, "its head was damaged by a test"));
+            return Err(corrupt(id, "a test damaged its head"));
         }
-        self.listed.get(&id).cloned().ok_or_else(|| corrupt(id, "it is not there"))
+        self.listed.get(&id).cloned().ok_or_else(|| corrupt(id, "there is no such checkpoint"))
     }
 
     pub(super) fn check_entries(&mut self, id: CheckpointId) -> Result<()> {
         if self.damaged.get(&id) == Some(&CheckpointDamage::Entries) {
             self.damage_met = Some(id);
-            return Err(corrupt(id, "its entries were damaged by a test"));
+            return Err(corrupt(id, "a test damaged its entries"));
         }
         Ok(())
     }
 
     fn check_no_damage_met(&self) -> Result<()> {
         match self.damage_met {
-            Some(id) => {
-                Err(corrupt(id, "damage was met in it, so that nothing is written or removed until it is verified"))
-            }
+            Some(id) => Err(corrupt(
+                id,
+                "a read met damage in it: nothing is written or removed until a verification finds none",
+            )),
             None => Ok(()),
         }
     }
 
-    /// Everything that can fail comes before the first change (C2).
+    /// Adds a checkpoint. Everything that can fail comes before the first change (C2).
     pub(super) fn publish(
         &mut self,
         previous: Option<CheckpointId>,
@@ -182,7 +186,7 @@ impl State {
         let seq = known().map(|id| id.seq + 1).max().unwrap_or(1);
         let id = CheckpointId { epoch: head.epoch, lsn: head.lsn, seq };
         if self.listed.keys().any(|other| *other > id) {
-            return Err(Error::Misuse("a checkpoint must be newer than those that are there".into()));
+            return Err(Error::Misuse("a new checkpoint must be newer than every checkpoint in the list".into()));
         }
         let newer = match previous {
             Some(previous) => self.listed.split_off(&CheckpointId { seq: previous.seq + 1, ..previous }),

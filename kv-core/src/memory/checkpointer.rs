@@ -11,8 +11,8 @@ use crate::{
 
 /// A [`Checkpointer`] in memory.
 ///
-/// A checkpoint shares with the one before it the collections that did not change. The [medium](MemoryCheckpointMedium) outlives the
-/// checkpointer.
+/// A checkpoint shares the collections that did not change with the one before it. The
+/// [medium](MemoryCheckpointMedium) outlives the checkpointer.
 ///
 /// ```
 /// use kv_core::{Checkpointer, MemoryCheckpointMedium, MemoryCheckpointer};
@@ -33,7 +33,7 @@ impl MemoryCheckpointer {
         Self::default()
     }
 
-    /// Opens the checkpoints that are on `medium`.
+    /// Opens the checkpoints on `medium`.
     pub fn open(medium: &MemoryCheckpointMedium) -> Self {
         Self { medium: medium.clone() }
     }
@@ -95,7 +95,8 @@ struct MemoryCheckpoint {
 }
 
 impl MemoryCheckpoint {
-    /// The entries of a collection, if it has any. Asks for damage first: it must not pass for an absence (C4).
+    /// The entries of a collection, if it has any. Checks for damage first, which must not pass for
+    /// an absent key (C4).
     fn entries(&self, collection: CollectionId) -> Result<Option<&Arc<Entries>>> {
         self.medium.state().check_entries(self.image.id)?;
         Ok(self.image.collections.get(&collection))
@@ -129,29 +130,29 @@ impl Checkpoint for MemoryCheckpoint {
 
 struct MemoryCursor {
     entries: Arc<Entries>,
-    /// What is left: the entries from here ...
+    /// The entries that are left lie between this bound ...
     lower: Bound<Value>,
-    /// ... up to here.
+    /// ... and this one.
     upper: Bound<Value>,
     key: Value,
     value: Value,
 }
 
 impl MemoryCursor {
-    fn stand_at(&mut self, entry: Option<(Value, Value)>) -> bool {
+    fn move_to(&mut self, entry: Option<(Value, Value)>) -> bool {
         let found = entry.is_some();
         (self.key, self.value) = entry.unwrap_or_default();
         found
     }
 }
 
-// Ranges with one bound only: BTreeMap answers an inverted one with a panic.
+// Both methods pass only one bound to `range`: `BTreeMap` panics if two bounds are inverted.
 impl Cursor for MemoryCursor {
     fn advance(&mut self) -> Result<bool> {
         let lower = self.lower.as_ref().map(|key| &**key);
         let next = self.entries.range::<[u8], _>((lower, Bound::Unbounded)).next();
         let next = next.filter(|(key, _)| (Bound::Unbounded, self.upper.as_ref()).contains(key));
-        let found = self.stand_at(next.map(|(key, value)| (key.clone(), value.clone())));
+        let found = self.move_to(next.map(|(key, value)| (key.clone(), value.clone())));
         if found {
             self.lower = Bound::Excluded(self.key.clone());
         }
@@ -162,7 +163,7 @@ impl Cursor for MemoryCursor {
         let upper = self.upper.as_ref().map(|key| &**key);
         let last = self.entries.range::<[u8], _>((Bound::Unbounded, upper)).next_back();
         let last = last.filter(|(key, _)| (self.lower.as_ref(), Bound::Unbounded).contains(key));
-        let found = self.stand_at(last.map(|(key, value)| (key.clone(), value.clone())));
+        let found = self.move_to(last.map(|(key, value)| (key.clone(), value.clone())));
         if found {
             self.upper = Bound::Excluded(self.key.clone());
         }

@@ -3,10 +3,12 @@ use std::{fmt, sync::Arc};
 use super::log_medium::{MemoryLogMedium, State};
 use crate::{Bounds, Durability, Log, LogId, LogReader, Lsn, Record, Result, sync::MutexGuard};
 
-/// A [`Log`] in memory. It gives both durabilities, as far as a [medium](MemoryLogMedium) in memory can: what is durable is what the
-/// medium's crashes leave. Its medium cannot be damaged, so there is nothing to prove (L14).
+/// A [`Log`] in memory. It offers both durabilities, in the sense that the simulated crashes of its
+/// [medium](MemoryLogMedium) keep the records that are durable. The medium cannot be damaged, so
+/// there is nothing to prove (L14).
 ///
-/// Dropping it without [`close`](Log::close) is what a killed process does: what was not yet handed to the medium is gone.
+/// Dropping it without [`close`](Log::close) acts like a kill of the process: records that were not
+/// yet handed to the medium are lost.
 ///
 /// ```
 /// use kv_core::{Durability, Log, MemoryLog, MemoryLogMedium};
@@ -33,10 +35,10 @@ impl MemoryLog {
         Self { medium }
     }
 
-    /// Opens the log that is on `medium`, for writing.
+    /// Opens the log on `medium` for writing.
     ///
     /// # Errors
-    /// [`Error::Locked`](crate::Error::Locked) while another `MemoryLog` on it is alive.
+    /// [`Error::Locked`](crate::Error::Locked) while another `MemoryLog` on the same medium exists.
     pub fn open(medium: &MemoryLogMedium) -> Result<Self> {
         medium.state().start_alone()?;
         Ok(Self { medium: medium.clone() })

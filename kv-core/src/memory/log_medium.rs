@@ -11,11 +11,11 @@ use crate::{
     sync::{Mutex, MutexGuard, lock},
 };
 
-/// Stands in errors where other logs name their file.
+/// The path in errors, where other logs name their file.
 const PLACE: &str = "(log in memory)";
 
-/// What a [`MemoryLog`](crate::MemoryLog) is kept on. It outlives the log, so that tests can open the log again, have it crash, and make it fail. Clones are
-/// the same medium.
+/// The medium that a [`MemoryLog`](crate::MemoryLog) is kept on. It outlives the log, so that a
+/// test can open the log again, simulate a crash, or make the log fail. Clones are the same medium.
 ///
 /// ```
 /// use kv_core::{Crash, Durability, Log, MemoryLog, MemoryLogMedium};
@@ -25,7 +25,7 @@ const PLACE: &str = "(log in memory)";
 /// let durable = log.append(b"one", Durability::Disk)?;
 /// log.sync(durable)?;
 /// log.append(b"two", Durability::Process)?;
-/// let left = MemoryLog::open(&medium.after(Crash::PowerCut))?; // and the other goes on
+/// let left = MemoryLog::open(&medium.after(Crash::PowerCut))?; // `log` goes on as before
 /// assert_eq!(left.bounds().durable, durable);
 /// # Ok::<(), kv_core::Error>(())
 /// ```
@@ -34,13 +34,14 @@ pub struct MemoryLogMedium {
     state: Arc<Mutex<State>>,
 }
 
-/// A way for a log to end without being closed.
+/// How a log ends without being closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Crash {
-    /// The process is killed: what is [written](Bounds::written) stays.
+    /// The process is killed: the records that are [written](Bounds::written) remain.
     Killed,
-    /// The power goes: what is [durable](Bounds::durable) stays. (A disk may leave more; this one does not.)
+    /// The power is cut: the records that are [durable](Bounds::durable) remain. (A disk may keep
+    /// more; this medium does not.)
     PowerCut,
 }
 
@@ -67,7 +68,8 @@ impl MemoryLogMedium {
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// What the medium would be after a crash at this instant, as a medium of its own. This one goes on as if nothing had happened.
+    /// A copy of the medium as a crash at this instant would leave it. The original goes on as if
+    /// nothing had happened.
     #[must_use = "the crash happens to the medium that is returned"]
     pub fn after(&self, crash: Crash) -> Self {
         let mut state = self.state().clone();
@@ -84,7 +86,7 @@ impl MemoryLogMedium {
         lock(&self.state)
     }
 
-    /// Makes the next flush fail, as a disk does that cannot write.
+    /// Makes the next flush fail, as on a disk that cannot write.
     pub fn fail_next_flush(&self) {
         self.state().flush_fails = true;
     }
@@ -107,7 +109,8 @@ impl fmt::Debug for MemoryLogMedium {
     }
 }
 
-/// The records, and how far they have come: those after `written` are with the process only, those after `durable` with the kernel.
+/// The records, and how far each has come: those after `written` are only in the process, those
+/// after `durable` only in the kernel.
 #[derive(Clone)]
 pub(super) struct State {
     pub id: LogId,
@@ -119,7 +122,7 @@ pub(super) struct State {
     trimmed: Lsn,
     durable: Lsn,
     written: Lsn,
-    /// What there is only while the log is open.
+    /// The state of the opening, while the log is open.
     opening: Option<Opening>,
     full: bool,
     flush_fails: bool,
@@ -129,7 +132,8 @@ pub(super) struct State {
 struct StoredRecord {
     epoch: Epoch,
     payload: Arc<[u8]>,
-    /// The bytes of the records up to this one, together. Where they are counted from changes; differences count.
+    /// The total length of the records up to this one, in bytes. Only differences count: the record
+    /// from which it counts changes.
     bytes_upto: u64,
 }
 
@@ -141,7 +145,8 @@ struct Opening {
 }
 
 impl State {
-    /// Begins an opening: what the one before did not hand to the medium is gone, and what is left is durable from now on.
+    /// Begins an opening. Records that the previous opening did not hand to the medium are lost;
+    /// the others are durable from now on.
     pub(super) fn start(&mut self) {
         self.records.truncate(self.index_after(self.written));
         self.durable = self.written;
@@ -149,7 +154,7 @@ impl State {
         self.opening = Some(Opening::default());
     }
 
-    /// The same, unless somebody has it open.
+    /// Begins an opening, unless the log is open already.
     pub(super) fn start_alone(&mut self) -> Result<()> {
         if self.opening.is_some() {
             return Err(Error::Locked { path: PLACE.into(), holder: LockHolder::ThisProcess });
@@ -249,8 +254,8 @@ impl State {
         self.opening.as_ref()?.failure.clone()
     }
 
-    /// A reader may begin after any position that a record has, or had: also ahead of what is
-    /// durable.
+    /// A reader may begin after any position that a record has or had, even ahead of the durable
+    /// one.
     pub(super) fn check_readable_after(&self, after: Lsn) -> Result<()> {
         self.check_appended(after)?;
         self.check_not_trimmed(after)
@@ -287,13 +292,13 @@ impl State {
         }
     }
 
-    /// Where among the records those after a position begin.
+    /// The index in `records` of the first record after a position.
     fn index_after(&self, after: Lsn) -> usize {
         usize::try_from(after.0.saturating_sub(self.trimmed.0)).unwrap_or(usize::MAX)
     }
 }
 
-/// Random, from the seed that the standard library gives to each hasher.
+/// A random number, from the seed that the standard library gives to each hasher.
 fn random_id() -> LogId {
     let half = || u128::from(RandomState::new().hash_one(PLACE));
     LogId(half() << 64 | half())

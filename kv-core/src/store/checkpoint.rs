@@ -124,7 +124,7 @@ impl Shared {
             if lsn == self.collections.view().checkpoint_lsn() {
                 return Ok(None);
             }
-            self.collections.freeze(&mut writer.superseded);
+            self.collections.freeze(&mut writer.token);
             state.frozen = Some(Frozen { epoch, lsn, collections: self.collections.names.all_at(lsn) });
         }
         Ok(state.frozen.as_ref().map(|frozen| frozen.lsn))

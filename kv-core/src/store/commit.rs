@@ -2,10 +2,14 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{Inner, Shared, locks::Guard, pending_write::PendingWrite};
+use super::{
+    Inner, Shared,
+    locks::Guard,
+    pending_write::{Finished, PendingWrite},
+};
 use crate::{
     Durability, Error, Log, Lsn, Result,
-    collections::{Horizon, Superseded},
+    collections::{Horizon, WriterToken},
     operation::{OPERATION_HEADER_BYTES, RECORD_HEADER_BYTES, decode},
     panics::guarded,
     sync::AtomicU64,
@@ -18,7 +22,8 @@ const COMMITS_BETWEEN_LOOKS: u64 = 256;
 /// writes.
 pub(super) struct Writer {
     pub(super) closed: bool,
-    pub(super) superseded: Superseded,
+    /// Lets the holder of this lock change the collections.
+    pub(super) token: WriterToken,
     /// The bytes of the records logged since the last checkpoint began.
     pub(super) record_bytes: u64,
     /// The position at which the last checkpoint began, whether it was finished or not.
@@ -28,14 +33,8 @@ pub(super) struct Writer {
 
 impl Writer {
     /// With records of `record_bytes` bytes since the checkpoint at position `checkpoint`.
-    pub(super) fn new(record_bytes: u64, checkpoint: Lsn) -> Self {
-        Self {
-            closed: false,
-            superseded: Superseded::default(),
-            record_bytes,
-            checkpoint_begun: checkpoint,
-            commits: 0,
-        }
+    pub(super) fn new(token: WriterToken, record_bytes: u64, checkpoint: Lsn) -> Self {
+        Self { closed: false, token, record_bytes, checkpoint_begun: checkpoint, commits: 0 }
     }
 
     /// Whether anything has been written since the store was opened.
@@ -169,11 +168,11 @@ impl Inner {
         expected: Expected,
     ) -> Result<(T, Dependency)> {
         let writer = self.writer()?;
-        let mut pending =
-            PendingWrite::new(&self.collections, &self.options.limits, expected.bytes, expected.reads_own_writes);
+        let (limits, Expected { bytes, reads_own_writes }) = (&self.options.limits, expected);
+        let mut pending = PendingWrite::new(&self.collections, &writer.token, limits, bytes, reads_own_writes);
         match build(&mut pending) {
-            Ok(value) => Ok((value, self.commit(writer, pending, durability)?)),
-            Err(error) => Err(self.fail_after_publish(writer, &pending, durability, error)),
+            Ok(value) => Ok((value, self.commit(pending.finish(), writer, durability)?)),
+            Err(error) => Err(self.fail_after_publish(pending.observed().position(), writer, durability, error)),
         }
     }
 
@@ -183,12 +182,11 @@ impl Inner {
     /// record is logged first: what the log refuses was never in memory.
     pub(super) fn commit(
         &self,
+        Finished { record, observed }: Finished,
         mut writer: Guard<'_, Writer>,
-        pending: PendingWrite<'_>,
         durability: Durability,
     ) -> Result<Dependency> {
-        let observed = pending.observed().position();
-        let Some(record) = pending.finish() else { return Ok(self.dependency_on(observed, durability)) };
+        let Some(record) = record else { return Ok(self.dependency_on(observed, durability)) };
         if let Some(cause) = self.flush_failure.cause() {
             return Err(Error::Poisoned { cause });
         }
@@ -245,12 +243,12 @@ impl Inner {
     /// durable as requested.
     pub(super) fn fail_after_publish<E: From<Error>>(
         &self,
+        observed: Lsn,
         writer: Guard<'_, Writer>,
-        pending: &PendingWrite<'_>,
         durability: Durability,
         error: E,
     ) -> E {
-        let dependency = self.dependency_on(pending.observed().position(), durability);
+        let dependency = self.dependency_on(observed, durability);
         drop(writer);
         self.wait_for(dependency).map_or_else(E::from, |()| error)
     }
@@ -261,7 +259,7 @@ impl Inner {
     fn apply(&self, writer: &mut Writer, lsn: Lsn, record: &[u8]) {
         let operations = decode(record, lsn).expect("a record that was just built is valid");
         let operations = operations.map(|operation| operation.expect("an operation that was just built is valid"));
-        self.collections.apply(lsn, operations, &mut writer.superseded);
+        self.collections.apply(&mut writer.token, lsn, operations);
     }
 
     /// Counts what was logged, and returns whether a checkpoint is due.

@@ -8,7 +8,7 @@ use std::{
     task::{Wake, Waker},
 };
 
-use kv_testkit::orders::explore;
+use kv_testkit::interleavings::explore;
 use loom::thread;
 
 use super::waiters::Waiters;

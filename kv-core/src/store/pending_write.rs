@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     CollectionId, Entries, Error, Limits, Lsn, Result, Value,
-    collections::Collections,
+    collections::{Collections, WriterToken},
     operation::{OPERATION_HEADER_BYTES, Operation, RecordBuilder, created_here},
 };
 
@@ -22,6 +22,7 @@ use crate::{
 /// against the caps of the format. New names are checked here.
 pub(super) struct PendingWrite<'a> {
     collections: &'a Arc<Collections>,
+    writer: &'a WriterToken,
     limits: &'a Limits,
     record: RecordBuilder,
     /// The collections that were touched, by their names.
@@ -55,6 +56,14 @@ impl Observed {
     }
 }
 
+/// What a pending write leaves to be committed.
+pub(super) struct Finished {
+    /// The record; `None` if nothing was changed.
+    pub(super) record: Option<Vec<u8>>,
+    /// What was [observed](PendingWrite::observed).
+    pub(super) observed: Lsn,
+}
+
 /// A collection as the pending write leaves it.
 #[derive(Default)]
 struct Touched {
@@ -71,17 +80,19 @@ impl<'a> PendingWrite<'a> {
     /// for reading, and the caller must not read what it has changed.
     pub(super) fn new(
         collections: &'a Arc<Collections>,
+        writer: &'a WriterToken,
         limits: &'a Limits,
         bytes_expected: usize,
         reads_own_writes: bool,
     ) -> Self {
         Self {
             collections,
+            writer,
             limits,
             record: RecordBuilder::with_capacity(bytes_expected),
             touched: HashMap::new(),
             resolved: None,
-            live: collections.names.live(),
+            live: collections.names.live(writer),
             reads_own_writes,
             observed: Observed::default(),
         }
@@ -92,9 +103,10 @@ impl<'a> PendingWrite<'a> {
         &self.observed
     }
 
-    /// The record; `None` if nothing was changed.
-    pub(super) fn finish(self) -> Option<Vec<u8>> {
-        (!self.record.is_empty()).then(|| self.record.finish())
+    /// The record, and what was looked at.
+    pub(super) fn finish(self) -> Finished {
+        let observed = self.observed.position();
+        Finished { record: (!self.record.is_empty()).then(|| self.record.finish()), observed }
     }
 
     /// Sets the value of a key, in a collection that is created if it does not exist.
@@ -176,7 +188,9 @@ impl<'a> PendingWrite<'a> {
     pub(super) fn get(&self, name: &str, key: &[u8]) -> Result<Option<Value>> {
         match self.changed(name, key) {
             Some(value) => Ok(value.clone()),
-            None => self.stored(name).map_or(Ok(None), |id| self.note(self.collections.get_newest(id, key)?)),
+            None => {
+                self.stored(name).map_or(Ok(None), |id| self.note(self.collections.get_newest(self.writer, id, key)?))
+            }
         }
     }
 
@@ -189,7 +203,7 @@ impl<'a> PendingWrite<'a> {
             }
             Some(None) => Ok(false),
             None => {
-                let get = |id| self.note(self.collections.get_newest_with(id, key, read)?);
+                let get = |id| self.note(self.collections.get_newest_with(self.writer, id, key, read)?);
                 self.stored(name).map_or(Ok(false), get)
             }
         }
@@ -210,7 +224,7 @@ impl<'a> PendingWrite<'a> {
         let changed = changes.into_iter().flat_map(|changes| changes.range::<[u8], _>((lower, Bound::Unbounded)));
         let changed = changed.take_while(|(key, _)| is_within(key));
         let above: VecDeque<_> = changed.map(|(key, value)| (key.clone(), value.clone())).collect();
-        Entries::of_newest(self.collections.view(), self.stored(name), (lower, upper), above)
+        Entries::of_newest(self.writer, self.collections.view(), self.stored(name), (lower, upper), above)
     }
 
     fn changed(&self, name: &str, key: &[u8]) -> Option<&Option<Value>> {
@@ -226,7 +240,7 @@ impl<'a> PendingWrite<'a> {
         match self.touched.get(name) {
             Some(touched) => touched.id,
             None => {
-                let (lsn, id) = self.collections.names.newest(name);
+                let (lsn, id) = self.collections.names.newest(self.writer, name);
                 self.observed.note(lsn);
                 id
             }
@@ -250,7 +264,7 @@ impl<'a> PendingWrite<'a> {
 
     fn create_new(&mut self, name: &str) -> Result<CollectionId> {
         self.limits.check_name(name)?;
-        self.observed.note(self.collections.names.changed()); // the number of collections depends on it
+        self.observed.note(self.collections.names.changed(self.writer)); // the number of collections depends on it
         self.limits.check_collections(self.live)?;
         self.push_create(name)
     }

@@ -20,7 +20,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     Bounds, Checkpoint, CheckpointId, Checkpointer, Epoch, Error, Log, Lsn, Refusal, Result,
-    collections::{Collections, Superseded},
+    collections::{Collections, WriterToken},
     operation::{DecodeError, decode},
 };
 
@@ -73,6 +73,7 @@ impl fmt::Display for Recovery {
 /// The recovered state.
 pub(super) struct Recovered {
     pub(super) collections: Collections,
+    pub(super) writer: WriterToken,
     pub(super) recovery: Recovery,
 }
 
@@ -81,7 +82,7 @@ pub(super) fn recover(log: &dyn Log, checkpointer: &dyn Checkpointer) -> Result<
     let bounds = log.bounds();
     let found = examine(log, checkpointer)?;
     let chosen = decide(&found.positions(), &bounds).map_err(Error::Unrecoverable)?;
-    let collections = Collections::new(found.good);
+    let (collections, mut writer) = Collections::new(found.good);
     let mut recovery = Recovery {
         checkpoint: chosen,
         replayed_records: 0,
@@ -91,8 +92,8 @@ pub(super) fn recover(log: &dyn Log, checkpointer: &dyn Checkpointer) -> Result<
         bad_checkpoints: found.bad,
         log_notes: log.opening_notes(),
     };
-    replay(log, &collections, &mut recovery)?;
-    Ok(Recovered { collections, recovery })
+    replay(log, &collections, &mut writer, &mut recovery)?;
+    Ok(Recovered { collections, writer, recovery })
 }
 
 /// The checkpoints that were tried: bad ones, newest first, up to a good one.
@@ -162,8 +163,7 @@ fn decide(candidates: &[Candidate], log: &Bounds) -> Result<Option<CheckpointId>
 
 /// Applies the records of the log after the position of the state. Each record is checked as a
 /// whole before any of it is applied.
-fn replay(log: &dyn Log, collections: &Collections, recovery: &mut Recovery) -> Result<()> {
-    let mut superseded = Superseded::default();
+fn replay(log: &dyn Log, collections: &Collections, writer: &mut WriterToken, recovery: &mut Recovery) -> Result<()> {
     let mut reader = log.reader(recovery.position)?;
     while let Some(record) = reader.next()? {
         let lsn = record.lsn;
@@ -172,7 +172,7 @@ fn replay(log: &dyn Log, collections: &Collections, recovery: &mut Recovery) -> 
             operation.map_err(undecodable)?;
         }
         let operations = decode(record.payload, lsn).map_err(undecodable)?.map_while(Result::ok); // all are ok, as just checked
-        collections.apply(lsn, operations, &mut superseded);
+        collections.apply(writer, lsn, operations);
         // There are no readers yet, so superseded versions need not be kept.
         collections.horizon().publish(lsn, lsn);
         recovery.replayed_records += 1;

@@ -452,7 +452,8 @@ impl Inner {
     ) -> Result<(T, Dependency), E> {
         let writer = self.writer()?;
         let limits = &self.options.limits;
-        let mut tx = Transaction { pending: PendingWrite::new(&self.collections, limits, 0, true), limits };
+        let mut tx =
+            Transaction { pending: PendingWrite::new(&self.collections, &writer.token, limits, 0, true), limits };
         // The panic is caught here because one that left this function would poison the writer's
         // lock, and every later writer would take the state for half changed. It is also an answer
         // like any other: it may carry what the closure read, so it goes on only once that is
@@ -462,8 +463,8 @@ impl Inner {
             catch_unwind(AssertUnwindSafe(|| transaction(&mut tx)))
         };
         match outcome {
-            Ok(Ok(value)) => Ok((value, self.commit(writer, tx.pending, durability)?)),
-            Ok(Err(error)) => Err(self.fail_after_publish(writer, &tx.pending, durability, error)),
+            Ok(Ok(value)) => Ok((value, self.commit(tx.pending.finish(), writer, durability)?)),
+            Ok(Err(error)) => Err(self.fail_after_publish(tx.pending.observed().position(), writer, durability, error)),
             Err(panic) => {
                 let dependency = self.dependency_on(tx.pending.observed().position(), durability);
                 drop(writer);

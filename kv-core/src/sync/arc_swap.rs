@@ -2,13 +2,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
 
-/// Stands in for `arc_swap::ArcSwap`, which loom cannot look into, and promises no more than what is relied on: a load acquires what a store released,
-/// and may give an older pointer as long as nothing that happened before says otherwise.
+/// A stand-in for `arc_swap::ArcSwap`, which loom cannot look into. It promises no more than the
+/// code relies on: a load acquires what a store released, and may return an older pointer unless
+/// something that happened before rules it out.
 #[derive(Debug)]
 pub(crate) struct ArcSwap<T> {
-    /// Which of `stored` it is.
+    /// The index of the newest pointer in `stored`.
     newest: AtomicUsize,
-    /// Everything that was ever stored. The standard library's lock: nobody is interrupted while holding it.
+    /// Every pointer that was ever stored. The lock is the standard library's, so loom does not
+    /// switch threads while it is held.
     stored: Mutex<Vec<Arc<T>>>,
 }
 

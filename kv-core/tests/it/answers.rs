@@ -1,5 +1,5 @@
-//! An answer that changes nothing is given once what it looked at is durable as asked, and rests on
-//! nothing else.
+//! An answer that changes nothing is returned once the changes that it looked at are durable as
+//! requested. It depends on no other change.
 
 use std::{
     sync::{Arc, mpsc},
@@ -18,19 +18,19 @@ use crate::{
     support::{GatedLog, Media},
 };
 
-/// So long it takes at most until something is said to have hung.
+/// How long to wait before a test fails because something hangs.
 const LONG: Duration = Duration::from_secs(20);
 
-/// A verb whose answer changes nothing.
-struct Verb {
+/// A call whose answer changes nothing.
+struct Call {
     name: &'static str,
-    /// The write that it looks at.
+    /// The write that the call looks at.
     looks_at: fn(&mut Transaction<'_>) -> Result<()>,
-    /// Asks, and checks the answer.
+    /// Makes the call and checks its answer.
     ask: fn(&User),
 }
 
-/// Somebody who asks, with this durability.
+/// A caller, with the durability that it requests.
 #[derive(Clone)]
 struct User {
     store: Store,
@@ -69,7 +69,7 @@ fn fill(tx: &mut Transaction<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What no verb looks at.
+/// A write that no call looks at.
 fn unrelated(tx: &mut Transaction<'_>) -> Result<()> {
     tx.put("beside", "k", "new")?;
     tx.put("all", "z", "new")
@@ -103,152 +103,152 @@ fn cancel<T>(_: T) -> Result<()> {
     Err(Error::Cancelled)
 }
 
-/// The key of the first entry that an iteration gives.
+/// The key of the first entry of an iteration.
 fn first(mut entries: impl Iterator<Item = Result<kv_core::Entry>>) -> Result<Option<Vec<u8>>> {
     Ok(entries.next().transpose()?.map(|entry| entry.key.to_vec()))
 }
 
-fn verb(name: &'static str, looks_at: fn(&mut Transaction<'_>) -> Result<()>, ask: fn(&User)) -> Verb {
-    Verb { name, looks_at, ask }
+fn call(name: &'static str, looks_at: fn(&mut Transaction<'_>) -> Result<()>, ask: fn(&User)) -> Call {
+    Call { name, looks_at, ask }
 }
 
-fn verbs_of_keys() -> Vec<Verb> {
+fn calls_on_keys() -> Vec<Call> {
     vec![
-        verb("delete", delete, |user| assert_error!(user.all.delete("k"), Error::KeyNotFound { .. })),
-        verb("delete_if_present", delete, |user| assert!(!user.all.delete_if_present("k").unwrap())),
-        verb("take", delete, |user| assert_eq!(user.all.take("k").unwrap(), None)),
-        verb("update", delete, |user| assert_eq!(user.all.update("k", |_| None::<&[u8]>).unwrap(), None)),
-        verb("compare_and_set with what was deleted", delete, |user| {
+        call("delete", delete, |user| assert_error!(user.all.delete("k"), Error::KeyNotFound { .. })),
+        call("delete_if_present", delete, |user| assert!(!user.all.delete_if_present("k").unwrap())),
+        call("take", delete, |user| assert_eq!(user.all.take("k").unwrap(), None)),
+        call("update", delete, |user| assert_eq!(user.all.update("k", |_| None::<&[u8]>).unwrap(), None)),
+        call("compare_and_set with what was deleted", delete, |user| {
             assert_eq!(user.all.compare_and_set("k", Some(b"old"), Some(b"x")).unwrap().unwrap_err().actual, None);
         }),
-        verb("compare_and_set with what was written", overwrite, |user| {
+        call("compare_and_set with what was written", overwrite, |user| {
             let actual = user.all.compare_and_set("k", None, None).unwrap().unwrap_err().actual;
             assert_eq!(actual.unwrap(), "new");
         }),
-        verb("put_if_absent", overwrite, |user| {
+        call("put_if_absent", overwrite, |user| {
             assert_eq!(user.all.put_if_absent("k", "x").unwrap().unwrap(), "new");
         }),
-        verb("a batch that is refused", delete, |user| {
+        call("a batch that is refused", delete, |user| {
             assert_error!(user.batch(|batch| batch.put("all", "a", "v").delete("all", "k")), Error::KeyNotFound { .. });
         }),
-        verb("a batch that deletes nothing", delete, |user| {
+        call("a batch that deletes nothing", delete, |user| {
             user.batch(|batch| batch.delete_if_present("all", "k").delete_if_present("all", "absent")).unwrap();
         }),
-        verb("a deferred batch that is refused", delete, |user| {
+        call("a deferred batch that is refused", delete, |user| {
             assert_error!(user.batch_deferred(|batch| batch.delete("all", "k")), Error::KeyNotFound { .. });
         }),
-        verb("a deferred batch that deletes nothing", delete, |user| {
+        call("a deferred batch that deletes nothing", delete, |user| {
             user.batch_deferred(|batch| batch.delete_if_present("all", "k")).unwrap().wait().unwrap();
         }),
-        verb("delete in a collection that was dropped", drop_other, |user| {
+        call("delete in a collection that was dropped", drop_other, |user| {
             assert_error!(user.other.delete("k"), Error::KeyNotFound { .. });
         }),
-        verb("delete in a collection that was cleared", clear_other, |user| {
+        call("delete in a collection that was cleared", clear_other, |user| {
             assert_error!(user.other.delete("k"), Error::KeyNotFound { .. });
         }),
-        verb("delete in a collection that was renamed", rename_other, |user| {
+        call("delete in a collection that was renamed", rename_other, |user| {
             assert!(!user.other.delete_if_present("k").unwrap());
         }),
-        verb("put_if_absent in a collection that was renamed", rename_other, |user| {
+        call("put_if_absent in a collection that was renamed", rename_other, |user| {
             let new = user.store.collection("new").unwrap().with_durability(user.durability);
             assert_eq!(new.put_if_absent("k", "x").unwrap().unwrap(), "old");
         }),
     ]
 }
 
-fn transactions() -> Vec<Verb> {
+fn calls_in_transactions() -> Vec<Call> {
     vec![
-        verb("tx.get", delete, |user| assert_eq!(user.transact(|tx| tx.get("all", "k")).unwrap(), None)),
-        verb("tx.get of what was written", overwrite, |user| {
+        call("tx.get", delete, |user| assert_eq!(user.transact(|tx| tx.get("all", "k")).unwrap(), None)),
+        call("tx.get of what was written", overwrite, |user| {
             assert_eq!(user.transact(|tx| tx.get("all", "k")).unwrap().unwrap(), "new");
         }),
-        verb("tx.contains", delete, |user| assert!(!user.transact(|tx| tx.contains("all", "k")).unwrap())),
-        verb("tx.delete", delete, |user| {
+        call("tx.contains", delete, |user| assert!(!user.transact(|tx| tx.contains("all", "k")).unwrap())),
+        call("tx.delete", delete, |user| {
             assert_error!(user.transact(|tx| tx.delete("all", "k")), Error::KeyNotFound { .. });
         }),
-        verb("tx.delete_if_present", delete, |user| {
+        call("tx.delete_if_present", delete, |user| {
             assert!(!user.transact(|tx| tx.delete_if_present("all", "k")).unwrap());
         }),
-        verb("tx.iter over a key that was deleted", delete, |user| {
+        call("tx.iter over a key that was deleted", delete, |user| {
             assert_eq!(user.transact(|tx| first(tx.iter("all"))).unwrap().unwrap(), b"m");
         }),
-        verb("tx.range backwards over a key that was deleted", delete, |user| {
+        call("tx.range backwards over a key that was deleted", delete, |user| {
             assert_eq!(user.transact(|tx| first(tx.range("all", .."m").rev())).unwrap(), None);
         }),
-        verb("tx.prefix of a key that was written", overwrite, |user| {
+        call("tx.prefix of a key that was written", overwrite, |user| {
             assert_eq!(user.transact(|tx| first(tx.prefix("all", "k"))).unwrap().unwrap(), b"k");
         }),
-        verb("a transaction that gives up", delete, |user| {
+        call("a transaction that gives up", delete, |user| {
             assert_error!(user.transact(|tx| tx.get("all", "k").and_then(cancel)), Error::Cancelled);
         }),
-        verb("a transaction that gives up what it wrote", delete, |user| {
+        call("a transaction that gives up what it wrote", delete, |user| {
             let gives_up = |tx: &mut Transaction<'_>| {
                 tx.put("all", "m", "x")?;
                 tx.contains("all", "k").and_then(cancel)
             };
             assert_error!(user.transact(gives_up), Error::Cancelled);
         }),
-        verb("a deferred transaction that reads", delete, |user| {
+        call("a deferred transaction that reads", delete, |user| {
             let (found, commit) = user.transact_deferred(|tx| tx.get("all", "k")).unwrap();
             commit.wait().unwrap();
             assert_eq!(found, None);
         }),
-        verb("a deferred transaction that gives up", delete, |user| {
+        call("a deferred transaction that gives up", delete, |user| {
             assert_error!(user.transact_deferred(|tx| tx.get("all", "k").and_then(cancel)), Error::Cancelled);
         }),
-        verb("tx.get in a collection that was created", create, |user| {
+        call("tx.get in a collection that was created", create, |user| {
             assert_eq!(user.transact(|tx| tx.get("new", "k")).unwrap(), None);
         }),
-        verb("tx.get in a collection that was dropped", drop_other, |user| {
+        call("tx.get in a collection that was dropped", drop_other, |user| {
             assert_eq!(user.transact(|tx| tx.get("other", "k")).unwrap(), None);
         }),
-        verb("tx.get by a new name", rename_other, |user| {
+        call("tx.get by a new name", rename_other, |user| {
             assert_eq!(user.transact(|tx| tx.get("new", "k")).unwrap().unwrap(), "old");
         }),
-        verb("tx.iter by a new name", rename_other, |user| {
+        call("tx.iter by a new name", rename_other, |user| {
             assert_eq!(user.transact(|tx| first(tx.iter("new"))).unwrap().unwrap(), b"k");
         }),
-        verb("tx.iter of a collection that was cleared", clear_other, |user| {
+        call("tx.iter of a collection that was cleared", clear_other, |user| {
             assert_eq!(user.transact(|tx| first(tx.iter("other"))).unwrap(), None);
         }),
     ]
 }
 
-fn verbs_of_collections() -> Vec<Verb> {
+fn calls_on_collections() -> Vec<Call> {
     vec![
-        verb("create_collection", create, |user| {
+        call("create_collection", create, |user| {
             assert!(!user.transact(|tx| tx.create_collection("new")).unwrap());
         }),
-        verb("one collection too many", create, |user| {
+        call("one collection too many", create, |user| {
             let refused = user.transact(|tx| tx.create_collection("yet another"));
             assert_error!(refused, Error::TooManyCollections { .. });
         }),
-        verb("one collection too many for a put", create, |user| {
+        call("one collection too many for a put", create, |user| {
             let yet_another = user.store.collection("yet another").unwrap().with_durability(user.durability);
             assert_error!(yet_another.put("k", "v"), Error::TooManyCollections { .. });
         }),
-        verb("drop_collection", drop_other, |user| {
+        call("drop_collection", drop_other, |user| {
             assert_error!(user.transact(|tx| tx.drop_collection("other")), Error::CollectionNotFound { .. });
         }),
-        verb("clear_collection", drop_other, |user| {
+        call("clear_collection", drop_other, |user| {
             assert_error!(user.transact(|tx| tx.clear_collection("other")), Error::CollectionNotFound { .. });
         }),
-        verb("rename_collection of what was dropped", drop_other, |user| {
+        call("rename_collection of what was dropped", drop_other, |user| {
             let refused = user.transact(|tx| tx.rename_collection("other", "new"));
             assert_error!(refused, Error::CollectionNotFound { .. });
         }),
-        verb("rename_collection to what was created", create, |user| {
+        call("rename_collection to what was created", create, |user| {
             let refused = user.transact(|tx| tx.rename_collection("other", "new"));
             assert_error!(refused, Error::CollectionExists { .. });
         }),
     ]
 }
 
-fn verbs() -> impl Iterator<Item = Verb> {
-    verbs_of_keys().into_iter().chain(transactions()).chain(verbs_of_collections())
+fn calls() -> impl Iterator<Item = Call> {
+    calls_on_keys().into_iter().chain(calls_in_transactions()).chain(calls_on_collections())
 }
 
-/// A store over a log whose flush can be held shut. Nobody flushes in the background.
+/// A store over a log whose flush can be blocked. Nothing flushes in the background.
 struct Subject {
     log: Arc<GatedLog>,
     store: Store,
@@ -274,18 +274,19 @@ impl Subject {
         User { store: self.store.clone(), all: collection("all"), other: collection("other"), durability }
     }
 
-    /// Writes, and leaves it at that.
+    /// Writes without waiting for durability.
     fn write(&self, write: fn(&mut Transaction<'_>) -> Result<()>, durability: Durability) -> Lsn {
         self.store.transact_deferred_with(durability, write).unwrap().1.lsn()
     }
 
-    /// Asks in another thread, from which a word comes when the answer is there and is right.
-    fn ask(&self, verb: &Verb, durability: Durability) -> mpsc::Receiver<()> {
-        let (told, answered) = mpsc::channel();
-        let (user, ask) = (self.user(durability), verb.ask);
+    /// Makes the call in another thread. The channel receives a message once the answer is there
+    /// and is right.
+    fn ask(&self, call: &Call, durability: Durability) -> mpsc::Receiver<()> {
+        let (answer_sender, answered) = mpsc::channel();
+        let (user, ask) = (self.user(durability), call.ask);
         thread::spawn(move || {
             ask(&user);
-            told.send(()).unwrap();
+            answer_sender.send(()).unwrap();
         });
         answered
     }
@@ -299,21 +300,21 @@ impl Subject {
 
 #[test]
 fn an_answer_waits_until_what_it_looked_at_is_durable_as_asked() {
-    for verb in verbs() {
+    for call in calls() {
         for asked in [Durability::Disk, Durability::Process] {
             for written in [Durability::Disk, Durability::Process] {
-                let what = format!("{}, asked at {asked:?} for what was written at {written:?}", verb.name);
+                let what = format!("{}, asked at {asked:?} for what was written at {written:?}", call.name);
                 let subject = Subject::new();
                 subject.log.shut();
-                let observed = subject.write(verb.looks_at, written);
-                let answered = subject.ask(&verb, asked);
+                let observed = subject.write(call.looks_at, written);
+                let answered = subject.ask(&call, asked);
                 if asked.max(written) == Durability::Process {
                     subject.assert_answers(&answered, &what);
                     assert!(subject.store.stats().log.durable < observed, "{what}");
                     continue;
                 }
-                while !subject.log.is_waited_for() {
-                    assert_ne!(answered.recv_timeout(Duration::from_millis(1)), Ok(()), "given too early: {what}");
+                while !subject.log.has_blocked_a_sync() {
+                    assert_ne!(answered.recv_timeout(Duration::from_millis(1)), Ok(()), "returned too early: {what}");
                 }
                 subject.log.open();
                 subject.assert_answers(&answered, &what);
@@ -325,64 +326,65 @@ fn an_answer_waits_until_what_it_looked_at_is_durable_as_asked() {
 
 #[test]
 fn an_answer_does_not_wait_for_what_it_did_not_look_at() {
-    for verb in verbs() {
+    for call in calls() {
         for asked in [Durability::Disk, Durability::Process] {
             for written in [Durability::Disk, Durability::Process] {
-                let what = format!("{}, asked at {asked:?} beside a write at {written:?}", verb.name);
+                let what = format!("{}, asked at {asked:?} beside a write at {written:?}", call.name);
                 let subject = Subject::new();
-                subject.write(verb.looks_at, Durability::Process);
+                subject.write(call.looks_at, Durability::Process);
                 subject.store.sync().unwrap();
                 subject.log.shut();
                 subject.write(unrelated, written);
-                let answered = subject.ask(&verb, asked);
+                let answered = subject.ask(&call, asked);
                 subject.assert_answers(&answered, &what);
             }
         }
     }
 }
 
-/// A checkpoint holds it: so it is on disk, whatever the log says.
+/// The checkpoint holds what the answer depends on, so it is on disk, whatever the log reports.
 #[test]
 fn an_answer_from_a_checkpoint_waits_for_nothing() {
-    for verb in verbs() {
+    for call in calls() {
         let subject = Subject::new();
-        subject.write(verb.looks_at, Durability::Process);
+        subject.write(call.looks_at, Durability::Process);
         subject.store.checkpoint().unwrap();
         subject.log.shut();
         subject.write(unrelated, Durability::Disk);
-        let answered = subject.ask(&verb, Durability::Disk);
-        subject.assert_answers(&answered, verb.name);
+        let answered = subject.ask(&call, Durability::Disk);
+        subject.assert_answers(&answered, call.name);
     }
 }
 
-/// Names that are gone are forgotten, but what was said of them rests on them until it is on disk.
+/// Deleted names are forgotten, but an answer about one depends on its deletion until that is
+/// durable.
 #[test]
-fn a_name_that_is_forgotten_is_rested_on_until_it_is_durable() {
+fn an_answer_depends_on_a_forgotten_name_until_its_deletion_is_durable() {
     let subject = Subject::new();
     subject.log.shut();
     subject.write(drop_other, Durability::Process);
-    // Changes of names forget those that are gone for all who read.
+    // Each change of a name forgets deleted names that no reader sees any more.
     for n in 0..1000 {
         let name = n.to_string();
         subject.store.transact_with(Durability::Process, |tx| tx.create_collection(&name)).unwrap();
         subject.store.transact_with(Durability::Process, |tx| tx.drop_collection(&name)).unwrap();
     }
-    // A name that never was rests on none of them.
-    let (told, answered) = mpsc::channel();
+    // An answer about a name that never existed depends on none of the deletions.
+    let (answer_sender, answered) = mpsc::channel();
     thread::spawn({
         let store = subject.store.clone();
         move || {
-            assert_error!(store.drop_collection("never was"), Error::CollectionNotFound { .. });
-            told.send(()).unwrap();
+            assert_error!(store.drop_collection("never existed"), Error::CollectionNotFound { .. });
+            answer_sender.send(()).unwrap();
         }
     });
-    assert_eq!(answered.recv_timeout(LONG), Ok(()), "it waits for what it did not look at");
+    assert_eq!(answered.recv_timeout(LONG), Ok(()), "it waits for a change that it did not look at");
     let refused = thread::spawn({
         let store = subject.store.clone();
         move || store.drop_collection("other")
     });
-    while !subject.log.is_waited_for() {
-        assert!(!refused.is_finished(), "given too early");
+    while !subject.log.has_blocked_a_sync() {
+        assert!(!refused.is_finished(), "returned too early");
         thread::yield_now();
     }
     subject.log.open();
@@ -393,7 +395,7 @@ fn poll(commit: &mut Commit) -> Poll<Result<()>> {
     std::pin::Pin::new(commit).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// It is awaited by what it looked at, and the flusher is asked for no more than that.
+/// Waiting for it means waiting for what it looked at, and the flusher flushes no more than that.
 #[test]
 fn a_deferred_answer_is_due_when_what_it_looked_at_is_durable_as_asked() {
     let subject = Subject::new();
@@ -411,7 +413,7 @@ fn a_deferred_answer_is_due_when_what_it_looked_at_is_durable_as_asked() {
     assert!(matches!(poll(&mut process), Poll::Ready(Ok(()))));
     assert!(poll(&mut disk).is_pending());
     subject.log.open();
-    subject.scheduler.run("kv-flush"); // at once, since somebody waits for the disk
+    subject.scheduler.run("kv-flush"); // requested at once, because a caller waits for the disk
     assert!(matches!(poll(&mut disk), Poll::Ready(Ok(()))));
 
     subject.log.shut();
@@ -420,7 +422,7 @@ fn a_deferred_answer_is_due_when_what_it_looked_at_is_durable_as_asked() {
 }
 
 #[test]
-fn who_awaits_a_deferred_answer_is_woken_when_it_is_due() {
+fn a_task_that_awaits_a_deferred_answer_is_woken_when_it_is_due() {
     use std::{
         sync::atomic::{AtomicUsize, Ordering},
         task::Wake,

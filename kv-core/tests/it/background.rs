@@ -36,10 +36,10 @@ fn a_process_write_is_flushed_after_the_interval() {
     assert_eq!(scheduler.run("kv-flush"), Some(Next::WhenWoken));
     let cut = media.after(Crash::PowerCut).open().unwrap();
     assert_eq!(cut.collection("a").unwrap().len().unwrap(), 2);
-    assert_eq!(scheduler.run_woken(), 0, "the two shared a flush");
+    assert_eq!(scheduler.run_woken(), 0, "both writes shared a flush");
 
     a.put("3", "v").unwrap();
-    assert_eq!(scheduler.run_woken(), 1, "the next write asks again");
+    assert_eq!(scheduler.run_woken(), 1, "the next write requests a flush again");
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_checkpoint_is_made_when_enough_records_were_logged() {
     assert!(first.is_some());
     a.put("k", "small").unwrap();
     scheduler.run_woken();
-    assert_eq!(store.stats().checkpoint, first, "it counts from the last checkpoint");
+    assert_eq!(store.stats().checkpoint, first, "the count starts at the last checkpoint");
 
     a.put("k", vec![0; 900]).unwrap();
     let replays_much = media.after(Crash::Killed);
@@ -67,7 +67,7 @@ fn a_checkpoint_is_made_when_enough_records_were_logged() {
     assert_eq!(scheduler.run_woken(), 0, "opening writes nothing");
     store.collection("a").unwrap().put("k", vec![0; 100]).unwrap();
     scheduler.run_woken();
-    assert_ne!(store.stats().checkpoint, first, "what was replayed counts too");
+    assert_ne!(store.stats().checkpoint, first, "replayed records count, too");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_checkpoint_that_cannot_be_written_is_not_tried_at_each_write() {
     assert_eq!(a.len().unwrap(), 1000);
 }
 
-/// Has no space for a checkpoint.
+/// A checkpointer without space for a checkpoint.
 #[derive(Default)]
 struct FullCheckpointer {
     attempts: AtomicU64,
@@ -148,7 +148,7 @@ fn dropping_the_last_handle_ends_the_jobs_and_leaves_the_log_clean() {
     let a = store.collection("a").unwrap().with_durability(Durability::Process);
     a.put("k", "v").unwrap();
     drop(store);
-    assert!(media.open().is_err(), "a collection's handle keeps the store open");
+    assert!(media.open().is_err(), "the handle of a collection keeps the store open");
     drop(a);
     let cut = media.after(Crash::PowerCut).open().unwrap();
     assert_eq!(cut.collection("a").unwrap().len().unwrap(), 1);

@@ -1,4 +1,4 @@
-//! Checkpoints: what they hold, what they let go of, and what a failed one leaves.
+//! Checkpoints: what they hold, what they remove, and what a failed one leaves.
 
 use std::sync::Arc;
 
@@ -132,7 +132,7 @@ fn closing_makes_a_checkpoint_only_when_enough_has_changed() {
 }
 
 #[test]
-fn superseded_versions_are_freed_when_nobody_can_see_them() {
+fn superseded_versions_are_freed_when_nothing_can_see_them() {
     let media = Media::default();
     let store = media.open().unwrap();
     let a = store.collection("a").unwrap();
@@ -161,7 +161,7 @@ fn a_checkpoint_is_never_ahead_of_the_durable_log() {
 }
 
 #[test]
-fn a_checkpoint_that_fails_again_and_again_loses_nothing() {
+fn a_checkpoint_that_fails_repeatedly_loses_nothing() {
     let media = Media::default();
     let store = media.open().unwrap();
     let a = store.collection("a").unwrap();

@@ -1,4 +1,4 @@
-//! What a closure that panics may carry away.
+//! What the panic of a closure may carry to the caller.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, panic_any},
@@ -15,7 +15,7 @@ use crate::{
     support::{GatedLog, Media},
 };
 
-/// A store whose flush is held shut, with `k` = `old` for everybody and `new` for the next writer.
+/// A store whose flush is blocked, with `k` = `old` for readers and `new` for the next writer.
 fn with_something_unpublished() -> (Arc<GatedLog>, Store, Collection) {
     let media = Media::default();
     let log = GatedLog::new(MemoryLog::open(&media.log).unwrap());
@@ -27,7 +27,7 @@ fn with_something_unpublished() -> (Arc<GatedLog>, Store, Collection) {
     (log, store, all)
 }
 
-/// What is learned by catching the panic of a closure that saw the newest value.
+/// What a caller learns by catching the panic of a closure that saw the newest value.
 type Outcome = Result<Result<(), Error>, Option<Value>>;
 
 fn panic_with_what_is_seen(how: &str, store: &Store, all: &Collection) -> Outcome {
@@ -50,9 +50,9 @@ fn a_panic_carries_nothing_that_is_not_published() {
             let (store, all) = (store.clone(), all.clone());
             move || send.send(panic_with_what_is_seen(how, &store, &all))
         });
-        log.until_somebody_waits();
+        log.until_a_sync_is_blocked();
         let early = caught.recv_timeout(Duration::from_millis(50));
-        assert!(early.is_err(), "{how}: {early:?} is told before a power cut leaves it");
+        assert!(early.is_err(), "{how}: {early:?} is returned before it is durable");
         assert_eq!(all.get("k").unwrap().unwrap(), "old");
         log.open();
         assert_eq!(caught.recv().unwrap().unwrap_err().unwrap(), "new");
@@ -62,10 +62,10 @@ fn a_panic_carries_nothing_that_is_not_published() {
 }
 
 #[test]
-fn a_panic_ends_where_what_it_carries_is_never_published() {
+fn a_panic_becomes_an_error_if_what_it_saw_is_never_published() {
     for how in WAYS {
         let (log, store, all) = with_something_unpublished();
-        log.until_somebody_waits();
+        log.until_a_sync_is_blocked();
         log.fail_and_open();
         assert_error!(panic_with_what_is_seen(how, &store, &all).unwrap(), Error::OutcomeUnknown { .. });
         assert_eq!(all.get("k").unwrap().unwrap(), "old");

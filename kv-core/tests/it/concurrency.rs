@@ -12,8 +12,9 @@ use crate::support::Media;
 
 const KEYS: u64 = 64;
 
-/// A writer writes rounds; in each, every key gets the number of the round, by single puts. Readers must never see a key go back, nor a key
-/// that is behind what was acknowledged before they looked.
+/// A writer writes in rounds: in each round, single puts set every key to the number of the round.
+/// A reader must never see a key move back, nor a value older than the round that was acknowledged
+/// before it read.
 #[test]
 fn readers_never_go_back_while_checkpoints_come_and_go() {
     let media = Media::default();
@@ -61,7 +62,8 @@ fn readers_never_go_back_while_checkpoints_come_and_go() {
         }
         scope.spawn(|| {
             while !done.load(Ordering::SeqCst) {
-                // Keys are written in order: so at one position no key is ahead of the one before it, and the last is at most one behind.
+                // The keys are written in order. So at one position no key is ahead of the one
+                // before it, and the last is at most one round behind the first.
                 let rounds: Vec<u64> = all
                     .iter()
                     .map(|entry| u64::from_le_bytes(entry.unwrap().value.as_ref().try_into().unwrap()))
@@ -161,7 +163,8 @@ fn many_writers_get_dense_positions_and_lose_nothing() {
     assert_eq!(media.open().unwrap().collection("all").unwrap().len().unwrap(), 4000);
 }
 
-/// A collection that is emptied and filled again in one transaction is never seen empty, whatever checkpoints come between.
+/// A collection that one transaction clears and fills again is never seen empty, whatever
+/// checkpoints come in between.
 #[test]
 fn a_collection_is_never_seen_without_what_came_with_it() {
     let media = Media::default();
@@ -194,7 +197,8 @@ fn a_collection_is_never_seen_without_what_came_with_it() {
     });
 }
 
-/// A name and what is in the collection are read at one position: what was written to a collection under one name is never seen under another.
+/// A name and the keys of its collection are read at one position: what was written to a collection
+/// under one name is never seen under another.
 #[test]
 fn a_key_is_never_seen_under_a_name_that_its_collection_did_not_have_then() {
     let store = Media::default().open().unwrap();

@@ -1,4 +1,4 @@
-//! Writes that are waited for later, or not at all.
+//! Writes whose caller waits for them later, or not at all.
 
 use std::{
     pin::{Pin, pin},
@@ -18,7 +18,7 @@ use crate::{
     support::{GatedLog, Media},
 };
 
-/// Runs a future to its end on this thread.
+/// Runs a future to completion on this thread.
 fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
     impl Wake for Unpark {
@@ -66,7 +66,7 @@ fn a_commit_is_awaited_without_a_runtime() {
     let commit = store.write_deferred(Batch::new().put("all", "k", "v")).unwrap();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| block_on(commit));
-        log.until_somebody_waits();
+        log.until_a_sync_is_blocked();
         thread::sleep(Duration::from_millis(10));
         assert!(!waiting.is_finished());
         log.open();
@@ -76,11 +76,11 @@ fn a_commit_is_awaited_without_a_runtime() {
 }
 
 #[test]
-fn a_commit_that_nobody_waits_for_is_soon_published() {
+fn a_dropped_commit_is_soon_published() {
     let (log, store) = gated();
     log.shut();
     drop(store.write_deferred(Batch::new().put("all", "k", "v")).unwrap());
-    log.until_somebody_waits(); // the flusher, at once
+    log.until_a_sync_is_blocked(); // the flusher, without waiting for its interval
     log.open();
     let start = Instant::now();
     while !store.collection("all").unwrap().contains("k").unwrap() {
@@ -90,7 +90,7 @@ fn a_commit_that_nobody_waits_for_is_soon_published() {
 }
 
 #[test]
-fn a_failed_flush_is_heard_of_by_all_who_wait() {
+fn a_failed_flush_fails_every_waiting_commit() {
     let (log, store) = gated();
     log.shut();
     let mut commits = (0..3).map(|n| store.write_deferred(Batch::new().put("all", [n], "v")).unwrap());
@@ -98,7 +98,7 @@ fn a_failed_flush_is_heard_of_by_all_who_wait() {
     drop(dropped);
     let results: Vec<Result<()>> = thread::scope(|scope| {
         let waiting = [scope.spawn(|| waited.wait()), scope.spawn(|| block_on(awaited))];
-        log.until_somebody_waits();
+        log.until_a_sync_is_blocked();
         log.fail_and_open();
         waiting.map(|thread| thread.join().unwrap()).into()
     });
@@ -121,7 +121,7 @@ fn a_process_write_is_seen_at_once_and_a_close_completes_what_is_in_flight() {
     let ((), tx) = store.transact_deferred_with(Durability::Disk, |tx| tx.put("all", "t", "v")).unwrap();
     batch.wait().unwrap();
     tx.wait().unwrap();
-    assert_eq!(store.stats().log.durable, Lsn(3), "they were asked to be on disk");
+    assert_eq!(store.stats().log.durable, Lsn(3), "both requested `Disk`");
     let disk = all.with_durability(Durability::Disk).put_deferred("k", "w").unwrap();
     store.close().unwrap();
     block_on(disk).unwrap();
@@ -146,7 +146,7 @@ fn a_transaction_is_deferred_with_its_result() {
     assert_eq!(store.stats().log.appended, Lsn(1));
 }
 
-/// Counts how often it is woken, and may panic then.
+/// Counts its wake-ups, and panics at each one if told to.
 #[derive(Default)]
 struct Counting {
     woken: AtomicUsize,
@@ -160,21 +160,21 @@ impl Wake for Counting {
     }
 }
 
-/// Has the future wait.
+/// Polls the future with this waker.
 fn poll(future: &mut Commit, waker: &Arc<Counting>) -> Poll<Result<()>> {
     Pin::new(future).poll(&mut Context::from_waker(&Waker::from(Arc::clone(waker))))
 }
 
-/// A transaction that wrote nothing and is not to survive a power cut has no flush of its own: what
-/// it rests on is flushed by its writer.
+/// A transaction that wrote nothing and was requested with `Process` has no flush of its own: the
+/// writes that it depends on are flushed by their writer.
 #[test]
-fn who_awaits_the_writes_of_others_hears_of_their_failed_flush() {
+fn an_answer_fails_when_the_flush_of_what_it_depends_on_fails() {
     let (log, store) = gated();
     let all = store.collection("all").unwrap();
     log.shut();
     thread::scope(|scope| {
         let writer = scope.spawn(|| all.put("k", "v"));
-        log.until_somebody_waits();
+        log.until_a_sync_is_blocked();
         let read = |tx: &mut kv_core::Transaction<'_>| tx.contains("all", "k");
         let (there, mut answer) = store.transact_deferred_with(Durability::Process, read).unwrap();
         assert!(there);
@@ -187,9 +187,9 @@ fn who_awaits_the_writes_of_others_hears_of_their_failed_flush() {
     });
 }
 
-/// The flusher goes on, and so does everybody else who waits.
+/// The flusher goes on, and so does every other waiter.
 #[test]
-fn a_waker_that_panics_harms_nobody_else() {
+fn a_panicking_waker_affects_no_other_waiter() {
     let (log, store) = gated();
     let all = store.collection("all").unwrap();
     let panicking = Arc::new(Counting { panics: true, ..Counting::default() });
@@ -207,7 +207,8 @@ fn a_waker_that_panics_harms_nobody_else() {
     assert!(panicking.woken.load(Ordering::SeqCst) > 0);
 }
 
-/// As of a task that owns another commit, and that only its waker keeps alive.
+/// Such as the waker of a task that owns another commit, when the waker is all that keeps the task
+/// alive.
 #[test]
 fn a_waker_may_drop_another_commit_when_it_is_dropped_itself() {
     struct Task(#[expect(dead_code, reason = "it is there to be dropped")] Mutex<Commit>);

@@ -30,7 +30,7 @@ fn state_of(snapshot: &Snapshot) -> State {
         .collect()
 }
 
-/// Does to a state what a record says.
+/// Applies a record of the feed to a state.
 fn follow(state: &mut State, record: &ChangeRecord) {
     for change in &record.changes {
         match change {
@@ -100,7 +100,7 @@ fn a_snapshot_and_the_feed_after_it_are_the_state_at_every_position() {
     }
 }
 
-/// The names of collections, too, when the log no longer goes back to their creation.
+/// Including the names of collections, when the log no longer reaches back to their creation.
 #[test]
 fn what_is_trimmed_is_refused_and_what_is_not_goes_on_from_a_checkpoint() {
     let media = Media::default();
@@ -138,7 +138,7 @@ fn a_feed_follows_writers_and_gives_nothing_before_it_is_durable() {
     log.shut();
     thread::scope(|scope| {
         let writer = scope.spawn(|| all.put("k", "v"));
-        log.until_somebody_waits();
+        log.until_a_sync_is_blocked();
         assert!(!feed.wait(Duration::from_millis(10)), "it is not durable");
         assert!(feed.next().is_none());
         log.open();
@@ -157,7 +157,7 @@ fn a_feed_follows_writers_and_gives_nothing_before_it_is_durable() {
     });
 }
 
-/// What cannot be understood is not passed over: a feed that met it gives nothing after it.
+/// A record that cannot be decoded is not skipped: the feed gives nothing after it.
 #[test]
 fn an_error_is_followed_by_no_later_change() {
     let media = Media::default();
@@ -175,20 +175,21 @@ fn an_error_is_followed_by_no_later_change() {
     }
 }
 
-/// A checkpointer that lets something happen between the look at the list and the opening of what was found there.
-struct Interrupted {
+/// A checkpointer that runs something between the listing of checkpoints and the first opening.
+struct InterruptedCheckpointer {
     inner: Arc<dyn Checkpointer>,
     before_open: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
-impl Checkpointer for Interrupted {
+#[deny(clippy::missing_trait_methods)]
+impl Checkpointer for InterruptedCheckpointer {
     fn list(&self) -> Result<Vec<CheckpointId>> {
         self.inner.list()
     }
 
     fn open(&self, id: CheckpointId) -> Result<Arc<dyn Checkpoint>> {
-        if let Some(happen) = self.before_open.lock().unwrap().take() {
-            happen();
+        if let Some(interrupt) = self.before_open.lock().unwrap().take() {
+            interrupt();
         }
         self.inner.open(id)
     }
@@ -197,15 +198,19 @@ impl Checkpointer for Interrupted {
         self.inner.write(previous, changes)
     }
 
+    fn maintain(&self, newest: CheckpointId, budget_bytes: u64) -> Result<Option<Arc<dyn Checkpoint>>> {
+        self.inner.maintain(newest, budget_bytes)
+    }
+
     fn remove(&self, id: CheckpointId) -> Result<()> {
         self.inner.remove(id)
     }
 }
 
 #[test]
-fn what_is_trimmed_while_a_feed_begins_is_no_damage() {
+fn trimming_while_a_feed_begins_is_not_taken_for_damage() {
     let media = Media::default();
-    let interrupted = Arc::new(Interrupted { inner: media.checkpointer(), before_open: Mutex::default() });
+    let interrupted = Arc::new(InterruptedCheckpointer { inner: media.checkpointer(), before_open: Mutex::default() });
     let log = Arc::new(MemoryLog::open(&media.log).unwrap());
     let store = Store::with_backends(log, interrupted.clone(), StoreOptions::default()).unwrap();
     let all = store.collection("all").unwrap();
@@ -223,8 +228,8 @@ fn what_is_trimmed_while_a_feed_begins_is_no_damage() {
     assert_error!(store.changes(Lsn(1)), Error::Trimmed { after: Lsn(1), trimmed: Lsn(2) });
 }
 
-/// Whole segments are trimmed: records may be left from before the older checkpoint. They are refused under the position that was asked for, and
-/// with one from which a feed can begin.
+/// The log trims whole segments, so records from before the older checkpoint may remain. The error
+/// names the position that was requested, and one from which a feed can begin.
 #[test]
 fn records_without_the_checkpoint_before_them_count_as_trimmed() {
     let media = Media::default();
@@ -242,7 +247,7 @@ fn records_without_the_checkpoint_before_them_count_as_trimmed() {
     assert_eq!(store.changes(Lsn(3)).unwrap().count(), 0);
 }
 
-/// Who follows a store learns that nothing more will come, and need not ask another handle.
+/// A caller that follows a store learns that nothing more will come, without asking another handle.
 #[test]
 fn a_feed_gives_the_failure_of_the_log_after_everything_that_settled() {
     let media = Media::default();
@@ -262,7 +267,7 @@ fn a_feed_gives_the_failure_of_the_log_after_everything_that_settled() {
         assert_error!(lost.wait(), Error::OutcomeUnknown { .. });
         assert_error!(told.join().unwrap().unwrap(), Error::Poisoned { .. });
     });
-    // One that begins now is given what settled, and then the same.
+    // A feed that begins now returns what had settled, and then the same error.
     let mut feed = store.changes(Lsn::START).unwrap();
     assert_eq!(feed.next().unwrap().unwrap().lsn, Lsn(1));
     assert_error!(feed.next().unwrap(), Error::Poisoned { .. });

@@ -1,5 +1,5 @@
-//! One horizon: the feed gives what is published and durable, and nothing above the lower of the
-//! two.
+//! The settled position: the feed returns what is both published and durable, and nothing above the
+//! lower of the two.
 
 use std::{sync::Arc, sync::mpsc, thread, time::Duration};
 
@@ -16,7 +16,8 @@ use crate::{
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(10);
 
-/// A store over a log whose flush and whose appends can be held. Nobody flushes in the background.
+/// A store over a log whose flush and whose appends can be blocked. Nothing flushes in the
+/// background.
 struct Subject {
     media: Media,
     log: Arc<GatedLog>,
@@ -25,7 +26,7 @@ struct Subject {
 }
 
 impl Subject {
-    /// With one record.
+    /// A store with one record.
     fn new() -> Self {
         let media = Media::default();
         let log = GatedLog::new(MemoryLog::open(&media.log).unwrap());
@@ -40,7 +41,7 @@ impl Subject {
         self.all.with_durability(Durability::Process)
     }
 
-    /// Begins a feed in another thread, so that it may not wait for anything.
+    /// Opens a feed in another thread, and fails the test if that waits for a flush.
     fn feed(&self, after: Lsn) -> Result<ChangeFeed> {
         let (begun, feed) = mpsc::channel();
         let store = self.store.clone();
@@ -48,26 +49,26 @@ impl Subject {
         let feed = feed.recv_timeout(LONG);
         feed.unwrap_or_else(|_| {
             self.log.open();
-            panic!("changes() waits for a flush");
+            panic!("`changes` waits for a flush");
         })
     }
 }
 
 fn assert_gives_nothing(feed: &mut ChangeFeed) {
-    assert!(!feed.wait(SHORT), "it says that there is something");
+    assert!(!feed.wait(SHORT), "`wait` reports a record");
     assert!(feed.next().is_none());
 }
 
-/// Between `append` and `apply` of a record, somebody else's flush may make it durable.
+/// Between `append` and `apply` of a record, the flush of another caller may make it durable.
 #[test]
-fn what_is_durable_and_not_published_is_not_given() {
+fn a_feed_does_not_return_what_is_durable_and_not_published() {
     for durability in [Durability::Disk, Durability::Process] {
         let subject = Subject::new();
         let mut feed = subject.feed(Lsn(1)).unwrap();
-        subject.log.hold_appends();
+        subject.log.block_appends();
         thread::scope(|scope| {
             let writer = scope.spawn(|| subject.all.with_durability(durability).put("k", "new"));
-            subject.log.until_an_append_is_held();
+            subject.log.until_an_append_is_blocked();
             subject.log.flush_behind_the_store();
             assert_eq!(subject.store.stats().log.durable, Lsn(2));
             let early = (feed.wait(SHORT), feed.next().is_some());
@@ -82,9 +83,9 @@ fn what_is_durable_and_not_published_is_not_given() {
     }
 }
 
-/// A power cut would take it back.
+/// A power cut would undo it.
 #[test]
-fn what_is_published_and_not_durable_is_not_given() {
+fn a_feed_does_not_return_what_is_published_and_not_durable() {
     let subject = Subject::new();
     let mut feed = subject.feed(Lsn(1)).unwrap();
     subject.log.shut();
@@ -102,7 +103,7 @@ fn what_is_published_and_not_durable_is_not_given() {
     assert_eq!(feed.next().unwrap().unwrap().lsn, Lsn(2));
 }
 
-/// As of a snapshot, which sees what is published.
+/// Such as the position of a snapshot, which sees what is published.
 #[test]
 fn a_feed_may_begin_ahead_of_what_is_durable() {
     let subject = Subject::new();
@@ -128,7 +129,7 @@ fn a_feed_may_begin_ahead_of_what_is_durable() {
 }
 
 #[test]
-fn a_position_that_was_never_given_out_is_refused() {
+fn a_position_that_no_record_has_is_refused() {
     let subject = Subject::new();
     subject.log.shut();
     subject.process().put("k", "new").unwrap();

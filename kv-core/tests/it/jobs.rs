@@ -1,4 +1,4 @@
-//! Nothing dies unnoticed: a background job that panics is a flush or a checkpoint that failed.
+//! No job dies unnoticed: a background job that panics is a flush or a checkpoint that failed.
 
 use std::{
     pin::Pin,
@@ -20,7 +20,7 @@ use crate::{
     support::{Media, entries},
 };
 
-/// What has become of a commit by now; `None` if that is not known.
+/// The outcome of a commit; `None` if it is not known yet.
 fn outcome(commit: &mut Commit) -> Option<Result<()>> {
     match Pin::new(commit).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => Some(outcome),
@@ -36,8 +36,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A store on backends of which a call may panic, with two checkpoints and something to do for each
-/// job.
+/// A store on backends that can panic at any call, with two checkpoints and some work for each job.
 struct Subject {
     media: Media,
     calls: Arc<Calls>,
@@ -65,21 +64,20 @@ impl Subject {
         Self { media, calls, scheduler, store }
     }
 
-    /// Runs the job with one call of a backend panicking, and with a commit that waits meanwhile.
-    /// Says whether the job made that many calls.
+    /// Runs the job with one call of a backend panicking, while a commit waits. Returns whether the
+    /// job made that many calls.
     fn run(&self, job: &str, number: u64, when: When) -> bool {
         let mut commit = self.store.collection("deferred").unwrap().put_deferred("k", "v").unwrap();
         assert!(outcome(&mut commit).is_none());
         self.calls.arm(number, when);
         must_not_panic(|| self.scheduler.run(job));
         let panicked = self.calls.disarm();
-        self.scheduler.run("kv-flush"); // which the commit has asked for, at once
-        assert!(outcome(&mut commit).is_some(), "call {number}, {when:?}: the commit waits for ever");
+        self.scheduler.run("kv-flush"); // the commit requested it
+        assert!(outcome(&mut commit).is_some(), "call {number}, {when:?}: the commit hangs");
         panicked
     }
 
-    /// Writes of which everything was acknowledged, in this life and in what a power cut leaves of
-    /// it.
+    /// Checks that every acknowledged write is there, after reopening and after a power cut.
     fn check_acknowledged(self) {
         let Self { media, store, .. } = self;
         let cut = media.after(Crash::PowerCut).open().unwrap();
@@ -92,7 +90,7 @@ impl Subject {
 }
 
 #[test]
-fn a_flusher_that_panics_at_any_call_is_a_flush_that_failed() {
+fn a_panic_at_any_call_of_the_flusher_fails_the_flush() {
     let mut panics = 0;
     for when in [When::Before, When::After] {
         for number in 1.. {
@@ -111,11 +109,11 @@ fn a_flusher_that_panics_at_any_call_is_a_flush_that_failed() {
             panics += 1;
         }
     }
-    assert!(panics >= 4, "the flusher asks the log for a flush, and for its bounds");
+    assert!(panics >= 4, "the flusher calls `sync` and `bounds` of the log");
 }
 
 #[test]
-fn a_checkpoint_that_panics_at_any_call_is_one_that_failed() {
+fn a_panic_at_any_call_of_a_checkpoint_fails_the_checkpoint() {
     let mut panics = 0;
     for when in [When::Before, When::After] {
         for number in 1.. {
@@ -124,16 +122,20 @@ fn a_checkpoint_that_panics_at_any_call_is_one_that_failed() {
                 assert_eq!(subject.store.stats().checkpoint_error, None);
                 break;
             }
-            let error = subject.store.stats().checkpoint_error.expect("nobody is told");
+            let error = subject.store.stats().checkpoint_error.expect("the failure is not reported");
             assert!(error.contains("panicked"), "call {number}: {error}");
             let disk = subject.store.collection("disk").unwrap();
             match disk.put("3", vec![0; 1000]) {
                 Ok(()) => {
                     subject.scheduler.run("kv-checkpoint");
-                    assert_eq!(subject.store.stats().checkpoint_error, None, "call {number}: it is tried again");
+                    assert_eq!(
+                        subject.store.stats().checkpoint_error,
+                        None,
+                        "call {number}: the next attempt succeeds"
+                    );
                     assert_eq!(subject.store.stats().memory_entries, 0);
                 }
-                Err(Error::Poisoned { .. }) => {} // it was at the flush
+                Err(Error::Poisoned { .. }) => {} // the flush panicked
                 Err(error) => panic!("call {number}: {error:?}"),
             }
             drop(disk);
@@ -144,9 +146,10 @@ fn a_checkpoint_that_panics_at_any_call_is_one_that_failed() {
     assert!(panics >= 20, "{panics}: a checkpoint flushes, reads, writes, trims, lists and removes");
 }
 
-/// As in a program: with threads, and the panic of a backend that goes on as if nothing had been.
+/// With real threads, as in a program, and a backend that goes on after its panic as if nothing had
+/// happened.
 #[test]
-fn who_waits_for_a_flush_in_a_thread_that_panics_hears_of_it() {
+fn a_waiting_commit_fails_when_the_flusher_thread_panics() {
     let (media, calls) = (Media::default(), Arc::<Calls>::default());
     let log = PanickingLog { inner: MemoryLog::open(&media.log).unwrap(), calls: Arc::clone(&calls) };
     let store = Store::with_backends(Arc::new(log), media.checkpointer(), StoreOptions::default()).unwrap();
@@ -154,13 +157,13 @@ fn who_waits_for_a_flush_in_a_thread_that_panics_hears_of_it() {
     all.put("k", "old").unwrap();
     calls.arm_in("kv-flush", 1, When::Before);
     let mut commit = all.put_deferred("k", "new").unwrap();
-    let mut told = None;
-    until("the commit is not told", || {
-        told = outcome(&mut commit);
-        told.is_some()
+    let mut received = None;
+    until("the commit does not fail", || {
+        received = outcome(&mut commit);
+        received.is_some()
     });
     assert!(calls.disarm());
-    assert_error!(told.unwrap(), Error::OutcomeUnknown { .. });
+    assert_error!(received.unwrap(), Error::OutcomeUnknown { .. });
     assert_error!(all.with_durability(Durability::Process).put("k", "newer"), Error::Poisoned { .. });
     assert_eq!(all.get("k").unwrap().unwrap(), "old");
 }
@@ -175,19 +178,19 @@ fn checkpoints_go_on_after_one_that_panicked_in_its_thread() {
     let all = store.collection("all").unwrap();
     calls.arm_in("kv-checkpoint", 1, When::Before);
     all.put("k", vec![0; 1000]).unwrap();
-    until("nobody is told", || store.stats().checkpoint_error.is_some());
+    until("the failure is not reported", || store.stats().checkpoint_error.is_some());
     assert!(calls.disarm());
     all.put("k2", vec![0; 1000]).unwrap();
-    until("no other is made", || store.stats().checkpoint_entries == 2);
+    until("no further checkpoint is made", || store.stats().checkpoint_entries == 2);
     assert_eq!(store.stats().checkpoint_error, None);
 }
 
-/// Panics when it is told to.
+/// Panics if its field is `true`.
 struct Fragile(bool);
 
 impl Job for Fragile {
     fn run(&mut self) -> Next {
-        assert!(!self.0, "asked for");
+        assert!(!self.0, "on purpose");
         Next::WhenWoken
     }
 }
@@ -197,12 +200,12 @@ fn waking_a_job_that_is_dead_is_an_error() {
     let sound = Threads.spawn("sound", Box::new(Fragile(false))).unwrap();
     let fragile = Threads.spawn("fragile", Box::new(Fragile(true))).unwrap();
     fragile.wake().unwrap();
-    let mut told = None;
-    until("the wake-up was taken", || {
-        told = fragile.wake().err();
-        told.is_some()
+    let mut received = None;
+    until("the wake-up was accepted", || {
+        received = fragile.wake().err();
+        received.is_some()
     });
-    assert_eq!(told.unwrap().to_string(), "fragile panicked: asked for");
+    assert_eq!(received.unwrap().to_string(), "fragile panicked: on purpose");
     sound.wake().unwrap();
 
     let scheduler = ManualScheduler::new();
@@ -211,18 +214,18 @@ fn waking_a_job_that_is_dead_is_an_error() {
     assert!(run.is_err() && fragile.wake().is_err() && scheduler.jobs().is_empty());
 }
 
-/// Loses the jobs that it is given, and says so when they are woken.
-struct Losing;
+/// Drops the jobs that it is given. Waking one of them fails.
+struct DeadScheduler;
 
-impl Scheduler for Losing {
+impl Scheduler for DeadScheduler {
     fn spawn(&self, name: &'static str, _: Box<dyn Job>) -> Result<Box<dyn Wake>> {
-        Ok(Box::new(Lost(name)))
+        Ok(Box::new(DeadJob(name)))
     }
 }
 
-struct Lost(&'static str);
+struct DeadJob(&'static str);
 
-impl Wake for Lost {
+impl Wake for DeadJob {
     fn wake(&self) -> Result<()> {
         Err(Error::Panicked { what: self.0, message: "lost".to_owned() })
     }
@@ -231,7 +234,8 @@ impl Wake for Lost {
 #[test]
 fn a_store_whose_jobs_are_dead_says_so() {
     let open = || {
-        let options = StoreOptions { scheduler: Arc::new(Losing), checkpoint_record_bytes: 1000, ..Default::default() };
+        let options =
+            StoreOptions { scheduler: Arc::new(DeadScheduler), checkpoint_record_bytes: 1000, ..Default::default() };
         Store::with_backends(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), options).unwrap()
     };
     let store = open();
@@ -243,12 +247,12 @@ fn a_store_whose_jobs_are_dead_says_so() {
 
     let store = open();
     let mut commit = store.collection("all").unwrap().put_deferred("k", "v").unwrap();
-    assert_error!(outcome(&mut commit).expect("it waits for a flusher that is dead"), Error::OutcomeUnknown { .. });
+    assert_error!(outcome(&mut commit).expect("the commit waits for a dead flusher"), Error::OutcomeUnknown { .. });
 }
 
-/// The settings that [`StoreOptions`] names for that.
+/// With the settings that [`StoreOptions`] documents for this.
 #[test]
-fn with_checkpoints_by_call_only_everything_else_goes_on() {
+fn with_checkpoints_by_call_only_everything_else_works() {
     let media = Media::default();
     let options = StoreOptions {
         checkpoint_record_bytes: u64::MAX,
@@ -269,5 +273,5 @@ fn with_checkpoints_by_call_only_everything_else_goes_on() {
     let mut commit = store.collection("all").unwrap().put_deferred("k", "v").unwrap();
     until("a deferred write is not completed", || outcome(&mut commit).is_some_and(|outcome| outcome.is_ok()));
     store.close().unwrap();
-    assert!(media.checkpointer().list().unwrap().is_empty(), "a checkpoint was made that nobody asked for");
+    assert!(media.checkpointer().list().unwrap().is_empty(), "a checkpoint was made without a call");
 }

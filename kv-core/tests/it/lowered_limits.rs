@@ -1,5 +1,5 @@
-//! Limits bind new writes only: what was written under higher ones is found and deleted by every
-//! verb.
+//! Limits bind new writes only: every operation finds and deletes what was written under higher
+//! limits.
 
 use kv_core::{Batch, Collection, Error, Limits, Result, Store, StoreOptions};
 
@@ -8,7 +8,7 @@ use crate::{assert_error, support::Media};
 const KEY: &str = "a key of more than eight bytes";
 const NAME: &str = "a name of more than eight bytes";
 
-/// A store with `NAME` that has `KEY`, where neither could be written any more.
+/// A store with the collection `NAME` and the key `KEY`, under limits that no longer allow either.
 fn lowered() -> (Store, Collection) {
     let media = Media::default();
     media.open().unwrap().collection(NAME).unwrap().put(KEY, "v").unwrap();
@@ -18,10 +18,10 @@ fn lowered() -> (Store, Collection) {
     (store, collection)
 }
 
-type Verb = (&'static str, fn(&Store, &Collection) -> Result<()>);
+type Operation = (&'static str, fn(&Store, &Collection) -> Result<()>);
 
-/// They write no key, or take one away. `true`: the key is gone afterwards.
-const VERBS: &[(bool, Verb)] = &[
+/// Operations that write no key, or remove one. `true`: the key is gone afterwards.
+const OPERATIONS: &[(bool, Operation)] = &[
     (false, ("get", |_, all| all.get(KEY).map(|found| assert_eq!(found.unwrap(), "v")))),
     (false, ("get_with", |_, all| all.get_with(KEY, <[u8]>::len).map(|found| assert_eq!(found, Some(1))))),
     (false, ("get_many", |_, all| all.get_many(&[KEY]).map(|found| assert!(found[0].is_some())))),
@@ -52,15 +52,15 @@ const VERBS: &[(bool, Verb)] = &[
 ];
 
 #[test]
-fn what_is_longer_than_a_lowered_limit_is_found_and_deleted_by_every_verb() {
-    for (deletes, (name, verb)) in VERBS {
+fn every_operation_finds_and_deletes_what_exceeds_a_lowered_limit() {
+    for (deletes, (name, verb)) in OPERATIONS {
         let (store, collection) = lowered();
         verb(&store, &collection).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(collection.contains(KEY).unwrap(), !deletes, "{name}");
     }
 }
 
-const WRITES: &[Verb] = &[
+const WRITES: &[Operation] = &[
     ("put", |_, all| all.put(KEY, "w")),
     ("put_deferred", |_, all| all.put_deferred(KEY, "w").map(drop)),
     ("put_if_absent", |_, all| all.put_if_absent(KEY, "w").map(drop)),
@@ -71,7 +71,7 @@ const WRITES: &[Verb] = &[
 ];
 
 #[test]
-fn what_is_longer_than_a_lowered_limit_is_written_by_no_verb() {
+fn no_operation_writes_what_exceeds_a_lowered_limit() {
     for (name, write) in WRITES {
         let (store, collection) = lowered();
         let short = store.collection("short").unwrap();
@@ -86,7 +86,7 @@ fn what_is_longer_than_a_lowered_limit_is_written_by_no_verb() {
 }
 
 #[test]
-fn a_name_that_is_longer_than_a_lowered_limit_is_given_to_no_new_collection() {
+fn no_new_collection_gets_a_name_that_exceeds_a_lowered_limit() {
     const NEW: &str = "another name of more than eight bytes";
     let (store, old) = lowered();
     for refused in [
@@ -104,9 +104,9 @@ fn a_name_that_is_longer_than_a_lowered_limit_is_given_to_no_new_collection() {
     old.put("k", "v").unwrap();
 }
 
-/// The caps of the format bind them all.
+/// The caps of the format bind every operation.
 #[test]
-fn a_key_that_cannot_exist_is_refused_by_every_verb() {
+fn every_operation_refuses_a_key_that_cannot_exist() {
     let (store, all) = lowered();
     for key in [vec![], vec![0; kv_core::KEY_BYTES_MAX + 1]] {
         let refused = [

@@ -1,4 +1,4 @@
-//! The store does what the model does, over the backends in memory.
+//! The store behaves as the model does, over the backends in memory.
 
 use kv_core::{Crash, Result, Store};
 use kv_testkit::store::{Seed, StoreHarness, compare_with_model, steps};

@@ -1,4 +1,4 @@
-//! Backends that panic at the call that a test names.
+//! Backends that panic at a chosen call.
 
 use std::{
     mem,
@@ -16,7 +16,7 @@ use kv_core::{
     LogId, LogReader, Lsn, MemoryLog, Result, Value,
 };
 
-/// What a panic may carry: it panics itself when it is dropped.
+/// The payload of a panic. Its drop panics, too.
 pub struct Bomb;
 
 impl Drop for Bomb {
@@ -25,48 +25,48 @@ impl Drop for Bomb {
     }
 }
 
-/// Does what must not panic. What it panics with, if it does, is not dropped in the test's own
-/// thread.
+/// Runs work that must not panic. If it does, the payload is leaked: dropping it would panic in the
+/// test's own thread.
 pub fn must_not_panic<T>(work: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
         mem::forget(payload);
-        panic!("a panic came out");
+        panic!("a panic escaped");
     })
 }
 
-/// Whether a call panics before it does anything, or when all is done.
+/// Whether a call panics before it does anything, or after everything is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     Before,
     After,
 }
 
-/// Counts the calls of backends while it is armed, and has one of them panic.
+/// Counts the calls of backends while it is armed, and makes one of them panic.
 #[derive(Default)]
 pub struct Calls {
     armed: AtomicBool,
-    /// How many more there are to be before the one that panics; it wraps after that.
+    /// How many calls are left, including the one that panics. It wraps after that.
     left: AtomicU64,
     after: AtomicBool,
-    /// The name of the thread whose calls are counted; those of all if there is none.
+    /// The name of the thread whose calls are counted. `None` counts all.
     thread: Mutex<Option<&'static str>>,
 }
 
 impl Calls {
-    /// From now on the call with that number, from 1 on, panics.
+    /// Makes call `number` from now on panic, counted from 1.
     pub fn arm(&self, number: u64, when: When) {
         self.left.store(number, Ordering::SeqCst);
         self.after.store(when == When::After, Ordering::SeqCst);
         self.armed.store(true, Ordering::SeqCst);
     }
 
-    /// As [`arm`](Calls::arm), but only calls in the thread of that name count.
+    /// As [`arm`](Calls::arm), but counts only the calls in the thread of that name.
     pub fn arm_in(&self, thread: &'static str, number: u64, when: When) {
         *self.thread.lock().unwrap() = Some(thread);
         self.arm(number, when);
     }
 
-    /// Nothing panics from now on. Says whether something did.
+    /// Stops panicking. Returns whether a call did panic.
     pub fn disarm(&self) -> bool {
         self.armed.store(false, Ordering::SeqCst);
         self.left.swap(u64::MAX, Ordering::SeqCst) > u64::MAX / 2
@@ -96,6 +96,7 @@ pub struct PanickingLog {
     pub calls: Arc<Calls>,
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl Log for PanickingLog {
     fn id(&self) -> LogId {
         self.calls.call(|| self.inner.id())
@@ -125,6 +126,10 @@ impl Log for PanickingLog {
         self.calls.call(|| self.inner.medium_bytes_after(after))
     }
 
+    fn opening_notes(&self) -> Vec<String> {
+        self.calls.call(|| self.inner.opening_notes())
+    }
+
     fn close(&self) -> Result<()> {
         self.calls.call(|| self.inner.close())
     }
@@ -141,6 +146,7 @@ impl PanickingCheckpointer {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl Checkpointer for PanickingCheckpointer {
     fn list(&self) -> Result<Vec<CheckpointId>> {
         self.calls.call(|| self.inner.list())
@@ -154,6 +160,11 @@ impl Checkpointer for PanickingCheckpointer {
         self.calls.call(|| self.inner.write(previous, changes)).map(|inner| self.wrap(inner))
     }
 
+    fn maintain(&self, newest: CheckpointId, budget_bytes: u64) -> Result<Option<Arc<dyn Checkpoint>>> {
+        let maintained = self.calls.call(|| self.inner.maintain(newest, budget_bytes))?;
+        Ok(maintained.map(|inner| self.wrap(inner)))
+    }
+
     fn remove(&self, id: CheckpointId) -> Result<()> {
         self.calls.call(|| self.inner.remove(id))
     }
@@ -164,6 +175,7 @@ struct PanickingCheckpoint {
     calls: Arc<Calls>,
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl Checkpoint for PanickingCheckpoint {
     fn id(&self) -> CheckpointId {
         self.calls.call(|| self.inner.id())
@@ -179,6 +191,10 @@ impl Checkpoint for PanickingCheckpoint {
 
     fn get_with(&self, collection: CollectionId, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
         self.calls.call(|| self.inner.get_with(collection, key, read))
+    }
+
+    fn get_many(&self, collection: CollectionId, keys: &[&[u8]]) -> Result<Vec<Option<Value>>> {
+        self.calls.call(|| self.inner.get_many(collection, keys))
     }
 
     fn range(&self, collection: CollectionId, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Result<Box<dyn Cursor>> {

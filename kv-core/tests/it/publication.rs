@@ -1,4 +1,4 @@
-//! Durable before visible, and what happens when a flush fails.
+//! Writes are durable before they are visible; and what happens when a flush fails.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -13,7 +13,7 @@ use crate::{
     support::{GatedLog, Media, root},
 };
 
-/// A store whose flush can be held shut, with `k` = `old`.
+/// A store whose flush can be blocked, with `k` = `old`.
 fn gated() -> (Arc<GatedLog>, Store, Collection) {
     let media = Media::default();
     let log = GatedLog::new(MemoryLog::open(&media.log).unwrap());
@@ -33,7 +33,7 @@ fn a_disk_write_is_not_seen_before_it_is_durable() {
     let (log, store, all) = gated();
     log.shut();
     let writer = put_in_thread(&all, "k", "new");
-    log.until_somebody_waits();
+    log.until_a_sync_is_blocked();
     assert_eq!(all.get("k").unwrap().unwrap(), "old");
     assert_eq!(all.get_with("k", <[u8]>::to_vec).unwrap().unwrap(), b"old");
     assert_eq!(all.iter().next().unwrap().unwrap().value, "old");
@@ -56,7 +56,7 @@ fn creations_deletions_and_drops_are_not_seen_before_they_are_durable() {
                 _ => store.drop_collection("all"),
             })
         };
-        log.until_somebody_waits();
+        log.until_a_sync_is_blocked();
         assert_eq!(all.len().unwrap(), 1);
         assert!(all.contains("k").unwrap());
         assert_eq!(store.collections().unwrap().len(), 1);
@@ -69,11 +69,11 @@ fn creations_deletions_and_drops_are_not_seen_before_they_are_durable() {
 }
 
 #[test]
-fn a_failed_flush_is_final_and_what_it_took_is_never_seen() {
+fn a_failed_flush_is_final_and_its_writes_are_never_seen() {
     let (log, store, all) = gated();
     log.shut();
     let writers = [put_in_thread(&all, "k", "new"), put_in_thread(&all, "k2", "new")];
-    log.until_somebody_waits();
+    log.until_a_sync_is_blocked();
     while store.stats().log.appended.0 < 3 {
         thread::yield_now();
     }
@@ -103,7 +103,7 @@ fn a_process_write_is_seen_at_once_unless_a_disk_write_waits_before_it() {
     assert_eq!(all.get("q").unwrap().unwrap(), "1");
 
     let disk = put_in_thread(&all, "k", "new");
-    log.until_somebody_waits();
+    log.until_a_sync_is_blocked();
     let behind = put_in_thread(&quick, "q", "2");
     thread::sleep(std::time::Duration::from_millis(20));
     assert!(!behind.is_finished(), "it waits with the disk write");
@@ -115,14 +115,14 @@ fn a_process_write_is_seen_at_once_unless_a_disk_write_waits_before_it() {
 }
 
 #[test]
-fn an_answer_that_rests_on_something_unpublished_waits_for_it() {
+fn an_answer_that_depends_on_something_unpublished_waits_for_it() {
     let (log, store, all) = gated();
     log.shut();
     let deletion = {
         let all = all.clone();
         thread::spawn(move || all.delete("k"))
     };
-    log.until_somebody_waits();
+    log.until_a_sync_is_blocked();
     let answers: Vec<thread::JoinHandle<()>> = vec![
         {
             let all = all.clone();
@@ -142,7 +142,7 @@ fn an_answer_that_rests_on_something_unpublished_waits_for_it() {
             thread::spawn(move || assert_eq!(store.transact(|tx| tx.get("all", "k")).unwrap(), None))
         },
     ];
-    assert!(!store.create_collection("all").unwrap(), "it is there, whatever becomes of its key");
+    assert!(!store.create_collection("all").unwrap(), "the collection exists, whatever happens to its key");
     thread::sleep(std::time::Duration::from_millis(20));
     assert!(answers.iter().all(|answer| !answer.is_finished()), "the deletion is not durable yet");
     assert!(all.contains("k").unwrap());

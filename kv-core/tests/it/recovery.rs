@@ -1,4 +1,4 @@
-//! The recovery table, each row over real backends.
+//! The recovery table, row by row, over real backends.
 
 use kv_core::{CheckpointDamage, Crash, Error, Log, Lsn, MemoryLog, Refusal, Store, StoreOptions};
 
@@ -7,7 +7,7 @@ use crate::{
     support::{GatedLog, Media, entries},
 };
 
-/// A closed store with ten records and checkpoints at the given positions, the log not trimmed.
+/// A closed store with ten records and checkpoints at the given positions. Its log is not trimmed.
 fn closed(checkpoints_at: &[u64]) -> Media {
     let media = Media::default();
     let log = GatedLog::new(MemoryLog::open(&media.log).unwrap());
@@ -69,7 +69,7 @@ fn a_good_checkpoint_is_used_and_what_follows_is_replayed() {
 }
 
 #[test]
-fn a_log_that_ends_before_a_checkpoint_is_refused_whatever_state_that_is_in() {
+fn a_log_that_ends_before_a_checkpoint_is_refused_even_if_the_checkpoint_is_bad() {
     let media = Media::default();
     let store = media.open().unwrap();
     let a = store.collection("a").unwrap();
@@ -85,7 +85,7 @@ fn a_log_that_ends_before_a_checkpoint_is_refused_whatever_state_that_is_in() {
 }
 
 #[test]
-fn two_bad_checkpoints_are_made_up_for_by_a_log_from_the_beginning() {
+fn a_log_from_the_beginning_makes_up_for_two_bad_checkpoints() {
     for checkpoints_at in [&[4, 8][..], &[8]] {
         let media = closed(checkpoints_at);
         for newest in 0..checkpoints_at.len() {
@@ -112,7 +112,7 @@ fn a_gap_between_checkpoint_and_log_is_refused() {
 }
 
 #[test]
-fn a_bad_checkpoint_is_passed_over_for_the_one_before_and_set_aside_by_the_next() {
+fn a_bad_checkpoint_is_skipped_for_the_one_before_and_set_aside_by_the_next() {
     let media = closed(&[4, 8]);
     damage(&media, 0);
     let bad = media.checkpointer().list().unwrap()[0];
@@ -153,7 +153,7 @@ fn a_checkpoint_of_another_log_is_refused() {
 }
 
 #[test]
-fn a_record_that_is_not_ours_is_refused() {
+fn a_record_of_another_format_is_refused() {
     let media = Media::default();
     let log = MemoryLog::open(&media.log).unwrap();
     log.append(b"not a record of a store", kv_core::Durability::Disk).unwrap();

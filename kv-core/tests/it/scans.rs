@@ -1,4 +1,4 @@
-//! Scans beside writers: each sees exactly the state at its position.
+//! Scans while writers go on: each sees exactly the state at its position.
 
 use std::{
     env,
@@ -14,13 +14,13 @@ fn number(bytes: &[u8]) -> u64 {
     u64::from_be_bytes(bytes.try_into().unwrap())
 }
 
-/// Scatters the numbers below `bound`, which is no multiple of it.
+/// Permutes the numbers below `bound`, which must not be a multiple of the prime 1,000,003.
 fn scattered(n: u64, bound: u64) -> u64 {
     n * 1_000_003 % bound
 }
 
-/// The first scan of a collection collects its keys while the writer adds others. A key is put at each position, so the position
-/// of a snapshot says which ones there are.
+/// The first scan of a collection collects its keys while the writer adds others. One key is put at
+/// each position, so the position of a snapshot determines which keys it has.
 #[test]
 fn the_first_scan_misses_no_key_that_comes_while_it_collects() {
     const KEYS: u64 = 400;
@@ -45,7 +45,7 @@ fn the_first_scan_misses_no_key_that_comes_while_it_collects() {
                 }
                 done.store(true, Ordering::Release);
             });
-            // The first scan comes at another moment in each round.
+            // In each round, the first scan begins at another moment.
             while store.stats().published.0 - before < round * KEYS / 60 {
                 thread::yield_now();
             }
@@ -60,7 +60,8 @@ fn the_first_scan_misses_no_key_that_comes_while_it_collects() {
 
 const WRITERS: u64 = 2;
 
-/// Writes what can be told from how often it was done: each writer overwrites and deletes keys of its own, and counts.
+/// Writes a sequence that is determined by its length: each writer overwrites and deletes keys of
+/// its own, and counts its batches.
 fn write(store: &Store, entries: u64, writer: u64, until: &AtomicBool) {
     for n in 1_u64.. {
         let mut batch = Batch::new();
@@ -75,13 +76,14 @@ fn write(store: &Store, entries: u64, writer: u64, until: &AtomicBool) {
     }
 }
 
-/// The keys that a writer puts and deletes in its `n`-th batch. Beyond `entries` there are none in the beginning.
+/// The keys that a writer puts and deletes in its `n`-th batch. At first, no key from `entries` on
+/// exists.
 fn changed(entries: u64, writer: u64, n: u64) -> (u64, u64) {
     let own = |n| scattered(n, entries) * WRITERS + writer;
     (own(2 * n), own(2 * n + 1))
 }
 
-/// What a snapshot has to have.
+/// The entries that a snapshot must have.
 fn expected(snapshot: &Snapshot, entries: u64) -> Vec<(u64, u64)> {
     let mut values: Vec<_> = (0..entries * WRITERS).map(|key| (key < entries).then_some(key)).collect();
     for writer in 0..WRITERS {
@@ -100,7 +102,7 @@ fn pair(entry: Result<Entry>) -> (u64, u64) {
     (number(&entry.key), number(&entry.value))
 }
 
-/// `KV_SCAN_ENTRIES=1000000` takes more entries, best in release mode.
+/// `KV_SCAN_ENTRIES=1000000` scans more entries; use release mode.
 #[test]
 fn a_scan_of_many_entries_sees_its_position_while_writers_and_checkpoints_go_on() {
     let entries: u64 = env::var("KV_SCAN_ENTRIES").map_or(100_000, |entries| entries.parse().unwrap());
@@ -139,6 +141,6 @@ fn a_scan_of_many_entries_sees_its_position_while_writers_and_checkpoints_go_on(
         assert!(forward == state, "{} entries, not {}", forward.len(), state.len());
         assert!(backward.iter().rev().eq(&state), "{} entries backward, not {}", backward.len(), state.len());
         assert!(latest == expected(&later, entries));
-        assert!(later.position() > snapshot.position() && latest != state, "the writers did nothing meanwhile");
+        assert!(later.position() > snapshot.position() && latest != state, "the writers did nothing");
     });
 }

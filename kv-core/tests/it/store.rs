@@ -1,4 +1,4 @@
-//! What the verbs do.
+//! What the operations do.
 
 use kv_core::{Batch, Durability, Error, Limits, Mismatch, StoreOptions};
 
@@ -64,7 +64,7 @@ fn compare_and_set_writes_only_over_what_was_expected() {
 }
 
 #[test]
-fn verbs_that_look_before_they_write() {
+fn operations_that_read_before_they_write() {
     let media = Media::default();
     let store = media.open().unwrap();
     let all = store.collection("all").unwrap();
@@ -134,7 +134,7 @@ fn lowered_limits_bind_new_writes_only() {
     let short = store.collection("short").unwrap();
     assert_error!(short.put("long", "v"), Error::InvalidKey { len: 4, max: 3 });
     assert_error!(short.put("key", "value"), Error::ValueTooLarge { len: 5, max: 4 });
-    old.put("key", "v").unwrap(); // that writes no name
+    old.put("key", "v").unwrap(); // writes no name
     assert_error!(store.collection("long too").unwrap().put("key", "v"), Error::InvalidCollectionName { max: 5, .. });
     let mut batch = Batch::new();
     for key in 0..5_u8 {
@@ -156,7 +156,7 @@ fn lowered_limits_bind_new_writes_only() {
     store.write(Batch::new().put("more", "k", "v").put("short", "k", "v")).unwrap();
 }
 
-/// The operations that create collections count too, and are known only when the record is built.
+/// The operations that create collections count, too, and are known only when the record is built.
 #[test]
 fn a_batch_that_its_collections_make_too_large_is_not_logged() {
     let media = Media::default();
@@ -234,7 +234,7 @@ fn collections_are_created_listed_and_dropped() {
     assert_eq!(handle.get("key").unwrap(), None);
     assert_error!(handle.delete("key"), Error::KeyNotFound { .. });
     handle.put("other", "v").unwrap();
-    assert_eq!(entries(&store, "a"), [(b"other".to_vec(), b"v".to_vec())], "it is made anew, and empty");
+    assert_eq!(entries(&store, "a"), [(b"other".to_vec(), b"v".to_vec())], "a new, empty collection");
     assert_eq!(listed(&store), [("a".to_owned(), 1, 6), ("b".to_owned(), 0, 0)]);
 }
 

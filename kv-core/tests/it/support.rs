@@ -28,7 +28,7 @@ impl Media {
         Arc::new(MemoryCheckpointer::open(&self.checkpoints))
     }
 
-    /// What a crash leaves of them at this moment; the store that has them open goes on.
+    /// What a crash at this moment leaves. A store that has the media open goes on.
     pub fn after(&self, crash: Crash) -> Self {
         Self { log: self.log.after(crash), checkpoints: self.checkpoints.after_crash() }
     }
@@ -43,14 +43,15 @@ pub fn entries(store: &Store, name: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     store.collection(name).unwrap().iter().map(entry).collect()
 }
 
-/// A log whose flush can be held shut, and then fail. It keeps everything, as a log may, whatever is trimmed.
+/// A log whose flush can be blocked, and made to fail. It ignores `trim` and keeps every record, as
+/// a log may.
 pub struct GatedLog {
     inner: MemoryLog,
     shut: Mutex<bool>,
     changed: Condvar,
-    waiting: AtomicBool,
-    holding: AtomicBool,
-    held: AtomicBool,
+    sync_blocked: AtomicBool,
+    block_append: AtomicBool,
+    append_blocked: AtomicBool,
     fail: AtomicBool,
     panic: AtomicBool,
 }
@@ -61,9 +62,9 @@ impl GatedLog {
             inner,
             shut: Mutex::new(false),
             changed: Condvar::new(),
-            waiting: AtomicBool::new(false),
-            holding: AtomicBool::new(false),
-            held: AtomicBool::new(false),
+            sync_blocked: AtomicBool::new(false),
+            block_append: AtomicBool::new(false),
+            append_blocked: AtomicBool::new(false),
             fail: AtomicBool::new(false),
             panic: AtomicBool::new(false),
         })
@@ -72,7 +73,7 @@ impl GatedLog {
     pub fn shut(&self) {
         let mut shut = self.shut.lock().unwrap();
         *shut = true;
-        self.waiting.store(false, Ordering::SeqCst);
+        self.sync_blocked.store(false, Ordering::SeqCst);
     }
 
     pub fn open(&self) {
@@ -89,50 +90,51 @@ impl GatedLog {
         self.panic.store(true, Ordering::SeqCst);
     }
 
-    /// Waits until somebody waits for the flush.
-    pub fn until_somebody_waits(&self) {
-        while !self.is_waited_for() {
+    /// Waits until a `sync` is blocked.
+    pub fn until_a_sync_is_blocked(&self) {
+        while !self.has_blocked_a_sync() {
             std::thread::yield_now();
         }
     }
 
-    /// Whether somebody waits, or has waited, for the flush since it was shut.
-    pub fn is_waited_for(&self) -> bool {
-        self.waiting.load(Ordering::SeqCst)
+    /// Whether a `sync` has been blocked since the flush was shut.
+    pub fn has_blocked_a_sync(&self) -> bool {
+        self.sync_blocked.load(Ordering::SeqCst)
     }
 
-    /// From now on an append orders its record and does not return.
-    pub fn hold_appends(&self) {
-        self.holding.store(true, Ordering::SeqCst);
+    /// From now on, an append adds its record and does not return.
+    pub fn block_appends(&self) {
+        self.block_append.store(true, Ordering::SeqCst);
     }
 
     pub fn release_appends(&self) {
-        self.holding.store(false, Ordering::SeqCst);
+        self.block_append.store(false, Ordering::SeqCst);
     }
 
-    /// Waits until a record is in the log whose append has not returned.
-    pub fn until_an_append_is_held(&self) {
-        while !self.held.load(Ordering::SeqCst) {
+    /// Waits until an append has added its record and is blocked.
+    pub fn until_an_append_is_blocked(&self) {
+        while !self.append_blocked.load(Ordering::SeqCst) {
             std::thread::yield_now();
         }
     }
 
-    /// Makes every record durable, as another caller's flush does. The store is not told.
+    /// Makes every record durable, as another caller's flush does, without the store noticing.
     pub fn flush_behind_the_store(&self) {
         self.inner.sync(self.inner.bounds().appended).unwrap();
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl Log for GatedLog {
     fn id(&self) -> LogId {
         self.inner.id()
     }
 
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
-        assert!(!self.panic.swap(false, Ordering::SeqCst), "asked for");
+        assert!(!self.panic.swap(false, Ordering::SeqCst), "on purpose");
         let appended = self.inner.append(record, durability);
-        while self.holding.load(Ordering::SeqCst) {
-            self.held.store(true, Ordering::SeqCst);
+        while self.block_append.load(Ordering::SeqCst) {
+            self.append_blocked.store(true, Ordering::SeqCst);
             std::thread::yield_now();
         }
         appended
@@ -141,7 +143,7 @@ impl Log for GatedLog {
     fn sync(&self, upto: Lsn) -> Result<Lsn> {
         let mut shut = self.shut.lock().unwrap();
         while *shut {
-            self.waiting.store(true, Ordering::SeqCst);
+            self.sync_blocked.store(true, Ordering::SeqCst);
             shut = self.changed.wait(shut).unwrap();
         }
         drop(shut);
@@ -159,7 +161,7 @@ impl Log for GatedLog {
         Ok(())
     }
 
-    /// Every record is with the kernel at once, as in a log that writes early and flushes late.
+    /// Reports every record as written at once, like a log that writes early and flushes late.
     fn bounds(&self) -> Bounds {
         let bounds = self.inner.bounds();
         Bounds { written: bounds.appended, ..bounds }
@@ -169,12 +171,16 @@ impl Log for GatedLog {
         self.inner.medium_bytes_after(after)
     }
 
+    fn opening_notes(&self) -> Vec<String> {
+        self.inner.opening_notes()
+    }
+
     fn close(&self) -> Result<()> {
         self.inner.close()
     }
 }
 
-/// Asserts that an error is of a variant.
+/// Asserts that a result is an error of this variant.
 #[macro_export]
 macro_rules! assert_error {
     ($result:expr, $pattern:pat) => {
@@ -186,7 +192,7 @@ macro_rules! assert_error {
     };
 }
 
-/// The first error among the sources that is no wrapper.
+/// The first error in the chain of causes that is not `Poisoned` or `OutcomeUnknown`.
 pub fn root(error: &Error) -> &Error {
     match error {
         Error::Poisoned { cause } | Error::OutcomeUnknown { cause } => root(cause),

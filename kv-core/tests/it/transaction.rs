@@ -1,4 +1,4 @@
-//! Transactions: alone, on the newest state, all or nothing.
+//! Transactions: isolated, on the newest state, all or nothing.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +26,7 @@ fn number(store: &Store, key: &str) -> u64 {
 }
 
 #[test]
-fn a_transaction_reads_what_it_writes_and_nobody_else_does() {
+fn a_transaction_reads_its_own_writes_and_no_other_reader_does() {
     let store = memory_store();
     let all = store.collection("a").unwrap();
     all.put("old", "1").unwrap();
@@ -36,7 +36,7 @@ fn a_transaction_reads_what_it_writes_and_nobody_else_does() {
             tx.delete("a", "old")?;
             assert_eq!(tx.get("a", "new")?.unwrap(), "2");
             assert!(!tx.contains("a", "old")?);
-            assert_eq!(all.get("old")?.unwrap(), "1", "nobody else sees it yet");
+            assert_eq!(all.get("old")?.unwrap(), "1", "no other reader sees it yet");
             assert_eq!(all.get("new")?, None);
             Ok(tx.iter("a").map(|entry| entry.unwrap().key).collect::<Vec<_>>())
         })
@@ -84,7 +84,7 @@ fn an_error_or_a_panic_leaves_no_trace_and_poisons_nothing() {
 }
 
 #[test]
-fn from_inside_of_a_transaction_the_store_is_changed_through_it_only() {
+fn inside_a_transaction_the_store_is_changed_through_it_only() {
     let store = memory_store();
     let all = store.collection("a").unwrap();
     store
@@ -107,7 +107,7 @@ fn from_inside_of_a_transaction_the_store_is_changed_through_it_only() {
     all.put("other", "value").unwrap();
 }
 
-/// Each adds one to the same number: none is lost.
+/// Each thread adds one to the same number, and no addition is lost.
 #[test]
 fn no_update_is_lost() {
     let store = memory_store();
@@ -130,7 +130,8 @@ fn no_update_is_lost() {
     assert_eq!(number(&store, "counter"), 2000);
 }
 
-/// Each takes one away where both together have two: with write skew both would, and leave none.
+/// Each thread takes one away if both numbers together are two. With write skew both would, and
+/// leave none.
 #[test]
 fn there_is_no_write_skew() {
     for _ in 0..50 {
@@ -158,7 +159,7 @@ fn there_is_no_write_skew() {
     }
 }
 
-/// Each enters itself if the range is empty: with phantoms both would.
+/// Each thread adds its entry if the range is empty. With phantoms both would.
 #[test]
 fn there_are_no_phantoms() {
     for _ in 0..50 {
@@ -209,7 +210,7 @@ fn collections_are_renamed_and_cleared_with_everything_in_them() {
     assert_error!(store.clear_collection("c"), Error::CollectionNotFound { .. });
 }
 
-/// A closure may go on after an error: what failed has changed nothing.
+/// A closure may go on after an error. The operation that failed has changed nothing.
 #[test]
 fn a_change_that_fails_within_a_transaction_changes_nothing() {
     let media = Media::default();
@@ -234,9 +235,9 @@ fn a_change_that_fails_within_a_transaction_changes_nothing() {
     assert_eq!(names, [("a".to_owned(), 2)]);
 }
 
-/// Lowered limits bind what is new: a collection that is emptied is none more.
+/// Lowered limits bind new collections. Clearing a collection adds none.
 #[test]
-fn a_collection_is_cleared_however_many_there_are() {
+fn a_collection_can_be_cleared_at_the_limit_of_collections() {
     let media = Media::default();
     let store = media.open().unwrap();
     put(&store, "a", "key", "value");
@@ -272,9 +273,9 @@ fn a_range_in_a_transaction_has_the_changes_within_its_bounds_and_no_others() {
         .unwrap();
 }
 
-/// What the transaction sees after each step is what the store has in the end, and after being opened again.
+/// What a transaction sees after each step is what the store holds in the end, and after reopening.
 #[test]
-fn transactions_of_any_steps_are_what_their_record_says() {
+fn what_a_transaction_sees_is_what_its_record_holds() {
     type Model = BTreeMap<String, BTreeMap<u8, u8>>;
     const NAMES: [&str; 3] = ["a", "b", "c"];
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;

@@ -1,4 +1,4 @@
-//! Wakers are somebody else's code: they may call the store that wakes them, and may panic.
+//! Wakers are foreign code: they may call the store that wakes them, and may panic.
 
 use std::{
     panic::panic_any,
@@ -25,7 +25,7 @@ use crate::{
     support::{GatedLog, Media},
 };
 
-/// Runs what a waker does, and tells.
+/// A waker that makes a call and sends its result.
 struct Calling {
     call: Box<dyn Fn() -> Result<()> + Send + Sync>,
     returned: Mutex<mpsc::Sender<Result<()>>>,
@@ -38,7 +38,7 @@ impl Wake for Calling {
     }
 }
 
-/// A waker that makes the call, and what it returned.
+/// A waker that makes the call, and the channel that receives its result.
 fn calling(call: impl Fn() -> Result<()> + Send + Sync + 'static) -> (Waker, mpsc::Receiver<Result<()>>) {
     let (send, receive) = mpsc::channel();
     (Waker::from(Arc::new(Calling { call: Box::new(call), returned: Mutex::new(send) })), receive)
@@ -48,14 +48,14 @@ fn wait(commit: &mut Commit, waker: &Waker) {
     assert!(Pin::new(commit).poll(&mut Context::from_waker(waker)).is_pending());
 }
 
-/// In a thread, so that a call that hangs fails the test.
-fn within_limits<T: Send + 'static>(what: &str, call: impl FnOnce() -> T + Send + 'static) -> T {
+/// Runs the call in a thread, so that a call that hangs fails the test.
+fn within_time<T: Send + 'static>(what: &str, call: impl FnOnce() -> T + Send + 'static) -> T {
     let (send, receive) = mpsc::channel();
     thread::spawn(move || send.send(call()));
     receive.recv_timeout(Duration::from_secs(20)).unwrap_or_else(|_| panic!("{what} hangs, or has panicked"))
 }
 
-/// A store whose jobs run when the test says so.
+/// A store whose jobs run only when the test runs them.
 fn quiet() -> (ManualScheduler, Store) {
     let scheduler = ManualScheduler::new();
     let options = StoreOptions { scheduler: Arc::new(scheduler.clone()), ..StoreOptions::default() };
@@ -75,9 +75,9 @@ const FROM_A_WAKER: [(&str, Call); 5] = [
 
 type Move = fn(&ManualScheduler, &Store);
 
-/// Wherever a position moves: by whom somebody is woken.
+/// For everything that moves the published position and so wakes a waker.
 #[test]
-fn a_waker_may_call_everything_of_the_store_that_wakes_it() {
+fn a_waker_may_make_any_call_to_the_store_that_wakes_it() {
     let moves: [(&str, Move); 7] = [
         ("checkpoint", |_, store| drop(store.checkpoint())),
         ("close", |_, store| drop(store.close())),
@@ -99,8 +99,8 @@ fn a_waker_may_call_everything_of_the_store_that_wakes_it() {
                 move || call(&store)
             });
             wait(&mut commit, &waker);
-            within_limits(&what, move || moves(&scheduler, &store));
-            match returned.try_recv().unwrap_or_else(|_| panic!("{what}: nobody was woken")) {
+            within_time(&what, move || moves(&scheduler, &store));
+            match returned.try_recv().unwrap_or_else(|_| panic!("{what}: no waker ran")) {
                 Err(Error::Closed) if mover == "close" => {}
                 result => result.unwrap_or_else(|error| panic!("{what}: {error}")),
             }
@@ -108,9 +108,9 @@ fn a_waker_may_call_everything_of_the_store_that_wakes_it() {
     }
 }
 
-/// The closure holds the writer's lock, and the waker wants it.
+/// The closure holds the writer's lock, and the waker needs it.
 #[test]
-fn who_is_woken_from_inside_a_closure_runs_after_it() {
+fn a_waker_woken_inside_a_closure_runs_after_it() {
     let moves: [(&str, Move); 3] = [
         ("a sync", |_, store| store.sync().unwrap()),
         ("a checkpoint", |_, store| assert!(store.checkpoint().unwrap().is_some())),
@@ -130,7 +130,7 @@ fn who_is_woken_from_inside_a_closure_runs_after_it() {
                 move || outer.collection("all")?.put("from a waker", "v")
             });
             wait(&mut commit, &waker);
-            let returned = within_limits(&what, move || {
+            let returned = within_time(&what, move || {
                 outer
                     .transact(|tx| {
                         moves(&scheduler, &moved);
@@ -140,18 +140,19 @@ fn who_is_woken_from_inside_a_closure_runs_after_it() {
                     .unwrap();
                 returned.try_recv()
             });
-            returned.unwrap_or_else(|_| panic!("{what}: nobody was woken")).unwrap();
+            returned.unwrap_or_else(|_| panic!("{what}: no waker ran")).unwrap();
         }
     }
 }
 
-/// Writes nothing before it is told to.
-struct Slow {
+/// A checkpointer whose `write` blocks until the test lets it go on.
+struct BlockedCheckpointer {
     inner: MemoryCheckpointer,
     go_on: Mutex<mpsc::Receiver<()>>,
 }
 
-impl Checkpointer for Slow {
+#[deny(clippy::missing_trait_methods)]
+impl Checkpointer for BlockedCheckpointer {
     fn list(&self) -> Result<Vec<CheckpointId>> {
         self.inner.list()
     }
@@ -165,15 +166,19 @@ impl Checkpointer for Slow {
         self.inner.write(previous, changes)
     }
 
+    fn maintain(&self, newest: CheckpointId, budget_bytes: u64) -> Result<Option<Arc<dyn Checkpoint>>> {
+        self.inner.maintain(newest, budget_bytes)
+    }
+
     fn remove(&self, id: CheckpointId) -> Result<()> {
         self.inner.remove(id)
     }
 }
 
 #[test]
-fn who_waits_for_what_a_checkpoint_flushes_does_not_wait_for_the_checkpoint() {
+fn a_commit_that_a_checkpoint_flushes_does_not_wait_for_the_checkpoint() {
     let (go_on, receive) = mpsc::channel();
-    let checkpointer = Slow { inner: MemoryCheckpointer::new(), go_on: Mutex::new(receive) };
+    let checkpointer = BlockedCheckpointer { inner: MemoryCheckpointer::new(), go_on: Mutex::new(receive) };
     let options = StoreOptions { scheduler: Arc::new(ManualScheduler::new()), ..StoreOptions::default() };
     let store = Store::with_backends(Arc::new(MemoryLog::new()), Arc::new(checkpointer), options).unwrap();
     let mut commit = store.collection("all").unwrap().put_deferred("k", "v").unwrap();
@@ -181,14 +186,14 @@ fn who_waits_for_what_a_checkpoint_flushes_does_not_wait_for_the_checkpoint() {
     wait(&mut commit, &waker);
     thread::scope(|scope| {
         let checkpoint = scope.spawn(|| store.checkpoint().unwrap().unwrap());
-        let told = woken.recv_timeout(Duration::from_secs(20));
+        let received = woken.recv_timeout(Duration::from_secs(20));
         assert!(!checkpoint.is_finished());
         go_on.send(()).unwrap();
-        told.expect("it waits for the checkpoint").unwrap();
+        received.expect("it waits for the checkpoint").unwrap();
     });
 }
 
-/// Panics when it is woken, with something that panics again.
+/// Panics when it is woken, with a payload that panics when it is dropped.
 #[derive(Default)]
 struct Bombing(AtomicUsize);
 
@@ -200,7 +205,7 @@ impl Wake for Bombing {
 }
 
 #[test]
-fn a_waker_whose_panic_panics_again_harms_nobody_else() {
+fn a_waker_whose_panic_panics_again_affects_no_other_waiter() {
     let media = Media::default();
     let log = GatedLog::new(MemoryLog::open(&media.log).unwrap());
     let store = Store::with_backends(Arc::clone(&log) as _, media.checkpointer(), StoreOptions::default()).unwrap();

@@ -1,4 +1,4 @@
-//! What leaves the process: the feed, and answers that have to survive a power cut.
+//! What leaves the process: the feed, and answers that must survive a power cut.
 
 use std::{
     collections::BTreeSet,
@@ -11,26 +11,26 @@ use std::{
 };
 
 use kv_core::{ChangeFeed, Durability, Lsn};
-use kv_testkit::orders::explore;
+use kv_testkit::interleavings::explore;
 
 use crate::support::Subject;
 
-/// Takes what there is. All of it is in a snapshot that is taken now, and no power cut takes it
-/// back.
+/// Reads the feed to its present end. A snapshot taken now includes every record, and no power cut
+/// undoes one.
 fn follow(subject: &Subject, feed: &mut ChangeFeed) -> Lsn {
     for record in &mut *feed {
-        let given = record.unwrap().lsn;
-        assert!(given <= subject.log.durable(), "{given} was given, and a power cut takes it");
+        let returned = record.unwrap().lsn;
+        assert!(returned <= subject.log.durable(), "{returned} was returned, and a power cut undoes it");
         let seen = subject.store.snapshot().position();
-        assert!(given <= seen, "{given} was given, and a snapshot is of {seen}");
+        assert!(returned <= seen, "{returned} was returned, and a snapshot is at {seen}");
     }
     ChangeFeed::position(feed)
 }
 
-/// The flush of one record may take another with it that is in the log, and not applied yet.
+/// The flush of one record may include another one that is in the log and not applied yet.
 #[test]
-fn a_feed_beside_a_writer_and_a_flush() {
-    let given = explore("a feed beside a Process writer and a flush", Some(3), || {
+fn a_feed_with_a_writer_and_a_flush() {
+    let returned = explore("a feed with a Process writer and a flush", Some(3), || {
         let subject = Subject::new();
         let mut feed = subject.store.changes(Lsn(1)).unwrap();
         let writer = subject.spawn(|subject| {
@@ -45,13 +45,13 @@ fn a_feed_beside_a_writer_and_a_flush() {
         assert_eq!(follow(&subject, &mut feed), Lsn(3), "a record is held back");
         (first, second)
     });
-    let firsts: BTreeSet<_> = given.iter().map(|(first, _)| first.0).collect();
+    let firsts: BTreeSet<_> = returned.iter().map(|(first, _)| first.0).collect();
     assert_eq!(firsts, [1, 2, 3].into());
 }
 
 #[test]
-fn a_feed_beside_writers_of_both_durabilities() {
-    let given = explore("a feed beside a Disk writer and a Process writer", Some(2), || {
+fn a_feed_with_writers_of_both_durabilities() {
+    let returned = explore("a feed with a Disk writer and a Process writer", Some(2), || {
         let subject = Subject::new();
         let mut feed = subject.store.changes(Lsn(1)).unwrap();
         let disk = subject.spawn(|subject| subject.put(2, Durability::Disk).unwrap());
@@ -64,12 +64,18 @@ fn a_feed_beside_writers_of_both_durabilities() {
         assert_eq!(follow(&subject, &mut feed), Lsn(3), "a record is held back");
         (first, second)
     });
-    assert!(given.contains(&(Lsn(1), Lsn(2))), "the Process write is not durable in some order: {given:?}");
-    assert!(given.contains(&(Lsn(1), Lsn(3))), "one flush takes both in some order: {given:?}");
+    assert!(
+        returned.contains(&(Lsn(1), Lsn(2))),
+        "no interleaving in which the Process write is not durable yet: {returned:?}"
+    );
+    assert!(
+        returned.contains(&(Lsn(1), Lsn(3))),
+        "no interleaving in which one flush makes both durable: {returned:?}"
+    );
 }
 
-/// Counts how often it is called. Not loom's: the waiter's thread is not modelled, only whether it
-/// would be woken.
+/// Counts its wake-ups. The atomic is not loom's: the thread of the waiter is not modelled, only
+/// whether it would be woken.
 #[derive(Default)]
 struct Calls(AtomicUsize);
 
@@ -79,10 +85,10 @@ impl Wake for Calls {
     }
 }
 
-/// It rests on a write that is published, and not durable.
+/// The answer depends on a write that is published and not durable.
 #[test]
-fn who_awaits_an_answer_that_has_to_survive_a_power_cut_is_woken() {
-    let ends = explore("an answer that is awaited, and the flusher", Some(3), || {
+fn a_waiter_for_a_durable_answer_is_woken() {
+    let ends = explore("an awaited answer and the flusher", Some(3), || {
         let subject = Subject::new();
         subject.put(2, Durability::Process).unwrap();
         let (found, mut answer) = subject.store.transact_deferred(|tx| tx.get("all", "k")).unwrap();
@@ -91,7 +97,10 @@ fn who_awaits_an_answer_that_has_to_survive_a_power_cut_is_woken() {
         let calls = Arc::new(Calls::default());
         let waker = Waker::from(Arc::clone(&calls));
         let is_due = Pin::new(&mut answer).poll(&mut Context::from_waker(&waker)).is_ready();
-        assert!(!is_due || subject.log.durable() >= Lsn(2), "it was given, and a power cut takes what it rests on");
+        assert!(
+            !is_due || subject.log.durable() >= Lsn(2),
+            "it was returned, and a power cut undoes what it depends on"
+        );
         flusher.join().unwrap();
         let woken = calls.0.load(Ordering::SeqCst);
         assert!(is_due || woken == 1, "the wake-up was lost");

@@ -1,4 +1,4 @@
-//! A log whose flush takes two steps, between which others may run.
+//! A log whose flush takes two steps, so that other threads may run in between.
 
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard as StdMutexGuard};
 
@@ -7,15 +7,16 @@ use loom::sync::Mutex;
 
 #[derive(Default)]
 pub struct ModelLog {
-    /// What loom knows the log by: whoever calls takes it for a moment.
+    /// The log as loom sees it: every call locks this for a moment, so that loom may switch
+    /// threads.
     turn: Arc<Mutex<()>>,
-    /// The standard library's lock: nobody is interrupted while holding it.
+    /// The lock is the standard library's: loom does not switch threads while it is held.
     state: Arc<StdMutex<State>>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The records, and how each is to be kept, from position 1 on.
+    /// The records from position 1 on, each with its durability.
     records: Vec<(Durability, Arc<[u8]>)>,
     written: Lsn,
     durable: Lsn,
@@ -28,17 +29,18 @@ impl ModelLog {
         Arc::default()
     }
 
-    /// Has the next flush fail, for good.
+    /// Makes the next flush fail, for good.
     pub fn fail_flush(&self) {
         self.lock().flush_fails = true;
     }
 
-    /// The last position that a power cut leaves now.
+    /// The last position that a power cut would leave now.
     pub fn durable(&self) -> Lsn {
         self.lock().durable
     }
 
-    /// The last position that a reader may see now: everything up to it is with the kernel, and every `Disk` record is durable.
+    /// The last position that a reader may see now: everything up to it is with the kernel, and
+    /// every `Disk` record up to it is durable.
     pub fn may_be_seen(&self) -> Lsn {
         let state = self.lock();
         let waits = |&(lsn, durability): &(Lsn, Durability)| lsn > state.durable && durability == Durability::Disk;
@@ -95,7 +97,7 @@ impl Log for ModelLog {
         };
         let mut state = self.step();
         if std::mem::take(&mut state.flush_fails) {
-            state.failure = Some(Arc::new(Error::Misuse("the disk fails, as it was told to".into())));
+            state.failure = Some(Arc::new(Error::Misuse("the disk fails, as the test requested".into())));
         }
         if let Some(cause) = state.failure.clone() {
             return Err(Error::OutcomeUnknown { cause });

@@ -1,7 +1,7 @@
-//! How far readers see, and what writers are told.
+//! How far readers see, and what writers learn.
 
 use kv_core::{Durability, Error, Lsn};
-use kv_testkit::orders::explore;
+use kv_testkit::interleavings::explore;
 
 use crate::support::Subject;
 
@@ -15,7 +15,7 @@ fn a_reader_sees_nothing_that_a_power_cut_could_take() {
         let subject = Subject::new();
         let writer = subject.spawn(|subject| {
             subject.put(2, Durability::Disk).unwrap();
-            assert_eq!(subject.get(), 2, "acknowledged, and not seen");
+            assert_eq!(subject.get(), 2, "acknowledged but not seen");
         });
         let first = subject.get();
         assert!(last(first) <= subject.log.may_be_seen());
@@ -24,21 +24,22 @@ fn a_reader_sees_nothing_that_a_power_cut_could_take() {
         writer.join().unwrap();
         (first, second)
     });
-    assert_eq!(seen, [(1, 1), (1, 2), (2, 2)].into(), "nobody goes back");
+    assert_eq!(seen, [(1, 1), (1, 2), (2, 2)].into(), "a later read never sees an older value");
 }
 
-/// The one that writes with [`Durability::Process`] may have to wait for the other, and may not let the other's write be seen early.
+/// The writer with [`Durability::Process`] may have to wait for the other one, and must not make
+/// the other's write visible early.
 #[test]
 fn writers_of_both_durabilities_see_what_they_wrote() {
-    let seen = explore("a Disk writer, a Process writer", Some(3), || {
+    let seen = explore("a Disk writer and a Process writer", Some(3), || {
         let subject = Subject::new();
         let process = subject.all.with_durability(Durability::Process);
         let writer = subject.spawn(|subject| {
             subject.all.put("disk", "").unwrap();
-            assert!(subject.all.get("disk").unwrap().is_some(), "acknowledged, and not seen");
+            assert!(subject.all.get("disk").unwrap().is_some(), "acknowledged but not seen");
         });
         process.put("process", "").unwrap();
-        assert!(process.get("process").unwrap().is_some(), "acknowledged, and not seen");
+        assert!(process.get("process").unwrap().is_some(), "acknowledged but not seen");
         let published = subject.store.stats().published;
         assert!(published <= subject.log.may_be_seen());
         writer.join().unwrap();
@@ -48,7 +49,7 @@ fn writers_of_both_durabilities_see_what_they_wrote() {
 }
 
 #[test]
-fn a_reader_beside_writers_of_both_durabilities() {
+fn a_reader_with_writers_of_both_durabilities() {
     explore("a Disk writer, a Process writer and a reader", Some(2), || {
         let subject = Subject::new();
         let disk = subject.spawn(|subject| subject.put(2, Durability::Disk).unwrap());
@@ -64,13 +65,13 @@ fn a_reader_beside_writers_of_both_durabilities() {
 }
 
 #[test]
-fn an_answer_is_given_when_what_it_rests_on_can_be_seen() {
-    let told = explore("two who delete", Some(3), || {
+fn an_answer_is_returned_when_what_it_depends_on_is_visible() {
+    let outcomes = explore("two deletions", Some(3), || {
         let subject = Subject::new();
         let delete = |subject: &Subject| {
-            let told = subject.all.delete("k");
-            assert!(subject.all.get("k").unwrap().is_none(), "it rests on what nobody sees");
-            match told {
+            let outcome = subject.all.delete("k");
+            assert!(subject.all.get("k").unwrap().is_none(), "the answer depends on a change that is not visible");
+            match outcome {
                 Ok(()) => "deleted",
                 Err(Error::KeyNotFound { .. }) => "absent",
                 Err(error) => panic!("another error: {error}"),
@@ -79,32 +80,32 @@ fn an_answer_is_given_when_what_it_rests_on_can_be_seen() {
         let other = subject.spawn(delete);
         [delete(&subject), other.join().unwrap()]
     });
-    assert_eq!(told, [["absent", "deleted"], ["deleted", "absent"]].into());
+    assert_eq!(outcomes, [["absent", "deleted"], ["deleted", "absent"]].into());
 }
 
 #[test]
-fn what_a_failed_flush_took_is_never_seen() {
-    let told = explore("a failed flush", None, || {
+fn what_a_failed_flush_lost_is_never_seen() {
+    let outcomes = explore("a failed flush", None, || {
         let subject = Subject::new();
         subject.log.fail_flush();
-        let told = |outcome| match outcome {
+        let name = |outcome| match outcome {
             Ok(()) => "done",
             Err(Error::OutcomeUnknown { .. }) => "unknown",
             Err(Error::Poisoned { .. }) => "refused",
             Err(error) => panic!("another error: {error}"),
         };
-        let other = subject.spawn(move |subject| told(subject.put(2, Durability::Disk)));
-        let mine = told(subject.put(3, Durability::Process));
-        let told = (mine, other.join().unwrap());
-        assert_eq!(subject.get() == 3, told.0 == "done");
+        let other = subject.spawn(move |subject| name(subject.put(2, Durability::Disk)));
+        let mine = name(subject.put(3, Durability::Process));
+        let outcomes = (mine, other.join().unwrap());
+        assert_eq!(subject.get() == 3, outcomes.0 == "done");
         assert_ne!(subject.get(), 2);
         assert!(subject.store.stats().published <= subject.log.may_be_seen());
-        told
+        outcomes
     });
-    assert_eq!(told, [("done", "unknown"), ("refused", "unknown"), ("unknown", "unknown")].into());
+    assert_eq!(outcomes, [("done", "unknown"), ("refused", "unknown"), ("unknown", "unknown")].into());
 }
 
-/// Either the flush that is under way takes the write with it, or another was asked for.
+/// Either the flush that is under way includes the write, or another flush was requested.
 #[test]
 fn the_flusher_forgets_no_write() {
     let left = explore("a Process writer and the flusher", Some(3), || {
@@ -118,7 +119,7 @@ fn the_flusher_forgets_no_write() {
         flusher.join().unwrap();
         let durable = subject.store.stats().log.durable;
         let asked = subject.scheduler.woken().contains(&"kv-flush");
-        assert!(durable >= Lsn(3) || asked, "nobody will flush it");
+        assert!(durable >= Lsn(3) || asked, "no flush is requested");
         (durable, asked)
     });
     assert_eq!(left, [(Lsn(2), true), (Lsn(3), false), (Lsn(3), true)].into());

@@ -1,7 +1,7 @@
-//! What readers hold on to while versions are pruned and views change.
+//! What readers keep while versions are pruned and read views are swapped.
 
 use kv_core::{Batch, Durability, Lsn};
-use kv_testkit::orders::explore;
+use kv_testkit::interleavings::explore;
 
 use crate::support::Subject;
 
@@ -11,8 +11,8 @@ fn overwrite(subject: &Subject) {
 }
 
 #[test]
-fn a_point_read_beside_overwrites() {
-    let seen = explore("a point read beside overwrites", None, || {
+fn a_point_read_during_overwrites() {
+    let seen = explore("a point read during overwrites", None, || {
         let subject = Subject::new();
         let writer = subject.spawn(overwrite);
         let seen = subject.get();
@@ -23,8 +23,8 @@ fn a_point_read_beside_overwrites() {
 }
 
 #[test]
-fn a_snapshot_beside_overwrites() {
-    let seen = explore("a snapshot beside overwrites", None, || {
+fn a_snapshot_during_overwrites() {
+    let seen = explore("a snapshot during overwrites", None, || {
         let subject = Subject::new();
         let writer = subject.spawn(overwrite);
         let seen = subject.scan();
@@ -34,10 +34,10 @@ fn a_snapshot_beside_overwrites() {
     assert_eq!(seen, [1, 2, 3].into());
 }
 
-/// They may register the same position, and the first to go leaves it to the other.
+/// Both may register the same position; when the first is dropped, the other one keeps it.
 #[test]
-fn two_snapshots_beside_overwrites() {
-    explore("two snapshots beside overwrites", Some(2), || {
+fn two_snapshots_during_overwrites() {
+    explore("two snapshots during overwrites", Some(2), || {
         let subject = Subject::new();
         let writer = subject.spawn(overwrite);
         let other = subject.spawn(Subject::scan);
@@ -47,10 +47,11 @@ fn two_snapshots_beside_overwrites() {
     });
 }
 
-/// A name is seen at the position that was registered, and the entries in the view: they have to belong together.
+/// Names are read at the registered position, entries in the read view. The two must belong
+/// together.
 #[test]
-fn a_snapshot_beside_a_checkpoint_and_a_new_collection() {
-    let seen = explore("a snapshot beside a checkpoint and a new collection", Some(2), || {
+fn a_snapshot_during_a_checkpoint_and_a_new_collection() {
+    let seen = explore("a snapshot during a checkpoint and a new collection", Some(2), || {
         let subject = Subject::new();
         let writer = subject.spawn(|subject| {
             subject.store.checkpoint().unwrap();
@@ -68,8 +69,8 @@ fn a_snapshot_beside_a_checkpoint_and_a_new_collection() {
 }
 
 #[test]
-fn reads_beside_a_checkpoint_and_an_overwrite() {
-    explore("reads beside a checkpoint and an overwrite", Some(2), || {
+fn reads_during_a_checkpoint_and_an_overwrite() {
+    explore("reads during a checkpoint and an overwrite", Some(2), || {
         let subject = Subject::new();
         let writer = subject.spawn(|subject| {
             subject.store.checkpoint().unwrap();
@@ -82,10 +83,11 @@ fn reads_beside_a_checkpoint_and_an_overwrite() {
     });
 }
 
-/// A checkpoint freezes at one position, and a writer goes on meanwhile: nothing may be lost between the memtables.
+/// A checkpoint freezes at one position while a writer goes on. Nothing may be lost between the
+/// memtables.
 #[test]
-fn a_writer_beside_a_checkpoint() {
-    let in_checkpoint = explore("a writer beside a checkpoint", Some(3), || {
+fn a_writer_during_a_checkpoint() {
+    let in_checkpoint = explore("a writer during a checkpoint", Some(3), || {
         let subject = Subject::new();
         let writer = subject.spawn(|subject| {
             subject.put(2, Durability::Disk).unwrap();
@@ -99,10 +101,10 @@ fn a_writer_beside_a_checkpoint() {
     assert_eq!(in_checkpoint, [1, 2].into());
 }
 
-/// The collection is dropped and made anew: a reader sees the one or the other whole, or none.
+/// The collection is dropped and created again: a reader sees one or the other whole, or none.
 #[test]
-fn a_snapshot_beside_a_drop() {
-    let seen = explore("a snapshot beside a drop", Some(3), || {
+fn a_snapshot_during_a_drop() {
+    let seen = explore("a snapshot during a drop", Some(3), || {
         let subject = Subject::new();
         let writer = subject.spawn(|subject| {
             subject.store.drop_collection("all").unwrap();
@@ -115,8 +117,8 @@ fn a_snapshot_beside_a_drop() {
     assert_eq!(seen, [None, Some(1), Some(2)].into());
 }
 
-/// Between the freeze and the writing no lock is held: each thread may find what the other
-/// has frozen, and write it.
+/// Between the freeze and the write no lock is held. Each thread may find what the other has
+/// frozen, and write it.
 #[test]
 fn two_checkpoints_at_once() {
     let made = explore("two checkpoints at once", Some(2), || {

@@ -11,15 +11,15 @@ use crate::log::ModelLog;
 #[derive(Clone)]
 pub struct Subject {
     pub store: Store,
-    /// The collection in which the tests write.
+    /// The collection that the tests write to.
     pub all: Collection,
     pub log: Arc<ModelLog>,
-    /// Runs background jobs when the test says so.
+    /// Runs background jobs when the test tells it to.
     pub scheduler: ManualScheduler,
 }
 
 impl Subject {
-    /// With the key `k` at position 1, where its value says.
+    /// A store with the key `k` at position 1, whose value is its position.
     pub fn new() -> Self {
         let (log, scheduler) = (ModelLog::new(), ManualScheduler::new());
         let options = StoreOptions { scheduler: Arc::new(scheduler.clone()), ..StoreOptions::default() };
@@ -29,7 +29,7 @@ impl Subject {
         subject
     }
 
-    /// Puts `k` = `value`, which is also the position where a test writes in one thread only.
+    /// Puts `k` = `value`. Where only one thread writes, the value is also the position.
     pub fn put(&self, value: u8, durability: Durability) -> Result<()> {
         self.all.with_durability(durability).put("k", [value])
     }
@@ -39,7 +39,7 @@ impl Subject {
         self.all.get("k").unwrap().expect("a version that can be seen was pruned")[0]
     }
 
-    /// The value of `k` by way of a snapshot.
+    /// The value of `k` in a snapshot.
     pub fn scan(&self) -> u8 {
         let mut entries = self.all.iter();
         let entry = entries.next().expect("a version that can be seen was pruned").unwrap();
@@ -47,7 +47,7 @@ impl Subject {
         entry.value[0]
     }
 
-    /// Runs it in a thread of the model.
+    /// Runs `run` in a thread of the model.
     pub fn spawn<T: 'static>(&self, run: impl FnOnce(&Self) -> T + 'static) -> loom::thread::JoinHandle<T> {
         let subject = self.clone();
         loom::thread::spawn(move || run(&subject))

@@ -1,4 +1,4 @@
-//! A checkpoint that is no longer wanted stops soon, in each of the steps that take long.
+//! Writing a checkpoint can be cancelled soon, in each of the steps that take long.
 
 use std::cell::{Cell, RefCell};
 
@@ -9,10 +9,10 @@ use tempfile::TempDir;
 
 use crate::support::{collection, test_vfs};
 
-/// So many entries that the index of the one collection is sorted and written in several steps.
+/// Enough entries that the index of the one collection is sorted and written in several steps.
 const ENTRIES: u32 = 140_000;
 
-/// How far a checkpoint had come when it was asked whether to go on.
+/// How far a checkpoint was when it asked whether to go on.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Progress {
     changes: u32,
@@ -21,7 +21,8 @@ struct Progress {
     read: u64,
 }
 
-/// Entries by number, counted as they are taken, and cancelled at a question.
+/// Numbered entries, counted as they are taken. Cancels at the question with the number
+/// `cancel_at`.
 struct Counted<'a> {
     head: CheckpointHead,
     key: [u8; 4],
@@ -72,7 +73,8 @@ impl Changes for Counted<'_> {
     }
 }
 
-/// Writes a checkpoint that is cancelled at that question, and gives how far it was at each.
+/// Writes a checkpoint that is cancelled at this question. Returns how far it was at each question,
+/// and at the end.
 fn write(cancel_at: usize) -> (Result<()>, Vec<Progress>, Progress) {
     let directory = TempDir::new().unwrap();
     let vfs = test_vfs(directory.path());
@@ -85,27 +87,27 @@ fn write(cancel_at: usize) -> (Result<()>, Vec<Progress>, Progress) {
 }
 
 #[test]
-fn it_is_asked_often_in_each_step() {
+fn each_step_asks_often_whether_to_go_on() {
     let (written, asked, end) = write(usize::MAX);
     written.unwrap();
     for pair in asked.windows(2) {
         let [before, after] = pair else { unreachable!() };
-        assert!(after.changes - before.changes <= 256, "{pair:?}: changes were taken");
-        // Each is of a MiB at most; one more is the part's, and the rest what opens a file that is
-        // read back.
+        assert!(after.changes - before.changes <= 256, "{pair:?}: too many changes between two questions");
+        // One operation is of a MiB at most. The others are the last write of the part, and the
+        // reads that open a file that is read back.
         assert!(after.written - before.written <= 2 && after.read - before.read <= 4, "{pair:?}");
         assert!(after.synced - before.synced <= 1, "{pair:?}");
     }
     let times = |is_so: &dyn Fn(&Progress) -> bool| asked.iter().filter(|progress| is_so(progress)).count();
     let of_index = times(&|progress| progress.changes == ENTRIES && progress.synced == 0);
-    assert!(of_index >= 9, "asked {of_index} times while the index is sorted and written");
+    assert!(of_index >= 9, "asked only {of_index} times while the index is sorted and written");
     let of_reading = times(&|progress| progress.synced > 0);
-    assert!(of_reading >= 4, "asked {of_reading} times while the part is read back");
+    assert!(of_reading >= 4, "asked only {of_reading} times while the part is read back");
     assert!(end.synced >= 4, "the part, its name, the manifest and its name");
 }
 
 #[test]
-fn it_stops_at_each_question() {
+fn a_write_stops_at_each_question() {
     let (_, asked, _) = write(usize::MAX);
     let after_changes = asked.iter().position(|progress| progress.changes == ENTRIES).unwrap();
     for cancel_at in [1, 2, after_changes].into_iter().chain(after_changes + 1..=asked.len()) {

@@ -1,4 +1,4 @@
-//! The guarantees of `Checkpointer`, by the suite that every backend runs.
+//! The guarantees of `Checkpointer`, with the suites that every backend runs.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ fn directory() -> InDirectory<MmapCheckpointer> {
 /// Files that can be damaged.
 struct Damaged {
     harness: InDirectory<MmapCheckpointer>,
-    /// Those that were, as they were before.
+    /// The damaged files, as they were before.
     sound: Files,
 }
 
@@ -50,7 +50,8 @@ impl CheckpointerDamage for Damaged {
         let mut files = self.harness.files();
         let content = files.get_mut(&name).unwrap();
         self.sound.entry(name).or_insert_with(|| content.clone());
-        // A stride that is prime to the length, and is not that of the format's blocks, comes to all places.
+        // A stride that shares no factor with the length, nor with the size of a block, reaches
+        // every byte.
         let at = number as usize * 1237 % content.len();
         content[at] ^= 1 << (number % 7);
         self.harness.restore(&files);
@@ -63,8 +64,8 @@ impl CheckpointerDamage for Damaged {
     }
 
     fn verify(&mut self) -> Result<()> {
-        let verification = MmapCheckpointer::open(self.harness.medium().vfs())?.verify()?;
-        verification.findings.into_iter().next().map_or(Ok(()), Err)
+        let report = MmapCheckpointer::open(self.harness.medium().vfs())?.verify()?;
+        report.findings.into_iter().next().map_or(Ok(()), Err)
     }
 }
 

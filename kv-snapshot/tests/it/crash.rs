@@ -1,25 +1,28 @@
-//! Power cuts at every operation of writing, maintaining and removing checkpoints: each is there, whole, or not at all, and none that was made is lost.
+//! Power cuts at every operation of writing, maintaining and removing checkpoints. Each checkpoint
+//! is there, complete, or not at all, and none that was made is lost.
 
 use std::{collections::BTreeMap, sync::Mutex};
 
 use kv_core::{CheckpointId, Checkpointer, CollectionId, Error, Result};
 use kv_snapshot::MmapCheckpointer;
-use kv_testkit::sim::{Count, CrashChoice, CrashModel, Damage, Exploration, Moment, Pick, SimDisk};
+use kv_testkit::sim::{Count, CrashChoice, CrashModel, Damage, Exploration, Moment, SimDisk, Survivors};
 
 use crate::support::{Entries, State, compare};
 
-/// How many states a run looks at that is not told otherwise, not counting those of second crashes.
+/// The number of crash states that a run tries by default, without those of second crashes.
 const STATES: u64 = 30_000;
-/// A second crash follows in one of so many states, with so many states of its own.
+/// One in this many states is followed by a second crash ...
 const AGAIN_ONE_IN: u64 = 24;
+/// ... of which this many states are tried.
 const AGAIN_STATES: u64 = 24;
 
 type Content = BTreeMap<CollectionId, Entries>;
 
-/// What the outside knows, each with how many operations the disk had done when it came to know.
+/// What the outside knows. Each item has the number of operations that the disk had done when it
+/// became known.
 #[derive(Clone, Default)]
 struct Known {
-    /// What a new checkpoint holds, from when on it may be there.
+    /// What a new checkpoint at a position holds: (when it may be there first, position, content).
     contents: Vec<(u64, u64, Content)>,
     /// Checkpoints that were made, and when.
     made: Vec<(u64, CheckpointId)>,
@@ -29,17 +32,17 @@ struct Known {
     set_aside: Vec<(u64, CheckpointId)>,
 }
 
-struct Life<'a> {
+struct Workload<'a> {
     disk: &'a SimDisk,
     checkpointer: MmapCheckpointer,
     known: Known,
     state: State,
-    /// The states of the newest checkpoint and the one before.
+    /// The states of the newest checkpoint and of the one before it.
     written: State,
     before: State,
 }
 
-impl<'a> Life<'a> {
+impl<'a> Workload<'a> {
     fn begin(disk: &'a SimDisk, known: Known, state: State) -> Result<Self> {
         let checkpointer = MmapCheckpointer::open(disk.vfs())?;
         Ok(Self { disk, checkpointer, known, state, written: State::default(), before: State::default() })
@@ -53,7 +56,8 @@ impl<'a> Life<'a> {
         Ok(id)
     }
 
-    /// Damages the newest checkpoint and makes the next one of the one before: the damaged one is set aside.
+    /// Damages the newest checkpoint and makes the next one from the one before it. The damaged one
+    /// is set aside.
     fn write_over_damaged(&mut self, newest: CheckpointId, previous: CheckpointId) -> Result<CheckpointId> {
         self.known.removed.push((self.disk.operations(), newest));
         assert!(self.disk.damage(&format!("{:016x}.part", newest.seq), &Damage::ZeroedSector(0)));
@@ -86,30 +90,31 @@ impl<'a> Life<'a> {
     }
 }
 
-/// Checkpoints each made of the one before, one made of the one before a damaged one, the removal of the older ones, an opening in between.
-fn long_life(disk: &SimDisk) -> Result<Known> {
-    let mut life = Life::begin(disk, Known::default(), State::default())?;
+/// Checkpoints, each made from the one before it, except that one follows a damaged one, which is
+/// set aside. The older ones are removed. The checkpointer is opened again in between.
+fn long_workload(disk: &SimDisk) -> Result<Known> {
+    let mut workload = Workload::begin(disk, Known::default(), State::default())?;
     let mut kept: Vec<CheckpointId> = Vec::new();
     for round in 0..7 {
         if round == 5 {
             let (newest, previous) = (kept.remove(1), kept[0]);
-            kept.push(life.write_over_damaged(newest, previous)?);
+            kept.push(workload.write_over_damaged(newest, previous)?);
         } else {
-            life.change(round);
-            kept.push(life.write(kept.last().copied())?);
+            workload.change(round);
+            kept.push(workload.write(kept.last().copied())?);
         }
         if round == 3 {
-            life.checkpointer = MmapCheckpointer::open(disk.vfs())?;
+            workload.checkpointer = MmapCheckpointer::open(disk.vfs())?;
         }
         while kept.len() > 2 {
-            life.remove(kept.remove(0))?;
+            workload.remove(kept.remove(0))?;
         }
     }
-    Ok(life.known)
+    Ok(workload.known)
 }
 
 /// The first checkpoint after a crash, and the removal of all others.
-fn short_life(disk: &SimDisk, known: &Known, operation: u64) -> Result<Known> {
+fn workload_after_a_crash(disk: &SimDisk, known: &Known, operation: u64) -> Result<Known> {
     let list = MmapCheckpointer::open(disk.vfs())?.list()?;
     let mut found = Known::default();
     for id in &list {
@@ -125,14 +130,14 @@ fn short_life(disk: &SimDisk, known: &Known, operation: u64) -> Result<Known> {
     if let Some(newest) = newest {
         state.collections = content_of(known, operation, newest).unwrap().2.clone();
     }
-    let mut life = Life::begin(disk, found, state)?;
-    life.change(9);
-    life.known.removed.extend(list.iter().filter(|id| Some(**id) > newest).map(|id| (0, *id)));
-    life.write(newest)?;
+    let mut workload = Workload::begin(disk, found, state)?;
+    workload.change(9);
+    workload.known.removed.extend(list.iter().filter(|id| Some(**id) > newest).map(|id| (0, *id)));
+    workload.write(newest)?;
     for id in list {
-        life.remove(id)?;
+        workload.remove(id)?;
     }
-    Ok(life.known)
+    Ok(workload.known)
 }
 
 fn content_of(known: &Known, operation: u64, id: CheckpointId) -> Option<&(u64, u64, Content)> {
@@ -147,7 +152,7 @@ fn check(known: &Known, operation: u64, left: &SimDisk) {
         let (.., content) = content.unwrap_or_else(|| panic!("{id:?} was never written"));
         let is_doubtful = known.removed.iter().any(|(since, removed)| since <= &operation && removed == id);
         match checkpointer.open(*id).and_then(|checkpoint| compare(&*checkpoint, content)) {
-            // Its removal may have got as far as its part.
+            // Its removal may have removed its part already.
             Err(Error::Corrupt { .. }) if is_doubtful => {}
             opened => opened.unwrap_or_else(|error| panic!("{id:?}: {}", error.chain())),
         }
@@ -171,7 +176,8 @@ fn explore(exploration: &Exploration, name: &str, depth: u32, moments: &[Moment]
         {
             let left = moment.disk.crash(choice);
             left.record();
-            let known = short_life(&left, known, moment.operation).unwrap_or_else(|error| panic!("{}", error.chain()));
+            let known = workload_after_a_crash(&left, known, moment.operation)
+                .unwrap_or_else(|error| panic!("{}", error.chain()));
             second.lock().unwrap().add(&explore(&again, "checkpoints again", 2, &left.take_recording(), &known));
         }
     });
@@ -180,21 +186,21 @@ fn explore(exploration: &Exploration, name: &str, depth: u32, moments: &[Moment]
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "how much was looked at belongs to the result")]
+#[expect(clippy::print_stderr, reason = "how much was tried belongs to the result")]
 fn no_crash_loses_a_checkpoint_or_leaves_half_of_one() {
     let disk = SimDisk::new(1);
     disk.record();
-    let known = long_life(&disk).unwrap();
+    let known = long_workload(&disk).unwrap();
     let count = explore(&Exploration::from_env(STATES), "checkpoints", 1, &disk.take_recording(), &known);
     eprintln!("crashes of checkpoints: {count}");
 }
 
-/// On a disk whose syncs do nothing a checkpoint is lost that was said to be made, and that is noticed.
+/// On a disk whose syncs do nothing, a checkpoint that was made is lost: `check` notices that.
 #[test]
-fn a_disk_that_lies_is_found_out() {
+fn a_disk_that_lies_is_noticed() {
     let disk = SimDisk::new(1);
     disk.lie();
-    let known = long_life(&disk).unwrap();
-    let left = disk.crash(&CrashChoice { model: CrashModel::Xfs, pick: Pick::Nothing });
+    let known = long_workload(&disk).unwrap();
+    let left = disk.crash(&CrashChoice { model: CrashModel::Xfs, survivors: Survivors::Nothing });
     assert!(std::panic::catch_unwind(|| check(&known, disk.operations(), &left)).is_err());
 }

@@ -38,7 +38,7 @@ impl Small {
         MmapCheckpointer::open(self.vfs.clone()).unwrap()
     }
 
-    /// Opens the checkpoint and reads everything: it is an error, which is returned, or it is exactly right.
+    /// Opens the checkpoint and reads everything. What can be read must be exactly right.
     fn read_all(&self, checkpointer: &MmapCheckpointer) -> Result<(), Error> {
         assert_eq!(checkpointer.list().unwrap(), [self.id]);
         compare(&*checkpointer.open(self.id)?, &self.state.collections)
@@ -49,7 +49,8 @@ fn is_damage(read: &Result<(), Error>) -> bool {
     matches!(read, Err(Error::Corrupt { .. }))
 }
 
-/// Every byte is covered by a checksum that is judged when all is read, so that no flipped bit goes unnoticed.
+/// A checksum covers every byte, and all are verified when everything is read: so no flipped bit
+/// goes unnoticed.
 #[test]
 fn every_flipped_bit_is_found() {
     let small = Small::new();
@@ -57,7 +58,7 @@ fn every_flipped_bit_is_found() {
         let good = fs::read(&path).unwrap();
         let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
         for bit in 0..good.len() * 8 {
-            // Blocks of zeroes are long; a bit of each byte does there.
+            // There are long runs of zeroes, where one bit of each byte is enough.
             if good[bit / 8] == 0 && bit % 8 != (bit / 8) % 8 {
                 continue;
             }
@@ -79,7 +80,7 @@ fn every_flipped_bit_is_found() {
 }
 
 #[test]
-fn every_cut_and_every_extension_is_found_at_opening() {
+fn every_truncation_and_every_extension_is_found_at_opening() {
     let small = Small::new();
     for path in small.files() {
         let good = fs::read(&path).unwrap();
@@ -87,7 +88,7 @@ fn every_cut_and_every_extension_is_found_at_opening() {
         for length in (0..good.len()).rev() {
             file.set_len(length as u64).unwrap();
             let opened = small.checkpointer().open(small.id).map(drop);
-            assert!(is_damage(&opened), "{path:?} cut to {length}: {opened:?}");
+            assert!(is_damage(&opened), "{path:?} truncated to {length}: {opened:?}");
         }
         for more in [1, 8, 4095, 4096, 8192] {
             fs::write(&path, [&good[..], &vec![0; more]].concat()).unwrap();
@@ -103,7 +104,8 @@ fn every_cut_and_every_extension_is_found_at_opening() {
     }
 }
 
-/// A block of another part at the same place has a sound content, and does not pass; nor does a whole part.
+/// A block of another part at the same place does not pass, although its content is valid there.
+/// Nor does a whole part.
 #[test]
 fn parts_cannot_be_exchanged() {
     let (one, other) = (Small::new(), Small::new());
@@ -117,13 +119,14 @@ fn parts_cannot_be_exchanged() {
         let range = block * 4096..(block + 1) * 4096;
         mixed[range.clone()].copy_from_slice(&foreign[range]);
         fs::write(part(&one), &mixed).unwrap();
-        // The entries of the two are the same bytes: what they hold may be served, but it is not the block that was written.
+        // Both parts hold the same entries, so that reading may give the right answers. But the
+        // block is not the one that was written.
         let findings = one.checkpointer().verify().unwrap().findings;
         assert_eq!(findings.is_empty(), mixed == good, "block {block}: {findings:?}");
     }
 }
 
-/// The same bytes have other checksums in another part.
+/// The same bytes have different checksums in different parts.
 #[test]
 fn checksums_are_seeded_with_the_identity() {
     let directory = TempDir::new().unwrap();
@@ -140,7 +143,7 @@ fn checksums_are_seeded_with_the_identity() {
 }
 
 #[test]
-fn damage_that_is_read_stops_upkeep_until_it_is_repaired_and_verified() {
+fn damage_that_is_read_stops_writes_and_removals_until_it_is_repaired_and_verified() {
     let mut small = Small::new();
     let path = small.directory.path().join("0000000000000001.part");
     let good = fs::read(&path).unwrap();
@@ -155,8 +158,8 @@ fn damage_that_is_read_stops_upkeep_until_it_is_repaired_and_verified() {
     assert!(!small.directory.path().join("DAMAGED").exists());
     let absent = checkpoint.get(crate::support::collection(1), b"key 9").map(drop);
     assert!(is_damage(&absent), "{absent:?}");
-    let marker = fs::read_to_string(small.directory.path().join("DAMAGED")).unwrap();
-    assert!(marker.contains("0000000000000001.part is damaged at byte 4096"), "{marker}");
+    let flag = fs::read_to_string(small.directory.path().join("DAMAGED")).unwrap();
+    assert!(flag.contains("0000000000000001.part is damaged at byte 4096"), "{flag}");
     drop(checkpoint);
 
     let mut refused = |checkpointer: &MmapCheckpointer| {
@@ -182,7 +185,7 @@ fn damage_that_is_read_stops_upkeep_until_it_is_repaired_and_verified() {
 }
 
 #[test]
-fn damage_met_while_the_previous_checkpoint_is_merged_stops_upkeep() {
+fn damage_met_while_merging_the_previous_checkpoint_stops_writes_and_removals() {
     let mut small = Small::new();
     let path = small.directory.path().join("0000000000000001.part");
     let mut bad = fs::read(&path).unwrap();
@@ -196,7 +199,8 @@ fn damage_met_while_the_previous_checkpoint_is_merged_stops_upkeep() {
     assert!(is_damage(&checkpointer.remove(small.id)));
 }
 
-/// What has been read is not verified again: a change behind the back of a mapped file, which is forbidden, shows that.
+/// A block that was read is not verified again. The test shows that by what is forbidden: it
+/// changes a mapped file.
 #[test]
 fn a_block_is_verified_on_first_touch_only() {
     let directory = TempDir::new().unwrap();
@@ -216,12 +220,28 @@ fn a_block_is_verified_on_first_touch_only() {
     assert!(is_damage(&table.verify()));
 }
 
-/// A length is judged before memory is taken for it.
+/// The length of a file is checked before memory is allocated for it.
 #[test]
-fn a_manifest_of_a_length_that_none_has_is_damage() {
+fn a_manifest_of_an_impossible_length_is_damage() {
     let small = Small::new();
     let manifest = small.files().into_iter().find(|path| path.extension().unwrap() == "manifest").unwrap();
-    // Without space behind it. More than any machine has memory.
+    // A sparse file, longer than the memory of any machine.
     fs::OpenOptions::new().write(true).open(&manifest).unwrap().set_len(1 << 43).unwrap();
     assert!(is_damage(&small.checkpointer().open(small.id).map(drop)));
+}
+
+/// Recovery takes "damaged" as the sign to use an older checkpoint, so a missing file stays that
+/// kind of error; its text says what is the matter.
+#[test]
+fn a_missing_file_of_a_checkpoint_is_damage_that_says_what_to_do() {
+    let small = Small::new();
+    for path in small.files() {
+        let content = fs::read(&path).unwrap();
+        let checkpointer = small.checkpointer();
+        fs::remove_file(&path).unwrap();
+        let opened = checkpointer.open(small.id).map(drop).unwrap_err();
+        let Error::Corrupt { place, detail, .. } = opened else { panic!("{opened:?}") };
+        assert!(place.path() == Some(&path) && detail.contains("missing") && detail.contains("backup"), "{detail}");
+        fs::write(&path, content).unwrap();
+    }
 }

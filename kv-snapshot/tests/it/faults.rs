@@ -19,7 +19,7 @@ fn restore(path: &Path, files: &Files) {
     files.iter().for_each(|(name, content)| fs::write(path.join(name), content).unwrap());
 }
 
-/// Two good checkpoints, the second the one to go on from, and a third, newer one that is bad.
+/// Two good checkpoints and a third, newer one that is bad: the next one is made from the second.
 struct Scene {
     directory: TempDir,
     files: Files,
@@ -50,7 +50,7 @@ impl Scene {
         self.list[1]
     }
 
-    /// The directory as it was at first.
+    /// Restores the directory to what it was in the beginning.
     fn reset(&self) -> (Arc<TestVfs>, MmapCheckpointer) {
         restore(self.directory.path(), &self.files);
         let vfs = test_vfs(self.directory.path());
@@ -79,7 +79,7 @@ fn a_write_that_fails_anywhere_leaves_everything_as_it_was() {
 }
 
 #[test]
-fn a_write_that_is_killed_anywhere_is_there_or_not_and_the_next_one_cleans_up() {
+fn a_write_that_is_killed_anywhere_is_complete_or_not_there_and_the_next_one_cleans_up() {
     let mut scene = Scene::new();
     let (mut absent, mut present) = (0, 0);
     for n in 1.. {
@@ -102,7 +102,7 @@ fn a_write_that_is_killed_anywhere_is_there_or_not_and_the_next_one_cleans_up() 
         compare(&*again, &scene.state.collections).unwrap();
         let mut kept = checkpointer.list().unwrap();
         assert_eq!(kept.remove(0), again.id());
-        assert!(!kept.contains(&scene.list[0]), "operation {n}: what was to be set aside is not listed any more");
+        assert!(!kept.contains(&scene.list[0]), "operation {n}: the bad one must not be listed any more");
         let names: Vec<_> = files(scene.directory.path()).into_keys().collect();
         let bad = names.iter().filter(|name| name.ends_with(".manifest.bad")).count();
         let parts = names.iter().filter(|name| name.ends_with(".part")).count();
@@ -152,7 +152,7 @@ fn a_table_that_fails_anywhere_is_not_there() {
             return;
         }
         assert!(finished.is_err(), "operation {n}");
-        // Once it has its name, all that can fail is to make the name durable and to open it.
+        // Once the table has its name, only syncing the directory and opening the table can fail.
         let left = files(directory.path());
         assert!(left.is_empty() || left.keys().eq(["table"]), "operation {n}: {:?}", left.keys());
     }

@@ -24,7 +24,7 @@ fn dumped(vfs: &TestVfs, name: &str) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// Lines of 16 bytes, runs of equal lines left out: any change of the format shows.
+/// Lines of 16 bytes, with runs of equal lines shortened. Any change of the format shows.
 fn hex(bytes: &[u8]) -> String {
     let mut text = String::new();
     let mut last: &[u8] = &[];
@@ -60,7 +60,7 @@ fn format_of_a_checkpoint() {
     insta::assert_snapshot!("manifest_bytes", bytes(manifest));
 }
 
-/// Every storage operation of a write, in its order: a sync that is missing or too many shows.
+/// Every operation of a write on the disk, in order: a missing or an additional sync shows.
 #[test]
 fn operations_of_a_write() {
     let directory = TempDir::new().unwrap();

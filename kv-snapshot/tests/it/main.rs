@@ -1,12 +1,13 @@
 //! Checkpoints and tables on real files, with faults and damage.
-#![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "tests damage files behind the file layer's back, and look at what is there"
+    reason = "tests damage and read files behind the file layer's back"
 )]
 
 mod cancel;
+mod checkpointer;
 mod conformance;
 mod crash;
 mod damage;
@@ -18,4 +19,3 @@ mod removal;
 mod support;
 mod table;
 mod trace;
-mod upkeep;

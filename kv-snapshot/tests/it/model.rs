@@ -19,7 +19,8 @@ enum Step {
     Reopen,
 }
 
-/// Keys that share prefixes, are prefixes of each other, and go beyond the 8 bytes of an anchor.
+/// Keys that share prefixes, are prefixes of each other, and are longer than the 8 bytes of an
+/// anchor.
 fn key() -> impl Strategy<Value = Vec<u8>> {
     let head = prop::sample::select(vec![&b""[..], b"common prefix/", b"common prefix/\0\0\0\0\0\0\0\0"]);
     let tail = prop::collection::vec(prop_oneof![Just(0), Just(1), Just(b'a'), Just(255)], 1..5);
@@ -86,7 +87,7 @@ proptest! {
                 Step::Delete(c, key) => state.delete(c + 10 * dropped[c as usize], &key),
                 Step::Drop(c) => {
                     state.drop_collection(c + 10 * dropped[c as usize]);
-                    dropped[c as usize] += 1; // made again, it is another one
+                    dropped[c as usize] += 1; // created again, it is another collection
                 }
                 Step::Reopen => {
                     drop(checkpointer);
@@ -104,12 +105,12 @@ proptest! {
                 }
             }
         }
-        let verification = checkpointer.verify().unwrap();
-        prop_assert!(verification.is_clean(), "{:?}", verification);
+        let report = checkpointer.verify().unwrap();
+        prop_assert!(report.is_clean(), "{:?}", report);
     }
 }
 
-/// More blocks than one block of the checksum tree covers, and than a buffer holds.
+/// More blocks than one block of the checksum tree covers, and more than a buffer holds.
 #[test]
 fn holds_many_entries_and_large_values() {
     let directory = TempDir::new().unwrap();
@@ -120,11 +121,11 @@ fn holds_many_entries_and_large_values() {
     }
     state.put(2, b"empty", b"");
     state.put(2, b"large", &vec![7; 64 << 20]);
-    state.put(2, &[9; 65_535], b"key as long as may be");
+    state.put(2, &[9; 65_535], b"the longest key");
     let written = checkpointer.write(None, &mut state.take()).unwrap();
     compare(&*written, &state.collections).unwrap();
-    let verification = checkpointer.verify().unwrap();
-    assert!(verification.is_clean() && verification.bytes > 64 << 20, "{verification:?}");
+    let report = checkpointer.verify().unwrap();
+    assert!(report.is_clean() && report.bytes > 64 << 20, "{report:?}");
     for n in (1..20_000u32).step_by(77) {
         let key = n.to_be_bytes();
         let expected = state.collections[&collection(1)].range(key.to_vec()..).take(3);

@@ -1,4 +1,4 @@
-//! A child of the process that writes, and a directory that is taken away.
+//! A child of the process that writes, and a directory that is removed or replaced.
 
 use std::fs;
 
@@ -9,12 +9,12 @@ use kv_vfs::OsVfs;
 use tempfile::TempDir;
 
 use crate::{
+    checkpointer::{open, state},
     support::compare,
-    upkeep::{open, state},
 };
 
 #[test]
-fn a_child_is_refused_and_its_parent_goes_on() {
+fn a_child_is_refused_and_its_parent_continues() {
     for has_written in [false, true] {
         let directory = TempDir::new().unwrap();
         let checkpointer = open(&directory);
@@ -44,7 +44,7 @@ fn a_child_is_refused_and_its_parent_goes_on() {
         let written = checkpointer.write(first, &mut state.take_whole()).unwrap();
         compare(&*written, &state.collections).unwrap();
         let other = open(&directory);
-        assert!(matches!(other.remove(written.id()), Err(Error::Locked { .. })), "a child has ended the lock");
+        assert!(matches!(other.remove(written.id()), Err(Error::Locked { .. })), "a child ended the lock");
     }
 }
 

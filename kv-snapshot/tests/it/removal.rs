@@ -11,13 +11,13 @@ use kv_vfs::{Access, File, Lock, OsVfs, Vfs};
 use tempfile::TempDir;
 
 use crate::{
+    checkpointer::{open, state},
     support::compare,
-    upkeep::{open, state},
 };
 
 type Act = Box<dyn FnOnce() + Send>;
 
-/// Acts once, before the directory is synced.
+/// Runs an action once, before the directory is synced.
 #[derive(Clone)]
 struct ActingVfs(Arc<OsVfs>, Arc<Mutex<Option<Act>>>);
 
@@ -73,9 +73,9 @@ impl Vfs for ActingVfs {
     }
 }
 
-/// Removals while a checkpoint is being written take nothing of it away.
+/// Removals while a checkpoint is being written do not remove anything of it.
 #[test]
-fn removal_beside_a_write() {
+fn removal_during_a_write() {
     struct Removing<'a>(crate::support::StateChanges, &'a MmapCheckpointer, kv_core::CheckpointId);
     impl kv_core::Changes for Removing<'_> {
         fn head(&self) -> &kv_core::CheckpointHead {
@@ -100,7 +100,7 @@ fn removal_beside_a_write() {
     assert!(checkpointer.verify().unwrap().is_clean());
 }
 
-/// A removal at the one moment when a part has its name and no manifest names it yet.
+/// A removal at the moment when the new part has its name and no manifest names it yet.
 #[test]
 fn removal_between_part_and_manifest() {
     let directory = TempDir::new().unwrap();

@@ -1,4 +1,4 @@
-//! States to be checkpointed, and what a checkpoint must hold.
+//! States to write checkpoints of, and the comparison of a checkpoint with its state.
 
 use std::{collections::BTreeMap, ops::Bound, path::Path, sync::Arc};
 
@@ -8,7 +8,7 @@ use kv_core::{
 use kv_testkit::vfs::TestVfs;
 use kv_vfs::OsVfs;
 
-/// The directory at `path`, with faults to come and random numbers that are the same in each run.
+/// The directory at `path`, with injected faults and random numbers that are the same in each run.
 pub fn test_vfs(path: &Path) -> Arc<TestVfs> {
     TestVfs::new(OsVfs::open(path).unwrap())
 }
@@ -19,7 +19,7 @@ pub fn collection(index: u32) -> CollectionId {
     CollectionId { lsn: Lsn(1), index }
 }
 
-/// The state of a store, and what has changed in it.
+/// The state of a store, and what has changed in it since the last checkpoint.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     pub lsn: u64,
@@ -51,7 +51,7 @@ impl State {
         self.changes.retain(|(other, _), _| *other != id);
     }
 
-    /// Changes for a checkpoint; from then on changes are counted anew.
+    /// Takes the changes since the last checkpoint.
     pub fn take(&mut self) -> StateChanges {
         let info = |(id, entries): (&CollectionId, &Entries)| CollectionInfo {
             id: *id,
@@ -69,7 +69,7 @@ impl State {
         StateChanges { head, changes, next: 0, cancel_after: usize::MAX }
     }
 
-    /// Everything as a change, for a checkpoint made from nothing.
+    /// Takes everything as a change, for a checkpoint without a previous one.
     pub fn take_whole(&mut self) -> StateChanges {
         let whole = self
             .collections
@@ -123,7 +123,7 @@ pub fn read_range(
     Ok(entries)
 }
 
-/// The value of a key, read in each way there is.
+/// The value of a key, read in every way.
 pub fn read(checkpoint: &dyn Checkpoint, id: CollectionId, key: &[u8]) -> Result<Option<Value>> {
     let value = checkpoint.get(id, key)?;
     let mut in_place = None;
@@ -133,8 +133,8 @@ pub fn read(checkpoint: &dyn Checkpoint, id: CollectionId, key: &[u8]) -> Result
     Ok(value)
 }
 
-/// Reads everything, every entry in each way and some keys that are absent, and compares it with what there should be. The error is the first one
-/// that a read met.
+/// Reads everything: every entry in every way, and some keys that are absent. Compares it with
+/// `state`. Returns the first error of a read.
 pub fn compare(checkpoint: &dyn Checkpoint, state: &BTreeMap<CollectionId, Entries>) -> Result<()> {
     let ids: Vec<_> = checkpoint.head().collections.iter().map(|info| info.id).collect();
     assert!(ids.iter().eq(state.keys()), "collections");

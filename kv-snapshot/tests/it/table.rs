@@ -1,7 +1,5 @@
-use std::io::ErrorKind;
-
 use kv_core::{Cursor, Error};
-use kv_snapshot::{Table, TableWriter};
+use kv_snapshot::{Table, TableWriter, dump};
 use kv_vfs::OsVfs;
 use tempfile::TempDir;
 
@@ -77,16 +75,33 @@ fn a_dropped_writer_leaves_nothing_and_a_finished_one_replaces() {
     writer.insert(b"key", b"new").unwrap();
     writer.finish().unwrap();
     assert_eq!(Table::open(&*vfs, "table").unwrap().len(), 1);
-    assert!(old.get(b"key").unwrap().is_none(), "who has it open keeps the old one");
+    assert!(old.get(b"key").unwrap().is_none(), "an open table stays the old one");
 }
 
 #[test]
-fn what_is_not_a_table_is_damaged_and_what_is_not_there_is_not_found() {
+fn a_file_that_is_not_a_table_is_damaged() {
     let directory = TempDir::new().unwrap();
     let vfs = OsVfs::open(directory.path()).unwrap();
     std::fs::write(directory.path().join("text"), "some text").unwrap();
-    let error = Table::open(&*vfs, "text").unwrap_err();
-    assert!(matches!(&error, Error::Corrupt { place, .. } if place.path().unwrap().ends_with("text")), "{error:?}");
-    let error = Table::open(&*vfs, "missing").unwrap_err();
-    assert!(matches!(&error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound), "{error:?}");
+    assert!(
+        matches!(Table::open(&*vfs, "text"), Err(Error::Corrupt { place, .. }) if place.path().unwrap().ends_with("text"))
+    );
+}
+
+#[test]
+fn a_missing_file_is_not_damaged_and_the_error_names_it_and_says_what_to_do() {
+    let directory = TempDir::new().unwrap();
+    let vfs = OsVfs::open(directory.path()).unwrap();
+    let manifest = "0000000000000001-0000000000000001-0000000000000001.manifest";
+    for (name, error) in [
+        ("table", Table::open(&*vfs, "table").map(drop).unwrap_err()),
+        ("table", dump(&*vfs, "table", &mut std::io::sink()).unwrap_err()),
+        (manifest, dump(&*vfs, manifest, &mut std::io::sink()).unwrap_err()),
+    ] {
+        let path = directory.path().join(name);
+        let advice = "there is no such file; check the name and the directory";
+        assert_eq!(error.chain(), format!("cannot open {}: {advice}", path.display()));
+        let Error::Io { source, .. } = error else { panic!("{error:?}") };
+        assert_eq!(source.kind(), std::io::ErrorKind::NotFound);
+    }
 }

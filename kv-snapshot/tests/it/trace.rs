@@ -1,4 +1,5 @@
-//! Every operation that changes the disk, in the life of checkpoints: a write, sync or rename that is missing or too many shows as a difference.
+//! Every operation that changes the disk, from the first checkpoint to an interrupted one. A
+//! missing or an additional write, sync or rename shows as a difference.
 
 use std::fmt::Write;
 

@@ -1,33 +1,34 @@
-//! All phases, one after the other, within a number of states.
+//! Runs all phases, one after the other, within a number of states.
 
 use std::sync::Arc;
 
 use crate::{
     coverage::Coverage,
-    crashes::Recorded,
+    crashes::ReferenceRun,
     damage::Damages,
-    everywhen::Everywhen,
+    every_operation::EveryOperation,
     faults,
-    finding::{Findings, Row, Verdict},
-    marks::Marked,
-    plan::{Asked, Plan},
+    findings::{Findings, Row, Verdict},
+    marks::MarkedDamages,
+    parallel::for_each_in_parallel,
+    plan::{CoverageMode, Plan},
     space,
-    spread::spread,
 };
 
-/// Of all states, the phases that can be exhausted get these shares at most, in percent.
-const EVERYWHEN_PERCENT: u64 = 15;
+/// The maximum share of all states, in percent, of each phase that can be exhausted.
+const EVERY_OPERATION_PERCENT: u64 = 15;
 const MARKS_PERCENT: u64 = 20;
 const DAMAGE_PERCENT: u64 = 20;
 const FAULTS_PERCENT: u64 = 25;
 const SPACE_PERCENT: u64 = 5;
-/// Of the rest, what goes to damage in space that holds nothing; and what may go to it if that makes it complete.
+/// The share of the rest for damage to unused space, and the share that it may take if that makes
+/// it complete.
 const UNUSED_PERCENT: u64 = 10;
 const UNUSED_PERCENT_MAX: u64 = 75;
-/// Of the rest of that, what goes to crashes after a crash.
+/// The share of what is left after that for crashes after a crash.
 const AGAIN_PERCENT: u64 = 40;
 
-const EVERYWHEN: &str = "after every operation";
+const EVERY_OPERATION: &str = "after every operation";
 const MARKS: &str = "damage after a power cut";
 const DAMAGE: &str = "damage";
 const UNUSED: &str = "damage to unused space";
@@ -36,7 +37,7 @@ const SPACE: &str = "every size of the disk";
 const AGAIN: &str = "crash after a crash";
 const CRASHES: &str = "crash at every operation";
 
-/// A campaign, as the environment wants it.
+/// A campaign, as configured by the environment.
 pub struct Campaign {
     plan: Plan,
     coverage: Arc<Coverage>,
@@ -49,47 +50,48 @@ impl Campaign {
         Self { plan, coverage: Arc::default(), rows: Vec::new(), notes: Vec::new() }
     }
 
-    /// Goes through all phases; prints how much was looked at.
+    /// Runs all phases, and prints how much was checked.
     ///
     /// # Panics
-    /// If anything is not as it must be.
+    /// If anything is wrong.
     pub fn run(mut self) {
-        self.everywhen();
+        self.every_operation();
         self.marks();
         let damages = self.damage();
-        self.exhaust(FAULTS, FAULTS_PERCENT, faults::STATES_EACH, faults::cases, faults::Case::run);
-        self.exhaust(SPACE, SPACE_PERCENT, space::STATES_EACH, space::cases, space::Case::run);
+        self.exhaust(FAULTS, FAULTS_PERCENT, faults::STATES_EACH, faults::cases, faults::FaultCase::run);
+        self.exhaust(SPACE, SPACE_PERCENT, space::STATES_EACH, space::cases, space::SpaceCase::run);
         if let Some(damages) = damages {
             self.damage_unused(&damages);
         }
         self.crash();
         self.print();
-        assert!(self.rows.iter().all(Row::is_clean), "something is not as it must be: see above");
+        assert!(self.rows.iter().all(Row::is_clean), "there are violations: see above");
         let gaps = self.coverage.wrong();
-        let is_checked = self.plan.coverage >= Asked::Check;
-        assert!(!is_checked || gaps.is_empty(), "combinations that are not as they should be: see above");
+        let is_checked = self.plan.coverage >= CoverageMode::Check;
+        assert!(!is_checked || gaps.is_empty(), "there are gaps in the coverage: see above");
     }
 
-    /// Each has its turn, first what every run looks at.
-    fn everywhen(&mut self) {
-        let (seed, part, share) = (self.plan.seed, self.plan.part, self.plan.share(EVERYWHEN_PERCENT));
-        let Some(everywhen) = self.phase("every run", 0, |_| Everywhen::new(seed)) else { return };
-        let all = everywhen.states();
+    /// Checks evenly spaced states of all runs, first those that every campaign checks.
+    fn every_operation(&mut self) {
+        let (seed, part, share) = (self.plan.seed, self.plan.part, self.plan.share(EVERY_OPERATION_PERCENT));
+        let Some(every_operation) = self.phase("every run", 0, |_| EveryOperation::new(seed)) else { return };
+        let all = every_operation.states();
         let every = all.div_ceil(share.max(1)).max(1);
         let states = self.plan.take(all / every);
-        self.phase(EVERYWHEN, states, |findings| {
-            everywhen.look(|number| number % every == 0 && part.has(number / every), findings);
+        self.phase(EVERY_OPERATION, states, |findings| {
+            every_operation.examine(|number| number % every == 0 && part.has(number / every), findings);
             Ok(())
         });
-        self.notes.push(format!("{EVERYWHEN}: {} of {all} states", all.div_ceil(every)));
+        self.notes.push(format!("{EVERY_OPERATION}: {} of {all} states", all.div_ceil(every)));
     }
 
     fn marks(&mut self) {
         let (seed, part) = (self.plan.seed, self.plan.part);
-        let Some(marked) = self.phase("every power cut", 0, |_| Marked::new(seed)) else { return };
+        let Some(marked) = self.phase("every power cut", 0, |_| MarkedDamages::new(seed)) else { return };
         let wanted = self.plan.share(MARKS_PERCENT).max(marked.core()).min(marked.states());
         let states = self.plan.take(wanted);
-        let note = self.phase(MARKS, states, |findings| Ok(marked.look(wanted, |number| part.has(number), findings)));
+        let note =
+            self.phase(MARKS, states, |findings| Ok(marked.examine(wanted, |number| part.has(number), findings)));
         self.notes.extend(note.map(|note| format!("{MARKS}: {note}")));
     }
 
@@ -98,23 +100,24 @@ impl Campaign {
         let damages = self.phase("small stores", 0, |_| Damages::new(seed))?;
         let wanted = self.plan.share(DAMAGE_PERCENT).min(damages.used());
         let states = self.plan.take(wanted);
-        let note = self.phase(DAMAGE, states, |findings| Ok(damages.harm_used(wanted, part, findings)));
+        let note = self.phase(DAMAGE, states, |findings| Ok(damages.damage_used(wanted, part, findings)));
         self.notes.extend(note.map(|note| format!("{DAMAGE}: {note}")));
         Some(damages)
     }
 
-    /// Where most states would be spent, and least is to be found: all, if the most part of what is left is enough, and otherwise a small part.
+    /// Damage to unused space costs the most states and finds the least. All of it is checked if
+    /// most of what is left suffices for that; otherwise a small part.
     fn damage_unused(&mut self, damages: &Damages) {
         let (left, part) = (self.plan.left(), self.plan.part);
         let is_enough = damages.unused() <= left * UNUSED_PERCENT_MAX / 100;
         let wanted = if is_enough { damages.unused() } else { left * UNUSED_PERCENT / 100 };
         let states = self.plan.take(wanted);
-        let note = self.phase(UNUSED, states, |findings| Ok(damages.harm_unused(wanted, part, findings)));
+        let note = self.phase(UNUSED, states, |findings| Ok(damages.damage_unused(wanted, part, findings)));
         self.notes.extend(note.map(|note| format!("{UNUSED}: {note}")));
         self.notes.push(format!("of all damages, {}", damages.report()));
     }
 
-    /// All cases, or as many as fit.
+    /// Checks all cases, or as many as fit.
     fn exhaust<T: Sync + Send>(
         &mut self,
         name: &'static str,
@@ -131,15 +134,15 @@ impl Campaign {
         self.notes.push(format!("{name}: {} of {all} runs", cases.len()));
         let cases = part.of(cases);
         self.phase(name, states, |findings| {
-            spread(&cases, |case| run(case, seed, findings));
+            for_each_in_parallel(&cases, |case| run(case, seed, findings));
             Ok(())
         });
     }
 
-    /// What is left goes to crashes.
+    /// Spends what is left on crashes.
     fn crash(&mut self) {
         let (seed, part) = (self.plan.seed, self.plan.part);
-        let Some(recorded) = self.phase("reference workload", 0, |_| Recorded::new(seed)) else { return };
+        let Some(recorded) = self.phase("reference workload", 0, |_| ReferenceRun::new(seed)) else { return };
         let again = self.plan.left() * AGAIN_PERCENT / 100;
         let states = self.plan.take(again);
         self.phase(AGAIN, states, |findings| {
@@ -152,7 +155,7 @@ impl Campaign {
         self.notes.extend(count.map(|count| format!("{CRASHES}: {count}")));
     }
 
-    /// A phase that looks at about so many states; at none, if it prepares another.
+    /// Runs a phase that checks about `states` states; none if it prepares another phase.
     fn phase<T>(&mut self, name: &'static str, states: u64, run: impl FnOnce(&Findings) -> Verdict<T>) -> Option<T> {
         let findings = Findings::new(name, self.plan.seed, states, &self.coverage);
         let result = findings.run(&name, || run(&findings));
@@ -160,7 +163,7 @@ impl Campaign {
         result
     }
 
-    #[expect(clippy::print_stdout, reason = "how much was looked at belongs to the result")]
+    #[expect(clippy::print_stdout, reason = "how much was checked is part of the result")]
     fn print(&self) {
         println!("\n{}; {}", self.plan.part, Row::HEADINGS.trim_start());
         for row in &self.rows {
@@ -170,19 +173,19 @@ impl Campaign {
         for note in &self.notes {
             println!("{note}");
         }
-        if self.plan.coverage == Asked::Table {
+        if self.plan.coverage == CoverageMode::Table {
             println!("{}", self.coverage.table());
         }
         println!("{}", self.coverage.summary());
-        if self.plan.coverage >= Asked::Check {
+        if self.plan.coverage >= CoverageMode::Check {
             self.coverage.wrong().iter().for_each(|gap| println!("{gap}"));
         }
     }
 
-    /// Looks at a single state again: a line such as `store@120:posix:only:17`.
+    /// Checks a single state again: a line such as `store@120:posix:only:17`.
     ///
     /// # Panics
-    /// If there is no such state, or anything is not as it must be.
+    /// If there is no such state, or anything is wrong.
     pub fn replay(self, case: &str) {
         let seed = self.plan.seed;
         let findings = Findings::new("replay", seed, 0, &self.coverage);
@@ -192,14 +195,14 @@ impl Campaign {
                     let same = faults::cases(seed)?.into_iter().find(|other| other.to_string() == case);
                     same.map(|case| case.run(seed, &findings))
                 }
-                Some("space") => case.parse::<space::Case>().ok().map(|case| case.run(seed, &findings)),
-                Some("store") => Recorded::new(seed)?.replay(case, &findings),
-                Some("mark") => Marked::new(seed)?.replay(case, &findings),
-                Some("run") => Everywhen::new(seed)?.replay(case, &findings),
+                Some("space") => case.parse::<space::SpaceCase>().ok().map(|case| case.run(seed, &findings)),
+                Some("store") => ReferenceRun::new(seed)?.replay(case, &findings),
+                Some("mark") => MarkedDamages::new(seed)?.replay(case, &findings),
+                Some("run") => EveryOperation::new(seed)?.replay(case, &findings),
                 _ => Damages::new(seed)?.replay(case, &findings),
             })
         });
         assert!(found.flatten().is_some(), "there is no state {case:?} with the seed {seed}");
-        assert!(findings.into_row().is_clean(), "it is still not as it must be");
+        assert!(findings.into_row().is_clean(), "the violation is still there");
     }
 }

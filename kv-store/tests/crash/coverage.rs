@@ -2,8 +2,8 @@
 //! checkpoints.
 //!
 //! A campaign finds nothing where it never goes. So every combination is counted, and one that is
-//! never reached fails the run with its name, unless [`impossible`](crate::impossible) says why it
-//! cannot be.
+//! never reached fails the run, unless [`impossible`](crate::impossible) says why it cannot be
+//! reached.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use std::{
 
 use crate::impossible::{why_maybe, why_not};
 
-/// An enumeration of names.
+/// An enumeration with a name for each variant.
 macro_rules! names {
     ($(#[$doc:meta])* $name:ident { $($variant:ident $text:literal),* $(,)? }) => {
         $(#[$doc])*
@@ -44,7 +44,7 @@ names! {
 }
 
 names! {
-    /// What holds of the log and the checkpoints. Several may hold at once.
+    /// The states of the log and the checkpoints. Several may hold at once.
     State {
         Fresh "fresh", Sealed "sealed", Torn "torn", Rolled "rolled", Trimmed "trimmed", Frozen "frozen",
         FailedCheckpoint "failed checkpoint", Damaged "damaged",
@@ -53,7 +53,7 @@ names! {
 
 names! {
     /// What the disk does.
-    Fault {
+    FaultKind {
         Eio "EIO", Enospc "ENOSPC", Eintr "EINTR", Short "short write", Empty "empty write",
         TornWrite "torn write", Enlarges "enlarging write", Forgets "forgetting sync",
         Misreads "lying read", FullDisk "full disk", Kill "kill", PowerCut "power cut",
@@ -62,14 +62,14 @@ names! {
     }
 }
 
-impl Fault {
+impl FaultKind {
     /// Whether it happens to a disk at rest.
     pub fn is_damage(self) -> bool {
         self >= Self::Flipped
     }
 }
 
-/// The states that hold at some time.
+/// The set of states that hold at some time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct States(u8);
 
@@ -83,46 +83,47 @@ impl States {
     }
 }
 
-/// What is done, and what holds when it begins.
+/// A verb, and the states that hold when it begins.
 #[derive(Clone, Copy, Debug)]
-pub struct Scene {
+pub struct Activity {
     pub verb: Verb,
     pub states: States,
 }
 
-/// From which operation of the disk on which scene is played.
+/// The disk's operation at which each activity begins.
 #[derive(Clone, Debug, Default)]
-pub struct Timeline(Vec<(u64, Scene)>);
+pub struct Timeline(Vec<(u64, Activity)>);
 
 impl Timeline {
-    pub fn begin(&mut self, operation: u64, scene: Scene) {
-        self.0.push((operation, scene));
+    pub fn begin(&mut self, operation: u64, activity: Activity) {
+        self.0.push((operation, activity));
     }
 
-    /// The scene of which that operation is a part, the first being 0; and with which it begins.
-    pub fn at(&self, operation: u64) -> Option<(u64, Scene)> {
+    /// The activity that this operation belongs to, and the operation with which it begins.
+    /// Operations are counted from 0.
+    pub fn at(&self, operation: u64) -> Option<(u64, Activity)> {
         self.0.iter().rfind(|(from, _)| *from <= operation).copied()
     }
 }
 
 const VERBS: usize = Verb::ALL.len();
 const STATES: usize = State::ALL.len();
-const FAULTS: usize = Fault::ALL.len();
+const FAULTS: usize = FaultKind::ALL.len();
 
 /// Two things that came together, or should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Combination {
-    StateFault(State, Fault),
-    VerbFault(Verb, Fault),
+    StateFault(State, FaultKind),
+    VerbFault(Verb, FaultKind),
     StateVerb(State, Verb),
 }
 
 impl Combination {
     pub fn all() -> impl Iterator<Item = Self> {
         let state_faults =
-            State::ALL.iter().flat_map(|state| Fault::ALL.iter().map(|fault| Self::StateFault(*state, *fault)));
+            State::ALL.iter().flat_map(|state| FaultKind::ALL.iter().map(|fault| Self::StateFault(*state, *fault)));
         let verb_faults =
-            Verb::ALL.iter().flat_map(|verb| Fault::ALL.iter().map(|fault| Self::VerbFault(*verb, *fault)));
+            Verb::ALL.iter().flat_map(|verb| FaultKind::ALL.iter().map(|fault| Self::VerbFault(*verb, *fault)));
         let state_verbs =
             State::ALL.iter().flat_map(|state| Verb::ALL.iter().map(|verb| Self::StateVerb(*state, *verb)));
         state_faults.chain(verb_faults).chain(state_verbs)
@@ -157,29 +158,29 @@ impl Default for Coverage {
 }
 
 impl Coverage {
-    /// Something was done.
-    pub fn played(&self, scene: Scene) {
-        self.count_all(scene.states.iter().map(|state| Combination::StateVerb(state, scene.verb)));
+    /// Counts an activity.
+    pub fn performed(&self, activity: Activity) {
+        self.count_all(activity.states.iter().map(|state| Combination::StateVerb(state, activity.verb)));
     }
 
-    /// Everything in the timeline was done.
-    pub fn played_all(&self, timeline: &Timeline) {
-        timeline.0.iter().for_each(|(_, scene)| self.played(*scene));
+    /// Counts all activities of a timeline.
+    pub fn performed_all(&self, timeline: &Timeline) {
+        timeline.0.iter().for_each(|(_, activity)| self.performed(*activity));
     }
 
-    /// A fault came while something was done.
-    pub fn met(&self, scene: Scene, fault: Fault) {
-        self.happened(scene.states, fault);
-        self.count(Combination::VerbFault(scene.verb, fault));
+    /// Counts a fault during an activity.
+    pub fn met(&self, activity: Activity, fault: FaultKind) {
+        self.happened(activity.states, fault);
+        self.count(Combination::VerbFault(activity.verb, fault));
     }
 
-    /// A fault came in some states.
-    pub fn happened(&self, states: States, fault: Fault) {
+    /// Counts a fault in these states.
+    pub fn happened(&self, states: States, fault: FaultKind) {
         self.count_all(states.iter().map(|state| Combination::StateFault(state, fault)));
     }
 
-    /// A verb met what a fault had left.
-    pub fn met_by(&self, verb: Verb, fault: Fault) {
+    /// Counts a verb that met what a fault had left.
+    pub fn met_by(&self, verb: Verb, fault: FaultKind) {
         self.count(Combination::VerbFault(verb, fault));
     }
 
@@ -203,19 +204,19 @@ impl Coverage {
         self.counter(combination).load(Ordering::Relaxed)
     }
 
-    /// The combinations that should have been reached, and were not; and those that were, though
-    /// they are said to be impossible.
+    /// The combinations that should have been reached and were not, and those that were reached
+    /// although they are listed as impossible.
     pub fn wrong(&self) -> Vec<String> {
-        let judge = |combination| match (self.reached(combination), why_not(combination)) {
+        let gap = |combination| match (self.reached(combination), why_not(combination)) {
             (0, None) if why_maybe(combination).is_none() => Some(format!("never reached: {combination}")),
             (1.., Some(why)) => Some(format!("reached, though said to be impossible ({why}): {combination}")),
             _ => None,
         };
-        Combination::all().filter_map(judge).collect()
+        Combination::all().filter_map(gap).collect()
     }
 
-    /// How many combinations were reached, how many are possible, and the one that was reached
-    /// least.
+    /// How many combinations were reached, how many are possible, and which one was reached least
+    /// often.
     pub fn summary(&self) -> String {
         let must = |combination: &Combination| why_not(*combination).or(why_maybe(*combination)).is_none();
         let possible: Vec<_> = Combination::all().filter(must).collect();
@@ -230,10 +231,11 @@ impl Coverage {
         )
     }
 
-    /// Every count. `-` stands where there can be none.
+    /// A table of all counts. `-` marks combinations that are impossible.
     pub fn table(&self) -> String {
-        let faults = |at: &dyn Fn(Fault) -> Combination| Fault::ALL.iter().map(|fault| self.cell(at(*fault))).collect();
-        let fault_names: Vec<_> = Fault::ALL.iter().map(ToString::to_string).collect();
+        let faults =
+            |at: &dyn Fn(FaultKind) -> Combination| FaultKind::ALL.iter().map(|fault| self.cell(at(*fault))).collect();
+        let fault_names: Vec<_> = FaultKind::ALL.iter().map(ToString::to_string).collect();
         let verb_names: Vec<_> = Verb::ALL.iter().map(ToString::to_string).collect();
         let mut rows = vec![(String::new(), fault_names)];
         rows.extend(
@@ -261,7 +263,7 @@ impl Coverage {
     }
 }
 
-/// Columns as wide as what is in them.
+/// Formats a table with aligned columns.
 fn table(rows: &[(String, Vec<String>)]) -> String {
     let width = |column: usize| rows.iter().map(|(_, cells)| cells[column].len()).max().unwrap_or(0);
     let widths: Vec<_> = (0..rows.first().map_or(0, |(_, cells)| cells.len())).map(width).collect();

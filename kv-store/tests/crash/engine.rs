@@ -5,15 +5,15 @@ use kv_testkit::{ManualScheduler, Model, sim::SimDisk};
 use kv_vfs::Vfs;
 use std::sync::Arc;
 
-use crate::beside::{Halt, Halting};
+use crate::gate::{Gate, GatedVfs};
 
-/// A store with small segments, whose background work is done when it is told to.
+/// A store with small segments, whose background work runs only on demand.
 pub struct Engine {
     pub store: Store,
     pub scheduler: ManualScheduler,
 }
 
-/// How large segments are, in bytes: the first, and the largest.
+/// The sizes of segments in bytes: the first one, and the largest.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
     first: u64,
@@ -30,17 +30,17 @@ impl Sizes {
 
 impl Engine {
     pub fn open(disk: &SimDisk) -> Result<Self> {
-        Self::open_with(disk, Sizes::SMALL, &Halt::default())
+        Self::open_with(disk, Sizes::SMALL, &Gate::default())
     }
 
-    /// On what may be a copy of such a disk.
+    /// The same, on any file layer.
     pub fn open_in(vfs: Arc<dyn Vfs>) -> Result<Self> {
         Self::open_vfs(vfs, Sizes::SMALL)
     }
 
-    /// With segments of these sizes, and checkpoints that wait where they are halted.
-    pub fn open_with(disk: &SimDisk, sizes: Sizes, halt: &Halt) -> Result<Self> {
-        Self::open_vfs(Halting::new(disk.vfs(), halt.clone()), sizes)
+    /// With segments of these sizes, and checkpoints that pass the gate.
+    pub fn open_with(disk: &SimDisk, sizes: Sizes, gate: &Gate) -> Result<Self> {
+        Self::open_vfs(GatedVfs::new(disk.vfs(), gate.clone()), sizes)
     }
 
     fn open_vfs(vfs: Arc<dyn Vfs>, sizes: Sizes) -> Result<Self> {
@@ -61,16 +61,17 @@ impl Engine {
     }
 }
 
-/// How what the store holds differs from what it should hold; `None` if it does not. Every value is reached in both ways, by order and by its key.
+/// How the store's content differs from the model; `None` if it does not. Every value is read in
+/// both ways, in order and by its key.
 pub fn difference(store: &Store, model: &Model) -> Result<Option<String>> {
     let names = store.collections()?.into_iter().map(|info| info.name);
     if !names.eq(model.collections().keys().cloned()) {
-        return Ok(Some("the collections are others".to_owned()));
+        return Ok(Some("the names of the collections differ".to_owned()));
     }
     for (name, entries) in model.collections() {
         let collection = store.collection(name)?;
         if collection.len()? != entries.len() as u64 {
-            return Ok(Some(format!("{name} says that it has {} entries, not {}", collection.len()?, entries.len())));
+            return Ok(Some(format!("{name} reports {} entries, not {}", collection.len()?, entries.len())));
         }
         let mut expected = entries.iter();
         for entry in collection.iter() {

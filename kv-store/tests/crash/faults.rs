@@ -1,4 +1,5 @@
-//! Every operation of the reference workload fails, and every operation of recoveries, in every way in which it may.
+//! Every operation of the reference workload fails, and every operation of recoveries, in every way
+//! in which it may.
 
 use std::{
     collections::BTreeSet,
@@ -12,40 +13,40 @@ use std::{
 
 use kv_store::Error;
 use kv_testkit::{
-    sim::{CrashChoice, CrashModel, Damage, Pick, SimDisk},
+    sim::{CrashChoice, CrashModel, Damage, SimDisk, Survivors},
     vfs::{Fault, Kind},
 };
 
 use crate::{
-    coverage::{Scene, Timeline},
-    finding::{Findings, Verdict},
-    known::Known,
-    life::Life,
-    tour::Stop,
-    trial::Trial,
+    coverage::{Activity, Timeline},
+    driver::Driver,
+    faulty_run::FaultyRun,
+    findings::{Findings, Verdict},
+    oracle::Oracle,
+    situation::Situation,
     workload::{Step, first_steps, reference, small},
 };
 
-/// The states that one failing run is looked at in, about.
+/// About how many states one failing run is checked in.
 pub const STATES_EACH: u64 = 17;
 
-/// What an operation does instead of what it should.
+/// What an operation does instead of succeeding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
     Eio,
     Enospc,
     Eintr,
-    /// A write takes half of its bytes, and says so.
+    /// A write takes half of its bytes, and reports that.
     Short,
-    /// A write takes nothing, and says so.
+    /// A write takes nothing, and reports that.
     Empty,
-    /// A write fails when it has taken half of its bytes.
+    /// A write fails after it has taken half of its bytes.
     Torn,
-    /// There is no space, and the file is longer all the same.
+    /// There is no space, but the file gets longer.
     Enlarges,
     /// A bit flips between the disk and the reader.
     Misreads,
-    /// A sync fails and drops what it should have written, which readers go on to see.
+    /// A sync fails and drops the data it should have written, which readers still see.
     Forgets,
 }
 
@@ -62,18 +63,18 @@ const EFFECTS: [(Effect, &str); 9] = [
 ];
 
 impl Effect {
-    fn as_fault(self) -> crate::coverage::Fault {
-        use crate::coverage::Fault;
+    fn kind(self) -> crate::coverage::FaultKind {
+        use crate::coverage::FaultKind;
         match self {
-            Self::Eio => Fault::Eio,
-            Self::Enospc => Fault::Enospc,
-            Self::Eintr => Fault::Eintr,
-            Self::Short => Fault::Short,
-            Self::Empty => Fault::Empty,
-            Self::Torn => Fault::TornWrite,
-            Self::Enlarges => Fault::Enlarges,
-            Self::Misreads => Fault::Misreads,
-            Self::Forgets => Fault::Forgets,
+            Self::Eio => FaultKind::Eio,
+            Self::Enospc => FaultKind::Enospc,
+            Self::Eintr => FaultKind::Eintr,
+            Self::Short => FaultKind::Short,
+            Self::Empty => FaultKind::Empty,
+            Self::Torn => FaultKind::TornWrite,
+            Self::Enlarges => FaultKind::Enlarges,
+            Self::Misreads => FaultKind::Misreads,
+            Self::Forgets => FaultKind::Forgets,
         }
     }
 
@@ -84,7 +85,7 @@ impl Effect {
             Self::Enospc => {
                 matches!(kind, Create | CreateDirectory | Lock | Rename | SetLen | Sync | SyncDirectory | Write)
             }
-            // Interrupted opens, reads and writes are repeated where nobody sees it.
+            // The file layer repeats interrupted opens, reads and writes, so these are not visible.
             Self::Eintr => matches!(kind, Sync | SyncDirectory),
             Self::Short | Self::Empty | Self::Torn => kind == Write,
             Self::Enlarges => matches!(kind, Write | SetLen),
@@ -97,54 +98,55 @@ impl Effect {
 /// What the failing disk holds at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
-    /// Nothing: the reference workload follows.
+    /// Nothing. The reference workload follows.
     Empty,
-    /// What a killed process left, or a power cut: recovery and first steps follow.
+    /// What a killed process or a power cut left. Recovery and first steps follow.
     Killed,
     Torn,
-    /// A store that is open, in a state: the verb follows.
-    At(Stop),
+    /// A store that is open, in some state. The verb follows.
+    At(Situation),
 }
 
 impl Start {
     fn all() -> impl Iterator<Item = Self> {
-        [Self::Empty, Self::Killed, Self::Torn].into_iter().chain(Stop::all().map(Self::At))
+        [Self::Empty, Self::Killed, Self::Torn].into_iter().chain(Situation::all().map(Self::At))
     }
 
-    fn prepare(self, seed: u64) -> Verdict<(Life, Vec<Step>)> {
+    fn prepare(self, seed: u64) -> Verdict<(Driver, Vec<Step>)> {
         let disk = SimDisk::new(seed);
-        let (model, pick) = match self {
-            Self::At(stop) => return stop.prepare(seed),
-            Self::Empty => return Ok((Life::new(&disk, Known::nothing()), reference(seed))),
-            Self::Killed => (CrashModel::Killed, Pick::Everything),
-            Self::Torn => (CrashModel::Posix, Pick::Sample(seed)),
+        let (model, survivors) = match self {
+            Self::At(situation) => return situation.prepare(seed),
+            Self::Empty => return Ok((Driver::new(&disk, Oracle::nothing()), reference(seed))),
+            Self::Killed => (CrashModel::Killed, Survivors::Everything),
+            Self::Torn => (CrashModel::Posix, Survivors::Sample(seed)),
         };
-        let life = Life::begin(&disk, Known::nothing(), &small(false))?;
-        let left = disk.crash(&CrashChoice { model, pick });
-        Ok((Life::new(&left, life.known.after_crash(model)), first_steps()))
+        let driver = Driver::start(&disk, Oracle::nothing(), &small(false))?;
+        let left = disk.crash(&CrashChoice { model, survivors });
+        Ok((Driver::new(&left, driver.oracle.after_crash(model)), first_steps()))
     }
 
-    /// Whether operations of that verb are to fail.
-    fn wants(self, scene: Option<Scene>) -> bool {
+    /// Whether operations of this activity should fail.
+    fn wants(self, activity: Option<Activity>) -> bool {
         match self {
-            Self::At(stop) => scene.is_some_and(|scene| scene.verb == stop.verb),
+            Self::At(situation) => activity.is_some_and(|activity| activity.verb == situation.verb),
             _ => true,
         }
     }
 }
 
-/// A failure: of which operation, counted from 1, how, and whether of all such ones after it too.
+/// A failure: which operation fails (counted from 1), how, and whether all matching ones after it
+/// fail too.
 #[derive(Clone, Copy, Debug)]
-pub struct Case {
+pub struct FaultCase {
     start: Start,
     nth: u64,
     effect: Effect,
     for_ever: bool,
-    /// What is being done then, and from which operation on.
-    scene: Option<(u64, Scene)>,
+    /// The activity at that time, and the operation with which it begins.
+    activity: Option<(u64, Activity)>,
 }
 
-impl Case {
+impl FaultCase {
     fn fault(self) -> Fault {
         let done = AtomicU64::new(0);
         let fault = Fault::when(move |event| {
@@ -167,36 +169,43 @@ impl Case {
 
     pub fn run(&self, seed: u64, findings: &Findings) {
         findings.run(self, || {
-            let (mut life, steps) = self.start.prepare(seed)?;
-            life.timeline = None;
-            life.known.may_misread = self.effect == Effect::Misreads;
-            life.known.kernel_forgets |= matches!(self.effect, Effect::Forgets | Effect::Misreads);
-            life.disk.fail(self.fault());
-            let is_right = if life.known.may_misread { is_right_of_damage } else { is_right };
-            let mut trial = Trial::new(findings, self, life, is_right);
-            if let Some((from, scene)) = self.scene {
-                trial.watched_from = from;
-                findings.coverage.met(scene, self.effect.as_fault());
+            let (mut driver, steps) = self.start.prepare(seed)?;
+            driver.timeline = None;
+            driver.oracle.may_misread = self.effect == Effect::Misreads;
+            driver.oracle.kernel_forgets |= matches!(self.effect, Effect::Forgets | Effect::Misreads);
+            driver.disk.fail(self.fault());
+            let is_right = if driver.oracle.may_misread { is_right_of_damage } else { is_right };
+            let mut faulty_run = FaultyRun::new(findings, self, driver, is_right);
+            if let Some((from, activity)) = self.activity {
+                faulty_run.watched_from = from;
+                findings.coverage.met(activity, self.effect.kind());
             }
-            trial.run(&steps, &mut |_, _| {})
+            faulty_run.run(&steps, &mut |_, _| {})
         });
     }
 }
 
-/// All failures, the operations being what they are on a disk that works.
-pub fn cases(seed: u64) -> Verdict<Vec<Case>> {
+/// All failures of the operations that a run does on a working disk.
+pub fn cases(seed: u64) -> Verdict<Vec<FaultCase>> {
     let mut cases = Vec::new();
     for start in Start::all() {
         let (operations, timeline, first) = operations(start, seed)?;
         for (nth, kind) in (1..).zip(operations) {
-            let scene = timeline.at(first + nth - 1);
-            if !start.wants(scene.map(|(_, scene)| scene)) {
+            let activity = timeline.at(first + nth - 1);
+            if !start.wants(activity.map(|(_, activity)| activity)) {
                 continue;
             }
             for (effect, _) in EFFECTS.into_iter().filter(|(effect, _)| effect.meets(kind)) {
-                // Where every read is damaged, so is the proof of what a damaged read has missed.
+                // If every read were damaged, the proof of what a damaged read has missed would be
+                // damaged too.
                 let for_ever = if effect == Effect::Misreads { &[false][..] } else { &[false, true] };
-                cases.extend(for_ever.iter().map(|for_ever| Case { start, nth, effect, for_ever: *for_ever, scene }));
+                cases.extend(for_ever.iter().map(|for_ever| FaultCase {
+                    start,
+                    nth,
+                    effect,
+                    for_ever: *for_ever,
+                    activity,
+                }));
             }
         }
     }
@@ -204,13 +213,12 @@ pub fn cases(seed: u64) -> Verdict<Vec<Case>> {
     Ok(new_ones_first(cases))
 }
 
-/// First those that reach a combination which none before them reaches: so that a sample reaches as
-/// much as all.
-fn new_ones_first(cases: Vec<Case>) -> Vec<Case> {
+/// Puts those first that reach a new combination, so that a sample reaches as much as all cases.
+fn new_ones_first(cases: Vec<FaultCase>) -> Vec<FaultCase> {
     let mut seen = BTreeSet::new();
-    let is_new = |case: &Case| {
-        let Some((_, Scene { verb, states })) = case.scene else { return false };
-        let fault = case.effect.as_fault();
+    let is_new = |case: &FaultCase| {
+        let Some((_, Activity { verb, states })) = case.activity else { return false };
+        let fault = case.effect.kind();
         let is_new_verb = seen.insert((Some(verb), None, fault));
         states.iter().fold(is_new_verb, |is_new, state| seen.insert((None, Some(state), fault)) | is_new)
     };
@@ -219,20 +227,20 @@ fn new_ones_first(cases: Vec<Case>) -> Vec<Case> {
     first
 }
 
-/// The operations of a run, what was done when, and the number of the first.
+/// The operations of a run, its activities, and the number of the first operation.
 fn operations(start: Start, seed: u64) -> Verdict<(Vec<Kind>, Timeline, u64)> {
     let kinds = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&kinds);
-    let (mut life, steps) = start.prepare(seed)?;
-    let first = life.disk.operations();
-    life.timeline.get_or_insert_default();
-    life.disk.fail(Fault::when(move |event| {
+    let (mut driver, steps) = start.prepare(seed)?;
+    let first = driver.disk.operations();
+    driver.timeline.get_or_insert_default();
+    driver.disk.fail(Fault::when(move |event| {
         noted.lock().unwrap_or_else(PoisonError::into_inner).push(event.kind);
         false
     }));
-    life.go(&steps)?;
+    driver.run_steps(&steps)?;
     let mut kinds = kinds.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok((std::mem::take(&mut *kinds), life.timeline.unwrap_or_default(), first))
+    Ok((std::mem::take(&mut *kinds), driver.timeline.unwrap_or_default(), first))
 }
 
 fn is_right_of_damage(error: &Error) -> bool {
@@ -249,12 +257,12 @@ impl fmt::Display for Start {
             Self::Empty => f.write_str("empty"),
             Self::Killed => f.write_str("killed"),
             Self::Torn => f.write_str("torn"),
-            Self::At(stop) => stop.fmt(f),
+            Self::At(situation) => situation.fmt(f),
         }
     }
 }
 
-impl fmt::Display for Case {
+impl fmt::Display for FaultCase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = EFFECTS.iter().find(|(effect, _)| *effect == self.effect).map_or("", |(_, name)| name);
         write!(f, "fault@{}:{name}:{}:{}", self.nth, if self.for_ever { "ever" } else { "once" }, self.start)

@@ -1,8 +1,8 @@
-//! Combinations that cannot be, each with the reason.
+//! Combinations that cannot be reached, each with the reason.
 
-use crate::coverage::{Combination, Fault, State, Verb};
+use crate::coverage::{Combination, FaultKind, State, Verb};
 
-/// Why the campaign never reaches the combination; `None` if it must.
+/// Why the campaign can never reach the combination; `None` if it must.
 pub fn why_not(combination: Combination) -> Option<&'static str> {
     match combination {
         Combination::StateVerb(state, verb) => state_verb(state, verb),
@@ -19,30 +19,30 @@ fn state_verb(state: State, verb: Verb) -> Option<&'static str> {
     }
 }
 
-fn state_fault(state: State, fault: Fault) -> Option<&'static str> {
+fn state_fault(state: State, fault: FaultKind) -> Option<&'static str> {
     match (state, fault) {
         (State::Damaged, fault) if fault.is_damage() => Some("what one damage destroys may be what proves the other"),
-        (State::Fresh, Fault::Stale | Fault::Older) => Some("nothing in it was ever anything else"),
+        (State::Fresh, FaultKind::Stale | FaultKind::Older) => Some("nothing in it was ever anything else"),
         _ => None,
     }
 }
 
-fn verb_fault(verb: Verb, fault: Fault) -> Option<&'static str> {
+fn verb_fault(verb: Verb, fault: FaultKind) -> Option<&'static str> {
     match (verb, fault) {
-        (_, Fault::FullDisk) => None,
+        (_, FaultKind::FullDisk) => None,
         (_, fault) if fault.is_damage() => None,
         (Verb::Read, _) => Some("it reads memory and maps, and does nothing to files"),
         _ => None,
     }
 }
 
-/// Why the campaign need not reach the combination, though it may: it depends on how the code does
-/// what it does.
+/// Why the campaign need not reach the combination, although it may. This depends on how the code
+/// works.
 pub fn why_maybe(combination: Combination) -> Option<&'static str> {
     match combination {
-        Combination::VerbFault(Verb::Open | Verb::Checkpoint | Verb::Feed, Fault::Misreads) => None,
-        Combination::VerbFault(_, Fault::Misreads) => Some("what it looks up is in memory or mapped"),
-        Combination::VerbFault(Verb::Feed, Fault::Eio | Fault::FullDisk) => None,
+        Combination::VerbFault(Verb::Open | Verb::Checkpoint | Verb::Feed, FaultKind::Misreads) => None,
+        Combination::VerbFault(_, FaultKind::Misreads) => Some("what it looks up is in memory or mapped"),
+        Combination::VerbFault(Verb::Feed, FaultKind::Eio | FaultKind::FullDisk) => None,
         Combination::VerbFault(Verb::Feed, fault) if !fault.is_damage() => Some("it reads the log, and need not write"),
         _ => None,
     }

@@ -1,53 +1,53 @@
-//! How many states a run looks at, which of them, and how they are shared out among the phases.
+//! How many states a run checks, which of them, and how the phases share them.
 
 use std::{env, fmt, str::FromStr};
 
-/// How many states a run looks at that is not told otherwise.
+/// How many states a run checks by default.
 const STATES: u64 = 6_000;
 
-/// What a run is asked for.
+/// What a run is asked to do.
 pub struct Plan {
     pub states_max: u64,
     pub seed: u64,
-    pub part: Part,
-    pub coverage: Asked,
-    /// How many states the phases so far were to look at, all parts together.
+    pub part: RunPart,
+    pub coverage: CoverageMode,
+    /// How many states the phases so far have planned, all parts together.
     planned: u64,
 }
 
-/// What is wanted to be known of the combinations that were reached.
+/// How the coverage of combinations is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
-pub enum Asked {
+pub enum CoverageMode {
     Summary,
-    /// One that was not reached is an error.
+    /// A combination that was not reached is an error.
     Check,
-    /// And all are printed.
+    /// The same, and all counts are printed.
     Table,
 }
 
-/// One of so many equal parts of everything: whole numbers, from 1. No two parts have a state in
-/// common, and together they have all.
+/// One of `of` equal parts of everything, counted from 1. No two parts have a state in common, and
+/// together they have all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct RunPart {
     pub number: u64,
     pub of: u64,
 }
 
-impl Part {
+impl RunPart {
     const WHOLE: Self = Self { number: 1, of: 1 };
 
-    /// Whether the thing with that number, counted from 0, belongs to it.
+    /// Whether the item with this number, counted from 0, belongs to the part.
     pub fn has(self, number: u64) -> bool {
         number % self.of == self.number - 1
     }
 
-    /// The things that belong to it.
+    /// The items that belong to the part.
     pub fn of<T>(self, things: Vec<T>) -> Vec<T> {
         (0..).zip(things).filter(|(number, _)| self.has(*number)).map(|(_, thing)| thing).collect()
     }
 }
 
-impl FromStr for Part {
+impl FromStr for RunPart {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -57,7 +57,7 @@ impl FromStr for Part {
     }
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for RunPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "part {} of {}", self.number, self.of)
     }
@@ -68,35 +68,35 @@ impl Plan {
     /// `KV_CRASH_COVERAGE`: `check` or `table`.
     ///
     /// # Panics
-    /// If one of them cannot be understood.
+    /// If one of them cannot be parsed.
     pub fn from_env() -> Self {
         Self {
             states_max: parsed("KV_CRASH_STATES").unwrap_or(STATES),
             seed: parsed("KV_CRASH_SEED").unwrap_or(0),
-            part: parsed("KV_CRASH_PART").unwrap_or(Part::WHOLE),
-            coverage: parsed("KV_CRASH_COVERAGE").unwrap_or(Asked::Summary),
+            part: parsed("KV_CRASH_PART").unwrap_or(RunPart::WHOLE),
+            coverage: parsed("KV_CRASH_COVERAGE").unwrap_or(CoverageMode::Summary),
             planned: 0,
         }
     }
 
-    /// So much of all states.
+    /// This percentage of all states.
     pub fn share(&self, percent: u64) -> u64 {
         self.states_max * percent / 100
     }
 
-    /// What is left to be shared out.
+    /// What is left to be planned.
     pub fn left(&self) -> u64 {
         self.states_max.saturating_sub(self.planned)
     }
 
-    /// A phase will look at so many, about, and this part at so many of them.
+    /// Plans about `states` states for a phase, and returns how many of them belong to this part.
     pub fn take(&mut self, states: u64) -> u64 {
         self.planned += states;
         states / self.part.of
     }
 }
 
-impl FromStr for Asked {
+impl FromStr for CoverageMode {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -110,5 +110,5 @@ impl FromStr for Asked {
 
 fn parsed<T: FromStr>(name: &str) -> Option<T> {
     let text = env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} cannot be understood: {text:?}")))
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} cannot be parsed: {text:?}")))
 }

@@ -1,27 +1,27 @@
-//! Each verb of the engine, and what it has to answer.
+//! Each verb of the engine, and what it must answer.
 
 use kv_store::{Batch, Commit, Error, Lsn, RecordedChange, Result, Store, Transaction};
 use kv_testkit::{Model, Operation};
 
 use crate::{
     coverage::Verb,
-    finding::{Verdict, Violation},
-    known::Known,
-    workload::Change,
+    findings::{Verdict, Violation},
+    oracle::Oracle,
+    workload::WriteCall,
 };
 
-/// What became of a change.
+/// The result of a change.
 pub enum Done {
     Written,
-    /// It has its place in the order, and becomes durable later.
+    /// It has its position, and becomes durable later.
     Deferred(Commit),
     /// There was nothing to do.
     Unchanged,
 }
 
 /// Makes a change of a store that holds what the model holds.
-pub fn write(store: &Store, change: &Change, model: &Model) -> Result<Done> {
-    let Change { verb, operations, durability } = change;
+pub fn write(store: &Store, change: &WriteCall, model: &Model) -> Result<Done> {
+    let WriteCall { verb, operations, durability } = change;
     let is_done = |done: bool| if done { Done::Written } else { Done::Unchanged };
     match (verb, &operations[..]) {
         (Verb::Write | Verb::WriteDeferred, _) => {
@@ -70,8 +70,8 @@ pub fn write(store: &Store, change: &Change, model: &Model) -> Result<Done> {
     }
 }
 
-/// Lets a verb look where it has nothing to do. The inner value says whether it has answered so.
-pub fn ask(store: &Store, verb: Verb, collection: &str, key: &[u8]) -> Result<bool> {
+/// Calls a verb where it has nothing to do. Returns whether it has answered so.
+pub fn no_op(store: &Store, verb: Verb, collection: &str, key: &[u8]) -> Result<bool> {
     let refused = |result: Result<()>| match result {
         Ok(()) => Ok(false),
         Err(Error::KeyNotFound { .. } | Error::CollectionNotFound { .. }) => Ok(true),
@@ -88,22 +88,21 @@ pub fn ask(store: &Store, verb: Verb, collection: &str, key: &[u8]) -> Result<bo
         Verb::PutIfAbsent => Ok(handle()?.put_if_absent(key, b"another")?.is_some()),
         Verb::CompareAndSet => Ok(handle()?.compare_and_set(key, None, Some(b"another"))?.is_err()),
         Verb::Update => Ok(handle()?.update(key, |_| None::<Vec<u8>>)?.is_none()),
-        other => panic!("{other} does not ask"),
+        other => panic!("{other} always writes"),
     }
 }
 
-/// Takes what the feed has after a position, and looks whether it leads to the states that are
-/// known.
-pub fn follow(store: &Store, known: &Known, after: Lsn) -> Result<Verdict> {
+/// Reads the feed after a position, and checks that it leads to the states that the oracle knows.
+pub fn check_feed(store: &Store, oracle: &Oracle, after: Lsn) -> Result<Verdict> {
     let mut feed = match store.changes(after) {
         Err(Error::Trimmed { .. }) if store.stats().log.trimmed > after => return Ok(Ok(())),
         feed => feed?,
     };
-    let Some(mut model) = known.state_at(after).cloned() else { return Ok(Ok(())) };
+    let Some(mut model) = oracle.state_at(after).cloned() else { return Ok(Ok(())) };
     for record in &mut feed {
         let record = record?;
         record.changes.iter().for_each(|change| apply(&mut model, change));
-        if known.state_at(record.lsn) != Some(&model) {
+        if oracle.state_at(record.lsn) != Some(&model) {
             let what = format!("the feed after {after} leads to another state at {}", record.lsn);
             return Ok(Err(Violation::loss(what)));
         }

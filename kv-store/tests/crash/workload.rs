@@ -1,46 +1,46 @@
-//! What is done to a store: the steps of lives, and what they are made of.
+//! Workloads: the steps that are applied to a store, and what they are made of.
 
 use kv_store::Durability;
 use kv_testkit::{Model, Operation, sim::CrashModel};
 
 use crate::coverage::Verb;
 
-/// Something that is done to the engine.
+/// One step of a workload.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
-    /// One of the usual things, which follows from the seed and from what the store holds then.
+    /// A random action, which follows from the seed and from what the store holds then.
     Usual(u64),
-    /// That verb, with something to do if there is anything, which follows from the seed.
+    /// This verb, with something to do if there is anything; the details follow from the seed.
     Verb(Verb, u64),
-    /// Two entries of that key.
+    /// Puts this key into two collections.
     Put(u8, Durability),
     Checkpoint,
-    /// A checkpoint that waits half-way while one usual thing, or a verb, is done.
+    /// A checkpoint that waits half-way while a random action or a verb runs.
     CheckpointBeside(Option<Verb>, u64),
     /// A checkpoint that cannot create its file.
     FailedCheckpoint,
-    /// The store is opened again, now and from then on with segments of these sizes in blocks: the
-    /// first, and the largest.
+    /// Reopens the store, now and from then on with segments of these sizes in blocks: the first
+    /// one, and the largest.
     Sizes(u64, u64),
     Reopen,
     Close,
-    /// The process is killed, or the power cut so that what survives follows from the seed; and the
-    /// store is opened again.
+    /// Kills the process, or cuts the power with survivors that follow from the seed; then reopens
+    /// the store.
     Crash(CrashModel, u64),
-    /// The power is cut so that the log has a torn tail, and the store is opened again.
+    /// Cuts the power so that the log has a torn tail; then reopens the store.
     Tear,
-    /// The newest checkpoint is damaged while the store is closed, and the store is opened again.
+    /// Damages the newest checkpoint while the store is closed; then reopens the store.
     Damage,
 }
 
-/// Puts, overwrites, deletions, comparisons, batches and transactions over three collections, of
-/// which two are dropped, made again, cleared and renamed, at both durabilities, some of them
-/// deferred; feeds; background work now and then, so that segments are also made when they are
-/// needed; checkpoints, one of which fails, and one beside which something is written; clean
-/// closes, openings.
+/// The reference workload: puts, overwrites, deletions, comparisons, batches and transactions over
+/// three collections, two of which are dropped, created again, cleared and renamed; at both
+/// durabilities, some of them deferred; feeds; background work now and then, so that segments are
+/// also made on demand; checkpoints, one of which fails, and one with a write beside it; clean
+/// closes and openings.
 pub fn reference(seed: u64) -> Vec<Step> {
     let mut steps =
-        lives(seed, 55, &[Step::Checkpoint, Step::Reopen, Step::Checkpoint, Step::FailedCheckpoint, Step::Close]);
+        rounds(seed, 55, &[Step::Checkpoint, Step::Reopen, Step::Checkpoint, Step::FailedCheckpoint, Step::Close]);
     let fifth = steps.len() / 5;
     steps.insert(2 * fifth - 5, Step::CheckpointBeside(None, seed));
     steps
@@ -48,61 +48,63 @@ pub fn reference(seed: u64) -> Vec<Step> {
 
 /// The first writes after a crash, a checkpoint, and a clean end.
 pub fn first_steps() -> Vec<Step> {
-    lives(7, 3, &[Step::Checkpoint, Step::Close])
+    rounds(7, 3, &[Step::Checkpoint, Step::Close])
 }
 
-/// As little as has everything in it: two checkpoints, segments before and after them, a tail that only the kernel has, and maybe a clean end.
+/// The smallest workload with everything in it: two checkpoints, segments before and after them, a
+/// tail that only the kernel has, and perhaps a clean end.
 pub fn small(closed: bool) -> Vec<Step> {
     let tail = (0..4).map(|key| Step::Put(key, if key < 2 { Durability::Disk } else { Durability::Process }));
     let end = closed.then_some(Step::Close);
-    let large = Step::Put(LARGE, Durability::Disk); // in a segment of its own, so that there is something to be trimmed
-    let lives = [lives(3, 8, &[Step::Checkpoint]), lives(4, 8, &[large]), vec![Step::Checkpoint]].concat();
-    [large].into_iter().chain(lives).chain(tail).chain(end).collect()
+    // In a segment of its own, so that there is something to trim.
+    let large = Step::Put(LARGE, Durability::Disk);
+    let rounds = [rounds(3, 8, &[Step::Checkpoint]), rounds(4, 8, &[large]), vec![Step::Checkpoint]].concat();
+    [large].into_iter().chain(rounds).chain(tail).chain(end).collect()
 }
 
 /// The key whose value takes blocks of its own.
 pub const LARGE: u8 = 99;
 
-/// Mostly zeroes, so that there is little of it to be damaged in different ways.
+/// Mostly zeroes, so that there is little in it to damage in different ways.
 pub fn large_value() -> Vec<u8> {
     (0..6000).map(|at| u8::from(at % 500 == 7)).collect()
 }
 
-fn lives(seed: u64, usual: u64, endings: &[Step]) -> Vec<Step> {
-    let life = |(part, ending): (u64, &Step)| {
+fn rounds(seed: u64, usual: u64, endings: &[Step]) -> Vec<Step> {
+    let driver = |(part, ending): (u64, &Step)| {
         let first = seed.wrapping_add(part).wrapping_mul(1 << 32);
         (first..first + usual).map(Step::Usual).chain([*ending]).collect::<Vec<_>>()
     };
-    (0..).zip(endings).flat_map(life).collect()
+    (0..).zip(endings).flat_map(driver).collect()
 }
 
-/// Changes that are made together, and how.
+/// Changes that are made together, and by which verb.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub struct WriteCall {
     pub verb: Verb,
     pub operations: Vec<Operation>,
     pub durability: Durability,
 }
 
-/// What a step comes to.
+/// The action of a step.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// Something that changes something.
-    Write(Change),
-    /// A verb that looks before it writes, and finds nothing to do with that key.
-    Ask(Verb, &'static str, Vec<u8>),
-    /// The feed, from a position which follows from the seed.
+    /// A write that changes something.
+    Write(WriteCall),
+    /// A verb that looks before it writes, and finds nothing to do for this key.
+    NoOp(Verb, &'static str, Vec<u8>),
+    /// Reads the feed, from a position that follows from the seed.
     Feed(u64),
     Read,
     Sync,
-    /// Waits for the deferred writes that nobody has waited for.
+    /// Waits for the deferred writes that were not waited for yet.
     Wait,
-    /// The jobs that were woken.
+    /// Runs the jobs that were woken.
     Background,
 }
 
 impl Action {
-    /// One of the usual things.
+    /// A random action, which follows from the seed.
     pub fn usual(seed: u64, model: &Model) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         match rng.u8(..44) {
@@ -110,15 +112,15 @@ impl Action {
             1..=4 => Self::Background,
             5 => Self::Wait,
             6 if model.collections().contains_key("b") => {
-                Self::Write(Change::new(vec![Operation::drop("b")], Durability::Disk, &mut rng, model))
+                Self::Write(WriteCall::new(vec![Operation::drop("b")], Durability::Disk, &mut rng, model))
             }
-            6 => Self::Write(Change::new(vec![Operation::create("b")], Durability::Disk, &mut rng, model)),
+            6 => Self::Write(WriteCall::new(vec![Operation::create("b")], Durability::Disk, &mut rng, model)),
             7 => {
                 let durability = durability(&mut rng);
-                Self::Write(Change::new(vec![change_name(model)], durability, &mut rng, model))
+                Self::Write(WriteCall::new(vec![change_name(model)], durability, &mut rng, model))
             }
             8 => Self::Feed(rng.u64(..)),
-            9 => Self::ask(ASKING[rng.usize(..ASKING.len())], model),
+            9 => Self::no_op(MAY_BE_NO_OP[rng.usize(..MAY_BE_NO_OP.len())], model),
             kind => {
                 let len = if kind < 19 { rng.usize(2..6) } else { 1 };
                 let durability = durability(&mut rng);
@@ -129,13 +131,13 @@ impl Action {
                     after.apply(&operations[0]);
                 }
                 operations.extend((0..len).map(|_| change(&mut rng, &mut after)));
-                Self::Write(Change::new(operations, durability, &mut rng, model))
+                Self::Write(WriteCall::new(operations, durability, &mut rng, model))
             }
         }
     }
 
-    /// That verb: what it changes follows from the seed, if there is anything that it can change.
-    /// `None` if it is none of an open store.
+    /// This verb, with changes that follow from the seed, if there is anything to change. `None`
+    /// for verbs that open, close or checkpoint the store.
     pub fn of(verb: Verb, seed: u64, model: &Model) -> Option<Self> {
         let mut rng = fastrand::Rng::with_seed(seed);
         let key = || vec![b'v', seed as u8];
@@ -147,13 +149,13 @@ impl Action {
             Verb::Put | Verb::PutDeferred | Verb::PutIfAbsent | Verb::Update | Verb::CompareAndSet => vec![put()],
             Verb::Delete | Verb::DeleteIfPresent | Verb::Take => match delete {
                 Some(delete) => vec![delete],
-                None => return Some(Self::ask(verb, model)),
+                None => return Some(Self::no_op(verb, model)),
             },
             Verb::Write | Verb::WriteDeferred | Verb::Transact | Verb::TransactDeferred => {
                 [put()].into_iter().chain(delete).collect()
             }
             Verb::Create => vec![Operation::create("d")],
-            Verb::Drop | Verb::Clear | Verb::Rename if !has("a") => return Some(Self::Ask(verb, "a", Vec::new())),
+            Verb::Drop | Verb::Clear | Verb::Rename if !has("a") => return Some(Self::NoOp(verb, "a", Vec::new())),
             Verb::Drop => vec![Operation::drop("a")],
             Verb::Clear => vec![clear("a")],
             Verb::Rename => vec![Operation::Rename { collection: "a".to_owned(), to: "e".to_owned() }],
@@ -164,25 +166,25 @@ impl Action {
             Verb::Background => return Some(Self::Background),
             Verb::Open | Verb::Checkpoint | Verb::Close => return None,
         };
-        // What only the kernel has, so that the verb itself has something to write.
+        // Leaves data that only the kernel has, so that the verb itself has something to write.
         let durability =
-            if seed.is_multiple_of(2) || is_of_names(verb) { Durability::Disk } else { durability(&mut rng) };
-        Some(Self::Write(Change { verb, operations, durability }))
+            if seed.is_multiple_of(2) || is_on_collections(verb) { Durability::Disk } else { durability(&mut rng) };
+        Some(Self::Write(WriteCall { verb, operations, durability }))
     }
 
-    fn ask(verb: Verb, model: &Model) -> Self {
+    fn no_op(verb: Verb, model: &Model) -> Self {
         let present = model.collections().get("a").and_then(|entries| entries.keys().next());
         match (verb, present) {
-            (Verb::PutIfAbsent | Verb::CompareAndSet, Some(key)) => Self::Ask(verb, "a", key.clone()),
+            (Verb::PutIfAbsent | Verb::CompareAndSet, Some(key)) => Self::NoOp(verb, "a", key.clone()),
             (Verb::PutIfAbsent | Verb::CompareAndSet, None) => Self::Read,
-            _ => Self::Ask(verb, "a", b"nothing".to_vec()),
+            _ => Self::NoOp(verb, "a", b"nothing".to_vec()),
         }
     }
 
     pub fn verb(&self) -> Verb {
         match self {
             Self::Write(change) => change.verb,
-            Self::Ask(verb, ..) => *verb,
+            Self::NoOp(verb, ..) => *verb,
             Self::Feed(_) => Verb::Feed,
             Self::Read => Verb::Read,
             Self::Sync => Verb::Sync,
@@ -193,16 +195,16 @@ impl Action {
 }
 
 /// Verbs that may find nothing to do.
-const ASKING: [Verb; 6] =
+const MAY_BE_NO_OP: [Verb; 6] =
     [Verb::PutIfAbsent, Verb::CompareAndSet, Verb::Delete, Verb::DeleteIfPresent, Verb::Take, Verb::Update];
 
-/// Verbs over whole collections: the store's durability is theirs.
-pub fn is_of_names(verb: Verb) -> bool {
+/// Verbs on whole collections. They use the store's durability.
+pub fn is_on_collections(verb: Verb) -> bool {
     matches!(verb, Verb::Create | Verb::Drop | Verb::Clear | Verb::Rename)
 }
 
-impl Change {
-    /// One of the verbs that can make the operations.
+impl WriteCall {
+    /// Chooses one of the verbs that can make these changes.
     fn new(operations: Vec<Operation>, durability: Durability, rng: &mut fastrand::Rng, model: &Model) -> Self {
         let verbs = match &operations[..] {
             [Operation::Put { collection, key, .. }] if model.get(collection, key).is_none() => {
@@ -237,7 +239,7 @@ fn clear(collection: &str) -> Operation {
     Operation::Clear { collection: collection.to_owned() }
 }
 
-/// What can be done to a name, of two collections.
+/// A change of names, with two collections.
 fn change_name(model: &Model) -> Operation {
     let exists = |name| model.collections().contains_key(name);
     let rename = |from: &str, to: &str| Operation::Rename { collection: from.to_owned(), to: to.to_owned() };

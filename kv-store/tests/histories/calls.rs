@@ -1,10 +1,10 @@
-//! What a worker does: what it asks for, and what it makes of the answer.
+//! The calls of a worker, and what it makes of the answers.
 
 use kv_core::{Batch, Collection, Durability, Error, Result, Store};
 use kv_testkit::{Operation, linearizability::Action};
 
 use crate::{
-    witness::Write,
+    recording_log::Write,
     worker::{Parts, Worker, path, tag},
 };
 
@@ -14,7 +14,7 @@ pub const SINGLE: &[&str] = &["a", "b", "c", "d"];
 pub const GROUP: &[&str] = &["g1", "g2", "g3"];
 
 impl Worker<'_> {
-    /// Makes one call.
+    /// Makes one random call.
     pub fn step(&mut self) {
         let key = *self.rng.choice(SINGLE).unwrap();
         match self.rng.u8(..170) {
@@ -24,20 +24,20 @@ impl Worker<'_> {
             49..56 => self.delete_if_present(key),
             56..78 => self.compare_and_set(key),
             78..90 => self.batch(),
-            90..96 => self.look_at_group(),
+            90..96 => self.read_group(),
             96..98 => self.drop_group(),
             98 => self.create_group(),
             100..120 => self.transact(),
             120..124 => self.transact_deferred(),
-            124..134 => self.look_at_snapshot(),
+            124..134 => self.read_snapshot(),
             134..142 => self.scan(),
-            142..148 => self.look(),
+            142..148 => self.read_published(),
             148..153 => self.update(key),
             153..157 => self.put_if_absent(key),
             157..160 => self.take(key),
             160..164 => self.put_deferred(),
             164 => self.write_deferred(),
-            165..170 => self.settle(),
+            165..170 => self.wait_for_one(),
             _ => {
                 let published = self.store.stats().published;
                 match self.store.sync() {
@@ -52,7 +52,7 @@ impl Worker<'_> {
     pub fn read_all(&mut self) {
         SINGLE.iter().for_each(|key| self.get("single", key));
         GROUP.iter().for_each(|key| self.get("group", key));
-        self.look_at_group();
+        self.read_group();
     }
 
     fn get(&mut self, collection: &str, key: &str) {
@@ -63,13 +63,14 @@ impl Worker<'_> {
         });
     }
 
-    /// An iteration sees one position: so the keys that are always written together have the same value.
-    fn look_at_group(&mut self) {
+    /// An iteration sees one position, so the keys that are always written together have the same
+    /// value.
+    fn read_group(&mut self) {
         let collection = self.store.collection("group").unwrap();
         self.read(|worker| {
             let entries = collection.prefix("g").collect::<Result<Vec<_>>>()?;
             let tags: Vec<_> = entries.iter().map(|entry| String::from_utf8(tag(&entry.value)).unwrap()).collect();
-            assert!(tags.is_empty() || tags.len() == GROUP.len(), "a part of a batch was seen: {tags:?}");
+            assert!(tags.is_empty() || tags.len() == GROUP.len(), "a part of a batch is visible: {tags:?}");
             assert!(tags.windows(2).all(|pair| pair[0] == pair[1]), "batches are mixed: {tags:?}");
             let value = entries.first().map(|entry| &entry.value);
             let part =
@@ -105,7 +106,7 @@ impl Worker<'_> {
         self.write(call, vec![Operation::delete_if_present("single", key)], action(true), delete, key);
     }
 
-    /// Expects what it saw last, or something else now and then, and deletes now and then.
+    /// Expects the value it saw last, or sometimes another one; sometimes deletes the key.
     fn compare_and_set(&mut self, key: &str) {
         let (call, value) = self.new_value();
         let seen = self.last_seen.get(&format!("single/{key}")).cloned().unwrap_or_default();
@@ -139,7 +140,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Writes or deletes the group, and something beside it.
+    /// Writes or deletes the group, and one other key.
     fn batch(&mut self) {
         let (call, value) = self.new_value();
         let mut batch = Batch::new();
@@ -166,7 +167,7 @@ impl Worker<'_> {
         });
     }
 
-    /// Drops the group's collection: each of its keys is deleted.
+    /// Drops the group's collection, which deletes each of its keys.
     fn drop_group(&mut self) {
         let all = |action: Action| GROUP.iter().map(|key| (format!("group/{key}"), action.clone())).collect::<Parts>();
         let drop = |store: &Store| match store.drop_collection("group") {
@@ -179,7 +180,7 @@ impl Worker<'_> {
         self.called(write, all(Action::Delete { existed: None }), drop);
     }
 
-    /// Nobody sees it, but for the position that it takes.
+    /// Creates the group's collection. This is visible only by the position that it takes.
     fn create_group(&mut self) {
         let (call, _) = self.new_value();
         let write = Write { call, operations: vec![Operation::create("group")], durability: Durability::Disk };

@@ -4,28 +4,28 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Count {
     pub runs: u64,
-    pub lives: u64,
+    pub incarnations: u64,
     /// Openings that found a checkpoint.
     pub on_checkpoints: u64,
     pub writes: u64,
     pub actions: u64,
-    /// Looks at the whole store: transactions, snapshots, iterations, reads.
+    /// Observations of the whole store: transactions, snapshots, iterations, reads.
     pub observations: u64,
     /// Answers without a write that had to survive a crash.
     pub answers: u64,
     /// Records that the feed gave.
     pub fed: u64,
-    /// How often it was followed from where it had been left.
+    /// How often a feed was resumed where an earlier one had ended.
     pub resumed: u64,
     pub failures: u64,
-    /// Writes that a crash has taken.
+    /// Writes that a crash lost.
     pub lost: u64,
 }
 
 impl Count {
     pub fn add(&mut self, other: Self) {
         self.runs += other.runs;
-        self.lives += other.lives;
+        self.incarnations += other.incarnations;
         self.on_checkpoints += other.on_checkpoints;
         self.writes += other.writes;
         self.actions += other.actions;
@@ -40,13 +40,27 @@ impl Count {
 
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { runs, lives, on_checkpoints, writes, actions, observations, answers, fed, resumed, failures, lost } =
-            self;
-        write!(f, "{runs} runs, {lives} lives ({on_checkpoints} openings on a checkpoint), {actions} actions, ")?;
+        let Self {
+            runs,
+            incarnations,
+            on_checkpoints,
+            writes,
+            actions,
+            observations,
+            answers,
+            fed,
+            resumed,
+            failures,
+            lost,
+        } = self;
         write!(
             f,
-            "{observations} looks at the whole store, {answers} answers that crashes left, \
-             {fed} records fed ({resumed} times from where it was left), "
+            "{runs} runs, {incarnations} incarnations ({on_checkpoints} openings on a checkpoint), {actions} actions, "
+        )?;
+        write!(
+            f,
+            "{observations} observations of the whole store, {answers} answers that crashes left, \
+             {fed} records fed (resumed {resumed} times), "
         )?;
         write!(f, "{writes} writes logged, {lost} of them lost by crashes, {failures} calls failed")
     }

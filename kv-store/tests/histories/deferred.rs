@@ -1,4 +1,4 @@
-//! Writes that are not waited for, or later.
+//! Deferred writes: waited for later, or never.
 
 use std::{
     pin::pin,
@@ -19,8 +19,8 @@ use kv_testkit::{
 
 use crate::{
     calls::{GROUP, SINGLE},
-    observed::Observation,
-    witness::{Write, ask},
+    observations::Observation,
+    recording_log::{Write, announce},
     worker::{Parts, Worker, tag},
 };
 
@@ -32,7 +32,8 @@ pub struct InFlight {
     pub call: u64,
     pub invoked: Invoked,
     pub done: Parts,
-    /// What it answers, if it has written nothing, and has to survive a power cut once it is given.
+    /// Its answer, if it has written nothing. Once the answer is given, it must survive a power
+    /// cut.
     pub answer: Option<Observation>,
     pub commit: Commit,
 }
@@ -63,7 +64,7 @@ impl Worker<'_> {
 
     fn begun(&mut self, write: Write, done: Parts, make: impl FnOnce() -> Result<Commit>) {
         let call = write.call;
-        ask(write);
+        announce(write);
         let invoked = self.invoke();
         match make() {
             Ok(commit) => {
@@ -73,19 +74,20 @@ impl Worker<'_> {
             Err(error) => self.failed(&invoked, done, &error),
         }
         while self.in_flight.len() > IN_FLIGHT_MAX {
-            self.settle();
+            self.wait_for_one();
         }
     }
 
-    /// Waits for a commit that is in flight, or for none of them any more.
-    pub fn settle(&mut self) {
+    /// Waits for a random commit in flight, or abandons it.
+    pub fn wait_for_one(&mut self) {
         if self.in_flight.is_empty() {
             return;
         }
         let at = self.rng.usize(..self.in_flight.len());
         let InFlight { call, invoked, done, answer, commit } = self.in_flight.remove(at);
         let outcome = match self.rng.u8(..8) {
-            0 => return self.returned(&invoked, done, Part::maybe), // it becomes durable all the same, or the crash takes it
+            // It may become durable anyway, or the crash loses it.
+            0 => return self.returned(&invoked, done, Part::maybe),
             1..4 => commit.wait(),
             _ if self.has_threads => block_on(commit),
             _ => poll_once(commit),
@@ -97,8 +99,8 @@ impl Worker<'_> {
                 answer.into_iter().for_each(|answer| self.promised(Durability::Disk, answer));
             }
             Err(error) => {
-                // An answer that rests on what was recovered may be refused what the log needs to
-                // begin with.
+                // An answer that depends on recovered data may be refused if the log cannot begin
+                // to write.
                 let was_logged = answer.is_none();
                 assert!(
                     !was_logged || matches!(error, Error::OutcomeUnknown { .. }),
@@ -110,7 +112,7 @@ impl Worker<'_> {
         }
     }
 
-    /// What was not waited for is in flight in the crash.
+    /// Commits that were not waited for are in flight during the crash.
     pub fn leave_in_flight(&mut self) {
         for InFlight { invoked, done, .. } in std::mem::take(&mut self.in_flight) {
             self.returned(&invoked, done, Part::maybe);
@@ -118,7 +120,7 @@ impl Worker<'_> {
     }
 }
 
-/// Wakes a thread, and says so: a thread may go on by itself.
+/// Wakes a thread, and remembers that it did, since a thread may also resume by itself.
 struct Unpark {
     thread: Thread,
     is_woken: AtomicBool,
@@ -131,7 +133,8 @@ impl Wake for Unpark {
     }
 }
 
-/// Awaits it on this thread. It is looked at again only when the waker was called, which has to happen.
+/// Awaits the commit on this thread. Polls it again only after the waker was called, which must
+/// happen.
 fn block_on(commit: Commit) -> Result<()> {
     let woken = Arc::new(Unpark { thread: thread::current(), is_woken: AtomicBool::new(false) });
     let (waker, begun) = (Waker::from(Arc::clone(&woken)), Instant::now());
@@ -141,13 +144,13 @@ fn block_on(commit: Commit) -> Result<()> {
             return outcome;
         }
         while !woken.is_woken.swap(false, Ordering::AcqRel) {
-            assert!(begun.elapsed() < Duration::from_secs(60), "nobody has woken who waits for a commit");
+            assert!(begun.elapsed() < Duration::from_secs(60), "the waker of a commit was never called");
             thread::park_timeout(Duration::from_secs(1));
         }
     }
 }
 
-/// Where nobody else runs, waiting is done by the call itself.
+/// Where no other thread runs, the call itself does the waiting.
 fn poll_once(mut commit: Commit) -> Result<()> {
     match std::pin::Pin::new(&mut commit).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => outcome,

@@ -1,4 +1,5 @@
-//! The engine on a simulated disk, put together as kv-store does it, but with a witness before its log.
+//! The engine on a simulated disk, assembled as kv-store does it, but with a recording log in front
+//! of its log.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -7,9 +8,9 @@ use kv_snapshot::MmapCheckpointer;
 use kv_testkit::sim::SimDisk;
 use kv_wal::SegmentedLog;
 
-use crate::witness::{Commits, Pauses, Witness};
+use crate::recording_log::{Commits, Pauses, RecordingLog};
 
-/// Checkpoints come often, and segments are small.
+/// Opens a store with frequent checkpoints and small segments.
 pub fn open(disk: &SimDisk, commits: &Commits, scheduler: &Arc<dyn Scheduler>, pauses: Pauses) -> Result<Store> {
     let vfs = disk.vfs();
     let io = |error: kv_vfs::Error| Error::from_io(error.operation, error.path, error.source);
@@ -33,8 +34,8 @@ pub fn open(disk: &SimDisk, commits: &Commits, scheduler: &Arc<dyn Scheduler>, p
         scheduler: Arc::clone(scheduler),
         ..StoreOptions::default()
     };
-    let witness = Witness { inner: Arc::new(log), commits: commits.clone(), pauses };
-    Store::with_backends(Arc::new(witness), Arc::new(checkpointer), options)
+    let recording_log = RecordingLog { inner: Arc::new(log), commits: commits.clone(), pauses };
+    Store::with_backends(Arc::new(recording_log), Arc::new(checkpointer), options)
 }
 
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;

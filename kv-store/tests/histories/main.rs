@@ -1,55 +1,104 @@
-//! Whole runs of the engine on a simulated disk, each from a seed: several users put, get, delete, compare and set, update,
-//! take, write batches and transactions, wait for them at once, later or never, iterate and keep snapshots, one follows the
-//! feed of changes, while checkpoints are made, and collections are cleared, renamed, dropped and made; the disk fails, fills up,
-//! and stops at some operation; the power is cut or the process killed; opening is cut off; and then the store lives on, at
-//! least three times. Of each run it is checked that
+//! Random histories: whole runs of the engine on a simulated disk, each from a seed.
 //!
-//! - what all users saw of single keys and of the group, in all lives, has an order in which it can have happened
-//!   (linearizability), in which what was acknowledged stays and what was pending in a crash happened before it or never; where
-//!   a crash may take acknowledged writes (a power cut, and [`Durability::Process`](kv_core::Durability)), a new history begins;
-//! - what is recovered is a prefix of the commits in their order, in which each write finds the state that it was
-//!   decided on: with every write that was acknowledged, seen, or given by the feed, at a level that survives the crash;
-//! - what was seen of the whole store is the state at one position, and at the right one (below);
-//! - what the feed gave, over all lives, is every record once, in order, and leads from a snapshot to the state at each position;
-//!   every snapshot taken afterwards has it, and no crash takes it back;
-//! - what was answered without a write, at a level that survives the crash, is right at a position
-//!   that is recovered: what it rested on is left;
-//! - iterations see batches whole, and errors are those that a failing disk leads to.
+//! # What is generated
 //!
-//! **Strict serializability** needs no search, as the order of commits is known: the log is wrapped by a witness, which knows which
-//! call each record is from. So there is one model, to which the writes are applied in that order, and each transaction, with what
-//! its reads answered step by step, is held against it at one position: one that wrote, at the position before its own; one that wrote
-//! nothing, failed or panicked, at any position between the last that anybody had been told of when it began and the last that was
-//! published when it ended. Each transaction having read the state before its own place in the order is what serializable
-//! means: a lost update, write skew or a phantom would show as a read that is another there. It is strict as no place is before one of
-//! which somebody had been told before the call began. A snapshot says its position, so everything that it answers, however late,
-//! has to be the state there; and that position lies between what had been told when it was taken and what had been begun. Reads
-//! without a snapshot are held to the same bounds as transactions that wrote nothing.
+//! A run has at least three incarnations of a store. In each of them:
 //!
-//! `KV_HISTORIES_SEEDS=N` runs N seeds instead of the usual ones, from `KV_HISTORIES_SEED` on (or 0). A seed that
-//! fails is printed. On one thread the run is the same each time; with threads a seed decides what is done, but not
-//! how it interleaves: run it many times (`KV_HISTORIES_SEED=S KV_HISTORIES_SEEDS=1 KV_HISTORIES_TIMES=100`).
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+//! - Several workers put, get, delete, compare and set, update and take keys. They write batches
+//!   and transactions, and wait for them at once, later or never. They iterate, and keep snapshots.
+//! - A feed checker reads the change feed.
+//! - Checkpoints are made. Collections are cleared, renamed, dropped and created.
+//! - The disk fails, fills up, or stops at some operation.
+//! - At the end the power is cut or the process killed. Some of the next openings are interrupted.
+//!
+//! # What is checked
+//!
+//! - **Linearizability.** What all workers saw of single keys and of the group, over all
+//!   incarnations, has a sequential order. Acknowledged writes stay; a call that was pending in a
+//!   crash took effect before it or never. Where a crash may lose acknowledged writes (a power cut,
+//!   and [`Durability::Process`](kv_core::Durability)), a new history begins.
+//! - **Prefix.** The recovered state is a prefix of the commits, in which each write finds the
+//!   state that it was decided on. It has every write that was acknowledged, seen, or given by the
+//!   feed, at a level that survives the crash.
+//! - **Strict serializability.** What was seen of the whole store is the state at one position, and
+//!   at the right one (below).
+//! - **Feed.** Over all incarnations, the feed gave every record once and in order, and leads from
+//!   a snapshot to the state at each position. Every later snapshot has what the feed gave, and no
+//!   crash takes it back.
+//! - **Answers without a write.** Each is right at a position that was recovered, if its level
+//!   survives the crash: what it looked at is still there.
+//! - Iterations see batches whole, and errors are those that the injected faults lead to.
+//!
+//! Strict serializability needs no search, because the order of commits is known: a recording log
+//! knows which call each record comes from. So there is one model, to which the writes are applied
+//! in that order. Each transaction is checked against the model, step by step, at one position:
+//!
+//! - A transaction that wrote is checked at the position before its own.
+//! - One that wrote nothing, failed or panicked is checked at any position between the last one
+//!   that any caller was told of when it began, and the last one that was published when it ended.
+//!
+//! If each transaction has read the state before its own place in the order, the history is
+//! serializable: a lost update, write skew or a phantom would show as a different read. It is
+//! strict, because no place lies before one that a caller was told of before the call began.
+//!
+//! A snapshot reports its position, so every answer of it, however late, must be the state there.
+//! Its position lies between what callers had been told of when it was taken and what had been
+//! begun. Reads without a snapshot have the same bounds as transactions that wrote nothing.
+//!
+//! # How a failure is replayed
+//!
+//! A run that fails prints its seed and the command that repeats it. `KV_HISTORIES_SEEDS=N` runs N
+//! seeds instead of the default number, from `KV_HISTORIES_SEED` on (or 0). On one thread, a seed
+//! always gives the same run. With threads, the seed decides what is done but not how it
+//! interleaves, so run it many times: `KV_HISTORIES_SEED=S KV_HISTORIES_SEEDS=1
+//! KV_HISTORIES_TIMES=100`.
+//!
+//! # Modules
+//!
+//! - [`run`]: a run and its incarnations, and the checks after each crash.
+//! - [`plan`]: what happens in one incarnation: faults, the end, the crash.
+//! - [`engine`]: opens the engine on a simulated disk, with a recording log.
+//! - [`recording_log`]: a log that records the order of commits.
+//! - [`work`]: runs the workers, on threads or in turn.
+//! - [`worker`]: one worker: its calls and what it knows.
+//! - [`calls`]: the random calls; single keys and the group.
+//! - [`verbs`]: calls that read a key and write it in one step.
+//! - [`deferred`]: writes that are waited for later, or never.
+//! - [`transactions`]: random transactions.
+//! - [`snapshots`]: snapshots, iterations and reads.
+//! - [`feed_checker`]: reads the change feed and checks it.
+//! - [`observations`]: checks what was seen against the model.
+//! - [`count`]: how much was done.
+//!
+//! # Words
+//!
+//! - **incarnation**: one opening of the store, up to its close or crash.
+//! - **call**: one call of a worker, with a number that is also the value it writes.
+//! - **group**: keys that only batches write, always together and with one value.
+//! - **tag**: a value without its padding; it names the call that wrote it.
+//! - **observation**: reads that must all be right at one position.
+//! - **floor**: the last position that any caller was told of; a later call must not see less.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod calls;
 mod count;
 mod deferred;
 mod engine;
-mod follower;
-mod lives;
-mod observed;
+mod feed_checker;
+mod observations;
 mod plan;
+mod recording_log;
+mod run;
 mod snapshots;
 mod transactions;
 mod verbs;
-mod witness;
 mod work;
 mod worker;
 
 use std::{env, panic};
 
 use count::Count;
-use lives::{Manner, Run};
+use run::{Mode, Run};
 
 /// How many seeds are run by default.
 const SEEDS_WITH_THREADS: u64 = 100;
@@ -60,38 +109,41 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text:?}")))
 }
 
-#[expect(clippy::print_stderr, reason = "how much was looked at belongs to the result")]
-fn run_seeds(manner: Manner, default: u64) {
+#[expect(clippy::print_stderr, reason = "how much was done is part of the result")]
+fn run_seeds(mode: Mode, default: u64) {
     let (first, seeds) = (number("KV_HISTORIES_SEED").unwrap_or(0), number("KV_HISTORIES_SEEDS"));
     let mut count = Count::default();
     for seed in first..first + seeds.unwrap_or(default) {
         for _ in 0..number("KV_HISTORIES_TIMES").unwrap_or(1) {
-            let mut run = Run::new(seed, manner);
-            run.go();
+            let mut run = Run::new(seed, mode);
+            run.execute();
             count.add(run.count);
         }
     }
-    eprintln!("histories, {manner:?}: {count}");
+    eprintln!("histories, {mode:?}: {count}");
     let something_of_each = count.on_checkpoints > 0 && count.failures > 0 && count.lost > 0 && count.resumed > 0;
-    assert!(something_of_each || seeds.is_some(), "the runs are not what they are meant to be");
+    assert!(
+        something_of_each || seeds.is_some(),
+        "the runs did not reach checkpoints, failures, losses and resumed feeds"
+    );
 }
 
 #[test]
 fn histories_of_threads_are_linearizable_and_survive_crashes() {
-    run_seeds(Manner::Threads, SEEDS_WITH_THREADS);
+    run_seeds(Mode::Threads, SEEDS_WITH_THREADS);
 }
 
 #[test]
 fn histories_on_one_thread_are_linearizable_and_survive_crashes() {
-    run_seeds(Manner::OneThread, SEEDS_ON_ONE_THREAD);
+    run_seeds(Mode::OneThread, SEEDS_ON_ONE_THREAD);
 }
 
 #[test]
 fn a_run_on_one_thread_is_the_same_each_time() {
     for seed in 0..10 {
         let trace = || {
-            let mut run = Run::new(seed, Manner::OneThread);
-            run.go();
+            let mut run = Run::new(seed, Mode::OneThread);
+            run.execute();
             std::mem::take(&mut run.trace)
         };
         let first = trace();
@@ -102,6 +154,6 @@ fn a_run_on_one_thread_is_the_same_each_time() {
 
 #[test]
 fn a_disk_that_lies_is_found_out() {
-    let is_found_out = |seed| panic::catch_unwind(|| Run::new(seed, Manner::LyingDisk).go()).is_err();
+    let is_found_out = |seed| panic::catch_unwind(|| Run::new(seed, Mode::LyingDisk).execute()).is_err();
     assert!((0..20).any(is_found_out));
 }

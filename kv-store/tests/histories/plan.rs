@@ -1,9 +1,9 @@
-//! What happens to a store in one life: all of it follows from the seed.
+//! What happens to a store in one incarnation. All of it follows from the seed.
 
 use std::{io::ErrorKind, iter};
 
 use kv_testkit::{
-    sim::{CrashChoice, CrashModel, Pick, SimDisk},
+    sim::{CrashChoice, CrashModel, SimDisk, Survivors},
     vfs::{Fault, Kind},
 };
 
@@ -12,38 +12,38 @@ use crate::worker::Levels;
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub levels: Levels,
-    /// Calls of each worker.
+    /// The number of calls of each worker.
     pub calls: u32,
-    pub trouble: Option<Trouble>,
+    pub disk_fault: Option<DiskFault>,
     pub end: End,
     pub crash: CrashChoice,
-    /// Openings after it that are cut off, before the one that succeeds: after so many operations of the disk, by
-    /// such a crash.
-    pub openings_cut_off: Vec<(u64, CrashChoice)>,
+    /// Openings after the crash that are interrupted before the one that succeeds: after how many
+    /// operations of the disk, and by which crash.
+    pub interrupted_openings: Vec<(u64, CrashChoice)>,
 }
 
-/// What the disk does in the course of a life.
+/// A fault of the disk during an incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// The n-th sync of the log fails; what it should have written is dropped if it `forgets`.
+pub enum DiskFault {
+    /// The n-th sync of the log fails. If `forgets`, it also drops the data it should have written.
     SyncFails { nth: u64, forgets: bool },
     /// The n-th write to the log fails in the middle.
     WriteFails { nth: u64 },
-    /// There are only so many bytes left.
+    /// Only this many bytes are left.
     SpaceEnds { bytes: u64 },
-    /// For a new file there is once no space.
+    /// Creating a file fails once for lack of space.
     CreateFails { nth: u64 },
-    /// The n-th change of the checkpoints' directory fails.
+    /// The n-th change in the directory of checkpoints fails.
     CheckpointFails { nth: u64 },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// After so many operations of the disk nothing can be done to it any more.
+    /// After this many operations, every operation of the disk fails.
     StopAt(u64),
     /// After the last call.
     Abrupt,
-    /// After a clean end.
+    /// After a clean close.
     Close,
 }
 
@@ -54,39 +54,39 @@ impl Plan {
         Self {
             levels: levels[rng.usize(..levels.len())],
             calls: rng.u32(10..70),
-            trouble: Trouble::random(rng),
+            disk_fault: DiskFault::random(rng),
             end: match rng.u8(..8) {
                 0 => End::Close,
                 1..3 => End::Abrupt,
                 _ => End::StopAt(rng.u64(1..300)),
             },
             crash: random_crash(rng),
-            openings_cut_off: (0..cut_off).map(|_| (rng.u64(..40), random_crash(rng))).collect(),
+            interrupted_openings: (0..cut_off).map(|_| (rng.u64(..40), random_crash(rng))).collect(),
         }
     }
 
     /// Whether nothing fails.
-    pub fn is_quiet(&self) -> bool {
-        self.trouble.is_none() && !matches!(self.end, End::StopAt(_))
+    pub fn is_fault_free(&self) -> bool {
+        self.disk_fault.is_none() && !matches!(self.end, End::StopAt(_))
     }
 
-    /// The crash at the end, and those of the openings that are cut off.
+    /// The crash at the end, and those of the interrupted openings.
     pub fn crashes(&self) -> impl Iterator<Item = &CrashChoice> {
-        iter::once(&self.crash).chain(self.openings_cut_off.iter().map(|(_, crash)| crash))
+        iter::once(&self.crash).chain(self.interrupted_openings.iter().map(|(_, crash)| crash))
     }
 }
 
 fn random_crash(rng: &mut fastrand::Rng) -> CrashChoice {
     let models = [CrashModel::Killed, CrashModel::Killed, CrashModel::Ext4, CrashModel::Xfs, CrashModel::Posix];
-    let pick = match rng.u8(..4) {
-        0 => Pick::Nothing,
-        1 => Pick::Prefix(rng.usize(..20)),
-        _ => Pick::Sample(rng.u64(..)),
+    let survivors = match rng.u8(..4) {
+        0 => Survivors::Nothing,
+        1 => Survivors::Prefix(rng.usize(..20)),
+        _ => Survivors::Sample(rng.u64(..)),
     };
-    CrashChoice { model: models[rng.usize(..models.len())], pick }
+    CrashChoice { model: models[rng.usize(..models.len())], survivors }
 }
 
-impl Trouble {
+impl DiskFault {
     fn random(rng: &mut fastrand::Rng) -> Option<Self> {
         let nth = rng.u64(1..60);
         Some(match rng.u8(..10) {
@@ -99,7 +99,7 @@ impl Trouble {
         })
     }
 
-    /// Lets it happen, from now on.
+    /// Injects the fault from now on.
     pub fn begin(self, disk: &SimDisk) {
         match self {
             Self::SyncFails { nth, forgets } => {

@@ -1,4 +1,5 @@
-//! Looking at the whole store: at once, in snapshots that are kept for a while, and in iterations that are left half done.
+//! Reading the whole store: at once, in snapshots that are kept for a while, and in iterations that
+//! are left half done.
 
 use std::{ops::Bound, thread};
 
@@ -6,17 +7,17 @@ use kv_core::{Entries, Entry, Lsn, Result, Snapshot};
 use kv_testkit::{Model, Operation};
 
 use crate::{
-    observed::{Observation, Pair, Step},
+    observations::{Observation, ObservedStep, Pair},
     worker::Worker,
 };
 
-/// Collections that transactions write, clear, rename, drop and make.
+/// Collections that transactions write, clear, rename, drop and create.
 pub const NAMES: &[&str] = &["x", "y", "z"];
 
-/// How many snapshots, and how many iterations, a worker keeps.
+/// How many snapshots and iterations a worker keeps.
 const KEPT_MAX: usize = 3;
 
-/// An iteration that is under way, over a snapshot that nobody else has.
+/// An iteration in progress, over a snapshot that nothing else holds.
 pub struct Scan {
     position: Lsn,
     collection: String,
@@ -29,7 +30,7 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// Takes up to so many entries from either end.
+    /// Takes up to `count` entries from either end.
     fn take(&mut self, rng: &mut fastrand::Rng, count: usize) {
         for _ in 0..count {
             let is_forward = rng.bool();
@@ -45,7 +46,7 @@ impl Scan {
 
     fn observed(self) -> Observation {
         let Self { position, collection, lower, upper, front, back, is_all, .. } = self;
-        let step = Step::Entries { collection, lower, upper, front, back, is_all };
+        let step = ObservedStep::Entries { collection, lower, upper, front, back, is_all };
         Observation { call: None, from: position, upto: position, steps: vec![step] }
     }
 }
@@ -55,7 +56,7 @@ pub fn pair(entry: Result<Entry>) -> Pair {
     (entry.key.to_vec(), entry.value.to_vec())
 }
 
-/// Two bounds, of which the lower one may be above the other.
+/// Two bounds. The lower one may be above the upper one.
 pub fn random_bounds(rng: &mut fastrand::Rng) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
     let mut bound = || {
         let key = random_key(rng);
@@ -68,12 +69,12 @@ pub fn random_bounds(rng: &mut fastrand::Rng) -> (Bound<Vec<u8>>, Bound<Vec<u8>>
     (bound(), bound())
 }
 
-/// A key of those collections.
+/// A key of these collections.
 pub fn random_key(rng: &mut fastrand::Rng) -> Vec<u8> {
     format!("k{}", rng.u8(..10)).into_bytes()
 }
 
-/// One of those collections, or of the others.
+/// One of these collections, or of the others.
 pub fn random_collection(rng: &mut fastrand::Rng) -> &'static str {
     match rng.u8(..8) {
         0 => "single",
@@ -90,7 +91,7 @@ fn key_for(rng: &mut fastrand::Rng, collection: &str) -> Vec<u8> {
     }
 }
 
-/// Everything that a snapshot has.
+/// Everything that a snapshot holds.
 pub fn content_of(snapshot: &Snapshot) -> Model {
     let mut model = Model::default();
     for info in snapshot.collections().unwrap() {
@@ -103,14 +104,14 @@ pub fn content_of(snapshot: &Snapshot) -> Model {
 }
 
 impl Worker<'_> {
-    /// Looks at something in a snapshot, a new one or one that it has kept, and keeps it or not.
-    pub fn look_at_snapshot(&mut self) {
+    /// Reads something in a snapshot, a new one or a kept one, and keeps the snapshot or not.
+    pub fn read_snapshot(&mut self) {
         let snapshot = if self.snapshots.is_empty() || self.rng.u8(..3) == 0 {
             self.take_snapshot()
         } else {
             self.snapshots.swap_remove(self.rng.usize(..self.snapshots.len()))
         };
-        let steps = (0..self.rng.usize(1..4)).map(|_| self.look_at(&snapshot)).collect::<Vec<_>>();
+        let steps = (0..self.rng.usize(1..4)).map(|_| self.read_from(&snapshot)).collect::<Vec<_>>();
         let steps = steps.into_iter().flatten().collect();
         let position = snapshot.position();
         self.observations.push(Observation { call: None, from: position, upto: position, steps });
@@ -119,19 +120,20 @@ impl Worker<'_> {
         }
     }
 
-    /// It sees all that was acknowledged, or seen, before, and what was begun by now at most.
+    /// Takes a snapshot. It must see everything acknowledged or seen before, and nothing that was
+    /// not begun yet.
     fn take_snapshot(&mut self) -> Snapshot {
         let from = self.commits.floor();
         let snapshot = self.store.snapshot();
         let (position, begun) = (snapshot.position(), Lsn(self.commits.lock().len() as u64));
-        assert!(position >= from, "a snapshot of {position}, after {from} was acknowledged or seen");
-        assert!(position <= begun, "a snapshot of {position}, before anything after {begun} was begun");
+        assert!(position >= from, "a snapshot is at {position}, after {from} was acknowledged or seen");
+        assert!(position <= begun, "a snapshot is at {position}, before anything after {begun} was begun");
         self.commits.seen(position);
         self.known.published = self.known.published.max(position);
         snapshot
     }
 
-    fn look_at(&mut self, snapshot: &Snapshot) -> Vec<Step> {
+    fn read_from(&mut self, snapshot: &Snapshot) -> Vec<ObservedStep> {
         let collection = random_collection(&mut self.rng);
         let name = collection.to_owned();
         match self.rng.u8(..10) {
@@ -139,27 +141,27 @@ impl Worker<'_> {
                 let key = key_for(&mut self.rng, collection);
                 let found = snapshot.get(collection, &key).unwrap().map(|value| value.to_vec());
                 assert_eq!(snapshot.contains(collection, &key).unwrap(), found.is_some());
-                vec![Step::Get { collection: name, key, found }]
+                vec![ObservedStep::Get { collection: name, key, found }]
             }
             2..4 => {
                 let keys: Vec<_> = (0..3).map(|_| key_for(&mut self.rng, collection)).collect();
                 let found = snapshot.get_many(collection, &keys).unwrap();
-                let get = |(key, found): (Vec<u8>, Option<kv_core::Value>)| Step::Get {
+                let get = |(key, found): (Vec<u8>, Option<kv_core::Value>)| ObservedStep::Get {
                     collection: name.clone(),
                     key,
                     found: found.map(|value| value.to_vec()),
                 };
                 keys.into_iter().zip(found).map(get).collect()
             }
-            4 => vec![Step::Len { collection: name, len: snapshot.len(collection).unwrap() }],
+            4 => vec![ObservedStep::Len { collection: name, len: snapshot.len(collection).unwrap() }],
             5 => {
                 let size = |info: kv_core::CollectionInfo| (info.name, info.entries, info.bytes);
-                vec![Step::Collections(snapshot.collections().unwrap().into_iter().map(size).collect())]
+                vec![ObservedStep::Collections(snapshot.collections().unwrap().into_iter().map(size).collect())]
             }
             6 => {
                 let first = snapshot.first(collection).unwrap().map(|entry| pair(Ok(entry)));
                 let last = snapshot.last(collection).unwrap().map(|entry| pair(Ok(entry)));
-                let all = |front: Vec<Pair>, back: Vec<Pair>| Step::Entries {
+                let all = |front: Vec<Pair>, back: Vec<Pair>| ObservedStep::Entries {
                     collection: name.clone(),
                     lower: Bound::Unbounded,
                     upper: Bound::Unbounded,
@@ -174,7 +176,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Goes on with an iteration, or begins one. Nobody but the iteration has its snapshot.
+    /// Continues an iteration, or begins one. Only the iteration holds its snapshot.
     pub fn scan(&mut self) {
         let mut scan = if self.scans.is_empty() || self.rng.bool() {
             let snapshot = self.take_snapshot();
@@ -195,8 +197,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Reads what is published now, by way of a collection's handle.
-    pub fn look(&mut self) {
+    /// Reads what is published now, through a collection's handle.
+    pub fn read_published(&mut self) {
         let name = random_collection(&mut self.rng);
         let collection = self.store.collection(name).unwrap();
         let key = key_for(&mut self.rng, name);
@@ -205,21 +207,21 @@ impl Worker<'_> {
         let step = match self.rng.u8(..6) {
             0..3 => {
                 let found = collection.get(&key).unwrap().map(|value| value.to_vec());
-                Step::Get { collection: name.to_owned(), key, found }
+                ObservedStep::Get { collection: name.to_owned(), key, found }
             }
-            3 => Step::Len { collection: name.to_owned(), len: collection.len().unwrap() },
+            3 => ObservedStep::Len { collection: name.to_owned(), len: collection.len().unwrap() },
             4 => entries(name, vec![], collection.iter().rev().map(pair).collect()),
             _ => {
                 let front = collection.range((lower.clone(), upper.clone())).map(pair).collect();
-                Step::Entries { collection: name.to_owned(), lower, upper, front, back: vec![], is_all: true }
+                ObservedStep::Entries { collection: name.to_owned(), lower, upper, front, back: vec![], is_all: true }
             }
         };
         let upto = self.store.stats().published;
         self.observations.push(Observation { call: None, from, upto, steps: vec![step] });
     }
 
-    /// Takes the rest of what was left half done, and looks at each snapshot once more.
-    pub fn look_at_the_last(&mut self) {
+    /// Finishes the iterations, and reads each snapshot once more.
+    pub fn finish_reads(&mut self) {
         for mut scan in std::mem::take(&mut self.scans) {
             scan.take(&mut self.rng, usize::MAX);
             self.observations.push(scan.observed());
@@ -235,7 +237,7 @@ impl Worker<'_> {
 }
 
 /// All entries of a collection, in one of the two orders.
-fn entries(collection: &str, front: Vec<Pair>, back: Vec<Pair>) -> Step {
+fn entries(collection: &str, front: Vec<Pair>, back: Vec<Pair>) -> ObservedStep {
     let (lower, upper) = (Bound::Unbounded, Bound::Unbounded);
-    Step::Entries { collection: collection.to_owned(), lower, upper, front, back, is_all: true }
+    ObservedStep::Entries { collection: collection.to_owned(), lower, upper, front, back, is_all: true }
 }

@@ -1,4 +1,4 @@
-//! Transactions that read and write at random: each answer, also of what they wrote themselves, is noted.
+//! Random transactions. Each answer is recorded, also of reads of their own writes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -7,27 +7,27 @@ use kv_testkit::{Operation, Outcome};
 
 use crate::{
     deferred::InFlight,
-    observed::{Observation, Step},
+    observations::{Observation, ObservedStep},
+    recording_log::{Write, announce, announce_nothing},
     snapshots::{NAMES, pair, random_bounds, random_collection, random_key},
-    witness::{Write, ask, ask_nothing},
     worker::{Worker, assert_expected},
 };
 
-/// Why a transaction came to nothing.
+/// Why a transaction was rolled back.
 #[derive(Debug)]
-enum Failure {
+enum RollBack {
     Store(Error),
-    /// It wanted to.
-    Wanted,
+    /// On purpose.
+    OnPurpose,
 }
 
-impl From<Error> for Failure {
+impl From<Error> for RollBack {
     fn from(error: Error) -> Self {
         Self::Store(error)
     }
 }
 
-/// How it ends.
+/// How a transaction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     Commit,
@@ -36,7 +36,7 @@ enum Ending {
 }
 
 impl Worker<'_> {
-    /// Several reads and writes, of which the last may be an error or a panic.
+    /// Several reads and writes, perhaps followed by an error or a panic.
     pub fn transact(&mut self) {
         let (call, value) = self.new_value();
         let durability = self.durability();
@@ -50,20 +50,20 @@ impl Worker<'_> {
         let transact = || self.store.try_transact_with(durability, |tx| closure.run(&self.store, tx));
         let outcome = catch_unwind(AssertUnwindSafe(transact));
         let upto = match &outcome {
-            Ok(Ok(()) | Err(Failure::Wanted)) => self.store.stats().published,
-            // It may have seen what is not published, and was not told anything by the store.
-            Ok(Err(Failure::Store(_))) | Err(_) => Lsn(self.commits.lock().len() as u64),
+            Ok(Ok(()) | Err(RollBack::OnPurpose)) => self.store.stats().published,
+            // It may have seen what is not published, and the store has acknowledged nothing.
+            Ok(Err(RollBack::Store(_))) | Err(_) => Lsn(self.commits.lock().len() as u64),
         };
-        let was_told = matches!(outcome, Ok(Ok(()) | Err(Failure::Wanted)));
+        let was_answered = matches!(outcome, Ok(Ok(()) | Err(RollBack::OnPurpose)));
         match outcome {
             Ok(Ok(())) => self.acknowledged(call),
-            Ok(Err(Failure::Wanted)) => assert_eq!(ending, Ending::Error),
-            Ok(Err(Failure::Store(error))) => self.note(&error),
+            Ok(Err(RollBack::OnPurpose)) => assert_eq!(ending, Ending::Error),
+            Ok(Err(RollBack::Store(error))) => self.note(&error),
             Err(panic) if panic.is::<Ending>() => {}
             Err(panic) => resume_unwind(panic),
         }
         let observation = Observation { call: Some(call), from, upto, steps: closure.steps };
-        if was_told && !self.has_written(call) {
+        if was_answered && !self.has_written(call) {
             self.promised(durability, observation.clone());
         }
         self.observations.push(observation);
@@ -74,7 +74,7 @@ impl Worker<'_> {
         self.commits.lock().iter().any(|write| write.call == call)
     }
 
-    /// The same, without waiting for it; at the store's durability.
+    /// The same, without waiting, at the store's durability.
     pub fn transact_deferred(&mut self) {
         let (call, value) = self.new_value();
         let (durability, ending) = (Durability::Disk, Ending::Commit);
@@ -91,18 +91,18 @@ impl Worker<'_> {
                 let answer = (!self.has_written(call)).then_some(observation);
                 self.in_flight.push(InFlight { call, invoked, done: Vec::new(), answer, commit });
             }
-            Err(Failure::Store(error)) => self.note(&error),
-            Err(Failure::Wanted) => panic!("it did not want to"),
+            Err(RollBack::Store(error)) => self.note(&error),
+            Err(RollBack::OnPurpose) => panic!("the transaction was rolled back without a reason"),
         }
     }
 
-    /// The commit has the position that the call's record has.
+    /// Asserts that the commit has the position of the call's record.
     pub fn check_place(&self, call: u64, commit: &Commit) {
         let commits = self.commits.lock();
         let at = commits.iter().rposition(|write| write.call == call);
         assert!(
             at.is_none_or(|at| at as u64 + 1 == commit.lsn().0),
-            "{} is not the place of call {call}",
+            "{} is not the position of call {call}",
             commit.lsn()
         );
     }
@@ -114,11 +114,11 @@ struct Closure {
     value: Vec<u8>,
     durability: Durability,
     ending: Ending,
-    steps: Vec<Step>,
+    steps: Vec<ObservedStep>,
 }
 
 impl Closure {
-    fn run(&mut self, store: &Store, tx: &mut Transaction<'_>) -> Result<(), Failure> {
+    fn run(&mut self, store: &Store, tx: &mut Transaction<'_>) -> Result<(), RollBack> {
         for _ in 0..self.rng.usize(1..7) {
             if self.rng.bool() { self.read(tx)? } else { self.change(tx)? }
         }
@@ -128,18 +128,18 @@ impl Closure {
         }
         match self.ending {
             Ending::Commit => {}
-            Ending::Error => return Err(Failure::Wanted),
-            Ending::Panic => resume_unwind(Box::new(Ending::Panic)), // says nothing on the way
+            Ending::Error => return Err(RollBack::OnPurpose),
+            Ending::Panic => resume_unwind(Box::new(Ending::Panic)), // skips the panic hook
         }
-        let done = |step: &Step| match step {
-            Step::Change(operation, Outcome::Done) => Some(operation.clone()),
+        let done = |step: &ObservedStep| match step {
+            ObservedStep::Change(operation, Outcome::Done) => Some(operation.clone()),
             _ => None,
         };
         let operations: Vec<_> = self.steps.iter().filter_map(done).collect();
         if operations.is_empty() {
-            ask_nothing();
+            announce_nothing();
         } else {
-            ask(Write { call: self.call, operations, durability: self.durability });
+            announce(Write { call: self.call, operations, durability: self.durability });
         }
         Ok(())
     }
@@ -150,7 +150,7 @@ impl Closure {
             let key = random_key(&mut self.rng);
             let found = tx.get(collection, &key)?.map(|value| value.to_vec());
             assert_eq!(tx.contains(collection, &key)?, found.is_some());
-            Step::Get { collection: collection.to_owned(), key, found }
+            ObservedStep::Get { collection: collection.to_owned(), key, found }
         } else {
             let (lower, upper) = random_bounds(&mut self.rng);
             let mut entries = tx.range(collection, (lower.clone(), upper.clone()));
@@ -165,7 +165,7 @@ impl Closure {
                 is_all = taken.is_none();
                 to.extend(taken.map(pair));
             }
-            Step::Entries { collection: collection.to_owned(), lower, upper, front, back, is_all }
+            ObservedStep::Entries { collection: collection.to_owned(), lower, upper, front, back, is_all }
         };
         self.steps.push(step);
         Ok(())
@@ -203,7 +203,7 @@ impl Closure {
                 return Err(error);
             }
         };
-        self.steps.push(Step::Change(operation, outcome));
+        self.steps.push(ObservedStep::Change(operation, outcome));
         Ok(())
     }
 }

@@ -1,10 +1,11 @@
-//! Verbs that look at a key and write it in one step: in the history they compare and set, with what they found.
+//! Verbs that read a key and write it in one step. In the history, each is a compare-and-set with
+//! what it found.
 
 use kv_core::{Collection, Value};
 use kv_testkit::{Operation, linearizability::Action};
 
 use crate::{
-    witness::{Write, ask, ask_nothing},
+    recording_log::{Write, announce, announce_nothing},
     worker::{Worker, tag},
 };
 
@@ -35,7 +36,7 @@ impl Worker<'_> {
                 None => Action::Get(None),
             })))
         };
-        // Whether it has deleted something is not known where it fails.
+        // If it fails, it is not known whether it has deleted anything.
         let done = action(Action::Delete { existed: None });
         self.write(call, vec![Operation::delete("single", key)], done, take, key);
         if taken.is_some() {
@@ -44,7 +45,7 @@ impl Worker<'_> {
         self.saw(key, taken);
     }
 
-    /// Deletes it now and then.
+    /// Sometimes deletes the key.
     pub fn update(&mut self, key: &str) {
         let (call, value) = self.new_value();
         let (durability, from) = (self.durability(), self.commits.floor());
@@ -56,8 +57,8 @@ impl Worker<'_> {
             found = present.map(<[u8]>::to_vec);
             let operations = vec![compare_and_set(key, found.clone(), new.clone())];
             match (present, &new) {
-                (None, None) => ask_nothing(),
-                _ => ask(Write { call, operations, durability }),
+                (None, None) => announce_nothing(),
+                _ => announce(Write { call, operations, durability }),
             }
             new.clone()
         });

@@ -1,4 +1,4 @@
-//! The calls of all workers of a life.
+//! The calls of all workers of an incarnation.
 
 use std::{
     panic::resume_unwind,
@@ -11,21 +11,22 @@ use kv_core::Store;
 use kv_testkit::ManualScheduler;
 
 use crate::{
-    follower::Follower,
+    feed_checker::FeedChecker,
     worker::{Worker, assert_expected},
 };
 
-/// Each worker makes so many calls, on a thread of its own, while checkpoints are made and the feed is followed.
+/// Each worker makes its calls on a thread of its own, while checkpoints are made and the feed is
+/// checked.
 pub fn work_in_threads<'a>(
     workers: Vec<Worker<'a>>,
     calls: u32,
     store: &Store,
     checkpoints: u32,
-    follower: &mut Follower,
+    feed_checker: &mut FeedChecker,
 ) -> Vec<Worker<'a>> {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        let following = scope.spawn(|| follower.follow(store, &done));
+        let following = scope.spawn(|| feed_checker.follow(store, &done));
         let work = |mut worker: Worker<'a>| {
             (0..calls).for_each(|_| worker.step());
             worker
@@ -42,20 +43,20 @@ pub fn work_in_threads<'a>(
     })
 }
 
-/// The same on this thread, with the background's work between the calls.
+/// The same on this thread, with background work between the calls.
 pub fn work_in_turn<'a>(
     mut workers: Vec<Worker<'a>>,
     calls: u32,
     store: &Store,
     rng: &mut fastrand::Rng,
     manual: &ManualScheduler,
-    follower: &mut Follower,
+    feed_checker: &mut FeedChecker,
 ) -> Vec<Worker<'a>> {
     for _ in 0..calls as usize * workers.len() {
         match rng.u8(..20) {
             0..4 => drop(manual.run_woken()),
             4 => checkpoint(store),
-            5 => follower.step(store, Duration::ZERO),
+            5 => feed_checker.step(store, Duration::ZERO),
             _ => {
                 let turn = rng.usize(..workers.len());
                 workers[turn].step();
@@ -65,7 +66,7 @@ pub fn work_in_turn<'a>(
     workers
 }
 
-/// One that fails leaves everything as it was.
+/// Makes a checkpoint. One that fails leaves everything as it was.
 fn checkpoint(store: &Store) {
     if let Err(error) = store.checkpoint() {
         assert_expected(&error);

@@ -1,4 +1,4 @@
-//! One thread of a store's users: random calls, each recorded with what it answered.
+//! A worker: one user of the store, who makes random calls and records each answer.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -13,16 +13,16 @@ use kv_testkit::{
 
 use crate::{
     deferred::InFlight,
-    observed::{Observation, Step},
+    observations::{Observation, ObservedStep},
+    recording_log::{Commits, Write, announce},
     snapshots::Scan,
-    witness::{Commits, Write, ask},
 };
 
-/// Values end in so many of these at most: records are of different lengths.
+/// The maximum padding at the end of values, which gives records different lengths.
 const PADDING: u8 = b'.';
 const PADDING_BYTES_MAX: usize = 400;
 
-/// The durability of the writes of one life.
+/// The durability of the writes of one incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Levels {
     Disk,
@@ -37,30 +37,30 @@ pub struct Worker<'a> {
     levels: Levels,
     calls: &'a AtomicU64,
     pub commits: Commits,
-    /// Whether others run while this one waits.
+    /// Whether other threads run while this one waits.
     pub has_threads: bool,
     pub snapshots: Vec<Snapshot>,
     pub scans: Vec<Scan>,
     pub in_flight: Vec<InFlight>,
     /// What was seen of the whole store.
     pub observations: Vec<Observation>,
-    /// What was seen last of each key.
+    /// The last value seen of each key.
     pub last_seen: HashMap<String, Option<Vec<u8>>>,
-    pub known: Known,
+    pub known: ClientKnowledge,
 }
 
-/// What one or several threads know of the writes, by their calls.
+/// What the clients know of the writes, by their calls.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct ClientKnowledge {
     /// Writes that were acknowledged.
     pub acknowledged: BTreeSet<u64>,
     /// Writes whose values were seen.
     pub seen: BTreeSet<u64>,
     /// The last position of which there was a snapshot.
     pub published: Lsn,
-    /// The last position of which it was said that it survives a power cut.
+    /// The last position that was reported to survive a power cut.
     pub synced: Lsn,
-    /// What was answered without a write, and has to survive a power cut.
+    /// Answers without a write that must survive a power cut.
     pub answers: Vec<Observation>,
     /// Errors other than answers.
     pub failures: u64,
@@ -91,13 +91,13 @@ impl<'a> Worker<'a> {
             in_flight: Vec::new(),
             observations: Vec::new(),
             last_seen: HashMap::new(),
-            known: Known::default(),
+            known: ClientKnowledge::default(),
         }
     }
 
-    /// Ends it, adds what it recorded, and gives what it has seen of the whole store.
-    pub fn finish(mut self, history: &mut History, known: &mut Known) -> Vec<Observation> {
-        self.look_at_the_last();
+    /// Ends the worker, adds what it recorded, and returns what it has seen of the whole store.
+    pub fn finish(mut self, history: &mut History, known: &mut ClientKnowledge) -> Vec<Observation> {
+        self.finish_reads();
         self.leave_in_flight();
         history.add(self.recorder);
         known.acknowledged.extend(self.known.acknowledged);
@@ -109,7 +109,7 @@ impl<'a> Worker<'a> {
         self.observations
     }
 
-    /// A call that is going to be made, and the value that it may write: no two are equal.
+    /// The number of a new call, and the value that it may write. No two are equal.
     pub fn new_value(&mut self) -> (u64, Vec<u8>) {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         let mut value = call.to_string().into_bytes();
@@ -140,10 +140,11 @@ impl<'a> Worker<'a> {
         });
     }
 
-    /// Makes a call that may write. It has `done` what it was to do, unless it answers that it did something else.
+    /// Makes a call that may write. It has `done` what it intended, unless it answers that it did
+    /// something else.
     pub fn called(&mut self, write: Write, done: Parts, make: impl FnOnce(&Store) -> Result<Option<Parts>>) {
         let (call, durability, from) = (write.call, write.durability, self.commits.floor());
-        ask(write);
+        announce(write);
         let invoked = self.recorder.invoke();
         match make(&self.store) {
             Ok(None) => {
@@ -158,7 +159,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// A call was answered. Where it has changed nothing, the answer is right at a position between
+    /// A call was answered. If it changed nothing, the answer must be right at a position between
     /// `from` and what is published now.
     pub fn answered(&mut self, durability: Durability, from: Lsn, answered: &Parts) {
         let steps: Option<Vec<_>> = answered.iter().map(|(path, action)| found(path, action)).collect();
@@ -168,7 +169,7 @@ impl<'a> Worker<'a> {
         self.promised(durability, answer);
     }
 
-    /// The caller was told so, by a call that changed nothing.
+    /// A call that changed nothing was answered at this durability.
     pub fn promised(&mut self, durability: Durability, answer: Observation) {
         if durability == Durability::Disk {
             self.known.answers.push(answer);
@@ -183,13 +184,13 @@ impl<'a> Worker<'a> {
         self.recorder.returned(invoked, parts(done, part));
     }
 
-    /// The call was told that it has done what it was to do.
+    /// The call was acknowledged.
     pub fn acknowledged(&mut self, call: u64) {
         self.known.acknowledged.insert(call);
         self.commits.acknowledged(call);
     }
 
-    /// The call failed: it may have been done all the same.
+    /// The call failed. It may still have taken effect.
     pub fn failed(&mut self, invoked: &Invoked, done: Parts, error: &Error) {
         if matches!(error, Error::OutcomeUnknown { .. }) {
             self.returned(invoked, done, Part::maybe);
@@ -201,11 +202,13 @@ impl<'a> Worker<'a> {
         let invoked = self.recorder.invoke();
         match read(self) {
             Ok(found) => self.recorder.returned(&invoked, parts(found, Part::certain)),
-            Err(error) => panic!("reads go on, whatever happens to the log: {}", error.chain()),
+            Err(error) => {
+                panic!("a read failed, though reads must work whatever happens to the log: {}", error.chain())
+            }
         }
     }
 
-    /// Takes note of a value, and gives what tells it from others.
+    /// Notes a value that was seen, and returns its tag.
     pub fn observe(&mut self, collection: &Collection, key: &str, value: Option<Value>) -> Option<Vec<u8>> {
         let value = value.map(|value| value.to_vec());
         let tag = value.as_deref().map(tag);
@@ -216,14 +219,14 @@ impl<'a> Worker<'a> {
         tag
     }
 
-    /// Errors that a disk which fails, is full, or is gone leads to.
+    /// Counts an error, which must be one that a failing, full or stopped disk leads to.
     pub fn note(&mut self, error: &Error) {
         self.known.failures += 1;
         assert_expected(error);
     }
 }
 
-/// It is one that a disk which fails, is full, or is gone leads to.
+/// Asserts that the error is one that a failing, full or stopped disk leads to.
 pub fn assert_expected(error: &Error) {
     let is_expected = matches!(
         error,
@@ -232,8 +235,8 @@ pub fn assert_expected(error: &Error) {
     assert!(is_expected, "{}", error.chain());
 }
 
-/// What an action found that changed nothing; `None` for one that did.
-fn found(path: &str, action: &Action) -> Option<Step> {
+/// What an action found that changed nothing; `None` for one that changed something.
+fn found(path: &str, action: &Action) -> Option<ObservedStep> {
     let tag = match action {
         Action::Get(found) | Action::CompareAndSet { answer: Err(found), .. } => found.clone(),
         Action::Delete { existed: Some(false) } => None,
@@ -241,14 +244,14 @@ fn found(path: &str, action: &Action) -> Option<Step> {
     };
     let key = |collection| path.strip_prefix(collection)?.strip_prefix('/').map(|key| (collection, key));
     let (collection, key) = key("single").or_else(|| key("group"))?;
-    Some(Step::Tagged { collection, key: key.into(), tag })
+    Some(ObservedStep::Tagged { collection, key: key.into(), tag })
 }
 
 pub fn path(collection: &Collection, key: &str) -> String {
     format!("{}/{key}", collection.name())
 }
 
-/// A value without its padding: what tells it from others.
+/// A value without its padding, which identifies it.
 pub fn tag(value: &[u8]) -> Vec<u8> {
     value.iter().copied().take_while(|byte| *byte != PADDING).collect()
 }

@@ -1,13 +1,13 @@
-//! What a `Disk` verb answered that changed nothing survives a power cut, as what it wrote does.
+//! A `Disk` answer that changed nothing survives a power cut, as a `Disk` write does.
 
 use std::{fs, time::Duration};
 
 use kv_store::{Collection, Durability, Error, Lsn, Options, Store};
-use kv_testkit::sim::{CrashChoice, CrashModel, Pick, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, SimDisk, Survivors};
 
 use crate::support::{copy, small};
 
-/// Nothing is flushed that nobody waits for.
+/// Options with which nothing is flushed unless a caller waits for it.
 fn lazy() -> Options {
     let mut options = small();
     options.store.flush_interval = Duration::from_secs(3600);
@@ -16,7 +16,7 @@ fn lazy() -> Options {
 
 type Ask = (&'static str, fn(&Store, &Collection));
 
-/// Each learns that `k` is gone.
+/// Each call finds out that `k` is absent.
 const ASK: &[Ask] = &[
     ("delete", |_, all| assert!(matches!(all.delete("k"), Err(Error::KeyNotFound { .. })))),
     ("delete_if_present", |_, all| assert!(!all.delete_if_present("k").unwrap())),
@@ -52,11 +52,11 @@ fn what_was_called_absent_is_not_back_after_a_power_cut() {
             all.put("k", "v").unwrap();
             make_absent(&store, &all);
             let is_back = |disk: &SimDisk| {
-                let cut = disk.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+                let cut = disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
                 let store = lazy().open_in(cut.vfs()).unwrap();
                 store.collection("all").unwrap().contains("k").unwrap()
             };
-            assert!(is_back(&disk), "nobody was promised anything: so the test can fail");
+            assert!(is_back(&disk), "nothing was promised yet, so this test can fail");
             ask(&store, &all);
             assert!(!is_back(&disk), "{name} called it absent, and the power cut brought it back");
         }
@@ -77,14 +77,14 @@ fn what_was_called_present_is_there_after_a_power_cut() {
     for (key, ask) in (0..).zip(asked) {
         process.put([key], "v").unwrap();
         ask(&store, &all, &[key]);
-        let cut = disk.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+        let cut = disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
         let store = lazy().open_in(cut.vfs()).unwrap();
         assert_eq!(store.collection("all").unwrap().get([key]).unwrap().unwrap(), "v");
     }
 }
 
-/// Recovery makes it durable, but only the ack mark proves that to the next opening: without it the
-/// record would be taken for torn if it were damaged, and the key would be back without a word.
+/// Recovery makes the deletion durable, but only the ack mark proves that to the next opening.
+/// Without the mark, a damaged record would be taken for torn, and the key would silently be back.
 #[test]
 fn what_recovery_found_is_proven_before_an_answer_rests_on_it() {
     let parent = tempfile::tempdir().unwrap();
@@ -108,12 +108,12 @@ fn what_recovery_found_is_proven_before_an_answer_rests_on_it() {
         if asks {
             assert!(matches!(opened, Err(Error::Corrupt { .. })), "{opened:?}");
         } else {
-            assert_eq!(opened.unwrap().recovery().position.0, 1, "a write that nobody was promised is torn");
+            assert_eq!(opened.unwrap().recovery().position.0, 1, "a write that was not promised is torn");
         }
     }
 }
 
-/// Flips a bit of the last place of the log where these bytes are.
+/// Flips a bit at the last place in the log that holds these bytes.
 fn damage_last(path: &std::path::Path, bytes: &[u8]) {
     let mut segments: Vec<_> = fs::read_dir(path.join("log")).unwrap().map(|entry| entry.unwrap().path()).collect();
     segments.sort();

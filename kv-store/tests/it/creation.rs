@@ -1,4 +1,4 @@
-//! Power cuts while a store is made, and when the first writes have been acknowledged.
+//! Power cuts while a store is created, and after the first writes were acknowledged.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use kv_testkit::{
 
 use crate::support::small;
 
-/// How many states of the disk are looked at, if not told otherwise.
+/// How many states of the disk are checked by default.
 const STATES: u64 = 4_000;
 
-/// Small stores whose background work is never done.
+/// Small stores whose background work never runs.
 fn options() -> Options {
     let mut options = small();
     let scheduler = Arc::new(ManualScheduler::new());
@@ -29,7 +29,7 @@ fn make_and_write(disk: &SimDisk) -> Result<Store> {
 }
 
 #[test]
-fn a_creation_can_be_cut_off_anywhere_and_what_follows_it_is_durable() {
+fn a_creation_can_be_interrupted_anywhere_and_later_writes_are_durable() {
     let exploration = Exploration::from_env(STATES);
     let disk = SimDisk::new(exploration.seed());
     disk.record();
@@ -44,7 +44,7 @@ fn a_creation_can_be_cut_off_anywhere_and_what_follows_it_is_durable() {
             None => assert!(moment.operation < acknowledged_at, "an acknowledged write is lost"),
         }
         drop(store);
-        make_and_write(left).unwrap_or_else(|error| panic!("it cannot be taken up again: {}", error.chain()));
+        make_and_write(left).unwrap_or_else(|error| panic!("the creation cannot be completed: {}", error.chain()));
     });
     assert!(count.states > 100, "{count}");
 }

@@ -1,4 +1,5 @@
-//! One flipped bit anywhere in a store: refused, or reported by the read that meets it, or of no consequence. Never wrong data.
+//! One flipped bit anywhere in a store is refused at opening, reported by the read that meets it,
+//! or harmless. It never gives wrong data.
 
 use std::{fs, path::Path};
 
@@ -6,13 +7,14 @@ use kv_store::{Durability, Error};
 
 use crate::support::{Content, content, copy, files, small};
 
-/// What may be seen: a whole state, or that of a prefix that has every `Disk` write.
+/// What readers may see: the state after all writes, or after a prefix with every `Disk` write.
 struct Expected {
     states: Vec<Content>,
     disk_acknowledged: usize,
 }
 
-/// A store as a killed process leaves it: two checkpoints, records after them, the last ones not flushed.
+/// A store as a killed process leaves it: two checkpoints, and records after them, the last of
+/// which were not flushed.
 fn killed(parent: &Path) -> Expected {
     let path = parent.join("live");
     let store = small().open(&path).unwrap();
@@ -45,14 +47,14 @@ fn closed(parent: &Path) -> Expected {
     Expected { states, disk_acknowledged: 0 }
 }
 
-/// Opens the damaged store, reads everything, and judges.
-fn judge(path: &Path, expected: &Expected, what: &str) -> bool {
+/// Opens the damaged store, reads everything, and checks it. Returns whether damage was reported.
+fn check_damaged(path: &Path, expected: &Expected, what: &str) -> bool {
     let seen = small().open(path).and_then(|store| content(&store));
     match seen {
         Ok(seen) => {
             let at = expected.states.iter().position(|state| *state == seen);
             let at = at.unwrap_or_else(|| panic!("{what}: wrong data was served: {seen:?}"));
-            assert!(at >= expected.disk_acknowledged, "{what}: a Disk write was dropped in silence");
+            assert!(at >= expected.disk_acknowledged, "{what}: a Disk write was silently dropped");
             false
         }
         Err(Error::Corrupt { .. } | Error::Unrecoverable(_)) => true,
@@ -60,7 +62,7 @@ fn judge(path: &Path, expected: &Expected, what: &str) -> bool {
     }
 }
 
-/// Flips bits of each file, of every byte in the parts that hold anything, and judges each damage.
+/// Flips a bit of every byte in use of each file, one at a time, and checks each damage.
 fn flip_bits(original: &Path, expected: &Expected) {
     let scratch = original.with_extension("scratch");
     copy(original, &scratch);
@@ -68,7 +70,7 @@ fn flip_bits(original: &Path, expected: &Expected) {
     for (name, bytes) in files(original) {
         let target = scratch.join(Path::new(&name).strip_prefix(original).unwrap());
         let mut damaged = bytes.clone();
-        // A long run of zeroes is one thing: its edges and a few places within stand for it.
+        // Of a long run of zeroes, only the edges and a few places in the middle are tried.
         let interesting = |at: &usize| {
             let around = &bytes[at.saturating_sub(8)..bytes.len().min(at + 9)];
             around.iter().any(|&byte| byte != 0) || at.is_multiple_of(1021)
@@ -77,14 +79,14 @@ fn flip_bits(original: &Path, expected: &Expected) {
             let bit = 1_u8 << (at % 8);
             damaged[at] ^= bit;
             fs::write(&target, &damaged).unwrap();
-            reported += u32::from(judge(&scratch, expected, &format!("{name}, byte {at}, bit {bit:#x}")));
+            reported += u32::from(check_damaged(&scratch, expected, &format!("{name}, byte {at}, bit {bit:#x}")));
             damaged[at] ^= bit;
             let _ = fs::remove_file(scratch.join("checkpoints/DAMAGED"));
         }
         fs::write(&target, &bytes).unwrap();
     }
-    assert!(!judge(&scratch, expected, "undamaged"));
-    assert!(reported > 100, "only {reported} damages were reported");
+    assert!(!check_damaged(&scratch, expected, "undamaged"));
+    assert!(reported > 100, "damage was reported only {reported} times");
 }
 
 #[test]
@@ -112,12 +114,12 @@ fn truncated_and_missing_files_in_a_killed_store() {
         let target = scratch.join(Path::new(&name).strip_prefix(&original).unwrap());
         for len in (0..bytes.len()).step_by(509) {
             fs::write(&target, &bytes[..len]).unwrap();
-            judge(&scratch, &expected, &format!("{name}, cut to {len}"));
+            check_damaged(&scratch, &expected, &format!("{name}, cut to {len}"));
             let _ = fs::remove_file(scratch.join("checkpoints/DAMAGED"));
         }
         if !name.ends_with("LOCK") {
             fs::remove_file(&target).unwrap();
-            judge(&scratch, &expected, &format!("{name}, removed"));
+            check_damaged(&scratch, &expected, &format!("{name}, removed"));
         }
         fs::write(&target, &bytes).unwrap();
     }

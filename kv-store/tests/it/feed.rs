@@ -1,4 +1,4 @@
-//! The change feed over real files: it writes nothing, and needs no checkpoint where the log goes
+//! The change feed over real files. It writes nothing, and needs no checkpoint where the log goes
 //! back to the beginning.
 
 use std::{fs, path::Path, time::Duration};
@@ -22,7 +22,7 @@ fn lazy() -> Options {
     options
 }
 
-/// Everything that reads.
+/// Calls everything that reads.
 fn read_all(store: &Store, all: &Collection, keys: u64) {
     let snapshot = store.snapshot();
     assert_eq!(snapshot.position(), Lsn(keys));
@@ -38,7 +38,8 @@ fn read_all(store: &Store, all: &Collection, keys: u64) {
     let _ = (store.stats(), store.recovery());
 }
 
-/// What a killed process left is durable once it is recovered, though the ack mark does not say so.
+/// What a killed process left is durable once it is recovered, though the ack mark does not state
+/// it.
 #[test]
 fn reading_writes_nothing_and_poisons_nothing_on_a_read_only_medium() {
     for durability in [Durability::Disk, Durability::Process] {
@@ -54,7 +55,7 @@ fn reading_writes_nothing_and_poisons_nothing_on_a_read_only_medium() {
         let store = lazy().open_in(killed.vfs()).unwrap();
         let all = store.collection("all").unwrap();
         read_all(&store, &all, 10);
-        assert_eq!(killed.failures(), 0, "something was to be written");
+        assert_eq!(killed.failures(), 0, "a write was attempted");
         assert!(killed.files() == before);
         killed.heal();
         all.put([10], "v").unwrap();
@@ -79,7 +80,7 @@ fn with_checkpoints(path: &Path, count: u8) -> Lsn {
     let store = small().open(path).unwrap();
     for round in 0..count {
         for key in 0..100_u8 {
-            // So many bytes that segments are trimmed.
+            // Enough bytes that segments are trimmed.
             store.collection("all").unwrap().put([round, key], [0; 400]).unwrap();
         }
         store.checkpoint().unwrap();
@@ -118,8 +119,8 @@ fn a_feed_begins_from_the_older_checkpoint_where_the_newest_is_bad() {
     }
 }
 
-/// A feed can begin after what a checkpoint says while the store is open, although it could not be
-/// opened any more.
+/// While the store is open, a feed can begin after the newest checkpoint, although the damaged
+/// store could not be reopened.
 #[test]
 fn bad_checkpoints_are_damage_where_the_names_of_collections_cannot_be_told_otherwise() {
     let parent = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! A child, made by `fork`, of the process that opened the store: everything that would write
-//! refuses, nothing is touched, waited for or ended, and the parent goes on unharmed.
+//! A child, made by `fork`, of the process that opened the store. Everything that would write is
+//! refused. The child touches, waits for and ends nothing, and the parent is not affected.
 
 use std::{
     future::Future,
@@ -36,7 +36,7 @@ fn is_refused<T>(what: &str, result: Result<T, Error>) {
     assert!(error.to_string().contains("opened before a fork"), "{error}");
 }
 
-/// Everything that a handle can be asked for that writes, or reads a file.
+/// Everything that a handle can do that writes, or reads a file.
 fn everything_is_refused(store: &Store, all: &Collection) {
     for durability in [Durability::Disk, Durability::Process] {
         is_refused("put", all.with_durability(durability).put("k", "v"));
@@ -88,7 +88,7 @@ fn a_child_is_refused_everything_and_its_parent_goes_on() {
     assert_eq!(small().open(&path).unwrap().collection("all").unwrap().len().unwrap(), 41);
 }
 
-/// The parent has written, and its jobs are at work.
+/// The parent writes, and its background jobs are running.
 #[test]
 fn both_write_and_what_the_parent_wrote_is_there() {
     let parent = tempfile::tempdir().unwrap();
@@ -127,7 +127,7 @@ fn whatever_a_child_drops_ends_nothing() {
     match fork::fork() {
         None => fork::end(move || {
             drop((snapshot, entries, value));
-            assert!(feed.wait(std::time::Duration::from_secs(60)), "there is an error to hear of");
+            assert!(feed.wait(std::time::Duration::from_secs(60)), "there is an error to report");
             is_refused("a record", feed.next().unwrap());
             drop(feed);
             let mut commit = pin!(commit);
@@ -145,7 +145,7 @@ fn whatever_a_child_drops_ends_nothing() {
     assert_eq!(small().open(&path).unwrap().collection("all").unwrap().len().unwrap(), 41);
 }
 
-/// At the moment of a fork any lock may be held by a thread that the child does not have.
+/// At the moment of a fork, any lock may be held by a thread that the child does not have.
 #[test]
 fn a_child_hangs_at_no_lock_that_another_thread_held() {
     let parent = tempfile::tempdir().unwrap();
@@ -188,8 +188,8 @@ fn a_child_hangs_at_no_lock_that_another_thread_held() {
     assert_eq!(content(&small().open(&path).unwrap()).unwrap(), expected);
 }
 
-/// A daemon opens its store, and then forks into the background while the process that opened it
-/// ends.
+/// A daemon opens its store, and then forks into the background while the process that opened the
+/// store ends.
 #[test]
 fn a_daemon_is_refused_and_can_open_the_store_itself() {
     let parent = tempfile::tempdir().unwrap();
@@ -202,7 +202,8 @@ fn a_daemon_is_refused_and_can_open_the_store_itself() {
                     is_refused("put", all.put("daemon", "v"));
                     let own = loop {
                         match small().open(&path) {
-                            Err(Error::Locked { .. }) => thread::yield_now(), // until the parent has ended
+                            // Until the parent has ended.
+                            Err(Error::Locked { .. }) => thread::yield_now(),
                             opened => break opened.unwrap(),
                         }
                     };

@@ -1,5 +1,5 @@
-//! Tests of the ready-made engine, on real files.
-#![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
+//! Tests of the ready-made engine, on real files and on a simulated disk.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "tests look at, copy and damage files behind the engine's back")]
 
 mod answers;

@@ -1,4 +1,4 @@
-//! The store does what the model does, on files.
+//! The store behaves like the model, on files.
 
 use std::path::PathBuf;
 
@@ -38,7 +38,7 @@ impl StoreHarness for Files {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
-    fn the_store_does_what_the_model_does(seeds in vec(any::<Seed>(), 1..150)) {
+    fn the_store_behaves_like_the_model(seeds in vec(any::<Seed>(), 1..150)) {
         compare_with_model(&mut Files::new(), &steps(&seeds));
     }
 }

@@ -4,7 +4,7 @@ use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 
 use kv_store::{Durability, Error, Refusal, Store};
 use kv_testkit::{
-    sim::{CrashChoice, CrashModel, Pick, SimDisk},
+    sim::{CrashChoice, CrashModel, SimDisk, Survivors},
     vfs::{Fault, Kind},
 };
 
@@ -211,7 +211,8 @@ fn each_opening_that_writes_has_an_epoch_above_all_before_it() {
 #[test]
 fn a_creation_whose_last_step_failed_is_made_up_for_before_anything_is_acknowledged() {
     let disk = SimDisk::new(1);
-    // The store's directory is synced after its subdirectories were made, and after FORMAT was renamed.
+    // The store's directory is synced after its subdirectories were made, and after FORMAT was
+    // renamed.
     disk.fail(Fault::when(|event| event.kind == Kind::SyncDirectory && event.path.is_empty()).nth(2));
     assert!(small().open_in(disk.vfs()).is_err());
     assert!(disk.files().contains_key("FORMAT"));
@@ -219,7 +220,7 @@ fn a_creation_whose_last_step_failed_is_made_up_for_before_anything_is_acknowled
 
     let store = small().open_in(disk.vfs()).unwrap();
     store.collection("all").unwrap().put("k", "v").unwrap();
-    let cut = disk.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+    let cut = disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
     let store = small().open_in(cut.vfs()).unwrap();
     assert_eq!(store.collection("all").unwrap().get("k").unwrap().unwrap(), "v");
 }
@@ -232,10 +233,11 @@ fn a_creation_that_was_killed_and_made_up_for_survives_a_power_cut() {
         let disk = SimDisk::new(1);
         disk.stop_at(stopped_at);
         assert!(small().open_in(disk.vfs()).is_err());
-        // What the killed process has named and not synced is there for the next one, until the power goes.
+        // Names that the killed process created and did not sync are visible to the next one, until
+        // the power is cut.
         let killed = disk.killed();
         drop(small().open_in(killed.vfs()).unwrap());
-        let cut = killed.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+        let cut = killed.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
         let opened = small().open_in(cut.vfs());
         assert!(opened.is_ok(), "locked out after a creation was killed at operation {stopped_at}: {opened:?}");
     }

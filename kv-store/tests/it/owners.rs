@@ -1,5 +1,5 @@
-//! One owner, also where locks do not reach: a second one is told so, and one that cannot be told
-//! apart from a dead one locks nobody out. And what an owner notices of its directory.
+//! One owner, even where locks do not reach: a second one is refused, and a record that may be of a
+//! dead owner keeps no opener out. Also, what an owner notices about its directory.
 
 use std::{
     fs, io,
@@ -23,7 +23,7 @@ use tempfile::TempDir;
 
 use crate::support::{content, files, small};
 
-/// A directory for a store, and one for files by which processes tell each other how far they are.
+/// A directory for a store, and files by which processes signal their progress to each other.
 struct Place {
     home: TempDir,
 }
@@ -41,24 +41,24 @@ impl Place {
         small().open(self.store())
     }
 
-    fn say(&self, what: &str) {
+    fn signal(&self, what: &str) {
         fs::write(self.home.path().join(what), "").unwrap();
     }
 
-    fn hear(&self, what: &str) {
+    fn wait_for(&self, what: &str) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !self.home.path().join(what).exists() {
-            assert!(Instant::now() < deadline, "nobody says {what:?}");
+            assert!(Instant::now() < deadline, "no process signals {what:?}");
             thread::sleep(Duration::from_millis(1));
         }
     }
 
-    /// From here on no lock that this process holds is seen by others.
+    /// From here on, no other process sees a lock that this process holds.
     fn lose_locks(&self) {
         fork::lose_locks(self.store());
     }
 
-    /// Has a child of this process do what `owner` does, while this one does what `other` does.
+    /// Runs `owner` in a child of this process, and `other` in this one.
     fn two(&self, owner: impl FnOnce(), other: impl FnOnce()) {
         match fork::fork() {
             None => fork::end(owner),
@@ -81,7 +81,7 @@ fn keys(store: &Store) -> Vec<String> {
 
 #[track_caller]
 fn is_in_use(result: Result<impl Sized, Error>) -> String {
-    let error = result.err().unwrap_or_else(|| panic!("a second owner was let in"));
+    let error = result.err().unwrap_or_else(|| panic!("a second owner was not refused"));
     assert!(matches!(error, Error::Locked { holder: LockHolder::OtherMount { .. }, .. }), "{error:?}");
     error.chain()
 }
@@ -94,67 +94,67 @@ fn an_owner_whose_lock_is_not_seen_keeps_others_out_until_it_closes() {
         put(&store, "owner").unwrap();
         assert!(store.checkpoint().unwrap().is_some()); // which takes a lock, too
         place.lose_locks();
-        place.say("written");
-        place.hear("refused");
+        place.signal("written");
+        place.wait_for("refused");
         put(&store, "more").unwrap();
         assert!(store.checkpoint().unwrap().is_some());
         store.close().unwrap();
         drop(store);
-        place.say("closed");
-        place.hear("done"); // it lives on
+        place.signal("closed");
+        place.wait_for("done"); // the process is still alive
     };
     place.two(owner, || {
-        place.hear("written");
+        place.wait_for("written");
         let text = is_in_use(place.open());
         assert!(text.contains("is in use by process ") && text.contains("another mount"), "{text}");
         is_in_use(small().create(false).open(place.store()));
         is_in_use(kv_store::verify(place.store()));
-        place.say("refused");
-        place.hear("closed");
+        place.signal("refused");
+        place.wait_for("closed");
         let store = place.open().unwrap();
         assert_eq!(keys(&store), ["more", "owner"]);
         put(&store, "second").unwrap();
-        place.say("done");
+        place.signal("done");
     });
     assert!(kv_store::verify(place.store()).unwrap().damage.is_empty());
 }
 
 #[test]
-fn who_makes_a_store_has_written() {
+fn creating_a_store_counts_as_writing() {
     let place = Place::new();
     let owner = || {
         let store = place.open().unwrap();
         place.lose_locks();
-        place.say("made");
-        place.hear("refused");
+        place.signal("made");
+        place.wait_for("refused");
         put(&store, "owner").unwrap();
     };
     place.two(owner, || {
-        place.hear("made");
+        place.wait_for("made");
         is_in_use(place.open());
-        place.say("refused");
+        place.signal("refused");
     });
     assert_eq!(keys(&place.open().unwrap()), ["owner"]);
 }
 
 #[test]
-fn an_owner_that_was_killed_keeps_nobody_out() {
+fn a_killed_owner_keeps_no_opener_out() {
     let place = Place::new();
     let owner = || {
         let store = place.open().unwrap();
         put(&store, "owner").unwrap();
-        std::mem::forget(store); // it ends with the store open
+        std::mem::forget(store); // the process ends with the store open
     };
     place.two(owner, || {});
-    assert!(fs::metadata(place.store().join("LOCK")).unwrap().len() > 0, "it has said nothing");
+    assert!(fs::metadata(place.store().join("LOCK")).unwrap().len() > 0, "it has written no record");
     assert_eq!(keys(&place.open().unwrap()), ["owner"]);
 }
 
-/// The number of a process is used again; a machine is restarted, or another one; a container has
-/// numbers of its own; and what was being written when the power went is anything. Nor does an
-/// owner keep others from a copy of its store.
+/// A process number is reused; a machine is restarted, or is another one; a container has numbers
+/// of its own; and a record that was being written during a power cut may hold anything. Nor does
+/// an owner keep others from a copy of its store.
 #[test]
-fn a_record_that_names_nobody_who_lives_here_keeps_nobody_out() {
+fn a_record_of_no_live_process_keeps_no_opener_out() {
     let place = Place::new();
     let lock = place.store().join("LOCK");
     let (boot, namespace, started) = (72, 88, 96);
@@ -164,12 +164,12 @@ fn a_record_that_names_nobody_who_lives_here_keeps_nobody_out() {
         let store = place.open().unwrap();
         put(&store, "owner").unwrap();
         place.lose_locks();
-        place.say("written");
-        place.hear("done");
+        place.signal("written");
+        place.wait_for("done");
         std::mem::forget(store);
     };
     place.two(owner, || {
-        place.hear("written");
+        place.wait_for("written");
         let record = fs::read(&lock).unwrap();
         is_in_use(place.open()); // what it is compared with
         let let_in = |what: &str, bytes: &[u8]| {
@@ -196,20 +196,20 @@ fn a_record_that_names_nobody_who_lives_here_keeps_nobody_out() {
         let copy = place.home.path().join("copy");
         crate::support::copy(&place.store(), &copy);
         put(&small().open(&copy).unwrap(), "copy").unwrap();
-        place.say("done");
+        place.signal("done");
     });
 }
 
 #[test]
-fn an_owner_that_has_only_read_so_far_notices_who_came_and_went() {
+fn an_owner_that_has_only_read_notices_another_that_came_and_went() {
     let place = Place::new();
     put(&place.open().unwrap(), "before").unwrap();
     let owner = || {
         let store = place.open().unwrap();
         assert_eq!(keys(&store), ["before"]);
         place.lose_locks();
-        place.say("read");
-        place.hear("closed");
+        place.signal("read");
+        place.wait_for("closed");
         for _ in 0..2 {
             let error = put(&store, "old").unwrap_err();
             assert!(matches!(&error, Error::Poisoned { cause } if matches!(**cause, Error::Fenced)), "{error:?}");
@@ -219,44 +219,44 @@ fn an_owner_that_has_only_read_so_far_notices_who_came_and_went() {
         assert_eq!(keys(&store), ["before"], "reads go on");
     };
     place.two(owner, || {
-        place.hear("read");
+        place.wait_for("read");
         let store = place.open().unwrap();
         put(&store, "between").unwrap();
         store.close().unwrap();
         drop(store);
-        place.say("closed");
+        place.signal("closed");
     });
     assert!(kv_store::verify(place.store()).unwrap().damage.is_empty());
     assert_eq!(keys(&place.open().unwrap()), ["before", "between"]);
 }
 
 #[test]
-fn an_owner_that_has_only_read_so_far_is_told_who_writes() {
+fn an_owner_that_has_only_read_is_told_who_writes() {
     let place = Place::new();
     put(&place.open().unwrap(), "before").unwrap();
     let owner = || {
         let store = place.open().unwrap();
         place.lose_locks();
-        place.say("read");
-        place.hear("written");
+        place.signal("read");
+        place.wait_for("written");
         let error = put(&store, "old").unwrap_err();
         let Error::Poisoned { cause } = &error else { panic!("{error:?}") };
         assert!(matches!(**cause, Error::Locked { holder: LockHolder::OtherMount { .. }, .. }), "{error:?}");
-        place.say("told");
+        place.signal("told");
     };
     place.two(owner, || {
-        place.hear("read");
+        place.wait_for("read");
         let store = place.open().unwrap();
         put(&store, "second").unwrap();
-        place.say("written");
-        place.hear("told");
+        place.signal("written");
+        place.wait_for("told");
         put(&store, "third").unwrap();
     });
     assert!(kv_store::verify(place.store()).unwrap().damage.is_empty());
     assert_eq!(keys(&place.open().unwrap()), ["before", "second", "third"]);
 }
 
-/// Two openings by one process cannot be told apart by who they are. The first notices the second.
+/// Two openings by one process have the same identity. The first one notices the second.
 #[test]
 fn an_owner_notices_at_the_next_checkpoint_that_another_has_taken_over() {
     let place = Place::new();
@@ -285,11 +285,12 @@ fn a_store_notices_that_its_directory_was_removed_or_replaced() {
         for by_checkpoint in [true, false] {
             let case = format!("{part:?}, replaced: {replaced}, by a checkpoint: {by_checkpoint}");
             if part == "checkpoints" && !by_checkpoint {
-                continue; // a log does not need it
+                continue; // appending does not need the checkpoints
             }
             let place = Place::new();
             let mut options = small();
-            options.log.scheduler = Arc::new(ManualScheduler::new()); // nobody makes files meanwhile
+            // No job creates files meanwhile.
+            options.log.scheduler = Arc::new(ManualScheduler::new());
             let store = options.open(place.store()).unwrap();
             put(&store, "before").unwrap();
             if replaced {
@@ -355,7 +356,7 @@ fn a_directory_with_other_things_in_it_becomes_no_store() {
 }
 
 #[test]
-fn of_many_who_make_a_store_at_once_all_but_one_are_told_that_it_is_in_use() {
+fn of_many_concurrent_creations_one_wins_and_the_others_find_it_in_use() {
     for round in 0..10 {
         let place = Place::new();
         let made = thread::scope(|scope| {
@@ -381,19 +382,19 @@ fn of_many_who_make_a_store_at_once_all_but_one_are_told_that_it_is_in_use() {
     }
 }
 
-/// What comes to a directory, and how it may be answered.
+/// What a process does to a directory that another one is using.
 #[derive(Clone, Copy, Debug)]
-enum Comer {
+enum Visitor {
     Creates,
     Opens,
     Verifies,
 }
 
-impl Comer {
+impl Visitor {
     const ALL: [Self; 3] = [Self::Creates, Self::Opens, Self::Verifies];
 
-    /// `Some` if it has opened the store, and written to it.
-    fn come(self, vfs: Arc<dyn Vfs>, case: &str) -> Option<Store> {
+    /// Returns the store if this has opened it; then it has also written to it.
+    fn visit(self, vfs: Arc<dyn Vfs>, case: &str) -> Option<Store> {
         let create = matches!(self, Self::Creates);
         let opened = match self {
             Self::Verifies => kv_store::verify_in(vfs).map(|verification| {
@@ -411,12 +412,12 @@ impl Comer {
     }
 }
 
-/// Somebody comes at each step of somebody else's opening and first write, of a new store and of an
-/// old one. At most one has the store; the other is told that it is in use, or not there yet, and
-/// never of damage.
+/// A second process arrives at each step of another's opening and first write, of a new store and
+/// of an old one. At most one has the store. The other finds it in use, or not there yet, but never
+/// damaged.
 #[test]
 fn a_second_opener_may_come_at_any_step() {
-    let pairs = Comer::ALL.into_iter().flat_map(|first| Comer::ALL.map(|second| (first, second)));
+    let pairs = Visitor::ALL.into_iter().flat_map(|first| Visitor::ALL.map(|second| (first, second)));
     for (first, second, is_new) in pairs.flat_map(|(first, second)| [true, false].map(|new| (first, second, new))) {
         let mut met = 0;
         for step in 0.. {
@@ -430,11 +431,11 @@ fn a_second_opener_may_come_at_any_step() {
             let (beside, name, note, at) = (disk.clone(), case.clone(), came.clone(), AtomicU64::new(0));
             vfs.fail(Fault::when(move |_| {
                 if at.fetch_add(1, Ordering::Relaxed) == step {
-                    *note.lock().unwrap() = Some(second.come(beside.vfs(), &name));
+                    *note.lock().unwrap() = Some(second.visit(beside.vfs(), &name));
                 }
                 false
             }));
-            let first = first.come(vfs, &case);
+            let first = first.visit(vfs, &case);
             let Some(second) = came.lock().unwrap().take() else { break };
             let written = usize::from(first.is_some()) + usize::from(second.is_some());
             assert!(written < 2, "{case}: two owners");
@@ -504,7 +505,7 @@ fn verify_writes_nothing_whatever_it_finds() {
     }
 }
 
-/// Neither in a directory that refuses everything that changes something.
+/// The same in a directory that refuses every change.
 #[test]
 fn verify_asks_for_no_change() {
     for locks in [true, false] {
@@ -546,7 +547,7 @@ fn a_note_of_damage_is_cleared_when_everything_is_sound_again() {
     let store = place.open().unwrap();
     assert!(matches!(kv_store::clear_damage(place.store()), Err(Error::Locked { .. })));
     put(&store, "two").unwrap();
-    assert!(matches!(store.checkpoint(), Err(Error::Corrupt { .. })), "nobody has verified that it is sound");
+    assert!(matches!(store.checkpoint(), Err(Error::Corrupt { .. })), "it was not verified yet");
     drop(store);
     let verification = kv_store::clear_damage(place.store()).unwrap();
     assert!(!verification.damage_noted && verification.damage.is_empty() && !note.exists());

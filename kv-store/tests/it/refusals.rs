@@ -1,5 +1,5 @@
-//! A recovered store on a disk that takes nothing: what has the log sync before anything was
-//! written is refused, and can be asked for again.
+//! A recovered store on a disk that accepts no write: a log sync that would be its first write is
+//! refused, and can be retried.
 
 use std::{
     future::poll_fn,
@@ -50,7 +50,7 @@ fn a_sync_that_is_refused_before_anything_was_written_is_not_final() {
     }
 }
 
-/// Has its test notice, within a time, that it was woken.
+/// A waker that signals its test.
 struct Woken(mpsc::Sender<()>);
 
 impl Wake for Woken {
@@ -59,7 +59,8 @@ impl Wake for Woken {
     }
 }
 
-/// As an executor would, until it is ready; but for ten seconds at most after each question.
+/// Polls the commit like an executor, until it is ready, but waits at most ten seconds for each
+/// wake-up.
 fn await_it(mut commit: Commit) -> kv_store::Result<()> {
     let (sender, woken) = mpsc::channel();
     let waker = Waker::from(Arc::new(Woken(sender)));
@@ -68,7 +69,7 @@ fn await_it(mut commit: Commit) -> kv_store::Result<()> {
         if let Poll::Ready(answer) = Pin::new(&mut answer).poll(&mut Context::from_waker(&waker)) {
             return answer;
         }
-        assert!(woken.recv_timeout(Duration::from_secs(10)).is_ok(), "nobody woke it");
+        assert!(woken.recv_timeout(Duration::from_secs(10)).is_ok(), "the waker was not called");
     }
 }
 
@@ -76,12 +77,12 @@ fn is_refusal(answer: &kv_store::Result<()>) -> bool {
     matches!(answer, Err(Error::DiskFull { .. } | Error::Io { .. }))
 }
 
-/// An answer that rests on what the killed process wrote, with durability `Disk`.
+/// An answer that depends on what the killed process wrote, with durability `Disk`.
 fn absent(store: &Store) -> Commit {
     store.write_deferred(Batch::new().delete_if_present("c", "absent")).unwrap()
 }
 
-/// The flusher asks for it here. Its refusal is an answer, and not the end of the store.
+/// Here the flusher requests the sync. Its refusal is an answer, and not the end of the store.
 #[test]
 fn a_deferred_answer_that_is_refused_before_anything_was_written_is_not_final() {
     for awaited in [false, true] {

@@ -2,7 +2,8 @@ use std::{collections::BTreeMap, fs, io, path::Path};
 
 use kv_store::{Options, Store, StoreOptions};
 
-/// Options for small stores: small segments, and no background checkpoints of which a test does not know.
+/// Options for small stores: small segments, and no background checkpoints that a test does not
+/// expect.
 pub fn small() -> Options {
     let log =
         kv_wal::Options { segment_bytes_max: 16 << 10, segment_bytes_min: 16 << 10, ..kv_wal::Options::default() };
@@ -10,7 +11,7 @@ pub fn small() -> Options {
     Options { create: true, store, log }
 }
 
-/// Copies a directory as it is at this moment: what a process that is killed now would leave of it.
+/// Copies a directory as it is at this moment: what a process killed now would leave.
 pub fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -49,7 +50,7 @@ pub fn content(store: &Store) -> kv_store::Result<Content> {
         let mut entries = BTreeMap::new();
         for entry in collection.iter() {
             let entry = entry?;
-            // Both ways to the value are taken.
+            // The value is read in both ways.
             assert_eq!(collection.get(&entry.key)?.as_deref(), Some(&*entry.value));
             entries.insert(entry.key.to_vec(), entry.value.to_vec());
         }

@@ -1,16 +1,17 @@
-//! Every operation that changes the disk, in the life of a store: a write, sync or rename that is missing or too many shows as a difference.
+//! Every operation that changes the disk during the use of a store. A write, sync or rename that is
+//! missing or superfluous shows as a difference.
 
 use std::{fmt::Write, sync::Arc};
 
 use kv_store::{Collection, Durability, Options, Store};
 use kv_testkit::{
     ManualScheduler,
-    sim::{CrashChoice, CrashModel, Pick, SimDisk},
+    sim::{CrashChoice, CrashModel, SimDisk, Survivors},
 };
 
 use crate::support::small;
 
-/// A store on a simulated disk, and what was done to that, step by step.
+/// A store on a simulated disk, and a trace of the disk's operations, step by step.
 struct Traced {
     disk: SimDisk,
     scheduler: ManualScheduler,
@@ -79,7 +80,7 @@ fn life_of_a_store() {
     traced.step("reopening and reading", |store| assert_eq!(items(store).len().unwrap(), 1));
     traced.put("a write after that", Durability::Disk, b"5");
 
-    let left = traced.disk.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+    let left = traced.disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
     let mut again = Traced::new(left);
     again.step("recovery after a power cut, and reading", |store| {
         assert_eq!(items(store).get("key").unwrap().unwrap(), "5");
@@ -89,7 +90,7 @@ fn life_of_a_store() {
     insta::assert_snapshot!(traced.trace + &again.trace);
 }
 
-/// What the trace shows of an opening and of reading are syncs: nothing is written, nothing gets or loses a name.
+/// Opening and reading show only syncs in the trace: nothing is written, and no name changes.
 #[test]
 fn opening_and_reading_write_no_file() {
     let mut traced = Traced::new(SimDisk::new(1));
@@ -98,7 +99,7 @@ fn opening_and_reading_write_no_file() {
     traced.step("", |store| assert!(store.checkpoint().unwrap().is_some()));
     traced.put("", Durability::Process, b"2");
     for model in [CrashModel::Killed, CrashModel::Ext4] {
-        let left = traced.disk.crash(&CrashChoice { model, pick: Pick::Everything });
+        let left = traced.disk.crash(&CrashChoice { model, survivors: Survivors::Everything });
         let before = left.files();
         let opened = Traced::new(left);
         assert_eq!(items(opened.store.as_ref().unwrap()).get("key").unwrap().unwrap(), "2");

@@ -1,5 +1,6 @@
-//! The cases of the suites, each named after the guarantee of [`Checkpointer`](kv_core::Checkpointer) that it checks. Each takes a harness with a
-//! new medium, and panics if the guarantee is broken.
+//! The cases of the suites, each named after the guarantee of
+//! [`Checkpointer`](kv_core::Checkpointer) that it checks. Each takes a harness with a new medium,
+//! and panics if the guarantee is broken.
 
 mod concurrency;
 mod damage;

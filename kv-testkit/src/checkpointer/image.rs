@@ -7,7 +7,7 @@ pub const LOG_ID: LogId = LogId(0x0123_4567_89ab_cdef);
 
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// What a checkpoint has to hold, and what changed since the last one.
+/// What a checkpoint must hold, and what changed since the last one.
 #[derive(Clone, Default)]
 pub struct Image {
     pub epoch: Epoch,
@@ -17,7 +17,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// At the given epoch and position, without collections.
+    /// An image at the given epoch and position, without collections.
     pub fn new(epoch: u64, lsn: u64) -> Self {
         Self { epoch: Epoch(epoch), lsn: Lsn(lsn), ..Self::default() }
     }
@@ -38,23 +38,24 @@ impl Image {
         self.changes.insert((id, key.to_vec()), Some(value.to_vec()));
     }
 
-    /// Deletes a key that may be absent: one that was put and deleted since the last checkpoint leaves such a change.
+    /// Deletes a key that may be absent: a key that was put and deleted since the last checkpoint
+    /// leaves such a change.
     pub fn delete(&mut self, id: CollectionId, key: &[u8]) {
         self.collections.get_mut(&id).unwrap().1.remove(key);
         self.changes.insert((id, key.to_vec()), None);
     }
 
-    /// The same state at a later position, from which changes are counted anew.
+    /// The same state at a later position, without changes so far.
     pub fn later(&self) -> Self {
         Self { lsn: Lsn(self.lsn.0 + 10), ..self.at_same_position() }
     }
 
-    /// The same state once more, without a change.
+    /// The same state at the same position, without changes.
     pub fn at_same_position(&self) -> Self {
         Self { changes: BTreeMap::new(), ..self.clone() }
     }
 
-    /// The same state with everything in it a change: to be written without a previous one.
+    /// The same state with every entry as a change, to be written without a previous checkpoint.
     pub fn all_changed(&self) -> Self {
         let mut image = self.at_same_position();
         for (id, (_, entries)) in &self.collections {
@@ -83,14 +84,14 @@ impl Image {
     }
 }
 
-/// Whether the work shall go on.
+/// Whether the work continues.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Go {
     On,
     Stop,
 }
 
-/// The changes of an image, with something that happens before each.
+/// The changes of an image, with an action before each of them.
 pub struct ImageChanges<'a> {
     head: CheckpointHead,
     rest: std::collections::btree_map::Iter<'a, (CollectionId, Vec<u8>), Option<Vec<u8>>>,
@@ -99,7 +100,8 @@ pub struct ImageChanges<'a> {
 }
 
 impl<'a> ImageChanges<'a> {
-    /// `act` is called with the number of changes given so far: before each change, and each time when it is asked whether to stop.
+    /// Calls `act` with the number of changes given so far, before each change and whenever the
+    /// writer asks whether to stop.
     pub fn with(self, act: impl Fn(usize) -> Result<Go> + 'a) -> Self {
         Self { before_each: Box::new(act), ..self }
     }

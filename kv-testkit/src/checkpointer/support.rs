@@ -29,7 +29,7 @@ pub fn write(checkpointer: &dyn Checkpointer, previous: Option<CheckpointId>, im
     checkpoint
 }
 
-/// Writes without a word about the result.
+/// Writes without checking the result.
 pub fn write_with(
     checkpointer: &dyn Checkpointer,
     previous: Option<CheckpointId>,
@@ -48,15 +48,16 @@ pub fn assert_opens_as(checkpointer: &dyn Checkpointer, id: CheckpointId, image:
     assert_state(&*open_checkpoint(checkpointer, id), image);
 }
 
-/// Asserts that the checkpoint holds the image, whichever way it is read.
+/// Asserts that the checkpoint holds the image, however it is read.
 pub fn assert_state(checkpoint: &dyn Checkpoint, image: &Image) {
     let damage_met = check_reads(checkpoint, image);
-    assert_eq!(damage_met, 0, "C4: an intact checkpoint is said to be damaged");
+    assert_eq!(damage_met, 0, "C4: damage is reported in an intact checkpoint");
 }
 
-/// Reads everything, in each way, and asserts that each answer is right or says that there is damage. Returns how many said so.
+/// Reads everything in each way. Asserts that each answer is right or reports damage, and returns
+/// how many reported damage.
 pub fn check_reads(checkpoint: &dyn Checkpoint, image: &Image) -> usize {
-    assert_eq!(*checkpoint.head(), image.head(), "C5: the head is another");
+    assert_eq!(*checkpoint.head(), image.head(), "C5: the head differs from the one written");
     let mut damage_met = 0;
     for (id, (_, entries)) in &image.collections {
         damage_met += check_range(checkpoint, *id, entries) + check_many(checkpoint, *id, entries);
@@ -88,7 +89,7 @@ fn check_key(checkpoint: &dyn Checkpoint, id: CollectionId, key: &[u8], expected
     usize::from(got.is_none()) + usize::from(got_with.is_none())
 }
 
-/// All keys at once, with absent ones between them.
+/// All keys at once, with absent ones in between.
 fn check_many(checkpoint: &dyn Checkpoint, id: CollectionId, expected: &BTreeMap<Vec<u8>, Vec<u8>>) -> usize {
     let absent: Vec<_> = expected.keys().map(|key| [key, &b"\0"[..]].concat()).collect();
     let keys: Vec<&[u8]> = expected.keys().zip(&absent).flat_map(|(key, absent)| [&key[..], &absent[..]]).collect();
@@ -141,7 +142,7 @@ fn assert_ended(cursor: &mut dyn Cursor) {
 }
 
 pub fn assert_at_no_entry(cursor: &dyn Cursor) {
-    assert!(cursor.key().is_empty() && cursor.value().is_empty(), "a cursor that stands nowhere gives an entry");
+    assert!(cursor.key().is_empty() && cursor.value().is_empty(), "a cursor that is at no entry gives one");
 }
 
 /// `None` if it is damaged.
@@ -149,11 +150,11 @@ pub fn ok_or_corrupt<T>(result: Result<T>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
         Err(Error::Corrupt { .. }) => None,
-        Err(error) => panic!("C4: reading fails, and not because of damage: {error:?}"),
+        Err(error) => panic!("C4: reading fails with an error other than Corrupt: {error:?}"),
     }
 }
 
-/// An image with two collections and so many entries in each.
+/// An image with two collections and `entries` entries in each.
 pub fn sample(epoch: u64, lsn: u64, entries: usize) -> Image {
     let mut image = Image::new(epoch, lsn);
     for index in 0..2 {
@@ -169,7 +170,7 @@ pub fn key(n: usize) -> Vec<u8> {
     format!("key {n:06}").into_bytes()
 }
 
-/// Bytes without pattern, up to 200 of them, the same for the same numbers.
+/// Random bytes, up to 200 of them, the same for the same arguments.
 pub fn value(seed: u64, n: usize) -> Vec<u8> {
     let mut bytes = vec![0; n * 31 % 200];
     Rng::with_seed(seed << 32 | n as u64).fill(&mut bytes);

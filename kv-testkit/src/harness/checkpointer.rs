@@ -1,4 +1,4 @@
-//! The harnesses of checkpointers.
+//! Harness traits for checkpointers.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ impl<T: Checkpointer + 'static> CheckpointerPowerCut for Harness<MemoryCheckpoin
 }
 
 impl<T: Checkpointer + 'static> CheckpointerFaults for Harness<MemoryCheckpointMedium, T> {
-    /// To publish is the only operation on this medium.
+    /// Publishing is the only operation on this medium.
     fn fail_nth_operation(&mut self, n: u64) {
         self.failures_before = (n == 1).then_some(0);
         if n == 1 {

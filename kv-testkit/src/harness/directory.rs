@@ -24,7 +24,7 @@ impl Directory {
         Self { parent: Box::new(parent), number: 0, vfs: at(&path) }
     }
 
-    /// The directory that is in use now, below a layer that fails on demand.
+    /// The current directory, below a layer that fails on demand.
     pub fn vfs(&self) -> Arc<TestVfs> {
         Arc::clone(&self.vfs)
     }

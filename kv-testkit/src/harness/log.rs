@@ -1,4 +1,4 @@
-//! The harnesses of logs.
+//! Harness traits for logs.
 
 use std::sync::Arc;
 

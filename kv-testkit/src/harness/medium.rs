@@ -1,10 +1,10 @@
-//! What the media of this module have in common.
+//! Traits that the media of this module share.
 
 use kv_core::{Crash, MemoryCheckpointMedium, MemoryLogMedium};
 
 use crate::vfs::{Fault, Files};
 
-/// What a backend is kept on.
+/// The medium that a backend is kept on.
 pub trait Medium {
     /// Becomes what is left if the process is killed now.
     fn kill(&mut self);
@@ -16,7 +16,7 @@ pub trait FileMedium: Medium {
 
     fn heal(&self);
 
-    /// How many operations have failed by a fault.
+    /// How many operations have failed because of a fault.
     fn failures(&self) -> u64;
 
     fn files(&self) -> Files;

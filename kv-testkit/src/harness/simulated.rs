@@ -4,13 +4,13 @@ use crate::{
     vfs::{Fault, Files, update_files},
 };
 
-/// A simulated disk, whose power cuts leave one state after another.
+/// A simulated disk. Successive power cuts leave different states.
 #[derive(Debug)]
 pub struct Simulated {
     disk: SimDisk,
     cuts: u64,
-    /// Files that were restored, and a disk that holds them: to restore the like of them is quick
-    /// from there.
+    /// The files that were last restored, and a disk that holds them. Restoring similar files is
+    /// fast from there.
     restored: (Files, SimDisk),
 }
 
@@ -19,8 +19,7 @@ impl Simulated {
         Self { disk: SimDisk::new(1), cuts: 0, restored: (Files::new(), SimDisk::new(1)) }
     }
 
-    /// The disk as it is now. After a kill, a power cut, and where files are restored, it is
-    /// another.
+    /// The current disk. A kill, a power cut and restoring files replace it by another one.
     pub fn disk(&self) -> &SimDisk {
         &self.disk
     }

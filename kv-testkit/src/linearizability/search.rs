@@ -1,15 +1,15 @@
-//! The search for an order.
+//! The search for a sequential order.
 
 use std::collections::HashSet;
 
 use super::{Action, Call};
 
 /// The value of a key.
-pub(super) type State<'a> = Option<&'a [u8]>;
+pub(super) type KeyState<'a> = Option<&'a [u8]>;
 
 impl Action {
-    /// The state after it, if its answer is right in this one.
-    fn after<'a>(&'a self, state: State<'a>) -> Option<State<'a>> {
+    /// The state after it, if its answer is right in this state.
+    fn after<'a>(&'a self, state: KeyState<'a>) -> Option<KeyState<'a>> {
         let (is_right, after) = match self {
             Self::Get(found) => (state == found.as_deref(), state),
             Self::Put(value) => (true, Some(value.as_slice())),
@@ -23,9 +23,9 @@ impl Action {
     }
 }
 
-/// Tries all orders, of which it remembers what has been placed, and the state that this led to: it is enough to meet
-/// the two once. On failure it gives the most that could be placed.
-pub(super) fn search<'a>(calls: &[&'a Call]) -> Result<(), (Set, State<'a>)> {
+/// Tries all orders. It remembers each pair of placed calls and resulting state, since one visit of
+/// each is enough. On failure, returns the largest set of calls that could be placed.
+pub(super) fn search<'a>(calls: &[&'a Call]) -> Result<(), (Set, KeyState<'a>)> {
     let mut met = HashSet::new();
     let mut best = (Set::new(calls.len()), None);
     let mut open = vec![best.clone()];
@@ -43,8 +43,8 @@ pub(super) fn search<'a>(calls: &[&'a Call]) -> Result<(), (Set, State<'a>)> {
             let Some(after) = call.part.action.after(state) else { continue };
             let mut placed = placed.clone();
             placed.insert(at);
-            // What could only have happened before this was made never has: what is certain would not have let this
-            // come first.
+            // Calls whose time ended before this one was made did not take effect. They are `maybe`
+            // calls: a certain one would have forbidden this call to come first.
             for (at, _) in calls.iter().enumerate().filter(|(_, other)| other.until < call.invoked) {
                 placed.insert(at);
             }

@@ -1,5 +1,5 @@
-//! The cases of the suites, each named after the guarantee of [`Log`](kv_core::Log) that it checks. Each takes a harness with a new medium,
-//! and panics if the guarantee is broken.
+//! The cases of the suites, each named after the guarantee of [`Log`](kv_core::Log) that it checks.
+//! Each takes a harness with a new medium, and panics if the guarantee is broken.
 
 mod concurrency;
 mod damage;

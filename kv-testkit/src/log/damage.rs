@@ -9,18 +9,18 @@ use kv_core::{Error, Log, LogId, LogReader, Lsn};
 
 use super::{
     LogDamage,
-    harm::{Extent, Harm},
+    file_damage::{Extent, FileDamage},
     support::{append, append_process, assert_holds_prefix, open, payload, sync_all},
 };
 use crate::vfs::Files;
 
-/// A log that nobody has open, as it was left.
-pub struct Left {
+/// A log that is not open, as it was left.
+pub struct LogAtRest {
     /// The files as they are, and as they were after each step, oldest first.
     pub files: Files,
     pub older: Vec<Files>,
     id: LogId,
-    /// What the log holds while it is not damaged.
+    /// The records in the undamaged log.
     records: Vec<Vec<u8>>,
     promise: Promise,
 }
@@ -28,14 +28,14 @@ pub struct Left {
 /// The position up to which no record may be missing silently.
 #[derive(Clone, Copy)]
 pub struct Promise {
-    /// If a block is harmed.
+    /// If a block is damaged.
     pub block: Lsn,
-    /// If a file is.
+    /// If a file is damaged.
     pub file: Lsn,
 }
 
-/// A log in use. How it ends is up to the case.
-pub struct Life {
+/// A log in use. The case decides how it ends.
+pub struct Workload {
     pub log: Arc<dyn Log>,
     records: Vec<Vec<u8>>,
     older: Vec<Files>,
@@ -43,34 +43,34 @@ pub struct Life {
     before_last_flush: Lsn,
 }
 
-impl Life {
-    /// A new log. What lies where in its files depends on `shape`.
+impl Workload {
+    /// Writes a new log. `shape` determines what lies where in its files.
     ///
-    /// It was closed after `1 + shape` flushes and, where `shape` is odd, opened and killed once
-    /// more. The opening that goes on has flushed several groups, and the last records wait for a
+    /// It is closed after `1 + shape` flushes. If `shape` is odd, it is then opened and killed once
+    /// more. The last opening flushes several groups and leaves a few records that wait for a
     /// flush.
-    pub fn lead(harness: &mut (impl LogDamage + ?Sized), shape: u64) -> Self {
+    pub fn run(harness: &mut (impl LogDamage + ?Sized), shape: u64) -> Self {
         harness.restore(&Files::new());
         let log = open(harness);
         let (records, older) = (Vec::new(), Vec::new());
-        let mut life = Self { log, records, older, before_last_flush: Lsn::START };
-        (0..=shape).for_each(|_| life.group(harness, 1));
-        life.log.close().unwrap();
-        life.older.push(harness.files());
+        let mut workload = Self { log, records, older, before_last_flush: Lsn::START };
+        (0..=shape).for_each(|_| workload.group(harness, 1));
+        workload.log.close().unwrap();
+        workload.older.push(harness.files());
         if shape % 2 == 1 {
-            life = life.reopen(harness);
-            life.group(harness, 2);
-            life.tail();
+            workload = workload.reopen(harness);
+            workload.group(harness, 2);
+            workload.tail();
         }
-        life = life.reopen(harness);
+        workload = workload.reopen(harness);
         for count in [1, 2, 1] {
-            life.group(harness, count);
+            workload.group(harness, count);
         }
-        life.append(9000); // more than a block, and more than is left in a small file
-        life.group(harness, 1);
-        life.group(harness, 2);
-        life.tail();
-        life
+        workload.append(9000); // more than a block, and more than fits into a small file
+        workload.group(harness, 1);
+        workload.group(harness, 2);
+        workload.tail();
+        workload
     }
 
     /// Drops the log, as a killed process does, and opens it again.
@@ -86,7 +86,8 @@ impl Life {
     fn append(&mut self, len: usize) {
         let n = self.records.len() as u64 + 1;
         let mut record = payload(n, 20 + n as usize * 7 % 60);
-        record.resize(record.len().max(len), 0); // long ones have little in them that could be harmed
+        // The rest is zeroes, so little of it is worth damaging.
+        record.resize(record.len().max(len), 0);
         append(&*self.log, &record);
         self.records.push(record);
     }
@@ -98,8 +99,8 @@ impl Life {
         self.older.push(harness.files());
     }
 
-    /// Appends records that the kernel has and no flush has reached. Does nothing if the log does
-    /// not give `Process`.
+    /// Appends records that the kernel has and that no flush has covered. Does nothing if the log
+    /// does not support `Process`.
     fn tail(&mut self) {
         for n in 0..3 {
             let record = payload(1000 + n, 40);
@@ -109,158 +110,176 @@ impl Life {
         }
     }
 
-    pub fn close(self, harness: &mut (impl LogDamage + ?Sized)) -> Left {
+    pub fn close(self, harness: &mut (impl LogDamage + ?Sized)) -> LogAtRest {
         self.log.close().unwrap();
         let all = self.log.bounds().appended;
         self.end(harness, Promise { block: all, file: all })
     }
 
-    pub fn kill(self, harness: &mut (impl LogDamage + ?Sized)) -> Left {
+    pub fn kill(self, harness: &mut (impl LogDamage + ?Sized)) -> LogAtRest {
         harness.kill();
         let durable = self.log.bounds().durable;
         self.end(harness, Promise { block: durable, file: durable })
     }
 
-    /// What a power cut left, after the harness has cut the power.
-    pub fn after_power_cut(self, harness: &mut (impl LogDamage + ?Sized)) -> Left {
+    /// The log that a power cut left, after the harness has cut the power.
+    pub fn after_power_cut(self, harness: &mut (impl LogDamage + ?Sized)) -> LogAtRest {
         let promise = Promise { block: self.before_last_flush, file: Lsn::START };
         self.end(harness, promise)
     }
 
-    fn end(self, harness: &mut (impl LogDamage + ?Sized), promise: Promise) -> Left {
+    fn end(self, harness: &mut (impl LogDamage + ?Sized), promise: Promise) -> LogAtRest {
         let Self { log, mut records, older, .. } = self;
         drop(log);
         let files = harness.files();
         let log = open(harness);
         records.truncate(assert_holds_prefix(&*log, &records, promise.block));
-        Left { files, older, id: log.id(), records, promise }
+        LogAtRest { files, older, id: log.id(), records, promise }
     }
 }
 
-/// How a log met harm.
+/// How a log dealt with damage.
 #[derive(PartialEq, Eq)]
-pub enum Found {
-    /// The opening or a reader said that there is damage.
+pub enum DamageOutcome {
+    /// The opening or a reader reported damage.
     Reported,
-    /// It opened and could be read to the end, which lies at that position.
+    /// It opened and could be read to its end, which is at this position.
     Ended(Lsn),
 }
 
-impl Left {
-    /// Opens the log with that harm done to it, reads it, and asserts that nothing is wrong. If it
-    /// does not say that there is damage and `goes_on`, it takes a record and is opened again.
-    pub fn judge(&self, harness: &mut (impl LogDamage + ?Sized), harm: &Harm, goes_on: bool) -> Found {
-        harness.restore(&harm.done_to(&self.files));
-        let judged = catch_unwind(AssertUnwindSafe(|| {
-            let promised = if harm.extent() == Extent::File { self.promise.file } else { self.promise.block };
-            let must = Must { id: self.id, records: self.records.clone(), promised };
-            match must.open_and_read(harness, harm) {
-                (Some(log), Found::Ended(position)) if goes_on => must.go_on(harness, harm, log, position),
+impl LogAtRest {
+    /// Opens the log with this damage, reads it, and asserts that every answer is right. If it
+    /// reports no damage and `goes_on` is set, it also appends a record and reopens the log.
+    pub fn check_damaged(
+        &self,
+        harness: &mut (impl LogDamage + ?Sized),
+        damage: &FileDamage,
+        goes_on: bool,
+    ) -> DamageOutcome {
+        harness.restore(&damage.apply_to(&self.files));
+        let checked = catch_unwind(AssertUnwindSafe(|| {
+            let promised = if damage.extent() == Extent::File { self.promise.file } else { self.promise.block };
+            let expectation = Expectation { id: self.id, records: self.records.clone(), promised };
+            match expectation.open_and_read(harness, damage) {
+                (Some(log), DamageOutcome::Ended(position)) if goes_on => {
+                    expectation.go_on(harness, damage, log, position)
+                }
                 (_, found) => found,
             }
         }));
-        judged.unwrap_or_else(|panic| {
+        checked.unwrap_or_else(|panic| {
             let message = panic.downcast_ref::<String>().cloned();
             let message = message.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-            panic!("{} ({harm})", message.unwrap_or_else(|| "L14: a panic".to_owned()));
+            panic!("{} ({damage})", message.unwrap_or_else(|| "L14: a panic".to_owned()));
         })
     }
 }
 
-/// What has to be in a damaged log, if it does not say that it is damaged.
-struct Must {
+/// What must be in a damaged log that reports no damage.
+struct Expectation {
     id: LogId,
     records: Vec<Vec<u8>>,
-    /// No record up to there may be missing.
+    /// No record up to this position may be missing.
     promised: Lsn,
 }
 
 #[derive(PartialEq, Eq)]
-enum Step {
+enum ReadStep {
     Record,
     End,
     Damage,
 }
 
-impl Must {
-    fn open_and_read(&self, harness: &mut (impl LogDamage + ?Sized), harm: &Harm) -> (Option<Arc<dyn Log>>, Found) {
+impl Expectation {
+    fn open_and_read(
+        &self,
+        harness: &mut (impl LogDamage + ?Sized),
+        damage: &FileDamage,
+    ) -> (Option<Arc<dyn Log>>, DamageOutcome) {
         match harness.open() {
             Ok(log) => {
-                let found = self.read(&*log, harm);
+                let found = self.read(&*log, damage);
                 (Some(log), found)
             }
             Err(error) => {
                 assert_names_damage(&error);
-                (None, Found::Reported)
+                (None, DamageOutcome::Reported)
             }
         }
     }
 
-    fn read(&self, log: &dyn Log, harm: &Harm) -> Found {
-        assert_eq!(log.id(), self.id, "L14: the identity is another, and no damage was reported");
+    fn read(&self, log: &dyn Log, damage: &FileDamage) -> DamageOutcome {
+        assert_eq!(log.id(), self.id, "L14: the identity differs, and no damage was reported");
         let (trimmed, durable) = (log.bounds().trimmed, log.bounds().durable);
         assert!(
-            trimmed == Lsn::START || harm.extent() == Extent::File,
+            trimmed == Lsn::START || damage.extent() == Extent::File,
             "L14: the records up to {trimmed} are missing as if they had been trimmed"
         );
         let mut position = trimmed;
         let mut reader = log.reader(trimmed).unwrap_or_else(|error| panic!("L7: no reader after {trimmed}: {error:?}"));
         let end = loop {
             match self.step(&mut *reader, &mut position) {
-                Step::Record => {}
+                ReadStep::Record => {}
                 end => break end,
             }
         };
-        if end == Step::Damage {
-            self.step(&mut *reader, &mut position); // which gives nothing that lies behind it
-            return Found::Reported;
+        if end == ReadStep::Damage {
+            // Asserts that no record beyond the damage is given.
+            self.step(&mut *reader, &mut position);
+            return DamageOutcome::Reported;
         }
         assert_eq!(position, durable, "L14: the reader ends before the durable position");
         assert!(
             position >= self.promised,
-            "L14: the records after {position} are missing, of {} that must not be, and nothing says so",
+            "L14: the records after {position} are missing silently, though those up to {} must be there",
             self.promised
         );
         let is_cut = position.0 < self.records.len() as u64;
         assert!(
-            !(is_cut && harm.extent() == Extent::Byte && log.opening_notes().is_empty()),
-            "L14: what follows {position} was cut, and the opening notes do not tell"
+            !(is_cut && damage.extent() == Extent::Byte && log.opening_notes().is_empty()),
+            "L14: records after {position} were cut, and the opening notes do not report it"
         );
-        Found::Ended(position)
+        DamageOutcome::Ended(position)
     }
 
-    /// Takes the next record and asserts that it is right.
-    fn step(&self, reader: &mut dyn LogReader, position: &mut Lsn) -> Step {
+    /// Reads the next record and asserts that it is right.
+    fn step(&self, reader: &mut dyn LogReader, position: &mut Lsn) -> ReadStep {
         match reader.next() {
-            Ok(None) => Step::End,
+            Ok(None) => ReadStep::End,
             Ok(Some(record)) => {
                 *position = position.next();
-                assert_eq!(record.lsn, *position, "L14: a reader left a record out");
+                assert_eq!(record.lsn, *position, "L14: a reader skipped a record");
                 let expected = self.records.get(position.0 as usize - 1);
                 assert!(
                     expected.is_some_and(|expected| expected == record.payload),
                     "L14: record {position} is not the one that was appended"
                 );
-                Step::Record
+                ReadStep::Record
             }
             Err(error) => {
                 assert_names_damage(&error);
-                Step::Damage
+                ReadStep::Damage
             }
         }
     }
 
-    /// What was found once is there when the log has gone on and is opened again, unless the damage
-    /// shows only then; and nothing that was cut comes back.
-    fn go_on(&self, harness: &mut (impl LogDamage + ?Sized), harm: &Harm, log: Arc<dyn Log>, position: Lsn) -> Found {
+    /// Appends a record and reopens the log. Everything that was found once must still be there,
+    /// unless the damage shows only now, and nothing that was cut may come back.
+    fn go_on(
+        &self,
+        harness: &mut (impl LogDamage + ?Sized),
+        damage: &FileDamage,
+        log: Arc<dyn Log>,
+        position: Lsn,
+    ) -> DamageOutcome {
         let mut records = self.records[..position.0 as usize].to_vec();
-        // Of the length of the next one: what was cut then lies right behind it.
+        // It has the length of the next old record, so what was cut lies directly behind it.
         records.push(payload(77, self.records.get(records.len()).map_or(10, Vec::len)));
         let last = append(&*log, &records[position.0 as usize]);
         sync_all(&*log);
         drop(log);
 
-        Self { id: self.id, records, promised: last }.open_and_read(harness, harm).1
+        Self { id: self.id, records, promised: last }.open_and_read(harness, damage).1
     }
 }
 
@@ -268,5 +287,5 @@ fn assert_names_damage(error: &Error) {
     let Error::Corrupt { place, detail, .. } = error else {
         panic!("L14: instead of Corrupt, damage gave {error:?}");
     };
-    assert!(!place.to_string().is_empty() && !detail.is_empty(), "L14: {error:?} names no place");
+    assert!(!place.to_string().is_empty() && !detail.is_empty(), "L14: {error:?} does not say where the damage is");
 }

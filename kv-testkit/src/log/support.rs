@@ -17,20 +17,20 @@ pub fn open(harness: &mut (impl LogHarness + ?Sized)) -> Arc<dyn Log> {
     harness.open().unwrap_or_else(|error| panic!("the log does not open: {error:?}"))
 }
 
-/// Bytes without pattern, the same for the same number.
+/// Random bytes, the same for the same seed.
 pub fn payload(seed: u64, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     Rng::with_seed(seed).fill(&mut bytes);
     bytes
 }
 
-/// Records of assorted small sizes, the empty one among them.
+/// Records of various small sizes, including the empty one.
 pub fn payloads(count: usize) -> Vec<Vec<u8>> {
     (0..count).map(|n| payload(n as u64, n * 37 % 300)).collect()
 }
 
 pub fn append(log: &dyn Log, record: &[u8]) -> Lsn {
-    log.append(record, Durability::Disk).unwrap_or_else(|error| panic!("the record is not taken: {error:?}"))
+    log.append(record, Durability::Disk).unwrap_or_else(|error| panic!("the record is refused: {error:?}"))
 }
 
 pub fn append_all(log: &dyn Log, records: &[Vec<u8>]) {
@@ -39,7 +39,8 @@ pub fn append_all(log: &dyn Log, records: &[Vec<u8>]) {
     }
 }
 
-/// Appends with [`Durability::Process`]; `None` if the log does not give that, which it then has to say without logging anything (L5).
+/// Appends with [`Durability::Process`]. `None` if the log does not support that, which it must
+/// report without logging anything (L5).
 pub fn append_process(log: &dyn Log, record: &[u8]) -> Option<Lsn> {
     let before = log.bounds().appended;
     match log.append(record, Durability::Process) {
@@ -47,7 +48,7 @@ pub fn append_process(log: &dyn Log, record: &[u8]) -> Option<Lsn> {
             assert_eq!(log.bounds().appended, before, "L5: a refused record took a position");
             None
         }
-        appended => Some(appended.unwrap_or_else(|error| panic!("the record is not taken: {error:?}"))),
+        appended => Some(appended.unwrap_or_else(|error| panic!("the record is refused: {error:?}"))),
     }
 }
 
@@ -79,7 +80,8 @@ pub fn read_after(log: &dyn Log, after: Lsn) -> Vec<Read> {
     rest(&mut *reader(log, after))
 }
 
-/// Asserts that `read` are the records after `after` of a log whose record at position n is `records[n - 1]`, and as many.
+/// Asserts that `read` is exactly the records after `after` of a log whose record at position n is
+/// `records[n - 1]`.
 pub fn assert_read(read: &[Read], after: Lsn, records: &[Vec<u8>]) {
     for (index, read) in read.iter().enumerate() {
         let expected = after.0 + 1 + index as u64;
@@ -98,7 +100,7 @@ pub fn assert_read(read: &[Read], after: Lsn, records: &[Vec<u8>]) {
     assert_eq!(last, records.len() as u64, "L7: reading ended at position {last} of {}", records.len());
 }
 
-/// Asserts that the log holds exactly `records`, of which it may have trimmed some.
+/// Asserts that the log holds exactly `records`, some of which it may have trimmed.
 pub fn assert_holds(log: &dyn Log, records: &[Vec<u8>]) {
     assert_eq!(log.bounds().appended.0, records.len() as u64, "the log holds another number of records");
     sync_all(log);
@@ -106,7 +108,8 @@ pub fn assert_holds(log: &dyn Log, records: &[Vec<u8>]) {
     assert_read(&read_after(log, after), after, records);
 }
 
-/// Asserts that the log holds the first so many of `records`, at least those up to `at_least`, and returns how many.
+/// Asserts that the log holds a prefix of `records`, at least up to `at_least`, and returns its
+/// length.
 pub fn assert_holds_prefix(log: &dyn Log, records: &[Vec<u8>], at_least: Lsn) -> usize {
     let count = log.bounds().appended;
     assert!(count >= at_least, "the records up to {at_least} had to survive, but the log ends at {count}");
@@ -122,10 +125,10 @@ pub fn assert_holds_prefix(log: &dyn Log, records: &[Vec<u8>], at_least: Lsn) ->
 pub fn assert_bounds(log: &dyn Log) {
     let bounds = log.bounds();
     let ordered = [bounds.trimmed, bounds.durable, bounds.written, bounds.appended];
-    assert!(ordered.is_sorted(), "the bounds do not stand in order: {bounds:?}");
+    assert!(ordered.is_sorted(), "the bounds are out of order: {bounds:?}");
 }
 
-/// Asserts that a position beyond the end was refused, and that both positions are named.
+/// Asserts that a position beyond the end was refused, and that the error names both positions.
 pub fn assert_misuse(call: &str, result: &Result<()>, position: Lsn, appended: Lsn) {
     let Err(error @ Error::Misuse(_)) = result else {
         panic!("{call} of position {position} gave {result:?}, though the last one is {appended}");

@@ -1,24 +1,27 @@
-//! Kinds of crashes, and the choices among the states that they may leave.
+//! Kinds of crashes, and the choice of a state that a crash leaves.
 
 use std::{fmt, str::FromStr};
 
-/// What kind of crash, and of file system.
+/// The kind of crash, and the file system that it happens to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CrashModel {
     /// The process ends and the kernel goes on: nothing is lost.
     Killed,
-    /// A power cut on a file system like ext4: changes of names and lengths survive in order, through a journal that each sync of something
-    /// new or longer commits; sectors in any order; a file that was renamed over another has its length, and maybe zeroes.
+    /// A power cut on a file system like ext4. Changes of names and lengths survive in order,
+    /// through a journal that is committed by each sync of something new or longer. Sectors survive
+    /// in any order. A file that was renamed over another has its length, perhaps with zeroes.
     Ext4,
-    /// A power cut on a file system like XFS: as with ext4, but a file is never longer than what was written of it.
+    /// A power cut on a file system like XFS: as with ext4, but a file is never longer than the
+    /// data written to it.
     Xfs,
-    /// A power cut on the weakest file system that POSIX allows: of all that was not synced, any part may survive: each sector, whole or torn
-    /// inside, each length, each change of names (a rename whole or not at all), each for itself.
+    /// A power cut on the weakest file system that POSIX allows. Of everything that was not synced,
+    /// any part may survive independently: each sector, whole or torn; each length; each change of
+    /// names (a rename entirely or not at all).
     Posix,
 }
 
 impl CrashModel {
-    /// All of them.
+    /// All models.
     pub const ALL: [Self; 4] = [Self::Killed, Self::Ext4, Self::Xfs, Self::Posix];
 
     pub(super) fn has_journal(self) -> bool {
@@ -26,45 +29,48 @@ impl CrashModel {
     }
 }
 
-/// Which of the states that a crash may leave. Together with the disk it determines everything; it prints as in `posix:only:17`, and is parsed from that.
+/// Which of the possible crash states to take. Together with the disk it determines everything. It
+/// prints as in `posix:only:17`, and parses from that.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CrashChoice {
     /// The kind of crash.
     pub model: CrashModel,
-    /// What survives.
-    pub pick: Pick,
+    /// Which of the unsynced persistence units survive.
+    pub survivors: Survivors,
 }
 
-/// What survives of what was not synced: of its atoms, in the order in which they came to be. An atom is a sector of a write, the length that a write
-/// or a cut gave, or a change of names; what would change nothing is none.
+/// Which persistence units survive a crash, of all that were not synced. They are numbered in the
+/// order in which they were made. A unit is a sector of a write, the length that a write or a
+/// truncation set, or a change of names. A write that changes nothing makes no unit.
 ///
-/// Where a model does not allow it, what comes nearest to it survives.
+/// If the model does not allow the choice, the nearest legal state is taken.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Pick {
-    /// Nothing.
+pub enum Survivors {
+    /// No unit.
     Nothing,
-    /// Everything.
+    /// Every unit.
     Everything,
-    /// The first so many atoms.
+    /// The first n units.
     Prefix(usize),
-    /// All atoms but that one.
+    /// All units but this one.
     Without(usize),
-    /// That atom alone, with what it needs.
+    /// This unit alone, with the units it depends on.
     Only(usize),
-    /// The state of that number, where all are counted.
+    /// The state with this number, where all states are counted.
     Numbered(u64),
-    /// Something that follows from a seed.
+    /// A random choice that follows from this seed.
     Sample(u64),
-    /// All atoms but these, in their order: what a failure is shrunk to. It prints as in `posix:except:3+9~40`.
-    Except(Vec<Loss>),
+    /// All units but these, in order: what a failure is shrunk to. It prints as in
+    /// `posix:except:3+9~40`.
+    Except(Vec<LostUnit>),
 }
 
-/// An atom that a crash takes, or tears.
+/// A persistence unit that a crash loses or tears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Loss {
-    /// Which of the atoms, from 0.
-    pub atom: usize,
-    /// How many bytes survive of a sector that is torn; 0 if the atom is lost.
+pub struct LostUnit {
+    /// The unit's number, from 0.
+    pub unit: usize,
+    /// How many bytes survive of a torn sector; 0 if the unit is lost.
     pub kept_bytes: u16,
 }
 
@@ -81,28 +87,28 @@ impl fmt::Display for CrashModel {
 
 impl fmt::Display for CrashChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { model, pick } = self;
-        match pick {
-            Pick::Nothing => write!(f, "{model}:nothing"),
-            Pick::Everything => write!(f, "{model}:everything"),
-            Pick::Prefix(count) => write!(f, "{model}:prefix:{count}"),
-            Pick::Without(atom) => write!(f, "{model}:without:{atom}"),
-            Pick::Only(atom) => write!(f, "{model}:only:{atom}"),
-            Pick::Numbered(number) => write!(f, "{model}:numbered:{number}"),
-            Pick::Sample(seed) => write!(f, "{model}:sample:{seed}"),
-            Pick::Except(losses) => {
-                let losses = losses.iter().map(Loss::to_string).collect::<Vec<_>>();
+        let Self { model, survivors } = self;
+        match survivors {
+            Survivors::Nothing => write!(f, "{model}:nothing"),
+            Survivors::Everything => write!(f, "{model}:everything"),
+            Survivors::Prefix(count) => write!(f, "{model}:prefix:{count}"),
+            Survivors::Without(unit) => write!(f, "{model}:without:{unit}"),
+            Survivors::Only(unit) => write!(f, "{model}:only:{unit}"),
+            Survivors::Numbered(number) => write!(f, "{model}:numbered:{number}"),
+            Survivors::Sample(seed) => write!(f, "{model}:sample:{seed}"),
+            Survivors::Except(losses) => {
+                let losses = losses.iter().map(LostUnit::to_string).collect::<Vec<_>>();
                 write!(f, "{model}:except:{}", losses.join("+"))
             }
         }
     }
 }
 
-impl fmt::Display for Loss {
+impl fmt::Display for LostUnit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kept_bytes {
-            0 => write!(f, "{}", self.atom),
-            kept => write!(f, "{}~{kept}", self.atom),
+            0 => write!(f, "{}", self.unit),
+            kept => write!(f, "{}~{kept}", self.unit),
         }
     }
 }
@@ -113,37 +119,37 @@ impl FromStr for CrashChoice {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut words = text.splitn(3, ':');
         let model = words.next().and_then(|word| CrashModel::ALL.into_iter().find(|model| model.to_string() == word));
-        let pick = words.next().and_then(|kind| parse_pick(kind, words.next()));
-        match (model, pick) {
-            (Some(model), Some(pick)) => Ok(Self { model, pick }),
-            _ => Err(format!("{text:?} is no choice such as posix:only:17")),
+        let survivors = words.next().and_then(|kind| parse_survivors(kind, words.next()));
+        match (model, survivors) {
+            (Some(model), Some(survivors)) => Ok(Self { model, survivors }),
+            _ => Err(format!("{text:?} is not a crash choice such as posix:only:17")),
         }
     }
 }
 
-fn parse_pick(kind: &str, detail: Option<&str>) -> Option<Pick> {
+fn parse_survivors(kind: &str, detail: Option<&str>) -> Option<Survivors> {
     let Some(detail) = detail else {
         return match kind {
-            "nothing" => Some(Pick::Nothing),
-            "everything" => Some(Pick::Everything),
+            "nothing" => Some(Survivors::Nothing),
+            "everything" => Some(Survivors::Everything),
             _ => None,
         };
     };
     match kind {
-        "prefix" => detail.parse().ok().map(Pick::Prefix),
-        "without" => detail.parse().ok().map(Pick::Without),
-        "only" => detail.parse().ok().map(Pick::Only),
-        "numbered" => detail.parse().ok().map(Pick::Numbered),
-        "sample" => detail.parse().ok().map(Pick::Sample),
-        "except" => detail.split('+').map(parse_loss).collect::<Option<_>>().map(Pick::Except),
+        "prefix" => detail.parse().ok().map(Survivors::Prefix),
+        "without" => detail.parse().ok().map(Survivors::Without),
+        "only" => detail.parse().ok().map(Survivors::Only),
+        "numbered" => detail.parse().ok().map(Survivors::Numbered),
+        "sample" => detail.parse().ok().map(Survivors::Sample),
+        "except" => detail.split('+').map(parse_lost).collect::<Option<_>>().map(Survivors::Except),
         _ => None,
     }
 }
 
-fn parse_loss(text: &str) -> Option<Loss> {
-    let (atom, kept_bytes) = match text.split_once('~') {
-        Some((atom, kept)) => (atom, kept.parse().ok()?),
+fn parse_lost(text: &str) -> Option<LostUnit> {
+    let (unit, kept_bytes) = match text.split_once('~') {
+        Some((unit, kept)) => (unit, kept.parse().ok()?),
         None => (text, 0),
     };
-    Some(Loss { atom: atom.parse().ok()?, kept_bytes })
+    Some(LostUnit { unit: unit.parse().ok()?, kept_bytes })
 }

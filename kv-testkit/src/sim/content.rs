@@ -1,13 +1,13 @@
-//! The bytes of a file, shared between all copies that have not changed them.
+//! The bytes of a file. Copies share the pages that they have not changed.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, OnceLock},
 };
 
-/// The unit that copies share, and in which space is taken, in bytes.
+/// The size of a page: the unit that copies share and in which space is counted, in bytes.
 pub(super) const PAGE_BYTES: usize = 4096;
-/// No file grows beyond this, in bytes: the table of its pages is in memory.
+/// The maximum length of a file, in bytes. The table of its pages is in memory.
 pub(super) const FILE_BYTES_MAX: u64 = 4 << 30;
 
 #[derive(Clone, Debug, Default)]
@@ -28,7 +28,7 @@ enum Page {
 #[derive(Clone, Debug)]
 struct Data {
     bytes: [u8; PAGE_BYTES],
-    /// Of the bytes, once it was asked for.
+    /// The hash of the bytes, once it was needed.
     hash: OnceLock<u64>,
 }
 
@@ -37,13 +37,13 @@ impl Content {
         self.len
     }
 
-    /// The bytes of the disk that it takes.
+    /// How many bytes of disk space it takes.
     pub fn space_bytes(&self) -> u64 {
         let taken = self.pages.iter().filter(|page| !matches!(page, Page::Hole)).count();
         (taken * PAGE_BYTES) as u64
     }
 
-    /// Fills the buffer from `offset` and returns how many bytes there were.
+    /// Fills the buffer from `offset` on, and returns how many bytes there were.
     pub fn read(&self, buffer: &mut [u8], offset: u64) -> usize {
         let len = self.len.saturating_sub(offset).min(buffer.len() as u64) as usize;
         for (page, in_page, range) in spans(offset, len) {
@@ -55,7 +55,7 @@ impl Content {
         len
     }
 
-    /// Writes at `offset`; a write beyond the end enlarges the file, with a hole between.
+    /// Writes at `offset`. A write beyond the end enlarges the file and leaves a hole in between.
     pub fn write(&mut self, bytes: &[u8], offset: u64) {
         let end = offset + bytes.len() as u64;
         self.grow(end);
@@ -69,7 +69,8 @@ impl Content {
         }
     }
 
-    /// For each page that a range lies in: whether it takes no space yet, and how many bytes of the range are in it.
+    /// For each page of a range: whether the page takes no space yet, and how many bytes of the
+    /// range lie in it.
     pub fn pages_of(&self, offset: u64, len: usize) -> impl Iterator<Item = (bool, usize)> {
         spans(offset, len)
             .map(|(page, _, range)| (matches!(self.pages.get(page), None | Some(Page::Hole)), range.len()))
@@ -95,7 +96,7 @@ impl Content {
         bytes
     }
 
-    /// Feeds the hasher with what readers see. Pages are hashed once, also for all copies.
+    /// Feeds the hasher with what readers see. Each page is hashed once and shared by all copies.
     pub fn hash(&self, hasher: &mut impl Hasher) {
         self.len.hash(hasher);
         self.pages.iter().map(Page::hash).for_each(|hash| hash.hash(hasher));
@@ -124,7 +125,7 @@ impl Page {
         }
     }
 
-    /// Zeroes are zeroes, however they came there.
+    /// All zero pages hash alike, whether they are holes or were written.
     fn hash(&self) -> u64 {
         let Self::Data(data) = self else { return 0 };
         *data.hash.get_or_init(|| {
@@ -138,7 +139,8 @@ impl Page {
     }
 }
 
-/// The pages that a range of bytes lies in: which, where in it, and which part of the range.
+/// The pages of a range of bytes: the page's number, the offset in the page, and the part of the
+/// range.
 fn spans(offset: u64, len: usize) -> impl Iterator<Item = (usize, usize, std::ops::Range<usize>)> {
     let mut done = 0;
     std::iter::from_fn(move || {
@@ -155,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_what_a_vector_would_be() {
+    fn it_behaves_like_a_vector() {
         let mut rng = fastrand::Rng::with_seed(1);
         let (mut content, mut plain) = (Content::default(), Vec::new());
         for _ in 0..500 {

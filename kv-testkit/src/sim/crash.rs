@@ -1,16 +1,17 @@
-//! Power cuts: the disk that is left.
+//! The disk that a crash leaves.
 
 use std::{mem, sync::Arc};
 
 use super::{
-    atoms::{Atom, Atoms},
     choice::CrashModel,
     content::Content,
-    fates::Fate,
-    state::{Change, ChangeKind, FileNode, NameChangeKind, NodeId, Seq, State},
+    outcomes::UnitOutcome,
+    sector,
+    state::{FileChange, FileChangeKind, FileNode, NameChangeKind, NodeId, Seq, State},
+    units::{Unit, Units},
 };
 
-/// The disk after a crash that all pending changes survive, and all handles' ends.
+/// The disk after a killed process: all pending changes survive, and all handles are closed.
 pub(super) fn killed(state: &State) -> State {
     let mut left = state.clone();
     left.handles.clear();
@@ -19,8 +20,8 @@ pub(super) fn killed(state: &State) -> State {
 }
 
 /// The disk after a power cut.
-pub(super) fn cut(state: &State, atoms: &Atoms, fates: &[Fate]) -> State {
-    let cut = Cut { atoms, fates };
+pub(super) fn cut(state: &State, units: &Units, outcomes: &[UnitOutcome]) -> State {
+    let cut = Cut { units, outcomes };
     let mut left = state.clone();
     left.handles.clear();
     cut.names(&mut left);
@@ -35,18 +36,18 @@ pub(super) fn cut(state: &State, atoms: &Atoms, fates: &[Fate]) -> State {
 }
 
 struct Cut<'a> {
-    atoms: &'a Atoms,
-    fates: &'a [Fate],
+    units: &'a Units,
+    outcomes: &'a [UnitOutcome],
 }
 
 impl Cut<'_> {
-    /// The fate of a part of a change; what is no atom is safe.
-    fn fate(&self, seq: Seq, sub: u32) -> Fate {
-        self.atoms.find(seq, sub).map_or(Fate::Kept, |at| self.fates[at])
+    /// The outcome of one part of a change. A part that is not a unit is safe.
+    fn outcome(&self, seq: Seq, sub: u32) -> UnitOutcome {
+        self.units.find(seq, sub).map_or(UnitOutcome::Kept, |at| self.outcomes[at])
     }
 
     fn keeps(&self, seq: Seq) -> bool {
-        self.fate(seq, Atom::WHOLE) == Fate::Kept
+        self.outcome(seq, Unit::WHOLE) == UnitOutcome::Kept
     }
 
     fn names(&self, left: &mut State) {
@@ -70,21 +71,21 @@ impl Cut<'_> {
         }
     }
 
-    /// What is left of a file.
+    /// The content that is left of a file.
     fn file(&self, file: &FileNode) -> Content {
         let mut content = file.durable.clone();
         let mut len = content.len();
-        for Change { seq, kind } in &file.pending {
+        for FileChange { seq, kind } in &file.pending {
             match kind {
-                ChangeKind::SetLen(new) => {
+                FileChangeKind::SetLen(new) => {
                     if self.keeps(*seq) {
                         content.set_len(*new);
                         len = *new;
                     }
                 }
-                ChangeKind::Write { offset, bytes, extends } => {
+                FileChangeKind::Write { offset, bytes, extends } => {
                     let end = self.write(&mut content, *seq, *offset, bytes);
-                    if self.atoms.model.has_journal() {
+                    if self.units.model.has_journal() {
                         len = len.max(end);
                     } else if *extends && self.keeps(*seq) {
                         len = len.max(offset + bytes.len() as u64);
@@ -92,23 +93,23 @@ impl Cut<'_> {
                 }
             }
         }
-        if self.atoms.model == CrashModel::Ext4 {
+        if self.units.model == CrashModel::Ext4 {
             len = len.max(file.length_kept);
         }
         content.set_len(len);
         content
     }
 
-    /// Writes the sectors that survive, and returns where the last of them ends.
+    /// Writes the sectors that survive, and returns where the last one ends.
     fn write(&self, content: &mut Content, seq: Seq, offset: u64, bytes: &[u8]) -> u64 {
         let mut end = 0;
-        for (sub, range) in Atom::sectors(offset, bytes.len()) {
+        for (sub, range) in sector::split(offset, bytes.len()) {
             let at = offset + range.start as u64;
             let sector = &bytes[range];
-            let kept = match self.fate(seq, sub) {
-                Fate::Lost => continue,
-                Fate::Kept => sector,
-                Fate::Torn(kept_bytes) => &sector[..usize::from(kept_bytes).min(sector.len())],
+            let kept = match self.outcome(seq, sub) {
+                UnitOutcome::Lost => continue,
+                UnitOutcome::Kept => sector,
+                UnitOutcome::Torn(kept_bytes) => &sector[..usize::from(kept_bytes).min(sector.len())],
             };
             if !kept.is_empty() {
                 content.write(kept, at);

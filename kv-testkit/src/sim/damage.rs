@@ -1,56 +1,26 @@
-use super::{
-    atoms::SECTOR_BYTES,
-    content::Content,
-    disk::SimDisk,
-    state::{FileNode, State},
-};
+//! Damage: what may happen to the bytes of a file.
 
-/// What becomes of a file at rest, or of what is read of it. Sectors have 512 bytes and are counted from 0.
+use super::{content::Content, sector::SECTOR_BYTES, state::FileNode};
+
+/// Damage to a file at rest, or to data as it is read. Sectors have 512 bytes and are counted from
+/// 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Damage {
-    /// A bit changes, counted from the first byte's lowest.
+    /// A bit is flipped, counted from the lowest bit of the first byte.
     FlippedBit(u64),
-    /// A sector is full of zeroes.
+    /// A sector holds zeroes.
     ZeroedSector(u64),
-    /// Two sectors change places.
+    /// Two sectors are exchanged.
     SwappedSectors(u64, u64),
-    /// A sector has other content; see [`SimDisk::stale_sector`] and [`SimDisk::misdirected_sector`].
+    /// A sector holds other content; see [`SimDisk::stale_sector`](super::SimDisk::stale_sector)
+    /// and [`SimDisk::misdirected_sector`](super::SimDisk::misdirected_sector).
     ForeignSector(u64, Vec<u8>),
-    /// The file ends early, at this length in bytes.
+    /// The file is truncated to this length in bytes.
     Cut(u64),
 }
 
-impl SimDisk {
-    /// Damages a file at rest: what readers see, and what survives a crash. `false` if there is no such file, or it is shorter.
-    pub fn damage(&self, path: &str, damage: &Damage) -> bool {
-        let mut inner = self.lock();
-        let node = inner.state.paths().remove(path);
-        node.and_then(|node| inner.state.file_mut(node).ok()).is_some_and(|file| damage.apply(file))
-    }
-
-    /// The damage that a sector holds what it held before it was last changed, as if that write had been lost. `None` if it was never anything else.
-    pub fn stale_sector(&self, path: &str, sector: u64) -> Option<Damage> {
-        let inner = self.lock();
-        let mut older = find(&inner.state, path)?.older.get(&sector)?.clone();
-        older.resize(SECTOR_BYTES as usize, 0);
-        Some(Damage::ForeignSector(sector, older))
-    }
-
-    /// The damage that a sector holds what is in another sector, of this or another file, as if a write or a read had gone astray. `None` if
-    /// there is no such sector.
-    pub fn misdirected_sector(&self, sector: u64, from_path: &str, from_sector: u64) -> Option<Damage> {
-        let inner = self.lock();
-        let content = find(&inner.state, from_path)?.sector(from_sector);
-        (!content.is_empty()).then_some(Damage::ForeignSector(sector, content))
-    }
-}
-
-fn find<'a>(state: &'a State, path: &str) -> Option<&'a FileNode> {
-    state.paths().remove(path).and_then(|node| state.file(node).ok())
-}
-
 impl Damage {
-    /// What readers see of a damaged file that is not.
+    /// What readers see if the file were damaged. The file itself is not changed.
     pub(super) fn seen(&self, file: &FileNode) -> Content {
         let mut damaged = FileNode { seen: file.seen.clone(), ..FileNode::default() };
         self.apply(&mut damaged);
@@ -89,7 +59,8 @@ fn change_sector(file: &mut FileNode, sector: u64, change_bytes: impl Fn(&mut [u
     change(file, sector * SECTOR_BYTES, SECTOR_BYTES as usize, change_bytes)
 }
 
-/// Changes what readers see and what survives. `false` if the file ends before.
+/// Changes both what readers see and what survives. Returns `false` if the file ends before
+/// `offset`.
 fn change(file: &mut FileNode, offset: u64, len: usize, change_bytes: impl Fn(&mut [u8])) -> bool {
     let is_there = offset < file.seen.len();
     for content in [&mut file.seen, &mut file.durable] {

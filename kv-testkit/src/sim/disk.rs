@@ -4,21 +4,19 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use kv_vfs::Vfs;
-
 use super::{
-    atoms::Atoms,
-    choice::{CrashChoice, CrashModel, Pick},
-    crash, fates,
-    state::{NodeId, ROOT, State},
-    vfs::SimVfs,
+    choice::{CrashChoice, CrashModel, Survivors},
+    crash, outcomes,
+    state::{NodeId, State},
+    units::Units,
 };
 use crate::vfs::Fault;
 
-/// Of so many losses it is said what they are.
-const LOSSES_TOLD: usize = 8;
+/// How many losses a failure message lists.
+const LOSSES_PRINTED_MAX: usize = 8;
 
-/// A disk in memory that crashes, fails, lies, fills up and rots. Clones are the same disk. See the [module](super).
+/// A disk in memory that crashes, fails, lies, fills up and rots. Clones share the same disk. See
+/// the [module](super).
 #[derive(Clone)]
 pub struct SimDisk {
     shared: Arc<Mutex<Inner>>,
@@ -40,16 +38,16 @@ pub(super) struct Inner {
 /// A disk as it was before one of the operations that changed it; see [`SimDisk::record`].
 #[derive(Clone, Debug)]
 pub struct Moment {
-    /// The operation's number: so many were done before.
+    /// The operation's number, which is how many operations came before it.
     pub operation: u64,
     /// The operation that comes next; empty at the end of the recording.
     pub next: String,
-    /// The disk. It is nobody else's.
+    /// A copy of the disk.
     pub disk: SimDisk,
 }
 
 impl SimDisk {
-    /// An empty disk. What [`random`](Vfs::random) answers follows from the seed.
+    /// An empty disk. [`random`](kv_vfs::Vfs::random) answers from the seed.
     pub fn new(seed: u64) -> Self {
         Self::with_state(State::new(), fastrand::Rng::with_seed(seed))
     }
@@ -70,66 +68,67 @@ impl SimDisk {
         Self { shared: Arc::new(Mutex::new(inner)) }
     }
 
-    /// The top directory.
-    pub fn vfs(&self) -> Arc<dyn Vfs> {
-        Arc::new(SimVfs::new(self.clone(), ROOT, String::new()))
-    }
-
-    /// The disk after a crash at this instant. This one goes on as if nothing had happened: what is open stays open, and what is done to it does not
-    /// show on the other. Locks end, and so do faults, a stop and a limit of space.
+    /// The disk after a crash at this instant. This one goes on as if nothing had happened: open
+    /// files stay open, and changes to one disk do not show on the other. Locks end on the returned
+    /// disk, and so do faults, a stop and a limit of space.
     #[must_use = "the crash happens to the disk that is returned"]
     pub fn crash(&self, choice: &CrashChoice) -> Self {
         let inner = self.lock();
-        let atoms = Atoms::of(&inner.state, choice.model);
-        inner.crash(&atoms, &choice.pick)
+        let units = Units::of(&inner.state, choice.model);
+        inner.crash(&units, &choice.survivors)
     }
 
-    /// The disk after the process was killed at this instant: nothing is lost.
+    /// The disk after the process was killed at this instant. Nothing is lost.
     #[must_use = "the crash happens to the disk that is returned"]
     pub fn killed(&self) -> Self {
-        self.crash(&CrashChoice { model: CrashModel::Killed, pick: Pick::Everything })
+        self.crash(&CrashChoice { model: CrashModel::Killed, survivors: Survivors::Everything })
     }
 
-    /// The disk after one of many power cuts, for the harness of a suite that cuts the power again and again: each model in turn, and by turns
-    /// nothing survives that was not synced, and a sample of it.
+    /// The disk after one of many power cuts, for harnesses of suites that cut the power again and
+    /// again. The models take turns; every other cut loses everything that was not synced, and the
+    /// rest keep a random sample of it.
     #[must_use = "the crash happens to the disk that is returned"]
     pub fn power_cut(&self, number: u64) -> Self {
         let model = [CrashModel::Posix, CrashModel::Ext4, CrashModel::Xfs][(number / 2 % 3) as usize];
-        let pick = if number % 2 == 1 { Pick::Nothing } else { Pick::Sample(number) };
-        self.crash(&CrashChoice { model, pick })
+        let survivors = if number % 2 == 1 { Survivors::Nothing } else { Survivors::Sample(number) };
+        self.crash(&CrashChoice { model, survivors })
     }
 
-    /// The choices that a crash at this instant has: all, if there are at most `limit`; otherwise nothing and everything survives, every prefix, all but
-    /// one, only one, and so many others as a quarter of the limit, that follow from the seed. Different choices may leave the same disk.
+    /// The crash states to check at this instant: all of them if there are at most `limit`.
+    /// Otherwise the corner cases (nothing, everything, each prefix, each unit lost, each unit
+    /// kept) and `limit / 4` samples that follow from the seed. Different choices may leave the
+    /// same disk.
     pub fn crash_states(&self, model: CrashModel, limit: u64, seed: u64) -> Vec<CrashChoice> {
-        let atoms = self.atoms(model);
+        let units = self.units(model);
         let mut rng = fastrand::Rng::with_seed(seed);
-        let picks: Vec<_> = match atoms.count() {
-            Some(count) if count <= limit.max(1) => (0..count).map(Pick::Numbered).collect(),
+        let candidates: Vec<_> = match units.count() {
+            Some(count) if count <= limit.max(1) => (0..count).map(Survivors::Numbered).collect(),
             _ => {
-                let samples = (0..limit / 4).map(|_| Pick::Sample(rng.u64(..1 << 32)));
-                fates::telling(&atoms).chain(samples).collect()
+                let samples = (0..limit / 4).map(|_| Survivors::Sample(rng.u64(..1 << 32)));
+                outcomes::corner_cases(&units).chain(samples).collect()
             }
         };
-        picks.into_iter().map(|pick| CrashChoice { model, pick }).collect()
+        candidates.into_iter().map(|survivors| CrashChoice { model, survivors }).collect()
     }
 
-    /// How many operations there were, failed ones among them.
+    /// How many operations there were, including failed ones.
     pub fn operations(&self) -> u64 {
         self.lock().operations
     }
 
-    /// The operation of that number, counted from 0 at the disk's creation, and all after it fail: as if the process were gone.
+    /// Makes the operation with this number, and every later one, fail as if the process were gone.
+    /// Operations are counted from 0 at the disk's creation.
     pub fn stop_at(&self, operation: u64) {
         self.lock().stop_at = operation;
     }
 
-    /// From now on, what was on the disk before each operation that changes it is kept; see [`take_recording`](SimDisk::take_recording).
+    /// Starts a recording: from now on, the disk is saved before each operation that changes it;
+    /// see [`take_recording`](SimDisk::take_recording).
     pub fn record(&self) {
         self.lock().recording = Some(Vec::new());
     }
 
-    /// Ends a recording: the disk before each changing operation, and as it is now.
+    /// Ends a recording, and returns the disk before each changing operation and as it is now.
     pub fn take_recording(&self) -> Vec<Moment> {
         let mut inner = self.lock();
         let mut moments = inner.recording.take().unwrap_or_default();
@@ -137,12 +136,13 @@ impl SimDisk {
         moments
     }
 
-    /// Adds a fault. An interrupted open, read or write is repeated by the file layer, so that nobody sees it.
+    /// Adds a fault. The file layer repeats an open, read or write that is interrupted, so its
+    /// caller does not see that failure.
     pub fn fail(&self, fault: Fault) {
         self.lock().faults.push(fault);
     }
 
-    /// Takes away all faults, a stop, a limit of space, and stops lying.
+    /// Removes all faults, a stop and a limit of space, and stops lying.
     pub fn heal(&self) {
         let mut inner = self.lock();
         inner.faults.clear();
@@ -151,23 +151,25 @@ impl SimDisk {
         inner.lies = false;
     }
 
-    /// How many operations have failed by a fault or a stop.
+    /// How many operations have failed because of a fault or a stop.
     pub fn failures(&self) -> u64 {
         self.lock().failures
     }
 
-    /// From now on syncs succeed and do nothing.
+    /// From now on, syncs succeed and do nothing.
     pub fn lie(&self) {
         self.lock().lies = true;
     }
 
-    /// Files take at most so many bytes of the disk, in pages of 4 KiB; above that there is no space.
+    /// Limits the space that files may take, in bytes, counted in pages of 4 KiB. Beyond that there
+    /// is no space.
     pub fn limit_space(&self, bytes_max: u64) {
         self.lock().state.space_bytes_max = bytes_max;
     }
 
-    /// From now on a write needs free space for all its pages, also for those that the file has, as
-    /// on ZFS, or on btrfs without the attribute NOCOW. What it replaces is free again at once.
+    /// From now on, a write needs free space for all its pages, even for those that the file
+    /// already has, as on ZFS, or on btrfs without the attribute NOCOW. The replaced pages are free
+    /// again at once.
     pub fn copy_on_write(&self) {
         self.lock().state.copies_on_write = true;
     }
@@ -177,7 +179,8 @@ impl SimDisk {
         self.lock().state.space_bytes()
     }
 
-    /// What was done to the disk since the last call, in order, a line each. See [`Kind::changes`](crate::vfs::Kind::changes).
+    /// The operations that changed the disk since the last call, in order, one line each. See
+    /// [`Kind::changes`](crate::vfs::Kind::changes).
     pub fn take_trace(&self) -> String {
         mem::take(&mut self.lock().trace)
     }
@@ -195,7 +198,7 @@ impl SimDisk {
     }
 
     /// Up to `len` bytes of a file from `offset` on, as readers see it; `None` if there is no such
-    /// file. It counts as no operation, and no fault meets it.
+    /// file. This is not an operation of the disk, and no fault applies to it.
     pub fn peek(&self, path: &str, offset: u64, len: usize) -> Option<Vec<u8>> {
         let inner = self.lock();
         let node = inner.state.paths().remove(path)?;
@@ -205,35 +208,35 @@ impl SimDisk {
         Some(bytes)
     }
 
-    /// What a power cut may take now.
-    pub(super) fn atoms(&self, model: CrashModel) -> Atoms {
-        Atoms::of(&self.lock().state, model)
+    /// The units that a power cut may lose now.
+    pub(super) fn units(&self, model: CrashModel) -> Units {
+        Units::of(&self.lock().state, model)
     }
 
-    /// What a crash takes or tears, in words: the first few of it.
+    /// Describes what a crash loses or tears: the first few units.
     pub(super) fn losses(&self, choice: &CrashChoice) -> String {
         let inner = self.lock();
-        let atoms = Atoms::of(&inner.state, choice.model);
-        let losses = atoms.losses(&atoms.fates(&choice.pick));
+        let units = Units::of(&inner.state, choice.model);
+        let losses = units.losses(&units.outcomes(&choice.survivors));
         let mut lost: Vec<_> =
-            losses.iter().take(LOSSES_TOLD).map(|loss| atoms.describe(*loss, &inner.state)).collect();
-        if losses.len() > LOSSES_TOLD {
-            lost.push(format!("{} more", losses.len() - LOSSES_TOLD));
+            losses.iter().take(LOSSES_PRINTED_MAX).map(|loss| units.describe(*loss, &inner.state)).collect();
+        if losses.len() > LOSSES_PRINTED_MAX {
+            lost.push(format!("{} more", losses.len() - LOSSES_PRINTED_MAX));
         }
         lost.join(", ")
     }
 
-    /// [`crash`](SimDisk::crash), where the atoms are known.
-    pub(super) fn crash_of(&self, atoms: &Atoms, pick: &Pick) -> Self {
-        self.lock().crash(atoms, pick)
+    /// [`crash`](SimDisk::crash), for a caller that knows the units.
+    pub(super) fn crash_of(&self, units: &Units, survivors: &Survivors) -> Self {
+        self.lock().crash(units, survivors)
     }
 
-    /// Equal where readers see the same.
+    /// Equal if readers see the same.
     pub(super) fn fingerprint(&self) -> u64 {
         self.lock().state.fingerprint()
     }
 
-    /// Whether it is the same disk, and nothing was changed between.
+    /// Whether both are the same disk, and nothing was changed in between.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared) || self.lock().state.is_same(&other.lock().state)
     }
@@ -248,10 +251,10 @@ impl SimDisk {
 }
 
 impl Inner {
-    fn crash(&self, atoms: &Atoms, pick: &Pick) -> SimDisk {
-        let mut left = match atoms.model {
+    fn crash(&self, units: &Units, survivors: &Survivors) -> SimDisk {
+        let mut left = match units.model {
             CrashModel::Killed => crash::killed(&self.state),
-            _ => crash::cut(&self.state, atoms, &atoms.fates(pick)),
+            _ => crash::cut(&self.state, units, &units.outcomes(survivors)),
         };
         left.space_bytes_max = u64::MAX;
         SimDisk::with_state(left, self.random.clone())

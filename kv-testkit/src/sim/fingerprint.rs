@@ -5,7 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::state::{ROOT, State};
 
 impl State {
-    /// The names and the content of all files, as one number: equal where they are equal, and almost surely different where they are not.
+    /// One number for the names and contents of all files: equal if these are equal, and almost
+    /// certainly different otherwise.
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         let mut directories = vec![ROOT];

@@ -1,15 +1,15 @@
-//! What a power cut may leave of single sectors, by the disk's own record of what was not synced.
+//! What a power cut may leave of single sectors, from the disk's own record of unsynced writes.
 
 use std::{collections::BTreeMap, ops::Range};
 
 use super::{
-    atoms::{Atom, SECTOR_BYTES},
     disk::SimDisk,
-    state::{Change, ChangeKind, FileNode},
+    sector::{self, SECTOR_BYTES},
+    state::{FileChange, FileChangeKind, FileNode},
 };
 
-/// A sector has at most so many whole states that are told; of more, the ones that keep every
-/// earlier write.
+/// The maximum number of whole states reported per sector. If there are more, only states that keep
+/// every earlier write are added.
 const WHOLE_MAX: usize = 256;
 
 /// What a power cut may leave of a sector, on the weakest disk that POSIX allows.
@@ -17,18 +17,18 @@ const WHOLE_MAX: usize = 256;
 pub struct Remains {
     /// The sector as it was synced, and as each later write may have left it; the oldest first.
     pub whole: Vec<Vec<u8>>,
-    /// Mixes of two of these: each later write, cut off inside, and each with a range of its bytes
-    /// alone. None of them is equal to a whole state.
+    /// Mixes of two of these: each later write cut off in the middle, and each with only a range of
+    /// its bytes. None is equal to a whole state.
     pub torn: Vec<Vec<u8>>,
 }
 
 impl SimDisk {
-    /// The sectors of a file that have writes which no sync has made durable, and what a power cut
-    /// may leave of each. It may leave any of them of each sector, whatever it leaves of the
-    /// others. Empty if there is no such file, or nothing of it can be lost.
+    /// The sectors of a file that have unsynced writes, and what a power cut may leave of each. It
+    /// may leave any of these states of each sector, independently of the others. Empty if there is
+    /// no such file, or if nothing of it can be lost.
     ///
-    /// The file's length is taken to survive. That it may not, and what becomes of the file's name,
-    /// is among the states that [`crash`](SimDisk::crash) gives.
+    /// The file's length is assumed to survive. The states that [`crash`](SimDisk::crash) gives
+    /// include those where it does not, and the outcomes of the file's name.
     ///
     /// ```
     /// use kv_testkit::sim::SimDisk;
@@ -54,9 +54,9 @@ impl SimDisk {
 
 fn of(file: &FileNode) -> BTreeMap<u64, Remains> {
     let mut sectors: BTreeMap<u64, Remains> = BTreeMap::new();
-    for Change { kind, .. } in &file.pending {
-        let ChangeKind::Write { offset, bytes, .. } = kind else { continue };
-        for (_, range) in Atom::sectors(*offset, bytes.len()) {
+    for FileChange { kind, .. } in &file.pending {
+        let FileChangeKind::Write { offset, bytes, .. } = kind else { continue };
+        for (_, range) in sector::split(*offset, bytes.len()) {
             let at = offset + range.start as u64;
             let sector = at / SECTOR_BYTES;
             let remains = sectors.entry(sector).or_insert_with(|| Remains::synced(file, sector));
@@ -83,8 +83,8 @@ impl Remains {
             let before = sector.clone();
             let to = end(sector);
             sector[at..to].copy_from_slice(&bytes[..to - at]);
-            // A sector is torn between neighbours in time, or over the oldest that is still on the
-            // disk.
+            // A sector is torn between two consecutive states, or over the oldest one, which may
+            // still be on the disk.
             if number == 0 || number == self.whole.len() - 1 {
                 torn.extend(mixes(&before, sector));
             }
@@ -104,8 +104,7 @@ fn push_new(all: &mut Vec<Vec<u8>>, sector: Vec<u8>) {
     }
 }
 
-/// The old sector with a part of what is new in the other: its first bytes, and a range in its
-/// middle.
+/// The old sector with a part of the new one: its first bytes, or a range in its middle.
 fn mixes(old: &[u8], new: &[u8]) -> Vec<Vec<u8>> {
     let differs = |at: &usize| old[*at] != new[*at];
     let (Some(first), Some(last)) = ((0..new.len()).find(differs), (0..new.len()).rfind(differs)) else {
@@ -124,9 +123,9 @@ fn mixes(old: &[u8], new: &[u8]) -> Vec<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::sim::{CrashChoice, CrashModel, Pick, SimDisk};
+    use crate::sim::{CrashChoice, CrashModel, SimDisk, Survivors};
 
-    /// What is told of a sector is what crashes leave of it, and every whole state is left by some
+    /// The reported states are those that crashes leave, and every whole state is left by some
     /// crash.
     #[test]
     fn what_remains_is_what_power_cuts_leave() {
@@ -158,13 +157,13 @@ mod tests {
         file.sync_data().unwrap();
         assert!(disk.remains("mark").is_empty());
         assert!(disk.remains("absent").is_empty());
-        let kept = disk.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+        let kept = disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
         assert_eq!(kept.files()["mark"][0], 4);
     }
 
     /// Writes to different parts of a sector survive in every combination.
     #[test]
-    fn parts_of_a_sector_survive_each_for_itself() {
+    fn parts_of_a_sector_survive_independently() {
         let disk = SimDisk::new(1);
         let file = disk.vfs().create("mark").unwrap();
         file.write_all_at(&[0; 512], 0).unwrap();

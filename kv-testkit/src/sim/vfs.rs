@@ -11,20 +11,27 @@ use kv_vfs::{Access, Error, File, Lock, Result, Space, Vfs};
 
 use super::{
     disk::SimDisk,
-    operate::Manner,
-    state::{NodeId, State},
+    execution::Execution,
+    state::{NodeId, ROOT, State},
 };
 use crate::vfs::{Event, Kind};
 
-/// Where the top directory is said to be.
+/// The path that the top directory reports.
 const TOP: &str = "/sim";
+
+impl SimDisk {
+    /// The top directory.
+    pub fn vfs(&self) -> Arc<dyn Vfs> {
+        Arc::new(SimVfs::new(self.clone(), ROOT, String::new()))
+    }
+}
 
 /// A directory of a [`SimDisk`].
 #[derive(Debug)]
 pub(super) struct SimVfs {
     disk: SimDisk,
     node: NodeId,
-    /// The path from the top directory, with a slash behind it; empty at the top.
+    /// The path from the top directory, with a trailing slash; empty at the top.
     prefix: String,
     path: PathBuf,
 }
@@ -35,7 +42,7 @@ impl SimVfs {
         Self { disk, node, prefix, path }
     }
 
-    /// Does an operation on a name.
+    /// Runs an operation on a name.
     fn run<T>(&self, kind: Kind, name: &str, run: impl FnOnce(&mut State) -> Result<T, ErrorKind>) -> Result<T> {
         let event = Event::new(kind, format!("{}{name}", self.prefix));
         self.disk.run(&event, &self.path.join(name), |state, _| {
@@ -44,8 +51,8 @@ impl SimVfs {
         })
     }
 
-    /// Does an operation on the directory itself.
-    fn run_here<T>(&self, kind: Kind, run: impl FnOnce(&mut State, Manner) -> Result<T, ErrorKind>) -> Result<T> {
+    /// Runs an operation on the directory itself.
+    fn run_here<T>(&self, kind: Kind, run: impl FnOnce(&mut State, Execution) -> Result<T, ErrorKind>) -> Result<T> {
         let event = Event::new(kind, self.prefix.trim_end_matches('/').to_owned());
         self.disk.run(&event, &self.path, run)
     }
@@ -106,8 +113,8 @@ impl Vfs for SimVfs {
     }
 
     fn sync_directory(&self) -> Result<()> {
-        self.run_here(Kind::SyncDirectory, |state, manner| match manner {
-            Manner::Pretending => Ok(()),
+        self.run_here(Kind::SyncDirectory, |state, execution| match execution {
+            Execution::Pretending => Ok(()),
             _ => state.sync_directory(self.node),
         })
     }
@@ -170,7 +177,7 @@ struct SimFile {
 }
 
 impl SimFile {
-    fn run<T>(&self, kind: Kind, run: impl FnOnce(&mut State, Manner) -> Result<T, ErrorKind>) -> Result<T> {
+    fn run<T>(&self, kind: Kind, run: impl FnOnce(&mut State, Execution) -> Result<T, ErrorKind>) -> Result<T> {
         self.run_at(kind, 0, 0, run)
     }
 
@@ -179,7 +186,7 @@ impl SimFile {
         kind: Kind,
         offset: u64,
         bytes: usize,
-        run: impl FnOnce(&mut State, Manner) -> Result<T, ErrorKind>,
+        run: impl FnOnce(&mut State, Execution) -> Result<T, ErrorKind>,
     ) -> Result<T> {
         let event = Event { offset, bytes, ..Event::new(kind, self.label.clone()) };
         if matches!(kind, Kind::Write | Kind::SetLen) && self.access == Access::Read {
@@ -202,21 +209,21 @@ impl File for SimFile {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
         let len = buffer.len();
-        self.run_at(Kind::Read, offset, len, |state, manner| {
+        self.run_at(Kind::Read, offset, len, |state, execution| {
             let file = state.file(self.node)?;
-            Ok(match manner {
-                Manner::Damaged(damage) => damage.seen(file).read(buffer, offset),
+            Ok(match execution {
+                Execution::Damaged(damage) => damage.seen(file).read(buffer, offset),
                 _ => file.seen.read(buffer, offset),
             })
         })
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<usize> {
-        self.run_at(Kind::Write, offset, bytes.len(), |state, manner| {
-            let bytes = match manner {
-                Manner::Half => &bytes[..bytes.len().div_ceil(2)],
-                Manner::Nothing => &[],
-                Manner::Enlarging => {
+        self.run_at(Kind::Write, offset, bytes.len(), |state, execution| {
+            let bytes = match execution {
+                Execution::Half => &bytes[..bytes.len().div_ceil(2)],
+                Execution::Nothing => &[],
+                Execution::Enlarging => {
                     state.enlarge(self.node, offset + bytes.len() as u64)?;
                     &[]
                 }
@@ -231,9 +238,9 @@ impl File for SimFile {
     }
 
     fn sync_data(&self) -> Result<()> {
-        self.run(Kind::Sync, |state, manner| match manner {
-            Manner::Pretending => Ok(()),
-            Manner::Forgetting => state.forget_pending(self.node),
+        self.run(Kind::Sync, |state, execution| match execution {
+            Execution::Pretending => Ok(()),
+            Execution::Forgetting => state.forget_pending(self.node),
             _ => state.sync_file(self.node),
         })
     }
@@ -247,18 +254,18 @@ impl File for SimFile {
     }
 
     fn set_len(&self, len: u64) -> Result<()> {
-        self.run_at(Kind::SetLen, len, 0, |state, manner| match manner {
-            Manner::Enlarging => state.enlarge(self.node, len),
+        self.run_at(Kind::SetLen, len, 0, |state, execution| match execution {
+            Execution::Enlarging => state.enlarge(self.node, len),
             _ => state.set_len(self.node, len),
         })
     }
 
-    /// A copy: what is written later does not show.
+    /// A copy: later writes do not show in it.
     fn map(&self) -> Result<Bytes> {
-        self.run(Kind::Map, |state, manner| {
+        self.run(Kind::Map, |state, execution| {
             let file = state.file(self.node)?;
-            Ok(match manner {
-                Manner::Damaged(damage) => damage.seen(file).to_vec(),
+            Ok(match execution {
+                Execution::Damaged(damage) => damage.seen(file).to_vec(),
                 _ => file.seen.to_vec(),
             }
             .into())

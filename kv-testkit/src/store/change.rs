@@ -1,4 +1,4 @@
-//! Doing to a store what is done to the model.
+//! Applying the model's operations to a store.
 
 use kv_core::{Batch, Durability, Error, Result, Store, Transaction};
 
@@ -37,7 +37,7 @@ pub(super) fn outcome(answer: Result<bool>) -> Outcome {
     }
 }
 
-/// The batch of the operations that a batch can have, and those.
+/// A batch of those operations that a batch can hold, and the operations in it.
 pub(super) fn batch(operations: &[Operation]) -> (Batch, Vec<Operation>) {
     let mut batch = Batch::new();
     let mut taken = Vec::new();
@@ -57,7 +57,8 @@ pub(super) fn batch(operations: &[Operation]) -> (Batch, Vec<Operation>) {
     (batch, taken)
 }
 
-/// Makes the changes in a transaction, which is given up at the first that cannot be made, and compares what it sees on the way.
+/// Makes the changes in a transaction, which is abandoned at the first refused change. Compares
+/// every read inside the transaction with the model.
 pub(super) fn transact(store: &Store, operations: &[Operation], durability: Durability, model: &Model) -> Outcome {
     let mut model = model.clone();
     let done = store.try_transact_with(durability, |tx| {

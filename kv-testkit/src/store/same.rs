@@ -1,4 +1,4 @@
-//! Comparing all that a store holds.
+//! Comparing the whole content of a store with the model.
 
 use std::{
     collections::BTreeMap,
@@ -9,10 +9,10 @@ use kv_core::{Collection, Entry, Result, Store};
 
 use crate::Model;
 
-/// Compares everything that a store answers with what the model holds.
+/// Compares every answer of a store with what the model holds.
 ///
 /// # Panics
-/// Where they differ.
+/// If they differ.
 pub fn assert_same(store: &Store, model: &Model) {
     let listed = store.collections().unwrap();
     let sizes = listed.iter().map(|info| (info.name.clone(), info.entries, info.bytes)).collect::<Vec<_>>();

@@ -9,9 +9,9 @@ use std::{
 
 use kv_vfs::{Error, Result};
 
-use super::{Event, Fault, Kind, fault::Effect};
+use super::{Event, Fault, Kind, fault::FaultEffect};
 
-/// What all files and directories of a [`TestVfs`](super::TestVfs) share.
+/// The state that all files and directories of a [`TestVfs`](super::TestVfs) share.
 #[derive(Debug, Default)]
 pub(super) struct Control {
     faults: Mutex<Vec<Fault>>,
@@ -19,7 +19,7 @@ pub(super) struct Control {
     counts: [AtomicU64; Kind::Map as usize + 1],
     trace: Mutex<String>,
     random: Mutex<fastrand::Rng>,
-    /// Held for reading by every operation.
+    /// Held for reading during every operation.
     halt: RwLock<()>,
 }
 
@@ -52,7 +52,7 @@ impl Control {
         self.random.lock().unwrap().u128(..)
     }
 
-    /// Runs `run` while no operation is under way.
+    /// Runs `run` while no operation is in progress.
     pub fn while_halted<T>(&self, run: impl FnOnce() -> T) -> T {
         let _nothing_moves = self.halt.write().unwrap();
         run()
@@ -79,12 +79,12 @@ impl Control {
             return result;
         };
         self.failures.fetch_add(1, Ordering::Relaxed);
-        let torn = failure.effect == Effect::Tears;
+        let torn = failure.effect == FaultEffect::Tears;
         self.note(event, if torn { " torn" } else { " failed" });
         if torn {
             tear()?;
         }
-        Err(Error::new(event.kind.verb(), path, io::Error::new(failure.error, Injected)))
+        Err(Error::new(event.kind.verb(), path, io::Error::new(failure.error, InjectedError)))
     }
 
     fn note(&self, event: &Event, outcome: &str) {
@@ -95,12 +95,12 @@ impl Control {
 }
 
 #[derive(Debug)]
-pub(crate) struct Injected;
+pub(crate) struct InjectedError;
 
-impl fmt::Display for Injected {
+impl fmt::Display for InjectedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a failure that a test asked for")
+        f.write_str("a failure injected by a test")
     }
 }
 
-impl std::error::Error for Injected {}
+impl std::error::Error for InjectedError {}

@@ -1,9 +1,10 @@
 use std::{fs, io, path::Path};
 
-/// Copies a directory with everything in it: what a process that was killed at this instant leaves, for whoever opens the copy. `to` must not
-/// exist.
+/// Copies a directory with everything in it: what a process killed at this instant leaves for the
+/// next opening. `to` must not exist.
 ///
-/// If the process goes on while it is copied, the copy may be of no single instant; [`TestVfs::image`](super::TestVfs::image) halts it.
+/// If the process keeps writing meanwhile, the copy may not match any single instant;
+/// [`TestVfs::image`](super::TestVfs::image) pauses it.
 pub fn copy_directory(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
     let (from, to) = (from.as_ref(), to.as_ref());
     fs::create_dir(to)?;

@@ -2,7 +2,7 @@ use std::fmt;
 
 /// A kind of file operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each is the method of `Vfs` or `File` of that name")]
+#[expect(missing_docs, reason = "each is the method of `Vfs` or `File` with this name")]
 pub enum Kind {
     Open,
     Create,
@@ -24,14 +24,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether it changes what is on the disk, or what of it survives: only such operations are in a
-    /// [trace](crate::vfs::TestVfs::take_trace).
+    /// Whether it changes what is on the disk, or what of it survives a crash. Only such operations
+    /// are in a [trace](crate::vfs::TestVfs::take_trace).
     pub fn changes(self) -> bool {
         use Kind::{Create, CreateDirectory, Remove, Rename, SetLen, Sync, SyncDirectory, Write};
         matches!(self, Create | CreateDirectory | Remove | Rename | SetLen | Sync | SyncDirectory | Write)
     }
 
-    /// What an error says was attempted.
+    /// The operation's name in error messages.
     pub(crate) fn verb(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -55,18 +55,21 @@ impl Kind {
     }
 }
 
-/// A file operation that was attempted. It is displayed as in `write log/a 4096+512`, `rename a.tmp a`, `sync directory log`.
+/// A file operation that was attempted. It is displayed as `write log/a 4096+512`, `rename a.tmp a`
+/// or `sync directory log`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// What was attempted.
+    /// The kind of operation.
     pub kind: Kind,
-    /// The file or directory, from the top directory of the [`TestVfs`](crate::vfs::TestVfs); empty for that itself.
+    /// The file or directory, from the top directory of the [`TestVfs`](crate::vfs::TestVfs); empty
+    /// for the top directory itself.
     pub path: String,
-    /// The new name, of a [`Kind::Rename`]; otherwise empty.
+    /// The new name, for a [`Kind::Rename`]; otherwise empty.
     pub to: String,
-    /// Where, in bytes from the start of the file, of a [`Kind::Read`] or [`Kind::Write`]; the new length of a [`Kind::SetLen`].
+    /// The offset in bytes, for a [`Kind::Read`] or [`Kind::Write`]; the new length, for a
+    /// [`Kind::SetLen`].
     pub offset: u64,
-    /// How many bytes, of a [`Kind::Read`] or [`Kind::Write`].
+    /// How many bytes, for a [`Kind::Read`] or [`Kind::Write`].
     pub bytes: usize,
 }
 

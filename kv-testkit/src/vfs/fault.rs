@@ -3,7 +3,8 @@ use std::{fmt, io};
 use super::{Event, Kind};
 use crate::sim::Damage;
 
-/// A failure that is going to happen: which operations it meets, from which of them on, and what they give.
+/// A failure to inject: which operations it applies to, from which of them on, and what they
+/// return.
 ///
 /// ```
 /// use std::io::ErrorKind;
@@ -20,20 +21,20 @@ pub struct Fault {
     pass: u64,
     repeats: bool,
     spent: bool,
-    effect: Effect,
+    effect: FaultEffect,
     error: io::ErrorKind,
 }
 
-/// What a fault does to an operation that it meets.
+/// The failure of one operation.
 #[derive(Clone, Debug)]
-pub(crate) struct Failure {
+pub(crate) struct InjectedFailure {
     pub error: io::ErrorKind,
-    pub effect: Effect,
+    pub effect: FaultEffect,
 }
 
-/// What becomes of an operation that a fault meets.
+/// What a fault does to an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
+pub(crate) enum FaultEffect {
     Fails,
     Tears,
     Shortens,
@@ -44,45 +45,46 @@ pub(crate) enum Effect {
     Damages(Damage),
 }
 
-impl Failure {
-    /// Whether the file layer repeats the operation, so that nobody sees the failure: it was interrupted, and is none of those that are never
-    /// repeated.
+impl InjectedFailure {
+    /// Whether the file layer repeats the operation, so that its caller does not see the failure.
+    /// It repeats interrupted operations, except for kinds that are never repeated.
     pub fn is_repeated(&self, kind: Kind) -> bool {
         use Kind::{Create, Lock, Open, OpenDirectory, Read, Write};
-        let interrupted = self.error == io::ErrorKind::Interrupted && self.effect == Effect::Fails;
+        let interrupted = self.error == io::ErrorKind::Interrupted && self.effect == FaultEffect::Fails;
         interrupted && matches!(kind, Create | Lock | Open | OpenDirectory | Read | Write)
     }
 }
 
 impl Fault {
-    /// Meets the operations for which `matches` holds: the first of them fails, once, with [`io::ErrorKind::Other`].
+    /// Applies to the operations for which `matches` holds. The first of them fails, once, with
+    /// [`io::ErrorKind::Other`].
     pub fn when(matches: impl Fn(&Event) -> bool + Send + 'static) -> Self {
         Self {
             matches: Box::new(matches),
             pass: 0,
             repeats: false,
             spent: false,
-            effect: Effect::Fails,
+            effect: FaultEffect::Fails,
             error: io::ErrorKind::Other,
         }
     }
 
-    /// Meets operations of that kind.
+    /// Applies to operations of this kind.
     pub fn on(kind: Kind) -> Self {
         Self::when(move |event| event.kind == kind)
     }
 
-    /// Meets operations that change the disk.
+    /// Applies to operations that change the disk.
     pub fn on_changes() -> Self {
         Self::when(|event| event.kind.changes())
     }
 
-    /// Meets every operation.
+    /// Applies to every operation.
     pub fn on_any() -> Self {
         Self::when(|_| true)
     }
 
-    /// Meets only those of files and directories whose path, or new path, contains `part`.
+    /// Applies only to files and directories whose path, or new path, contains `part`.
     #[must_use]
     pub fn of(self, part: impl Into<String>) -> Self {
         let part = part.into();
@@ -93,72 +95,79 @@ impl Fault {
         }
     }
 
-    /// The n-th operation from now that it meets fails, instead of the first; counted from 1.
+    /// The n-th matching operation from now fails instead of the first; counted from 1.
     #[must_use]
     pub fn nth(self, n: u64) -> Self {
         Self { pass: n.saturating_sub(1), ..self }
     }
 
-    /// Every one after the first failure fails too.
+    /// Every matching operation after the first failure fails too.
     #[must_use]
     pub fn for_ever(self) -> Self {
         Self { repeats: true, ..self }
     }
 
-    /// The operations fail with an error of that kind. An open, read or write that is [interrupted](io::ErrorKind::Interrupted) is repeated by
-    /// the file layer, so that nobody sees it; a sync is not.
+    /// The operations fail with an error of this kind. The file layer repeats an open, read or
+    /// write that is [interrupted](io::ErrorKind::Interrupted), so its caller does not see the
+    /// failure; it never repeats a sync.
     #[must_use]
     pub fn with(self, error: io::ErrorKind) -> Self {
         Self { error, ..self }
     }
 
-    /// A write that fails has written the first half of its bytes.
+    /// A failing write writes the first half of its bytes.
     #[must_use]
     pub fn torn(self) -> Self {
-        Self { effect: Effect::Tears, ..self }
+        Self { effect: FaultEffect::Tears, ..self }
     }
 
-    /// A write takes the first half of its bytes and says so, without an error. On a [`SimDisk`](crate::sim::SimDisk); elsewhere it fails.
-    #[must_use]
-    pub fn short(self) -> Self {
-        Self { effect: Effect::Shortens, ..self }
-    }
-
-    /// A write takes nothing and says so, without an error. On a [`SimDisk`](crate::sim::SimDisk); elsewhere it fails.
-    #[must_use]
-    pub fn empty(self) -> Self {
-        Self { effect: Effect::TakesNothing, ..self }
-    }
-
-    /// A write that fails, or a length that cannot be set, leaves the file as long as if it had succeeded, with zeroes where nothing is: as an
-    /// allocation may that finds no space. On a [`SimDisk`](crate::sim::SimDisk); elsewhere it only fails.
-    #[must_use]
-    pub fn enlarging(self) -> Self {
-        Self { effect: Effect::Enlarges, ..self }
-    }
-
-    /// What is read or mapped is damaged so, while what is on the disk is not: a bit that flips on the way, a read that goes astray. On a
+    /// A write takes the first half of its bytes and reports that, without an error. Only on a
     /// [`SimDisk`](crate::sim::SimDisk); elsewhere it fails.
     #[must_use]
-    pub fn damaged(self, damage: Damage) -> Self {
-        Self { effect: Effect::Damages(damage), ..self }
+    pub fn short(self) -> Self {
+        Self { effect: FaultEffect::Shortens, ..self }
     }
 
-    /// A sync that fails drops what it should have written: readers go on to see it, until the cache is dropped or the power cut, and
-    /// a later sync succeeds without it. So do Linux's file systems. On a [`SimDisk`](crate::sim::SimDisk); elsewhere it only fails.
+    /// A write takes nothing and reports that, without an error. Only on a
+    /// [`SimDisk`](crate::sim::SimDisk); elsewhere it fails.
+    #[must_use]
+    pub fn empty(self) -> Self {
+        Self { effect: FaultEffect::TakesNothing, ..self }
+    }
+
+    /// A write or a change of length fails, but leaves the file as long as if it had succeeded,
+    /// with zeroes in the new part, like an allocation that runs out of space. Only on a
+    /// [`SimDisk`](crate::sim::SimDisk); elsewhere it just fails.
+    #[must_use]
+    pub fn enlarging(self) -> Self {
+        Self { effect: FaultEffect::Enlarges, ..self }
+    }
+
+    /// Data is damaged as it is read or mapped, but not on the disk: a bit flips in transit, or a
+    /// read is misdirected. Only on a [`SimDisk`](crate::sim::SimDisk); elsewhere it fails.
+    #[must_use]
+    pub fn damaged(self, damage: Damage) -> Self {
+        Self { effect: FaultEffect::Damages(damage), ..self }
+    }
+
+    /// A failing sync drops the data it should have written. Readers still see the data until the
+    /// cache is dropped or the power is cut, and a later sync succeeds without it. Linux's file
+    /// systems behave like this. Only on a [`SimDisk`](crate::sim::SimDisk); elsewhere it just
+    /// fails.
     #[must_use]
     pub fn forgetful(self) -> Self {
-        Self { effect: Effect::Forgets, ..self }
+        Self { effect: FaultEffect::Forgets, ..self }
     }
 
-    /// A sync succeeds without having been done. On a [`SimDisk`](crate::sim::SimDisk); elsewhere it fails.
+    /// A sync succeeds without doing anything. Only on a [`SimDisk`](crate::sim::SimDisk);
+    /// elsewhere it fails.
     #[must_use]
     pub fn pretended(self) -> Self {
-        Self { effect: Effect::Pretends, ..self }
+        Self { effect: FaultEffect::Pretends, ..self }
     }
 
-    /// What happens to the operation. `None` if it does not, or the fault is over.
-    pub(crate) fn meet(&mut self, event: &Event) -> Option<Failure> {
+    /// The failure of this operation; `None` if the fault does not apply, or is used up.
+    pub(crate) fn meet(&mut self, event: &Event) -> Option<InjectedFailure> {
         if self.spent || !(self.matches)(event) {
             return None;
         }
@@ -167,7 +176,7 @@ impl Fault {
             return None;
         }
         self.spent = !self.repeats;
-        Some(Failure { error: self.error, effect: self.effect.clone() })
+        Some(InjectedFailure { error: self.error, effect: self.effect.clone() })
     }
 }
 

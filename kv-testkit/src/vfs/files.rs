@@ -1,16 +1,16 @@
-//! A directory's files as plain bytes.
+//! The files of a directory as plain bytes.
 
 use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
 
 use kv_vfs::{Access, Vfs};
 
-/// How much is compared, and written, at once, in bytes.
+/// How many bytes are compared and written at a time.
 const CHUNK_BYTES: usize = 4096;
 
-/// The content of every file of a directory, by its path from there, as in `log/a`.
+/// The content of every file of a directory, by its path from there, such as `log/a`.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// Makes a directory that holds `old` hold `new`, durably.
+/// Changes a directory that holds `old` so that it holds `new`, durably.
 pub(crate) fn update_files(vfs: &Arc<dyn Vfs>, old: &Files, new: &Files) -> kv_vfs::Result<()> {
     for path in old.keys().filter(|path| !new.contains_key(*path)) {
         let (directory, name) = parent(vfs, path)?;
@@ -46,7 +46,7 @@ fn update_file(vfs: &Arc<dyn Vfs>, path: &str, old: Option<&[u8]>, new: &[u8]) -
     directory.sync_directory()
 }
 
-/// The directory of a path, created where it is missing, and the name in it.
+/// The directory of a path, created if it is missing, and the name in it.
 fn parent<'a>(vfs: &Arc<dyn Vfs>, path: &'a str) -> kv_vfs::Result<(Arc<dyn Vfs>, &'a str)> {
     let Some((directory, rest)) = path.split_once('/') else { return Ok((Arc::clone(vfs), path)) };
     let below = vfs.create_directory(directory)?;
@@ -70,7 +70,7 @@ pub(crate) fn read_files(directory: &Path) -> io::Result<Files> {
     Ok(files)
 }
 
-/// Makes a directory of the operating system hold these files and nothing else.
+/// Makes a directory of the operating system hold exactly these files.
 pub(crate) fn write_files(directory: &Path, files: &Files) -> io::Result<()> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -5,10 +5,10 @@ use kv_vfs::{Access, File, FileId, Lock, Result, Space, Vfs};
 
 use super::{Event, Fault, Kind, control::Control, copy_directory};
 
-/// A [`Vfs`] around another one, for tests: it notes what is done, fails where it is told to, and answers [`random`](Vfs::random) from a
-/// seed, so that the bytes of a run can be compared with those of another.
+/// A [`Vfs`] around another one, for tests. It records operations, fails on demand, and answers
+/// [`random`](Vfs::random) from a seed, so that two runs write the same bytes.
 ///
-/// Files and directories opened through it, at any depth, are under the same control.
+/// Files and directories opened through it, at any depth, share its control.
 ///
 /// ```
 /// use kv_testkit::vfs::{Fault, Kind, TestVfs};
@@ -27,13 +27,13 @@ use super::{Event, Fault, Kind, control::Control, copy_directory};
 #[derive(Debug)]
 pub struct TestVfs {
     inner: Arc<dyn Vfs>,
-    /// The path from the top directory, with a slash behind it; empty at the top.
+    /// The path from the top directory, with a trailing slash; empty at the top.
     prefix: String,
     control: Arc<Control>,
 }
 
 impl TestVfs {
-    /// Around `inner`, without faults.
+    /// Wraps `inner`, without faults.
     pub fn new(inner: Arc<dyn Vfs>) -> Arc<Self> {
         Self::with_seed(inner, 0)
     }
@@ -48,28 +48,30 @@ impl TestVfs {
         self.control.fail(fault);
     }
 
-    /// Takes away all faults.
+    /// Removes all faults.
     pub fn heal(&self) {
         self.control.heal();
     }
 
-    /// How many operations have failed by a fault. A loop over "the n-th operation fails" ends when that is none.
+    /// How many operations have failed because of a fault. A loop over "the n-th operation fails"
+    /// ends when there are none.
     pub fn failures(&self) -> u64 {
         self.control.failures()
     }
 
-    /// How many operations of a kind there were, failed ones among them.
+    /// How many operations of a kind there were, including failed ones.
     pub fn count(&self, kind: Kind) -> u64 {
         self.control.count(kind)
     }
 
-    /// What was done to the disk since the last call, in order, a line each. See [`Kind::changes`].
+    /// The operations that changed the disk since the last call, in order, one line each. See
+    /// [`Kind::changes`].
     pub fn take_trace(&self) -> String {
         self.control.take_trace()
     }
 
-    /// Copies the directory to `to`, which must not exist, while every operation waits: what a process that was killed at this instant
-    /// leaves. Only for a `Vfs` of the operating system's files.
+    /// Copies the directory to `to`, which must not exist, while every operation waits: what a
+    /// process killed at this instant leaves. Only for a `Vfs` over files of the operating system.
     pub fn image(&self, to: impl AsRef<Path>) -> io::Result<()> {
         self.control.while_halted(|| copy_directory(self.inner.path(), to))
     }
@@ -96,6 +98,7 @@ impl TestVfs {
     }
 }
 
+#[deny(clippy::missing_trait_methods, reason = "a wrapper forwards every method")]
 impl Vfs for TestVfs {
     fn path(&self) -> &Path {
         self.inner.path()
@@ -168,7 +171,8 @@ impl Vfs for TestVfs {
     }
 }
 
-/// The provided methods of [`File`] that come down to others here are not forwarded: so each shows.
+/// Does not forward the provided methods of [`File`] that call other methods here, so that each
+/// operation is recorded.
 #[derive(Debug)]
 struct TestFile {
     inner: Arc<dyn File>,

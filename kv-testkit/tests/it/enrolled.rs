@@ -1,12 +1,12 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
-/// The names after `before` in a text, up to what cannot be in a name.
+/// The identifiers after `before` in a text.
 fn names_after<'a>(text: &'a str, before: &str) -> BTreeSet<&'a str> {
     let name = |rest: &'a str| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next();
     text.split(before).skip(1).filter_map(name).filter(|name| !name.is_empty()).collect()
 }
 
-/// A case that no suite runs, or that two run, or that finds no flaw, is a mistake.
+/// A case must be in exactly one suite, and must find a flaw.
 fn assert_all_enrolled(suite: &str) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let macros = fs::read_to_string(source.join(format!("{suite}.rs"))).unwrap();

@@ -1,4 +1,4 @@
-//! Which states an exploration looks at, and what it says of one that fails.
+//! Which states an exploration checks, and how it reports a failing one.
 
 use std::{
     collections::BTreeSet,
@@ -6,11 +6,11 @@ use std::{
     sync::Mutex,
 };
 
-use kv_testkit::sim::{Count, CrashChoice, CrashModel, Exploration, Loss, Moment, Pick, SimDisk};
+use kv_testkit::sim::{Count, CrashChoice, CrashModel, Exploration, LostUnit, Moment, SimDisk, Survivors};
 
 const SECTOR_BYTES: u64 = 512;
 
-/// A recording that writes so many sectors of a durable file, one after the other, and syncs them.
+/// A recording that writes the sectors of a durable file one after the other, and syncs them.
 fn recording(sectors: u8) -> Vec<Moment> {
     let disk = SimDisk::new(1);
     let file = disk.vfs().create("f").unwrap();
@@ -29,7 +29,7 @@ fn content(disk: &SimDisk) -> Vec<u8> {
     disk.files().remove("f").unwrap()
 }
 
-/// Each state that is looked at: the moment, the choice, and what is on the disk.
+/// The states that were checked: the moment, the choice, and the content of the disk.
 type Looked = BTreeSet<(u64, String, Vec<u8>)>;
 
 fn explore(exploration: &Exploration, moments: &[Moment], models: &[CrashModel]) -> (Count, Looked) {
@@ -42,9 +42,9 @@ fn explore(exploration: &Exploration, moments: &[Moment], models: &[CrashModel])
 }
 
 #[test]
-fn all_states_are_looked_at_once_where_they_can_be_counted() {
+fn all_states_are_checked_once_where_they_can_be_counted() {
     let (count, looked) = explore(&Exploration::new(1_000_000, 0), &recording(7), &[CrashModel::Posix]);
-    // 3^n states after n sectors; nothing is left to lose after the sync.
+    // 3^n states after n sectors. Nothing is left to lose after the sync.
     let expected = (0..=7).map(|sectors| 3_u64.pow(sectors)).sum::<u64>() + 1;
     assert_eq!((count.states, count.exhausted, count.sampled, count.moments), (expected, 9, 0, 9));
     let disks: BTreeSet<_> = looked.iter().map(|(moment, _, bytes)| (moment, bytes)).collect();
@@ -52,21 +52,22 @@ fn all_states_are_looked_at_once_where_they_can_be_counted() {
 }
 
 #[test]
-fn a_disk_that_several_power_cuts_leave_is_looked_at_once() {
+fn a_disk_that_several_power_cuts_leave_is_checked_once() {
     let moments = recording(5);
     let (posix, _) = explore(&Exploration::new(10_000, 0), &moments, &[CrashModel::Posix]);
     let (all, looked) = explore(&Exploration::new(10_000, 0), &moments, &CrashModel::ALL);
-    // What ext4 and XFS may leave of this file, POSIX may too; a killed process is another matter, as it was promised more.
+    // Whatever ext4 and XFS may leave of this file, POSIX may leave too. A killed process is
+    // counted apart, since it was promised more.
     assert_eq!((all.states, all.exhausted), (posix.states + 7, 4 * 7));
     assert!(!looked.iter().any(|(_, choice, _)| choice.starts_with("xfs")));
 }
 
 #[test]
-fn where_they_cannot_the_telling_ones_and_a_thousand_samples_are() {
+fn otherwise_the_corner_cases_and_a_thousand_samples_are_checked() {
     let moments = &recording(13)[13..14];
-    let telling = 2 + 12 + 13 + 13;
-    let (count, looked) = explore(&Exploration::new(telling + 1000, 0), moments, &[CrashModel::Ext4]);
-    assert_eq!((count.states, count.exhausted, count.sampled), (telling + 1000, 0, 1));
+    let corner_cases = 2 + 12 + 13 + 13;
+    let (count, looked) = explore(&Exploration::new(corner_cases + 1000, 0), moments, &[CrashModel::Ext4]);
+    assert_eq!((count.states, count.exhausted, count.sampled), (corner_cases + 1000, 0, 1));
     let disks: BTreeSet<_> = looked.iter().map(|(_, _, bytes)| bytes.as_slice()).collect();
     let all = content(&moments[0].disk);
     let with = |keeps: &dyn Fn(usize) -> bool| {
@@ -79,7 +80,7 @@ fn where_they_cannot_the_telling_ones_and_a_thousand_samples_are() {
         assert!(disks.contains(&*with(&|at| at == sector)), "one kept");
     }
     assert!(disks.contains(&*all));
-    // Where there is room for them, all.
+    // Where the bound has room for all of them, all are checked.
     let (count, _) = explore(&Exploration::new(10_000, 0), moments, &[CrashModel::Ext4]);
     assert_eq!((count.states, count.exhausted, count.sampled), (1 << 13, 1, 0));
 }
@@ -94,7 +95,7 @@ fn the_total_is_bounded_and_used_up() {
 }
 
 #[test]
-fn what_is_looked_at_follows_from_the_seed_and_not_from_the_threads() {
+fn the_checked_states_follow_from_the_seed_and_not_from_the_threads() {
     let moments = recording(12);
     let looked =
         |seed, threads| explore(&Exploration::new(9000, seed).with_threads(threads), &moments, &CrashModel::ALL);
@@ -123,12 +124,12 @@ fn moments_between_which_nothing_changes_are_one() {
         });
         (count, operations.into_inner().unwrap())
     };
-    // Before the file, with it, with its name, and at the end, which has most promised.
+    // Before the file, with it, with its name, and at the end, which has the most promises.
     assert_eq!((count.moments, count.states), (4, 4));
     assert_eq!(looked.last(), Some(&disk.operations()));
 }
 
-/// What an exploration says whose check fails where `is_bad` says so.
+/// The message of an exploration whose check fails where `is_bad` holds.
 fn said(exploration: &Exploration, moments: &[Moment], is_bad: &(dyn Fn(&[u8]) -> bool + Sync)) -> String {
     let run = || {
         exploration.run("sectors", moments, &[CrashModel::Posix], &|_, _, left| {
@@ -150,30 +151,30 @@ fn a_failure_is_shrunk_to_what_has_to_be_lost() {
     let moments = &recording(13)[13..14];
     let lost =
         |bytes: &[u8], sector: usize| bytes[sector * SECTOR_BYTES as usize..][..SECTOR_BYTES as usize] == [0; 512];
-    // Nothing survives: of that, two sectors matter.
+    // Nothing survives, and two of the lost sectors matter.
     let said_of = said(&Exploration::new(100, 0), moments, &|bytes| lost(bytes, 3) && lost(bytes, 9));
     assert!(
         said_of.contains("it is bad\nat ")
             && said_of.ends_with("lost: sector 3 of f, sector 9 of f; found as posix:nothing)"),
         "{said_of}"
     );
-    let lost_whole = |atom| Loss { atom, kept_bytes: 0 };
-    assert_eq!(replayed(&said_of).pick, Pick::Except(vec![lost_whole(3), lost_whole(9)]));
-    // A torn sector, which no lost one stands for.
+    let lost_whole = |unit| LostUnit { unit, kept_bytes: 0 };
+    assert_eq!(replayed(&said_of).survivors, Survivors::Except(vec![lost_whole(3), lost_whole(9)]));
+    // A torn sector, which no lost sector can replace.
     let is_torn = |bytes: &[u8]| bytes[5 * 512] != 0 && bytes[6 * 512 - 1] == 0;
     let said_of = said(&Exploration::new(2000, 0), moments, &is_torn);
-    let Pick::Except(losses) = replayed(&said_of).pick else { panic!("{said_of}") };
-    assert!(matches!(losses[..], [Loss { atom: 5, kept_bytes: 1..512 }]), "{said_of}");
-    // The replayed choice is that state again.
+    let Survivors::Except(losses) = replayed(&said_of).survivors else { panic!("{said_of}") };
+    assert!(matches!(losses[..], [LostUnit { unit: 5, kept_bytes: 1..512 }]), "{said_of}");
+    // The replayed choice gives the same state again.
     let choice = replayed(&said_of);
     assert!(is_torn(&content(&moments[0].disk.crash(&choice))));
-    // Whatever is lost or not.
+    // Fails whatever is lost.
     let said_of = said(&Exploration::new(100, 0), moments, &|_| true);
-    assert_eq!(replayed(&said_of).pick, Pick::Everything);
+    assert_eq!(replayed(&said_of).survivors, Survivors::Everything);
 }
 
 #[test]
-fn the_first_of_all_that_fail_is_told_whatever_the_threads() {
+fn the_first_failing_state_is_reported_whatever_the_threads() {
     let moments = recording(12);
     let is_bad = |bytes: &[u8]| bytes.iter().filter(|byte| **byte != 0).count() > 1500;
     let said_with = |threads| said(&Exploration::new(5000, 0).with_threads(threads), &moments, &is_bad);
@@ -181,7 +182,7 @@ fn the_first_of_all_that_fail_is_told_whatever_the_threads() {
 }
 
 #[test]
-fn of_a_crash_after_a_crash_both_are_told() {
+fn a_crash_after_a_crash_reports_both() {
     let moments = recording(3);
     let exploration = Exploration::new(1000, 5);
     let run = || {
@@ -200,7 +201,7 @@ fn of_a_crash_after_a_crash_both_are_told() {
     assert!(said.contains("KV_CRASH_SEED=5 KV_CRASH_REPLAY='first@") && said.contains(",second@"), "{said}");
 }
 
-/// A long exploration that is split looks at no state twice, and at every moment.
+/// A split exploration checks no state twice, and covers every moment.
 #[test]
 fn parts_have_no_state_in_common_and_together_have_all() {
     let moments = recording(6);
@@ -215,7 +216,7 @@ fn parts_have_no_state_in_common_and_together_have_all() {
             sum.add(&count);
             all.extend(looked);
         }
-        assert_eq!(all.len() as u64, sum.states, "a state was looked at in two parts");
+        assert_eq!(all.len() as u64, sum.states, "a state was checked in two parts");
         (sum, all)
     };
     let (whole, looked) = explore(&Exploration::new(10_000, 3), &moments, &CrashModel::ALL);

@@ -41,7 +41,7 @@ flaws! { run:
     cancelled_is_done: Flaw::CancelledIsDone => c2_cancelled_write_leaves_nothing "C2";
     cursor_backwards: Flaw::CursorBackwards
         => c5_keys_in_byte_order "C5", c5_bounds_of_every_kind "C5";
-    collections_are_one: Flaw::CollectionsAreOne => c5_collections_are_apart "C5";
+    collections_are_one: Flaw::CollectionsAreOne => c5_collections_are_independent "C5";
     cursor_ends_with_checkpoint: Flaw::CursorEndsWithCheckpoint => cursor_is_owned "ends before";
     damage_is_absence: Flaw::DamageIsAbsence => c4_damage_is_never_data "C5";
     drops_tombstones: Flaw::DropsTombstones => c5_tombstones "C5", c5_applies_changes "C5";
@@ -57,7 +57,7 @@ flaws! { run:
     get_many_skips_the_absent: Flaw::GetManySkipsTheAbsent => c5_applies_changes "get_many";
     get_with_forgets_to_call: Flaw::GetWithForgetsToCall => c5_applies_changes "get_with";
     hides_damaged: Flaw::HidesDamaged => c3_lists_what_is_damaged "C3";
-    ignores_damage_met: Flaw::IgnoresDamageMet => c9_damage_stops_upkeep "C9";
+    ignores_damage_met: Flaw::IgnoresDamageMet => c9_damage_stops_maintenance "C9";
     keeps_dropped_collections: Flaw::KeepsDroppedCollections => c5_drops_collections "C5";
     lists_oldest_first: Flaw::ListsOldestFirst => c3_lists_newest_first "C3";
     lists_what_is_set_aside: Flaw::ListsWhatIsSetAside
@@ -65,7 +65,7 @@ flaws! { run:
     maintains_to_nothing: Flaw::MaintainsToNothing => c5_keeps_state_in_maintenance "C5";
     publishes_first: Flaw::PublishesFirst
         => c2_killed_write_leaves_nothing "C2", c2_power_cut_in_a_write_leaves_nothing "C2";
-    remove_closes_it: Flaw::RemoveClosesIt => c6_removal_disturbs_nobody "C5";
+    remove_closes_it: Flaw::RemoveClosesIt => c6_removal_leaves_open_checkpoints_readable "C5";
     remove_fails_if_absent: Flaw::RemoveFailsIfAbsent => c6_removing_what_is_not_there "it is not there";
     retreats_from_the_front: Flaw::RetreatsFromTheFront
         => c5_taken_from_both_ends "C5", c5_keys_in_byte_order "C5", c5_bounds_of_every_kind "C5";

@@ -46,7 +46,7 @@ fn empty() -> MemoryLogMedium {
     MemoryLogMedium::with_record_bytes_max(1 << 20)
 }
 
-/// Takes away the n-th record from the end.
+/// Removes the n-th record from the end.
 fn forget(medium: &mut MemoryLogMedium, from_end: usize) {
     let log = MemoryLog::open(medium).unwrap();
     let mut records = Vec::new();
@@ -93,7 +93,7 @@ flaws! { run:
     close_does_not_sync: Flaw::CloseDoesNotSync => l12_close_makes_durable "L12", l12_closed_survives_power_cut "number of records";
     close_hides_failures: Flaw::CloseHidesFailures => l6_close_does_not_hide_a_failure "L6";
     close_stops_reading: Flaw::CloseStopsReading => l12_closed_log_is_readable "L7";
-    counts_no_bytes: Flaw::CountsNoBytes => medium_bytes_grow_with_the_log "said to take";
+    counts_no_bytes: Flaw::CountsNoBytes => medium_bytes_grow_with_the_log "reported to take";
     epoch_stays: Flaw::EpochStays
         => l10_epochs_rise "L10", l10_epochs_rise_over_power_cuts "L10", l6_opens_again_with_what_was_durable "L10";
     forgets_the_last_record: Flaw::ForgetsRecord(0)
@@ -102,11 +102,11 @@ flaws! { run:
     forgets_a_record_before_the_last: Flaw::ForgetsRecord(1)
         => l2_faithful "number of records", l2_faithful_over_many_records "number of records",
         l9_prefix_after_kill "had to survive", l2_largest_record "number of records";
-    full_for_ever: Flaw::FullForEver => l5_full_medium_refuses_until_there_is_space "not taken";
+    full_for_ever: Flaw::FullForEver => l5_full_medium_refuses_until_there_is_space "is refused";
     identity_changes: Flaw::IdentityChanges => l13_identity_stays "L13";
     leaves_gaps: Flaw::LeavesGaps => l1_dense_positions "L1", l7_reader_while_threads_append "L7";
     logs_what_it_refuses: Flaw::LogsWhatItRefuses => l5_too_large_logs_nothing "number of records";
-    misorders_bounds: Flaw::MisordersBounds => bounds_stand_in_order "do not stand in order";
+    misorders_bounds: Flaw::MisordersBounds => bounds_are_ordered "are out of order";
     reader_begins_where_it_is_durable: Flaw::ReaderBeginsWhereItIsDurable
         => l7_begins_ahead_of_what_is_durable "a reader after 6 gave record 6";
     reader_ends_for_good: Flaw::ReaderEndsForGood
@@ -130,7 +130,7 @@ flaws! { run:
 
 // The same in files, whose bytes can be damaged.
 flaws! { run_in_files:
-    cuts_without_a_word: FileFlaw::CutsWithoutAWord => l14_torn_tail_is_cut_and_reported "do not tell";
+    cuts_without_a_word: FileFlaw::CutsWithoutAWord => l14_torn_tail_is_cut_and_reported "do not report it";
     damage_is_an_io_error: FileFlaw::DamageIsAnIoError
         => l14_flipped_bytes_after_close "instead of Corrupt", l14_damaged_blocks_after_kill "instead of Corrupt";
     drops_what_follows_damage: FileFlaw::DropsWhatFollowsDamage
@@ -149,11 +149,11 @@ flaws! { run_in_files:
     missing_is_new: FileFlaw::MissingIsNew
         => l14_damaged_files_after_close "log is gone", l14_damaged_files_after_kill "log is gone";
     names_no_place: FileFlaw::NamesNoPlace
-        => l14_flipped_bytes_after_close "names no place", l14_damaged_files_after_power_cut "names no place";
-    panics_over_damage: FileFlaw::PanicsOverDamage => l14_flipped_bytes_after_kill "harm: log has bit";
-    reads_on_behind_damage: FileFlaw::ReadsOnBehindDamage => l14_flipped_bytes_after_close "left a record out";
+        => l14_flipped_bytes_after_close "does not say where", l14_damaged_files_after_power_cut "does not say where";
+    panics_over_damage: FileFlaw::PanicsOverDamage => l14_flipped_bytes_after_kill "damage: log has bit";
+    reads_on_behind_damage: FileFlaw::ReadsOnBehindDamage => l14_flipped_bytes_after_close "skipped a record";
     refuses_torn_tails: FileFlaw::RefusesTornTails => l14_torn_tail_is_cut_and_reported "torn tail is refused";
-    skips_damaged_records: FileFlaw::SkipsDamagedRecords => l14_flipped_bytes_after_close "left a record out";
+    skips_damaged_records: FileFlaw::SkipsDamagedRecords => l14_flipped_bytes_after_close "skipped a record";
     trusts_its_header: FileFlaw::TrustsItsHeader
         => l14_flipped_bytes_after_close "identity";
 }

@@ -3,12 +3,12 @@ use std::collections::BTreeMap;
 use kv_testkit::linearizability::{Action, History, Part};
 use todc_utils::{Action as Event, History as Reference, Specification, WGLChecker};
 
-/// What one event of a small history is. Calls are known by number.
+/// One event of a small history. Calls are identified by number.
 #[derive(Clone, Debug)]
 enum Step {
     Invoke(usize),
     Return(usize, Action),
-    /// It is never heard of again.
+    /// It never returns.
     Lose(usize, Action),
     Crash,
 }
@@ -91,7 +91,7 @@ fn a_stale_read_is_illegal() {
     assert!(!is_legal(&serial(&[put(1), put(2), get(1)])));
     assert!(!is_legal(&serial(&[put(1), Action::Get(None)])));
     assert!(!is_legal(&serial(&[put(1), Action::Delete { existed: Some(true) }, get(1)])));
-    // While a write is under way: the new value, and then the old.
+    // While a write is in progress: the new value, and then the old one.
     let during_a_write = |reads: &[Action]| {
         [serial(&[put(1)]), vec![Step::Invoke(9)], serial(reads), vec![Step::Return(9, put(2))]].concat()
     };
@@ -125,9 +125,9 @@ fn two_cannot_both_create() {
 
 #[test]
 fn what_a_failed_write_would_have_written_is_not_read() {
-    // It failed without effect: so it is not in the history.
+    // It failed without effect, so it is not in the history.
     assert!(!is_legal(&serial(&[put(1), get(2)])));
-    // Its outcome is unknown: so it may be read, but it does not come and go.
+    // Its outcome is unknown, so it may be read, but it does not come and go.
     let lost = [Step::Invoke(8), Step::Lose(8, put(2))];
     let then = |actions: &[Action]| [serial(&[put(1)]), lost.to_vec(), serial(actions)].concat();
     assert!(is_legal(&then(&[get(1), get(1)])));
@@ -149,16 +149,16 @@ fn a_crash_ends_what_was_pending_and_keeps_what_was_acknowledged() {
     assert!(!is_legal(&seen.concat()), "what was read is taken back by a crash");
 }
 
-/// There are more than six thousand million orders of these, but few states that they lead to.
+/// There are more than six billion orders of these, but they lead to few states.
 #[test]
-fn what_was_met_once_is_not_searched_again() {
+fn a_visited_state_is_not_searched_again() {
     let mut calls: Vec<_> = (0..13).map(put).collect();
     calls.push(get(99));
     assert!(!is_legal(&concurrent(&calls)));
 }
 
 #[test]
-fn keys_are_apart_and_a_batch_is_in_all_of_its_own() {
+fn keys_are_independent_and_a_batch_counts_for_all_of_its_keys() {
     let steps = serial(&[put(1), Action::Get(None), get(1)]);
     assert!(checked(&steps, |call| if call == 1 { "other" } else { "k" }));
     assert!(!checked(&steps, |_| "k"));
@@ -177,7 +177,7 @@ fn keys_are_apart_and_a_batch_is_in_all_of_its_own() {
     assert!(text.contains("  0..1 put \\x01\n  ? 2..3 get: absent\n"), "{text}");
 }
 
-/// A key with what this file says of it, for the other checker.
+/// The same register, specified for the other checker.
 struct Register;
 
 impl Specification for Register {
@@ -204,8 +204,8 @@ impl Specification for Register {
     }
 }
 
-/// What the other checker says, which knows neither crashes nor lost calls: each lost call returns at the next crash,
-/// or at the end, or was never made; some choice of these has to be legal.
+/// The verdict of the other checker, which knows neither crashes nor lost calls. Each lost call
+/// returns at the next crash, or at the end, or was never made; some choice of these must be legal.
 fn reference(steps: &[Step]) -> bool {
     let lost: Vec<usize> =
         steps.iter().filter_map(|s| if let Step::Lose(call, _) = s { Some(*call) } else { None }).collect();
@@ -227,8 +227,8 @@ fn reference(steps: &[Step]) -> bool {
     })
 }
 
-/// A history of up to eight calls by three threads, mostly as a register would have it, with up to three of them lost
-/// and maybe a crash.
+/// A history of up to eight calls by three threads, mostly correct, with up to three calls lost and
+/// perhaps a crash.
 fn random_history(rng: &mut fastrand::Rng) -> Vec<Step> {
     let (mut steps, mut state) = (Vec::new(), None);
     let mut running: Vec<(usize, Option<Action>)> = Vec::new();
@@ -262,7 +262,7 @@ fn random_history(rng: &mut fastrand::Rng) -> Vec<Step> {
     steps
 }
 
-/// What happens to the register, with an answer that is wrong now and then.
+/// Applies a random action to the register, sometimes with a wrong answer.
 fn random_action(rng: &mut fastrand::Rng, state: &mut Option<Vec<u8>>) -> Action {
     let random_value = |rng: &mut fastrand::Rng| if rng.u8(..4) == 0 { None } else { value(rng.u8(..3)) };
     let seen = if rng.u8(..5) == 0 { random_value(rng) } else { state.clone() };
@@ -289,7 +289,7 @@ fn random_action(rng: &mut fastrand::Rng, state: &mut Option<Vec<u8>>) -> Action
 }
 
 #[test]
-fn another_checker_says_the_same_of_small_histories() {
+fn another_checker_agrees_on_small_histories() {
     let mut counts = BTreeMap::new();
     for seed in 0..20_000 {
         let steps = random_history(&mut fastrand::Rng::with_seed(seed));
@@ -298,6 +298,6 @@ fn another_checker_says_the_same_of_small_histories() {
         let has_lost = steps.iter().any(|step| matches!(step, Step::Lose(..)));
         *counts.entry((is_legal, has_lost)).or_insert(0) += 1;
     }
-    // Of each kind there are thousands, so that the agreement means something.
+    // There are thousands of each kind, so that the agreement means something.
     assert!(counts.len() == 4 && counts.values().all(|count| *count > 2000), "{counts:?}");
 }

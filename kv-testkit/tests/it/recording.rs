@@ -1,4 +1,4 @@
-//! Traces, recordings, and what is made of them.
+//! Traces and recordings, and what explorations make of them.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -47,7 +47,8 @@ fn a_choice_prints_as_it_is_parsed_and_means_the_same_each_time() {
     assert!("posix:only".parse::<CrashChoice>().is_err());
 }
 
-/// A run that is stopped at an operation leaves what a recording has for the moment before it.
+/// A run that is stopped at an operation leaves the disk that a recording has for the moment before
+/// it.
 #[test]
 fn a_moment_of_a_recording_is_the_disk_that_a_stop_there_leaves() {
     let work = |disk: &SimDisk| -> kv_vfs::Result<()> {
@@ -76,7 +77,8 @@ fn a_moment_of_a_recording_is_the_disk_that_a_stop_there_leaves() {
     }
 }
 
-/// What is acknowledged after a sync is in every state, unless the disk lies: and then a test sees it.
+/// What is acknowledged after a sync is in every state, unless the disk lies; then a test detects
+/// it.
 #[test]
 fn an_exploration_notices_a_lying_disk() {
     let acknowledged_is_lost = |lies: bool| {
@@ -102,7 +104,7 @@ fn an_exploration_notices_a_lying_disk() {
     assert!(acknowledged_is_lost(true) > 0);
 }
 
-/// The mistake of which the guide says what is said of it.
+/// The mistake that the guide describes, and its message.
 #[test]
 fn a_file_that_is_renamed_before_it_is_synced_is_found_out() {
     let save = |vfs: &dyn Vfs, number: u64| -> kv_vfs::Result<()> {

@@ -1,4 +1,4 @@
-//! What an opening would make of a disk, without touching it.
+//! The state that an opening would recover, without touching the disk.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use kv_core::{Error, Lsn, MemoryCheckpointer, MemoryLog, MemoryLogMedium, Result
 use kv_testkit::{Model, Operation, Recovered, recoverable, sim::SimDisk};
 use kv_vfs::{Access, Vfs};
 
-/// A store whose only file says how many entries it has; an opening writes to it.
-#[expect(clippy::needless_pass_by_value, reason = "the directory is the store's from then on")]
+/// A store whose only file holds the number of its entries. An opening writes to it.
+#[expect(clippy::needless_pass_by_value, reason = "the store takes the directory")]
 fn open(vfs: Arc<dyn Vfs>) -> Result<Store> {
     let io = |error: kv_vfs::Error| Error::from_io(error.operation, error.path, error.source);
     let file = vfs.open("count", Access::ReadWrite).map_err(io)?;
@@ -31,7 +31,7 @@ fn open(vfs: Arc<dyn Vfs>) -> Result<Store> {
 }
 
 #[test]
-fn the_state_is_told_and_the_image_stays_as_it_is() {
+fn the_state_is_returned_and_the_image_does_not_change() {
     let disk = SimDisk::new(1);
     let file = disk.vfs().create("count").unwrap();
     file.write_all_at(&[3], 0).unwrap();
@@ -48,7 +48,7 @@ fn the_state_is_told_and_the_image_stays_as_it_is() {
 }
 
 #[test]
-fn a_refusal_is_told() {
+fn a_refusal_is_returned() {
     let refused = recoverable(&SimDisk::new(1), open);
     assert!(matches!(refused, Err(Error::Io { .. })), "{refused:?}");
 }

@@ -1,8 +1,8 @@
-//! The simulated disk does what is known of real ones, and nothing that they do not.
+//! The simulated disk does what real disks are known to do, and nothing else.
 
 use std::{collections::BTreeSet, io::ErrorKind, sync::Arc};
 
-use kv_testkit::sim::{CrashChoice, CrashModel, Pick, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, SimDisk, Survivors};
 use kv_vfs::{Access, File};
 
 pub const POWER_CUTS: [CrashModel; 3] = [CrashModel::Ext4, CrashModel::Xfs, CrashModel::Posix];
@@ -25,9 +25,9 @@ pub fn content(disk: &SimDisk, name: &str) -> Option<Vec<u8>> {
     disk.files().remove(name)
 }
 
-/// What is left of a file if nothing survives that was not synced, as where a power cut was measured.
+/// What is left of a file if nothing survives that was not synced, as in the measured power cuts.
 pub fn left(disk: &SimDisk, model: CrashModel, name: &str) -> Option<Vec<u8>> {
-    content(&disk.crash(&CrashChoice { model, pick: Pick::Nothing }), name)
+    content(&disk.crash(&CrashChoice { model, survivors: Survivors::Nothing }), name)
 }
 
 /// What may be left of a file, over all states.
@@ -174,7 +174,8 @@ fn what_changes_nothing_cannot_be_lost_and_tears_are_where_bytes_differ() {
     assert_eq!(posix.len(), 9, "each lost, kept or torn, and no two the same");
     file.write_all_at(&[0; 600], 0).unwrap();
     assert!(disk.crash_states(CrashModel::Ext4, 100, 0).len() > 4, "after another write, it may change what is there");
-    // Beyond the end, zeroes are the length of a file where a journal goes by what was written of it.
+    // Beyond the end, zeroes are part of a file's length if a journal counts what was written to
+    // it.
     let file = written(&disk, "g", b"");
     disk.vfs().sync_directory().unwrap();
     file.sync_data().unwrap();
@@ -220,14 +221,15 @@ fn what_a_journal_commits_it_commits_for_all() {
     let old = disk.vfs().open("f", Access::ReadWrite).unwrap();
     old.write_all_at(b"OLD", 0).unwrap();
     old.sync_data().unwrap();
-    let is_there = |model| disk.crash(&CrashChoice { model, pick: Pick::Nothing }).vfs().open_directory("d").is_ok();
+    let is_there =
+        |model| disk.crash(&CrashChoice { model, survivors: Survivors::Nothing }).vfs().open_directory("d").is_ok();
     assert!(!is_there(CrashModel::Ext4), "overwriting in place commits nothing");
     written(&disk, "new", b"").sync_data().unwrap();
     assert!(is_there(CrashModel::Ext4) && is_there(CrashModel::Xfs) && !is_there(CrashModel::Posix));
 }
 
 #[test]
-fn the_original_goes_on_and_locks_end() {
+fn the_original_carries_on_and_locks_end() {
     let disk = with_old();
     let lock = disk.vfs().try_lock("LOCK", Access::ReadWrite).unwrap().unwrap();
     assert!(disk.vfs().try_lock("LOCK", Access::ReadWrite).unwrap().is_none());

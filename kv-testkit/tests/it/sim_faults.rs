@@ -1,4 +1,4 @@
-//! What a simulated disk does wrong when it is told to: failures, lies, no space, damage.
+//! What a simulated disk does wrong on demand: failures, lies, no space, damage.
 
 use std::io::ErrorKind;
 
@@ -175,7 +175,7 @@ fn sectors_are_stale_or_go_astray() {
     file.sync_data().unwrap();
     disk.vfs().sync_directory().unwrap();
     for model in POWER_CUTS {
-        // A disk keeps what it was over a crash.
+        // Whether the disk copies on write is a property of the disk, so a crash keeps it.
         let left = disk.crash(&disk.crash_states(model, 1, 0)[0]);
         assert_eq!(left.stale_sector("f", 0), Some(stale.clone()), "{model}");
     }

@@ -1,4 +1,4 @@
-//! A sound log in files passes everything, on a simulated disk and in a directory.
+//! A sound log in files passes every suite, on a simulated disk and in a directory.
 
 use std::{path::Path, sync::Arc};
 
@@ -29,8 +29,8 @@ kv_testkit::log_power_cut_damage_suite!(power_cut_damage, disk);
 kv_testkit::log_suite!(suite_in_a_directory, directory);
 kv_testkit::log_fault_suite!(faults_in_a_directory, directory);
 
-/// Two harnesses in one directory would both number what is in it from 0, and each break what the
-/// other has.
+/// Two harnesses in one directory would both number their directories from 0, and each would break
+/// the other's.
 #[test]
 #[should_panic(expected = "each harness needs a parent of its own")]
 fn two_harnesses_share_no_directory() {
@@ -47,8 +47,7 @@ impl AsRef<Path> for Parent {
     }
 }
 
-/// What is done on the medium before a kill does not show on the one after it, and the other way
-/// round.
+/// Changes to the medium before a kill do not show on the one after it, and the other way round.
 #[test]
 fn a_kill_parts_two_media() {
     fn assert_parts(mut harness: impl LogHarness) {
@@ -65,7 +64,8 @@ fn a_kill_parts_two_media() {
     assert_parts(directory());
 }
 
-/// Files come back as they were, in directories too, however the last restored ones differ.
+/// Files are restored exactly, also in directories, however much they differ from those restored
+/// last.
 #[test]
 fn files_are_restored_exactly() {
     fn assert_restores(mut harness: impl LogDamage) {

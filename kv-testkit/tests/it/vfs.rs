@@ -10,7 +10,7 @@ fn vfs() -> (TempDir, Arc<TestVfs>) {
     (directory, vfs)
 }
 
-/// What a backend does with its files.
+/// A typical sequence of file operations of a backend.
 fn workload(vfs: &dyn Vfs) -> kv_vfs::Result<()> {
     let log = vfs.create_directory("log")?;
     vfs.sync_directory()?;

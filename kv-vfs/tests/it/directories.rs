@@ -11,7 +11,7 @@ use kv_vfs::{Access, OsVfs, Vfs};
 use crate::{empty, kind};
 
 #[test]
-fn an_absent_directory_is_not_found() {
+fn a_missing_directory_is_not_found() {
     let (directory, vfs) = empty();
     assert_eq!(kind(OsVfs::open(directory.path().join("absent"))), NotFound);
     assert_eq!(kind(vfs.open_directory("absent")), NotFound);
@@ -19,7 +19,7 @@ fn an_absent_directory_is_not_found() {
 }
 
 #[test]
-fn a_file_is_no_directory() {
+fn a_file_is_not_a_directory() {
     let (directory, vfs) = empty();
     vfs.create("file").unwrap();
     assert_eq!(kind(OsVfs::open(directory.path().join("file"))), NotADirectory);
@@ -54,7 +54,7 @@ fn subdirectories_are_created_once_and_opened_again() {
 }
 
 #[test]
-fn an_open_directory_stays_the_same_though_its_path_be_renamed() {
+fn an_open_directory_stays_the_same_when_its_path_is_renamed() {
     let (directory, _) = empty();
     let vfs = OsVfs::create(directory.path().join("before")).unwrap();
     vfs.create("file").unwrap();
@@ -144,21 +144,21 @@ fn a_directory_is_in_its_place_until_it_is_removed_or_replaced() {
     let (vfs, sub) = open();
     assert!(vfs.is_in_place() && sub.is_in_place());
     fs::rename(&path, directory.path().join("aside")).unwrap();
-    assert!(vfs.is_in_place() && sub.is_in_place(), "it is only called otherwise");
+    assert!(vfs.is_in_place() && sub.is_in_place(), "it was only renamed");
     open();
-    assert!(!vfs.is_in_place() && !sub.is_in_place(), "another is in its place");
+    assert!(!vfs.is_in_place() && !sub.is_in_place(), "another directory is in its place");
     fs::remove_dir_all(&path).unwrap();
     fs::rename(directory.path().join("aside"), &path).unwrap();
     assert!(vfs.is_in_place() && sub.is_in_place(), "it is back");
     fs::rename(path.join("sub"), path.join("old")).unwrap();
     fs::create_dir(path.join("sub")).unwrap();
-    assert!(vfs.is_in_place() && !sub.is_in_place(), "a part of it was replaced");
+    assert!(vfs.is_in_place() && !sub.is_in_place(), "a subdirectory was replaced");
     fs::remove_dir_all(&path).unwrap();
     assert!(!vfs.is_in_place() && !sub.is_in_place(), "it was removed");
 }
 
 #[test]
-fn a_link_that_leads_elsewhere_now_replaces_nothing() {
+fn a_changed_link_does_not_replace_the_directory() {
     let (directory, _) = empty();
     for name in ["one", "other"] {
         fs::create_dir(directory.path().join(name)).unwrap();

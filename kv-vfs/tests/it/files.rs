@@ -11,7 +11,7 @@ use kv_vfs::{Access, Vfs};
 use crate::{child, child_directory, empty, kind, mode};
 
 #[test]
-fn files_and_directories_belong_to_their_owner_alone_whatever_the_umask() {
+fn only_the_owner_may_access_files_and_directories_whatever_the_umask() {
     if let Some(directory) = child_directory() {
         let vfs = kv_vfs::OsVfs::create(directory.join("parent/store")).unwrap();
         vfs.create("file").unwrap();
@@ -20,7 +20,7 @@ fn files_and_directories_belong_to_their_owner_alone_whatever_the_umask() {
         return;
     }
     let (directory, _) = empty();
-    let test = "files::files_and_directories_belong_to_their_owner_alone_whatever_the_umask";
+    let test = "files::only_the_owner_may_access_files_and_directories_whatever_the_umask";
     assert!(child(test, directory.path()).status().unwrap().success());
     let store = directory.path().join("parent/store");
     assert_eq!(mode(store.join("file")), 0o600);
@@ -31,7 +31,7 @@ fn files_and_directories_belong_to_their_owner_alone_whatever_the_umask() {
 }
 
 #[test]
-fn creation_is_exclusive_and_leaves_what_is_there_alone() {
+fn creation_is_exclusive_and_does_not_touch_an_existing_file() {
     let (_directory, vfs) = empty();
     vfs.create("file").unwrap().write_all_at(b"kept", 0).unwrap();
     vfs.create_directory("sub").unwrap();
@@ -41,7 +41,7 @@ fn creation_is_exclusive_and_leaves_what_is_there_alone() {
 }
 
 #[test]
-fn an_absent_file_is_not_found_and_not_created() {
+fn a_missing_file_is_not_found_and_not_created() {
     let (_directory, vfs) = empty();
     assert_eq!(kind(vfs.open("file", Access::Read)), NotFound);
     assert_eq!(kind(vfs.open("file", Access::ReadWrite)), NotFound);
@@ -83,8 +83,8 @@ fn a_write_beyond_the_end_leaves_zeroes_between() {
 }
 
 #[test]
-fn zeroes_replace_what_was_there_and_take_their_space() {
-    const LEN: u64 = (1 << 20) + 12_345; // not a multiple of what is written at once
+fn zeroes_replace_the_content_and_take_space() {
+    const LEN: u64 = (1 << 20) + 12_345; // not a multiple of the size of a write
     let (directory, vfs) = empty();
     let file = vfs.create("file").unwrap();
     file.write_all_at(b"abcdef", 0).unwrap();
@@ -99,7 +99,7 @@ fn zeroes_replace_what_was_there_and_take_their_space() {
 }
 
 #[test]
-fn a_length_can_be_cut_and_enlarged_with_zeroes() {
+fn a_file_can_be_truncated_and_enlarged_with_zeroes() {
     let (_directory, vfs) = empty();
     let file = vfs.create("file").unwrap();
     file.write_all_at(b"abcdef", 0).unwrap();
@@ -113,7 +113,7 @@ fn a_length_can_be_cut_and_enlarged_with_zeroes() {
 }
 
 #[test]
-fn a_file_opened_for_reading_is_not_written() {
+fn a_file_opened_for_reading_cannot_be_written() {
     let (_directory, vfs) = empty();
     vfs.create("file").unwrap().write_all_at(b"kept", 0).unwrap();
     let file = vfs.open("file", Access::Read).unwrap();
@@ -127,7 +127,7 @@ fn a_file_opened_for_reading_is_not_written() {
 }
 
 #[test]
-fn a_rename_replaces_the_file_of_the_new_name() {
+fn a_rename_replaces_the_file_with_the_new_name() {
     let (_directory, vfs) = empty();
     vfs.create("old").unwrap().write_all_at(b"old", 0).unwrap();
     vfs.create("new").unwrap().write_all_at(b"new!", 0).unwrap();
@@ -136,11 +136,11 @@ fn a_rename_replaces_the_file_of_the_new_name() {
     vfs.sync_directory().unwrap();
     assert_eq!(vfs.list().unwrap(), ["old"]);
     assert_eq!(vfs.open("old", Access::Read).unwrap().len().unwrap(), 4);
-    assert_eq!(replaced.len().unwrap(), 3, "who had the replaced file open keeps it");
+    assert_eq!(replaced.len().unwrap(), 3, "a handle to the replaced file keeps it");
 }
 
 #[test]
-fn a_removed_file_stays_readable_and_writable_for_who_has_it_open() {
+fn a_removed_file_stays_readable_and_writable_through_open_handles() {
     let (_directory, vfs) = empty();
     let file = vfs.create("file").unwrap();
     file.write_all_at(b"abc", 0).unwrap();
@@ -154,18 +154,18 @@ fn a_removed_file_stays_readable_and_writable_for_who_has_it_open() {
 }
 
 #[test]
-fn a_directory_is_no_file() {
+fn a_directory_is_not_a_file() {
     let (_directory, vfs) = empty();
     vfs.create_directory("sub").unwrap();
     assert!(vfs.open("sub", Access::Read).is_err());
     assert_eq!(kind(vfs.open("sub", Access::ReadWrite)), IsADirectory);
-    // POSIX lets an unlink of a directory fail with EPERM too.
+    // POSIX also allows EPERM for an unlink of a directory.
     assert!(matches!(kind(vfs.remove("sub")), IsADirectory | PermissionDenied));
     assert!(vfs.try_lock("sub", Access::ReadWrite).is_err());
 }
 
 #[test]
-fn what_was_synced_is_still_there_after_its_pages_were_dropped() {
+fn synced_bytes_are_still_there_after_their_pages_were_dropped() {
     let (_directory, vfs) = empty();
     let file = vfs.create("file").unwrap();
     let written: Vec<u8> = (0..100_000_u32).map(|i| (i % 251) as u8).collect();

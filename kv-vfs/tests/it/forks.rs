@@ -6,7 +6,7 @@ use kv_vfs::{Access, Origin, OsVfs, Vfs};
 use crate::empty;
 
 #[test]
-fn an_origin_is_its_own_process_and_no_child_of_it() {
+fn an_origin_is_the_process_itself_and_no_child_of_it() {
     let origin = Origin::here();
     match fork::fork() {
         None => fork::end(|| {
@@ -35,20 +35,20 @@ fn a_child_neither_has_nor_ends_the_lock_of_its_parent() {
         Some(child) => assert_eq!(child.wait(), Ok(())),
     }
     match fork::fork() {
-        None => fork::end(move || drop(lock)), // without asking
+        None => fork::end(move || drop(lock)), // without asking whether it is ours
         Some(child) => assert_eq!(child.wait(), Ok(())),
     }
     let another = OsVfs::open(directory.path()).unwrap();
-    assert!(another.try_lock("LOCK", Access::ReadWrite).unwrap().is_none(), "a child has ended the lock");
+    assert!(another.try_lock("LOCK", Access::ReadWrite).unwrap().is_none(), "a child ended the lock");
     assert!(lock.is_ours());
     drop(lock);
     assert!(another.try_lock("LOCK", Access::ReadWrite).unwrap().is_some());
 }
 
-/// Were it not so, a daemon whose parent has ended would keep the directory locked, and could not
+/// Otherwise a daemon whose parent has ended would keep the directory locked, without being able to
 /// use it.
 #[test]
-fn the_first_call_in_a_child_lets_the_lock_end_with_its_parent() {
+fn after_the_first_call_in_a_child_the_lock_ends_with_its_parent() {
     let (directory, vfs) = empty();
     match fork::fork() {
         None => fork::end(|| {
@@ -63,7 +63,7 @@ fn the_first_call_in_a_child_lets_the_lock_end_with_its_parent() {
                     vfs.create("free").unwrap();
                     std::mem::forget(lock);
                 }),
-                Some(_) => std::mem::forget(lock), // ends as killed: nothing is unlocked
+                Some(_) => std::mem::forget(lock), // as if killed: nothing is unlocked
             }
         }),
         Some(child) => assert_eq!(child.wait(), Ok(())),

@@ -1,4 +1,4 @@
-//! Nothing is reached through a link, and nothing but regular files is opened.
+//! Nothing is reached through a link, and only regular files are opened.
 
 use std::{fs, io::ErrorKind, os::unix::fs::symlink, sync::mpsc, thread, time::Duration};
 
@@ -64,6 +64,7 @@ fn a_fifo_is_refused_at_once() {
         let written = kind(vfs.open("fifo", Access::ReadWrite));
         done.send((read, written, kind(vfs.try_lock("fifo", Access::ReadWrite)))).unwrap();
     });
-    let kinds = opened.recv_timeout(Duration::from_secs(20)).unwrap(); // it would wait for the other end for ever
+    // Otherwise it would wait for the other end of the FIFO for ever.
+    let kinds = opened.recv_timeout(Duration::from_secs(20)).unwrap();
     assert_eq!(kinds, (ErrorKind::InvalidInput, ErrorKind::InvalidInput, ErrorKind::InvalidInput));
 }

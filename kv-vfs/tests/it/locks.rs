@@ -14,7 +14,7 @@ use kv_vfs::{Access, OsVfs, Vfs};
 use crate::{child, child_directory, empty, kind};
 
 #[test]
-fn a_second_taker_in_the_same_process_is_refused_until_the_first_lets_go() {
+fn a_lock_is_refused_to_the_same_process_until_the_first_holder_drops_it() {
     let (directory, vfs) = empty();
     let lock = vfs.try_lock("LOCK", Access::ReadWrite).unwrap().unwrap();
     assert!(vfs.try_lock("LOCK", Access::ReadWrite).unwrap().is_none());
@@ -26,26 +26,27 @@ fn a_second_taker_in_the_same_process_is_refused_until_the_first_lets_go() {
 }
 
 #[test]
-fn a_lock_ends_with_its_process_and_not_with_the_programs_that_it_started() {
+fn a_lock_ends_with_its_process_and_not_with_programs_that_it_started() {
     if let Some(directory) = child_directory() {
         hold_until_killed(&OsVfs::open(directory).unwrap());
     }
     let (directory, vfs) = empty();
-    let test = "locks::a_lock_ends_with_its_process_and_not_with_the_programs_that_it_started";
+    let test = "locks::a_lock_ends_with_its_process_and_not_with_programs_that_it_started";
     let (mut holder, _grandchild_lives_on) = start_holder(child(test, directory.path()));
     assert!(vfs.try_lock("LOCK", Access::ReadWrite).unwrap().is_none());
     holder.kill().unwrap();
     holder.wait().unwrap();
-    // The kernel lets the holder go on before the program that it starts has closed what it must not inherit.
+    // The holder may run on before the program that it starts has closed the file that it must not
+    // inherit.
     let deadline = Instant::now() + Duration::from_secs(10);
     while vfs.try_lock("LOCK", Access::ReadWrite).unwrap().is_none() {
-        assert!(Instant::now() < deadline, "what the holder started keeps the lock");
+        assert!(Instant::now() < deadline, "a program that the holder started keeps the lock");
         thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// Starts a child that holds the lock and returns when it does. What the child started lives until the returned pipe is
-/// closed.
+/// Starts a child and returns when the child holds the lock. A program that the child started lives
+/// until the returned pipe is closed.
 fn start_holder(mut command: Command) -> (Child, ChildStdin) {
     let mut holder = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
@@ -56,16 +57,16 @@ fn start_holder(mut command: Command) -> (Child, ChildStdin) {
 
 fn hold_until_killed(vfs: &OsVfs) -> ! {
     let _lock = vfs.try_lock("LOCK", Access::ReadWrite).unwrap().unwrap();
-    // It shares our standard input, and so outlives us, until its other end is closed.
+    // It shares our standard input, so it outlives us until the other end of that is closed.
     let mut grandchild = Command::new("cat").stdout(Stdio::null()).spawn().unwrap();
     io::Write::write_all(&mut io::stdout(), b"locked\n").unwrap();
     grandchild.wait().unwrap();
-    panic!("nobody killed this process");
+    panic!("this process was not killed");
 }
 
 #[test]
 fn a_lock_needs_no_right_to_write() {
-    // The superuser may write anyway: run as root, this shows only that locking works.
+    // Root may write anyway: run as root, this only shows that locking works.
     let (directory, vfs) = empty();
     vfs.create("LOCK").unwrap();
     let permit = |mode| fs::set_permissions(directory.path(), fs::Permissions::from_mode(mode)).unwrap();
@@ -78,7 +79,7 @@ fn a_lock_needs_no_right_to_write() {
 }
 
 #[test]
-fn to_lock_for_reading_creates_nothing_and_locks_all_the_same() {
+fn locking_for_reading_creates_nothing_and_gives_the_same_lock() {
     let (_directory, vfs) = empty();
     assert_eq!(kind(vfs.try_lock("LOCK", Access::Read)), io::ErrorKind::NotFound);
     assert!(vfs.list().unwrap().is_empty());

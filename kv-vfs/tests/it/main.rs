@@ -1,4 +1,4 @@
-//! What `OsVfs` promises, on the file system that the tests run on.
+//! The guarantees of `OsVfs`, on the file system that the tests run on.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod directories;
@@ -25,17 +25,17 @@ use tempfile::TempDir;
 /// Tells a test that it runs in a child process, and in which directory.
 const CHILD_DIRECTORY: &str = "KV_VFS_TEST_CHILD_DIRECTORY";
 
-/// An empty directory and the `OsVfs` of it.
+/// An empty directory and its `OsVfs`.
 fn empty() -> (TempDir, Arc<OsVfs>) {
     let directory = tempfile::tempdir().unwrap();
     let vfs = OsVfs::open(directory.path()).unwrap();
     (directory, vfs)
 }
 
-/// A command that runs one test of this binary again, in a child process, which finds `directory` in
+/// A command that runs one test of this binary in a child process. The child gets `directory` from
 /// [`child_directory`].
 fn child(test: &str, directory: &Path) -> Command {
-    // The shell makes sure that modes come from the code under test and not from the umask of whoever runs the tests.
+    // With a umask of 0, the modes come from the code under test.
     let mut command = Command::new("sh");
     command.args(["-c", "umask 0; exec \"$@\"", "sh"]);
     command.arg(env::current_exe().unwrap()).args(["--exact", test, "--nocapture"]);

@@ -36,7 +36,7 @@ fn a_map_that_finds_no_room_names_the_limit() {
         return;
     }
     let (directory, vfs) = empty();
-    vfs.create("file").unwrap().set_len(64 << 30).unwrap(); // it takes no space
+    vfs.create("file").unwrap().set_len(64 << 30).unwrap(); // takes no space on the disk
     let test = child("maps::a_map_that_finds_no_room_names_the_limit", directory.path());
     let mut limited = std::process::Command::new("sh");
     limited.args(["-c", "ulimit -v 16777216; exec \"$@\"", "sh"]).arg(test.get_program()).args(test.get_args());

@@ -1,4 +1,4 @@
-//! What a file system says of its space, and of how it overwrites.
+//! The space of a file system, and how it overwrites.
 
 use std::process::Command;
 
@@ -18,7 +18,7 @@ fn space_is_counted_in_bytes() {
 }
 
 #[test]
-fn a_request_to_overwrite_in_place_is_granted_or_declined_and_harms_nothing() {
+fn a_request_to_overwrite_in_place_may_be_declined_and_does_no_harm() {
     let (directory, vfs) = empty();
     vfs.request_overwriting_in_place();
     let file = vfs.create("file").unwrap();

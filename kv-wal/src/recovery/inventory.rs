@@ -1,25 +1,27 @@
-//! What is in a log's directory, from headers, start frames and the mark alone, and how the
-//! segments hang together.
+//! Which files are in a log's directory, and which segments are live: from headers, start frames
+//! and the mark alone.
 
 use kv_core::{Epoch, Error, LogId, Lsn, Result};
 use kv_vfs::{Access, Vfs};
 
-use super::walk::LogEnd;
+use super::scanner::{Scanner, Step};
 use crate::{
     error,
-    file::{self, Segment},
-    frame::{Link, NUMBER_MAX, start_frame_bytes},
-    mark::Mark,
-    mark_file, names,
-    scanner::{Scanner, Step},
-    segment::Header,
+    format::{
+        frame::{Link, start_frame_bytes},
+        mark::Mark,
+        names,
+        segment::Header,
+    },
+    mark_file,
+    segment_file::{self, Segment},
 };
 
-/// A segment that was found, its header valid.
+/// A segment that was found; its header is valid.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Found {
+pub(crate) struct FoundSegment {
     pub(crate) header: Header,
-    /// What the start frame says; `None` if there is no valid one.
+    /// The contents of its start frame. `None` if there is no valid one.
     pub(crate) start: Option<FoundStart>,
 }
 
@@ -28,14 +30,14 @@ pub(crate) struct Found {
 pub(crate) struct FoundStart {
     pub(crate) epoch: Epoch,
     pub(crate) predecessor: Option<Link>,
-    /// The position before the segment's first.
+    /// The position before the segment's first record.
     pub(crate) base: Lsn,
     /// The durable position that it states.
     pub(crate) watermark: Lsn,
 }
 
-impl Found {
-    /// The segment for reading; its header was validated when it was found.
+impl FoundSegment {
+    /// Opens the segment for reading. Its header was checked when it was found.
     pub(crate) fn open(&self, vfs: &dyn Vfs) -> Result<Segment> {
         let file = vfs.open(&names::segment(self.header.number), Access::Read).map_err(error::io)?;
         Ok(Segment { header: self.header, file })
@@ -46,31 +48,31 @@ impl Found {
 #[derive(Debug)]
 pub(crate) struct Inventory<'a> {
     pub(crate) vfs: &'a dyn Vfs,
-    pub(crate) segments: Vec<Found>,
+    pub(crate) segments: Vec<FoundSegment>,
     pub(crate) mark: Option<Mark>,
     pub(crate) live: Live,
 }
 
-/// The segments that make up the log, oldest first, as indices into [`Inventory::segments`].
+/// The live segments, which make up the log. Oldest first, as indices into [`Inventory::segments`].
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Live {
-    pub(crate) run: Vec<usize>,
-    /// A segment that a later one continues, though its own start frame is not valid. It and all
-    /// after it are not in the run.
-    pub(crate) broken: Option<usize>,
+    pub(crate) segments: Vec<usize>,
+    /// A segment whose successor continues it, but whose own start frame is not valid. The live
+    /// segments end before it.
+    pub(crate) broken_link: Option<usize>,
 }
 
 impl<'a> Inventory<'a> {
-    /// Looks at everything; the first damage is an error.
+    /// Takes the inventory. The first damage is an error.
     pub(crate) fn read(vfs: &'a dyn Vfs) -> Result<Self> {
-        Self::collect(vfs, &mut Err)
+        Self::read_despite_damage(vfs, &mut Err)
     }
 
-    /// Looks at everything, and goes on after damage if `damaged` says so.
-    pub(crate) fn collect(vfs: &'a dyn Vfs, damaged: &mut dyn FnMut(Error) -> Result<()>) -> Result<Self> {
-        let mut segments: Vec<Found> = Vec::new();
+    /// Takes the inventory. Hands each damage to `damaged`, which decides whether to go on.
+    pub(crate) fn read_despite_damage(vfs: &'a dyn Vfs, damaged: &mut dyn FnMut(Error) -> Result<()>) -> Result<Self> {
+        let mut segments: Vec<FoundSegment> = Vec::new();
         for number in segment_numbers(vfs)? {
-            match find(vfs, number, log_id(&segments)) {
+            match inspect(vfs, number, log_id(&segments)) {
                 Ok(found) => segments.push(found),
                 Err(error) if error::is_finding(&error) => damaged(error)?,
                 Err(error) => return Err(error),
@@ -83,12 +85,12 @@ impl<'a> Inventory<'a> {
             }
             read => read?,
         };
-        let live = live(&segments);
+        let live = find_live(&segments);
         Ok(Self { vfs, segments, mark, live })
     }
 
-    /// The same once more, of what is on the disk. What a failed flush of an earlier process left
-    /// in memory only must not be taken for that: neither records nor a start frame.
+    /// Takes the inventory again, from the disk. A failed flush of an earlier process may have left
+    /// records or a start frame in memory only; they must not be believed.
     pub(crate) fn read_again_from_disk(&self) -> Result<Self> {
         for found in &self.segments {
             let file = found.open(self.vfs)?.file;
@@ -97,7 +99,7 @@ impl<'a> Inventory<'a> {
         Self::read(self.vfs)
     }
 
-    /// The identity of the log that is here.
+    /// The id of the log that is here.
     pub(crate) fn log_id(&self) -> Option<LogId> {
         log_id(&self.segments)
     }
@@ -114,11 +116,11 @@ impl<'a> Inventory<'a> {
     }
 
     /// The live segment with that index, from 0.
-    pub(crate) fn live_segment(&self, at: usize) -> &Found {
-        &self.segments[self.live.run[at]]
+    pub(crate) fn live_segment(&self, at: usize) -> &FoundSegment {
+        &self.segments[self.live.segments[at]]
     }
 
-    /// What the names alone prove: that a segment is missing.
+    /// Fails if the names alone prove that a segment is missing.
     pub(crate) fn check_complete(&self) -> Result<()> {
         if self.segments.is_empty() && self.marked() != Lsn::START {
             let durable = self.marked();
@@ -130,40 +132,41 @@ impl<'a> Inventory<'a> {
         self.check_no_hole()
     }
 
-    /// What the first live segment continues is gone, if it was trimmed. A number is never used
-    /// again once a later segment continues it: another segment that has it now was put there by
-    /// something else.
+    /// The predecessor of the first live segment is gone if it was trimmed. Its number is never
+    /// used again once a later segment continues it. So a segment that has that number now, but
+    /// another identity, was put there by something else.
     fn check_beginning(&self) -> Result<()> {
-        let first = self.live.run.first().map(|first| &self.segments[*first]);
+        let first = self.live.segments.first().map(|first| &self.segments[*first]);
         let Some(Link { number, .. }) = first.and_then(|first| first.start?.predecessor) else { return Ok(()) };
         if self.segments.iter().all(|found| found.header.number != number) {
             return Ok(());
         }
-        let detail = "it is not the segment of this number that the log continues: every record of that one is lost";
+        let detail =
+            "another segment has taken the place of the one that the log continues: every record of that one is lost";
         Err(Error::corrupt_whole(error::path(self.vfs, &names::segment(number)), detail))
     }
 
-    /// Every segment from the last live one to the highest must be there: each was durable before
-    /// the next was created, and those after the last start frame that was flushed are never
-    /// removed.
+    /// Every segment from the last live one to the highest must be there. Each was durable before
+    /// the next was created, and no segment above the last durable start frame is ever removed.
     fn check_no_hole(&self) -> Result<()> {
-        let (from, mut expected) = match self.live.run.last() {
+        let (from, mut expected) = match self.live.segments.last() {
             Some(last) => (last + 1, self.segments[*last].header.number + 1),
             None => (0, 1),
         };
-        if let (None, Some(Found { header, .. })) = (self.live.run.last(), self.segments.first())
+        if let (None, Some(FoundSegment { header, .. })) = (self.live.segments.last(), self.segments.first())
             && header.number != expected
         {
-            // Damage of the start frame looks like this, if what precedes was trimmed, and so does
-            // the loss of every segment that was in use.
-            let detail = "the segment's start frame is not valid, and the segments before it are missing: no record can be found";
+            // Two cases look like this: a damaged start frame after the segments before it were
+            // trimmed, and the loss of every segment that was in use.
+            let detail = "the segment's start frame is not valid, and the segments before it are missing: \
+                          no record can be found";
             let path = error::path(self.vfs, &names::segment(header.number));
             return Err(Error::corrupt(path, u64::from(header.block_bytes), detail));
         }
         for found in &self.segments[from..] {
             if found.header.number != expected {
                 let detail = format!(
-                    "the segment is missing, with all records that it held, though segment {} was created after it",
+                    "the segment is missing, and its records are lost: segment {} was created after it",
                     found.header.number
                 );
                 return Err(Error::corrupt_whole(error::path(self.vfs, &names::segment(expected)), detail));
@@ -172,63 +175,45 @@ impl<'a> Inventory<'a> {
         }
         Ok(())
     }
-
-    /// Refuses numbers from which the log could not go on for long: what it wrote then would not be
-    /// believed by the next opening. None gets there.
-    pub(crate) fn check_numbers(&self, log_end: &LogEnd) -> Result<()> {
-        let number = self.segments.last().map_or(0, |found| found.header.number);
-        let segment = names::segment(number);
-        for (what, number, name) in [
-            ("position", log_end.end.last.0, segment.as_str()),
-            ("epoch", self.epoch().max(log_end.end.epoch).0, &segment),
-            ("number", number, &segment),
-            ("counter", self.mark.map_or(0, |mark| mark.counter), names::MARK),
-        ] {
-            if number > NUMBER_MAX / 2 {
-                let detail = format!("the {what} {number} is one that no log reaches");
-                return Err(Error::corrupt_whole(error::path(self.vfs, name), detail));
-            }
-        }
-        Ok(())
-    }
 }
 
-fn log_id(segments: &[Found]) -> Option<LogId> {
+fn log_id(segments: &[FoundSegment]) -> Option<LogId> {
     segments.first().map(|found| found.header.log_id)
 }
 
-/// The run of segments that ends at the highest valid start frame, following the links to
-/// predecessors.
+/// Finds the live segments, by following the links from the highest valid start frame back through
+/// its predecessors.
 ///
-/// A predecessor that is not there was trimmed: the run begins after it. One that is there without
-/// a valid start frame was never flushed, nor was what follows it, unless something is damaged: the
-/// run ends before it, and proof that lies beyond that end shows the damage.
-fn live(segments: &[Found]) -> Live {
+/// A predecessor that is not there was trimmed: the live segments begin after it. A predecessor
+/// that is there without a valid start frame was never flushed, and neither was anything after it,
+/// unless something is damaged. So the live segments end before it, and the search beyond that end
+/// finds the proof if it is damage.
+fn find_live(segments: &[FoundSegment]) -> Live {
     let last_with_start = |before: usize| segments[..before].iter().rposition(|found| found.start.is_some());
     let mut live = Live::default();
     let mut top = last_with_start(segments.len());
     while let Some(mut at) = top {
-        live.run = vec![at];
+        live.segments = vec![at];
         loop {
             match predecessor(segments, at) {
                 Some(before) if segments[before].start.is_some() => at = before,
                 Some(broken) => {
-                    live = Live { run: Vec::new(), broken: Some(broken) };
+                    live = Live { segments: Vec::new(), broken_link: Some(broken) };
                     top = last_with_start(broken);
                     break;
                 }
                 None => {
-                    live.run.reverse();
+                    live.segments.reverse();
                     return live;
                 }
             }
-            live.run.push(at);
+            live.segments.push(at);
         }
     }
     live
 }
 
-fn predecessor(segments: &[Found], at: usize) -> Option<usize> {
+fn predecessor(segments: &[FoundSegment], at: usize) -> Option<usize> {
     let link = segments[at].start?.predecessor?;
     segments[..at]
         .iter()
@@ -243,15 +228,15 @@ pub(crate) fn segment_numbers(vfs: &dyn Vfs) -> Result<Vec<u64>> {
     Ok(numbers)
 }
 
-fn find(vfs: &dyn Vfs, number: u64, log_id: Option<LogId>) -> Result<Found> {
-    let segment = file::open(vfs, number, Access::Read)?;
+fn inspect(vfs: &dyn Vfs, number: u64, log_id: Option<LogId>) -> Result<FoundSegment> {
+    let segment = segment_file::open(vfs, number, Access::Read)?;
     if let Some(log_id) = log_id
         && log_id != segment.header.log_id
     {
-        let detail = format!("it belongs to the log {}, not to the log {log_id} that is here", segment.header.log_id);
+        let detail = format!("it belongs to log {}, but this is log {log_id}", segment.header.log_id);
         return Err(Error::corrupt_whole(segment.file.path(), detail));
     }
-    Ok(Found { header: segment.header, start: find_start(&segment)? })
+    Ok(FoundSegment { header: segment.header, start: find_start(&segment)? })
 }
 
 fn find_start(segment: &Segment) -> Result<Option<FoundStart>> {
@@ -265,13 +250,13 @@ fn find_start(segment: &Segment) -> Result<Option<FoundStart>> {
     }))
 }
 
-/// What the mark states, if it is one of this log.
+/// What the mark states. A mark of another log is damage.
 fn read_mark(vfs: &dyn Vfs, log_id: Option<LogId>) -> Result<Option<Mark>> {
     let slots = mark_file::read(vfs)?;
     let Some(first) = slots.first() else { return Ok(None) };
     let expected = log_id.unwrap_or(first.log_id);
     if let Some(foreign) = slots.iter().find(|mark| mark.log_id != expected) {
-        let detail = format!("it belongs to the log {}, not to the log {expected} that is here", foreign.log_id);
+        let detail = format!("it belongs to log {}, but this is log {expected}", foreign.log_id);
         return Err(Error::corrupt_whole(error::path(vfs, names::MARK), detail));
     }
     Ok(slots.into_iter().reduce(Mark::and))
@@ -281,13 +266,13 @@ fn read_mark(vfs: &dyn Vfs, log_id: Option<LogId>) -> Result<Option<Mark>> {
 mod tests {
     use kv_core::{Epoch, LogId, Lsn};
 
-    use super::{Found, FoundStart, Live, live};
-    use crate::{frame::Link, segment::Header};
+    use super::{FoundSegment, FoundStart, Live, find_live};
+    use crate::format::{frame::Link, segment::Header};
 
-    /// A segment of each number, whose identity is ten times that; with a start frame that names
-    /// the predecessor (0: none), or without.
-    fn found(segments: &[(u64, Option<u64>)]) -> Vec<Found> {
-        let found = |&(number, start): &(u64, Option<u64>)| Found {
+    /// Segments with these numbers; the identity of each is ten times its number. Each has a start
+    /// frame that names a predecessor (0: none), or has none.
+    fn found(segments: &[(u64, Option<u64>)]) -> Vec<FoundSegment> {
+        let found = |&(number, start): &(u64, Option<u64>)| FoundSegment {
             header: Header { log_id: LogId(1), number, identity: number * 10, block_bytes: 4096, length: 16384 },
             start: start.map(|predecessor| FoundStart {
                 epoch: Epoch(1),
@@ -304,26 +289,26 @@ mod tests {
     }
 
     fn live_of(segments: &[(u64, Option<u64>)]) -> Live {
-        live(&found(segments))
+        find_live(&found(segments))
     }
 
-    fn run(run: &[usize]) -> Live {
-        Live { run: run.to_vec(), broken: None }
+    fn whole(segments: &[usize]) -> Live {
+        Live { segments: segments.to_vec(), broken_link: None }
     }
 
     #[test]
     fn links_decide_what_belongs_to_the_log() {
-        assert_eq!(live_of(&[]), run(&[]));
-        assert_eq!(live_of(&[(1, None)]), run(&[]), "only a spare");
-        assert_eq!(live_of(&[(1, Some(0)), (2, Some(1)), (3, None)]), run(&[0, 1]), "and a spare");
-        assert_eq!(live_of(&[(1, Some(0)), (2, Some(1)), (3, Some(1))]), run(&[0, 2]), "2 is void");
-        assert_eq!(live_of(&[(4, Some(3)), (5, Some(4))]), run(&[0, 1]), "3 was trimmed");
-        assert_eq!(live_of(&[(1, Some(0)), (2, Some(1)), (4, Some(3))]), run(&[2]), "1 and 2 came back");
+        assert_eq!(live_of(&[]), whole(&[]));
+        assert_eq!(live_of(&[(1, None)]), whole(&[]), "only a spare");
+        assert_eq!(live_of(&[(1, Some(0)), (2, Some(1)), (3, None)]), whole(&[0, 1]), "and a spare");
+        assert_eq!(live_of(&[(1, Some(0)), (2, Some(1)), (3, Some(1))]), whole(&[0, 2]), "2 is void");
+        assert_eq!(live_of(&[(4, Some(3)), (5, Some(4))]), whole(&[0, 1]), "3 was trimmed");
+        assert_eq!(live_of(&[(1, Some(0)), (2, Some(1)), (4, Some(3))]), whole(&[2]), "1 and 2 came back");
     }
 
     #[test]
-    fn a_segment_without_start_frame_ends_the_run_before_it() {
-        let broken = |run: &[usize], at| Live { run: run.to_vec(), broken: Some(at) };
+    fn the_live_segments_end_before_one_without_a_start_frame() {
+        let broken = |segments: &[usize], at| Live { segments: segments.to_vec(), broken_link: Some(at) };
         assert_eq!(live_of(&[(1, Some(0)), (2, None), (3, Some(2))]), broken(&[0], 1));
         assert_eq!(live_of(&[(1, None), (2, Some(1)), (3, Some(2))]), broken(&[], 0));
         assert_eq!(live_of(&[(1, Some(0)), (2, Some(1)), (3, None), (4, Some(3)), (5, Some(4))]), broken(&[0, 1], 2));
@@ -333,6 +318,6 @@ mod tests {
     fn a_predecessor_of_another_identity_is_not_the_one_that_is_meant() {
         let mut segments = found(&[(1, Some(0)), (2, Some(1))]);
         segments[0].header.identity = 11;
-        assert_eq!(live(&segments), run(&[1]));
+        assert_eq!(find_live(&segments), whole(&[1]));
     }
 }

@@ -1,43 +1,45 @@
-//! What an opening tells its caller about what it found.
+//! What recovery tells the caller.
 
 use std::{fmt, path::PathBuf};
 
 use kv_core::{Epoch, Lsn};
 
-/// What was found when the log was opened.
+/// What recovery found when the log was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Recovery {
-    /// There was no log; it was created.
+pub struct LogRecovery {
+    /// There was no log, and it was created.
     pub created: bool,
-    /// The log had been closed, and nothing was written after.
+    /// The log had been closed cleanly, and nothing was written afterwards.
     pub sealed: bool,
-    /// The last position that the log no longer has; [`Lsn::START`] if it goes back to its beginning.
+    /// The last position that was trimmed; [`Lsn::START`] if the log goes back to its beginning.
     pub trimmed: Lsn,
-    /// The last position that is there.
+    /// The last position in the log.
     pub last: Lsn,
     /// The epoch of this opening.
     pub epoch: Epoch,
-    /// What was cut off because it had not been written completely; `None` if there was nothing to cut.
-    pub torn: Option<Torn>,
+    /// The torn tail that was truncated; `None` if there was none.
+    pub torn: Option<TornTail>,
 }
 
-/// The torn tail of a log: bytes that were written but never made durable. No record in it was
-/// acknowledged as durable.
+/// A torn tail: bytes that were written at the end of a log, and that nothing on the disk proves
+/// durable. No record in it was acknowledged as durable, unless damage and a power cut met in the
+/// last flushed group, as the crate's documentation explains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Torn {
+pub struct TornTail {
     /// The segment in which the tail begins.
     pub file: PathBuf,
-    /// Where in that file, in bytes from its start.
+    /// Where the tail begins in that file, in bytes from its start.
     pub offset: u64,
-    /// How many bytes had been written there and in later segments, up to the last one that is not zero.
+    /// How many bytes the tail has, there and in later segments, each up to its last byte that is
+    /// not zero.
     pub bytes: u64,
 }
 
-impl fmt::Display for Torn {
+impl fmt::Display for TornTail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, offset, bytes } = self;
-        write!(f, "cut a torn tail of {bytes} bytes off {} at byte {offset}", file.display())
+        write!(f, "truncated a torn tail of {bytes} bytes at byte {offset} of {}", file.display())
     }
 }

@@ -1,49 +1,52 @@
-//! Finding the end of a log that was closed, by its seal, without reading what precedes that.
+//! Finding the end of a log that was closed, by its seal, without reading what precedes the seal.
 //!
-//! A seal proves what precedes it. That nothing was written after it has to be proven by something
-//! that is *there*: a lost write leaves zeroes, exactly as no write does. So each opening makes a
-//! mark with its own epoch in both slots durable before its first record leaves, and a clean close
-//! syncs the mark once more. A seal counts if the mark names the seal's epoch and no later one.
-//! Where the mark is silent, because a power cut tore both slots or the file is lost, a seal counts
-//! only if the whole rest of the log is unused.
+//! A seal proves what precedes it. Whether anything was written after it must be proven by
+//! something that is *there*: a lost write leaves zeroes, exactly as no write does. So each opening
+//! makes a mark with its own epoch durable, in both slots, before its first record is written; and
+//! a clean close syncs the mark once more. A seal counts if the mark names its epoch and no later
+//! one. The mark says nothing if a power cut tore both slots or if the file is lost. Then a seal
+//! counts only if the whole rest of the log is unused.
 //!
-//! That is enough for any one fault. The space next to the seal is looked at in any case: it costs
-//! one read, and shows what follows when a disk has lost both the mark and the first block behind
-//! the seal.
+//! That is enough for any single fault. The space next to the seal is checked in any case: this
+//! costs one read, and shows later records even if a disk lost both the mark and the first block
+//! behind the seal.
 //!
-//! A seal that does not count refuses nothing. The log is then walked and judged as after a kill.
+//! A seal that does not count is not an error. The log is then walked and classified as after a
+//! kill.
 
 use kv_core::Result;
 
-use super::{evidence::is_unused, inventory::Inventory, walk::LogEnd};
+use super::{inventory::Inventory, scanner::SegmentEnd, walk::LogEnd};
 use crate::{
-    bytes::is_zero,
     error,
-    file::{Segment, read_up_to},
-    frame::{self, FrameHeader, Kind, Seal},
-    scanner::SegmentEnd,
+    format::{
+        frame::{self, FrameHeader, Kind, Seal},
+        zeroes::is_zero,
+    },
+    segment_file::{Segment, read_up_to},
 };
 
-/// How much of the space behind a seal is looked at in any case, in bytes of each segment.
+/// How many bytes are checked in any case, both behind the seal in its segment and in each later
+/// segment.
 const NEAR_BYTES: u64 = 256 << 10;
 
 impl Inventory<'_> {
-    /// The end of the log, if that is a seal which counts.
+    /// The end of the log, if it ends with a seal that counts.
     pub(crate) fn clean_shutdown(&self) -> Result<Option<LogEnd>> {
-        let (Some(last), None) = (self.live.run.last(), self.live.broken) else { return Ok(None) };
+        let (Some(last), None) = (self.live.segments.last(), self.live.broken_link) else { return Ok(None) };
         let found = &self.segments[*last];
         let segment = found.open(self.vfs)?;
         if last_seal(&segment)?.is_none() {
             return Ok(None);
         }
-        // A flush of the seal that failed has left it in memory only: the disk decides.
+        // A failed flush of the seal may have left it in memory only. Only the disk counts.
         segment.file.sync_data().and_then(|()| segment.file.drop_cache()).map_err(error::io)?;
         let Some(seal) = last_seal(&segment)? else { return Ok(None) };
-        // A seal below the segment's first position is not of these frames, whatever its checksum
-        // says.
+        // A seal below the segment's first position does not belong to these frames, even with a
+        // valid checksum.
         let is_of_segment = found.start.is_some_and(|start| start.base <= seal.last);
         if is_of_segment && self.nothing_follows(*last, &segment, &seal)? {
-            return Ok(Some(LogEnd { segments: self.live.run.len(), end: seal }));
+            return Ok(Some(LogEnd { segments: self.live.segments.len(), end: seal }));
         }
         Ok(None)
     }
@@ -57,12 +60,12 @@ impl Inventory<'_> {
     }
 
     fn is_unused_behind(&self, last: usize, segment: &Segment, end: u64, bytes: u64) -> Result<bool> {
-        if !is_unused(segment, end, bytes)? {
+        if !segment.is_unused(end, bytes)? {
             return Ok(false);
         }
         for found in &self.segments[last + 1..] {
             let later = found.open(self.vfs)?;
-            if !is_unused(&later, later.block(), bytes)? {
+            if !later.is_unused(later.block(), bytes)? {
                 return Ok(false);
             }
         }
@@ -74,8 +77,8 @@ fn last_seal(segment: &Segment) -> Result<Option<SegmentEnd>> {
     decode(segment, last_used_block(segment)?)
 }
 
-/// The last block before the zeroes at the segment's end, if its blocks are used in order. If they
-/// are not, it is some block that is followed by zeroes.
+/// The last block that is used, found by binary search, if the blocks are used in order. If they
+/// are not, some used block that a zero block follows.
 fn last_used_block(segment: &Segment) -> Result<u64> {
     let (mut used, mut unused) = (1, segment.header.length / segment.block());
     while unused - used > 1 {
@@ -89,8 +92,8 @@ fn last_used_block(segment: &Segment) -> Result<u64> {
     Ok(used)
 }
 
-/// The block as a seal, if it is one: a seal of this very block and the padding that fills it, both
-/// valid.
+/// Decodes the block as a seal: a seal that states this very block, and the padding that fills the
+/// block, both valid.
 fn decode(segment: &Segment, block: u64) -> Result<Option<SegmentEnd>> {
     let bytes = read_block(segment, block)?;
     let identity = segment.header.identity;
@@ -111,7 +114,7 @@ fn split_frame(bytes: &[u8], identity: u64) -> Option<(FrameHeader, &[u8], &[u8]
     Some((header, frame::payload(&header, frame, identity)?, rest))
 }
 
-/// The block with that number; shorter, or empty, where the file ends before its end.
+/// Reads the block with that number. Shorter, or empty, if the file ends before the block does.
 fn read_block(segment: &Segment, block: u64) -> Result<Vec<u8>> {
     let mut bytes = vec![0; segment.block() as usize];
     let len = read_up_to(&*segment.file, &mut bytes, block * segment.block())?;

@@ -1,4 +1,4 @@
-//! What a log is for: appending, syncing, reading, reopening, trimming.
+//! The basic calls of a log: appending, syncing, reading, reopening, trimming.
 
 use std::sync::Arc;
 
@@ -182,7 +182,8 @@ fn segments_that_come_back_after_a_trim_are_harmless() {
     let after = disk.files();
     let removed: Vec<_> = before.iter().filter(|(name, _)| !after.iter().any(|(kept, _)| kept == name)).collect();
     assert!(removed.len() > 3);
-    // The crash undoes the removals in any order, but not that of the last one: then all would still be there.
+    // A crash may undo any of the removals. Here the newest removed segment stays away: with it,
+    // the log would reach further back.
     for back in 0..1 << (removed.len() - 1).min(6) {
         disk.restore(&after);
         for (bit, (name, bytes)) in removed.iter().enumerate() {
@@ -191,10 +192,10 @@ fn segments_that_come_back_after_a_trim_are_harmless() {
             }
         }
         let log = disk.open().unwrap();
-        assert!(log.bounds().trimmed.0 > 450, "history with a hole is none");
+        assert!(log.bounds().trimmed.0 > 450, "history before a gap must not count");
         assert_holds(&log, 900);
         log.trim(log.bounds().trimmed).unwrap();
-        assert!(removed.iter().all(|(name, _)| !disk.segments().contains(name)), "left-overs are removed");
+        assert!(removed.iter().all(|(name, _)| !disk.segments().contains(name)), "the remains are removed");
     }
 }
 
@@ -224,7 +225,7 @@ fn a_closed_log_takes_nothing_more_but_can_be_read() {
 }
 
 #[test]
-fn what_is_too_large_is_refused_and_nothing_is_logged() {
+fn a_record_that_is_too_large_is_refused_and_nothing_is_logged() {
     let disk = Disk::new();
     let log = disk.open_with(Options { record_bytes_max: 100, ..small() }).unwrap();
     assert!(matches!(log.append(&[0; 101], Durability::Disk), Err(Error::BatchTooLarge { bytes: 101, max: 100 })));
@@ -250,7 +251,7 @@ fn opening_reading_and_closing_write_no_file() {
         let log = disk.open().unwrap();
         assert!(!read_all(&log).unwrap().is_empty());
         log.close().unwrap();
-        assert_eq!(log.sync(last).unwrap(), last, "it is closed, and what it found is durable");
+        assert_eq!(log.sync(last).unwrap(), last, "the log is closed, and everything it found is durable");
         drop(log);
         verify(&*disk.vfs()).unwrap();
         disk.dump();
@@ -268,14 +269,14 @@ fn a_log_is_blank_until_something_is_written() {
     let log = disk.open().unwrap();
     assert!(!log.recovery().created);
     append(&log, 1, Durability::Disk);
-    assert!(is_blank(&*disk.vfs()).unwrap(), "it waits in memory");
+    assert!(is_blank(&*disk.vfs()).unwrap(), "the record waits in memory");
     log.sync(Lsn(1)).unwrap();
     assert!(!is_blank(&*disk.vfs()).unwrap());
     drop(log);
     for (name, _) in disk.files().into_iter().filter(|(name, _)| name.ends_with(".wal")) {
         std::fs::remove_file(disk.file(&name)).unwrap();
     }
-    assert!(!is_blank(&*disk.vfs()).unwrap(), "the mark knows better");
+    assert!(!is_blank(&*disk.vfs()).unwrap(), "the mark states a durable position");
     assert!(matches!(disk.open(), Err(Error::Corrupt { .. })));
 }
 
@@ -297,7 +298,7 @@ fn killed_again_and_again_a_log_stays_small() {
 }
 
 #[test]
-fn the_bytes_on_the_medium_follow_what_is_asked_for() {
+fn medium_bytes_after_counts_only_the_records_after_the_position() {
     let disk = Disk::new();
     let log = disk.open().unwrap();
     assert_eq!(log.medium_bytes_after(Lsn::START), 0);
@@ -322,7 +323,7 @@ fn an_append_beyond_the_buffer_flushes_first() {
 }
 
 #[test]
-fn a_record_larger_than_the_buffer_gets_one_segment_and_not_one_after_the_other() {
+fn a_record_larger_than_the_buffer_gets_exactly_one_new_segment() {
     for durability in [Durability::Disk, Durability::Process] {
         let disk = Disk::new();
         let log = disk.open_with(Options { buffered_bytes_max: 8 << 10, ..small() }).unwrap();

@@ -1,4 +1,4 @@
-//! How often the disk is asked for something: a call too many is as wrong as one too few.
+//! How many operations on the disk each call costs: one too many is as wrong as one too few.
 
 use std::{
     sync::{Arc, Barrier},
@@ -14,7 +14,7 @@ use crate::{
     support::{Disk, append, append_and_sync, assert_holds, small},
 };
 
-/// What was done to the disk since the last call, a line each, without the places in the files.
+/// The operations on the disk since the last call, one on each line, without offsets.
 fn calls(vfs: &TestVfs) -> String {
     let trace = vfs.take_trace();
     let without_place = |line: &str| match line.split_once(' ') {
@@ -38,7 +38,7 @@ fn sync(number: u64) -> String {
 
 const SYNC_DIRECTORY: &str = "sync directory\n";
 const MARK: &str = "write MARK\n";
-/// The first write of an opening: its epoch in both slots of the mark, durable.
+/// The start of an opening's first write: its epoch in both slots of the mark, made durable.
 const BEGIN: &str = "write MARK\nwrite MARK\nsync MARK\nsync directory\n";
 
 fn open() -> (Arc<TestVfs>, SegmentedLog) {
@@ -47,7 +47,7 @@ fn open() -> (Arc<TestVfs>, SegmentedLog) {
     (vfs, log)
 }
 
-/// A new segment: filled, synced, renamed, the directory synced.
+/// How a new segment is prepared: filled, synced, renamed, the directory synced.
 fn preparation(number: u64) -> String {
     let fill = "create segment.tmp\nwrite segment.tmp\nwrite segment.tmp\nsync segment.tmp\n";
     format!("{fill}rename segment.tmp {}\n{SYNC_DIRECTORY}", name(number))
@@ -64,7 +64,7 @@ fn a_disk_record_costs_one_write_one_flush_and_one_mark() {
     assert_eq!(calls(&vfs), [write(1), sync(1), MARK.to_owned()].concat());
     log.sync(Lsn(1)).unwrap();
     log.sync(Lsn(2)).unwrap();
-    assert_eq!(calls(&vfs), "", "it is durable");
+    assert_eq!(calls(&vfs), "", "the records are durable already");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn the_epoch_is_durable_in_both_slots_of_the_mark_before_anything_is_written_beh
     let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
     log.close().unwrap();
     drop(log);
-    assert_eq!(calls(&vfs), [sync(1)].concat(), "the seal, in case it is in memory only");
+    assert_eq!(calls(&vfs), [sync(1)].concat(), "the seal may be in memory only");
     let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
     calls(&vfs);
     append(&log, 1, Durability::Process);

@@ -1,4 +1,4 @@
-//! The suites that every log passes.
+//! The conformance suites of kv-testkit.
 
 use kv_testkit::harness::{InDirectory, OnDisk, in_directory, on_disk};
 use kv_wal::{Options, SegmentedLog};
@@ -10,7 +10,7 @@ fn disk() -> OnDisk<SegmentedLog> {
     on_disk(|vfs| SegmentedLog::open(vfs, Options { record_bytes_max: 1 << 20, ..small() })).records_in(".wal")
 }
 
-/// Segments that take many flushes.
+/// Segments with room for many flushes.
 fn disk_with_larger_segments() -> OnDisk<SegmentedLog> {
     let sizes = 64 << 10;
     on_disk(move |vfs| {

@@ -1,29 +1,32 @@
-//! Crashes at every operation of a workload, with every state that a disk may be left in, or a sample of them; and again while the log recovers.
+//! Crashes at every operation of a workload, with every state in which the crash may leave the
+//! disk, or a sample of them; and second crashes while the log recovers.
 
 use std::sync::Mutex;
 
 use kv_core::{Durability, Error, Log, Lsn, Result};
-use kv_testkit::sim::{Count, CrashChoice, CrashModel, Exploration, Moment, Pick, SimDisk};
+use kv_testkit::sim::{Count, CrashChoice, CrashModel, Exploration, Moment, SimDisk, Survivors};
 use kv_wal::{SegmentedLog, verify};
 
 use crate::support::small;
 
-/// How many states a run looks at that is not told otherwise, not counting those of second crashes.
+/// How many states a run checks by default, not counting those of second crashes.
 const STATES: u64 = 20_000;
-/// A second crash follows in one of so many states, with so many states of its own.
+/// One in this many states is crashed a second time.
 const AGAIN_ONE_IN: u64 = 24;
+/// How many states of each second crash are checked.
 const AGAIN_STATES: u64 = 16;
 
-/// What the outside knows, each with how many operations had been done when it came to know.
+/// What a user of the log knows. Each item has the number of operations that were done when it
+/// became known.
 #[derive(Clone, Default)]
 struct Known {
-    /// The records by their positions, from 1, and when each was begun.
+    /// The records by position, from 1, and when each append began.
     records: Vec<(u64, Vec<u8>)>,
     /// Positions that were acknowledged as durable.
     durable: Vec<(u64, Lsn)>,
-    /// Positions that are with the kernel.
+    /// Positions that were with the kernel.
     written: Vec<(u64, Lsn)>,
-    /// Positions up to which the log was allowed to forget.
+    /// Positions up to which the log was allowed to trim.
     trimmed: Vec<(u64, Lsn)>,
 }
 
@@ -31,17 +34,17 @@ fn highest_at(known: &[(u64, Lsn)], operation: u64) -> Lsn {
     known.iter().filter(|(at, _)| *at <= operation).map(|(_, lsn)| *lsn).max().unwrap_or_default()
 }
 
-/// A log in use, and what is known of it.
-struct Life<'a> {
+/// One incarnation: a log in use, and what is known about it.
+struct Incarnation<'a> {
     disk: &'a SimDisk,
     log: SegmentedLog,
     known: Known,
-    /// Told apart from other lives by what its records say.
+    /// Its records contain this number, which distinguishes them from those of other incarnations.
     number: u8,
 }
 
-impl<'a> Life<'a> {
-    /// Opens the log, of which that is known.
+impl<'a> Incarnation<'a> {
+    /// Opens the log, about which that is known.
     fn begin(disk: &'a SimDisk, mut known: Known, number: u8) -> Result<Self> {
         let log = SegmentedLog::open(disk.vfs(), small())?;
         known.durable.push((disk.operations(), Lsn(known.records.len() as u64)));
@@ -50,7 +53,7 @@ impl<'a> Life<'a> {
 
     fn append(&mut self, bytes: usize, durability: Durability) -> Result<()> {
         let lsn = self.known.records.len() as u64 + 1;
-        let mut record = format!("life {}, record {lsn} ", self.number).into_bytes();
+        let mut record = format!("open {}, record {lsn} ", self.number).into_bytes();
         record.resize(record.len() + bytes, lsn as u8);
         self.known.records.push((self.disk.operations(), record.clone()));
         assert_eq!(self.log.append(&record, durability)?, Lsn(lsn));
@@ -84,56 +87,56 @@ impl<'a> Life<'a> {
     /// Opens the log again, as the next process would.
     fn reopen(&mut self) -> Result<()> {
         let parked = SimDisk::new(0);
-        self.log = SegmentedLog::open(parked.vfs(), small())?; // the old one lets go of its lock first
+        self.log = SegmentedLog::open(parked.vfs(), small())?; // drops the old log and its lock
         self.log = SegmentedLog::open(self.disk.vfs(), small())?;
         self.known.durable.push((self.disk.operations(), self.log.bounds().durable));
         Ok(())
     }
 }
 
-/// Creation, both durabilities and their mixtures, roll-overs with and without a spare, a record larger than a segment, trimming, openings after a
-/// clean close and without one.
-fn long_life(disk: &SimDisk) -> Result<Known> {
-    let mut life = Life::begin(disk, Known::default(), 1)?;
+/// Creation, both durabilities and mixtures of them, roll-overs with and without a spare, a record
+/// larger than a segment, trimming, and openings with and without a clean close before.
+fn long_workload(disk: &SimDisk) -> Result<Known> {
+    let mut log = Incarnation::begin(disk, Known::default(), 1)?;
     for bytes in [0, 10, 700] {
-        life.put(bytes)?;
+        log.put(bytes)?;
     }
     for bytes in [100, 3000, 20, 500, 1400, 9] {
-        life.append(bytes, Durability::Process)?;
+        log.append(bytes, Durability::Process)?;
     }
-    life.append(50, Durability::Disk)?;
-    life.append(60, Durability::Process)?;
-    life.sync()?;
-    life.append(30_000, Durability::Disk)?;
-    life.append(10, Durability::Disk)?;
-    life.sync()?;
-    life.trim(4)?;
-    life.put(5000)?;
-    life.close()?;
-    life.reopen()?;
-    life.append(40, Durability::Process)?;
-    life.put(2000)?;
-    life.trim(13)?;
-    life.append(70, Durability::Process)?;
-    life.append(7000, Durability::Process)?;
-    life.append(7000, Durability::Process)?;
-    life.reopen()?;
-    life.put(10)?;
-    life.append(10, Durability::Process)?;
-    life.trim(17)?;
-    life.close()?;
-    Ok(life.known)
+    log.append(50, Durability::Disk)?;
+    log.append(60, Durability::Process)?;
+    log.sync()?;
+    log.append(30_000, Durability::Disk)?;
+    log.append(10, Durability::Disk)?;
+    log.sync()?;
+    log.trim(4)?;
+    log.put(5000)?;
+    log.close()?;
+    log.reopen()?;
+    log.append(40, Durability::Process)?;
+    log.put(2000)?;
+    log.trim(13)?;
+    log.append(70, Durability::Process)?;
+    log.append(7000, Durability::Process)?;
+    log.append(7000, Durability::Process)?;
+    log.reopen()?;
+    log.put(10)?;
+    log.append(10, Durability::Process)?;
+    log.trim(17)?;
+    log.close()?;
+    Ok(log.known)
 }
 
-/// The first writes after a crash, and a clean end.
-fn short_life(disk: &SimDisk, known: Known) -> Result<Known> {
-    let mut life = Life::begin(disk, known, 2)?;
-    life.append(600, Durability::Process)?;
-    life.put(30)?;
-    life.trim(life.known.records.len() as u64 - 2)?;
-    life.put(3000)?;
-    life.close()?;
-    Ok(life.known)
+/// The first writes after a crash, and a clean close.
+fn short_workload(disk: &SimDisk, known: Known) -> Result<Known> {
+    let mut log = Incarnation::begin(disk, known, 2)?;
+    log.append(600, Durability::Process)?;
+    log.put(30)?;
+    log.trim(log.known.records.len() as u64 - 2)?;
+    log.put(3000)?;
+    log.close()?;
+    Ok(log.known)
 }
 
 fn read_all(log: &SegmentedLog) -> (Lsn, Vec<Vec<u8>>) {
@@ -147,10 +150,11 @@ fn read_all(log: &SegmentedLog) -> (Lsn, Vec<Vec<u8>>) {
     (trimmed, records)
 }
 
-/// Opens what a crash left, compares it with what was known, and returns what is known of that.
+/// Opens what a crash left and compares it with what was known. Returns what is known about the
+/// result.
 fn check(known: &Known, operation: u64, model: CrashModel, left: &SimDisk) -> Known {
     let damages = verify(&*left.vfs()).unwrap();
-    assert!(damages.is_empty(), "damage where there is none: {damages:?}");
+    assert!(damages.is_empty(), "verify finds damage that does not exist: {damages:?}");
     let log = SegmentedLog::open(left.vfs(), small()).unwrap_or_else(|error| panic!("locked out: {}", error.chain()));
     let (trimmed, records) = read_all(&log);
     let last = Lsn(trimmed.0 + records.len() as u64);
@@ -158,21 +162,21 @@ fn check(known: &Known, operation: u64, model: CrashModel, left: &SimDisk) -> Kn
     let promised =
         if model == CrashModel::Killed { durable.max(highest_at(&known.written, operation)) } else { durable };
     let begun = known.records.iter().filter(|(at, _)| *at <= operation).count() as u64;
-    assert!(last >= promised, "position {promised} was acknowledged, and the log ends at {last}");
+    assert!(last >= promised, "position {promised} was acknowledged, but the log ends at {last}");
     assert!(last.0 <= begun, "position {last} was never appended");
-    assert!(trimmed <= highest_at(&known.trimmed, operation), "forgotten up to {trimmed}");
+    assert!(trimmed <= highest_at(&known.trimmed, operation), "trimmed up to {trimmed}, further than allowed");
     let all = known.records[..last.0 as usize].iter().map(|(_, bytes)| bytes);
     assert!(all.clone().skip(trimmed.0 as usize).eq(&records), "records differ");
     drop(log);
 
-    // What one opening has found, the next one finds, though the power goes between them.
-    let again = left.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+    // What one opening finds, the next one finds too, even after a power cut between them.
+    let again = left.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
     let log = SegmentedLog::open(again.vfs(), small()).unwrap();
     let (trimmed_again, records_again) = read_all(&log);
     // A removed segment may have come back.
-    assert!(trimmed_again <= trimmed, "a second recovery has forgotten more");
+    assert!(trimmed_again <= trimmed, "a second recovery lost older records");
     let all_again = known.records[trimmed_again.0 as usize..last.0 as usize].iter().map(|(_, bytes)| bytes);
-    assert!(all_again.eq(&records_again), "a second recovery finds something else");
+    assert!(all_again.eq(&records_again), "a second recovery finds other records");
     Known {
         records: all.map(|bytes| (0, bytes.clone())).collect(),
         trimmed: vec![(0, highest_at(&known.trimmed, operation))],
@@ -189,7 +193,7 @@ fn explore(exploration: &Exploration, name: &str, depth: u32, moments: &[Moment]
         {
             let left = moment.disk.crash(choice);
             left.record();
-            let known = short_life(&left, found).unwrap_or_else(|error| panic!("{}", error.chain()));
+            let known = short_workload(&left, found).unwrap_or_else(|error| panic!("{}", error.chain()));
             second.lock().unwrap().add(&explore(&again, "log again", 2, &left.take_recording(), &known));
         }
     });
@@ -202,54 +206,55 @@ fn explore(exploration: &Exploration, name: &str, depth: u32, moments: &[Moment]
 fn no_crash_loses_what_was_acknowledged_or_locks_out() {
     let disk = SimDisk::new(1);
     disk.record();
-    let known = long_life(&disk).unwrap();
+    let known = long_workload(&disk).unwrap();
     let moments = disk.take_recording();
     let count = explore(&Exploration::from_env(STATES), "log", 1, &moments, &known);
     eprintln!("crashes of a log: {count}");
 }
 
-/// The seal must not be there without what it seals. The longer workload has too many moments to look at many states of these.
+/// A seal must never be on the disk without everything that precedes it. The long workload has too
+/// many operations to check many states of each.
 #[test]
 fn a_close_can_be_cut_off_anywhere() {
     let disk = SimDisk::new(1);
     disk.record();
-    let mut life = Life::begin(&disk, Known::default(), 1).unwrap();
-    life.put(10).unwrap();
+    let mut log = Incarnation::begin(&disk, Known::default(), 1).unwrap();
+    log.put(10).unwrap();
     for bytes in [3000, 3000, 2000] {
-        life.append(bytes, Durability::Process).unwrap();
+        log.append(bytes, Durability::Process).unwrap();
     }
-    life.close().unwrap();
-    let Life { known, log, .. } = life;
+    log.close().unwrap();
+    let Incarnation { known, log, .. } = log;
     drop(log);
     explore(&Exploration::from_env(4000), "log closed", 2, &disk.take_recording(), &known);
 }
 
-/// The same workload on a disk whose syncs do nothing: what it acknowledged is lost, and that is noticed.
+/// On a disk whose syncs do nothing, an acknowledged record is lost. The check must notice.
 #[test]
 fn a_disk_that_lies_is_found_out() {
     let disk = SimDisk::new(1);
-    let mut life = Life::begin(&disk, Known::default(), 1).unwrap();
-    life.put(10).unwrap();
+    let mut log = Incarnation::begin(&disk, Known::default(), 1).unwrap();
+    log.put(10).unwrap();
     disk.lie();
-    life.put(10).unwrap();
-    let known = life.known;
-    let left = disk.crash(&CrashChoice { model: CrashModel::Ext4, pick: Pick::Nothing });
+    log.put(10).unwrap();
+    let known = log.known;
+    let left = disk.crash(&CrashChoice { model: CrashModel::Ext4, survivors: Survivors::Nothing });
     let checked = std::panic::catch_unwind(|| check(&known, disk.operations(), CrashModel::Ext4, &left));
     assert!(checked.is_err());
 }
 
-/// An append that fails for want of a process does not acknowledge anything.
+/// An operation that fails because its process has ended acknowledges nothing.
 #[test]
 fn a_process_that_ends_acknowledges_nothing_more() {
     let operations = {
         let disk = SimDisk::new(1);
-        long_life(&disk).unwrap();
+        long_workload(&disk).unwrap();
         disk.operations()
     };
     for stop in 0..operations {
         let disk = SimDisk::new(1);
         disk.stop_at(stop);
-        match long_life(&disk) {
+        match long_workload(&disk) {
             Err(Error::Io { .. } | Error::Poisoned { .. } | Error::OutcomeUnknown { .. }) => {}
             other => panic!("stopped at {stop} of {operations}: {:?}", other.map(|_| ())),
         }

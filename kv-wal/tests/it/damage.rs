@@ -1,4 +1,5 @@
-//! Damage is refused or harmless: never wrong data, and nothing lost that was acknowledged as durable.
+//! Damage is refused or harmless: no wrong data is returned, and nothing is lost that was
+//! acknowledged as durable.
 
 use std::sync::Arc;
 
@@ -10,19 +11,20 @@ use crate::{
     support::{Disk, append, append_and_sync, is_corrupt, read_all, record, small},
 };
 
-/// A log as a killed or finished process left it.
+/// A log as a process left it, closed or killed.
 struct Left {
     files: Files,
     /// The last position that was appended.
     last: u64,
-    /// The last that was acknowledged as durable.
+    /// The last position that was acknowledged as durable.
     acknowledged: u64,
-    /// The last that was, without the last flush.
+    /// The last position that was durable before the last flush.
     proven: u64,
 }
 
-/// Three openings: the first closed, the second killed with unflushed records, the third killed, or closed if `sealed`. There are epochs, a
-/// seal that was overtaken, a roll-over, a cut, void segments and a spare.
+/// Three openings: the first is closed, the second killed with unflushed records, the third killed,
+/// or closed if `sealed`. The result has several epochs, an overruled seal, a roll-over, a
+/// truncated tail, void segments and a spare.
 fn left(sealed: bool) -> Left {
     let vfs = MemoryVfs::new(&Files::new());
     let open = || SegmentedLog::open(vfs.clone(), small()).unwrap();
@@ -63,7 +65,8 @@ impl Left {
         MemoryVfs::new(&files)
     }
 
-    /// Opens the damaged log and reads it: refused, or a prefix with everything that had to survive. True if it was refused.
+    /// Opens the damaged log and reads it. It must be refused, or give a prefix with everything
+    /// that had to survive. Returns whether it was refused.
     fn check(&self, vfs: &Arc<MemoryVfs>, must_survive: u64, what: &str) -> bool {
         let log = match SegmentedLog::open(vfs.clone(), small()) {
             Ok(log) => log,
@@ -82,7 +85,7 @@ impl Left {
                     assert!(lsn <= self.last && read.payload == record(lsn), "{what}: wrong bytes at {lsn}");
                 }
                 Ok(None) => {
-                    assert!(lsn > must_survive, "{what}: lost from {lsn} on, which was acknowledged");
+                    assert!(lsn > must_survive, "{what}: lost from {lsn} on, which had to survive");
                     break;
                 }
                 Err(error) => {
@@ -94,7 +97,8 @@ impl Left {
         false
     }
 
-    /// What was cut stays cut: writes go on behind it, and the next opening finds them.
+    /// What was truncated stays so: new records go behind the truncation, and the next opening
+    /// finds them.
     fn check_going_on(&self, vfs: &Arc<MemoryVfs>, what: &str) {
         let Ok(log) = SegmentedLog::open(vfs.clone(), small()) else { return };
         let Ok(before) = read_all(&log) else { return };
@@ -108,13 +112,13 @@ impl Left {
     }
 }
 
-/// Every offset at which, or near which, there is something, and some of the others.
+/// Every offset at or near a byte that is not zero, and some of the others.
 fn interesting_offsets(bytes: &[u8]) -> impl Iterator<Item = usize> {
     let near: Vec<bool> = bytes.chunks(16).map(|chunk| chunk.iter().any(|byte| *byte != 0)).collect();
     (0..bytes.len()).filter(move |at| near[at / 16] || at % 256 == 0)
 }
 
-/// Flips every bit, or one of each byte, opens, and goes on.
+/// Flips every bit, or one bit of each byte, one at a time, and checks each result.
 fn flip_bits(left: &Left, must_survive: u64, all: bool) {
     let (mut refused, mut served) = (0, 0);
     for (name, bytes) in &left.files {
@@ -185,7 +189,8 @@ fn a_log_cut_at_every_byte_gives_a_prefix_or_the_mark_proves_damage() {
                 files.remove("MARK");
                 let vfs = MemoryVfs::new(&files);
                 match SegmentedLog::open(vfs.clone(), small()) {
-                    // A header is there whole before its file has its name.
+                    // The header is complete before the file gets its name, so a damaged one is
+                    // damage.
                     Err(error) => assert!(is_corrupt(&error) && len < 4096, "{what}: {error}"),
                     Ok(log) => {
                         prefixes.push(log.bounds().appended.0);
@@ -203,8 +208,9 @@ fn a_log_cut_at_every_byte_gives_a_prefix_or_the_mark_proves_damage() {
     }
 }
 
-/// A log whose second opening was cut at position 4, in front of records that had reached the disk, some in a segment of their own; and which
-/// went on with others at the same positions.
+/// A log whose second opening found a torn tail from position 4 on, followed by records that had
+/// reached the disk, some of them in a segment of their own. It truncated the tail and wrote other
+/// records at the same positions.
 fn left_with_void_records() -> Left {
     let vfs = MemoryVfs::new(&Files::new());
     let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
@@ -270,7 +276,7 @@ fn a_missing_segment_is_noticed() {
                 Err(error) => assert!(at >= last_written && is_corrupt(&error), "{name}: {error}"),
                 Ok(log) if at > last_written => assert_eq!(log.bounds().appended.0, left.last, "the spare"),
                 Ok(log) => {
-                    // An older one is history that is not there: whoever needs it is told.
+                    // An older segment may have been trimmed: a reader that needs it gets an error.
                     assert!(at < last_written);
                     let trimmed = log.bounds().trimmed;
                     assert!(trimmed == Lsn::START || matches!(log.reader(Lsn::START), Err(Error::Trimmed { .. })));
@@ -283,7 +289,8 @@ fn a_missing_segment_is_noticed() {
     }
 }
 
-/// Each segment was durable before the next was made: a hole before a spare is proof enough.
+/// Each segment was durable before the next one was created. So a gap before the spare is proof
+/// enough.
 #[test]
 fn a_missing_segment_before_the_spare_is_noticed_without_the_mark() {
     for sealed in [false, true] {
@@ -297,8 +304,9 @@ fn a_missing_segment_before_the_spare_is_noticed_without_the_mark() {
     }
 }
 
-/// A spare that is too small is replaced under its number. If the old one is back when records are
-/// in the new one, it is not what was trimmed: the records are lost, and that is said.
+/// A spare that is too small is replaced under its number. If the old file comes back after records
+/// were written to the new one, it must not pass for a trimmed segment: the records are lost, and
+/// opening must fail.
 #[test]
 fn a_segment_that_was_replaced_is_not_one_that_was_trimmed() {
     let vfs = MemoryVfs::new(&Files::new());
@@ -307,7 +315,7 @@ fn a_segment_that_was_replaced_is_not_one_that_was_trimmed() {
     let spare = "0000000000000002.wal";
     let old = Arc::clone(&vfs.files()[spare]);
     for _ in 0..2 {
-        log.append(&[7; 20_000], Durability::Disk).unwrap(); // larger than a spare: each gets a segment of its own
+        log.append(&[7; 20_000], Durability::Disk).unwrap(); // too large for a spare
         log.sync(log.bounds().appended).unwrap();
     }
     drop(log);
@@ -355,7 +363,7 @@ fn segment_one() -> String {
     "0000000000000001.wal".to_owned()
 }
 
-/// A killed log whose flushes all lie in one segment, each in a block.
+/// A killed log whose flushes all lie in one segment, one block each.
 fn left_in_one_segment() -> Left {
     let vfs = MemoryVfs::new(&Files::new());
     let options = Options { segment_bytes_min: 64 << 10, segment_bytes_max: 64 << 10, ..small() };
@@ -364,7 +372,7 @@ fn left_in_one_segment() -> Left {
     Left { files: vfs.files(), last, acknowledged: last, proven }
 }
 
-/// A block that the disk wrote to, or read from, the wrong place.
+/// Blocks that the disk wrote to, or read from, the wrong place.
 #[test]
 fn moved_blocks() {
     const BLOCK: usize = 4096;
@@ -390,7 +398,8 @@ fn moved_blocks() {
     }
 }
 
-/// What another log had written at the same place, of the same length and position, does not pass.
+/// A block that another log wrote at the same place, with the same length and position, is not
+/// valid.
 #[test]
 fn a_block_of_another_log_does_not_pass() {
     let log = |record: &[u8]| {

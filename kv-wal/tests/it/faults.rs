@@ -1,4 +1,4 @@
-//! Writes and flushes that fail: the first is final, and what was acknowledged is there.
+//! Writes and flushes that fail: the first failure is final, and everything acknowledged survives.
 
 use std::{
     io::ErrorKind,
@@ -19,10 +19,10 @@ use crate::{
     support::{append, append_and_sync, assert_holds, read_all, record, small},
 };
 
-/// What a workload was promised.
+/// What the log promised to a workload.
 #[derive(Default)]
 struct Promised {
-    /// Durable by the answer of a `sync`.
+    /// Durable, as a `sync` returned.
     durable: u64,
     /// With the kernel.
     written: u64,
@@ -30,7 +30,7 @@ struct Promised {
     poisoned: bool,
 }
 
-/// Appends, syncs, trims, closes and opens again, until something is final.
+/// Appends, syncs, trims, closes and opens again, until a failure is final.
 fn work(vfs: &Arc<TestVfs>, promised: &mut Promised) -> Result<(), Error> {
     for opening in 0..2 {
         let log = SegmentedLog::open(vfs.clone(), small())?;
@@ -44,7 +44,7 @@ fn work(vfs: &Arc<TestVfs>, promised: &mut Promised) -> Result<(), Error> {
         if let Err(error) = outcome {
             promised.poisoned = matches!(error, Error::OutcomeUnknown { .. } | Error::Poisoned { .. });
             if promised.poisoned {
-                vfs.heal(); // which changes nothing any more
+                vfs.heal(); // must not make a difference
                 check_poisoned(&log);
             }
             return Err(error);
@@ -97,7 +97,7 @@ fn whatever_operation_fails_nothing_acknowledged_is_lost() {
             for nth in 1.. {
                 let memory = MemoryVfs::new(&Files::new());
                 let vfs = TestVfs::new(memory.clone());
-                // Where there is no space, only what takes some fails.
+                // If there is no space, only operations that change the disk fail.
                 let fault = if kind == ErrorKind::Other { Fault::on_any() } else { Fault::on_changes() };
                 let fault = fault.nth(nth).with(kind);
                 vfs.fail(if persistent { fault.for_ever() } else { fault });
@@ -129,7 +129,7 @@ fn whatever_operation_fails_nothing_acknowledged_is_lost() {
 }
 
 #[test]
-fn everyone_who_waited_for_a_failed_flush_is_told_that_the_outcome_is_unknown() {
+fn a_failed_flush_leaves_the_outcome_unknown_and_is_never_retried() {
     let vfs = TestVfs::new(MemoryVfs::new(&Files::new()));
     let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
     append_and_sync(&log, 1);
@@ -138,11 +138,11 @@ fn everyone_who_waited_for_a_failed_flush_is_told_that_the_outcome_is_unknown() 
     vfs.fail(Fault::on(Kind::Sync));
     let Err(Error::OutcomeUnknown { cause }) = log.sync(Lsn(3)) else { panic!() };
     assert!(matches!(*cause, Error::Io { .. }));
-    assert!(matches!(log.sync(last), Err(Error::OutcomeUnknown { .. })), "a failed flush is never tried again");
+    assert!(matches!(log.sync(last), Err(Error::OutcomeUnknown { .. })), "a failed flush is never retried");
     let Err(Error::Poisoned { cause: carried }) = log.append(b"more", Durability::Disk) else { panic!() };
-    assert!(Arc::ptr_eq(&cause, &carried), "the first cause reaches everybody");
+    assert!(Arc::ptr_eq(&cause, &carried), "every error carries the first cause");
     let trace = vfs.take_trace();
-    assert!(trace.lines().count() == 2 && trace.ends_with("failed\n"), "no mark, and no second flush: {trace}");
+    assert!(trace.lines().count() == 2 && trace.ends_with("failed\n"), "expected no mark and no second flush: {trace}");
     assert_holds(&log, 1);
 }
 
@@ -155,7 +155,7 @@ fn a_full_disk_refuses_before_anything_is_logged_and_the_last_spare_is_used_up()
     let vfs = TestVfs::new(MemoryVfs::new(&Files::new()));
     let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
     append_and_sync(&log, 1);
-    // No new file from now on.
+    // From now on no file can be created.
     vfs.fail(no_space_for_files());
     let error = loop {
         match log.append(&record(log.bounds().appended.0 + 1), Durability::Disk) {
@@ -165,7 +165,7 @@ fn a_full_disk_refuses_before_anything_is_logged_and_the_last_spare_is_used_up()
     };
     assert!(matches!(error, Error::DiskFull { .. }), "{error}");
     let last = log.bounds().appended;
-    assert!(last >= Lsn(3), "the spare was there, and was not used: {last}");
+    assert!(last >= Lsn(3), "the spare was not used: {last}");
     assert_holds(&log, last.0);
     assert!(matches!(log.append(&[1; 100_000], Durability::Process), Err(Error::DiskFull { .. })));
     vfs.heal();
@@ -181,7 +181,7 @@ fn a_record_larger_than_the_spare_leaves_it_in_place_when_there_is_no_space() {
     vfs.fail(no_space_for_files());
     assert!(matches!(log.append(&[1; 100_000], Durability::Disk), Err(Error::DiskFull { .. })));
     for _ in 0..3 {
-        append_and_sync(&log, 1); // goes on in the spare
+        append_and_sync(&log, 1); // continues in the spare
     }
     assert_holds(&log, 4);
     vfs.heal();
@@ -224,7 +224,7 @@ fn a_log_that_could_not_be_created_is_blank_and_can_be_created_later() {
     }
 }
 
-/// A disk may take less of a write than it was given, without an error.
+/// A disk may write fewer bytes than it was given, without an error.
 #[test]
 fn short_writes_are_continued() {
     let fill = |disk: &SimDisk| {
@@ -245,16 +245,16 @@ fn short_writes_are_continued() {
     }
 }
 
-/// While a flush is under way, nothing that it flushes counts as durable for anybody.
+/// While a flush is under way, nothing that it flushes counts as durable for any caller.
 #[test]
-fn nobody_is_told_before_the_flush_has_ended() {
+fn nothing_is_acknowledged_before_the_flush_has_ended() {
     let vfs = TestVfs::new(MemoryVfs::new(&Files::new()));
     let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
     append_and_sync(&log, 1);
     append(&log, 2, Durability::Disk);
     let (entered, is_under_way) = mpsc::channel();
     let (end, ends) = mpsc::channel::<()>();
-    // Never fails, and keeps the flush until it is told to end.
+    // Never fails, but holds the flush until the test lets it end.
     vfs.fail(Fault::when(move |event| {
         if event.kind == Kind::Sync {
             entered.send(()).unwrap();
@@ -275,9 +275,9 @@ fn nobody_is_told_before_the_flush_has_ended() {
     assert_eq!(reader.next().unwrap().unwrap().lsn, Lsn(2));
 }
 
-/// Those who wait for another's flush hear what became of it.
+/// Threads that wait for another thread's flush get its outcome.
 #[test]
-fn followers_of_a_failed_flush_hear_of_it() {
+fn followers_of_a_failed_flush_get_its_error() {
     const FOLLOWERS: u64 = 8;
     let vfs = TestVfs::new(MemoryVfs::new(&Files::new()));
     let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
@@ -305,7 +305,8 @@ fn followers_of_a_failed_flush_hear_of_it() {
         });
         let waiting: Vec<_> = followers.chain([leader]).collect();
         begun.iter().take(FOLLOWERS as usize).for_each(drop);
-        // Time to begin to wait. Who comes later hears the same, only it would not be as a follower.
+        // Gives the followers time to begin to wait. A later one gets the same error, but not as a
+        // follower.
         thread::sleep(Duration::from_millis(100));
         end.send(()).unwrap();
         waiting.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()

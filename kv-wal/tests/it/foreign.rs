@@ -1,5 +1,5 @@
-//! Another log on the same files, which no lock holds off, and a directory that is taken away:
-//! noticed where the log goes on in a new place, and final.
+//! A second log on the same files, which no lock keeps out, and a directory that is removed or
+//! replaced: the log notices both where it continues in a new place, and that is final.
 
 use std::fs;
 
@@ -9,14 +9,13 @@ use kv_wal::{Options, SegmentedLog};
 
 use crate::support::{Disk, append, append_and_sync, assert_holds, record};
 
-/// Another log on the same directory, though one is open: as through a mount that does not pass
-/// locks on.
+/// Opens a second log on the same directory, as through a mount that does not pass locks on.
 fn another(disk: &Disk) -> SegmentedLog {
     fs::remove_file(disk.file("LOCK")).unwrap();
     disk.open().unwrap()
 }
 
-/// Writes until that is refused.
+/// Writes until an append or sync is refused.
 fn fill(log: &SegmentedLog) -> Error {
     let refused = || -> Result<()> {
         for _ in 0..100 {
@@ -32,14 +31,14 @@ fn fill(log: &SegmentedLog) -> Error {
 fn is_fenced(log: &SegmentedLog, error: &Error) {
     assert!(matches!(error, Error::Poisoned { cause } if matches!(**cause, Error::Fenced)), "{error:?}");
     let again = log.append(b"x", Durability::Disk).unwrap_err();
-    assert!(matches!(again, Error::Poisoned { .. }), "it is not final: {again:?}");
+    assert!(matches!(again, Error::Poisoned { .. }), "the failure is not final: {again:?}");
 }
 
 #[test]
 fn another_that_began_the_spare_is_noticed() {
     let disk = Disk::new();
     let log = disk.open().unwrap();
-    append_and_sync(&log, 1); // and has a spare
+    append_and_sync(&log, 1); // prepares a spare
     let other = another(&disk);
     append_and_sync(&other, 3);
     let error = fill(&log);
@@ -54,7 +53,7 @@ fn another_that_began_the_spare_is_noticed() {
 #[test]
 fn another_that_created_segments_is_noticed() {
     let disk = Disk::new();
-    // Spares are made when they are needed.
+    // The job never runs, so an append prepares a spare only when it needs one.
     let lazy =
         || Options { scheduler: std::sync::Arc::new(kv_testkit::ManualScheduler::new()), ..crate::support::small() };
     let log = disk.open_with(lazy()).unwrap();
@@ -79,7 +78,7 @@ fn another_that_wrote_before_the_first_write_is_noticed() {
             before.close().unwrap();
         }
         drop(before);
-        let log = disk.open().unwrap(); // reads, so far
+        let log = disk.open().unwrap(); // has only read so far
         let other = another(&disk);
         append_and_sync(&other, 1);
         other.close().unwrap();
@@ -107,11 +106,11 @@ fn a_directory_that_was_removed_or_replaced_is_noticed() {
         assert!(is_told && error.chain().contains(path.to_str().unwrap()), "{error:?}");
         assert!(log.close().is_err());
         drop(log);
-        assert!(!replaced || fs::read_dir(&path).unwrap().next().is_none(), "it has written to another directory");
+        assert!(!replaced || fs::read_dir(&path).unwrap().next().is_none(), "the log has written to another directory");
     }
 }
 
-/// A child of the process that opened the log writes, syncs, closes and ends nothing.
+/// In a child of the process that opened the log, nothing is written, synced or closed.
 #[test]
 fn a_child_is_refused_and_its_parent_goes_on() {
     let disk = Disk::new();
@@ -134,11 +133,11 @@ fn a_child_is_refused_and_its_parent_goes_on() {
             for (at, refusal) in refusals.into_iter().enumerate() {
                 assert!(matches!(refusal, Err(Error::Forked)), "call {at}: {refusal:?}");
             }
-            drop(log); // its thread is the parent's
+            drop(log); // must not wait for the job's thread, which only the parent has
         }),
         Some(child) => assert_eq!(child.wait(), Ok(())),
     }
-    assert!(matches!(disk.open(), Err(Error::Locked { .. })), "a child has ended the lock");
+    assert!(matches!(disk.open(), Err(Error::Locked { .. })), "the child has released the lock");
     assert!(reader.next().unwrap().is_some());
     log.sync(unsynced).unwrap();
     append_and_sync(&log, 20);

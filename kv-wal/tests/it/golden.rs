@@ -1,4 +1,4 @@
-//! The format, as people see it. A change of these texts is a change of the format.
+//! Worked examples of the format. A change of these texts is a change of the format.
 
 use std::fmt::Write;
 
@@ -17,7 +17,7 @@ fn dump(vfs: &MemoryVfs) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// Everything that is not zero, sixteen bytes a line.
+/// All bytes that are not zero, in lines of sixteen.
 fn hex(files: &Files, name: &str, upto: usize) -> String {
     let mut text = String::new();
     for (at, line) in files[name][..upto].chunks(16).enumerate().filter(|(_, line)| line.iter().any(|byte| *byte != 0))

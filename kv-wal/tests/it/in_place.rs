@@ -1,5 +1,5 @@
-//! A disk that copies on write, where zeroes written ahead reserve nothing: when it is full,
-//! records are refused before they have a position, and the log goes on when there is space again.
+//! A disk that copies on write, where zeroes written ahead reserve nothing. When it is full,
+//! records are refused before they get a position, and the log goes on when there is space again.
 
 use kv_core::{Durability, Error, Log};
 use kv_testkit::sim::SimDisk;
@@ -19,8 +19,8 @@ fn open(disk: &SimDisk) -> SegmentedLog {
     SegmentedLog::open(disk.vfs(), small()).unwrap()
 }
 
-/// Appends and syncs until a record is refused, which must be for want of space. How many records
-/// the log then has.
+/// Appends and syncs until a record is refused, which must be for lack of space. Returns how many
+/// records the log has then.
 fn fill(log: &SegmentedLog, durability: Durability) -> u64 {
     loop {
         let next = log.bounds().appended.next();
@@ -40,7 +40,7 @@ fn a_full_disk_that_copies_on_write_refuses_before_a_record_has_a_position() {
         let disk = disk();
         let log = open(&disk);
         let before = append_and_sync(&log, 3);
-        // Somebody else takes the space: at each turn another amount is left.
+        // Another program takes the space. Each round leaves a different amount.
         disk.limit_space(disk.space_bytes() + round as u64 * 7 * PAGE_BYTES);
         let last = fill(&log, durability);
         assert!(last >= before.0);
@@ -58,7 +58,7 @@ fn a_full_disk_that_copies_on_write_refuses_before_a_record_has_a_position() {
 fn an_opening_on_a_full_disk_that_copies_on_write_reads_and_refuses() {
     for is_closed in [true, false] {
         let disk = disk();
-        // A segment with room behind the seal, in which the log would go on if it were overwritten
+        // A segment with room behind the seal. The log would continue in it if it were overwritten
         // in place.
         let options = Options { segment_bytes_max: 64 << 10, ..small() };
         let log = SegmentedLog::open(disk.vfs(), options).unwrap();
@@ -77,9 +77,10 @@ fn an_opening_on_a_full_disk_that_copies_on_write_reads_and_refuses() {
     }
 }
 
-/// Where a file system overwrites in place, what was written ahead is used up to the last block.
+/// On a file system that overwrites in place, the space that was written ahead is used up to the
+/// last block.
 #[test]
-fn a_full_disk_that_overwrites_in_place_takes_what_space_was_written_ahead_for() {
+fn a_full_disk_that_overwrites_in_place_uses_up_the_space_written_ahead() {
     let disk = SimDisk::new(0);
     let log = open(&disk);
     append_and_sync(&log, 1);
@@ -89,10 +90,10 @@ fn a_full_disk_that_overwrites_in_place_takes_what_space_was_written_ahead_for()
     assert_holds(&log, last);
 }
 
-/// Records of almost two pages, and of a little more than one: at each turn another number of pages
-/// is free.
+/// Records of almost two pages, and of slightly more than one. Each round leaves a different number
+/// of pages free.
 #[test]
-fn what_a_group_takes_beside_its_records_stays_free() {
+fn the_space_that_a_group_takes_beyond_its_records_stays_free() {
     for (pages, bytes) in (0..80).flat_map(|pages| [(pages, 8000), (pages, 4100)]) {
         let disk = disk();
         let log = open(&disk);

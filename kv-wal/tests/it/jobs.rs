@@ -31,8 +31,8 @@ impl Drop for Bomb {
     }
 }
 
-/// Counts calls down to one that panics: before it is done if that is `is_before`, otherwise after
-/// it.
+/// Counts calls down to one that panics, before the call does its work if `is_before`, otherwise
+/// afterwards.
 #[derive(Debug)]
 struct Calls {
     left: AtomicI64,
@@ -153,7 +153,7 @@ impl File for Panicking<dyn File> {
     }
 }
 
-/// Runs `work` with its n-th call of the file layer panicking. No panic may come out. Says whether
+/// Runs `work` and lets its n-th call of the file layer panic. No panic may escape. Returns whether
 /// there were that many calls.
 fn with_panic(calls: &Calls, n: i64, work: impl FnOnce()) -> bool {
     calls.left.store(n, Ordering::SeqCst);
@@ -161,12 +161,12 @@ fn with_panic(calls: &Calls, n: i64, work: impl FnOnce()) -> bool {
     let panicked = calls.left.swap(0, Ordering::SeqCst) <= 0;
     ran.unwrap_or_else(|payload| {
         mem::forget(payload);
-        panic!("call {n}: the panic came out");
+        panic!("call {n}: the panic escaped");
     });
     panicked
 }
 
-/// A log with one record, whose job has not run.
+/// Opens a log with one record, whose job has not run.
 fn open(is_before: bool) -> (Arc<MemoryVfs>, Arc<Calls>, ManualScheduler, SegmentedLog) {
     let files = MemoryVfs::new(&Files::new());
     let calls = Arc::new(Calls { left: AtomicI64::new(0), is_before });
@@ -186,7 +186,7 @@ fn a_panic_while_a_spare_is_prepared_poisons_the_log() {
             let record = log.append(b"the next", Durability::Disk);
             if !panicked {
                 log.sync(record.unwrap()).unwrap();
-                assert!(n > 6, "{n} calls: a spare is created, written, synced, named");
+                assert!(n > 6, "{n} calls are too few: a spare is created, written, synced, renamed");
                 break;
             }
             let error = record.unwrap_err();
@@ -199,7 +199,8 @@ fn a_panic_while_a_spare_is_prepared_poisons_the_log() {
     }
 }
 
-/// A flush that others wait for: in the flush of records, and in one that only closes a block.
+/// A panic in a flush that other threads may wait for: in one that writes records, and in one that
+/// only closes a block.
 #[test]
 fn a_panic_in_a_flush_poisons_the_log() {
     for durability in [Durability::Disk, Durability::Process] {
@@ -211,13 +212,13 @@ fn a_panic_in_a_flush_poisons_the_log() {
                 let panicked = with_panic(&calls, n, || synced = log.sync(last));
                 if !panicked {
                     synced.unwrap();
-                    assert!(n > 2, "{n} calls: a flush writes, syncs and marks");
+                    assert!(n > 2, "{n} calls are too few: a flush writes, syncs and marks");
                     break;
                 }
                 let error = synced.unwrap_err();
                 assert!(matches!(&error, Error::OutcomeUnknown { .. }), "call {n}: {error:?}");
                 assert!(matches!(log.append(b"the next", durability), Err(Error::Poisoned { .. })), "call {n}");
-                assert!(log.sync(last).is_err() && log.close().is_err(), "call {n}: it is tried again");
+                assert!(log.sync(last).is_err() && log.close().is_err(), "call {n}: the flush was retried");
                 drop(log);
                 let reopened = SegmentedLog::open(MemoryVfs::new(&files.files()), small()).unwrap();
                 assert!(reopened.bounds().durable >= Lsn(1), "call {n}");

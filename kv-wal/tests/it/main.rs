@@ -1,6 +1,6 @@
-//! The log on the operating system's files, and on disks that fail.
-#![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
-#![expect(clippy::disallowed_methods, reason = "the tests look at files, and damage them")]
+//! Tests of the log, on the operating system's files and on simulated disks that fail.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "the tests inspect files and damage them")]
 
 mod basics;
 mod calls;

@@ -1,18 +1,19 @@
-//! One damage after a power cut, with every state in which the power cut may leave the ack mark: it
-//! costs the last flushed group at most, and never what a later frame or the mark proves.
+//! One damaged block after a power cut, with every state in which the power cut may leave the ack
+//! mark. It costs at most the last flushed group, and never a record that a later frame or the mark
+//! proves.
 
 use std::sync::Arc;
 
 use kv_core::{Log, Lsn};
-use kv_testkit::sim::{CrashChoice, CrashModel, Damage, Pick, Remains, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, Damage, Remains, SimDisk, Survivors};
 use kv_wal::{Options, SegmentedLog};
 
 use crate::support::{Inline, append_and_sync, is_corrupt, read_all, record};
 
 const BLOCK: usize = 4096;
 
-/// So many states of a slot are combined with all of the other; of more, the oldest, the newest and
-/// torn ones.
+/// Up to this many states of a slot are combined with all states of the other slot. Of more, only
+/// the oldest, the newest and torn ones are.
 const WHOLE_MAX: usize = 8;
 
 fn options(blocks: u64) -> Options {
@@ -20,8 +21,8 @@ fn options(blocks: u64) -> Options {
     Options { segment_bytes_min: bytes, segment_bytes_max: bytes, scheduler: Arc::new(Inline), ..Options::default() }
 }
 
-/// A log that was closed with its seal in that block of its segment, and to which three groups were
-/// written in a second opening.
+/// A log that was closed with its seal in a given block of its segment, and to which a second
+/// opening wrote some groups.
 struct Left {
     disk: SimDisk,
     options: Options,
@@ -40,21 +41,21 @@ impl Left {
         assert!(used_blocks(&disk).ends_with(&[seal as usize]), "the seal is in another block");
         let log = SegmentedLog::open(disk.vfs(), options.clone()).unwrap();
         let last = (0..groups).map(|_| append_and_sync(&log, 1).0).last().unwrap();
-        let left = disk.crash(&CrashChoice { model: CrashModel::Killed, pick: Pick::Everything });
+        let left = disk.crash(&CrashChoice { model: CrashModel::Killed, survivors: Survivors::Everything });
         Self { disk: left, options, last }
     }
 
-    /// The disk with that state of each slot; everything else was flushed.
+    /// The disk with these states of the slots; everything else was flushed.
     fn with_mark(&self, slots: &[(u64, &[u8])]) -> SimDisk {
-        let left = self.disk.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Everything });
+        let left = self.disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Everything });
         for (sector, bytes) in slots {
             left.damage("MARK", &Damage::ForeignSector(*sector, bytes.to_vec()));
         }
         left
     }
 
-    /// Refused, or a prefix that lacks the last group at most; and what is written then is never
-    /// mixed with it.
+    /// Checks that the log is refused, or lacks at most the last group, and that later records are
+    /// never mixed with what was lost.
     fn check(&self, disk: &SimDisk, what: &str) {
         let open = || SegmentedLog::open(disk.vfs(), self.options.clone());
         let log = match open() {
@@ -64,7 +65,7 @@ impl Left {
         let last = log.bounds().appended.0;
         assert!(
             last + 1 >= self.last,
-            "{what}: the log ends at {last}, and {} was proven to be durable",
+            "{what}: the log ends at {last}, but {} was proven to be durable",
             self.last - 1
         );
         let Ok(before) = read_all(&log) else { return };
@@ -76,7 +77,7 @@ impl Left {
         let log = SegmentedLog::open(left.vfs(), self.options.clone());
         let Ok(after) = log.and_then(|log| read_all(&log)) else { return };
         let end = after.split_last().map(|((lsn, bytes), rest)| (*lsn, &bytes[..], rest));
-        assert_eq!(end, Some((last + 1, added, &before[..])), "{what}: what came later is not what was written");
+        assert_eq!(end, Some((last + 1, added, &before[..])), "{what}: what was written later is not what is read");
     }
 }
 
@@ -99,7 +100,7 @@ fn states(remains: &Remains) -> Vec<&[u8]> {
     states.into_iter().chain(torn.iter().step_by(torn.len() / 2 + 1).map(Vec::as_slice)).collect()
 }
 
-/// Goes through all pairs of states that the power cut may leave of the two slots.
+/// Checks each pair of states in which the power cut may leave the two slots.
 fn for_each_mark(left: &Left, mut check: impl FnMut(&[(u64, &[u8])], &str)) {
     let remains = left.disk.remains("MARK");
     let slots: Vec<_> = remains.iter().map(|(sector, remains)| (*sector, states(remains))).collect();
@@ -146,9 +147,9 @@ fn one_damaged_block_after_a_power_cut_costs_the_last_group_at_most() {
     }
 }
 
-/// Where a search by halves looks first.
+/// The blocks that a binary search reads first.
 #[test]
-fn nor_does_one_in_the_middle_of_a_large_segment() {
+fn one_damaged_block_of_a_large_segment_costs_the_last_group_at_most() {
     damage_blocks(64, 31, 3, &[|block| block.fill(0)]);
     damage_blocks(256, 127, 3, &[|block| block.fill(0)]);
 }

@@ -1,4 +1,4 @@
-//! A disk in memory: quick enough to open a log a hundred thousand times, and to cut its power.
+//! A disk in memory, fast enough to open a log a hundred thousand times, and to cut its power.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,12 +13,12 @@ use kv_vfs::{Access, Error, File, Lock, Result, Vfs};
 /// Name and content of every file.
 pub type Files = BTreeMap<String, Arc<Vec<u8>>>;
 
-/// One directory. It remembers what was synced, and what was not.
+/// One directory. It remembers what was synced and what was not.
 #[derive(Debug)]
 pub struct MemoryVfs {
     path: PathBuf,
     files: Mutex<BTreeMap<String, Arc<MemoryFile>>>,
-    /// The names, and what they name, at the last sync of the directory.
+    /// The names and their files at the last sync of the directory.
     synced: Mutex<BTreeMap<String, Arc<MemoryFile>>>,
     locked: Arc<Mutex<bool>>,
     random: Mutex<fastrand::Rng>,
@@ -43,7 +43,8 @@ impl MemoryVfs {
         files.iter().map(|(name, file)| (name.clone(), Arc::clone(&file.bytes.read().unwrap()))).collect()
     }
 
-    /// The files as a power cut could leave them now: each name old or new, each unsynced sector written or not.
+    /// The files as a power cut could leave them now: each name old or new, each unsynced sector
+    /// written or not.
     pub fn cut_power(&self, rng: &mut fastrand::Rng) -> Files {
         let (files, synced) = (self.files.lock().unwrap(), self.synced.lock().unwrap());
         let names: BTreeSet<_> = files.keys().chain(synced.keys()).collect();
@@ -145,11 +146,11 @@ struct MemoryFile {
     path: PathBuf,
     bytes: RwLock<Arc<Vec<u8>>>,
     synced: Mutex<Arc<Vec<u8>>>,
-    /// Sectors that were written since, as often as they were.
+    /// Sectors that were written since then, once for each write.
     unsynced: Mutex<Vec<(usize, Vec<u8>)>>,
 }
 
-/// What a disk writes whole or not at all, in bytes.
+/// The unit that a disk writes completely or not at all, in bytes.
 const SECTOR_BYTES: usize = 512;
 
 impl MemoryFile {

@@ -1,4 +1,4 @@
-//! Random use against a plain list.
+//! Random calls, compared with a plain list.
 
 use kv_core::{Durability, Epoch, Error, Log, Lsn};
 use kv_wal::{SegmentedLog, is_blank, verify};
@@ -32,7 +32,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the log should hold: the records by position, and where it stands.
+/// What the log should hold: the records by position, and its bounds.
 #[derive(Default)]
 struct Model {
     records: Vec<(Epoch, Vec<u8>)>,
@@ -69,7 +69,7 @@ impl Model {
         assert_eq!(reader.next().unwrap(), None);
     }
 
-    /// After an opening: what was with the kernel is there, and all of it is durable.
+    /// After an opening: everything that was with the kernel is there, and all of it is durable.
     fn reopened(&mut self, log: &SegmentedLog) {
         let last = log.bounds().appended.0;
         assert!((self.written..=self.appended()).contains(&last));
@@ -92,8 +92,8 @@ fn run(steps: Vec<Step>) {
                 let lsn = log.append(&record, durability).unwrap();
                 model.records.push((log.bounds().epoch, record));
                 assert_eq!(lsn.0, model.appended());
-                let alone = model.written == model.appended() - 1;
-                if durability == Durability::Process && alone {
+                let nothing_waits = model.written == model.appended() - 1;
+                if durability == Durability::Process && nothing_waits {
                     model.written = lsn.0;
                 }
             }

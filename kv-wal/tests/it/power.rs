@@ -1,4 +1,5 @@
-//! Power cuts: whatever the disk may leave, the log opens, with a prefix that holds everything that was acknowledged.
+//! Power cuts: in whatever state a power cut leaves the disk, the log opens with a prefix that
+//! holds everything acknowledged.
 
 use std::sync::Arc;
 
@@ -10,15 +11,15 @@ use crate::{
     support::{append_and_sync, assert_holds, record, small},
 };
 
-/// What the outside knows about the log.
+/// What a user of the log knows.
 #[derive(Clone, Default)]
 struct Known {
-    /// Acknowledged as durable, or served by a reader.
+    /// Acknowledged as durable, or returned by a reader.
     durable: u64,
     appended: u64,
 }
 
-/// One opening: some appends, syncs, and trims of what is durable; left without a word or closed.
+/// One opening: some appends, syncs, and trims of durable records; then closed, or just dropped.
 fn work(vfs: &Arc<MemoryVfs>, rng: &mut fastrand::Rng, known: &mut Known, crash: &mut dyn FnMut(&Known)) {
     let log = SegmentedLog::open(vfs.clone(), small()).unwrap();
     known.durable = log.bounds().durable.0;
@@ -32,7 +33,7 @@ fn work(vfs: &Arc<MemoryVfs>, rng: &mut fastrand::Rng, known: &mut Known, crash:
                 if rng.u8(0..8) == 0 {
                     bytes.resize(rng.usize(bytes.len()..20_000), 7);
                 }
-                // The bytes beyond those that follow from the position are not compared.
+                // The added bytes do not follow from the position and are not compared.
                 log.append(&bytes, durability).unwrap();
             }
             6..9 => known.durable = log.sync(Lsn(rng.u64(known.durable..=known.appended))).unwrap().0,
@@ -68,7 +69,8 @@ fn run(seed: u64) {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut known = Known::default();
     let mut vfs = MemoryVfs::new(&Files::new());
-    // Each opening works on what a power cut, or a kill, left of the one before: two crashes in a row and more.
+    // Each opening works on what a power cut or a kill left of the one before, so several crashes
+    // follow each other.
     for opening in 0..6 {
         let mut crashes = rng.fork();
         work(&vfs, &mut rng, &mut known, &mut |known| {
@@ -97,7 +99,7 @@ fn a_cut_is_made_durable_by_the_next_segment() {
         log.append(&[1; 3000], Durability::Process).unwrap();
     }
     drop(log);
-    // Cut until something is torn, and go on with other records at the same positions.
+    // Cut the power in many ways, and write another record at a position that may have been torn.
     for _ in 0..50 {
         let torn = MemoryVfs::new(&vfs.cut_power(&mut rng));
         let log = SegmentedLog::open(torn.clone(), small()).unwrap();

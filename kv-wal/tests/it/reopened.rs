@@ -1,4 +1,5 @@
-//! What an opening may believe of what an earlier one left: in memory only, behind a seal, or in a spare.
+//! What an opening may believe of what an earlier one left: in memory only, behind a seal, or in a
+//! spare.
 
 use std::{
     sync::{Arc, mpsc},
@@ -9,14 +10,14 @@ use std::{
 use kv_core::{Durability, Error, Log, Lsn, Result};
 use kv_testkit::{
     ManualScheduler,
-    sim::{CrashChoice, CrashModel, Pick, SimDisk},
+    sim::{CrashChoice, CrashModel, SimDisk, Survivors},
     vfs::{Fault, Kind},
 };
 use kv_wal::{Options, SegmentedLog, verify};
 
 use crate::support::{Disk, read_all, small};
 
-/// Spares are made only when an append needs one.
+/// The job never runs, so a spare is prepared only when an append needs one.
 fn without_spares(segment_bytes: u64) -> Options {
     let scheduler = Arc::new(ManualScheduler::new());
     Options { segment_bytes_min: segment_bytes, segment_bytes_max: segment_bytes, scheduler, ..small() }
@@ -31,14 +32,14 @@ fn put(log: &SegmentedLog, record: &[u8]) {
     log.sync(lsn).unwrap();
 }
 
-/// A closed log of one record whose seal lies in the last block of its segment.
+/// A closed log of one record, whose seal lies in the last block of its segment.
 fn sealed_at_the_end(disk: &Disk) {
     let log = disk.open_with(without_spares(16 << 10)).unwrap();
     put(&log, &[b'a'; 4096 + 2000]);
     log.close().unwrap();
 }
 
-/// Takes away block 1 of segment 2, as a power cut may.
+/// Zeroes block 1 of segment 2, as a power cut may leave it.
 fn lose_first_block(disk: &Disk) {
     let name = "0000000000000002.wal";
     let mut bytes = std::fs::read(disk.file(name)).unwrap();
@@ -64,7 +65,8 @@ fn what_a_power_cut_left_in_the_segment_after_a_seal_is_never_taken_for_new() {
     assert_eq!(read_all(&disk.open().unwrap()).unwrap(), expected);
 }
 
-/// The log must not go on where a torn tail was cut off: what was behind that would follow the new records as if it had been written after them.
+/// The log must not continue in place where a torn tail was truncated. Otherwise the remains of the
+/// tail would follow the new records as if they had been written later.
 #[test]
 fn what_was_cut_off_does_not_come_back_behind_new_records() {
     let disk = Disk::new();
@@ -86,7 +88,7 @@ fn what_was_cut_off_does_not_come_back_behind_new_records() {
 }
 
 #[test]
-fn records_after_a_seal_are_missed_when_the_block_before_them_is_gone() {
+fn records_after_a_seal_are_not_hidden_when_the_block_before_them_is_gone() {
     let disk = Disk::new();
     sealed_at_the_end(&disk);
     let log = disk.open_with(without_spares(16 << 10)).unwrap();
@@ -112,7 +114,7 @@ fn a_seal_that_is_in_memory_only_is_none() {
     assert!(!log.recovery().sealed);
     put(&log, b"two");
     put(&log, b"three");
-    let cut = disk.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+    let cut = disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
     let log = open(&cut, 64 << 10).unwrap();
     assert_eq!(log.bounds().durable, Lsn(3));
 }
@@ -135,7 +137,7 @@ fn a_start_frame_that_is_in_memory_only_refuses_nothing() {
 }
 
 #[test]
-fn a_file_layer_that_panics_poisons_and_nobody_waits_for_ever() {
+fn a_panic_in_the_file_layer_poisons_the_log_and_no_thread_hangs() {
     for durability in [Durability::Process, Durability::Disk] {
         let disk = SimDisk::new(1);
         let log = Arc::new(open(&disk, 64 << 10).unwrap());
@@ -149,15 +151,16 @@ fn a_file_layer_that_panics_poisons_and_nobody_waits_for_ever() {
         let (tell, told) = mpsc::channel();
         let second = Arc::clone(&log);
         thread::spawn(move || tell.send(second.append(b"three", Durability::Disk).and_then(|lsn| second.sync(lsn))));
-        let answer = told.recv_timeout(Duration::from_secs(20)).expect("it waits for ever");
+        let answer = told.recv_timeout(Duration::from_secs(20)).expect("the thread hangs");
         assert!(matches!(answer, Err(Error::Poisoned { .. } | Error::OutcomeUnknown { .. })), "{answer:?}");
     }
 }
 
-/// A process is killed at any operation; the next one acknowledges a record; then the power is cut. What the first had left half done, such as a
-/// segment whose name is in memory only, must not take the record with it.
+/// A process is killed at any operation, the next one acknowledges a record, and then the power is
+/// cut. What the first process left half done, such as a segment whose name is in memory only, must
+/// not take the record with it.
 #[test]
-fn what_a_killed_process_left_half_done_is_made_up_for_before_anything_is_acknowledged() {
+fn half_done_work_of_a_killed_process_is_finished_before_anything_is_acknowledged() {
     let work = |disk: &SimDisk| -> Result<()> {
         let log = SegmentedLog::open(disk.vfs(), small())?;
         for _ in 0..6 {
@@ -178,7 +181,7 @@ fn what_a_killed_process_left_half_done_is_made_up_for_before_anything_is_acknow
         let lsn = log.append(b"acknowledged", Durability::Disk).unwrap();
         log.sync(lsn).unwrap();
         for model in [CrashModel::Ext4, CrashModel::Xfs, CrashModel::Posix] {
-            let cut = disk.crash(&CrashChoice { model, pick: Pick::Nothing });
+            let cut = disk.crash(&CrashChoice { model, survivors: Survivors::Nothing });
             let log = SegmentedLog::open(cut.vfs(), small()).unwrap();
             let records = read_all(&log).unwrap();
             assert_eq!(records.last().unwrap(), &(lsn.0, b"acknowledged".to_vec()), "stopped at {stop}, then {model}");

@@ -1,5 +1,5 @@
-//! What a seal proves, and what only the mark can: one damage after a power cut costs at most the
-//! group that was flushed last, whichever older or torn state the mark is left in.
+//! What a seal proves, and what only the mark can prove: one damage after a power cut costs at most
+//! the group that was flushed last, in whichever older or torn state the mark is left.
 
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -39,13 +39,13 @@ fn slot(files: &Files, at: usize) -> Vec<u8> {
 /// each.
 struct Cut {
     files: Files,
-    /// What each slot of the mark may be after the power cut: every state since the mark was last
-    /// synced, and torn.
+    /// The states in which the power cut may leave each slot of the mark: every state since the
+    /// mark was last synced, and a torn one.
     slots: [Vec<Vec<u8>>; 2],
     durable: u64,
 }
 
-/// `before` groups, a clean close, `after` groups, and the power is cut.
+/// Writes `before` groups, closes the log, writes `after` groups, and cuts the power.
 fn cut(before: u64, after: u64) -> Cut {
     let memory = MemoryVfs::new(&Files::new());
     let log = SegmentedLog::open(memory.clone(), options()).unwrap();
@@ -55,7 +55,7 @@ fn cut(before: u64, after: u64) -> Cut {
     log.close().unwrap();
     drop(log);
     let log = SegmentedLog::open(memory.clone(), options()).unwrap();
-    append(&log, 1, Durability::Disk); // has the epoch synced, in both slots
+    append(&log, 1, Durability::Disk); // syncs the epoch in both slots
     let mut states = vec![memory.files()];
     for group in 0..after {
         if group > 0 {
@@ -73,7 +73,7 @@ fn cut(before: u64, after: u64) -> Cut {
         let newest = slots.len() - 1;
         let mut torn = slots[newest].clone();
         torn[60..].fill(0);
-        // The claims of the states between lie between theirs.
+        // The states in between state positions in between, so they need no check.
         let mut kept = vec![torn, slots[0].clone()];
         kept.extend((newest > 0).then(|| slots[newest].clone()));
         kept
@@ -82,7 +82,7 @@ fn cut(before: u64, after: u64) -> Cut {
 }
 
 impl Cut {
-    /// Every combination of what the slots may be.
+    /// Every combination of states of the two slots.
     fn marks(&self) -> impl Iterator<Item = Arc<Vec<u8>>> {
         self.slots[0].iter().flat_map(|first| {
             self.slots[1].iter().map(move |second| {
@@ -101,7 +101,8 @@ impl Cut {
         (1..bytes.len() / BLOCK).filter(is_used).collect()
     }
 
-    /// Opens what is left: refused, or all but the last group is there.
+    /// Opens what is left. It must be refused, or hold all but the last group. Returns whether it
+    /// was refused.
     fn check(&self, files: &Files, what: &str) -> bool {
         let vfs = MemoryVfs::new(files);
         let log = match SegmentedLog::open(vfs.clone(), options()) {
@@ -116,10 +117,10 @@ impl Cut {
         assert!(last + 1 >= self.durable, "{what}: {} acknowledged groups are hidden", self.durable - last);
         if let Err(error) = read_all(&log) {
             assert!(is_corrupt(&error), "{what}: {error}");
-            return true; // a seal was believed, and what precedes it is verified when it is read
+            return true; // a seal was believed; records before it are verified when they are read
         }
         assert_holds(&log, last);
-        // No position that was durable is given out again, but for that of the lost group.
+        // No position that was durable is given out again, except that of the lost group.
         let lsn = append_and_sync(&log, 1);
         assert!(lsn.0 >= self.durable, "{what}: position {lsn} is given out again");
         drop(log);
@@ -131,7 +132,7 @@ impl Cut {
 #[test]
 fn one_damage_after_a_power_cut_costs_at_most_the_last_group() {
     let mut refused = 0;
-    // The seal lies in every block of the segment in which the log can go on behind it.
+    // The seal lies in each block of the segment behind which the log can continue.
     for before in 1..=11 {
         for after in [1, 2, 3] {
             let cut = cut(before, after);
@@ -168,12 +169,12 @@ fn one_damage_after_a_power_cut_costs_at_most_the_last_group() {
     assert!(refused > 1000, "{refused} refused: this proves nothing");
 }
 
-/// The same where the sealed segment is full, and the log goes on in the next one.
+/// The same, if the sealed segment is full and the log continues in the next one.
 #[test]
-fn the_first_blocks_of_the_segment_after_a_seal_are_missed() {
+fn the_loss_of_a_first_block_of_the_segment_after_a_seal_is_noticed() {
     let cut = cut(13, 3);
     let next = "0000000000000002.wal";
-    assert!(cut.files[next][BLOCK] != 0, "the log went on in the segment of the seal");
+    assert!(cut.files[next][BLOCK] != 0, "the log continued in the segment of the seal");
     for mark in cut.marks() {
         for at in 1..4 {
             let mut files = cut.files.clone();
@@ -184,7 +185,7 @@ fn the_first_blocks_of_the_segment_after_a_seal_are_missed() {
     }
 }
 
-/// Two faults at once: a disk that lost the sync of the mark has lost a block, too.
+/// Two faults at once: a disk that lost the sync of the mark has also lost a block.
 #[test]
 fn an_old_mark_and_a_zeroed_block_behind_the_seal_hide_nothing() {
     let files = closed().files();
@@ -219,25 +220,25 @@ fn a_seal_counts_without_a_mark_if_the_rest_of_the_log_is_unused() {
     assert_holds(&log, 4);
 }
 
-/// One slot is enough to name the later epoch: the other may be torn, or damaged.
+/// One slot is enough to name the later epoch: the other may be torn or damaged.
 #[test]
-fn each_slot_of_the_mark_alone_tells_that_a_seal_is_overtaken() {
+fn each_slot_of_the_mark_alone_overrules_an_older_seal() {
     let vfs = closed();
     let log = SegmentedLog::open(vfs.clone(), options()).unwrap();
     append(&log, 1, Durability::Disk);
-    drop(log); // killed: of the record nothing is left, of the opening the mark
+    drop(log); // killed: nothing is left of the record, but the mark is left of the opening
     for at in SLOTS_AT {
         let mut files = vfs.files();
         Arc::make_mut(files.get_mut("MARK").unwrap())[at..][..SLOT].fill(0);
         let vfs = MemoryVfs::new(&files);
         let log = SegmentedLog::open(vfs, options()).unwrap();
-        assert_eq!(log.recovery().epoch, Epoch(3), "the mark's epoch is never given out again");
+        assert_eq!(log.recovery().epoch, Epoch(3), "the mark's epoch is never used again");
         assert_holds(&log, 4);
     }
 }
 
-/// The frames of an opening that was lost lie behind those of a later one, in place: position,
-/// identity and checksums fit, and only the epoch tells them apart.
+/// The frames of a lost opening lie behind those of a later one. Their positions, identity and
+/// checksums fit; only the epoch tells them apart.
 #[test]
 fn frames_of_another_epoch_are_not_taken_for_what_follows() {
     let closed = closed();
@@ -282,7 +283,7 @@ fn reading_on_a_medium_that_takes_no_write_writes_nothing_and_poisons_nothing() 
     let disk = SimDisk::new(1);
     let log = SegmentedLog::open(disk.vfs(), options()).unwrap();
     append(&log, 4, Durability::Process);
-    drop(log); // killed: the mark states less than what is found
+    drop(log); // killed: the mark states less than recovery finds
     let disk = disk.killed();
     let changes = [Kind::Create, Kind::Write, Kind::Rename, Kind::Remove, Kind::SetLen];
     disk.fail(Fault::when(move |event| changes.contains(&event.kind)));
@@ -318,8 +319,7 @@ fn a_log_of_an_older_format_is_told_from_a_damaged_one() {
     }
 }
 
-/// A record of the second opening that was acknowledged, and only those, tells how far the log
-/// went.
+/// Each record is read with the epoch of the opening that wrote it.
 #[test]
 fn what_follows_a_seal_is_read_with_its_own_epoch() {
     let vfs = closed();
@@ -333,9 +333,9 @@ fn what_follows_a_seal_is_read_with_its_own_epoch() {
     assert_eq!(read_all(&log).unwrap()[4].1, record(5));
 }
 
-/// A first write that is refused is tried again, and meanwhile a copy may have taken the mark's
-/// name, as where a file system is asked to overwrite it in place. The marks must go to the file
-/// that has the name.
+/// A first write that is refused is tried again. Meanwhile a copy may have taken the mark's name,
+/// as happens where a file system is asked to overwrite the mark in place. The marks must go to the
+/// file that has the name.
 #[test]
 fn a_begin_that_is_tried_again_writes_the_mark_that_has_the_name() {
     let memory = closed();
@@ -358,7 +358,7 @@ fn a_begin_that_is_tried_again_writes_the_mark_that_has_the_name() {
     assert!(opened.is_err_and(|error| is_corrupt(&error)), "the mark states what was acknowledged");
 }
 
-/// A scheduler whose job does something else when it is ended.
+/// A scheduler that calls a function when its job is ended, and never runs the job.
 struct AtTheEnd(Arc<dyn Fn() + Send + Sync>);
 
 struct EndedJob(Arc<dyn Fn() + Send + Sync>);
@@ -381,7 +381,7 @@ impl Drop for EndedJob {
     }
 }
 
-/// The job is ended after everything was made durable, and before the seal is written.
+/// `close` ends the job after everything was made durable and before the seal is written.
 #[test]
 fn a_log_that_fails_for_good_while_it_is_closed_gets_no_seal() {
     let vfs = TestVfs::new(MemoryVfs::new(&Files::new()));

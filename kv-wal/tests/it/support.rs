@@ -1,4 +1,4 @@
-//! What the tests share: a directory to keep a log in, and ways to fill one.
+//! What the tests share: a directory for a log, and ways to fill one.
 
 use std::{
     fs,
@@ -13,7 +13,8 @@ use kv_core::{
 use kv_vfs::{OsVfs, Vfs};
 use kv_wal::{Options, SegmentedLog};
 
-/// A scheduler that runs a job at once, in the thread that wakes it: what happens does not depend on timing.
+/// A scheduler that runs a job at once, in the thread that wakes it, so that tests do not depend on
+/// timing.
 pub struct Inline;
 
 struct InlineJob(Mutex<Box<dyn Job>>);
@@ -31,7 +32,7 @@ impl Wake for InlineJob {
     }
 }
 
-/// Segments of 16 KiB and spares made at once.
+/// Segments of 16 KiB, with spares prepared at once.
 pub fn small() -> Options {
     Options { segment_bytes_max: 16 << 10, scheduler: Arc::new(Inline), ..Options::default() }
 }
@@ -111,7 +112,7 @@ impl Disk {
     }
 }
 
-/// The record that tests put at a position: its bytes and its length follow from it.
+/// The record that tests append at a position: its bytes and its length follow from it.
 pub fn record(lsn: u64) -> Vec<u8> {
     let mut rng = fastrand::Rng::with_seed(lsn);
     let len = rng.usize(0..100);
@@ -151,7 +152,7 @@ pub fn read_after(log: &SegmentedLog, after: Lsn) -> Result<Vec<(u64, Vec<u8>)>>
     Ok(records)
 }
 
-/// Checks that the log holds exactly the records that tests put at `trimmed + 1 ..= last`.
+/// Checks that the log holds exactly the records that tests append at `trimmed + 1 ..= last`.
 pub fn assert_holds(log: &SegmentedLog, last: u64) {
     let records = read_all(log).unwrap();
     let trimmed = log.bounds().trimmed.0;

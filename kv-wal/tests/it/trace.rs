@@ -1,14 +1,15 @@
-//! Every operation that changes the disk, in the life of a log: a write, sync or rename that is missing or too many shows as a difference.
+//! Every operation that changes the disk, from a log's creation to a recovery. A missing or
+//! superfluous write, sync or rename shows as a difference.
 
 use std::fmt::Write;
 
 use kv_core::{Durability, Log, Lsn};
-use kv_testkit::sim::{CrashChoice, CrashModel, Pick, SimDisk};
+use kv_testkit::sim::{CrashChoice, CrashModel, SimDisk, Survivors};
 use kv_wal::SegmentedLog;
 
 use crate::support::small;
 
-/// What was done to a disk, step by step.
+/// The operations on a disk, step by step.
 struct Trace {
     disk: SimDisk,
     text: String,
@@ -55,7 +56,7 @@ fn life_of_a_log() {
     trace.note("opening again");
     trace.put("the first record after it", &log, 10);
 
-    trace.disk = disk.crash(&CrashChoice { model: CrashModel::Posix, pick: Pick::Nothing });
+    trace.disk = disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
     drop(log);
     let log = SegmentedLog::open(trace.disk.vfs(), small()).unwrap();
     assert_eq!(log.bounds().durable, Lsn(7));

@@ -1,5 +1,5 @@
-//! The newest segment vanishes: what proves that it was there, and what docs/durability.md says
-//! cannot be seen.
+//! The newest segment vanishes: what proves that it existed, and the case that docs/durability.md
+//! says cannot be seen.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use crate::{
     support::{append_and_sync, is_corrupt, small},
 };
 
-/// A log whose second segment has records, and is gone; the mark may be that of before it was
-/// begun, as a power cut may leave it. Opens it, and gives the position at which the first segment
-/// ends beside what became of that.
+/// Opens a log whose second segment had records and is gone. The mark may be the one from before
+/// that segment was begun, as a power cut may leave it. Returns the position at which the first
+/// segment ends, and the outcome of the opening.
 fn open_without_the_newest(has_spare: bool, has_mark: bool) -> (Lsn, kv_core::Result<Lsn>) {
     let (vfs, scheduler) = (MemoryVfs::new(&Files::new()), ManualScheduler::new());
     let options = Options { scheduler: Arc::new(scheduler.clone()), ..small() };
@@ -48,7 +48,7 @@ fn the_spare_or_the_mark_proves_it() {
     }
 }
 
-/// Should this one day be seen, then docs/durability.md has a line too many.
+/// If this is noticed some day, docs/durability.md has a line too many.
 #[test]
 fn without_both_it_cannot_be_seen() {
     let (end, opened) = open_without_the_newest(false, false);

@@ -1,7 +1,7 @@
-//! One flushes for all who wait.
+//! Group commit: one thread flushes for all that wait.
 
 use kv_core::{Durability, Log, Lsn};
-use kv_testkit::orders::explore;
+use kv_testkit::interleavings::explore;
 use kv_wal::{Options, SegmentedLog};
 
 use crate::support::Subject;
@@ -69,7 +69,8 @@ fn the_bounds_never_run_ahead_of_the_disk() {
     assert_eq!(seen, [(false, false), (true, false), (true, true)].into());
 }
 
-/// The flush of what is written already writes only padding, behind which the other append goes on.
+/// Everything is written already, so the flush writes only padding, and the other append continues
+/// behind that.
 #[test]
 fn process_appends_survive_a_killed_process_also_beside_a_flush() {
     explore("Process appends and a flush", None, || {
@@ -90,7 +91,7 @@ fn a_process_append_beside_a_flush() {
         let subject = Subject::new();
         let other = subject.spawn(|subject| subject.append_and_sync("disk").unwrap());
         let lsn = subject.log.append(b"process", Durability::Process).unwrap();
-        let came_first = lsn == Lsn(2); // no Disk record can wait before it
+        let came_first = lsn == Lsn(2); // then no Disk record waits before it
         let handed_over = subject.log.bounds().written >= lsn;
         assert!(handed_over || !came_first);
         assert!(subject.medium.has_written(b"process") || !handed_over);

@@ -1,5 +1,6 @@
-//! A disk in memory that loom watches: it knows what was handed to it and what was synced when, fails on demand, and sees to it that one thread
-//! at a time flushes the log.
+//! A disk in memory whose operations are steps of loom's model. It knows which bytes were handed to
+//! it and which were synced, fails on demand, and checks that only one thread at a time flushes the
+//! log.
 
 use std::{
     collections::BTreeMap,
@@ -29,7 +30,8 @@ pub enum Fault {
     Create,
 }
 
-/// One directory. Its own locks are the standard library's: nobody is interrupted while holding them.
+/// One directory. Its own locks are those of the standard library: loom never switches threads
+/// while one is held.
 #[derive(Debug)]
 pub struct Medium {
     files: StdMutex<BTreeMap<String, Arc<Inode>>>,
@@ -39,7 +41,7 @@ pub struct Medium {
 
 #[derive(Debug)]
 struct Shared {
-    /// What loom knows the disk by: whoever writes or syncs takes it for a moment.
+    /// What loom sees of the disk: each write and each sync takes this lock for a moment.
     turn: Mutex<()>,
     flushes: StdMutex<Flushes>,
     fault: StdMutex<Option<Fault>>,
@@ -76,17 +78,17 @@ impl Medium {
         Arc::new(Self { files: StdMutex::default(), shared: Arc::new(shared), numbers: AtomicU64::new(1) })
     }
 
-    /// Has the next operation that this concerns fail.
+    /// Makes the next operation fail to which the fault applies.
     pub fn fail(&self, fault: Fault) {
         *lock(&self.shared.fault) = Some(fault);
     }
 
-    /// Whether what was to fail has failed.
+    /// Whether the planned failure has happened.
     pub fn has_failed(&self) -> bool {
         lock(&self.shared.fault).is_none()
     }
 
-    /// How often a segment of the log was synced.
+    /// How often segments of the log were synced.
     pub fn flushes(&self) -> usize {
         lock(&self.shared.flushes).ended
     }
@@ -135,7 +137,7 @@ fn error(operation: &'static str, kind: io::ErrorKind) -> Error {
 }
 
 impl Shared {
-    /// A step at which loom may let others run before.
+    /// A step before which loom may let other threads run.
     fn step(&self) {
         drop(self.turn.lock().unwrap());
     }
@@ -223,7 +225,8 @@ impl Vfs for Medium {
 struct Handle {
     inode: Arc<Inode>,
     shared: Arc<Shared>,
-    /// It is a segment of the log, and not one that is being prepared, or the mark.
+    /// Whether the file is a segment of the log, rather than the mark or a segment that is still
+    /// being prepared.
     is_log: bool,
 }
 
@@ -273,7 +276,7 @@ impl File for Handle {
         if self.is_log {
             lock(&self.shared.flushes).ended += 1;
             if self.shared.fails(Fault::SyncPanics) {
-                resume_unwind(Box::new("the disk panics, as it was told to")); // without a message for each execution
+                resume_unwind(Box::new("the planned panic of the disk")); // prints no message
             }
             if self.shared.fails(Fault::Sync) {
                 return Err(error("sync", io::ErrorKind::Other));

@@ -1,14 +1,15 @@
-//! Going on in the next segment, and closing, while others write.
+//! Continuing in the next segment, and closing, while other threads write.
 
 use kv_core::{Error, Log, Lsn, Result};
-use kv_testkit::orders::explore;
+use kv_testkit::interleavings::explore;
 
 use crate::{medium::Fault, support::Subject};
 
-/// The smallest segment: beside the header and the seal it has two blocks, of which each flush uses one.
+/// The smallest segment: besides header and seal it has two blocks, and each flush uses one of
+/// them.
 const SMALL: u64 = 16 << 10;
 
-/// With the segment full and no spare.
+/// A log whose segment is full and that has no spare.
 fn full() -> Subject {
     let subject = Subject::with_segments_of(SMALL);
     subject.append_and_sync("second").unwrap();
@@ -25,7 +26,7 @@ fn two_appenders_wait_for_the_next_segment() {
         assert_eq!(subject.log.bounds().durable, Lsn(4));
         subject.medium.segments()
     });
-    assert_eq!(segments, [2].into(), "one prepares the segment, and both use it");
+    assert_eq!(segments, [2].into(), "one thread prepares the segment, and both use it");
 }
 
 #[test]
@@ -40,10 +41,11 @@ fn an_append_and_the_background_prepare_the_next_segment() {
         assert_eq!(subject.log.bounds().durable, Lsn(4));
         subject.medium.segments()
     });
-    assert_eq!(segments, [2, 3].into(), "with the next one ahead, or not");
+    assert_eq!(segments, [2, 3].into(), "with or without the next one prepared ahead");
 }
 
-/// The larger record needs a segment made to measure in the place of the spare, which the other append would use.
+/// The larger record needs a segment of its own size in place of the spare, which the other append
+/// would use.
 #[test]
 fn a_spare_is_replaced_while_another_append_needs_it() {
     let segments = explore("a spare that is too small", Some(3), || {
@@ -87,5 +89,5 @@ fn closing_beside_an_append() {
         assert_eq!((bounds.durable, bounds.appended), (last, last));
         last
     });
-    assert_eq!(last, [Lsn(1), Lsn(2)].into(), "too late, or just in time");
+    assert_eq!(last, [Lsn(1), Lsn(2)].into(), "the append came too late, or just in time");
 }

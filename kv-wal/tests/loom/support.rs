@@ -13,12 +13,13 @@ use crate::medium::Medium;
 pub struct Subject {
     pub log: Arc<SegmentedLog>,
     pub medium: Arc<Medium>,
-    /// Prepares the next segment when the test says so.
+    /// Prepares the next segment when the test tells it to.
     pub scheduler: ManualScheduler,
 }
 
 impl Subject {
-    /// With one durable record, at position 1, in a segment that has room for all that a test appends.
+    /// A log with one durable record, at position 1, in a segment that has room for all that a test
+    /// appends.
     pub fn new() -> Self {
         Self::with_segments_of(64 << 10)
     }
@@ -37,7 +38,8 @@ impl Subject {
         subject
     }
 
-    /// Appends a record with [`Durability::Disk`], waits until it is durable, and checks that it is.
+    /// Appends a record with [`Durability::Disk`], waits until it is durable, and checks that it
+    /// is.
     pub fn append_and_sync(&self, record: &str) -> Result<Lsn> {
         let lsn = self.log.append(record.as_bytes(), Durability::Disk)?;
         self.sync(lsn, record).map(|()| lsn)
@@ -51,7 +53,7 @@ impl Subject {
         Ok(())
     }
 
-    /// Runs it in a thread of the model.
+    /// Runs `run` in a thread of loom's model.
     pub fn spawn<T: 'static>(&self, run: impl FnOnce(&Self) -> T + 'static) -> loom::thread::JoinHandle<T> {
         let subject = self.clone();
         loom::thread::spawn(move || run(&subject))

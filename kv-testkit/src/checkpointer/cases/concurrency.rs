@@ -7,7 +7,7 @@ use crate::checkpointer::{
 };
 use crate::threads::join_all;
 
-/// Readers and those who list and open are not disturbed by a write.
+/// A write does not disturb readers, nor threads that list and open checkpoints.
 pub fn reads_with_threads_beside_a_write(harness: &mut dyn CheckpointerHarness) {
     let checkpointer = open(harness);
     let image = sample(1, 10, 200);
@@ -29,7 +29,7 @@ pub fn reads_with_threads_beside_a_write(harness: &mut dyn CheckpointerHarness) 
         let readers = [(); 2].map(|()| scope.spawn(read_on));
         let mut changes = next.changes().with(|given| {
             if given == 150 {
-                // The write stands still until these have read everything.
+                // The write waits until these have read everything.
                 thread::scope(|scope| join_all([(); 2].map(|()| scope.spawn(read_everything))));
             }
             Ok(Go::On)
@@ -40,7 +40,7 @@ pub fn reads_with_threads_beside_a_write(harness: &mut dyn CheckpointerHarness) 
     });
 }
 
-/// Of writes that come at once, each is done as if it were alone.
+/// Concurrent writes each take effect as if they were alone.
 pub fn writers_wait_for_each_other(harness: &mut dyn CheckpointerHarness) {
     let checkpointer = open(harness);
     let image = sample(1, 10, 50);

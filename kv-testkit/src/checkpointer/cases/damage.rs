@@ -6,10 +6,10 @@ use crate::checkpointer::{
     support::{assert_opens_as, check_reads, list, ok_or_corrupt, open, sample, write},
 };
 
-/// How many places to damage are tried.
+/// How many places are damaged.
 const PLACES: u64 = 48;
 
-/// Two checkpoints, the newer of which is going to be damaged.
+/// Two checkpoints. The newer one will be damaged.
 struct Two {
     older: (CheckpointId, Image),
     newer: (CheckpointId, Image),
@@ -19,29 +19,29 @@ fn two(harness: &mut dyn CheckpointerDamage) -> Two {
     let checkpointer = open(harness);
     let image = sample(1, 10, 100);
     let older = write(&*checkpointer, None, &image).id();
-    // Nothing is left of the older one in it: damage of the newer one is none of the older.
+    // The newer one keeps nothing of the older one, so damage to it does not affect the older one.
     let later = sample(1, 20, 100);
     let newer = write(&*checkpointer, Some(older), &later).id();
     Two { older: (older, image), newer: (newer, later) }
 }
 
-/// What damage in one place was found by.
+/// How damage in one place was detected.
 #[derive(PartialEq, Eq)]
-enum Found {
+enum DetectedBy {
     Opening,
     Reading,
     Nothing,
 }
 
 /// Damages a place, reads everything, and asserts that no answer is wrong.
-fn damage_and_read(harness: &mut dyn CheckpointerDamage, two: &Two, place: u64) -> Found {
+fn damage_and_read(harness: &mut dyn CheckpointerDamage, two: &Two, place: u64) -> DetectedBy {
     let (id, image) = &two.newer;
     harness.damage(*id, place);
     let checkpointer = open(harness);
     match ok_or_corrupt(checkpointer.open(*id)) {
-        None => Found::Opening,
-        Some(checkpoint) if check_reads(&*checkpoint, image) > 0 => Found::Reading,
-        Some(_) => Found::Nothing,
+        None => DetectedBy::Opening,
+        Some(checkpoint) if check_reads(&*checkpoint, image) > 0 => DetectedBy::Reading,
+        Some(_) => DetectedBy::Nothing,
     }
 }
 
@@ -50,23 +50,23 @@ fn repair(harness: &mut dyn CheckpointerDamage) {
     harness.verify().unwrap_or_else(|error| panic!("verification finds damage where there is none: {error:?}"));
 }
 
-/// Damages one place after the other until it is found in the way that is wanted, and leaves that damage.
-fn damage_until_found(harness: &mut dyn CheckpointerDamage, two: &Two, wanted: &Found) {
+/// Damages one place after the other until the damage is detected in the wanted way, and leaves it.
+fn damage_until_found(harness: &mut dyn CheckpointerDamage, two: &Two, wanted: &DetectedBy) {
     for place in 0..PLACES {
         if damage_and_read(harness, two, place) == *wanted {
             return;
         }
         repair(harness);
     }
-    panic!("none of {PLACES} damages was found as this case needs it; see `CheckpointerDamage::damage`");
+    panic!("none of {PLACES} damages was detected in the way this case needs; see `CheckpointerDamage::damage`");
 }
 
-/// Wherever the damage is, each read is right or says that there is damage; and some do.
+/// Wherever the damage is, each read is right or reports damage, and some do report it.
 pub fn c4_damage_is_never_data(harness: &mut dyn CheckpointerDamage) {
     let two = two(harness);
     let mut found = 0;
     for place in 0..PLACES {
-        found += usize::from(damage_and_read(harness, &two, place) != Found::Nothing);
+        found += usize::from(damage_and_read(harness, &two, place) != DetectedBy::Nothing);
         repair(harness);
     }
     assert!(found > 0, "C4: none of {PLACES} damages was found");
@@ -75,7 +75,7 @@ pub fn c4_damage_is_never_data(harness: &mut dyn CheckpointerDamage) {
     assert_opens_as(&*checkpointer, two.older.0, &two.older.1);
 }
 
-/// A damaged checkpoint is listed: it can be known that it was there.
+/// A damaged checkpoint is still listed, so that its existence is known.
 pub fn c3_lists_what_is_damaged(harness: &mut dyn CheckpointerDamage) {
     let two = two(harness);
     for place in 0..PLACES / 4 {
@@ -88,7 +88,7 @@ pub fn c3_lists_what_is_damaged(harness: &mut dyn CheckpointerDamage) {
 /// A checkpoint that does not open is set aside by a write that builds on the one before it.
 pub fn c7_sets_damaged_ones_aside(harness: &mut dyn CheckpointerDamage) {
     let two = two(harness);
-    damage_until_found(harness, &two, &Found::Opening);
+    damage_until_found(harness, &two, &DetectedBy::Opening);
     let checkpointer = open(harness);
     let (older, image) = &two.older;
     let mut next = image.later();
@@ -103,10 +103,10 @@ pub fn c7_sets_damaged_ones_aside(harness: &mut dyn CheckpointerDamage) {
     assert_opens_as(&*checkpointer, id, &next);
 }
 
-/// After a read met damage, nothing is written or removed, until a full verification has found nothing.
-pub fn c9_damage_stops_upkeep(harness: &mut dyn CheckpointerDamage) {
+/// After a read met damage, nothing is written or removed until a full verification finds nothing.
+pub fn c9_damage_stops_maintenance(harness: &mut dyn CheckpointerDamage) {
     let two = two(harness);
-    damage_until_found(harness, &two, &Found::Reading);
+    damage_until_found(harness, &two, &DetectedBy::Reading);
     assert_stopped(harness, &two);
     let verified = harness.verify();
     assert!(
@@ -115,7 +115,7 @@ pub fn c9_damage_stops_upkeep(harness: &mut dyn CheckpointerDamage) {
     );
     assert_stopped(harness, &two);
     harness.repair();
-    assert_stopped(harness, &two); // nobody has verified that it is sound
+    assert_stopped(harness, &two); // repaired, but not verified yet
     harness.verify().unwrap_or_else(|error| panic!("C9: verification finds damage where there is none: {error:?}"));
 
     let checkpointer = open(harness);

@@ -5,7 +5,8 @@ use crate::checkpointer::{
     support::{assert_opens_as, changed, list, open, sample, write},
 };
 
-/// What `write` returned is listed and opens, the same, after a kill and after opening again.
+/// A checkpoint that `write` returned is listed and opens unchanged, after a kill and after
+/// reopening.
 pub fn c1_written_survives_kill(harness: &mut dyn CheckpointerHarness) {
     written_survives(harness, |harness, round| {
         if round % 2 == 0 {
@@ -14,7 +15,7 @@ pub fn c1_written_survives_kill(harness: &mut dyn CheckpointerHarness) {
     });
 }
 
-/// What `write` returned is listed and opens, the same, after a power cut.
+/// A checkpoint that `write` returned is listed and opens unchanged after a power cut.
 pub fn c1_written_survives_power_cut(harness: &mut dyn CheckpointerPowerCut) {
     written_survives(harness, |harness, _| harness.cut_power());
 }
@@ -25,7 +26,7 @@ fn written_survives<H: CheckpointerHarness + ?Sized>(harness: &mut H, crash: imp
     let mut image = sample(1, 10, 100);
     for round in 0..6 {
         let checkpointer = open(harness);
-        assert_eq!(list(&*checkpointer).len(), written.len(), "C1: the list changed while nobody wrote");
+        assert_eq!(list(&*checkpointer).len(), written.len(), "C1: the list changed without a write");
         for (id, image) in &written {
             assert_opens_as(&*checkpointer, *id, image);
         }

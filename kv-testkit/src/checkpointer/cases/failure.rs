@@ -12,7 +12,7 @@ use crate::checkpointer::{
     support::{assert_opens_as, key, list, open, sample, value, write, write_with},
 };
 
-/// A checkpoint that is there, and what shall become the next.
+/// An existing checkpoint, and the next one to write.
 struct Before {
     id: CheckpointId,
     image: Image,
@@ -36,7 +36,8 @@ impl Before {
         assert_opens_as(checkpointer, self.id, &self.image);
     }
 
-    /// Asserts that nothing changed, for who is there and for who opens again, and that the next write succeeds.
+    /// Asserts that nothing changed, neither for this checkpointer nor after reopening, and that
+    /// the next write succeeds.
     fn assert_nothing_left(&self, checkpointer: &dyn Checkpointer, harness: &mut dyn CheckpointerHarness) {
         self.assert_unchanged(checkpointer);
         harness.kill();
@@ -46,11 +47,13 @@ impl Before {
     }
 }
 
-/// A cancelled write stops within a second or so, says so, and leaves the list as it was.
+/// A cancelled write stops within about a second, returns `Cancelled`, and leaves the list as it
+/// was.
 pub fn c2_cancelled_write_leaves_nothing(harness: &mut dyn CheckpointerHarness) {
     let checkpointer = open(harness);
     let before = before(&*checkpointer, 1000);
-    // Once it is cancelled, each further change takes a millisecond: more than enough time to ask.
+    // Once it is cancelled, each further change takes a millisecond, which leaves the writer enough
+    // time to ask.
     let mut changes = before.next.changes().with(|given| match given {
         0..100 => Ok(Go::On),
         _ => {
@@ -63,28 +66,30 @@ pub fn c2_cancelled_write_leaves_nothing(harness: &mut dyn CheckpointerHarness) 
     before.assert_nothing_left(&*checkpointer, harness);
 }
 
-/// When the changes cannot be had, wherever that is, the write fails and leaves the list as it was.
+/// If reading the changes fails, at any point, the write fails and leaves the list as it was.
 pub fn c2_failed_changes_leave_nothing(harness: &mut dyn CheckpointerHarness) {
     let checkpointer = open(harness);
     let before = before(&*checkpointer, 50);
     for fail_at in [0, 1, 25, 49, 50] {
         let mut changes = before.next.changes().with(|given| match given {
-            given if given >= fail_at => Err(Error::Misuse("the changes cannot be had: a test asked for it".into())),
+            given if given >= fail_at => {
+                Err(Error::Misuse("the changes cannot be read: a failure injected by a test".into()))
+            }
             _ => Ok(Go::On),
         });
         let result = write_with(&*checkpointer, Some(before.id), &mut changes);
-        assert!(result.is_err(), "C2: a write succeeded though its changes could not be had");
+        assert!(result.is_err(), "C2: a write succeeded though its changes could not be read");
         before.assert_unchanged(&*checkpointer);
     }
     before.assert_nothing_left(&*checkpointer, harness);
 }
 
-/// A kill in the middle of a write, wherever it is, leaves the list as it was.
+/// A kill in the middle of a write, at any point, leaves the list as it was.
 pub fn c2_killed_write_leaves_nothing(harness: &mut dyn CheckpointerHarness) {
     crash_in_a_write(harness, <dyn CheckpointerHarness>::kill);
 }
 
-/// A power cut in the middle of a write, wherever it is, leaves the list as it was.
+/// A power cut in the middle of a write, at any point, leaves the list as it was.
 pub fn c2_power_cut_in_a_write_leaves_nothing(harness: &mut dyn CheckpointerPowerCut) {
     crash_in_a_write(harness, <dyn CheckpointerPowerCut>::cut_power);
 }
@@ -112,8 +117,8 @@ fn crash_in_a_write<H: CheckpointerHarness + ?Sized>(harness: &mut H, crash: imp
     write(&*open(harness), Some(before.id), &before.next);
 }
 
-/// Each operation of a write on its medium is made to fail in turn, the first, the second and so on until nothing fails any more. Each time
-/// the write says so, the list is as it was, and a write after it succeeds.
+/// Each operation of a write on its medium fails in turn, from the first one until none fails any
+/// more. Each time the write fails, the list is as it was, and the next write succeeds.
 pub fn c2_failed_write_leaves_nothing(harness: &mut dyn CheckpointerFaults) {
     let mut checkpointer = open(harness);
     let before = before(&*checkpointer, 30);

@@ -6,27 +6,27 @@ use crate::checkpointer::{
     support::{assert_opens_as, assert_state, changed, list, open, sample, write},
 };
 
-/// The list has the newest first, whatever made it newer: epoch, position, or neither of them.
+/// The list has the newest first, whether it is newer by epoch, by position, or by neither.
 pub fn c3_lists_newest_first(harness: &mut dyn CheckpointerHarness) {
     let checkpointer = open(harness);
     assert_eq!(list(&*checkpointer), [], "C3: a new medium has checkpoints");
     let mut written = Vec::new();
-    // Numbers with more digits sort as numbers.
+    // Numbers are compared as numbers, not as text.
     for (epoch, lsn) in [(1, 9), (1, 10), (2, 10), (9, 11), (10, 99), (10, 100), (10, 100), (255, 101), (256, 1 << 40)]
     {
         let image = sample(epoch, lsn, 3).all_changed();
         let checkpoint = write(&*checkpointer, written.last().copied(), &image);
         written.push(checkpoint.id());
         let expected: Vec<_> = written.iter().rev().copied().collect();
-        assert_eq!(list(&*checkpointer), expected, "C3: the list is not newest first, or not all");
+        assert_eq!(list(&*checkpointer), expected, "C3: the list is not newest first, or is incomplete");
     }
     drop(checkpointer);
 
     let expected: Vec<_> = written.into_iter().rev().collect();
-    assert_eq!(list(&*open(harness)), expected, "C3: the list is another after opening again");
+    assert_eq!(list(&*open(harness)), expected, "C3: the list changed by reopening");
 }
 
-/// A new id is newer than all in the list, also after removals and openings; [`write`] checks each.
+/// A new id is newer than all in the list, even after removals and openings; [`write`] checks each.
 pub fn c8_ids_rise(harness: &mut dyn CheckpointerHarness) {
     let mut rng = Rng::with_seed(8);
     let mut image = sample(1, 1, 5);
@@ -70,7 +70,7 @@ pub fn c7_sets_newer_ones_aside(harness: &mut dyn CheckpointerHarness) {
     write(&*checkpointer, Some(id), &changed(&next, &mut rng));
 }
 
-/// A write that builds on nothing sets all aside.
+/// A write without a previous checkpoint sets all others aside.
 pub fn c7_sets_all_aside_without_previous(harness: &mut dyn CheckpointerHarness) {
     let checkpointer = open(harness);
     let image = sample(1, 10, 30);
@@ -81,6 +81,6 @@ pub fn c7_sets_all_aside_without_previous(harness: &mut dyn CheckpointerHarness)
     drop(checkpointer);
 
     let checkpointer = open(harness);
-    assert_eq!(list(&*checkpointer), [id], "C7: checkpoints newer than none are listed");
+    assert_eq!(list(&*checkpointer), [id], "C7: checkpoints that were set aside are listed");
     assert_opens_as(&*checkpointer, id, &next);
 }

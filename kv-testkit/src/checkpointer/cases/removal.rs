@@ -8,8 +8,9 @@ use crate::checkpointer::{
 };
 use crate::threads::join_all;
 
-/// A removed checkpoint is gone for who asks for it, now and after opening again, and there for who has it open.
-pub fn c6_removal_disturbs_nobody(harness: &mut dyn CheckpointerHarness) {
+/// A removed checkpoint can no longer be opened, now or after reopening, but stays usable where it
+/// is open.
+pub fn c6_removal_leaves_open_checkpoints_readable(harness: &mut dyn CheckpointerHarness) {
     let checkpointer = open(harness);
     let first = sample(1, 10, 300);
     let mut second = first.later();
@@ -27,7 +28,8 @@ pub fn c6_removal_disturbs_nobody(harness: &mut dyn CheckpointerHarness) {
     assert_state(&*held, &first);
     assert_state(&*opened, &first);
     assert_rest(&mut *cursor, 1, 300);
-    assert_opens_as(&*checkpointer, newest, &second); // it may share what the removed one was made of
+    // It may share what the removed one was made of.
+    assert_opens_as(&*checkpointer, newest, &second);
     drop((held, opened, cursor, checkpointer));
 
     let checkpointer = open(harness);
@@ -37,7 +39,8 @@ pub fn c6_removal_disturbs_nobody(harness: &mut dyn CheckpointerHarness) {
     assert_eq!(list(&*checkpointer), [], "C6: a removed checkpoint is listed");
 }
 
-/// Removing what is not there, or not any more, is no error and removes nothing else.
+/// Removing a checkpoint that does not exist, or no longer exists, is no error and removes nothing
+/// else.
 pub fn c6_removing_what_is_not_there(harness: &mut dyn CheckpointerHarness) {
     let checkpointer = open(harness);
     let never = CheckpointId { epoch: Epoch(1), lsn: Lsn(5), seq: 999 };
@@ -52,7 +55,7 @@ pub fn c6_removing_what_is_not_there(harness: &mut dyn CheckpointerHarness) {
     assert_opens_as(&*checkpointer, second, &image.later());
 }
 
-/// A checkpoint that is held stays as it is, whatever is written after it.
+/// A checkpoint that is open stays as it is, whatever is written after it.
 pub fn checkpoint_stays_as_it_is(harness: &mut dyn CheckpointerHarness) {
     let checkpointer = open(harness);
     let mut image = sample(1, 10, 100);
@@ -73,7 +76,8 @@ pub fn checkpoint_stays_as_it_is(harness: &mut dyn CheckpointerHarness) {
     }
 }
 
-/// A cursor keeps alive what it reads: it outlives its checkpoint and the checkpointer, and goes to another thread.
+/// A cursor keeps what it reads alive: it outlives its checkpoint and the checkpointer, and may
+/// move to another thread.
 pub fn cursor_is_owned(harness: &mut dyn CheckpointerHarness) {
     let checkpointer = open(harness);
     let image = sample(1, 10, 500);

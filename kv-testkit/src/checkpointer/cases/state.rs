@@ -13,7 +13,7 @@ use crate::checkpointer::{
     support::{assert_opens_as, assert_state, changed, key, open, open_checkpoint, sample, value, write},
 };
 
-/// Writes the image as the first checkpoint, and checks it, now and after opening again.
+/// Writes the image as the first checkpoint, and checks it, now and after reopening.
 fn write_and_open_again(harness: &mut dyn CheckpointerHarness, image: &Image) {
     let checkpointer = open(harness);
     let id = write(&*checkpointer, None, image).id();
@@ -21,7 +21,7 @@ fn write_and_open_again(harness: &mut dyn CheckpointerHarness, image: &Image) {
     assert_opens_as(&*open(harness), id, image);
 }
 
-/// Over many checkpoints, each holds the one before with the changes applied.
+/// Over many checkpoints, each holds the previous one with the changes applied.
 pub fn c5_applies_changes(harness: &mut dyn CheckpointerHarness) {
     let mut rng = Rng::with_seed(5);
     let mut image = sample(1, 10, 100);
@@ -63,7 +63,8 @@ pub fn c5_empty(harness: &mut dyn CheckpointerHarness) {
     assert_opens_as(&*checkpointer, third, &unchanged);
 }
 
-/// Deleted keys are gone, those deleted and put again are there, and deleting what was never there does no harm.
+/// Deleted keys are gone, keys that were deleted and put again are there, and deleting a key that
+/// never existed does no harm.
 pub fn c5_tombstones(harness: &mut dyn CheckpointerHarness) {
     let checkpointer = open(harness);
     let image = sample(1, 10, 40);
@@ -89,7 +90,8 @@ pub fn c5_tombstones(harness: &mut dyn CheckpointerHarness) {
     assert_opens_as(&*open(harness), id, &image);
 }
 
-/// Collections that are not in the head are gone, and one made again under the same name starts empty.
+/// Collections that are not in the head are gone, and one created again under the same name starts
+/// empty.
 pub fn c5_drops_collections(harness: &mut dyn CheckpointerHarness) {
     let checkpointer = open(harness);
     let image = sample(1, 10, 40);
@@ -113,7 +115,7 @@ pub fn c5_drops_collections(harness: &mut dyn CheckpointerHarness) {
 }
 
 /// The same keys in several collections have their own values.
-pub fn c5_collections_are_apart(harness: &mut dyn CheckpointerHarness) {
+pub fn c5_collections_are_independent(harness: &mut dyn CheckpointerHarness) {
     let mut image = Image::new(1, 10);
     for index in 0..20 {
         let id = image.create(index, &format!("{index}"));
@@ -124,7 +126,7 @@ pub fn c5_collections_are_apart(harness: &mut dyn CheckpointerHarness) {
     write_and_open_again(harness, &image);
 }
 
-/// Enough entries to fill many blocks, and look-ups of all of them.
+/// Enough entries to fill many blocks, and lookups of all of them.
 pub fn c5_many_entries(harness: &mut dyn CheckpointerHarness) {
     let mut image = sample(1, 10, 4000);
     let checkpointer = open(harness);
@@ -161,7 +163,7 @@ pub fn c5_keys_in_byte_order(harness: &mut dyn CheckpointerHarness) {
     write_and_open_again(harness, &image);
 }
 
-/// Values of no bytes and of some MiB.
+/// Empty values, and values of several MiB.
 pub fn c5_large_and_empty_values(harness: &mut dyn CheckpointerHarness) {
     let mut image = Image::new(1, 10);
     let id = image.create(0, "values");
@@ -173,7 +175,7 @@ pub fn c5_large_and_empty_values(harness: &mut dyn CheckpointerHarness) {
     write_and_open_again(harness, &image);
 }
 
-/// A range gives the keys within its bounds, whichever they are, and nothing where they contain nothing.
+/// A range gives exactly the keys within its bounds, for bounds of every kind.
 pub fn c5_bounds_of_every_kind(harness: &mut dyn CheckpointerHarness) {
     let mut image = Image::new(1, 10);
     image.create(0, "before");
@@ -207,7 +209,7 @@ pub fn c5_bounds_of_every_kind(harness: &mut dyn CheckpointerHarness) {
     }
 }
 
-/// Entries that are taken from both ends of a range, in any turn, are all of it, each once.
+/// Taking entries from both ends of a range, in any order, gives every entry exactly once.
 pub fn c5_taken_from_both_ends(harness: &mut dyn CheckpointerHarness) {
     let mut rng = Rng::with_seed(9);
     let image = sample(1, 10, 300);
@@ -234,7 +236,7 @@ pub fn c5_taken_from_both_ends(harness: &mut dyn CheckpointerHarness) {
     }
 }
 
-/// Upkeep of the newest checkpoint, as much as the backend does, keeps the state under a newer id.
+/// Maintenance of the newest checkpoint, if the backend does any, keeps the state under a newer id.
 pub fn c5_keeps_state_in_maintenance(harness: &mut dyn CheckpointerHarness) {
     let mut rng = Rng::with_seed(6);
     let mut image = sample(1, 10, 200);

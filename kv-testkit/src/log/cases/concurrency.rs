@@ -11,13 +11,14 @@ use crate::{
         LogHarness,
         support::{append, assert_holds, assert_holds_prefix, next, open, payload, reader, sync},
     },
-    threads::{Over, join_all},
+    threads::{DoneFlag, join_all},
 };
 
 const THREADS: u64 = 4;
 const RECORDS: u64 = 60;
 
-/// Threads that append at once get positions that are dense, rise for each, and hold what it appended.
+/// Threads that append at once get dense positions, which rise for each thread and hold what it
+/// appended.
 pub fn l1_dense_with_threads(harness: &mut dyn LogHarness) {
     let log = open(harness);
     let appended = in_threads(|thread, n| {
@@ -45,32 +46,33 @@ pub fn l1_dense_with_threads(harness: &mut dyn LogHarness) {
     assert_holds(&*open(harness), &records);
 }
 
-/// Threads that sync at once each get at least what they asked for, and what they were told survives a kill.
+/// Threads that sync at once each get at least what they asked for, and what was reported as
+/// durable survives a kill.
 pub fn l3_sync_with_threads(harness: &mut dyn LogHarness) {
     let log = open(harness);
-    let told = in_threads(|thread, n| {
+    let reported = in_threads(|thread, n| {
         let lsn = append(&*log, &payload(thread, n as usize));
         let durable = sync(&*log, lsn);
         assert!(durable <= log.bounds().appended, "L3: {durable} is durable, but was never appended");
         Some(durable)
     });
-    let told = told.into_iter().flatten().max().unwrap();
-    assert_eq!(told, Lsn(THREADS * RECORDS), "L3: the last sync did not reach the last record");
+    let reported = reported.into_iter().flatten().max().unwrap();
+    assert_eq!(reported, Lsn(THREADS * RECORDS), "L3: the last sync did not reach the last record");
     harness.kill();
     drop(log);
 
-    assert_eq!(open(harness).bounds().appended, told, "L3: synced records are gone after a kill");
+    assert_eq!(open(harness).bounds().appended, reported, "L3: synced records are gone after a kill");
 }
 
-/// A kill while threads append leaves a prefix, with everything in it that had been acknowledged.
+/// A kill while threads append leaves a prefix that contains everything acknowledged.
 pub fn l9_prefix_after_kill_with_threads(harness: &mut dyn LogHarness) {
     let log = open(harness);
-    let (acknowledged, killed) = (AtomicU64::new(0), Over::default());
+    let (acknowledged, killed) = (AtomicU64::new(0), DoneFlag::default());
     let (promised, appended) = thread::scope(|scope| {
         let appends = scope.spawn(|| {
             in_threads(|thread, n| {
-                // The first half of the records is there before the kill, the other half around it.
-                if n > RECORDS / 2 && killed.is_over() {
+                // The first half of the records comes before the kill, the other half around it.
+                if n > RECORDS / 2 && killed.is_set() {
                     return None;
                 }
                 let record = record_of(thread, n);
@@ -79,7 +81,7 @@ pub fn l9_prefix_after_kill_with_threads(harness: &mut dyn LogHarness) {
                 Some((lsn, record))
             })
         });
-        let ends = killed.when_dropped();
+        let ends = killed.set_when_dropped();
         while acknowledged.load(Ordering::Acquire) < RECORDS && !appends.is_finished() {
             thread::yield_now();
         }
@@ -95,19 +97,20 @@ pub fn l9_prefix_after_kill_with_threads(harness: &mut dyn LogHarness) {
     assert_holds_prefix(&*open(harness), &records, promised);
 }
 
-/// A reader that follows while threads append gives each record once, in order, and only when it is durable.
+/// A reader that runs while threads append gives each record once, in order, and only when it is
+/// durable.
 pub fn l7_reader_while_threads_append(harness: &mut dyn LogHarness) {
     let log = open(harness);
-    let appending = Over::default();
+    let appending = DoneFlag::default();
     let read = thread::scope(|scope| {
-        let follower = scope.spawn(|| follow(&*log, &appending));
-        let ends = appending.when_dropped();
+        let reading = scope.spawn(|| read_until(&*log, &appending));
+        let ends = appending.set_when_dropped();
         in_threads(|thread, n| {
             let lsn = append(&*log, &record_of(thread, n));
             Some(sync(&*log, lsn))
         });
         drop(ends);
-        join_all([follower]).remove(0)
+        join_all([reading]).remove(0)
     });
     assert_eq!(read.len() as u64, THREADS * RECORDS, "L7: the reader missed records");
     let mut next_of_thread = [0; THREADS as usize];
@@ -125,17 +128,17 @@ fn record_of(thread: u64, n: u64) -> Vec<u8> {
     record
 }
 
-/// Reads until there is nothing left and nothing more will come.
-fn follow(log: &dyn Log, appending: &Over) -> Vec<Vec<u8>> {
+/// Reads until nothing is left and nothing more will come.
+fn read_until(log: &dyn Log, appending: &DoneFlag) -> Vec<Vec<u8>> {
     let mut reader = reader(log, Lsn::START);
     let mut payloads = Vec::new();
     loop {
-        let nothing_more_comes = appending.is_over();
+        let nothing_more_comes = appending.is_set();
         while let Some(read) = next(&mut *reader) {
             let durable = log.bounds().durable;
             assert!(read.lsn <= durable, "L7: record {} was read, but only {durable} is durable", read.lsn);
             payloads.push(read.payload);
-            assert_eq!(read.lsn, Lsn(payloads.len() as u64), "L7: records were not read one after the other");
+            assert_eq!(read.lsn, Lsn(payloads.len() as u64), "L7: a record was skipped or repeated");
         }
         if nothing_more_comes {
             return payloads;
@@ -144,7 +147,7 @@ fn follow(log: &dyn Log, appending: &Over) -> Vec<Vec<u8>> {
     }
 }
 
-/// Runs `work` for each number of a record in several threads, and gives what it yielded to each.
+/// Runs `work` in several threads, for each record number, and returns the results per thread.
 fn in_threads<T: Send>(work: impl Fn(u64, u64) -> Option<T> + Sync) -> Vec<Vec<T>> {
     let work = &work;
     thread::scope(|scope| {

@@ -9,7 +9,8 @@ use crate::log::{
     },
 };
 
-/// `sync` returns at least what it was asked for, in any order of asking, and the durable position only rises.
+/// `sync` returns at least the position it was asked for, whatever the order of calls, and the
+/// durable position only rises.
 pub fn l3_sync_reaches_what_was_asked(harness: &mut dyn LogHarness) {
     let log = open(harness);
     assert_eq!(sync(&*log, Lsn::START), Lsn::START, "L3: an empty log has a durable position");
@@ -33,7 +34,7 @@ pub fn sync_of_what_was_never_appended_is_misuse(harness: &mut dyn LogHarness) {
     assert_holds(&*log, &payloads(3));
 }
 
-/// What was synced is there after a kill.
+/// Synced records survive a kill.
 pub fn l3_synced_survives_kill(harness: &mut dyn LogHarness) {
     synced_survives(harness, <dyn LogHarness>::kill);
 }
@@ -54,7 +55,8 @@ pub(super) fn synced_survives<H: LogHarness + ?Sized>(harness: &mut H, crash: im
     assert_holds_prefix(&*open(harness), &records, synced);
 }
 
-/// A `Process` record is with the kernel when `append` returns. A log that does not give this says so, and logs nothing.
+/// A `Process` record is with the kernel when `append` returns. A log that does not support this
+/// says so, and logs nothing.
 pub fn l4_process_survives_kill(harness: &mut dyn LogHarness) {
     let mut records = Vec::new();
     for round in 0..3 {
@@ -72,7 +74,7 @@ pub fn l4_process_survives_kill(harness: &mut dyn LogHarness) {
     }
 }
 
-/// A `Process` record behind `Disk` records survives when they do, and never without them.
+/// A `Process` record behind `Disk` records survives if they do, and never without them.
 pub fn l4_process_behind_disk_survives_with_it(harness: &mut dyn LogHarness) {
     let log = open(harness);
     let mut records = vec![payload(1, 500), payload(2, 500)];
@@ -102,7 +104,8 @@ pub fn l4_process_behind_disk_survives_with_it(harness: &mut dyn LogHarness) {
     assert_holds(&*open(harness), &records);
 }
 
-/// After a kill at any point, over many openings, the log is a prefix of what was appended and has what its bounds promised.
+/// After a kill at any point, over many openings, the log is a prefix of what was appended and has
+/// everything that its bounds promised.
 pub fn l9_prefix_after_kill(harness: &mut dyn LogHarness) {
     let mut rng = Rng::with_seed(9);
     let mut records: Vec<Vec<u8>> = Vec::new();
@@ -124,7 +127,7 @@ pub fn l9_prefix_after_kill(harness: &mut dyn LogHarness) {
         }
         let promised = log.bounds().written;
         if round % 4 != 3 {
-            harness.kill(); // otherwise it is merely dropped, which promises the same
+            harness.kill(); // otherwise it is just dropped, which promises the same
         }
         drop(log);
 

@@ -14,11 +14,11 @@ use crate::log::{
 };
 use crate::threads::join_all;
 
-/// The records that were durable before the failure, and those that were not.
+/// How many records are durable before the failure, and how many there are.
 const DURABLE: u64 = 5;
 const APPENDED: u64 = 8;
 
-/// A log with some durable records and some behind them that are not, the flush of which is going to fail.
+/// A log with some durable records and some others, whose flush is about to fail.
 fn about_to_fail(harness: &mut dyn LogFaults) -> Arc<dyn Log> {
     let records = payloads(APPENDED as usize);
     let log = open(harness);
@@ -30,7 +30,7 @@ fn about_to_fail(harness: &mut dyn LogFaults) -> Arc<dyn Log> {
     log
 }
 
-/// The text of the cause that an outcome that is unknown carries.
+/// The text of the cause that an unknown outcome carries.
 fn unknown(result: Result<Lsn, Error>) -> String {
     match result {
         Err(Error::OutcomeUnknown { cause }) => cause.to_string(),
@@ -46,7 +46,8 @@ fn poisoned(log: &dyn Log, durability: Durability) -> Option<String> {
     }
 }
 
-/// After a failure nothing is taken and nothing acknowledged any more, though the medium would let it; everybody is told the first cause.
+/// After a failure, nothing is accepted or acknowledged any more, though the medium would allow it.
+/// Every caller gets the first cause.
 pub fn l6_first_failure_is_final(harness: &mut dyn LogFaults) {
     let log = about_to_fail(harness);
     let cause = unknown(log.sync(Lsn(APPENDED)));
@@ -66,7 +67,8 @@ pub fn l6_first_failure_is_final(harness: &mut dyn LogFaults) {
     assert_eq!(bounds.appended, Lsn(APPENDED), "L6: a record took a position after the failure");
 }
 
-/// Every thread that waits for a flush that fails is told, none hangs, and none is told "durable".
+/// Every thread that waits for a failing flush gets an error; none hangs, and none is told
+/// "durable".
 pub fn l6_failure_reaches_every_waiter(harness: &mut dyn LogFaults) {
     let log = about_to_fail(harness);
     let waiters = (APPENDED - DURABLE) as usize;
@@ -85,7 +87,7 @@ pub fn l6_failure_reaches_every_waiter(harness: &mut dyn LogFaults) {
     assert!(causes.iter().all(|cause| *cause == causes[0]), "L6: the waiters were told different causes: {causes:?}");
 }
 
-/// Readers and bounds go on after a failure, up to what is durable and no further.
+/// Readers and bounds keep working after a failure, up to the durable position and no further.
 pub fn l6_reading_goes_on(harness: &mut dyn LogFaults) {
     let log = about_to_fail(harness);
     let records = &payloads(DURABLE as usize);
@@ -98,7 +100,7 @@ pub fn l6_reading_goes_on(harness: &mut dyn LogFaults) {
     log.id();
 }
 
-/// `close` promises that everything is durable. After a failure it is not, and `close` does not say so.
+/// `close` promises that everything is durable. After a failure it is not, and `close` must fail.
 pub fn l6_close_does_not_hide_a_failure(harness: &mut dyn LogFaults) {
     let log = about_to_fail(harness);
     assert!(log.close().is_err(), "L6: a close whose flush failed succeeded");
@@ -106,7 +108,8 @@ pub fn l6_close_does_not_hide_a_failure(harness: &mut dyn LogFaults) {
     assert_eq!(log.bounds().durable, Lsn(DURABLE), "L6: records became durable after the failure");
 }
 
-/// After a failure the log opens again, holds all that was durable and a prefix of the rest, and takes records.
+/// After a failure, the log opens again, holds everything durable and a prefix of the rest, and
+/// accepts records.
 pub fn l6_opens_again_with_what_was_durable(harness: &mut dyn LogFaults) {
     let log = about_to_fail(harness);
     unknown(log.sync(Lsn(APPENDED)));

@@ -7,7 +7,8 @@ use crate::log::{
     support::{append, append_all, assert_holds, open, payload, payloads, read_after, sync_all},
 };
 
-/// Each opening has an epoch above that of every record before it, and each record keeps the epoch of its opening.
+/// Each opening has an epoch above that of every earlier record, and each record keeps the epoch of
+/// its opening.
 pub fn l10_epochs_rise(harness: &mut dyn LogHarness) {
     epochs_rise(harness, |harness, round| {
         if round % 3 == 0 {
@@ -36,7 +37,7 @@ pub(super) fn epochs_rise<H: LogHarness + ?Sized>(harness: &mut H, end: impl Fn(
         sync_all(&*log);
         assert_eq!(log.bounds().epoch, epoch, "L10: the epoch changed while the log was open");
         let last = read_after(&*log, Lsn(epochs.len() as u64 - 1));
-        assert_eq!(last[0].epoch, epoch, "L10: a record has not the epoch of its opening");
+        assert_eq!(last[0].epoch, epoch, "L10: a record does not have the epoch of its opening");
         if round % 2 == 0 {
             log.close().unwrap();
         }
@@ -44,7 +45,7 @@ pub(super) fn epochs_rise<H: LogHarness + ?Sized>(harness: &mut H, end: impl Fn(
     }
 }
 
-/// `close` makes everything durable, and takes no more records. Closing twice is allowed.
+/// `close` makes everything durable, and accepts no more records. Closing twice is allowed.
 pub fn l12_close_makes_durable(harness: &mut dyn LogHarness) {
     let mut records = payloads(10);
     let log = open(harness);
@@ -70,7 +71,7 @@ pub fn l12_close_makes_durable(harness: &mut dyn LogHarness) {
     assert_holds(&*log, &records);
 }
 
-/// After `close`, everything but appending goes on.
+/// After `close`, everything but appending still works.
 pub fn l12_closed_log_is_readable(harness: &mut dyn LogHarness) {
     let records = payloads(10);
     let log = open(harness);
@@ -85,7 +86,7 @@ pub fn l12_closed_log_is_readable(harness: &mut dyn LogHarness) {
     assert_holds(&*log, &records);
 }
 
-/// The identity is the same at each opening, of an empty log too.
+/// The identity is the same at each opening, even of an empty log.
 pub fn l13_identity_stays(harness: &mut dyn LogHarness) {
     let log = open(harness);
     let id = log.id();

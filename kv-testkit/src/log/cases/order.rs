@@ -5,13 +5,14 @@ use crate::log::{
     support::{append, append_all, assert_bounds, assert_holds, open, payload, payloads, sync_all},
 };
 
-/// The first record has position 1 and each further one the next, also over openings, clean or not.
+/// The first record has position 1 and each further one the next, also across openings, whether
+/// closed cleanly or not.
 pub fn l1_dense_positions(harness: &mut dyn LogHarness) {
     let mut records = payloads(15);
     let log = open(harness);
     for (index, record) in records[..5].iter().enumerate() {
         assert_eq!(append(&*log, record), Lsn(index as u64 + 1), "L1: positions are not dense from 1");
-        assert_eq!(log.bounds().appended, Lsn(index as u64 + 1), "L1: the bounds do not tell the last position");
+        assert_eq!(log.bounds().appended, Lsn(index as u64 + 1), "L1: the bounds do not give the last position");
     }
     sync_all(&*log);
     log.close().unwrap();
@@ -35,7 +36,8 @@ pub fn l1_dense_positions(harness: &mut dyn LogHarness) {
     assert_holds(&*log, &records);
 }
 
-/// Records of every size, and of bytes that a format might take for its own, come back as they were appended.
+/// Records of every size, and of bytes that a format might mistake for its own, come back as they
+/// were appended.
 pub fn l2_faithful(harness: &mut dyn LogHarness) {
     let log = open(harness);
     let max = log.bounds().record_bytes_max;
@@ -57,7 +59,7 @@ pub fn l2_faithful(harness: &mut dyn LogHarness) {
     assert_holds(&*open(harness), &records);
 }
 
-/// Many records, some hundred KiB in all, synced in groups of every size.
+/// Many records, several hundred KiB in all, synced in groups of every size.
 pub fn l2_faithful_over_many_records(harness: &mut dyn LogHarness) {
     let log = open(harness);
     let records: Vec<_> = (0..600).map(|n| payload(n, (n * 97 % 1500) as usize)).collect();
@@ -77,7 +79,7 @@ pub fn l2_faithful_over_many_records(harness: &mut dyn LogHarness) {
     assert_holds(&*open(harness), &records);
 }
 
-/// A record of exactly the length that the log says it takes.
+/// A record of exactly the maximum length that the log reports.
 pub fn l2_largest_record(harness: &mut dyn LogHarness) {
     let log = open(harness);
     let max = log.bounds().record_bytes_max;
@@ -90,11 +92,11 @@ pub fn l2_largest_record(harness: &mut dyn LogHarness) {
 }
 
 /// `trimmed <= durable <= written <= appended`, at every step.
-pub fn bounds_stand_in_order(harness: &mut dyn LogHarness) {
+pub fn bounds_are_ordered(harness: &mut dyn LogHarness) {
     for _ in 0..3 {
         let log = open(harness);
         for n in 0..40 {
-            // A log that does not give `Process` refuses, which is as good here.
+            // A log that does not support `Process` refuses, which is fine here.
             let _ = log.append(&payload(n, 50), if n % 3 == 0 { Durability::Process } else { Durability::Disk });
             assert_bounds(&*log);
             if n % 7 == 0 {
@@ -108,7 +110,7 @@ pub fn bounds_stand_in_order(harness: &mut dyn LogHarness) {
     }
 }
 
-/// What is said of the medium follows, roughly, what is in it.
+/// The reported size on the medium roughly follows its content.
 pub fn medium_bytes_grow_with_the_log(harness: &mut dyn LogHarness) {
     let log = open(harness);
     let records: Vec<_> = (0..1024).map(|n| payload(n, 1024)).collect();
@@ -118,6 +120,6 @@ pub fn medium_bytes_grow_with_the_log(harness: &mut dyn LogHarness) {
     let end = sync_all(&*log);
     let [all, half, none] = [Lsn::START, middle, end].map(|after| log.medium_bytes_after(after));
     assert!(all >= half && half >= none, "the bytes after {middle} are not between those of all and none");
-    assert!(all - none >= 512 << 10, "1 MiB of records without pattern are said to take {} bytes", all - none);
-    assert!(half - none >= 256 << 10, "half a MiB of records is said to take {} bytes", half - none);
+    assert!(all - none >= 512 << 10, "1 MiB of random records are reported to take {} bytes", all - none);
+    assert!(half - none >= 256 << 10, "half a MiB of records is reported to take {} bytes", half - none);
 }

@@ -10,12 +10,12 @@ use crate::log::{
     },
 };
 
-/// What was synced is there after a power cut.
+/// Synced records survive a power cut.
 pub fn l3_synced_survives_power_cut(harness: &mut dyn LogPowerCut) {
     durability::synced_survives(harness, <dyn LogPowerCut>::cut_power);
 }
 
-/// What somebody has read cannot be taken back.
+/// A record that was once read cannot be taken back.
 pub fn l7_what_was_read_survives_power_cut(harness: &mut dyn LogPowerCut) {
     let mut records: Vec<Vec<u8>> = Vec::new();
     for round in 0..8 {
@@ -41,7 +41,8 @@ pub fn l7_what_was_read_survives_power_cut(harness: &mut dyn LogPowerCut) {
     }
 }
 
-/// After a power cut at any point, over many openings, the log is a prefix of what was appended and has what was durable.
+/// After a power cut at any point, over many openings, the log is a prefix of what was appended and
+/// has everything durable.
 pub fn l9_prefix_after_power_cut(harness: &mut dyn LogPowerCut) {
     let mut rng = Rng::with_seed(9);
     let mut records: Vec<Vec<u8>> = Vec::new();
@@ -61,7 +62,7 @@ pub fn l9_prefix_after_power_cut(harness: &mut dyn LogPowerCut) {
         }
         let promised = log.bounds().durable;
         match round % 4 {
-            0 => harness.kill(), // and then the power goes, before anything is synced
+            0 => harness.kill(), // then the power is cut before anything is synced
             _ => harness.cut_power(),
         }
         drop(log);
@@ -69,7 +70,7 @@ pub fn l9_prefix_after_power_cut(harness: &mut dyn LogPowerCut) {
         let log = open(harness);
         let survived = assert_holds_prefix(&*log, &records, promised);
         records.truncate(survived);
-        harness.cut_power(); // what an opening has shown, the next one shows too
+        harness.cut_power(); // the next opening must show the same as this one
         drop(log);
         assert_holds(&*open(harness), &records);
     }
@@ -80,7 +81,8 @@ pub fn l10_epochs_rise_over_power_cuts(harness: &mut dyn LogPowerCut) {
     opening::epochs_rise(harness, |harness, _| harness.cut_power());
 }
 
-/// A position that was durable is never given to another record, though everything was trimmed before the power went.
+/// A position that was durable is never given to another record, even if everything was trimmed
+/// before the power cut.
 pub fn l11_no_reuse_after_power_cut(harness: &mut dyn LogPowerCut) {
     let mut durable = Lsn::START;
     for round in 0..6 {
@@ -100,7 +102,7 @@ pub fn l11_no_reuse_after_power_cut(harness: &mut dyn LogPowerCut) {
     }
 }
 
-/// What was there at `close` survives a power cut after it.
+/// Everything appended before `close` survives a power cut after it.
 pub fn l12_closed_survives_power_cut(harness: &mut dyn LogPowerCut) {
     let records = payloads(25);
     for upto in [1, 5, 25] {

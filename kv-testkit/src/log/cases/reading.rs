@@ -8,7 +8,7 @@ use crate::log::{
     },
 };
 
-/// A reader gives the records after any position asked for, and all of them.
+/// A reader gives all records after any position asked for.
 pub fn l7_starts_after_any_position(harness: &mut dyn LogHarness) {
     let records = payloads(50);
     let log = open(harness);
@@ -26,7 +26,7 @@ pub fn l7_starts_after_any_position(harness: &mut dyn LogHarness) {
     }
 }
 
-/// At the end a reader gives `None`, and goes on when there is more, also over many files.
+/// At the end, a reader gives `None`, and continues when there is more, also over many files.
 pub fn l7_goes_on_after_the_end(harness: &mut dyn LogHarness) {
     let log = open(harness);
     let mut reader = reader(&*log, Lsn::START);
@@ -44,7 +44,8 @@ pub fn l7_goes_on_after_the_end(harness: &mut dyn LogHarness) {
     }
 }
 
-/// No record is read before it is durable, neither by a reader that waits at the end nor by a new one.
+/// No record is read before it is durable, neither by a reader that waits at the end nor by a new
+/// one.
 pub fn l7_only_durable_records(harness: &mut dyn LogHarness) {
     let records = payloads(30);
     let log = open(harness);
@@ -63,8 +64,8 @@ pub fn l7_only_durable_records(harness: &mut dyn LogHarness) {
     }
 }
 
-/// A reader may begin ahead of the durable position: it gives nothing until its position is
-/// durable, and then what follows it.
+/// A reader may begin ahead of the durable position. It gives nothing until its position is
+/// durable, and then the records after it.
 pub fn l7_begins_ahead_of_what_is_durable(harness: &mut dyn LogHarness) {
     let records = payloads(24);
     let log = open(harness);
@@ -112,7 +113,7 @@ pub fn l7_beyond_the_end_is_misuse(harness: &mut dyn LogHarness) {
     read_after(&*log, survived);
 }
 
-/// Where records have been trimmed, a reader says so. It never leaves any out.
+/// Where records have been trimmed, a reader reports it. It never skips any.
 pub fn l7_trimmed_never_a_gap(harness: &mut dyn LogHarness) {
     let records: Vec<_> = (0..200).map(|n| payload(n, 2000)).collect();
     let log = open(harness);
@@ -143,7 +144,7 @@ pub fn l7_trimmed_never_a_gap(harness: &mut dyn LogHarness) {
     }
 }
 
-/// A reader that was there before a trim reads on to the end, or is told.
+/// A reader that was opened before a trim reads on to the end, or reports the trim.
 fn read_on_or_trimmed(after: u64, reader: &mut dyn LogReader, records: &[Vec<u8>]) {
     let mut position = after;
     loop {

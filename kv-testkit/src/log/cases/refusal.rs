@@ -5,12 +5,12 @@ use crate::log::{
     support::{append, append_all, assert_holds, open, payload, payloads, sync_all},
 };
 
-/// The largest `record_bytes_max` beyond which the suite does not try to go, in bytes.
+/// The suite tries no record above this size, in bytes.
 const RECORD_BYTES_MAX: usize = 1 << 30;
-/// What a full medium may still take, in bytes.
+/// What a full medium may still accept, in bytes.
 const SPARE_BYTES_MAX: usize = 64 << 20;
 
-/// A record larger than the log takes is refused, leaves no trace, and the log goes on.
+/// A record that is too large is refused, leaves no trace, and the log keeps working.
 pub fn l5_too_large_logs_nothing(harness: &mut dyn LogHarness) {
     let mut records = payloads(6);
     let log = open(harness);
@@ -37,7 +37,8 @@ pub fn l5_too_large_logs_nothing(harness: &mut dyn LogHarness) {
     assert_holds(&*log, &records);
 }
 
-/// A full medium refuses before anything is logged; what was taken can be synced and read; with space, the log goes on.
+/// A full medium refuses a record before anything is logged. Accepted records can be synced and
+/// read. Once there is space, the log keeps working.
 pub fn l5_full_medium_refuses_until_there_is_space(harness: &mut dyn LogSpace) {
     let log = open(harness);
     let mut records = payloads(5);
@@ -52,7 +53,7 @@ pub fn l5_full_medium_refuses_until_there_is_space(harness: &mut dyn LogSpace) {
             Err(error) => break error,
         }
         sync_all(&*log);
-        assert!(records.len() * size <= SPARE_BYTES_MAX, "L5: the medium is full, but the log takes everything");
+        assert!(records.len() * size <= SPARE_BYTES_MAX, "L5: the medium is full, but the log accepts everything");
     };
     assert!(matches!(refusal, Error::DiskFull { .. }), "L5: a full medium gave {refusal:?}");
     assert_holds(&*log, &records);

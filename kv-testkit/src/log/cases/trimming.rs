@@ -6,9 +6,10 @@ use crate::log::{
     LogHarness,
     support::{append, append_all, assert_holds, assert_misuse, open, payload, sync, sync_all},
 };
-use crate::threads::{Over, join_all};
+use crate::threads::{DoneFlag, join_all};
 
-/// Whatever is trimmed, and however often, what lies above is there, now and after each way to open again.
+/// However much and often is trimmed, the records above remain, now and after each kind of
+/// reopening.
 pub fn l8_keeps_what_is_above(harness: &mut dyn LogHarness) {
     let mut records: Vec<_> = (0..300).map(|n| payload(n, 1000)).collect();
     let mut log = open(harness);
@@ -34,7 +35,7 @@ pub fn l8_keeps_what_is_above(harness: &mut dyn LogHarness) {
     assert_holds(&*log, &records);
 }
 
-/// A record that is not durable cannot be trimmed: its fate is not known yet.
+/// A record that is not durable cannot be trimmed, because its outcome is not known yet.
 pub fn l8_keeps_what_is_not_durable(harness: &mut dyn LogHarness) {
     let records: Vec<_> = (0..60).map(|n| payload(n, 1000)).collect();
     let log = open(harness);
@@ -47,7 +48,7 @@ pub fn l8_keeps_what_is_not_durable(harness: &mut dyn LogHarness) {
     assert_holds(&*log, &records);
 }
 
-/// A position that was never given to a record cannot be trimmed, and nothing is.
+/// Trimming a position that no record has fails, and trims nothing.
 pub fn l8_beyond_the_end_is_misuse(harness: &mut dyn LogHarness) {
     let records: Vec<_> = (0..60).map(|n| payload(n, 1000)).collect();
     let log = open(harness);
@@ -57,18 +58,18 @@ pub fn l8_beyond_the_end_is_misuse(harness: &mut dyn LogHarness) {
     for beyond in [61, 1000, u64::MAX].map(Lsn) {
         assert_misuse("trim", &log.trim(beyond), beyond, Lsn(60));
     }
-    assert_eq!(log.bounds().trimmed, Lsn::START, "L8: a trim that was refused has forgotten records");
+    assert_eq!(log.bounds().trimmed, Lsn::START, "L8: a trim that was refused has trimmed records");
     assert_holds(&*log, &records);
 }
 
-/// Trimming while others append and read takes nothing from either.
+/// Trimming while other threads append and read takes nothing from either.
 pub fn l8_trims_beneath_readers_and_writers(harness: &mut dyn LogHarness) {
     let records: Vec<_> = (0..400).map(|n| payload(n, 500)).collect();
     let log = open(harness);
-    let appending = Over::default();
+    let appending = DoneFlag::default();
     thread::scope(|scope| {
         let appends = scope.spawn(|| {
-            let _ends = appending.when_dropped();
+            let _ends = appending.set_when_dropped();
             for record in &records {
                 let lsn = append(&*log, record);
                 sync(&*log, lsn);
@@ -77,7 +78,7 @@ pub fn l8_trims_beneath_readers_and_writers(harness: &mut dyn LogHarness) {
         let trims = scope.spawn(|| {
             let mut all_appended = false;
             while !all_appended {
-                all_appended = appending.is_over();
+                all_appended = appending.is_set();
                 log.trim(Lsn(log.bounds().durable.0.saturating_sub(20).min(300))).unwrap();
                 thread::yield_now();
             }
@@ -86,7 +87,7 @@ pub fn l8_trims_beneath_readers_and_writers(harness: &mut dyn LogHarness) {
             let mut position = Lsn::START;
             let mut nothing_more_comes = false;
             while !nothing_more_comes {
-                nothing_more_comes = appending.is_over();
+                nothing_more_comes = appending.is_set();
                 position = read_on(&*log, position, &records);
             }
             assert_eq!(position, Lsn(400), "L7: the reader missed records");
@@ -97,7 +98,7 @@ pub fn l8_trims_beneath_readers_and_writers(harness: &mut dyn LogHarness) {
     assert_holds(&*log, &records);
 }
 
-/// Reads to the end, with a new reader wherever the records were trimmed, and returns where it ended.
+/// Reads to the end, with a new reader wherever records were trimmed, and returns where it ended.
 fn read_on(log: &dyn Log, after: Lsn, records: &[Vec<u8>]) -> Lsn {
     let mut position = after;
     let mut reader = match log.reader(after) {
@@ -118,7 +119,7 @@ fn read_on(log: &dyn Log, after: Lsn, records: &[Vec<u8>]) -> Lsn {
     }
 }
 
-/// A log that has forgotten everything still knows its positions.
+/// A log that has trimmed everything still knows its positions.
 pub fn l11_no_reuse_after_trimming_all(harness: &mut dyn LogHarness) {
     let mut records: Vec<_> = (0..50).map(|n| payload(n, 1000)).collect();
     let log = open(harness);

@@ -1,17 +1,17 @@
 use std::{collections::BTreeMap, fmt};
 
-use super::super::{CrashChoice, CrashModel, Pick};
+use super::super::{CrashChoice, CrashModel, Survivors};
 
-/// How many states were looked at.
+/// How many states were checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Count {
     /// Moments of recordings between which the disk changed.
     pub moments: u64,
-    /// Disks that were checked. One that several power cuts at a moment leave is counted once.
+    /// Disks that were checked. A disk that several power cuts at one moment leave is counted once.
     pub states: u64,
-    /// Moments and models of which every legal state was looked at.
+    /// Pairs of moment and model of which every legal state was checked.
     pub exhausted: u64,
-    /// Moments and models of which some states were looked at.
+    /// Pairs of moment and model of which some states were checked.
     pub sampled: u64,
     pub(super) by_kind: BTreeMap<(CrashModel, &'static str), u64>,
 }
@@ -19,10 +19,10 @@ pub struct Count {
 impl Count {
     pub(super) fn note(&mut self, choice: &CrashChoice) {
         self.states += 1;
-        *self.by_kind.entry((choice.model, kind(&choice.pick))).or_default() += 1;
+        *self.by_kind.entry((choice.model, kind(&choice.survivors))).or_default() += 1;
     }
 
-    /// Counts the states of another exploration too.
+    /// Adds the counts of another exploration.
     pub fn add(&mut self, other: &Self) {
         self.moments += other.moments;
         self.states += other.states;
@@ -34,15 +34,15 @@ impl Count {
     }
 }
 
-fn kind(pick: &Pick) -> &'static str {
-    match pick {
-        Pick::Nothing => "nothing",
-        Pick::Everything => "everything",
-        Pick::Prefix(_) => "prefix",
-        Pick::Without(_) | Pick::Except(_) => "without some",
-        Pick::Only(_) => "only one",
-        Pick::Numbered(_) => "counted out",
-        Pick::Sample(_) => "sampled",
+fn kind(survivors: &Survivors) -> &'static str {
+    match survivors {
+        Survivors::Nothing => "nothing",
+        Survivors::Everything => "everything",
+        Survivors::Prefix(_) => "prefix",
+        Survivors::Without(_) | Survivors::Except(_) => "without some",
+        Survivors::Only(_) => "only one",
+        Survivors::Numbered(_) => "counted out",
+        Survivors::Sample(_) => "sampled",
     }
 }
 

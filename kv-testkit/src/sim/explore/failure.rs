@@ -1,4 +1,4 @@
-//! What is said of a state in which a check panics.
+//! The report of a state in which a check panics.
 
 use std::fmt;
 
@@ -7,35 +7,35 @@ use super::{
     panics::{Caught, Panic},
 };
 
-/// A state in which a check panicked; of a crash after a crash, both.
+/// A state in which a check panicked; for a crash after a crash, both states.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
-    /// As `KV_CRASH_REPLAY` takes it.
+pub(super) struct FailureReport {
+    /// In the form that `KV_CRASH_REPLAY` accepts.
     replay: String,
-    /// What of the disk is lost or torn, in words.
+    /// Describes what the crash lost or tore.
     lost: String,
     before: String,
     found_as: String,
     said: String,
 }
 
-/// What a check panicked with.
+/// Why a check panicked.
 pub(super) enum Cause {
     Panic(Panic),
     /// The exploration of crashes after this crash has failed.
-    Again(Failure),
+    Again(FailureReport),
 }
 
 impl Cause {
     pub fn of(caught: Caught) -> Self {
-        match caught.payload.downcast::<Failure>() {
+        match caught.payload.downcast::<FailureReport>() {
             Ok(failure) => Self::Again(*failure),
             Err(_) => Self::Panic(caught.panic.unwrap_or_default()),
         }
     }
 }
 
-impl Failure {
+impl FailureReport {
     pub fn new(name: &str, moment: &Moment, found: &CrashChoice, choice: &CrashChoice, panic: &Panic) -> Self {
         Self {
             replay: entry(name, moment, choice),
@@ -46,7 +46,7 @@ impl Failure {
         }
     }
 
-    /// The same, after a crash that came first.
+    /// The same, with a crash that came before it.
     #[must_use]
     pub fn after(self, name: &str, moment: &Moment, choice: &CrashChoice) -> Self {
         Self { replay: format!("{},{}", entry(name, moment, choice), self.replay), ..self }

@@ -1,4 +1,4 @@
-//! Panics of checks: caught, kept quiet, and remembered with where they were.
+//! Catches panics of checks, silences them, and remembers their messages and locations.
 
 use std::{
     any::Any,
@@ -13,7 +13,7 @@ thread_local! {
     static LAST: RefCell<Option<Panic>> = const { RefCell::new(None) };
 }
 
-/// What a panic said.
+/// The message of a panic, and where it was raised.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Panic {
     message: String,
@@ -21,7 +21,7 @@ pub(super) struct Panic {
 }
 
 impl Panic {
-    /// Whether both are from the same line.
+    /// Whether both were raised at the same line.
     pub fn is_where(&self, other: &Self) -> bool {
         self.location == other.location
     }
@@ -34,13 +34,13 @@ impl fmt::Display for Panic {
     }
 }
 
-/// A panic that was caught: what it carried, and what it said.
+/// A caught panic: its payload and its message.
 pub(super) struct Caught {
     pub payload: Box<dyn Any + Send>,
     pub panic: Option<Panic>,
 }
 
-/// Runs `run`. If it panics, nothing is printed of that.
+/// Runs `run`. If it panics, nothing is printed.
 pub(super) fn catch(run: impl FnOnce()) -> Result<(), Caught> {
     install();
     let was_quiet = IS_QUIET.replace(true);
@@ -49,7 +49,8 @@ pub(super) fn catch(run: impl FnOnce()) -> Result<(), Caught> {
     result.map_err(|payload| Caught { payload, panic: LAST.take() })
 }
 
-/// Makes panics be remembered instead of printed, on threads that ask for it. Others are left to the hook that was there.
+/// Installs a hook that remembers panics instead of printing them, on threads that ask for it.
+/// Panics of other threads go to the previous hook.
 fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -60,8 +61,13 @@ fn install() {
 
 fn remember(info: &PanicHookInfo<'_>) {
     let panic = Panic {
-        message: info.payload_as_str().unwrap_or("a panic without a message").to_owned(),
+        message: message(info.payload()).unwrap_or("a panic without a message").to_owned(),
         location: info.location().map(ToString::to_string).unwrap_or_default(),
     };
     LAST.set(Some(panic));
+}
+
+/// The same as `PanicHookInfo::payload_as_str`, which needs Rust 1.91.
+fn message(payload: &dyn Any) -> Option<&str> {
+    payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }

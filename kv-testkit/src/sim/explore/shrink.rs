@@ -1,44 +1,49 @@
-//! From a state that fails to a simpler one that fails in the same place.
+//! Shrinks a failing state to a simpler one that fails at the same place.
 
 use super::{
-    super::{CrashChoice, CrashModel, Loss, Moment, Pick, atoms::Atoms},
+    super::{CrashChoice, CrashModel, LostUnit, Moment, Survivors, units::Units},
     panics::Panic,
 };
 
 /// How many states are tried, at most.
 const TRIES_MAX: u64 = 400;
 
-/// A state that fails, and how.
-pub(super) struct Failing {
+/// A state that fails, and its panic.
+pub(super) struct FailingState {
     pub choice: CrashChoice,
     pub panic: Panic,
 }
 
-/// Looks for a state in which less is lost or torn, and `fails` in the place where that one does.
-pub(super) fn shrink(moment: &Moment, failing: Failing, fails: impl FnMut(&CrashChoice) -> Option<Panic>) -> Failing {
+/// Looks for a state in which less is lost or torn, and which still fails at the same place.
+pub(super) fn shrink(
+    moment: &Moment,
+    failing: FailingState,
+    fails: impl FnMut(&CrashChoice) -> Option<Panic>,
+) -> FailingState {
     if failing.choice.model == CrashModel::Killed {
         return failing;
     }
-    let atoms = moment.disk.atoms(failing.choice.model);
-    let losses = atoms.losses(&atoms.fates(&failing.choice.pick));
-    let choice = CrashChoice { model: atoms.model, pick: pick(&losses) };
-    let failing = Failing { choice, ..failing };
-    let mut shrinking = Shrinking { atoms, losses, failing, fails, tries_left: TRIES_MAX };
+    let units = moment.disk.units(failing.choice.model);
+    let losses = units.losses(&units.outcomes(&failing.choice.survivors));
+    let choice = CrashChoice { model: units.model, survivors: survivors(&losses) };
+    let failing = FailingState { choice, ..failing };
+    let mut shrinking = Shrinking { units, losses, failing, fails, tries_left: TRIES_MAX };
     shrinking.leave_out();
     shrinking.lose_whole();
     shrinking.failing
 }
 
 struct Shrinking<F> {
-    atoms: Atoms,
-    losses: Vec<Loss>,
-    failing: Failing,
+    units: Units,
+    losses: Vec<LostUnit>,
+    failing: FailingState,
     fails: F,
     tries_left: u64,
 }
 
 impl<F: FnMut(&CrashChoice) -> Option<Panic>> Shrinking<F> {
-    /// Keeps what need not be lost: all, halves, quarters, down to single atoms as long as that helps.
+    /// Keeps units that need not be lost: all, halves, quarters, down to single units as long as
+    /// that helps.
     fn leave_out(&mut self) {
         let mut chunk = self.losses.len();
         while chunk != 0 {
@@ -60,29 +65,29 @@ impl<F: FnMut(&CrashChoice) -> Option<Panic>> Shrinking<F> {
     fn lose_whole(&mut self) {
         for at in 0..self.losses.len() {
             let mut whole = self.losses.clone();
-            if let Some(loss @ Loss { kept_bytes: 1.., .. }) = whole.get_mut(at) {
+            if let Some(loss @ LostUnit { kept_bytes: 1.., .. }) = whole.get_mut(at) {
                 loss.kept_bytes = 0;
                 self.still_fails(whole);
             }
         }
     }
 
-    fn still_fails(&mut self, losses: Vec<Loss>) -> bool {
-        // What the model does not allow is made legal first: it may take more.
-        let losses = self.atoms.losses(&self.atoms.fates(&Pick::Except(losses)));
+    fn still_fails(&mut self, losses: Vec<LostUnit>) -> bool {
+        // The model's rules are applied first, which may lose more units.
+        let losses = self.units.losses(&self.units.outcomes(&Survivors::Except(losses)));
         if losses.len() > self.losses.len() || losses == self.losses || self.tries_left == 0 {
             return false;
         }
         self.tries_left -= 1;
-        let choice = CrashChoice { model: self.atoms.model, pick: pick(&losses) };
+        let choice = CrashChoice { model: self.units.model, survivors: survivors(&losses) };
         let panic = (self.fails)(&choice).filter(|panic| panic.is_where(&self.failing.panic));
         let Some(panic) = panic else { return false };
-        self.failing = Failing { choice, panic };
+        self.failing = FailingState { choice, panic };
         self.losses = losses;
         true
     }
 }
 
-fn pick(losses: &[Loss]) -> Pick {
-    if losses.is_empty() { Pick::Everything } else { Pick::Except(losses.to_vec()) }
+fn survivors(losses: &[LostUnit]) -> Survivors {
+    if losses.is_empty() { Survivors::Everything } else { Survivors::Except(losses.to_vec()) }
 }

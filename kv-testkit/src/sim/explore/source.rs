@@ -1,18 +1,20 @@
-//! Which states are looked at, in which order: the plan.
+//! The plan: which states are checked, and in which order.
 
 use std::{collections::HashSet, vec};
 
-use super::super::{CrashChoice, CrashModel, Moment, Pick, SimDisk, atoms::Atoms, fates::telling};
+use super::super::{CrashChoice, CrashModel, Moment, SimDisk, Survivors, outcomes::corner_cases, units::Units};
 
-/// All states of a crash are looked at where they are at most so many, counted before equal ones are left out.
-const COUNTED_MAX: u64 = 4096;
-/// Where they are more, so many are looked at that have no pattern, at least.
+/// All states of a moment and model are checked if there are at most this many, counted before
+/// equal ones are skipped.
+const EXHAUSTED_MAX: u64 = 4096;
+/// Otherwise at least this many random samples are checked.
 const SAMPLES: u64 = 1000;
 
-/// So many samples in a row that leave disks which were already looked at mean that there is hardly another.
-const IDLE_SAMPLES_MAX: u64 = 1000;
+/// After this many samples in a row that leave a disk which was already checked, the search for new
+/// ones is given up.
+const DUPLICATE_SAMPLES_MAX: u64 = 1000;
 
-/// A state to be looked at.
+/// A state to check.
 pub(super) struct Probe<'a> {
     /// Its place in the order, which follows from the recording and the seed alone.
     pub at: u64,
@@ -25,25 +27,26 @@ pub(super) struct Probe<'a> {
 struct Visit<'a> {
     moment: &'a Moment,
     model: CrashModel,
-    /// How many atoms may be lost at the moment, in the model that takes most.
+    /// How many units may be lost at the moment, in the model that loses most.
     weight: usize,
     /// How many states there are, if they can be counted.
     count: Option<u64>,
-    /// How many are to be looked at.
+    /// How many are to be checked.
     states: u64,
 }
 
-/// Gives the states to look at, one after the other.
+/// Yields the states to check, one after the other.
 pub(super) struct Source<'a> {
     visits: vec::IntoIter<Visit<'a>>,
-    /// Of the visits that are left: the states that they ask for, and how many of them have more.
+    /// Of the remaining visits: the number of states that they ask for, and how many could use
+    /// more.
     asked: u64,
     inexhaustible: u64,
-    /// How many more states may be looked at.
+    /// How many more states may be checked.
     remaining: u64,
     seed: u64,
     current: Option<Current<'a>>,
-    /// The disks that power cuts at that moment have left so far.
+    /// The disks that power cuts at the current moment have left so far.
     seen: (u64, HashSet<u64>),
     given: u64,
     pub moments: u64,
@@ -51,13 +54,13 @@ pub(super) struct Source<'a> {
     pub sampled: u64,
 }
 
-/// The visit that is under way.
+/// The current visit.
 struct Current<'a> {
     visit: Visit<'a>,
-    atoms: Atoms,
-    picks: Box<dyn Iterator<Item = Pick> + Send>,
+    units: Units,
+    candidates: Box<dyn Iterator<Item = Survivors> + Send>,
     share: u64,
-    idle_samples: u64,
+    duplicate_samples: u64,
 }
 
 impl<'a> Source<'a> {
@@ -66,12 +69,12 @@ impl<'a> Source<'a> {
         let mut distinct_moments = 0;
         for moment in moments {
             distinct_moments += 1;
-            let atoms: Vec<_> = models.iter().map(|model| moment.disk.atoms(*model)).collect();
-            let weight = atoms.iter().map(|atoms| atoms.all().len()).max().unwrap_or(0);
-            visits.extend(atoms.iter().map(|atoms| Visit::new(moment, atoms, weight)));
+            let units: Vec<_> = models.iter().map(|model| moment.disk.units(*model)).collect();
+            let weight = units.iter().map(|units| units.all().len()).max().unwrap_or(0);
+            visits.extend(units.iter().map(|units| Visit::new(moment, units, weight)));
         }
         if visits.iter().map(|visit| visit.states.min(2)).sum::<u64>() > states_max {
-            // Not even two states for each: some are left out.
+            // There are not even two states for each visit: some visits are dropped.
             fastrand::Rng::with_seed(seed).shuffle(&mut visits);
             let mut least = 0;
             visits.retain(|visit| {
@@ -79,7 +82,7 @@ impl<'a> Source<'a> {
                 least <= states_max
             });
         }
-        // The last ones get what the others leave: those that have most.
+        // The last visits get what the others leave, so those with the most states come last.
         visits.sort_by_key(|visit| (visit.weight, visit.moment.operation, visit.model));
         Self {
             asked: visits.iter().map(|visit| visit.states).sum(),
@@ -96,13 +99,13 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Gives nothing more.
+    /// Yields nothing more.
     pub fn stop(&mut self) {
         self.visits = Vec::new().into_iter();
         self.current = None;
     }
 
-    /// Goes on to the next visit; `None` after the last.
+    /// Moves to the next visit; `None` after the last.
     fn advance(&mut self) -> Option<Current<'a>> {
         let left = self.visits.len() as u64;
         let visit = self.visits.next()?;
@@ -119,10 +122,10 @@ impl<'a> Source<'a> {
         if self.seen.0 != visit.moment.operation {
             self.seen = (visit.moment.operation, HashSet::new());
         }
-        let atoms = visit.moment.disk.atoms(visit.model);
+        let units = visit.moment.disk.units(visit.model);
         let seed = self.seed ^ visit.moment.operation << 20 ^ (visit.model as u64) << 60;
-        let picks = visit.picks(&atoms, share, seed);
-        Some(Current { visit, atoms, picks, share, idle_samples: 0 })
+        let candidates = visit.candidates(&units, share, seed);
+        Some(Current { visit, units, candidates, share, duplicate_samples: 0 })
     }
 }
 
@@ -135,67 +138,70 @@ impl<'a> Iterator for Source<'a> {
                 self.current = Some(self.advance()?);
             }
             let Some(current) = self.current.as_mut() else { continue };
-            let is_done = current.share == 0 || current.idle_samples == IDLE_SAMPLES_MAX;
-            let pick = if is_done { None } else { current.picks.next() };
-            let Some(pick) = pick else {
+            let is_done = current.share == 0 || current.duplicate_samples == DUPLICATE_SAMPLES_MAX;
+            let survivors = if is_done { None } else { current.candidates.next() };
+            let Some(survivors) = survivors else {
                 self.current = None;
                 continue;
             };
             let Visit { moment, model, .. } = current.visit;
-            let left = moment.disk.crash_of(&current.atoms, &pick);
+            let left = moment.disk.crash_of(&current.units, &survivors);
             if model != CrashModel::Killed && !self.seen.1.insert(left.fingerprint()) {
-                current.idle_samples += u64::from(matches!(pick, Pick::Sample(_)));
+                current.duplicate_samples += u64::from(matches!(survivors, Survivors::Sample(_)));
                 continue;
             }
-            current.idle_samples = 0;
+            current.duplicate_samples = 0;
             current.share -= 1;
             self.remaining -= 1;
             self.given += 1;
-            return Some(Probe { at: self.given, moment, choice: CrashChoice { model, pick }, left });
+            return Some(Probe { at: self.given, moment, choice: CrashChoice { model, survivors }, left });
         }
     }
 }
 
 impl<'a> Visit<'a> {
-    fn new(moment: &'a Moment, atoms: &Atoms, weight: usize) -> Self {
-        let count = atoms.count();
-        let telling = || telling(atoms).count() as u64 + SAMPLES;
-        let states = count.filter(|count| *count <= COUNTED_MAX).unwrap_or_else(telling);
-        Self { moment, model: atoms.model, weight, count, states }
+    fn new(moment: &'a Moment, units: &Units, weight: usize) -> Self {
+        let count = units.count();
+        let corner_cases = || corner_cases(units).count() as u64 + SAMPLES;
+        let states = count.filter(|count| *count <= EXHAUSTED_MAX).unwrap_or_else(corner_cases);
+        Self { moment, model: units.model, weight, count, states }
     }
 
-    /// Whether there are more states than are to be looked at.
+    /// Whether there are more states than will be checked.
     fn has_more(&self) -> bool {
         self.count.is_none_or(|count| count > self.states)
     }
 
-    /// The choices, with spare ones for those that leave equal disks.
-    fn picks(&self, atoms: &Atoms, share: u64, seed: u64) -> Box<dyn Iterator<Item = Pick> + Send> {
+    /// The choices, with spare ones in place of those that leave equal disks.
+    fn candidates(&self, units: &Units, share: u64, seed: u64) -> Box<dyn Iterator<Item = Survivors> + Send> {
         if let Some(count) = self.count
             && count <= share
         {
-            return Box::new((0..count).map(Pick::Numbered));
+            return Box::new((0..count).map(Survivors::Numbered));
         }
         let mut rng = fastrand::Rng::with_seed(seed);
         if self.has_more() && share >= self.states {
-            return Box::new(telling(atoms).chain(samples(rng)));
+            return Box::new(corner_cases(units).chain(samples(rng)));
         }
-        // Nothing and everything first, and of the others some.
-        let mut picks: Vec<_> = if self.has_more() {
-            telling(atoms).chain(samples(rng.fork()).take(SAMPLES as usize)).collect()
+        // "Nothing" and "everything" first, then a random part of the others.
+        let mut candidates: Vec<_> = if self.has_more() {
+            corner_cases(units).chain(samples(rng.fork()).take(SAMPLES as usize)).collect()
         } else {
-            [Pick::Nothing, Pick::Everything].into_iter().chain((0..self.states).map(Pick::Numbered)).collect()
+            [Survivors::Nothing, Survivors::Everything]
+                .into_iter()
+                .chain((0..self.states).map(Survivors::Numbered))
+                .collect()
         };
-        rng.shuffle(&mut picks[2..]);
-        Box::new(picks.into_iter())
+        rng.shuffle(&mut candidates[2..]);
+        Box::new(candidates.into_iter())
     }
 }
 
-fn samples(mut rng: fastrand::Rng) -> impl Iterator<Item = Pick> + Send {
-    std::iter::repeat_with(move || Pick::Sample(rng.u64(..1 << 48)))
+fn samples(mut rng: fastrand::Rng) -> impl Iterator<Item = Survivors> + Send {
+    std::iter::repeat_with(move || Survivors::Sample(rng.u64(..1 << 48)))
 }
 
-/// Of moments that follow one another and whose disks are the same, the last: when most was promised.
+/// Of consecutive moments with equal disks, the last one, which has the most promises.
 pub(super) fn distinct(moments: &[Moment]) -> impl Iterator<Item = &Moment> {
     let is_last = |at: usize| moments.get(at + 1).is_none_or(|next| !moments[at].disk.is_same(&next.disk));
     moments.iter().enumerate().filter(move |(at, _)| is_last(*at)).map(|(_, moment)| moment)

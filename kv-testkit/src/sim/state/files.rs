@@ -1,4 +1,4 @@
-//! Files: what of their content is durable, what is pending, and what readers see.
+//! Files: which of their content is durable, which is pending, and what readers see.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,8 +8,8 @@ use std::{
 
 use super::{
     super::{
-        atoms::{Atom, SECTOR_BYTES},
         content::{Content, FILE_BYTES_MAX, PAGE_BYTES},
+        sector::{self, SECTOR_BYTES},
     },
     NodeId, Result, Seq, State,
 };
@@ -17,24 +17,25 @@ use super::{
 #[derive(Clone, Debug, Default)]
 pub(in crate::sim) struct FileNode {
     pub durable: Content,
-    pub pending: Vec<Change>,
+    pub pending: Vec<FileChange>,
     pub seen: Content,
     pub created: Seq,
-    /// ext4 gives a file that replaces another its length though its bytes are not there: at least this.
+    /// The minimum length after a power cut on ext4, which gives a file that replaces another its
+    /// length even if its bytes are lost.
     pub length_kept: u64,
-    /// Readers see what was not written and never will be: a sync has failed.
+    /// Readers see data that was not written and never will be, because a sync failed.
     pub is_forgetful: bool,
-    /// What sectors held before they became what they are.
+    /// What sectors held before their last change.
     pub older: Arc<BTreeMap<u64, Vec<u8>>>,
 }
 
 impl FileNode {
-    /// Whether a power cut changes nothing of it.
+    /// Whether a power cut cannot change it.
     pub fn is_clean(&self) -> bool {
         self.pending.is_empty() && !self.is_forgetful && self.length_kept == 0
     }
 
-    /// The bytes of a sector, as far as the file goes.
+    /// The bytes of a sector; fewer where the file ends.
     pub fn sector(&self, sector: u64) -> Vec<u8> {
         let mut bytes = vec![0; SECTOR_BYTES as usize];
         let len = self.seen.read(&mut bytes, sector * SECTOR_BYTES);
@@ -42,9 +43,9 @@ impl FileNode {
         bytes
     }
 
-    /// Keeps the sectors that a write is going to change.
+    /// Saves the sectors that a write is about to change.
     fn keep_older(&mut self, offset: u64, bytes: &[u8]) {
-        for (_, range) in Atom::sectors(offset, bytes.len()) {
+        for (_, range) in sector::split(offset, bytes.len()) {
             let at = offset + range.start as u64;
             let (sector, from) = (at / SECTOR_BYTES, (at % SECTOR_BYTES) as usize);
             let before = self.sector(sector);
@@ -58,24 +59,25 @@ impl FileNode {
 
 /// A change of a file that was not synced.
 #[derive(Clone, Debug)]
-pub(in crate::sim) struct Change {
+pub(in crate::sim) struct FileChange {
     pub seq: Seq,
-    pub kind: ChangeKind,
+    pub kind: FileChangeKind,
 }
 
 #[derive(Clone, Debug)]
-pub(in crate::sim) enum ChangeKind {
+pub(in crate::sim) enum FileChangeKind {
     Write {
         offset: u64,
         bytes: Arc<[u8]>,
-        /// The file became longer by it.
+        /// The write made the file longer.
         extends: bool,
     },
     SetLen(u64),
 }
 
 impl State {
-    /// Writes as much as there is space for, and returns how many bytes that is; [`ErrorKind::StorageFull`] if it is none.
+    /// Writes as much as there is space for, and returns how many bytes that is. Fails with
+    /// [`ErrorKind::StorageFull`] if it is none.
     pub fn write(&mut self, node: NodeId, offset: u64, bytes: &[u8]) -> Result<usize> {
         let end = offset.checked_add(bytes.len() as u64).ok_or(ErrorKind::FileTooLarge)?;
         if end > FILE_BYTES_MAX {
@@ -91,11 +93,11 @@ impl State {
         file.keep_older(offset, bytes);
         let extends = offset + taken as u64 > file.seen.len();
         file.seen.write(bytes, offset);
-        file.pending.push(Change { seq, kind: ChangeKind::Write { offset, bytes: bytes.into(), extends } });
+        file.pending.push(FileChange { seq, kind: FileChangeKind::Write { offset, bytes: bytes.into(), extends } });
         Ok(taken)
     }
 
-    /// How many of so many bytes there is space for.
+    /// How many of `len` bytes there is space for.
     fn fitting(&self, file: &FileNode, offset: u64, len: usize) -> usize {
         if self.space_bytes_max == u64::MAX {
             return len;
@@ -113,7 +115,7 @@ impl State {
         taken
     }
 
-    /// Gives the file the length that a write would have given it, and nothing else.
+    /// Gives the file the length that a write would have given it, and changes nothing else.
     pub fn enlarge(&mut self, node: NodeId, len: u64) -> Result<()> {
         if len > self.file(node)?.seen.len() { self.set_len(node, len) } else { Ok(()) }
     }
@@ -122,7 +124,7 @@ impl State {
         if len > FILE_BYTES_MAX {
             return Err(ErrorKind::FileTooLarge);
         }
-        let change = Change { seq: self.take_seq(), kind: ChangeKind::SetLen(len) };
+        let change = FileChange { seq: self.take_seq(), kind: FileChangeKind::SetLen(len) };
         let file = self.file_mut(node)?;
         file.seen.set_len(len);
         file.length_kept = file.length_kept.min(len);
@@ -130,12 +132,12 @@ impl State {
         Ok(())
     }
 
-    /// Makes what was written to the file durable.
+    /// Makes the pending changes of the file durable.
     pub fn sync_file(&mut self, node: NodeId) -> Result<()> {
         let file = self.file(node)?;
-        let is_metadata = |change: &Change| match change.kind {
-            ChangeKind::Write { extends, .. } => extends,
-            ChangeKind::SetLen(_) => true,
+        let is_metadata = |change: &FileChange| match change.kind {
+            FileChangeKind::Write { extends, .. } => extends,
+            FileChangeKind::SetLen(_) => true,
         };
         let commits = file.created >= self.committed || file.pending.iter().any(is_metadata);
         let is_clean = file.pending.is_empty() && file.length_kept == 0;
@@ -148,15 +150,15 @@ impl State {
         let file = self.file_mut(node)?;
         for change in std::mem::take(&mut file.pending) {
             match change.kind {
-                ChangeKind::Write { offset, bytes, .. } => file.durable.write(&bytes, offset),
-                ChangeKind::SetLen(len) => file.durable.set_len(len),
+                FileChangeKind::Write { offset, bytes, .. } => file.durable.write(&bytes, offset),
+                FileChangeKind::SetLen(len) => file.durable.set_len(len),
             }
         }
         file.length_kept = 0;
         Ok(())
     }
 
-    /// What was to be synced will never reach the disk, though readers go on to see it.
+    /// Drops the pending changes: they will never reach the disk, though readers still see them.
     pub fn forget_pending(&mut self, node: NodeId) -> Result<()> {
         let file = self.file_mut(node)?;
         file.pending.clear();
@@ -164,7 +166,7 @@ impl State {
         Ok(())
     }
 
-    /// Readers see what is durable, and what is still pending.
+    /// Drops cached data: readers see what is durable and what is still pending.
     pub fn drop_cache(&mut self, node: NodeId) -> Result<()> {
         if !self.file(node)?.is_forgetful {
             return Ok(());
@@ -173,15 +175,15 @@ impl State {
         file.seen = file.durable.clone();
         for change in &file.pending {
             match &change.kind {
-                ChangeKind::Write { offset, bytes, .. } => file.seen.write(bytes, *offset),
-                ChangeKind::SetLen(len) => file.seen.set_len(*len),
+                FileChangeKind::Write { offset, bytes, .. } => file.seen.write(bytes, *offset),
+                FileChangeKind::SetLen(len) => file.seen.set_len(*len),
             }
         }
         file.is_forgetful = false;
         Ok(())
     }
 
-    /// The bytes that files take which have a name or a handle.
+    /// The bytes of all files that have a name or a handle.
     pub fn space_bytes(&self) -> u64 {
         let named: BTreeSet<_> = self.directories.values().flat_map(|directory| directory.seen.values()).collect();
         let counts = |(node, _): &(&NodeId, &Arc<FileNode>)| self.handles.contains_key(node) || named.contains(node);

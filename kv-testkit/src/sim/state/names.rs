@@ -1,4 +1,4 @@
-//! Names: what of a directory is durable, what is pending, and what readers see.
+//! Names: which entries of a directory are durable, which are pending, and what readers see.
 
 use std::{io::ErrorKind, sync::Arc};
 
@@ -32,7 +32,7 @@ pub(in crate::sim) enum NameChangeKind {
 }
 
 impl NameChange {
-    /// Carries it out, as far as the names are those that it was made for.
+    /// Applies it where the names still refer to the node it was made for.
     pub fn apply(&self, names: &mut Names) {
         match &self.kind {
             NameChangeKind::Link(name) => {
@@ -107,7 +107,7 @@ impl State {
         Ok(())
     }
 
-    /// Makes the changes of names in the directory durable.
+    /// Makes the name changes of the directory durable.
     pub fn sync_directory(&mut self, node: NodeId) -> Result<()> {
         let Some(last) = self.directory(node)?.pending.last().map(|change| change.seq) else { return Ok(()) };
         let directory = self.directory_mut(node)?;

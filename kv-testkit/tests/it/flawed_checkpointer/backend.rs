@@ -52,7 +52,7 @@ pub struct Flawed {
     pub newest: Arc<Mutex<Option<Arc<dyn Checkpoint>>>>,
     pub writing: Arc<AtomicBool>,
     pub hidden: Option<CheckpointId>,
-    /// What the last writer left, in place of what it was told to build on.
+    /// The checkpoint of the last writer, which replaces the one that a write should build on.
     pub mixed: Mutex<Option<CheckpointId>>,
 }
 
@@ -73,7 +73,7 @@ impl Flawed {
         })
     }
 
-    /// The id that the checkpoint has in truth.
+    /// The checkpoint's real id.
     fn true_id(&self, id: CheckpointId) -> CheckpointId {
         let listed = self.inner.list().unwrap();
         let same = listed.into_iter().find(|other| (other.epoch, other.lsn) == (id.epoch, id.lsn));
@@ -81,6 +81,7 @@ impl Flawed {
     }
 }
 
+#[deny(clippy::missing_trait_methods, reason = "a wrapper forwards every method")]
 impl Checkpointer for Flawed {
     fn list(&self) -> Result<Vec<CheckpointId>> {
         let mut list = self.inner.list()?;
@@ -158,7 +159,7 @@ impl Checkpointer for Flawed {
     }
 }
 
-/// Changes without a change.
+/// A source of changes that has none.
 struct Nothing {
     head: CheckpointHead,
 }
@@ -179,6 +180,7 @@ impl Changes for Nothing {
 
 struct WithoutTombstones<'a>(&'a mut dyn Changes);
 
+#[deny(clippy::missing_trait_methods, reason = "a wrapper forwards every method")]
 impl Changes for WithoutTombstones<'_> {
     fn head(&self) -> &CheckpointHead {
         self.0.head()
@@ -201,10 +203,11 @@ struct FlawedCheckpoint {
     removed: Arc<Mutex<Vec<CheckpointId>>>,
     newest: Arc<Mutex<Option<Arc<dyn Checkpoint>>>>,
     writing: Arc<AtomicBool>,
-    /// Held by nobody else.
+    /// Not shared, so it ends with this checkpoint.
     alive: Arc<()>,
 }
 
+#[deny(clippy::missing_trait_methods, reason = "a wrapper forwards every method")]
 impl Checkpoint for FlawedCheckpoint {
     fn id(&self) -> CheckpointId {
         let id = self.inner.id();
@@ -275,6 +278,7 @@ struct Ending {
     checkpoint: Weak<()>,
 }
 
+#[deny(clippy::missing_trait_methods, reason = "a wrapper forwards every method")]
 impl Cursor for Ending {
     fn advance(&mut self) -> Result<bool> {
         Ok(self.checkpoint.strong_count() > 0 && self.cursor.advance()?)
@@ -291,11 +295,19 @@ impl Cursor for Ending {
     fn value(&self) -> &[u8] {
         self.cursor.value()
     }
+
+    fn key_handle(&self) -> Value {
+        self.cursor.key_handle()
+    }
+
+    fn value_handle(&self) -> Value {
+        self.cursor.value_handle()
+    }
 }
 
 struct Collected {
     entries: VecDeque<(Value, Value)>,
-    /// Them again, for who does not know what was taken from the other end.
+    /// The same entries again, for an end that does not notice what was taken from the other end.
     from_end: VecDeque<(Value, Value)>,
     flaw: Flaw,
     at: Option<(Value, Value)>,

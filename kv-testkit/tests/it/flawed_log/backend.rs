@@ -50,7 +50,7 @@ pub struct FlawedLog {
     pub flaw: Flaw,
     pub opened: u64,
     pub trimmed: Mutex<Lsn>,
-    /// What was appended in this opening.
+    /// The records that were appended in this opening.
     pub shadow: Arc<Mutex<Vec<Vec<u8>>>>,
     pub failed: AtomicBool,
     pub was_full: AtomicBool,
@@ -63,6 +63,7 @@ impl FlawedLog {
     }
 }
 
+#[deny(clippy::missing_trait_methods, reason = "a wrapper forwards every method")]
 impl Log for FlawedLog {
     fn id(&self) -> LogId {
         let id = self.inner.id();
@@ -108,7 +109,7 @@ impl Log for FlawedLog {
     }
 
     fn sync(&self, upto: Lsn) -> Result<Lsn> {
-        // One at a time, so that what this flaw does to the second does not depend on chance.
+        // One at a time, so that the effect of this flaw on the second does not depend on chance.
         let _first = self.is(Flaw::RetriesFlushes).then(|| self.shadow.lock());
         match self.flaw {
             Flaw::AcknowledgesWithoutWriting | Flaw::AcknowledgesWithoutFlushing => return Ok(upto),
@@ -166,6 +167,10 @@ impl Log for FlawedLog {
 
     fn medium_bytes_after(&self, after: Lsn) -> u64 {
         if self.is(Flaw::CountsNoBytes) { 0 } else { self.inner.medium_bytes_after(after) }
+    }
+
+    fn opening_notes(&self) -> Vec<String> {
+        self.inner.opening_notes()
     }
 
     fn close(&self) -> Result<()> {

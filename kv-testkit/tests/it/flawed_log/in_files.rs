@@ -1,11 +1,11 @@
-// The smallest log in files that keeps L1 to L14, and what it is without one of the things that it
-// needs for that. The guide in lib.rs includes this file: it holds no inner comments.
+// The smallest log in files that keeps L1 to L14, and variants that lack one of the things needed
+// for that. The guide in lib.rs includes this file, so it has no inner doc comments.
 //
 //     log     header | frame | frame | ...       a frame: length, epoch, position, checksum | record
 //     mark    the last durable position, in two slots that are written in turn
 //
-// The mark is durable before a sync is acknowledged: so it proves all that was, also after a power
-// cut, which tears at most the slot that was being written.
+// The mark is made durable before a sync is acknowledged. So it proves everything acknowledged,
+// even after a power cut, which tears at most the slot that was being written.
 
 use std::{
     io::ErrorKind,
@@ -19,10 +19,10 @@ const MAGIC: &[u8; 8] = b"file-log";
 const HEADER_BYTES: usize = 32;
 const FRAME_BYTES: usize = 24;
 const RECORD_BYTES_MAX: usize = 1 << 20;
-/// A slot has a block of its own: one damaged block leaves the other.
+/// A slot has a block of its own, so that one damaged block leaves the other slot.
 const SLOT_BYTES: u64 = 4096;
 
-/// What is wrong with a log.
+/// The flaw of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
     None,
@@ -91,7 +91,7 @@ impl Frame {
     }
 }
 
-/// FNV-1a: finds each changed byte.
+/// FNV-1a: detects each changed byte.
 fn checksum(parts: &[&[u8]]) -> u64 {
     let fold = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     parts.iter().flat_map(|part| *part).fold(0xcbf2_9ce4_8422_2325, fold)
@@ -107,7 +107,7 @@ impl FileLog {
         Self::open_with(vfs, Flaw::None)
     }
 
-    /// The same with a flaw.
+    /// The same, with a flaw.
     pub fn open_with(vfs: &dyn Vfs, flaw: Flaw) -> Result<Self> {
         let lock = vfs.try_lock("lock", Access::ReadWrite).map_err(io)?;
         let lock = lock.ok_or_else(|| Error::locked(vfs.path(), vfs.lock_holder("lock")))?;
@@ -128,7 +128,7 @@ impl FileLog {
             }
             opened => opened.map_err(io)?,
         };
-        // What a failed sync has left in memory only does not count.
+        // Drops what a failed sync has left in memory only.
         file.sync_data().and_then(|()| file.drop_cache()).map_err(io)?;
         let id = read_header(&*file, flaw)?;
         let (frames, end) = scan(&*file, id, flaw)?;
@@ -169,7 +169,7 @@ fn damage(file: &dyn File, offset: u64, detail: String, flaw: Flaw) -> Error {
     }
 }
 
-/// Both slots have their space from the beginning: a full disk can be synced.
+/// Both slots get their space at the beginning, so that a full disk can still be synced.
 fn open_mark(vfs: &dyn Vfs, flaw: Flaw) -> kv_vfs::Result<Arc<dyn File>> {
     let mark = match vfs.open("mark", Access::ReadWrite) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -184,7 +184,7 @@ fn open_mark(vfs: &dyn Vfs, flaw: Flaw) -> kv_vfs::Result<Arc<dyn File>> {
     Ok(mark)
 }
 
-/// A log has its name once it is whole.
+/// A log gets its name once it is complete.
 fn create(vfs: &dyn Vfs, flaw: Flaw) -> kv_vfs::Result<Arc<dyn File>> {
     match vfs.remove("log.new") {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -219,7 +219,7 @@ fn read_header(file: &dyn File, flaw: Flaw) -> Result<LogId> {
     }
 }
 
-/// The frames up to the first that is bad or missing, and where they end.
+/// The frames up to the first one that is bad or missing, and the offset at which they end.
 fn scan(file: &dyn File, id: LogId, flaw: Flaw) -> Result<(Vec<Frame>, u64)> {
     let mut bytes = vec![0; usize::try_from(file.len().map_err(io)?).unwrap_or(usize::MAX)];
     file.read_exact_at(&mut bytes, 0).map_err(io)?;
@@ -239,7 +239,7 @@ fn scan(file: &dyn File, id: LogId, flaw: Flaw) -> Result<(Vec<Frame>, u64)> {
     Ok((frames, end as u64))
 }
 
-/// The last position that a slot of the mark states, and how many marks were made.
+/// The last position that a slot of the mark states, and the number of marks written so far.
 fn read_mark(mark: &dyn File) -> Result<(Lsn, u64)> {
     let mut newest = (Lsn::START, 0);
     for slot in 0..2 {
@@ -279,7 +279,8 @@ impl State {
         let mut bytes: Vec<u8> = numbers.iter().flat_map(|(n, len)| n.to_le_bytes().into_iter().take(*len)).collect();
         bytes.extend_from_slice(record);
         match self.file.write_all_at(&bytes, offset).map_err(io) {
-            Err(full @ Error::DiskFull { .. }) => return Err(full), // the next record overwrites what there is of it
+            // The next record overwrites the partial frame.
+            Err(full @ Error::DiskFull { .. }) => return Err(full),
             Err(error) => return Err(self.fail(error)),
             Ok(()) => {}
         }
@@ -307,7 +308,7 @@ impl State {
         Ok(self.durable)
     }
 
-    /// Marks that it is durable up to there.
+    /// Writes a mark that says that the log is durable up to there.
     fn acknowledge(&mut self, durable: Lsn) -> kv_vfs::Result<()> {
         self.marks += 1;
         let mut mark = [durable.0, self.marks].map(u64::to_le_bytes).concat();
@@ -344,7 +345,7 @@ impl Log for FileLog {
         Ok(Box::new(Reader { state: Arc::clone(&self.state), after, payload: Vec::new() }))
     }
 
-    /// Forgets nothing.
+    /// Trims nothing.
     fn trim(&self, upto: Lsn) -> Result<()> {
         self.state().check_appended(upto)
     }

@@ -1,0 +1,110 @@
+//! This project's engine.
+
+use std::path::Path;
+
+use kv_store::{Batch, Collection, Durability, Options, Store};
+
+use crate::harness::engine::{Database, Engine, Level, Promise, Result, Role, Session};
+
+const COLLECTION: &str = "bench";
+
+/// kv-store with its default options.
+pub struct Kv;
+
+impl Engine for Kv {
+    fn name(&self) -> &'static str {
+        "kv"
+    }
+
+    fn role(&self) -> Role {
+        Role::Ours
+    }
+
+    fn settings(&self, level: Level) -> String {
+        format!("kv {}, durability {level:?}", env!("CARGO_PKG_VERSION"))
+    }
+
+    fn promise(&self, level: Level) -> Option<Promise> {
+        Some(level.into())
+    }
+
+    fn open(&self, directory: &Path, level: Level) -> Result<Box<dyn Database>> {
+        let durability = match level {
+            Level::Disk => Durability::Disk,
+            Level::Process => Durability::Process,
+        };
+        let store = Options::default().durability(durability).open(directory)?;
+        let collection = store.collection(COLLECTION)?;
+        Ok(Box::new(Opened { store, collection }))
+    }
+}
+
+struct Opened {
+    store: Store,
+    collection: Collection,
+}
+
+impl Database for Opened {
+    fn session(&self) -> Result<Box<dyn Session + '_>> {
+        Ok(Box::new(Calls { database: self, batch: Batch::new() }))
+    }
+
+    fn sync(&self) -> Result {
+        self.store.sync()?;
+        Ok(())
+    }
+
+    fn checkpoint(&self) -> Result {
+        self.store.checkpoint()?;
+        Ok(())
+    }
+
+    fn close(self: Box<Self>) -> Result {
+        Ok(self.store.close()?)
+    }
+}
+
+struct Calls<'a> {
+    database: &'a Opened,
+    batch: Batch,
+}
+
+impl Session for Calls<'_> {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result {
+        self.database.collection.put(key, value)?;
+        Ok(())
+    }
+
+    fn put_batch(&mut self, entries: &[(&[u8], &[u8])]) -> Result {
+        self.batch.clear();
+        for (key, value) in entries {
+            self.batch.put(COLLECTION, key, value);
+        }
+        self.database.store.write(&self.batch)?;
+        Ok(())
+    }
+
+    fn get(&mut self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result {
+        self.database.collection.get_with(key, |value| read(value))?;
+        Ok(())
+    }
+
+    fn update(&mut self, key: &[u8], change: &mut dyn FnMut(&mut Vec<u8>)) -> Result {
+        self.database.store.transact(|transaction| {
+            let mut value = transaction.get(COLLECTION, key)?.map_or_else(Vec::new, |value| value.to_vec());
+            change(&mut value);
+            transaction.put(COLLECTION, key, value)
+        })?;
+        Ok(())
+    }
+
+    fn scan(&mut self, from: &[u8], read: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result {
+        for entry in self.database.collection.range(from..) {
+            let entry = entry?;
+            if !read(&entry.key, &entry.value) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

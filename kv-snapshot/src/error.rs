@@ -1,0 +1,77 @@
+//! How failures become a [`kv_core::Error`].
+
+use std::{io, path::Path};
+
+use kv_core::Error;
+use kv_vfs::preamble::PreambleError;
+
+/// Why bytes cannot be decoded. A decoder does not know which file the bytes are from;
+/// [`at`](DecodeError::at) adds that.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum DecodeError {
+    /// They are not what was written.
+    Damaged {
+        /// Where, in bytes from the start of what was decoded.
+        offset: u64,
+        detail: String,
+    },
+    /// They are intact, but in a format that is no longer read.
+    Older { detail: String },
+    /// They are intact, but use something that this version does not know.
+    Newer { detail: String },
+}
+
+impl From<PreambleError> for DecodeError {
+    fn from(error: PreambleError) -> Self {
+        match error {
+            PreambleError::Damaged { offset, detail } => Self::damaged(offset, detail),
+            PreambleError::Older { detail } => Self::Older { detail },
+            PreambleError::Newer { detail } => Self::newer(detail),
+        }
+    }
+}
+
+impl DecodeError {
+    pub(crate) fn damaged(offset: u64, detail: impl Into<String>) -> Self {
+        Self::Damaged { offset, detail: detail.into() }
+    }
+
+    pub(crate) fn newer(detail: impl Into<String>) -> Self {
+        Self::Newer { detail: detail.into() }
+    }
+
+    /// This error for bytes that begin at offset `base` of `file`.
+    pub(crate) fn at(self, file: &Path, base: u64) -> Error {
+        match self {
+            Self::Damaged { offset, detail } => Error::corrupt(file, base.saturating_add(offset), detail),
+            Self::Older { detail } => Error::OlderVersion { place: file.into(), detail },
+            Self::Newer { detail } => Error::NewerVersion { place: file.into(), detail },
+        }
+    }
+}
+
+/// The error for a failed operation on a file.
+pub(crate) fn from_vfs(error: kv_vfs::Error) -> Error {
+    Error::from_io(error.operation, error.path, error.source)
+}
+
+/// The error for a file that the caller named and that could not be opened. A missing one is not
+/// damage: the name may be wrong.
+pub(crate) fn not_opened(error: kv_vfs::Error) -> Error {
+    if error.kind() != io::ErrorKind::NotFound {
+        return from_vfs(error);
+    }
+    let advice = "there is no such file; check the name and the directory";
+    Error::from_io(error.operation, error.path, io::Error::new(io::ErrorKind::NotFound, advice))
+}
+
+/// Turns "not found" into damage, for a file that a checkpoint needs. Recovery takes
+/// [`Error::Corrupt`] as the sign to use an older checkpoint; any other error would end it.
+pub(crate) fn missing_is_damage(error: Error, detail: &'static str) -> Error {
+    match error {
+        Error::Io { path, source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            Error::corrupt_whole(path, detail)
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,127 @@
+//! The blocks of a mapped part. Each is verified when it is touched for the first time after
+//! opening.
+
+use std::{
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use kv_core::{Error, Result};
+use kv_vfs::little_endian::get_u64;
+
+use crate::format::{
+    block::{BLOCK_BYTES, checksum},
+    tree::Tree,
+};
+
+const BLOCK_SHIFT: u32 = BLOCK_BYTES.trailing_zeros();
+const WORD_BITS: u64 = u64::BITS as u64;
+
+/// A mapped file, the shape of its checksum tree, and which blocks have been verified.
+///
+/// Any number of threads read at once, without locks. That is race-free because the file never
+/// changes while it is mapped:
+///
+/// - A thread that sees the bit of a block set may use the block. The bit states a fact about bytes
+///   that never change, and publishes nothing else, so `Relaxed` is enough.
+/// - A thread that does not see the bit yet verifies the block again, with the same result.
+/// - A block that does not match leaves its bit unset: every later read fails as well.
+///
+/// A bit stays set for as long as the part is open. If the kernel drops the page and reads it from
+/// the disk again, the block is not verified again.
+#[derive(Debug)]
+pub(crate) struct Blocks {
+    file: PathBuf,
+    map: Bytes,
+    seed: u64,
+    tree: Tree,
+    root: u64,
+    /// One bit for each block.
+    verified: Box<[AtomicU64]>,
+}
+
+impl Blocks {
+    /// The blocks of a file. `tree` covers all of them but the last, which is the footer; `root` is
+    /// the checksum of its top block.
+    pub(crate) fn new(file: PathBuf, map: Bytes, seed: u64, tree: Tree, root: u64) -> Self {
+        let words = tree.end().div_ceil(WORD_BITS);
+        let verified = (0..words).map(|_| AtomicU64::new(0)).collect();
+        Self { file, map, seed, tree, root, verified }
+    }
+
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The whole map, verified or not.
+    pub(crate) fn map(&self) -> &Bytes {
+        &self.map
+    }
+
+    /// The end of the block that holds the byte at `offset`.
+    #[inline]
+    pub(crate) fn block_end(offset: u64) -> u64 {
+        (offset >> BLOCK_SHIFT << BLOCK_SHIFT) + BLOCK_BYTES as u64
+    }
+
+    /// Whether the bytes from `start` to before `end` lie in one block. There must be at least one.
+    #[inline]
+    pub(crate) fn is_one_block(start: u64, end: u64) -> bool {
+        start >> BLOCK_SHIFT == (end - 1) >> BLOCK_SHIFT
+    }
+
+    /// The bytes from `start` to before `end`, verified.
+    #[inline]
+    pub(crate) fn bytes(&self, start: u64, end: u64) -> Result<&[u8]> {
+        if start >= end {
+            return Ok(&[]);
+        }
+        // Only the footer comes after the tree, and it is never read through here.
+        if end > self.tree.end() << BLOCK_SHIFT {
+            return Err(self.beyond(start));
+        }
+        let (first, last) = (start >> BLOCK_SHIFT, (end - 1) >> BLOCK_SHIFT);
+        if first != last || !self.is_verified(first) {
+            self.verify_all(first..=last)?;
+        }
+        Ok(&self.map[start as usize..end as usize])
+    }
+
+    #[inline(never)]
+    fn verify_all(&self, mut blocks: RangeInclusive<u64>) -> Result<()> {
+        blocks.try_for_each(|block| if self.is_verified(block) { Ok(()) } else { self.verify(block) })
+    }
+
+    #[inline]
+    fn is_verified(&self, block: u64) -> bool {
+        self.verified[(block / WORD_BITS) as usize].load(Ordering::Relaxed) >> (block % WORD_BITS) & 1 == 1
+    }
+
+    #[cold]
+    fn verify(&self, block: u64) -> Result<()> {
+        let expected = match self.tree.checksum_offset(block) {
+            // Verifies the block of the tree that holds the checksum, one level up. This ends at
+            // the root.
+            Some(offset) => get_u64(self.bytes(offset, offset + 8)?, 0),
+            None => self.root,
+        };
+        let start = block << BLOCK_SHIFT;
+        if checksum(&self.map[start as usize..start as usize + BLOCK_BYTES], self.seed) != expected {
+            let detail = format!("the block of {BLOCK_BYTES} bytes does not match its checksum");
+            return Err(Error::corrupt(&self.file, start, detail));
+        }
+        self.verified[(block / WORD_BITS) as usize].fetch_or(1 << (block % WORD_BITS), Ordering::Relaxed);
+        Ok(())
+    }
+
+    #[cold]
+    fn beyond(&self, start: u64) -> Error {
+        Error::corrupt(&self.file, start, "something points here that would reach past the end of the data")
+    }
+}

@@ -1,0 +1,326 @@
+//! A part, read in place.
+
+use std::{cmp::Ordering, ops::Range};
+
+use bytes::Bytes;
+use kv_core::{CollectionId, Error, Result, Value};
+use kv_vfs::{Access, Vfs, little_endian::get_u64};
+
+use super::{blocks::Blocks, stripes::Stripes};
+use crate::{
+    error::{DecodeError, from_vfs, not_opened},
+    format::{
+        block::{BLOCK_BYTES, Block},
+        index::{self, ANCHOR_BYTES, ANCHOR_ENTRIES, EMPTY_SLOT, SLOT_BYTES},
+        part::{ENTRY_HEADER_BYTES, EntryHeader, Footer, Header, SECTION_BYTES, Section, Summary, digest},
+        tree::Tree,
+    },
+};
+
+/// A mapped part.
+#[derive(Debug)]
+pub(crate) struct Part {
+    header: Header,
+    footer: Footer,
+    digest: u128,
+    blocks: Blocks,
+    stripes: Stripes,
+    sections: Vec<Section>,
+}
+
+/// Where an entry lies. Its header and its key have been verified, its value has not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    offset: u64,
+    lengths: EntryHeader,
+}
+
+impl Entry {
+    fn key_start(self) -> u64 {
+        self.offset + ENTRY_HEADER_BYTES as u64
+    }
+
+    fn value_start(self) -> u64 {
+        self.key_start() + self.lengths.key_bytes as u64
+    }
+
+    /// Where the next entry begins.
+    pub(crate) fn end(self) -> u64 {
+        self.offset + self.lengths.bytes()
+    }
+
+    pub(crate) fn offset(self) -> u64 {
+        self.offset
+    }
+
+    pub(crate) fn key_range(self) -> Range<usize> {
+        self.key_start() as usize..self.value_start() as usize
+    }
+
+    pub(crate) fn value_range(self) -> Range<usize> {
+        self.value_start() as usize..self.end() as usize
+    }
+}
+
+impl Part {
+    /// Opens a part. Verifies its header, footer and directory, and nothing else.
+    ///
+    /// A missing file is [`Error::Io`] with the kind "not found".
+    pub(crate) fn open(vfs: &dyn Vfs, name: &str) -> Result<Self> {
+        let file = vfs.open(name, Access::Read).map_err(not_opened)?;
+        let path = vfs.path().join(name);
+        let map = file.map().map_err(from_vfs)?;
+        let (header, footer, digest) = Self::open_ends(&map).map_err(|fault| fault.at(&path, 0))?;
+        let tree = Tree::new(footer.blocks_covered);
+        let stripes = Stripes::new(&map);
+        let blocks = Blocks::new(path, map, header.seed(), tree, footer.root);
+        let mut part = Self { header, footer, digest, blocks, stripes, sections: Vec::new() };
+        part.sections = part.read_directory()?;
+        Ok(part)
+    }
+
+    /// Decodes the header and the footer, and checks that they belong together.
+    fn open_ends(map: &Bytes) -> Result<(Header, Footer, u128), DecodeError> {
+        let first: &Block = map
+            .first_chunk()
+            .ok_or_else(|| DecodeError::damaged(0, "the file is truncated: it ends within its header"))?;
+        let header = Header::decode(first)?;
+        let length = map.len();
+        if !length.is_multiple_of(BLOCK_BYTES) {
+            return Err(DecodeError::damaged(length as u64, "the file is truncated: it ends within a block"));
+        }
+        let footer_offset = length - BLOCK_BYTES;
+        let in_footer = |detail: &str| DecodeError::damaged(footer_offset as u64, detail);
+        let last: &Block = map.last_chunk().ok_or_else(|| in_footer("there is no footer"))?;
+        let footer = Footer::decode(last, header.seed()).map_err(|fault| match fault {
+            DecodeError::Damaged { offset, detail } => DecodeError::damaged(footer_offset as u64 + offset, detail),
+            other_version => other_version,
+        })?;
+        let blocks = (length / BLOCK_BYTES) as u64;
+        let sound = footer.identity == header.identity
+            && footer.blocks == blocks
+            && (1..blocks).contains(&footer.blocks_covered)
+            && Tree::new(footer.blocks_covered).end() + 1 == blocks;
+        if !sound {
+            return Err(in_footer("the footer does not belong to this file"));
+        }
+        Ok((header, footer, digest(first, last)))
+    }
+
+    fn read_directory(&self) -> Result<Vec<Section>> {
+        let start = self.footer.directory_offset;
+        let end = self.footer.collections.checked_mul(SECTION_BYTES as u64).and_then(|bytes| bytes.checked_add(start));
+        let covered_end = self.footer.blocks_covered * BLOCK_BYTES as u64;
+        let Some(end) = end.filter(|end| *end <= covered_end) else {
+            let footer = self.blocks.map().len() - BLOCK_BYTES;
+            return Err(Error::corrupt(
+                self.blocks.file(),
+                footer as u64,
+                "the directory reaches past the end of the data",
+            ));
+        };
+        let mut sections: Vec<Section> = Vec::with_capacity((end - start) as usize / SECTION_BYTES);
+        let records = self.blocks.bytes(start, end)?;
+        for (record, offset) in records.as_chunks().0.iter().zip((start..).step_by(SECTION_BYTES)) {
+            let section = Section::decode(record, start).map_err(|fault| fault.at(self.blocks.file(), offset))?;
+            if sections.last().is_some_and(|last| last.id >= section.id) {
+                return Err(Error::corrupt(self.blocks.file(), offset, "the directory is not in order"));
+            }
+            sections.push(section);
+        }
+        Ok(sections)
+    }
+
+    pub(crate) fn header(&self) -> Header {
+        self.header
+    }
+
+    pub(crate) fn footer(&self) -> Footer {
+        self.footer
+    }
+
+    pub(crate) fn blocks(&self) -> &Blocks {
+        &self.blocks
+    }
+
+    /// What identifies this part.
+    pub(crate) fn summary(&self) -> Summary {
+        Summary { bytes: self.blocks.map().len() as u64, identity: self.header.identity, digest: self.digest }
+    }
+
+    pub(crate) fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
+    pub(crate) fn section(&self, id: CollectionId) -> Option<&Section> {
+        let at = self.sections.binary_search_by_key(&id, |section| section.id).ok()?;
+        self.sections.get(at)
+    }
+
+    /// The entry of a key, through the hash index.
+    #[inline]
+    pub(crate) fn find(&self, section: &Section, key: &[u8]) -> Result<Option<Entry>> {
+        let hash = index::hash(key, self.blocks.seed());
+        let mut start = section.slots_offset + index::home(hash, section.homes) * SLOT_BYTES;
+        let slots_end = section.slots_offset + section.slots * SLOT_BYTES;
+        while start < slots_end {
+            let end = Blocks::block_end(start).min(slots_end);
+            for slot in self.blocks.bytes(start, end)?.as_chunks().0 {
+                let slot = u64::from_le_bytes(*slot);
+                if slot == EMPTY_SLOT {
+                    return Ok(None);
+                }
+                if let Some(offset) = index::slot_candidate(slot, hash) {
+                    let entry = self.entry(section, offset)?;
+                    if self.key(entry) == key {
+                        return Ok(Some(entry));
+                    }
+                }
+            }
+            start = end;
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn slot(&self, section: &Section, slot: u64) -> Result<u64> {
+        let offset = section.slots_offset + slot * SLOT_BYTES;
+        Ok(get_u64(self.blocks.bytes(offset, offset + SLOT_BYTES)?, 0))
+    }
+
+    /// The prefix and the offset in an anchor.
+    pub(crate) fn anchor(&self, section: &Section, anchor: u64) -> Result<(u64, u64)> {
+        let offset = section.anchors_offset + anchor * ANCHOR_BYTES;
+        Ok(index::decode_anchor(self.blocks.bytes(offset, offset + ANCHOR_BYTES)?))
+    }
+
+    /// The entry at `offset`. Its value is not verified yet.
+    #[inline]
+    pub(crate) fn entry(&self, section: &Section, offset: u64) -> Result<Entry> {
+        let header_end = offset.saturating_add(ENTRY_HEADER_BYTES as u64);
+        if offset < section.entries_offset || header_end > section.entries_end {
+            return Err(self.outside(offset));
+        }
+        let header = self.blocks.bytes(offset, header_end)?.first_chunk().ok_or_else(|| self.outside(offset))?;
+        let lengths = EntryHeader::decode(header).map_err(|fault| fault.at(self.blocks.file(), offset))?;
+        let entry = Entry { offset, lengths };
+        if entry.end() > section.entries_end {
+            return Err(self.outside(offset));
+        }
+        if !Blocks::is_one_block(offset, entry.value_start()) {
+            self.blocks.bytes(offset, entry.value_start())?;
+        }
+        Ok(entry)
+    }
+
+    #[cold]
+    fn outside(&self, offset: u64) -> Error {
+        // The offset comes from the file, and may lie outside it.
+        let offset = offset.min(self.blocks.map().len() as u64);
+        Error::corrupt(self.blocks.file(), offset, "an entry reaches past the end of its collection")
+    }
+
+    /// The key of an entry, which was verified when the entry was found.
+    #[inline]
+    pub(crate) fn key(&self, entry: Entry) -> &[u8] {
+        &self.blocks.map()[entry.key_range()]
+    }
+
+    /// The value of an entry, verified.
+    #[inline]
+    pub(crate) fn value(&self, entry: Entry) -> Result<&[u8]> {
+        if Blocks::is_one_block(entry.offset, entry.end()) {
+            return Ok(&self.blocks.map()[entry.value_range()]); // verified when the entry was found
+        }
+        self.blocks.bytes(entry.value_start(), entry.end())
+    }
+
+    /// A handle to a range. The caller must have verified it.
+    pub(crate) fn handle(&self, range: Range<usize>) -> Value {
+        self.stripes.slice(range)
+    }
+
+    /// The offset of the first entry whose key is at or above `bound`, or above it if `after`; the
+    /// end of the entries if there is none.
+    pub(crate) fn seek(&self, section: &Section, bound: &[u8], after: bool) -> Result<u64> {
+        if section.entries == 0 {
+            return Ok(section.entries_end);
+        }
+        let first = self.entry(section, section.entries_offset)?;
+        let common = self.key(first).get(..section.common_bytes).ok_or_else(|| {
+            Error::corrupt(
+                self.blocks.file(),
+                first.offset(),
+                "the first key is shorter than the prefix common to all keys",
+            )
+        })?;
+        let (head, rest) = bound.split_at(bound.len().min(common.len()));
+        match head.cmp(common) {
+            Ordering::Less => return Ok(section.entries_offset),
+            Ordering::Greater => return Ok(section.entries_end),
+            Ordering::Equal => {}
+        }
+        let is_before = |entry: Entry| match self.key(entry).cmp(bound) {
+            Ordering::Less => true,
+            Ordering::Equal => after,
+            Ordering::Greater => false,
+        };
+        let start = self.anchor_before(section, index::anchor_prefix(rest), &is_before)?;
+        self.scan(section, start, &is_before)
+    }
+
+    /// The offset of the last entry with an anchor that is before the bound, or of the first entry.
+    fn anchor_before(&self, section: &Section, prefix: u64, is_before: &impl Fn(Entry) -> bool) -> Result<u64> {
+        let (mut low, mut high) = (0, section.anchors());
+        let mut found = section.entries_offset;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let (anchor_prefix, offset) = self.anchor(section, middle)?;
+            let before = match anchor_prefix.cmp(&prefix) {
+                Ordering::Equal => is_before(self.entry(section, offset)?),
+                order => order == Ordering::Less,
+            };
+            if before {
+                found = offset;
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The offsets of the last few entries before `end`, in order: from the last anchor before it
+    /// on. `end` must be the end of an entry.
+    pub(crate) fn entries_before(&self, section: &Section, end: u64) -> Result<Vec<u64>> {
+        let (mut low, mut high) = (0, section.anchors());
+        let mut offset = section.entries_offset;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let (_, anchored) = self.anchor(section, middle)?;
+            if anchored < end {
+                offset = anchored;
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let mut offsets = Vec::with_capacity(ANCHOR_ENTRIES as usize);
+        while offset < end {
+            offsets.push(offset);
+            offset = self.entry(section, offset)?.end();
+        }
+        Ok(offsets)
+    }
+
+    /// The offset of the first entry at or after `offset` that is not before the bound.
+    fn scan(&self, section: &Section, mut offset: u64, is_before: &impl Fn(Entry) -> bool) -> Result<u64> {
+        while offset < section.entries_end {
+            let entry = self.entry(section, offset)?;
+            if !is_before(entry) {
+                break;
+            }
+            offset = entry.end();
+        }
+        Ok(offset)
+    }
+}

@@ -1,0 +1,50 @@
+use std::sync::Arc;
+
+use kv_core::Result;
+use kv_vfs::{Access, File, Vfs};
+
+use crate::{error::from_vfs, format::names};
+
+/// A new file, which gets its name only when it is complete and verified. Until then it has a
+/// temporary name; dropping it removes the file.
+#[derive(Debug)]
+pub(crate) struct NewFile {
+    vfs: Arc<dyn Vfs>,
+    name: String,
+    file: Arc<dyn File>,
+    committed: bool,
+}
+
+impl NewFile {
+    pub(crate) fn create(vfs: &Arc<dyn Vfs>, name: &str) -> Result<Self> {
+        let file = vfs.create(&names::temporary(name)).map_err(from_vfs)?;
+        Ok(Self { vfs: vfs.clone(), name: name.to_owned(), file, committed: false })
+    }
+
+    /// The file, for writing to it.
+    pub(crate) fn file(&self) -> &Arc<dyn File> {
+        &self.file
+    }
+
+    /// Syncs the file, lets `check` read it back from the disk, and gives it its name.
+    ///
+    /// On return its bytes survive a power cut. Its name does once the directory is synced.
+    pub(crate) fn commit(mut self, check: impl FnOnce(&dyn File) -> Result<()>) -> Result<()> {
+        self.file.sync_data().map_err(from_vfs)?;
+        self.file.drop_cache().map_err(from_vfs)?;
+        let temporary = names::temporary(&self.name);
+        check(&*self.vfs.open(&temporary, Access::Read).map_err(from_vfs)?)?;
+        self.vfs.rename(&temporary, &self.name).map_err(from_vfs)?;
+        self.committed = true;
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.committed {
+            // If this fails, the file is harmless: the next write removes it.
+            let _ = self.vfs.remove(&names::temporary(&self.name));
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Segments as files: opening, reading and creating them.
+
+use std::{io, sync::Arc};
+
+use kv_core::{Error, Result};
+use kv_vfs::{Access, File, Vfs, preamble::PreambleError};
+
+use crate::{
+    error,
+    format::{
+        names,
+        segment::{HEADER_BYTES, Header},
+        zeroes::is_zero,
+    },
+};
+
+/// How many bytes are read at once to check that a range is unused.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// The file of a segment, with its header.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) header: Header,
+    pub(crate) file: Arc<dyn File>,
+}
+
+impl Segment {
+    /// The size of a block in bytes.
+    pub(crate) fn block(&self) -> u64 {
+        u64::from(self.header.block_bytes)
+    }
+
+    /// Whether the `bytes` bytes from offset `from` on are all zero, as far as the file goes.
+    pub(crate) fn is_unused(&self, from: u64, bytes: u64) -> Result<bool> {
+        let end = from.saturating_add(bytes);
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut at = from;
+        while at < end {
+            let wanted = (end - at).min(CHUNK_BYTES as u64) as usize;
+            let len = read_up_to(&*self.file, &mut chunk[..wanted], at)?;
+            if !is_zero(&chunk[..len]) {
+                return Ok(false);
+            }
+            if len < wanted {
+                break;
+            }
+            at += len as u64;
+        }
+        Ok(true)
+    }
+
+    /// Whether the log may write to this segment, on a disk with blocks of `disk_block` bytes. The
+    /// file must have its full length and be overwritten in place, so that a write needs no new
+    /// space. And its blocks must be at least as large as the disk's, so that a flush ends where
+    /// the disk's next block begins.
+    pub(crate) fn is_writable(&self, disk_block: u64) -> Result<bool> {
+        let len = self.file.len().map_err(error::io)?;
+        Ok(len >= self.header.length && self.block() >= disk_block && self.file.is_overwritten_in_place())
+    }
+
+    /// Whether the log can continue in this segment behind a seal that ends at `end`: there must be
+    /// room for the epoch frame, a record and the next seal. If not, it continues in the next
+    /// segment.
+    pub(crate) fn can_continue_after_seal(&self, end: u64, disk_block: u64) -> Result<bool> {
+        Ok(end + 3 * self.block() <= self.header.length && self.is_writable(disk_block)?)
+    }
+}
+
+/// Reads until the buffer is full or the file ends. Returns how many bytes it read.
+pub(crate) fn read_up_to(file: &dyn File, buffer: &mut [u8], offset: u64) -> Result<usize> {
+    let mut len = 0;
+    while len < buffer.len() {
+        match file.read_at(&mut buffer[len..], offset + len as u64).map_err(error::io)? {
+            0 => break,
+            read => len += read,
+        }
+    }
+    Ok(len)
+}
+
+/// Opens the segment with that number. Its header must be valid and have the same number.
+pub(crate) fn open(vfs: &dyn Vfs, number: u64, access: Access) -> Result<Segment> {
+    let name = names::segment(number);
+    let file = vfs.open(&name, access).map_err(error::io)?;
+    let mut bytes = vec![0; HEADER_BYTES];
+    let len = read_up_to(&*file, &mut bytes, 0)?;
+    match Header::decode(&bytes[..len]) {
+        Ok(header) if header.number == number => Ok(Segment { header, file }),
+        Ok(header) => {
+            let detail = format!("the header is that of segment {}: the file has the wrong name", header.number);
+            Err(Error::corrupt_whole(error::path(vfs, &name), detail))
+        }
+        Err(PreambleError::Damaged { offset, detail }) => Err(Error::corrupt(
+            error::path(vfs, &name),
+            offset,
+            format!("{detail}: every record in this segment is lost"),
+        )),
+        Err(other_version) => Err(error::preamble(error::path(vfs, &name), other_version)),
+    }
+}
+
+/// Why a new segment could not be created.
+pub(crate) enum CreateError {
+    /// The segment could not be prepared. Nothing has changed, and the log goes on without it.
+    Refused(Error),
+    /// The log must write nothing more. Either the directory could not be synced, so that it is
+    /// unknown which names survive a power cut; or the directory is no longer the log's own; or the
+    /// file layer panicked.
+    Final(Error),
+}
+
+impl CreateError {
+    /// The error itself.
+    pub(crate) fn into_inner(self) -> Error {
+        match self {
+            Self::Refused(error) | Self::Final(error) => error,
+        }
+    }
+}
+
+/// Creates the segment that `header` describes. It writes zeroes to the full size under a temporary
+/// name, syncs the file, renames it (over an unused spare of that number, if there is one), and
+/// syncs the directory. The segment may be used once this has returned, not before.
+pub(crate) fn create(vfs: &dyn Vfs, header: &Header) -> Result<Segment, CreateError> {
+    let name = names::segment(header.number);
+    let file = match fill(vfs, header).and_then(|file| vfs.rename(names::TEMPORARY, &name).map(|()| file)) {
+        Ok(file) => file,
+        Err(error) => {
+            let _ = vfs.remove(names::TEMPORARY); // frees the space; the next attempt tries again
+            return Err(CreateError::Refused(error::io(error)));
+        }
+    };
+    // Opens the same file under its final name, which error messages will show. If that fails, use
+    // the old handle: after the rename the segment exists, and nothing may be refused any more.
+    let file = vfs.open(&name, Access::ReadWrite).unwrap_or(file);
+    vfs.sync_directory().map_err(|error| CreateError::Final(error::io(error)))?;
+    Ok(Segment { header: *header, file })
+}
+
+fn fill(vfs: &dyn Vfs, header: &Header) -> kv_vfs::Result<Arc<dyn File>> {
+    let file = match vfs.create(names::TEMPORARY) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            vfs.remove(names::TEMPORARY)?; // left by a killed process
+            vfs.create(names::TEMPORARY)?
+        }
+        created => created?,
+    };
+    let filled = file
+        .write_all_at(&header.encode(), 0)
+        .and_then(|()| file.write_zeroes(HEADER_BYTES as u64, header.length - HEADER_BYTES as u64))
+        .and_then(|()| file.sync_data());
+    if filled.is_err() {
+        let _ = file.set_len(0); // frees the space even if a handle stays open after the removal
+    }
+    filled.map(|()| file)
+}

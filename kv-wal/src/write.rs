@@ -1,0 +1,37 @@
+//! Writing: the state that the log's lock protects, and the work that runs outside of that lock.
+//!
+//! Any number of threads append, sync, trim and read, and one background job prepares spares. The
+//! lock of [`State`] puts all of that in order. Three kinds of work run without the lock, so that
+//! appends and readers can go on meanwhile:
+//!
+//! - **A flush** writes, syncs and marks. It first takes the buffer and the list of unsynced
+//!   segments out of the state. What is appended meanwhile goes to the buffer, which is empty now,
+//!   and waits for the next flush. `State::flushing` admits one flush at a time.
+//! - **Preparing a spare** creates a file. It first takes the present spare, if any, out of the
+//!   state, so that no append begins that one meanwhile. `State::preparing` admits one at a time.
+//! - **A trim** removes files. It first takes their segments out of the state, so that no reader is
+//!   sent to them any more.
+//!
+//! A flush and a preparation follow the same pattern. Under the lock they set their flag and take
+//! what they need. They work without the lock. Then they publish the outcome, reset the flag and
+//! wake every waiting thread, again under the lock. No wake-up is lost, because a thread that waits
+//! gives up the lock only as it begins to wait. A woken thread looks at the whole state again, so
+//! waking it for another reason does no harm. And the work is [guarded](kv_core::guarded): a panic
+//! in it becomes an error, so the flag is always reset and no thread waits for ever.
+//!
+//! The mark has a lock of its own, because a flush writes it without holding the state. That lock
+//! is always taken last: no other lock is taken under it.
+
+mod buffer;
+mod foreign;
+mod in_place;
+mod poison;
+mod shared;
+mod state;
+mod trim;
+
+pub(crate) use buffer::{Buffer, Unsynced};
+pub(crate) use in_place::check_space;
+pub(crate) use poison::Poison;
+pub(crate) use shared::{Guard, Shared, new_identity};
+pub(crate) use state::State;

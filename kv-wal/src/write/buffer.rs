@@ -1,0 +1,107 @@
+//! Frames that wait to be written, and segments that wait to be synced.
+
+use std::sync::Arc;
+
+use kv_core::{Epoch, Lsn, Result};
+
+use crate::{
+    error,
+    format::frame::{self, Kind},
+    segment_file::Segment,
+};
+
+/// Consecutive frames of one segment.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    segment: Arc<Segment>,
+    /// Where the first frame begins, in bytes from the start of the file.
+    offset: u64,
+    bytes: Vec<u8>,
+    /// Where each frame begins in `bytes`.
+    frames: Vec<usize>,
+}
+
+impl Chunk {
+    /// Stamps the frames with the durable position and hands them to the kernel. Returns the
+    /// segment.
+    pub(crate) fn write(&mut self, watermark: Lsn) -> Result<&Arc<Segment>> {
+        let identity = self.segment.header.identity;
+        for at in &self.frames {
+            frame::stamp(&mut self.bytes[*at..], identity, watermark);
+        }
+        self.segment.file.write_all_at(&self.bytes, self.offset).map_err(error::io)?;
+        Ok(&self.segment)
+    }
+
+    fn ends_at(&self, segment: &Arc<Segment>, offset: u64) -> bool {
+        Arc::ptr_eq(&self.segment, segment) && self.offset + self.bytes.len() as u64 == offset
+    }
+}
+
+/// Frames that were not yet handed to the kernel, as chunks in the order of writing.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    /// The epoch of this opening, which every frame carries.
+    epoch: Epoch,
+    chunks: Vec<Chunk>,
+    bytes: usize,
+}
+
+impl Buffer {
+    /// An empty buffer for frames of that epoch.
+    pub(crate) fn new(epoch: Epoch) -> Self {
+        Self { epoch, chunks: Vec::new(), bytes: 0 }
+    }
+
+    /// How many bytes wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds a frame that begins at `offset` in the segment.
+    pub(crate) fn push(&mut self, segment: &Arc<Segment>, offset: u64, kind: Kind, lsn: Lsn, payload: &[u8]) {
+        if !self.chunks.last().is_some_and(|chunk| chunk.ends_at(segment, offset)) {
+            let segment = Arc::clone(segment);
+            self.chunks.push(Chunk { segment, offset, bytes: Vec::new(), frames: Vec::new() });
+        }
+        let Some(chunk) = self.chunks.last_mut() else { return };
+        chunk.frames.push(chunk.bytes.len());
+        frame::push(&mut chunk.bytes, segment.header.identity, self.epoch, kind, lsn, payload);
+        self.bytes += frame::frame_bytes(payload.len()) as usize;
+    }
+
+    /// Takes all chunks out of the buffer.
+    pub(crate) fn take(&mut self) -> Vec<Chunk> {
+        self.bytes = 0;
+        std::mem::take(&mut self.chunks)
+    }
+}
+
+/// Segments that were written but not yet synced, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Unsynced {
+    segments: Vec<Arc<Segment>>,
+}
+
+impl Unsynced {
+    /// Adds a segment that was written. It must not be older than those that were added before.
+    pub(crate) fn add(&mut self, segment: &Arc<Segment>) {
+        if !self.segments.last().is_some_and(|last| Arc::ptr_eq(last, segment)) {
+            self.segments.push(Arc::clone(segment));
+        }
+    }
+
+    /// Writes the chunks and adds their segments.
+    pub(crate) fn write(&mut self, chunks: Vec<Chunk>, watermark: Lsn) -> Result<()> {
+        for mut chunk in chunks {
+            self.add(chunk.write(watermark)?);
+        }
+        Ok(())
+    }
+
+    /// Makes everything that was written durable. Older segments come first: a segment must never
+    /// be durable before its predecessor is.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.segments.iter().try_for_each(|segment| segment.file.sync_data().map_err(error::io))
+    }
+}

@@ -1,0 +1,241 @@
+//! The state of the log in memory, which its lock protects.
+
+use std::sync::Arc;
+
+use kv_core::{Epoch, Error, Lsn, Result};
+
+use super::{
+    buffer::{Buffer, Unsynced},
+    foreign,
+    poison::Poison,
+};
+use crate::{
+    format::{
+        frame::{self, Kind, Link, Seal, Start, closed_end, encode_epoch, frame_bytes, start_frame_bytes},
+        segment::Header,
+    },
+    options::Sizes,
+    recovery::{LiveSegment, Tail},
+    segment_file::Segment,
+};
+
+/// The active segment, which takes the next frame.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub(crate) segment: Arc<Segment>,
+    /// Where the next frame begins, in bytes from the start of the file.
+    pub(crate) end: u64,
+    /// Whether this opening filled the segment before it.
+    filled_predecessor: bool,
+    /// Whether a write to it takes no new space.
+    overwrites_in_place: bool,
+}
+
+impl Active {
+    fn new(segment: Segment, end: u64, filled_predecessor: bool) -> Self {
+        let overwrites_in_place = segment.file.is_overwritten_in_place();
+        Self { segment: Arc::new(segment), end, filled_predecessor, overwrites_in_place }
+    }
+}
+
+/// The state that the lock of a [`SegmentedLog`](crate::SegmentedLog) protects.
+///
+/// Whenever no thread holds the lock, these hold, until the log is poisoned:
+///
+/// - `trimmed <= durable <= written <= appended`, and `marked <= durable`.
+/// - The records after `written` are in the buffer or in the hands of the flush that is under way.
+///   The frames in the buffer are in the order of their positions, and the last one ends where
+///   `active` does.
+/// - `unsynced` lists every segment that was written since the last flush began.
+/// - A record gets its position and its place in the buffer under the same lock. So the order of
+///   positions is the order of frames, whichever threads append.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) epoch: Epoch,
+    pub(crate) sizes: Sizes,
+    /// The live segments, oldest first. The last one is `active`, once this opening has written.
+    pub(crate) live: Vec<LiveSegment>,
+    /// `None` until the first write of this opening.
+    pub(crate) active: Option<Active>,
+    /// How the first write of this opening continues the log.
+    pub(crate) tail: Tail,
+    /// The number of the last live segment when the log was opened.
+    pub(crate) last_recovered_number: u64,
+    /// The preallocated next segment. Nothing was written to it behind its header.
+    pub(crate) spare: Option<Segment>,
+    /// Whether the job should be woken: a segment was begun since it was last woken.
+    pub(crate) wants_spare: bool,
+    /// Whether a thread is preparing a spare. No other thread may then.
+    pub(crate) preparing: bool,
+    /// The number of the next segment that is created.
+    pub(crate) next_number: u64,
+    /// Segments that hold nothing of the log. A trim removes them.
+    pub(crate) obsolete: Vec<u64>,
+    /// The last position that was trimmed.
+    pub(crate) trimmed: Lsn,
+    /// Frames that were not yet handed to the kernel.
+    pub(crate) buffer: Buffer,
+    /// Segments that were written since the last flush began.
+    pub(crate) unsynced: Unsynced,
+    /// The last position that was given to a record.
+    pub(crate) appended: Lsn,
+    /// The last position whose record, like all before it, is with the kernel: it survives a killed
+    /// process.
+    pub(crate) written: Lsn,
+    /// The last position that survives a power cut.
+    pub(crate) durable: Lsn,
+    /// The durable position that the mark states.
+    pub(crate) marked: Lsn,
+    /// Whether a thread is flushing. No other thread may then.
+    pub(crate) flushing: bool,
+    /// Whether the mark, the directory and the tail are ready for this opening's writes.
+    pub(crate) begun: bool,
+    /// Whether a write to the mark takes no new space.
+    pub(crate) mark_overwrites_in_place: bool,
+    /// Whether the log was closed: it takes no more records.
+    pub(crate) closed: bool,
+    pub(crate) poison: Poison,
+}
+
+impl State {
+    /// Fails if the log takes no more records.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        self.poison.refuse()?;
+        if self.closed { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Poisons the log if a check found that its directory is no longer its own. Passes any other
+    /// outcome on.
+    pub(crate) fn poison_if_foreign(&mut self, checked: Result<()>) -> Result<()> {
+        match checked {
+            Err(cause) if foreign::is_final(&cause) => {
+                self.poison.set(cause);
+                self.poison.refuse()
+            }
+            other => other,
+        }
+    }
+
+    /// Whether the next record fits the active segment.
+    pub(crate) fn active_fits(&self, record_bytes: usize) -> bool {
+        self.active.as_ref().is_some_and(|active| fits(&active.segment.header, active.end, record_bytes))
+    }
+
+    /// Whether writing a record takes no new space, and so cannot fail for lack of it.
+    pub(crate) fn overwrites_in_place(&self) -> bool {
+        self.mark_overwrites_in_place && self.active.as_ref().is_some_and(|active| active.overwrites_in_place)
+    }
+
+    /// Whether the next record fits the spare.
+    pub(crate) fn spare_fits(&self, record_bytes: usize) -> bool {
+        self.spare.as_ref().is_some_and(|spare| fits(&spare.header, first_record_at(spare.block()), record_bytes))
+    }
+
+    /// The length in bytes of a new segment, in which a record of that size must fit.
+    pub(crate) fn new_length(&self, record_bytes: usize) -> u64 {
+        let Sizes { block, segment_min, segment_max, .. } = self.sizes;
+        let usual = match &self.active {
+            Some(active) if active.filled_predecessor => active.segment.header.length.saturating_mul(2),
+            Some(active) => active.segment.header.length,
+            None => segment_min,
+        };
+        let needed = closed_end(first_record_at(block) + frame_bytes(record_bytes), block) + block;
+        usual.clamp(segment_min, segment_max).max(needed)
+    }
+
+    /// Continues in the block behind the seal of the last segment, with a frame that states the new
+    /// epoch.
+    pub(crate) fn continue_sealed(&mut self, segment: Segment, end: u64) {
+        self.active = Some(Active::new(segment, end, false));
+        self.wants_spare = true;
+        if let Some(last) = self.live.last_mut() {
+            last.end = None;
+        }
+        self.push(Kind::Epoch, self.appended, &encode_epoch(self.epoch));
+        self.close_block();
+    }
+
+    /// Continues in the spare, which the caller has made sure exists.
+    pub(crate) fn roll(&mut self) {
+        let Some(spare) = self.spare.take() else { return };
+        self.close_block();
+        let predecessor = match (&self.active, &self.tail) {
+            (Some(Active { segment, end, .. }), _) => {
+                Some(Link { number: segment.header.number, identity: segment.header.identity, end: *end })
+            }
+            (None, Tail::NewSegment(link)) => *link,
+            (None, Tail::BehindSeal(_)) => None, // impossible: `begin` continues it
+        };
+        if let (Some(last), Some(link)) = (self.live.last_mut(), predecessor) {
+            last.end = Some(link.end);
+        }
+        self.live.push(LiveSegment {
+            number: spare.header.number,
+            identity: spare.header.identity,
+            base: self.appended,
+            block: spare.block(),
+            end: None,
+        });
+        let (end, filled_predecessor) = (spare.block(), self.active.is_some());
+        self.active = Some(Active::new(spare, end, filled_predecessor));
+        self.wants_spare = true;
+        self.push(Kind::Start, self.appended, &Start { epoch: self.epoch, predecessor }.encode());
+    }
+
+    /// Puts a record into the buffer and returns its position. The record must fit the active
+    /// segment.
+    pub(crate) fn push_record(&mut self, record: &[u8]) -> Lsn {
+        self.appended = self.appended.next();
+        self.push(Kind::Record, self.appended, record);
+        self.appended
+    }
+
+    /// Puts the seal into the buffer. Every record must be durable.
+    pub(crate) fn push_seal(&mut self) {
+        let Some(Active { end, .. }) = &self.active else { return };
+        let seal = Seal { epoch: self.epoch, offset: *end };
+        self.push(Kind::Seal, self.appended, &seal.encode());
+        self.close_block();
+    }
+
+    /// Fills the current block with padding, so that no block is written again once it is flushed.
+    pub(crate) fn close_block(&mut self) {
+        let Some(Active { segment, end, .. }) = &self.active else { return };
+        let gap = closed_end(*end, segment.block()) - end;
+        if gap != 0 {
+            let zeroes = vec![0; (gap - frame::FRAME_BYTES_MIN) as usize];
+            self.push(Kind::Padding, self.appended, &zeroes);
+        }
+    }
+
+    fn push(&mut self, kind: Kind, lsn: Lsn, payload: &[u8]) {
+        if let Some(active) = &mut self.active {
+            self.buffer.push(&active.segment, active.end, kind, lsn, payload);
+            active.end += frame_bytes(payload.len());
+        }
+    }
+
+    /// Hands everything in the buffer to the kernel.
+    pub(crate) fn write_out(&mut self) -> Result<()> {
+        let chunks = self.buffer.take();
+        self.unsynced.write(chunks, self.durable)?;
+        self.written = self.appended;
+        Ok(())
+    }
+
+    /// Where a live segment ends at the moment, in bytes from the start of its file.
+    pub(crate) fn end_of(&self, segment: &LiveSegment) -> u64 {
+        segment.end.or(self.active.as_ref().map(|active| active.end)).unwrap_or(segment.block)
+    }
+}
+
+/// Whether a record fits at `end`, with the padding that closes its block and the block of the seal
+/// behind it.
+fn fits(header: &Header, end: u64, record_bytes: usize) -> bool {
+    let block = u64::from(header.block_bytes);
+    closed_end(end + frame_bytes(record_bytes), block) + block <= header.length
+}
+
+fn first_record_at(block: u64) -> u64 {
+    block + start_frame_bytes()
+}
