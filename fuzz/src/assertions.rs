@@ -13,9 +13,13 @@ pub(crate) fn decoded<T>(result: Result<T>, folder: &Folder) -> Option<T> {
 /// Panics if hostile bytes may not cause this error, or if it names a place outside of its file.
 pub(crate) fn check(error: &Error, folder: &Folder) {
     match error {
-        Error::Corrupt { file, offset, .. } => {
-            let len = file.file_name().and_then(|name| name.to_str()).map_or(0, |name| folder.bytes(name).len());
-            assert!(*offset <= len as u64, "the file has {len} bytes: {error}");
+        Error::Corrupt { place, offset, .. } => {
+            let len = place
+                .path()
+                .and_then(|file| file.file_name())
+                .and_then(|name| name.to_str())
+                .map_or(0, |name| folder.bytes(name).len());
+            assert!(offset.unwrap_or(0) <= len as u64, "the file has {len} bytes: {error}");
         }
         Error::OlderVersion { .. } | Error::NewerVersion { .. } => {}
         other => panic!("bytes of a file caused {other:?}"),

@@ -34,8 +34,8 @@ pub(crate) fn operation(input: &[u8]) {
     let mut model = Model::default();
     assert!(model.apply(&sample(), 1).is_some());
     let expected = model.apply(input, 2);
-    let opened = Store::open(log as _, Arc::new(MemoryCheckpointer::new()), noop_scheduler::store_options());
-    if let Err(kv_core::Error::Corrupt { offset, .. }) = &opened {
+    let opened = Store::with_backends(log as _, Arc::new(MemoryCheckpointer::new()), noop_scheduler::store_options());
+    if let Err(kv_core::Error::Corrupt { offset: Some(offset), .. }) = &opened {
         assert!(*offset <= input.len() as u64, "the place is outside of the record");
     }
     let store = decoded(opened.map_err(without_place), &Folder::new());
@@ -49,7 +49,7 @@ pub(crate) fn operation(input: &[u8]) {
 /// The error without its offset: a record is not a file.
 fn without_place(error: kv_core::Error) -> kv_core::Error {
     match error {
-        kv_core::Error::Corrupt { file, detail, .. } => kv_core::Error::corrupt(file, 0, detail),
+        kv_core::Error::Corrupt { place, detail, .. } => kv_core::Error::corrupt_whole(place, detail),
         other => other,
     }
 }
@@ -63,7 +63,7 @@ fn writes_again(store: &Store, model: &Model) {
         }
     }
     let log = Arc::new(MemoryLog::new());
-    let written = must_succeed(Store::open(
+    let written = must_succeed(Store::with_backends(
         Arc::clone(&log) as _,
         Arc::new(MemoryCheckpointer::new()),
         noop_scheduler::store_options(),
@@ -106,7 +106,7 @@ fn sample() -> Vec<u8> {
 /// The record that a store makes of a batch.
 fn recorded(batch: &Batch) -> Vec<u8> {
     let log = Arc::new(MemoryLog::new());
-    let store = must_succeed(Store::open(
+    let store = must_succeed(Store::with_backends(
         Arc::clone(&log) as _,
         Arc::new(MemoryCheckpointer::new()),
         noop_scheduler::store_options(),
@@ -135,7 +135,8 @@ pub(crate) fn heavy(_: &str) -> Vec<Heavy> {
     let log = Arc::new(MemoryLog::new());
     must_succeed(log.append(&record, Durability::Disk).and_then(|lsn| log.sync(lsn)));
     let decode = move || {
-        let opened = Store::open(log as _, Arc::new(MemoryCheckpointer::new()), noop_scheduler::store_options());
+        let opened =
+            Store::with_backends(log as _, Arc::new(MemoryCheckpointer::new()), noop_scheduler::store_options());
         assert!(opened.is_err(), "the last operation is missing");
     };
     vec![Heavy { what: "many operations", bytes: record.len(), decode: Box::new(decode) }]

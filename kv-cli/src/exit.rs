@@ -36,7 +36,7 @@ impl From<Exit> for ExitCode {
 impl From<&Error> for Exit {
     fn from(error: &Error) -> Self {
         match error {
-            Error::KeyNotFound | Error::CollectionNotFound { .. } => Self::Absent,
+            Error::KeyNotFound { .. } | Error::CollectionNotFound { .. } => Self::Absent,
             Error::InvalidKey { .. }
             | Error::ValueTooLarge { .. }
             | Error::BatchTooLarge { .. }
@@ -109,22 +109,22 @@ mod tests {
     #[test]
     fn every_error_has_its_exit_code() {
         let table = [
-            (Error::KeyNotFound, 1),
+            (Error::KeyNotFound { collection: "c".into(), key: "k".into() }, 1),
             (Error::CollectionNotFound { name: "c".into() }, 1),
             (Error::InvalidKey { len: 0, max: 1 }, 3),
             (Error::ValueTooLarge { len: 2, max: 1 }, 3),
             (Error::BatchTooLarge { bytes: 2, max: 1 }, 3),
             (Error::TooManyCollections { max: 1 }, 3),
             (Error::InvalidCollectionName { len: 0, max: 1 }, 3),
-            (Error::Locked { path: "x".into(), process: None }, 4),
+            (Error::locked("x", None), 4),
             (Error::Forked, 4),
             (Error::DirectoryReplaced { path: "x".into() }, 6),
             (Error::Fenced, 4),
-            (Error::corrupt("x", 0, "y"), 5),
+            (Error::corrupt_whole("x", "y"), 5),
             (Error::Unrecoverable(refusal()), 5),
             (Error::Trimmed { after: Lsn(0), trimmed: Lsn(1) }, 5),
-            (Error::NewerVersion { file: "x".into(), detail: "y".into() }, 6),
-            (Error::OlderVersion { file: "x".into(), detail: "y".into() }, 6),
+            (Error::NewerVersion { place: "x".into(), detail: "y".into() }, 6),
+            (Error::OlderVersion { place: "x".into(), detail: "y".into() }, 6),
             (Error::from_io("write to", "x", io::ErrorKind::StorageFull.into()), 6),
             (io_error(), 6),
             (Error::Poisoned { cause: Arc::new(io_error()) }, 6),

@@ -40,7 +40,7 @@ use crate::{CheckpointId, CollectionId, Epoch, LogId, Lsn, Result, Value};
 /// use kv_core::{Checkpoint, Checkpointer, MemoryCheckpointer, MemoryLog, Store, StoreOptions};
 ///
 /// let checkpointer = Arc::new(MemoryCheckpointer::new()); // or kv-snapshot's `MmapCheckpointer`, or yours
-/// let store = Store::open(Arc::new(MemoryLog::new()), checkpointer.clone(), StoreOptions::default())?;
+/// let store = Store::with_backends(Arc::new(MemoryLog::new()), checkpointer.clone(), StoreOptions::default())?;
 /// store.collection("users")?.put("alice", "Alice")?;
 /// store.checkpoint()?; // the store decides what to write and remove
 ///
@@ -145,9 +145,7 @@ pub struct CheckpointHead {
 /// A collection and its size.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # let store = kv_core::Store::in_memory()?;
 /// store.collection("users")?.put("alice", "Alice")?;
 /// for info in store.collections()? {
 ///     println!("{}: {} entries, {} bytes", info.name, info.entries, info.bytes);
@@ -210,7 +208,7 @@ pub trait Checkpoint: Send + Sync {
 /// # use std::{ops::Bound, sync::Arc};
 /// # use kv_core::{Checkpointer, MemoryCheckpointer, MemoryLog, Store, StoreOptions};
 /// # let checkpointer = Arc::new(MemoryCheckpointer::new());
-/// # let store = Store::open(Arc::new(MemoryLog::new()), checkpointer.clone(), StoreOptions::default())?;
+/// # let store = Store::with_backends(Arc::new(MemoryLog::new()), checkpointer.clone(), StoreOptions::default())?;
 /// # store.collection("users")?.put("alice", "Alice")?;
 /// # let checkpoint = checkpointer.open(store.checkpoint()?.unwrap())?;
 /// let users = checkpoint.head().collections[0].id;

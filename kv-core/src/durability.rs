@@ -4,9 +4,7 @@
 /// depends on survive the same. It waits for no other change.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # let store = kv_core::Store::in_memory()?;
 /// # use kv_core::Durability;
 /// let users = store.collection("users")?;
 /// users.put("alice", "Alice")?; // as in the store's options, which default to `Disk`
@@ -15,6 +13,7 @@
 /// # Ok::<(), kv_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Durability {
     /// A kill of the process. A power cut may take what was written since the last flush.
     Process,

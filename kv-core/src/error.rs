@@ -1,6 +1,20 @@
-use std::{borrow::Cow, fmt, io, path::PathBuf, sync::Arc};
+mod holder;
+mod place;
+mod refusal;
 
-use crate::{CheckpointId, Durability, LogId, Lsn};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+    io,
+    path::PathBuf,
+    sync::Arc,
+};
+
+pub use holder::LockHolder;
+pub use place::Place;
+pub use refusal::Refusal;
+
+use crate::{Durability, Lsn, Value};
 
 /// The result of an operation on a store, a log or a checkpointer.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -8,14 +22,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What went wrong: one variant for each thing that a caller would do differently.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # let store = kv_core::Store::in_memory()?;
 /// # use kv_core::Error;
 /// let users = store.collection("users")?;
 /// match users.delete("alice") {
 ///     Ok(()) => println!("deleted"),
-///     Err(Error::KeyNotFound) => println!("it was not there"),
+///     Err(Error::KeyNotFound { .. }) => println!("it was not there"),
 ///     Err(Error::DiskFull { path, .. }) => println!("nothing was written: make space for {}", path.display()),
 ///     Err(error @ (Error::Poisoned { .. } | Error::OutcomeUnknown { .. })) => {
 ///         println!("close the store and open it again to see what survived: {}", error.chain());
@@ -32,7 +44,7 @@ pub enum Error {
     InvalidKey {
         /// The key's length, in bytes.
         len: usize,
-        /// The longest that is allowed, in bytes.
+        /// The longest allowed, in bytes.
         max: usize,
     },
 
@@ -41,16 +53,17 @@ pub enum Error {
     ValueTooLarge {
         /// The value's length, in bytes.
         len: usize,
-        /// The longest that is allowed, in bytes.
+        /// The longest allowed, in bytes.
         max: usize,
     },
 
-    /// The batch, as one record of the log, is larger than the limit. Nothing was written; split it.
+    /// The batch, as one record of the log, is larger than the limit. Nothing was written: split
+    /// the batch.
     #[error("batch of {bytes} bytes is too large: at most {max} bytes can be written atomically; split it")]
     BatchTooLarge {
         /// The size of the batch's record, in bytes.
         bytes: usize,
-        /// The largest that is allowed, in bytes.
+        /// The largest allowed, in bytes.
         max: usize,
     },
 
@@ -59,109 +72,131 @@ pub enum Error {
     InvalidCollectionName {
         /// The name's length, in bytes.
         len: usize,
-        /// The longest that is allowed, in bytes.
+        /// The longest allowed, in bytes.
         max: usize,
     },
 
-    /// There are as many collections as there may be. Nothing was written; drop one that is not needed.
+    /// The store already has as many collections as are allowed. Nothing was written: drop one that
+    /// is not needed.
     #[error("there are {max} collections already, and no more are allowed")]
     TooManyCollections {
         /// How many are allowed at a time.
         max: usize,
     },
 
-    /// The key to be deleted is not there.
-    #[error("key not found")]
-    KeyNotFound,
+    /// The key to delete is absent. Nothing was written, also if this is one of many changes in a
+    /// batch.
+    ///
+    /// ```
+    /// # let store = kv_core::Store::in_memory()?;
+    /// let users = store.collection("users")?;
+    /// let message = users.delete("zoe").unwrap_err().to_string();
+    /// assert_eq!(message, r#"there is no key "zoe" in the collection "users""#);
+    /// let message = users.delete([0, 7, b'!']).unwrap_err().to_string();
+    /// assert_eq!(message, r#"there is no key "\x00\x07!" in the collection "users""#);
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    #[error("there is no key \"{}\" in the collection {collection:?}", Readable(key))]
+    KeyNotFound {
+        /// The collection that was named.
+        collection: String,
+        /// The key that it does not have.
+        key: Value,
+    },
 
     /// There is no collection of that name.
-    #[error("collection {name:?} not found")]
+    #[error("there is no collection {name:?}")]
     CollectionNotFound {
-        /// The name that was asked for.
+        /// The name that was given.
         name: String,
     },
 
     /// There is a collection of that name already. Nothing was written.
     #[error("there is a collection {name:?} already")]
     CollectionExists {
-        /// The name that was to be given.
+        /// The name that is taken.
         name: String,
     },
 
-    /// Inside the closure of a transaction, or of an update, the store was to be changed otherwise than through that transaction: it would have waited
-    /// for itself. Nothing was written by the refused call; the transaction goes on.
+    /// The closure of a transaction or an update tried to change the store past what it was given.
+    /// That call would have waited for itself for ever. It wrote nothing, and the transaction goes
+    /// on.
     #[error(
-        "the store was to be changed inside a transaction or an update, and not through it: use what its closure is given"
+        "the store cannot be changed from inside a transaction or an update, except through what the closure was given"
     )]
     InTransaction,
 
-    /// Bytes on the medium are not what was written there. Nothing was changed; restore from a backup, or from another replica.
-    #[error("{} is damaged at byte {offset}: {detail}", file.display())]
+    /// Something on the medium is not what was written there, or is missing. Nothing was changed.
+    /// Restore from a backup or another replica.
+    #[error("{}", corrupt_message(place, *offset, detail))]
     Corrupt {
-        /// The damaged file.
-        file: PathBuf,
-        /// Where in the file the damage begins, in bytes from its start.
-        offset: u64,
+        /// The damaged file, record or checkpoint.
+        place: Place,
+        /// Where the damage begins, in bytes from the start of the place. `None` if no byte is
+        /// wrong: a file is missing, say, or belongs elsewhere.
+        offset: Option<u64>,
         /// What is wrong, and what is lost by it.
         detail: String,
     },
 
-    /// Every file is sound by itself, but together they do not make a store: something is missing or foreign.
+    /// Each file is intact, but together they do not make a store: something is missing or foreign.
     #[error("refusing to open: {0}")]
     Unrecoverable(Refusal),
 
-    /// The file was written by a newer version of this software. Nothing is wrong with it; use that version.
-    #[error("{} was written by a newer version: {detail}", file.display())]
+    /// A newer version of this software wrote it. Nothing is wrong with it: use that version.
+    #[error("{place} was written by a newer version: {detail}")]
     NewerVersion {
-        /// The file that cannot be understood.
-        file: PathBuf,
+        /// What cannot be understood.
+        place: Place,
         /// What in it is unknown.
         detail: String,
     },
 
-    /// The file was written by an older version of this software, whose format is no longer read.
-    /// Nothing is wrong with it: export the data with that version and import it with this one.
-    #[error("{} was written by an older version: {detail}", file.display())]
+    /// An older version of this software wrote it, in a format that is no longer read. Nothing is
+    /// wrong with it: export the data with that version and import it with this one.
+    #[error("{place} was written by an older version: {detail}")]
     OlderVersion {
-        /// The file in the older format.
-        file: PathBuf,
+        /// What has the older format.
+        place: Place,
         /// Which version it has, and which one is read.
         detail: String,
     },
 
-    /// Somebody else, in this process or another, has it open for writing: share a store within a process by cloning its handle. It is open until the
-    /// last handle is gone, change feeds and commits included.
-    #[error("{} is in use by {}", path.display(), holder(*process))]
+    /// It is open already, in this process or another.
+    ///
+    /// To share a store within a process, clone its handle. A store stays open until its last
+    /// handle is dropped, including collections, change feeds and commits, and even after
+    /// [`close`](crate::Store::close).
+    #[error("{} {holder}", path.display())]
     Locked {
         /// The directory.
         path: PathBuf,
-        /// The process that holds it, where the directory itself says so and its lock does not: it
-        /// is opened through another mount, which does not pass locks on.
-        process: Option<u32>,
+        /// Who has it open, as far as the medium can tell.
+        holder: LockHolder,
     },
 
-    /// This process is a child, made by `fork`, of the one that opened it. Nothing was done, and
-    /// the parent goes on as before. Open after forking, not before.
+    /// This process is a child, made by `fork`, of the one that opened the store. Nothing was done,
+    /// and the parent goes on as before. Open after forking, not before.
     #[error("it was opened before a fork, by the parent of this process, which alone may use it; open after forking")]
     Forked,
 
-    /// The directory was removed, or another one was put in its place, while it was open: nobody
-    /// will find there what is written now. This is final. Bring the directory back, and open it
-    /// again.
+    /// The directory was removed or replaced while it was open, so what is written now would be
+    /// lost. This is final. Put the directory back, and open it again.
     #[error("the directory {} was removed or replaced while the store was open", path.display())]
     DirectoryReplaced {
         /// Where the directory was.
         path: PathBuf,
     },
 
-    /// There is no space left. Nothing was logged; reads go on, and so will writes when there is space.
+    /// There is no space left. Nothing was logged. Reads go on, and so do writes once there is
+    /// space.
     #[error("disk full: cannot {operation} {}", path.display())]
     DiskFull {
         /// What was attempted, as a verb.
         operation: &'static str,
         /// The file or directory it was attempted on.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
 
@@ -172,13 +207,13 @@ pub enum Error {
         operation: &'static str,
         /// The file or directory it was attempted on.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
 
-    /// A write or flush of the log failed before, or the directory is not this process's any more;
-    /// since then nothing is written. This operation was not carried out. Reads go on; close the
-    /// store and open it again to find out what survived.
+    /// A write or flush of the log has failed, or the directory no longer belongs to this process.
+    /// Nothing has been written since, and this operation was not carried out. Reads go on. Close
+    /// the store and open it again to find out what survived.
     #[error("no more writes are taken since an earlier failure")]
     Poisoned {
         /// The first failure.
@@ -186,7 +221,8 @@ pub enum Error {
         cause: Arc<Error>,
     },
 
-    /// The write was handed to the log and then a write or flush failed: after the next opening it is there, whole, or it is not.
+    /// The write was handed to the log, and then a write or flush failed. After the next opening
+    /// the write is there as a whole, or not at all.
     #[error("the outcome of this write is unknown: it may or may not be there after the next opening")]
     OutcomeUnknown {
         /// The failure.
@@ -194,18 +230,19 @@ pub enum Error {
         cause: Arc<Error>,
     },
 
-    /// The log no longer has the records after the position asked for; start from a checkpoint at or after `trimmed`.
+    /// The log no longer has the records after the requested position. Start from a checkpoint at
+    /// or after `trimmed`.
     #[error(
         "records after position {after} were asked for, but the log has been trimmed up to position {trimmed}; start from a snapshot or checkpoint at or after that"
     )]
     Trimmed {
-        /// The position that was asked for.
+        /// The requested position.
         after: Lsn,
-        /// The last position that is no longer there.
+        /// The last position that the log no longer has.
         trimmed: Lsn,
     },
 
-    /// Another writer has taken over the log. This one can write no more.
+    /// Another writer has taken over the log. This one cannot write any more.
     #[error("another writer has taken over the log")]
     Fenced,
 
@@ -213,35 +250,36 @@ pub enum Error {
     #[error("already closed")]
     Closed,
 
-    /// The work was cancelled before it was done; nothing has changed.
+    /// The work was cancelled before it was done. Nothing has changed.
     #[error("cancelled")]
     Cancelled,
 
-    /// A backend, or a background job, panicked: that is a mistake in its program. A flush of the
-    /// log that ends so has failed for good; a checkpoint is tried again later.
+    /// A backend or a background job panicked, which is a bug in it. If that was a flush of the
+    /// log, the log has failed for good. A checkpoint is tried again later.
     #[error("{what} panicked: {message}")]
     Panicked {
         /// What was being done, or the name of the job.
         what: &'static str,
-        /// What the panic said.
+        /// The panic's message.
         message: String,
     },
 
     /// The log cannot give this durability.
     #[error("this log cannot give durability {durability:?}")]
     UnsupportedDurability {
-        /// What was asked for.
+        /// The requested durability.
         durability: Durability,
     },
 
-    /// The call makes no sense at this point, by a mistake of the calling program. Nothing was done.
+    /// The call makes no sense at this point, which is a bug in the calling program. Nothing was
+    /// done.
     #[error("misuse: {0}")]
     Misuse(Cow<'static, str>),
 }
 
 impl Error {
-    /// The error for a failed system call: [`DiskFull`](Error::DiskFull) where there is no space or quota left, otherwise
-    /// [`Io`](Error::Io).
+    /// The error for a failed system call: [`DiskFull`](Error::DiskFull) if there is no space or
+    /// quota left, otherwise [`Io`](Error::Io).
     pub fn from_io(operation: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         let path = path.into();
         match source.kind() {
@@ -270,9 +308,35 @@ impl Error {
         chain
     }
 
-    /// The error for damage in `file` at `offset` bytes from its start.
-    pub fn corrupt(file: impl Into<PathBuf>, offset: u64, detail: impl Into<String>) -> Self {
-        Self::Corrupt { file: file.into(), offset, detail: detail.into() }
+    /// The error for damaged bytes in `place`, which begin at `offset` bytes from its start.
+    ///
+    /// ```
+    /// use kv_core::{Error, Lsn};
+    ///
+    /// let error = Error::corrupt(Lsn(7), 12, "an operation of an unknown kind");
+    /// assert_eq!(error.to_string(), "record 7 of the log is damaged at byte 12: an operation of an unknown kind");
+    /// ```
+    pub fn corrupt(place: impl Into<Place>, offset: u64, detail: impl Into<String>) -> Self {
+        Self::Corrupt { place: place.into(), offset: Some(offset), detail: detail.into() }
+    }
+
+    /// The [`Corrupt`](Error::Corrupt) for a place in which no single byte is wrong: a file is
+    /// missing, say, or belongs elsewhere.
+    ///
+    /// ```
+    /// use kv_core::Error;
+    ///
+    /// let error = Error::corrupt_whole("data/log", "the log is missing, and everything in it");
+    /// assert_eq!(error.to_string(), "data/log: the log is missing, and everything in it");
+    /// ```
+    pub fn corrupt_whole(place: impl Into<Place>, detail: impl Into<String>) -> Self {
+        Self::Corrupt { place: place.into(), offset: None, detail: detail.into() }
+    }
+
+    /// The error for a directory that is open already. `process` is the number of the process that
+    /// has it open, if that is known; see [`LockHolder`].
+    pub fn locked(path: impl Into<PathBuf>, process: Option<u32>) -> Self {
+        Self::Locked { path: path.into(), holder: process.into() }
     }
 
     /// The [`Misuse`](Error::Misuse) of a log's position above `appended`: no record ever had it
@@ -294,79 +358,67 @@ impl Error {
         );
         Self::Misuse(what.into())
     }
-}
 
-fn holder(process: Option<u32>) -> String {
-    match process {
-        Some(id) => format!("process {id}, through another mount, whose locks are not seen here"),
-        None => "another process, or opened twice by this one".to_owned(),
+    pub(crate) fn key_not_found(collection: &str, key: &[u8]) -> Self {
+        Self::KeyNotFound { collection: collection.to_owned(), key: Value::copy_from(key) }
     }
 }
 
-/// Why files that are sound by themselves were refused as a store. See the table in [`recovery`](crate::recovery).
-///
-/// ```
-/// use std::sync::Arc;
-/// use kv_core::{Durability, Error, Log, MemoryCheckpointer, MemoryLog, Refusal, Store, StoreOptions};
-///
-/// let log = MemoryLog::new();
-/// let lsn = log.append(b"a record", Durability::Disk)?;
-/// log.sync(lsn)?;
-/// log.trim(lsn)?; // but no checkpoint holds what it said
-/// let refused = Store::open(Arc::new(log), Arc::new(MemoryCheckpointer::new()), StoreOptions::default()).unwrap_err();
-/// assert!(matches!(refused, Error::Unrecoverable(Refusal::HistoryMissing { checkpoint: None, .. })));
-/// # Ok::<(), kv_core::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The log begins after what the checkpoint holds (or there is no checkpoint, and it does not begin at the beginning).
-    HistoryMissing {
-        /// The checkpoint that the log would have to continue, if there is one that can be used.
-        checkpoint: Option<CheckpointId>,
-        /// The last position that the log no longer has.
-        trimmed: Lsn,
-    },
-    /// The log ends before the position of a checkpoint, which was durable in the log before the checkpoint was made.
-    LogEndsEarly {
-        /// The newest checkpoint.
-        checkpoint: CheckpointId,
-        /// The last position that the log has.
-        durable: Lsn,
-    },
-    /// The checkpoint belongs to another log.
-    ForeignCheckpoint {
-        /// The checkpoint.
-        checkpoint: CheckpointId,
-        /// The log that the checkpoint names.
-        found: LogId,
-        /// The log that is there.
-        expected: LogId,
-    },
+fn corrupt_message(place: &Place, offset: Option<u64>, detail: &str) -> String {
+    match offset {
+        Some(offset) => format!("{place} is damaged at byte {offset}: {detail}"),
+        None => format!("{place}: {detail}"),
+    }
 }
 
-impl fmt::Display for Refusal {
+/// A message shows at most this many bytes of a key.
+const SHOWN_BYTES_MAX: usize = 100;
+
+/// Displays bytes on one line: text as it is, with backslashes, quotes, control characters and
+/// bytes that are not UTF-8 escaped. Of many bytes it shows the beginning, up to the end of a
+/// character.
+struct Readable<'a>(&'a [u8]);
+
+impl fmt::Display for Readable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::HistoryMissing { checkpoint: Some(id), trimmed } => write!(
-                f,
-                "history is missing: the newest usable checkpoint is at position {}, but the log begins after position {trimmed}",
-                id.lsn
-            ),
-            Self::HistoryMissing { checkpoint: None, trimmed } => write!(
-                f,
-                "history is missing: there is no usable checkpoint, and the log begins after position {trimmed}"
-            ),
-            Self::LogEndsEarly { checkpoint, durable } => write!(
-                f,
-                "the log ends at position {durable}, before the checkpoint at position {}: a part of the log is missing",
-                checkpoint.lsn
-            ),
-            Self::ForeignCheckpoint { checkpoint, found, expected } => write!(
-                f,
-                "the checkpoint at position {} belongs to the log {found}, not to the log {expected} that is here",
-                checkpoint.lsn
-            ),
+        let is_continued = |end: usize| self.0[end] & 0b1100_0000 == 0b1000_0000;
+        let end = match self.0.len() {
+            all @ ..=SHOWN_BYTES_MAX => all,
+            _ => {
+                (SHOWN_BYTES_MAX - 3..=SHOWN_BYTES_MAX).rev().find(|end| !is_continued(*end)).unwrap_or(SHOWN_BYTES_MAX)
+            }
+        };
+        for chunk in self.0[..end].utf8_chunks() {
+            for c in chunk.valid().chars() {
+                match c {
+                    '\\' | '"' | '\n' | '\r' | '\t' => write!(f, "{}", c.escape_default())?,
+                    c if c.is_control() => write_hex(f, c.encode_utf8(&mut [0; 4]).as_bytes())?,
+                    c => f.write_char(c)?,
+                }
+            }
+            write_hex(f, chunk.invalid())?;
         }
+        if end < self.0.len() { f.write_char('…') } else { Ok(()) }
+    }
+}
+
+fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_in_a_message_is_readable_and_short() {
+        let shown = |key: &[u8]| Readable(key).to_string();
+        assert_eq!(shown("Zoë 😀 a/b".as_bytes()), "Zoë 😀 a/b");
+        assert_eq!(shown(b"a\tb\nc\rd\\n\"e"), r#"a\tb\nc\rd\\n\"e"#);
+        assert_eq!(shown(b"\0\x1b[1m\xff\xc3"), r"\x00\x1b[1m\xff\xc3");
+        assert_eq!(shown(&7_u32.to_be_bytes()), r"\x00\x00\x00\x07");
+        assert_eq!(shown("é".repeat(50).as_bytes()), "é".repeat(50));
+        assert_eq!(shown("é".repeat(51).as_bytes()), "é".repeat(50) + "…");
+        assert_eq!(shown(format!("x{}", "é".repeat(50)).as_bytes()), format!("x{}…", "é".repeat(49)));
     }
 }

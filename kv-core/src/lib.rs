@@ -14,7 +14,7 @@
 //!
 //! let log = Arc::new(MemoryLog::new()); // any `Log`
 //! let checkpointer = Arc::new(MemoryCheckpointer::new()); // any `Checkpointer`
-//! let store = Store::open(log, checkpointer, StoreOptions::default())?;
+//! let store = Store::with_backends(log, checkpointer, StoreOptions::default())?; // these two: `Store::in_memory()`
 //!
 //! let users = store.collection("users")?;
 //! users.put("alice", "Alice Liddell")?;
@@ -77,7 +77,7 @@ mod value;
 pub use checkpoint::{Change, Changes, Checkpoint, CheckpointHead, Checkpointer, CollectionInfo, Cursor};
 pub use collections::{Entries, Entry};
 pub use durability::Durability;
-pub use error::{Error, Refusal, Result};
+pub use error::{Error, LockHolder, Place, Refusal, Result};
 pub use limits::{BATCH_BYTES_MAX, COLLECTIONS_MAX, KEY_BYTES_MAX, Limits, NAME_BYTES_MAX, VALUE_BYTES_MAX};
 pub use log::{Bounds, Log, LogReader, Record};
 pub use memory::{CheckpointDamage, Crash, MemoryCheckpointMedium, MemoryCheckpointer, MemoryLog, MemoryLogMedium};
@@ -89,3 +89,8 @@ pub use store::{
     StoreOptions, Transaction, TransactionEntries, recovery,
 };
 pub use value::Value;
+
+/// The examples of the README are compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

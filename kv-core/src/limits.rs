@@ -21,7 +21,7 @@ pub const COLLECTIONS_MAX: usize = 1 << 20;
 ///
 /// let limits = Limits { value_bytes_max: 1024, ..Limits::default() };
 /// let options = StoreOptions { limits, ..StoreOptions::default() };
-/// let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), options)?;
+/// let store = Store::with_backends(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), options)?;
 /// let refused = store.collection("users")?.put("alice", [0; 1025]).unwrap_err();
 /// assert_eq!(refused.to_string(), "value of 1025 bytes is too large: at most 1024 bytes are allowed");
 /// # Ok::<(), kv_core::Error>(())

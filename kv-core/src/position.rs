@@ -57,8 +57,14 @@ impl fmt::Display for Epoch {
 /// ```
 /// assert_eq!(kv_core::LogId(0xa1).to_string(), "000000000000000000000000000000a1");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogId(pub u128);
+
+impl fmt::Debug for LogId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LogId({self})")
+    }
+}
 
 impl fmt::Display for LogId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -72,9 +78,8 @@ impl fmt::Display for LogId {
 /// A collection that is dropped and created again has another identity.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # use kv_core::Store;
+/// # let store = Store::in_memory()?;
 /// let id = |store: &Store| store.collections().map(|collections| collections[0].id);
 /// store.create_collection("users")?;
 /// let first = id(&store)?;
@@ -94,9 +99,7 @@ pub struct CollectionId {
 /// The identity of a checkpoint. The ids of one directory sort by age.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # let store = kv_core::Store::in_memory()?;
 /// # use kv_core::Lsn;
 /// store.collection("users")?.put("alice", "Alice")?;
 /// let id = store.checkpoint()?.unwrap();

@@ -22,6 +22,7 @@ mod transaction;
 mod waiters;
 
 use std::{
+    borrow::Borrow,
     fmt,
     sync::{Arc, atomic::Ordering},
 };
@@ -45,7 +46,7 @@ use reentrancy::ReentrancyGuard;
 use waiters::Waiters;
 
 use crate::{
-    CheckpointId, Checkpointer, CollectionInfo, Durability, Error, Limits, Log, Result,
+    CheckpointId, Checkpointer, CollectionInfo, Durability, Error, Limits, Log, MemoryCheckpointer, MemoryLog, Result,
     collections::Collections,
     panics::guarded,
     sync::{AtomicBool, AtomicU64, Mutex},
@@ -53,37 +54,49 @@ use crate::{
 
 /// A key-value store: named collections over a log and checkpoints.
 ///
-/// A store is a handle: clones are cheap and are the same store, and it may be used from any number of threads. It stays open until
-/// the last handle is gone, of it or of its collections, and every [`Commit`] and [`ChangeFeed`]; a [`Snapshot`] does not keep it open, and can be
-/// read after it. [`close`](Store::close) tells whether everything went well.
+/// To open one in a directory, use `kv_store::open(path)`, or `kv_store::Options` for more than the
+/// path. [`in_memory`](Store::in_memory) makes one for tests and experiments, and
+/// [`with_backends`](Store::with_backends) takes a log and a checkpointer of any kind.
+///
+/// A store is a handle. Clones are cheap and stand for the same store, and any number of threads
+/// may use it. It stays open until the last handle is dropped: every store, [`Collection`],
+/// [`Commit`] and [`ChangeFeed`]. A [`Snapshot`] does not keep it open, and can be read afterwards.
+/// [`close`](Store::close) reports whether everything went well.
 ///
 /// - Every change is appended to the log before the map in memory changes.
-/// - A write that returned survives what its [`Durability`] says; no reader sees a [`Durability::Disk`] write before that.
-/// - A [`Batch`] is there whole or not at all, after any crash.
-/// - After the first failed write or flush of the log the store takes no more writes and goes on serving reads.
+/// - A write that returned survives what its [`Durability`] says. No reader sees a
+///   [`Durability::Disk`] write before that.
+/// - After any crash, a [`Batch`] is there as a whole or not at all.
+/// - After the first failed write or flush of the log, the store takes no more writes, but still
+///   serves reads.
 ///
 /// ```
-/// use std::sync::Arc;
-/// use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-///
-/// let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// let store = kv_core::Store::in_memory()?;
 /// let users = store.collection("users")?;
 /// users.put("alice", "Alice Liddell")?;
 /// assert_eq!(users.get("alice")?.unwrap(), "Alice Liddell");
 /// # Ok::<(), kv_core::Error>(())
 /// ```
 #[derive(Clone)]
+#[doc(alias = "open")]
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
 }
 
-/// What the handles share. Fields are dropped in this order: the jobs end before what they work on.
+/// What the handles share: the state proper, which is in [`Shared`] and derefs from here, and the
+/// handles of the background jobs.
+///
+/// The two are apart because the jobs hold a `Shared`: if they held an `Inner`, it would never be
+/// dropped. Methods are on `Inner` if they wake a job, and on `Shared` if the jobs need them.
+///
+/// Fields are dropped in this order, so that the jobs end before what they work on.
 pub(crate) struct Inner {
     flusher: JobHandle,
     checkpoint_job: JobHandle,
     shared: Arc<Shared>,
 }
 
+/// So a field of `self.inner` that is not in [`Inner`] is in [`Shared`].
 impl std::ops::Deref for Inner {
     type Target = Shared;
 
@@ -93,6 +106,10 @@ impl std::ops::Deref for Inner {
 }
 
 /// What the background jobs share with the handles.
+///
+/// Locks are taken in this order: `checkpoint`, `writer`, and then those inside `collections`,
+/// `log` and the waiters, under which neither of the first two is taken. Wakers run under none of
+/// them; see [`locks`]. Everything else here is atomic, set once, or read-only.
 pub(crate) struct Shared {
     collections: Arc<Collections>,
     writer: Mutex<Writer>,
@@ -103,36 +120,60 @@ pub(crate) struct Shared {
     checkpoint_error: Mutex<Option<String>>,
     /// Tells a background checkpoint to stop.
     closing: AtomicBool,
-    /// Whether the flusher has been asked to flush, and has not begun.
+    /// Whether a flush within the interval was requested and has not begun.
     flush_requested: AtomicBool,
-    /// Whether it has been asked to flush without waiting for others.
+    /// Whether an immediate flush was requested and has not begun.
     flush_requested_now: AtomicBool,
     flush_failure: FlushFailure,
     flush_refusals: AtomicU64,
-    /// The callers that wait for a position to be published.
+    /// The waiters for a position to be published.
     for_published: Waiters,
-    /// The callers that wait for a position to be published and durable.
+    /// The waiters for a position to be published and durable.
     for_settled: Waiters,
     recovery: Recovery,
     ownership: Ownership,
     log: Arc<dyn Log>,
     checkpointer: Arc<dyn Checkpointer>,
-    /// Dropped last: they hold the owner.
+    /// Dropped last, because the options hold the owner.
     options: StoreOptions,
 }
 
 impl Store {
-    /// Opens the store that `log` and `checkpointer` hold, and recovers its state: the newest checkpoint that can be used, and what the log has
-    /// after it. See [`recovery`] for how it decides.
+    /// A new, empty store that is in memory only. **Everything in it is lost when its last handle
+    /// is dropped.** It is made for tests and experiments.
+    ///
+    /// For a store in a directory use `kv_store::open(path)`.
+    ///
+    /// ```
+    /// use kv_core::Store;
+    ///
+    /// let store = Store::in_memory()?;
+    /// store.collection("users")?.put("alice", "Alice Liddell")?;
+    /// assert_eq!(store.collection("users")?.len()?, 1);
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A thread for the background work could not be started.
+    #[doc(alias = "open")]
+    #[doc(alias = "new")]
+    pub fn in_memory() -> Result<Self> {
+        Self::with_backends(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())
+    }
+
+    /// Opens the store that is kept in `log` and `checkpointer`, and recovers its state from the
+    /// newest usable checkpoint and the log after it. [`recovery`] describes how it decides.
+    ///
+    /// `kv_store::open(path)` does this with a log and checkpoints in a directory.
     ///
     /// ```
     /// use std::sync::Arc;
     /// use kv_core::{MemoryCheckpointMedium, MemoryCheckpointer, MemoryLog, MemoryLogMedium, Store, StoreOptions};
     ///
-    /// let (log, checkpoints) = (MemoryLogMedium::new(), MemoryCheckpointMedium::new()); // where the data is: here, in memory
+    /// let (log, checkpoints) = (MemoryLogMedium::new(), MemoryCheckpointMedium::new()); // where the data is kept
     /// let open = || {
     ///     let checkpointer = Arc::new(MemoryCheckpointer::open(&checkpoints));
-    ///     Store::open(Arc::new(MemoryLog::open(&log)?), checkpointer, StoreOptions::default())
+    ///     Store::with_backends(Arc::new(MemoryLog::open(&log)?), checkpointer, StoreOptions::default())
     /// };
     /// open()?.collection("users")?.put("alice", "Alice Liddell")?;
     /// assert_eq!(open()?.collection("users")?.get("alice")?.unwrap(), "Alice Liddell");
@@ -140,9 +181,15 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// [`Unrecoverable`](crate::Error::Unrecoverable), [`Corrupt`](crate::Error::Corrupt) and [`NewerVersion`](crate::Error::NewerVersion) refuse;
-    /// nothing was changed.
-    pub fn open(log: Arc<dyn Log>, checkpointer: Arc<dyn Checkpointer>, options: StoreOptions) -> Result<Self> {
+    /// [`Unrecoverable`](crate::Error::Unrecoverable), [`Corrupt`](crate::Error::Corrupt) and
+    /// [`NewerVersion`](crate::Error::NewerVersion) if what is there cannot be used. Nothing was
+    /// changed.
+    #[doc(alias = "open")]
+    pub fn with_backends(
+        log: Arc<dyn Log>,
+        checkpointer: Arc<dyn Checkpointer>,
+        options: StoreOptions,
+    ) -> Result<Self> {
         let options = StoreOptions { limits: options.limits.capped(), ..options };
         let mut recovered = recovery::recover(&*log, &*checkpointer)?;
         recovered.collections.owner = options.owner.as_ref().map(Arc::downgrade);
@@ -181,31 +228,33 @@ impl Store {
         Ok(Collection::new(self.clone(), name))
     }
 
-    /// Makes all changes of the batch, or none, with the store's durability.
+    /// Makes all changes of the batch, or none, with the store's durability. Takes a [`Batch`], or
+    /// a reference to one.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// # use kv_core::{Batch, Error};
     /// store.write(Batch::new().put("users", "alice", "Alice").put("counts", "users", "1"))?;
-    /// let refused = store.write(Batch::new().put("users", "bob", "Bob").delete("users", "nobody"));
-    /// assert!(matches!(refused, Err(Error::KeyNotFound)));
+    /// let refused = store.write(Batch::new().put("users", "bob", "Bob").delete("users", "zoe"));
+    /// assert!(matches!(refused, Err(Error::KeyNotFound { .. })));
     /// assert!(!store.collection("users")?.contains("bob")?); // all or nothing
     /// # Ok::<(), kv_core::Error>(())
     /// ```
     ///
     /// # Errors
-    /// As [`Collection::put`], and [`BatchTooLarge`](crate::Error::BatchTooLarge), [`KeyNotFound`](crate::Error::KeyNotFound): nothing was written.
-    pub fn write(&self, batch: &Batch) -> Result<()> {
+    /// As [`Collection::put`]. Also [`BatchTooLarge`](crate::Error::BatchTooLarge) and
+    /// [`KeyNotFound`](crate::Error::KeyNotFound): nothing was written.
+    pub fn write(&self, batch: impl Borrow<Batch>) -> Result<()> {
         self.write_with(batch, self.inner.options.durability)
     }
 
     /// Makes all changes of the batch, or none, with this durability.
     ///
     /// # Errors
-    /// As [`write`](Store::write), and [`UnsupportedDurability`](crate::Error::UnsupportedDurability): nothing was written.
-    pub fn write_with(&self, batch: &Batch, durability: Durability) -> Result<()> {
+    /// As [`write`](Store::write). Also
+    /// [`UnsupportedDurability`](crate::Error::UnsupportedDurability): nothing was written.
+    pub fn write_with(&self, batch: impl Borrow<Batch>, durability: Durability) -> Result<()> {
+        let batch = batch.borrow();
         let bytes = batch.check(&self.inner.options.limits)?;
         self.inner.write(
             durability,
@@ -217,15 +266,13 @@ impl Store {
     /// Creates an empty collection; `false` if it exists already.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// # use kv_core::Error;
-    /// assert!(store.create_collection("drafts")?); // a put would have created it, too
+    /// assert!(store.create_collection("drafts")?); // a put would create it, too
     /// store.collection("drafts")?.put("1", "Dear")?;
     /// store.rename_collection("drafts", "letters")?;
     /// assert_eq!(store.collections()?[0].name, "letters");
-    /// store.clear_collection("letters")?; // there, and empty
+    /// store.clear_collection("letters")?; // it exists, and is empty
     /// store.drop_collection("letters")?; // gone
     /// assert!(matches!(store.drop_collection("letters"), Err(Error::CollectionNotFound { .. })));
     /// # Ok::<(), kv_core::Error>(())
@@ -253,15 +300,18 @@ impl Store {
         self.transact(|tx| tx.clear_collection(name))
     }
 
-    /// Gives a collection another name, at a cost that does not depend on its size. Handles stand for names: those to the old one see an absent collection then.
+    /// Renames a collection, at a cost that does not depend on its size. Handles stand for names,
+    /// so those to the old name see an absent collection afterwards.
     ///
     /// # Errors
-    /// [`CollectionExists`](crate::Error::CollectionExists) if the new name is taken; otherwise as [`drop_collection`](Store::drop_collection).
+    /// [`CollectionExists`](crate::Error::CollectionExists) if the new name is taken; otherwise as
+    /// [`drop_collection`](Store::drop_collection).
     pub fn rename_collection(&self, from: &str, to: &str) -> Result<()> {
         self.transact(|tx| tx.rename_collection(from, to))
     }
 
-    /// All collections and their sizes, in order of their names. It costs as much as has changed since the last checkpoint.
+    /// All collections and their sizes, in order of their names. It costs as much as has changed
+    /// since the last checkpoint.
     ///
     /// # Errors
     /// As [`Collection::get`].
@@ -269,17 +319,16 @@ impl Store {
         self.snapshot().collections()
     }
 
-    /// Everything as it is now, for as long as the returned value lives.
+    /// Every collection as it is now, for as long as the returned value lives.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(self.inner.collections.snapshot())
     }
 
-    /// Makes everything that was written before survive a power cut, whatever its durability.
+    /// Makes everything written so far survive a power cut, whatever durability it was written
+    /// with.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// # use kv_core::Durability;
     /// let events = store.collection("events")?.with_durability(Durability::Process);
     /// for number in 0..100_u32 {
@@ -295,14 +344,13 @@ impl Store {
         self.inner.sync()
     }
 
-    /// Makes a checkpoint of the present state, so that the next opening need not replay what came before, and returns its identity; `None` if
-    /// nothing has changed since the last, which another thread may have made while this one waited
-    /// for it. Readers and writers go on meanwhile.
+    /// Makes a checkpoint of the present state, so that the next opening has nothing to replay up
+    /// to here. Returns its identity, or `None` if nothing has changed since the last checkpoint,
+    /// which another thread may have made while this one waited. Readers and writers go on
+    /// meanwhile.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// store.collection("users")?.put("alice", "Alice Liddell")?;
     /// let id = store.checkpoint()?.unwrap();
     /// assert_eq!(store.stats().checkpoint, Some(id));
@@ -311,10 +359,10 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// What writing it met; the checkpoints and the log are as they were before. If it was written and the removal of what is no longer
-    /// needed failed, that is the error.
+    /// Those of writing it: the checkpoints and the log are as they were before. Or those of
+    /// removing what is no longer needed: the checkpoint was made.
     pub fn checkpoint(&self) -> Result<Option<CheckpointId>> {
-        drop(self.inner.writer()?); // a closed store is not written to
+        drop(self.inner.writer()?); // fails if the store is closed
         self.inner.checkpoint(&|| false)
     }
 
@@ -323,26 +371,27 @@ impl Store {
         &self.inner.recovery
     }
 
-    /// Where the store stands.
+    /// Positions and sizes of the store, for monitoring.
     pub fn stats(&self) -> Stats {
         self.inner.stats()
     }
 
-    /// Ends writing: waits for what is under way, makes a checkpoint if enough has changed, and leaves the log clean, so that the next opening
-    /// is quick. Later writes through any handle fail with [`Closed`](crate::Error::Closed); reads go on.
+    /// Ends writing. Waits for writes that are under way, makes a checkpoint if enough has changed,
+    /// and closes the log cleanly, so that the next opening is quick. Later writes through any
+    /// handle fail with [`Closed`](crate::Error::Closed); reads go on. Closing again is allowed.
     ///
-    /// What holds the medium, such as the lock of a directory, is released when the last handle is gone. A store that is not closed is
-    /// closed when that happens, without a checkpoint, and nobody hears of errors. Closing again is allowed.
+    /// The medium, such as the lock on a directory, is released only when the last handle is
+    /// dropped: every store, collection, commit and change feed. Until then opening it again fails
+    /// with [`Locked`](crate::Error::Locked). If the last handle of a store that was not closed is
+    /// dropped, the log is closed then, without a checkpoint, and errors are not reported.
     ///
     /// A checkpoint that is being made in the background is cancelled, and stops within
-    /// milliseconds, with one exception: a flush of the disk (fsync) that it waits for cannot be
-    /// cut short, and takes as long as the disk takes. Closing and checkpoints that were called for
-    /// are not cancelled.
+    /// milliseconds, with one exception: a flush of the disk (fsync) that is under way cannot be
+    /// cut short. The checkpoint of this call, and those of [`checkpoint`](Store::checkpoint), are
+    /// not cancelled.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// # use kv_core::Error;
     /// let users = store.collection("users")?;
     /// store.close()?;
@@ -352,7 +401,7 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// What flushing, or the checkpoint, met.
+    /// Those of flushing the log, or of the checkpoint.
     pub fn close(&self) -> Result<()> {
         self.inner.close()
     }
@@ -369,14 +418,16 @@ impl Shared {
         if std::mem::replace(&mut self.lock_writer()?.closed, true) {
             return self.close_log();
         }
-        self.closing.store(true, Ordering::Release); // a background checkpoint stops, and a new one does not begin
+        // `closed` was set under the writer's lock, so no write comes after this point. `closing`
+        // stops a background checkpoint, and keeps a new one from starting.
+        self.closing.store(true, Ordering::Release);
         let checkpointed = guarded("the checkpoint", || self.checkpoint_on_close());
         self.close_log()?;
         self.publish();
         checkpointed
     }
 
-    /// Flushes everything and leaves the log clean, unless a flush has failed.
+    /// Flushes everything and closes the log cleanly, unless a flush has failed.
     fn close_log(&self) -> Result<()> {
         if let Some(cause) = self.flush_failure.cause() {
             return Err(Error::Poisoned { cause });
@@ -386,8 +437,8 @@ impl Shared {
 }
 
 impl Drop for Inner {
-    /// The jobs end when their handles are dropped, after this; but those of a parent are not this
-    /// process's to end.
+    /// The jobs end when their handles are dropped, after this. But a child made by `fork` must not
+    /// end the jobs of its parent.
     fn drop(&mut self) {
         self.closing.store(true, Ordering::Release);
         if self.check_owner().is_err() {
@@ -400,7 +451,7 @@ impl Drop for Inner {
 impl Drop for Shared {
     fn drop(&mut self) {
         if self.ownership.check_writable().is_ok() {
-            let _ = self.close_log(); // documented: nobody is left to hear of errors
+            let _ = self.close_log(); // documented: errors are not reported here
         }
     }
 }

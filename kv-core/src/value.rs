@@ -1,18 +1,19 @@
-use std::{borrow::Borrow, fmt, ops::Deref};
+use std::{borrow::Borrow, fmt, ops::Deref, str::Utf8Error, string::FromUtf8Error};
 
 use bytes::Bytes;
 
-/// A handle to the bytes of a value (or a key), wherever they are: in memory or in a mapped file. It derefs to `[u8]`, is cheap
-/// to clone, and keeps what it points to alive.
+/// A handle to the bytes of a value or a key, in memory or in a mapped file. It derefs to `[u8]`,
+/// is cheap to clone, and keeps the bytes alive.
 ///
 /// ```
 /// use kv_core::Value;
 ///
-/// let value = Value::from(b"Alice".to_vec());
-/// assert_eq!(value, "Alice"); // compares with whatever is bytes
+/// let value = Value::from("Alice");
+/// assert_eq!(value, "Alice"); // compares with anything that is bytes
 /// assert!(value.starts_with(b"Al")); // has the methods of `[u8]`
-/// let text = String::from_utf8(value.to_vec()).unwrap();
-/// assert_eq!(text, "Alice");
+/// assert_eq!(value.to_str(), Ok("Alice"));
+/// assert_eq!(String::try_from(value.clone()).unwrap(), "Alice");
+/// assert_eq!(Vec::from(value), b"Alice");
 /// ```
 #[derive(Clone, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Value(Bytes);
@@ -21,6 +22,14 @@ impl Value {
     /// A value that copies `bytes`.
     pub fn copy_from(bytes: &[u8]) -> Self {
         Self(Bytes::copy_from_slice(bytes))
+    }
+
+    /// The bytes as text.
+    ///
+    /// # Errors
+    /// They are not UTF-8.
+    pub fn to_str(&self) -> Result<&str, Utf8Error> {
+        std::str::from_utf8(self)
     }
 }
 
@@ -36,9 +45,53 @@ impl From<Vec<u8>> for Value {
     }
 }
 
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+/// Copies.
+impl From<&[u8]> for Value {
+    fn from(bytes: &[u8]) -> Self {
+        Self::copy_from(bytes)
+    }
+}
+
+/// Copies.
+impl<const N: usize> From<&[u8; N]> for Value {
+    fn from(bytes: &[u8; N]) -> Self {
+        Self::copy_from(bytes)
+    }
+}
+
+/// Copies.
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::copy_from(text.as_bytes())
+    }
+}
+
 impl From<Value> for Bytes {
     fn from(value: Value) -> Self {
         value.0
+    }
+}
+
+/// Copies, unless this is the only handle to bytes that are in memory.
+impl From<Value> for Vec<u8> {
+    fn from(value: Value) -> Self {
+        value.0.into()
+    }
+}
+
+/// Copies as the conversion to `Vec<u8>` does. Fails if the bytes are not UTF-8; the error gives
+/// them back.
+impl TryFrom<Value> for String {
+    type Error = FromUtf8Error;
+
+    fn try_from(value: Value) -> Result<Self, FromUtf8Error> {
+        Self::from_utf8(value.into())
     }
 }
 
@@ -65,6 +118,42 @@ impl Borrow<[u8]> for Value {
 impl<T: AsRef<[u8]> + ?Sized> PartialEq<T> for Value {
     fn eq(&self, other: &T) -> bool {
         **self == *other.as_ref()
+    }
+}
+
+impl PartialEq<Value> for str {
+    fn eq(&self, other: &Value) -> bool {
+        *self.as_bytes() == **other
+    }
+}
+
+impl PartialEq<Value> for &str {
+    fn eq(&self, other: &Value) -> bool {
+        *self.as_bytes() == **other
+    }
+}
+
+impl PartialEq<Value> for String {
+    fn eq(&self, other: &Value) -> bool {
+        *self.as_bytes() == **other
+    }
+}
+
+impl PartialEq<Value> for [u8] {
+    fn eq(&self, other: &Value) -> bool {
+        *self == **other
+    }
+}
+
+impl PartialEq<Value> for &[u8] {
+    fn eq(&self, other: &Value) -> bool {
+        **self == **other
+    }
+}
+
+impl PartialEq<Value> for Vec<u8> {
+    fn eq(&self, other: &Value) -> bool {
+        **self == **other
     }
 }
 

@@ -137,7 +137,7 @@ impl MmapCheckpointer {
         let state = lock(&self.directory);
         if self.lock.get().is_none() {
             let locked = self.vfs.try_lock(names::LOCK, Access::ReadWrite).map_err(from_vfs)?;
-            let locked = locked.ok_or_else(|| Error::Locked { path: self.vfs.path().to_owned(), process: None })?;
+            let locked = locked.ok_or_else(|| Error::locked(self.vfs.path(), self.vfs.lock_holder(names::LOCK)))?;
             let _ = self.lock.set(locked); // cannot be set yet: `directory` is held
         }
         if !self.vfs.is_in_place() {
@@ -212,7 +212,7 @@ impl MmapCheckpointer {
             file.read_exact_at(&mut read, 0).map_err(from_vfs)?;
             match read == bytes && file.len().map_err(from_vfs)? == bytes.len() as u64 {
                 true => Ok(()),
-                false => Err(Error::corrupt(file.path(), 0, "what was read back is not what was written")),
+                false => Err(Error::corrupt_whole(file.path(), "what was read back is not what was written")),
             }
         })?;
         self.vfs.sync_directory().map_err(from_vfs)

@@ -96,7 +96,7 @@ impl DamageFlag {
             "a read met damage before, so no checkpoint is written or removed; \
              repair it, then verify all checkpoints to clear this: {text}"
         );
-        Err(Error::corrupt(self.path(), 0, detail))
+        Err(Error::corrupt_whole(self.path(), detail))
     }
 
     /// Whether the flag is set.

@@ -44,8 +44,8 @@ impl DecodeError {
     pub(crate) fn at(self, file: &Path, base: u64) -> Error {
         match self {
             Self::Damaged { offset, detail } => Error::corrupt(file, base.saturating_add(offset), detail),
-            Self::Older { detail } => Error::OlderVersion { file: file.to_owned(), detail },
-            Self::Newer { detail } => Error::NewerVersion { file: file.to_owned(), detail },
+            Self::Older { detail } => Error::OlderVersion { place: file.into(), detail },
+            Self::Newer { detail } => Error::NewerVersion { place: file.into(), detail },
         }
     }
 }
@@ -69,7 +69,9 @@ pub(crate) fn not_opened(error: kv_vfs::Error) -> Error {
 /// [`Error::Corrupt`] as the sign to use an older checkpoint; any other error would end it.
 pub(crate) fn missing_is_damage(error: Error, detail: &'static str) -> Error {
     match error {
-        Error::Io { path, source, .. } if source.kind() == io::ErrorKind::NotFound => Error::corrupt(path, 0, detail),
+        Error::Io { path, source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            Error::corrupt_whole(path, detail)
+        }
         other => other,
     }
 }

@@ -41,8 +41,20 @@ mod table;
 mod verify;
 mod write;
 
+// What a user of tables and checkpoints needs besides, so that this crate is enough.
+pub use kv_core::{
+    Change, Changes, Checkpoint, CheckpointHead, CheckpointId, Checkpointer, CollectionId, CollectionInfo, Cursor,
+    Epoch, Error, LogId, Lsn, Place, Result, Value,
+};
+pub use kv_vfs::{OsVfs, Vfs};
+
 pub use checkpointer::MmapCheckpointer;
 pub use dump::dump;
 pub use read::cursor::TableCursor;
 pub use table::{Table, TableWriter};
 pub use verify::{VerifyReport, verify};
+
+/// The examples of the README are compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -25,9 +25,7 @@ const NO_STORE: u128 = 0;
 /// A table has the format of a part of a checkpoint.
 ///
 /// ```
-/// use kv_core::Cursor;
-/// use kv_snapshot::{Table, TableWriter};
-/// use kv_vfs::OsVfs;
+/// use kv_snapshot::{Cursor, OsVfs, Table, TableWriter};
 ///
 /// # let directory = tempfile::tempdir()?;
 /// let vfs = OsVfs::create(directory.path().join("data"))?;
@@ -65,7 +63,7 @@ impl Table {
         let part = Arc::new(Part::open(vfs, name)?);
         match part.section(COLLECTION) {
             Some(section) => Ok(Self { section: *section, part }),
-            None => Err(Error::corrupt(part.blocks().file(), 0, "it is a part of a checkpoint and not a table")),
+            None => Err(Error::corrupt_whole(part.blocks().file(), "it is a part of a checkpoint and not a table")),
         }
     }
 

@@ -23,6 +23,7 @@ use crate::{
 
 /// What [`verify`] found.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct VerifyReport {
     /// The number of checkpoints that are listed.
     pub checkpoints: usize,

@@ -65,7 +65,8 @@ impl Log for CountingLog {
 
 fn main() -> Result<()> {
     let log = Arc::new(CountingLog::default());
-    let store = Store::open(Arc::clone(&log) as _, Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    let store =
+        Store::with_backends(Arc::clone(&log) as _, Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
     let numbers = store.collection("numbers")?;
     for number in 0..100_u8 {
         numbers.put([number], "a value")?;

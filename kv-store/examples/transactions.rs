@@ -48,7 +48,7 @@ fn main() -> Result<(), TransferError> {
 
 /// All or nothing: an error leaves no trace.
 fn transfer(store: &Store, from: &str, to: &str, amount: u64) -> Result<(), TransferError> {
-    store.transact(|tx| {
+    store.try_transact(|tx| {
         let balance = balance(tx, from)?;
         if balance < amount {
             return Err(TransferError::TooLittle { name: from.to_owned(), balance });

@@ -30,8 +30,8 @@ pub(crate) fn read(directory: &dyn Vfs) -> Result<Option<LogId>> {
     match KIND.open(&bytes[..len]) {
         Ok(id) => Ok(Some(LogId(id))),
         Err(PreambleError::Damaged { offset, detail }) => Err(Error::corrupt(file.path(), offset, detail)),
-        Err(PreambleError::Older { detail }) => Err(Error::OlderVersion { file: file.path().to_owned(), detail }),
-        Err(PreambleError::Newer { detail }) => Err(Error::NewerVersion { file: file.path().to_owned(), detail }),
+        Err(PreambleError::Older { detail }) => Err(Error::OlderVersion { place: file.path().into(), detail }),
+        Err(PreambleError::Newer { detail }) => Err(Error::NewerVersion { place: file.path().into(), detail }),
     }
 }
 

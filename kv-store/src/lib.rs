@@ -3,7 +3,7 @@
 //! ```
 //! # let directory = tempfile::tempdir().unwrap();
 //! # let path = directory.path().join("data");
-//! let store = kv_store::open(path)?;
+//! let store = kv_store::open(path)?; // creates it if there is none
 //! let users = store.collection("users")?;
 //! users.put("alice", "Alice Liddell")?; // on disk when this returns
 //! assert_eq!(users.get("alice")?.unwrap(), "Alice Liddell");
@@ -53,7 +53,7 @@
 //! assert!(users.compare_and_set("bob", Some(b"Bob"), Some(b"Robert"))?.is_ok()); // `None` means absent
 //! visits.update("home", |count| Some([count.map_or(0, |count| count[0]) + 1]))?;
 //! assert_eq!(users.take("bob")?.unwrap(), "Robert"); // deletes the key and returns its value
-//! assert!(matches!(users.delete("bob"), Err(Error::KeyNotFound))); // `delete_if_present` returns `false`
+//! assert!(matches!(users.delete("bob"), Err(Error::KeyNotFound { .. }))); // `delete_if_present` returns `false`
 //!
 //! // Order: byte order, from both ends, with any bounds. Iterators are owned and see one position. Entries are `Result`s.
 //! for entry in users.range("a".."n").rev() {
@@ -68,7 +68,7 @@
 //! let visited = store.transact(|tx| {
 //!     let visited = tx.get("visits", "home")?.map_or(0, |count| count[0]); // reads see the transaction's writes
 //!     tx.put("visits", "home", [visited + 1])?;
-//!     Ok::<_, Error>(visited) // or your own error type that is `From<kv_store::Error>`
+//!     Ok(visited) // `try_transact` is for your own error type that is `From<kv_store::Error>`
 //! })?;
 //! assert_eq!(visited, 1);
 //!
@@ -101,7 +101,7 @@
 //! // Maintenance: none is needed. Flushes and checkpoints run in the background; these calls run them now.
 //! store.sync()?; // everything written so far survives a power cut
 //! store.checkpoint()?; // the next opening has nothing to replay
-//! println!("{:?}", store.stats());
+//! println!("{}", store.stats());
 //!
 //! // Errors say what happened, where, and what to do. There is a variant for each case to handle differently.
 //! let refused = people.put("", "no key").unwrap_err();
@@ -143,11 +143,12 @@ mod verify;
 use std::path::Path;
 
 pub use kv_core::{
-    BATCH_BYTES_MAX, Batch, Bounds, COLLECTIONS_MAX, ChangeFeed, ChangeRecord, CheckpointId, Collection, CollectionId,
-    CollectionInfo, Commit, Durability, Entries, Entry, Epoch, Error, KEY_BYTES_MAX, Limits, LogId, Lsn, Mismatch,
-    NAME_BYTES_MAX, RecordedChange, Recovery, Refusal, Result, Snapshot, Stats, Store, StoreOptions, Transaction,
-    TransactionEntries, VALUE_BYTES_MAX, Value, background,
+    BATCH_BYTES_MAX, Batch, Bounds, COLLECTIONS_MAX, ChangeFeed, ChangeRecord, CheckpointId, Checkpointer, Collection,
+    CollectionId, CollectionInfo, Commit, Durability, Entries, Entry, Epoch, Error, KEY_BYTES_MAX, Limits, LockHolder,
+    Log, LogId, Lsn, Mismatch, NAME_BYTES_MAX, Owner, Place, RecordedChange, Recovery, Refusal, Result, Snapshot,
+    Stats, Store, StoreOptions, Transaction, TransactionEntries, VALUE_BYTES_MAX, Value, background, recovery,
 };
+pub use kv_vfs::{OsVfs, Vfs};
 pub use kv_wal::Options as LogOptions;
 pub use options::Options;
 pub use verify::{Verification, clear_damage, verify, verify_in};
@@ -182,5 +183,5 @@ fn file_error(error: kv_vfs::Error) -> Error {
 
 /// The examples of the README are compiled with the tests.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

@@ -8,6 +8,7 @@ use kv_wal::SegmentedLog;
 use crate::{
     file_error, format,
     owner::{Claim, Owner},
+    record,
 };
 
 /// The highest epoch that is accepted from a checkpoint. It is far below the log's own limit, so
@@ -87,7 +88,8 @@ impl Options {
     /// moment.
     ///
     /// # Errors
-    /// - [`Error::Locked`]: another process, or another opening by this one, has it open.
+    /// - [`Error::Locked`]: it is open already, in another process or this one. A handle of a store
+    ///   that was closed still counts.
     /// - [`Error::Io`], with [`NotFound`](io::ErrorKind::NotFound) if there is no store and none
     ///   should be created, and with [`DirectoryNotEmpty`](io::ErrorKind::DirectoryNotEmpty) if the
     ///   directory holds other things.
@@ -129,7 +131,7 @@ impl Options {
         let directories = [vfs, log_directory, checkpoints];
         let owner = Arc::new(Owner::new(claim, directories, Arc::clone(&log), Arc::clone(&checkpointer)));
         let options = StoreOptions { owner: Some(Arc::clone(&owner) as _), ..self.store.clone() };
-        Store::open(log, checkpointer, options).map_err(|error| owner.explain(error))
+        Store::with_backends(log, checkpointer, options).map_err(|error| owner.explain(error))
     }
 }
 
@@ -145,7 +147,7 @@ pub(crate) fn directory(path: &Path, create: bool) -> Result<Arc<dyn Vfs>> {
 /// [`Error::Locked`]. If nothing should be created and there is no store, an error that says so.
 pub(crate) fn claim(vfs: &Arc<dyn Vfs>, create: bool, this: Option<Process>) -> Result<Claim> {
     let locked = if create { lock_or_create(&**vfs)? } else { lock_existing(&**vfs)? };
-    let lock = locked.ok_or_else(|| Error::Locked { path: vfs.path().to_owned(), process: None })?;
+    let lock = locked.ok_or_else(|| Error::locked(vfs.path(), record::lock_holder(&**vfs)))?;
     Claim::new(Arc::clone(vfs), this, lock)
 }
 
@@ -237,7 +239,7 @@ impl Directory {
     fn missing_log(&self, error: Error) -> Error {
         match error {
             Error::Io { ref source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                Error::corrupt(self.log.path(), 0, "the log is missing")
+                Error::corrupt_whole(self.log.path(), "the log is missing")
             }
             other => other,
         }
@@ -248,7 +250,7 @@ impl Directory {
         let newest = checkpointer.list()?.into_iter().map(|id| id.epoch.0).max();
         let above_newest = newest.map_or(Some(0), |epoch| epoch.checked_add(1));
         let above_newest = above_newest.filter(|epoch| *epoch <= EPOCH_MAX).ok_or_else(|| {
-            Error::corrupt(self.checkpoints.path(), 0, "the name of a checkpoint has an epoch that is too high")
+            Error::corrupt_whole(self.checkpoints.path(), "the name of a checkpoint has an epoch that is too high")
         })?;
         let epoch_min = options.epoch_min.max(Epoch(above_newest));
         let create = self.log_id.is_none();
@@ -257,7 +259,7 @@ impl Directory {
         match self.log_id {
             Some(expected) if expected != log.id() => {
                 let detail = format!("it names the log {expected}, but the log in this directory is {}", log.id());
-                Err(Error::corrupt(self.vfs.path().join(format::NAME), 0, detail))
+                Err(Error::corrupt_whole(self.vfs.path().join(format::NAME), detail))
             }
             _ => Ok(Arc::new(log)),
         }
@@ -267,7 +269,7 @@ impl Directory {
 /// Opens a subdirectory that every store has.
 fn existing(vfs: &dyn Vfs, name: &str) -> Result<Arc<dyn Vfs>> {
     vfs.open_directory(name).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Error::corrupt(error.path, 0, "the directory is missing"),
+        io::ErrorKind::NotFound => Error::corrupt_whole(error.path, "the directory is missing"),
         _ => file_error(error),
     })
 }
@@ -292,7 +294,7 @@ fn is_blank(log: &Arc<dyn Vfs>, checkpoints: &Arc<dyn Vfs>) -> Result<bool> {
 
 fn lost_format(vfs: &dyn Vfs) -> Error {
     let detail = "the file is missing, but the directory has a log and checkpoints of a store";
-    Error::corrupt(vfs.path().join(format::NAME), 0, detail)
+    Error::corrupt_whole(vfs.path().join(format::NAME), detail)
 }
 
 /// The error for a directory without a FORMAT file in which nothing should be created: either there

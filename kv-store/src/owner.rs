@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use kv_core::{Error, Result};
+use kv_core::{Error, LockHolder, Result};
 use kv_snapshot::MmapCheckpointer;
 use kv_vfs::{Lock, Process, Vfs};
 use kv_wal::SegmentedLog;
@@ -52,7 +52,7 @@ impl Claim {
             return Ok(());
         }
         let path = self.directory.path().to_owned();
-        Err(Error::Locked { path, process: Some(record.process.id) })
+        Err(Error::Locked { path, holder: LockHolder::OtherMount { id: record.process.id } })
     }
 
     /// Whether the record is this opening's, or was there before. If the record could not be read

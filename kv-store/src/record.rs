@@ -81,6 +81,12 @@ impl Record {
         self.open && self.is_here && self.process != *this && self.process.is_alive()
     }
 
+    /// The number of the process that has the store open, as far as the record tells it.
+    fn holder(&self) -> Option<u32> {
+        let id = self.process.id;
+        (self.open && self.is_here && Process::of(id) == Some(self.process)).then_some(id)
+    }
+
     fn encode(&self, file: Option<FileId>) -> [u8; RECORD_BYTES] {
         let Self { token, process: Process { boot, namespace, id, started }, open, is_here: _ } = *self;
         let mut bytes = [0; RECORD_BYTES];
@@ -115,6 +121,11 @@ impl Record {
         let is_here = file.is_some_and(|file| file.may_be(&written));
         Some(Self { token: u128::from_le_bytes(field(bytes, TOKEN_AT)), process, open, is_here })
     }
+}
+
+/// The number of the process that has locked the directory, if that can be told.
+pub(crate) fn lock_holder(directory: &dyn Vfs) -> Option<u32> {
+    directory.lock_holder(LOCK).or_else(|| Record::read(directory).ok()??.holder())
 }
 
 fn field<const N: usize>(bytes: &[u8; RECORD_BYTES], at: usize) -> [u8; N] {

@@ -66,6 +66,10 @@ impl Vfs for Untouched {
         }
     }
 
+    fn lock_holder(&self, name: &str) -> Option<u32> {
+        self.0.lock_holder(name)
+    }
+
     fn is_in_place(&self) -> bool {
         self.0.is_in_place()
     }

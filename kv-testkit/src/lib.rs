@@ -28,7 +28,7 @@
 //! use kv_testkit::harness::{OnDisk, on_disk};
 //!
 //! fn disk() -> OnDisk<MyLog> {
-//!     on_disk(|vfs| MyLog::open(&*vfs)) // a `kv_core::Log`, kept in the files of a `kv_vfs::Vfs`
+//!     on_disk(|vfs| MyLog::open(&*vfs)) // a `kv_core::Log`, kept in the files of a `kv_vfs::Vfs`; both re-exported here
 //! }
 //!
 //! kv_testkit::log_suite!(my_log, disk);
@@ -54,7 +54,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use kv_core::{Crash, Log, MemoryLog, MemoryLogMedium, Result};
+//! use kv_testkit::kv_core::{Crash, Log, MemoryLog, MemoryLogMedium, Result};
 //! use kv_testkit::log::LogHarness;
 //!
 //! #[derive(Default)]
@@ -97,6 +97,14 @@ pub mod store;
 mod threads;
 pub mod vfs;
 
+// What a backend is made of, so that this crate is enough to write and test one.
+pub use {kv_core, kv_vfs};
+
 pub use model::{Model, Operation, Outcome};
 pub use recoverable::{Recovered, recoverable};
 pub use scheduler::ManualScheduler;
+
+/// The examples of the README are compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -27,7 +27,7 @@ pub struct Recovered {
 /// use kv_testkit::{recoverable, sim::SimDisk};
 ///
 /// # fn open_in(_: Arc<dyn kv_vfs::Vfs>) -> kv_core::Result<Store> {
-/// #     let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// #     let store = Store::with_backends(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
 /// #     store.collection("users")?.put("alice", "Alice Liddell")?;
 /// #     Ok(store)
 /// # }

@@ -49,3 +49,8 @@ pub use lock::Lock;
 pub use os::OsVfs;
 pub use process::Process;
 pub use vfs::{Access, Space, Vfs};
+
+/// The examples of the README are compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     fmt, fs, io,
+    os::unix::fs::MetadataExt,
     sync::{Mutex, TryLockError},
 };
 
@@ -60,6 +61,25 @@ pub(crate) fn try_exclusive(file: fs::File) -> io::Result<Option<Lock>> {
     }
 }
 
+/// The number of the process that has locked `file`, as far as `/proc/locks` tells it.
+pub(crate) fn holder(file: &fs::File) -> Option<u32> {
+    let metadata = file.metadata().ok()?;
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|lock| holder_of(lock, metadata.dev(), metadata.ino()))
+}
+
+/// The process of a line of `/proc/locks`, if the line is about a lock of that file; see
+/// proc_locks(5). A process of another namespace has no number here, or 0.
+fn holder_of(lock: &str, device: u64, inode: u64) -> Option<u32> {
+    let mut fields = lock.split_ascii_whitespace();
+    let (_, "FLOCK") = (fields.next()?, fields.next()?) else { return None };
+    let process = fields.nth(2)?.parse().ok().filter(|process| *process != 0);
+    let mut file = fields.next()?.split(':');
+    let mut device_part = || u32::from_str_radix(file.next()?, 16).ok();
+    let is_device = rustix::fs::makedev(device_part()?, device_part()?) == device;
+    if is_device && file.next()?.parse() == Ok(inode) { process } else { None }
+}
+
 struct Held {
     file: fs::File,
     origin: Origin,
@@ -79,6 +99,31 @@ impl Drop for Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_of_the_kernel_names_the_process_that_holds_a_lock() {
+        let device = rustix::fs::makedev(0xfe, 1);
+        assert_eq!(holder_of("1: FLOCK  ADVISORY  WRITE 1234 fe:01:77 0 EOF", device, 77), Some(1234));
+        for other in [
+            "1: FLOCK  ADVISORY  WRITE 1234 fe:01:78 0 EOF",
+            "1: FLOCK  ADVISORY  WRITE 1234 fe:02:77 0 EOF",
+            "1: FLOCK  ADVISORY  WRITE 0 fe:01:77 0 EOF",
+            "1: -> FLOCK  ADVISORY  WRITE 1234 fe:01:77 0 EOF",
+            "1: POSIX  ADVISORY  WRITE 1234 fe:01:77 0 EOF",
+            "1: FLOCK",
+            "",
+        ] {
+            assert_eq!(holder_of(other, device, 77), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_holder_of_a_lock_of_this_process_is_this_process() {
+        let named = tempfile::NamedTempFile::new().unwrap();
+        let _lock = try_exclusive(named.reopen().unwrap()).unwrap().unwrap();
+        // Where the kernel's list cannot be read, or shows other devices, nothing is known.
+        assert!(holder(named.as_file()).is_none_or(|holder| holder == std::process::id()));
+    }
 
     #[test]
     fn a_dropped_lock_ends_though_a_child_process_still_shares_the_file() {

@@ -211,6 +211,10 @@ impl Vfs for OsVfs {
         }
     }
 
+    fn lock_holder(&self, name: &str) -> Option<u32> {
+        lock::holder(&self.open_file("open", name, OFlags::RDONLY).ok()?)
+    }
+
     fn is_in_place(&self) -> bool {
         self.place.holds(&self.directory)
     }

@@ -83,6 +83,12 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     /// [`Lock::is_ours`].
     fn try_lock(&self, name: &str, access: Access) -> Result<Option<Lock>>;
 
+    /// The number of the process that holds the lock on the file `name`, for messages. `None` if
+    /// that cannot be found out, as by default.
+    fn lock_holder(&self, _name: &str) -> Option<u32> {
+        None
+    }
+
     /// Whether the directory is still the one at its path. `false` if it was certainly removed, or
     /// if another one is certainly in its place: what is written here would not be found there. A
     /// file layer whose directories cannot be removed or replaced returns `true`.

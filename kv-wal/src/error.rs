@@ -14,8 +14,8 @@ pub(crate) fn io(error: kv_vfs::Error) -> Error {
 pub(crate) fn preamble(file: PathBuf, fault: PreambleError) -> Error {
     match fault {
         PreambleError::Damaged { offset, detail } => Error::corrupt(file, offset, detail),
-        PreambleError::Older { detail } => Error::OlderVersion { file, detail },
-        PreambleError::Newer { detail } => Error::NewerVersion { file, detail },
+        PreambleError::Older { detail } => Error::OlderVersion { place: file.into(), detail },
+        PreambleError::Newer { detail } => Error::NewerVersion { place: file.into(), detail },
     }
 }
 

@@ -5,9 +5,7 @@
 //! log knows nothing of keys or collections, and can be used alone:
 //!
 //! ```
-//! use kv_core::{Durability, Log, Lsn};
-//! use kv_vfs::OsVfs;
-//! use kv_wal::{Options, SegmentedLog};
+//! use kv_wal::{Durability, Log, Lsn, Options, OsVfs, SegmentedLog};
 //!
 //! # let directory = tempfile::tempdir().unwrap();
 //! let vfs = OsVfs::create(directory.path().join("log"))?;
@@ -141,7 +139,16 @@ mod segment_file;
 mod sync;
 mod write;
 
+// What a user of the log needs besides, so that this crate is enough.
+pub use kv_core::{Bounds, Durability, Epoch, Error, Log, LogId, LogReader, Lsn, Place, Record, Result};
+pub use kv_vfs::{OsVfs, Vfs};
+
 pub use dump::dump;
 pub use log::SegmentedLog;
 pub use options::Options;
 pub use recovery::{LogRecovery, TornTail, is_blank, verify};
+
+/// The examples of the README are compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

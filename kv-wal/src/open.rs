@@ -28,7 +28,7 @@ use crate::{
 /// Locks the directory, so that no other log can be open in it.
 pub(crate) fn lock(vfs: &dyn Vfs) -> Result<Lock> {
     let locked = vfs.try_lock(names::LOCK, Access::ReadWrite).map_err(error::io)?;
-    locked.ok_or_else(|| Error::Locked { path: vfs.path().to_owned(), process: None })
+    locked.ok_or_else(|| Error::locked(vfs.path(), vfs.lock_holder(names::LOCK)))
 }
 
 /// Recovers the log. If there is none, creates it or fails, as `options` say.

@@ -118,18 +118,16 @@ fn open(shared: &Shared, after: Lsn) -> Result<Current> {
     let opened = match segment_file::open(&*shared.vfs, segment.number, Access::Read) {
         Ok(opened) if opened.header.identity == segment.identity => opened,
         Ok(opened) => {
-            return Err(Error::corrupt(
+            return Err(Error::corrupt_whole(
                 opened.file.path(),
-                0,
                 "the file was replaced by another segment since the log was opened",
             ));
         }
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             locate(shared, after)?; // fails if the segment was trimmed meanwhile
             let path = shared.vfs.path().join(names::segment(segment.number));
-            return Err(Error::corrupt(
+            return Err(Error::corrupt_whole(
                 path,
-                0,
                 "the segment's file has disappeared since the log was opened: its records are lost",
             ));
         }

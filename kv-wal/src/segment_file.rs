@@ -88,7 +88,7 @@ pub(crate) fn open(vfs: &dyn Vfs, number: u64, access: Access) -> Result<Segment
         Ok(header) if header.number == number => Ok(Segment { header, file }),
         Ok(header) => {
             let detail = format!("the header is that of segment {}: the file has the wrong name", header.number);
-            Err(Error::corrupt(error::path(vfs, &name), 0, detail))
+            Err(Error::corrupt_whole(error::path(vfs, &name), detail))
         }
         Err(PreambleError::Damaged { offset, detail }) => Err(Error::corrupt(
             error::path(vfs, &name),

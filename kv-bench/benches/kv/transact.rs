@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Instant};
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use kv_bench::{COLLECTION, entries, key, mixed, scratch, together, value, without_checkpoints};
-use kv_store::{Durability, Options, Result};
+use kv_store::{Durability, Options};
 
 use crate::SCRATCH;
 
@@ -30,7 +30,7 @@ fn read_modify_write(criterion: &mut Criterion) {
                 bencher.iter_custom(|rounds| {
                     together(threads, rounds, |thread, round| {
                         let key = key(mixed(round * threads + thread) % 1000);
-                        let done: Result<()> = store.transact(|tx| {
+                        let done = store.transact(|tx| {
                             let old = tx.get(COLLECTION, key)?.map_or(0, |value| value[0]);
                             tx.put(COLLECTION, key, [old.wrapping_add(1); 100])
                         });

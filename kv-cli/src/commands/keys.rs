@@ -68,7 +68,7 @@ pub fn delete(dir: &Path, args: &Key) -> Result<(), Failure> {
     let collection = opening::collection(&store, &args.collection)?;
     let key = bytes(&args.key);
     match collection.delete(key) {
-        Err(kv_store::Error::KeyNotFound) => Err(absent(&store, collection.name(), key)),
+        Err(kv_store::Error::KeyNotFound { .. }) => Err(absent(&store, collection.name(), key)),
         other => other.doing(|| format!("cannot delete the key \"{}\" of {:?}", escaped(key), collection.name())),
     }?;
     opening::close(&store);

@@ -209,7 +209,7 @@ impl Trial {
         // A failed flush may lose what only has to survive a killed process.
         let fills_metadata = self.others.fills_metadata;
         let durability = if fills_metadata { Durability::Disk } else { self.step.durability() };
-        let written = store.write_with(&self.step.batch(), durability);
+        let written = store.write_with(self.step.batch(), durability);
         match &written {
             Ok(()) => self.ledger.acknowledge(self.step),
             Err(Error::DiskFull { .. }) => self.refused += 1,

@@ -134,7 +134,7 @@ impl Writer {
         };
         for number in steps {
             let step = Step { thread: self.thread, number };
-            let written = self.store.write_with(&step.batch(), step.durability());
+            let written = self.store.write_with(step.batch(), step.durability());
             self.report(step, &written, &mut acknowledged);
             if let Some(scheduler) = &self.by_hand {
                 scheduler.run_woken();
@@ -199,5 +199,5 @@ fn say(line: fmt::Arguments<'_>) {
 
 /// Makes a step in the test itself, beside the writer.
 pub fn put(store: &Store, step: Step) -> kv_store::Result<()> {
-    store.write_with(&step.batch(), Durability::Disk)
+    store.write_with(step.batch(), Durability::Disk)
 }

@@ -24,9 +24,7 @@ type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 /// It ends after an error. Taking a few of many entries costs little.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # let store = kv_core::Store::in_memory()?;
 /// let users = store.collection("users")?;
 /// for name in ["alice", "bob", "carol"] {
 ///     users.put(name, "")?;

@@ -3,9 +3,7 @@ use crate::Value;
 /// A key and its value.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # let store = kv_core::Store::in_memory()?;
 /// store.collection("users")?.put("alice", "Alice")?;
 /// let entry = store.collection("users")?.first()?.unwrap();
 /// assert_eq!((&*entry.key, &*entry.value), (&b"alice"[..], &b"Alice"[..]));

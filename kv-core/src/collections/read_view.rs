@@ -4,7 +4,7 @@ use super::{
     memtable::{Changed, Memtable},
     steps::{self, GoOn, STEP_ENTRIES},
 };
-use crate::{Checkpoint, CheckpointId, CollectionId, CollectionInfo, Error, Lsn, Result, Value};
+use crate::{Checkpoint, CheckpointId, CollectionId, CollectionInfo, Error, Lsn, Place, Result, Value};
 
 /// Where readers look: in the active memtable, then the frozen one, then the checkpoint. A view
 /// never changes; another one replaces it.
@@ -187,8 +187,8 @@ impl ReadView {
 
     /// The error for a checkpoint that holds more than its counts say.
     fn miscounted(&self, name: &str) -> Error {
-        let checkpoint = format!("the checkpoint at position {}", self.checkpoint_lsn());
-        Error::corrupt(checkpoint, 0, format!("it holds more of the collection {name:?} than its counts say"))
+        let detail = format!("it holds more of the collection {name:?} than its counts say");
+        Error::corrupt_whole(self.checkpoint_id().map_or(Place::Record(Lsn::START), Place::Checkpoint), detail)
     }
 }
 

@@ -1,9 +1,12 @@
-use std::{collections::BTreeMap, fmt, io, mem, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fmt, io, mem, sync::Arc};
 
 use crate::{
     CheckpointHead, CheckpointId, CollectionId, Error, Result, Value,
     sync::{Mutex, MutexGuard, lock},
 };
+
+/// Stands in errors where other checkpointers name their file.
+const PLACE: &str = "(checkpoints in memory)";
 
 /// The medium that a [`MemoryCheckpointer`](crate::MemoryCheckpointer) keeps its checkpoints on. It
 /// outlives the checkpointer, so that a test can open the checkpoints again, simulate a crash, or
@@ -15,7 +18,7 @@ use crate::{
 ///
 /// let medium = MemoryCheckpointMedium::new();
 /// let checkpointer = Arc::new(MemoryCheckpointer::open(&medium));
-/// let store = Store::open(Arc::new(MemoryLog::new()), checkpointer, StoreOptions::default())?;
+/// let store = Store::with_backends(Arc::new(MemoryLog::new()), checkpointer, StoreOptions::default())?;
 /// store.collection("users")?.put("alice", "Alice")?;
 /// let id = store.checkpoint()?.unwrap();
 /// medium.damage(id, CheckpointDamage::Head);
@@ -31,6 +34,7 @@ pub struct MemoryCheckpointMedium {
 
 /// Which part of a checkpoint is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CheckpointDamage {
     /// The head: the checkpoint cannot be opened.
     Head,
@@ -176,7 +180,7 @@ impl State {
     ) -> Result<Arc<Image>> {
         self.check_no_damage_met()?;
         if mem::take(&mut self.write_fails) {
-            return Err(Error::from_io("write", file(None), io::Error::other("a failure that a test asked for")));
+            return Err(Error::from_io("write", PLACE, io::Error::other("a failure that a test asked for")));
         }
         let known = || self.listed.keys().chain(self.set_aside.keys());
         let seq = known().map(|id| id.seq + 1).max().unwrap_or(1);
@@ -196,13 +200,5 @@ impl State {
 }
 
 fn corrupt(id: CheckpointId, detail: &str) -> Error {
-    Error::corrupt(file(Some(id)), 0, detail)
-}
-
-/// The path in errors, where other checkpointers name their file.
-fn file(id: Option<CheckpointId>) -> PathBuf {
-    match id {
-        Some(CheckpointId { epoch, lsn, seq }) => format!("(checkpoint in memory {epoch}-{lsn}-{seq})").into(),
-        None => "(checkpoints in memory)".into(),
-    }
+    Error::corrupt_whole(id, detail)
 }

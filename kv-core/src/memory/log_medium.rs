@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    BATCH_BYTES_MAX, Bounds, Durability, Epoch, Error, LogId, Lsn, Result,
+    BATCH_BYTES_MAX, Bounds, Durability, Epoch, Error, LockHolder, LogId, Lsn, Result,
     sync::{Mutex, MutexGuard, lock},
 };
 
@@ -36,6 +36,7 @@ pub struct MemoryLogMedium {
 
 /// How a log ends without being closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Crash {
     /// The process is killed: the records that are [written](Bounds::written) remain.
     Killed,
@@ -156,7 +157,7 @@ impl State {
     /// Begins an opening, unless the log is open already.
     pub(super) fn start_alone(&mut self) -> Result<()> {
         if self.opening.is_some() {
-            return Err(Error::Locked { path: PLACE.into(), process: None });
+            return Err(Error::Locked { path: PLACE.into(), holder: LockHolder::ThisProcess });
         }
         self.start();
         Ok(())

@@ -1,4 +1,4 @@
-use std::ops::Range;
+use std::{mem, ops::Range};
 
 use super::{collection::checked, pending_write::PendingWrite};
 use crate::{
@@ -6,22 +6,37 @@ use crate::{
     operation::{OPERATION_HEADER_BYTES, RECORD_HEADER_BYTES},
 };
 
-/// Changes to one or several collections that are made together: all of them or none, visible at one instant.
+/// Changes to one or several collections that are made together: all of them or none, visible at
+/// one instant.
 ///
 /// They are made in the order in which they were added. A batch can be written more than once.
 ///
 /// ```
-/// # use kv_core::{Batch, MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # use std::sync::Arc;
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # let store = kv_core::Store::in_memory()?;
+/// use kv_core::Batch;
+///
+/// // At once:
+/// store.write(Batch::new().put("accounts", "alice", "90").put("accounts", "bob", "110"))?;
+///
+/// // Step by step:
 /// let mut batch = Batch::new();
-/// batch.put("accounts", "alice", "90").put("accounts", "bob", "110").put("transfers", "1", "alice bob 10");
+/// for name in ["carol", "dan"] {
+///     batch.put("accounts", name, "0");
+/// }
 /// store.write(&batch)?;
+///
+/// // As the end of a chain: `take`, because each step only borrows the batch.
+/// let batch = Batch::new().delete("accounts", "dan").put("closed", "dan", "").take();
+/// store.write(batch)?;
+///
+/// // From an iterator, of puts:
+/// let batch: Batch = (0..10_u8).map(|number| ("squares", [number], [number * number])).collect();
+/// store.write(batch)?;
 /// # Ok::<(), kv_core::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// The bytes of all names, keys and values.
+    /// The bytes of all keys and values.
     bytes: Vec<u8>,
     names: Vec<String>,
     changes: Vec<BatchedChange>,
@@ -29,6 +44,7 @@ pub struct Batch {
 
 #[derive(Clone, Debug)]
 struct BatchedChange {
+    /// Index into the names.
     name: usize,
     key: Range<usize>,
     action: BatchedAction,
@@ -41,8 +57,8 @@ enum BatchedAction {
     DeleteIfPresent,
 }
 
-/// Among so many of the names that came last a change's collection is looked for.
-const NAMES_LOOKED_AT: usize = 8;
+/// How many of the names added last are searched for a change's collection.
+const NAMES_SEARCHED: usize = 8;
 
 impl Batch {
     /// A batch without changes.
@@ -50,7 +66,8 @@ impl Batch {
         Self::default()
     }
 
-    /// Sets the value of a key, whether it is there or not. The collection is created if it does not exist.
+    /// Sets the value of a key, whether it is present or not. The collection is created if it does
+    /// not exist.
     pub fn put(&mut self, collection: &str, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> &mut Self {
         let key = self.keep(key.as_ref());
         let value = self.keep(value.as_ref());
@@ -64,10 +81,24 @@ impl Batch {
         self.add(collection, key, BatchedAction::Delete)
     }
 
-    /// Deletes a key if it is there.
+    /// Deletes a key if it is present.
     pub fn delete_if_present(&mut self, collection: &str, key: impl AsRef<[u8]>) -> &mut Self {
         let key = self.keep(key.as_ref());
         self.add(collection, key, BatchedAction::DeleteIfPresent)
+    }
+
+    /// Takes the changes out as a batch of their own, and leaves this one empty: the end of a chain
+    /// that is bound to a variable.
+    ///
+    /// ```
+    /// use kv_core::Batch;
+    ///
+    /// let batch = Batch::new().put("users", "alice", "Alice").put("counts", "users", "1").take();
+    /// assert_eq!(batch.len(), 2);
+    /// ```
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        mem::take(self)
     }
 
     /// How many changes there are.
@@ -85,12 +116,10 @@ impl Batch {
         self.bytes.len()
     }
 
-    /// Forgets all changes, and keeps the memory for others.
+    /// Removes all changes, and keeps the memory for others.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// # use kv_core::Batch;
     /// let mut batch = Batch::new();
     /// for number in 0..10_000_u32 {
@@ -117,8 +146,9 @@ impl Batch {
     }
 
     fn add(&mut self, collection: &str, key: Range<usize>, action: BatchedAction) -> &mut Self {
-        // Only among the last few: a batch over many collections would be slow otherwise. A name that is there twice does no harm.
-        let first = self.names.len().saturating_sub(NAMES_LOOKED_AT);
+        // Only the last few names are searched, or a batch over many collections would be slow. A
+        // name that is in the list twice does no harm.
+        let first = self.names.len().saturating_sub(NAMES_SEARCHED);
         let name = match self.names[first..].iter().rposition(|name| name == collection) {
             Some(at) => first + at,
             None => {
@@ -130,8 +160,8 @@ impl Batch {
         self
     }
 
-    /// Checks everything that can be checked without looking at the state, and returns the size of the record, in bytes, not counting the
-    /// creation of collections.
+    /// Checks everything that can be checked without reading the store. Returns the size of the
+    /// record in bytes, not counting the creation of collections.
     pub(super) fn check(&self, limits: &Limits) -> Result<usize> {
         self.names.iter().try_for_each(|name| Limits::default().check_name(name))?;
         let mut bytes = RECORD_HEADER_BYTES;
@@ -148,25 +178,43 @@ impl Batch {
         Ok(bytes)
     }
 
-    /// Whether a change asks for the outcome of another.
+    /// Whether the outcome of one change may depend on another.
     pub(super) fn reads_own_writes(&self) -> bool {
         self.changes.len() > 1 && self.changes.iter().any(|change| !matches!(change.action, BatchedAction::Put(_)))
     }
 
-    /// Makes the changes, in their order.
+    /// Adds the changes to `pending`, in their order.
     ///
     /// # Errors
-    /// [`KeyNotFound`](Error::KeyNotFound) if one deletes a key that is absent then.
+    /// [`KeyNotFound`](Error::KeyNotFound) if one deletes a key that is absent by then.
     pub(super) fn build(&self, pending: &mut PendingWrite<'_>) -> Result<()> {
         for change in &self.changes {
             let (name, key) = (self.names[change.name].as_str(), &self.bytes[change.key.clone()]);
             match &change.action {
                 BatchedAction::Put(value) => pending.put(name, key, &self.bytes[value.clone()])?,
-                BatchedAction::Delete if !pending.delete(name, key)? => return Err(Error::KeyNotFound),
+                BatchedAction::Delete if !pending.delete(name, key)? => return Err(Error::key_not_found(name, key)),
                 BatchedAction::DeleteIfPresent => drop(pending.delete(name, key)?),
                 BatchedAction::Delete => {}
             }
         }
         Ok(())
+    }
+}
+
+/// Adds a put for each `(collection, key, value)`.
+impl<C: AsRef<str>, K: AsRef<[u8]>, V: AsRef<[u8]>> Extend<(C, K, V)> for Batch {
+    fn extend<I: IntoIterator<Item = (C, K, V)>>(&mut self, puts: I) {
+        for (collection, key, value) in puts {
+            self.put(collection.as_ref(), key, value);
+        }
+    }
+}
+
+/// A put for each `(collection, key, value)`.
+impl<C: AsRef<str>, K: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(C, K, V)> for Batch {
+    fn from_iter<I: IntoIterator<Item = (C, K, V)>>(puts: I) -> Self {
+        let mut batch = Self::new();
+        batch.extend(puts);
+        batch
     }
 }

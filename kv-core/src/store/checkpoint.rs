@@ -1,4 +1,9 @@
-//! Making checkpoints: freeze, sync the log, write, publish the new view, trim, remove.
+//! Making checkpoints: freeze the memtable, sync the log, write, install the new read view, trim
+//! the log, remove old checkpoints.
+//!
+//! Two locks are involved, always taken in this order: the lock on [`CheckpointState`], which a
+//! thread holds while it writes a checkpoint, and the writer's lock, which it holds for the moment
+//! of the freeze. So writers wait for a freeze, but never for the writing of a checkpoint.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -14,10 +19,10 @@ use crate::{
     sync::lock,
 };
 
-/// What only the one who makes a checkpoint has.
+/// What the checkpoint lock protects.
 #[derive(Debug, Default)]
 pub(super) struct CheckpointState {
-    /// What has been frozen and is not in a checkpoint yet.
+    /// What was frozen and is not in a checkpoint yet. It stays here if writing it fails.
     frozen: Option<Frozen>,
 }
 
@@ -30,7 +35,8 @@ struct Frozen {
 }
 
 impl Inner {
-    /// Has a checkpoint made in the background. A job that is dead is a checkpoint that failed.
+    /// Requests a checkpoint in the background. If the job is dead, that counts as a failed
+    /// checkpoint.
     pub(super) fn request_checkpoint(&self) {
         if let Err(dead) = self.checkpoint_job.wake() {
             self.note_checkpoint(Some(&dead));
@@ -39,8 +45,8 @@ impl Inner {
 }
 
 impl Shared {
-    /// Makes a checkpoint of the present state, and first one of what an earlier attempt froze and did not finish. `None` if nothing has
-    /// changed since the last.
+    /// Makes a checkpoint of the present state. If an earlier attempt froze something and did not
+    /// finish, that is written first. `None` if nothing has changed since the last checkpoint.
     pub(super) fn checkpoint(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
         let result = guarded("the checkpoint", || self.freeze_and_write(cancelled));
         self.note_checkpoint(result.as_ref().err());
@@ -63,11 +69,13 @@ impl Shared {
         Guard::new(lock(&self.checkpoint))
     }
 
-    /// Writes what is frozen at `lsn` to a checkpoint, unless another thread has done that
+    /// Writes what was frozen at `lsn` to a checkpoint, unless another thread has done so
     /// meanwhile.
     ///
-    /// The flush and the publication come before the lock is taken: they wake those who waited,
-    /// soon, and a waker may ask for a checkpoint itself.
+    /// The flush and the publication come before the checkpoint lock is taken. They wake waiters:
+    /// under the lock the wakers would run only when the checkpoint is written, and a waker may
+    /// ask for a checkpoint itself. Nothing is lost between the two: the position only has to be
+    /// durable before its checkpoint is, and what is frozen is looked up again under the lock.
     fn finish(&self, lsn: Option<Lsn>, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
         let Some(lsn) = lsn else { return Ok(None) };
         self.confirm_owner()?;
@@ -80,7 +88,8 @@ impl Shared {
         }
     }
 
-    /// On close: if something was written since opening, and enough has changed or a checkpoint was under way.
+    /// Makes the checkpoint on close, if something was written since opening and enough has
+    /// changed, or if an earlier checkpoint was not finished.
     pub(super) fn checkpoint_on_close(&self) -> Result<()> {
         let due = {
             let writer = self.lock_writer()?;
@@ -93,7 +102,7 @@ impl Shared {
         Ok(())
     }
 
-    /// The next attempt is made when as much has changed again, whatever becomes of this one.
+    /// Makes the next attempt due when as much has changed again, whether this one succeeds or not.
     fn reset_triggers(&self) -> Result<()> {
         let mut writer = self.lock_writer()?;
         writer.record_bytes = 0;
@@ -101,11 +110,13 @@ impl Shared {
         Ok(())
     }
 
-    /// Freezes what is active, if anything has changed since the checkpoint, and gives its
-    /// position. What another thread has frozen since this one looked is as new as what this one
-    /// wants.
+    /// Freezes the active memtable, if anything has changed since the checkpoint, and returns the
+    /// position of what is frozen.
+    ///
+    /// If another thread has frozen something since this one began, that is used. It is new enough:
+    /// this call began before that freeze, so the caller's own writes are in it.
     fn freeze(&self) -> Result<Option<Lsn>> {
-        let epoch = self.log.bounds().epoch; // asked for first: the log may panic, and a freeze is not to be half done
+        let epoch = self.log.bounds().epoch; // read first: the log may panic, which must not leave a freeze half done
         let mut state = self.checkpoint_state();
         if state.frozen.is_none() {
             let mut writer = self.lock_writer()?;
@@ -119,7 +130,12 @@ impl Shared {
         Ok(state.frozen.as_ref().map(|frozen| frozen.lsn))
     }
 
-    /// Writes what is frozen, if anything is, to a checkpoint, and lets go of what is no longer needed. If it fails, what is frozen stays for the next attempt.
+    /// Writes what is frozen, if anything is, to a checkpoint, and removes what is no longer
+    /// needed. If writing fails, what is frozen stays for the next attempt.
+    ///
+    /// The new read view is installed before `frozen` is cleared and the log is trimmed. So at any
+    /// moment each change is in the frozen memtable or in the checkpoint of the current view, and
+    /// the log reaches back to a checkpoint that exists.
     fn write_frozen(&self, state: &mut CheckpointState, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
         let Some(frozen) = &state.frozen else { return Ok(None) };
         let view = self.collections.view();
@@ -143,8 +159,8 @@ impl Shared {
         Ok(Some(id))
     }
 
-    /// Trims the log up to the previous checkpoint and removes what is older: two are kept, and the log back to the older one, so that one bad
-    /// checkpoint loses nothing.
+    /// Trims the log up to the previous checkpoint and removes older ones. Two checkpoints are
+    /// kept, and the log back to the older of them, so that one bad checkpoint loses nothing.
     fn trim_and_prune(&self, previous: Option<CheckpointId>, newest: CheckpointId) -> Result<()> {
         let Some(previous) = previous else { return Ok(()) };
         self.log.trim(previous.lsn)?;
@@ -157,7 +173,7 @@ impl Shared {
     }
 }
 
-/// The changes in what is frozen.
+/// The changes of a frozen memtable.
 struct FrozenChanges<'a> {
     head: CheckpointHead,
     changed: vec::IntoIter<Changed>,
@@ -184,7 +200,7 @@ impl Changes for FrozenChanges<'_> {
     }
 }
 
-/// Has checkpoints made in the background.
+/// Starts the job that makes checkpoints in the background.
 pub(super) fn spawn(shared: &Arc<Shared>) -> Result<Box<dyn Wake>> {
     let job = CheckpointJob(Arc::clone(shared));
     shared.options.scheduler.spawn("kv-checkpoint", Box::new(job))
@@ -196,7 +212,7 @@ impl Job for CheckpointJob {
     fn run(&mut self) -> Next {
         let closing = || self.0.closing.load(Ordering::Acquire);
         if !closing() {
-            // A failure has been noted for `Stats`, and leaves everything as it was.
+            // A failure has been recorded for `Stats`, and leaves everything as it was.
             let _ = self.0.checkpoint(&closing);
         }
         Next::WhenWoken

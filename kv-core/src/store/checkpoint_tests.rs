@@ -1,4 +1,4 @@
-//! Cancelling a checkpoint while it is prepared.
+//! Cancelling a checkpoint during its preparation.
 
 use std::{
     cell::Cell,
@@ -14,8 +14,8 @@ use crate::{
     MemoryCheckpointer, MemoryLog, Result, Store, StoreOptions, Value,
 };
 
-/// How often a checkpoint was looked into. Writing a new one is not what is tested here: it takes
-/// no time.
+/// Counts the reads of a checkpoint. Writing one is not tested here, so it takes no time and is
+/// never cancelled.
 #[derive(Default)]
 struct LookUps(Arc<AtomicUsize>, MemoryCheckpointer);
 
@@ -78,15 +78,15 @@ impl Checkpoint for Counted {
     }
 }
 
-/// Each question may be answered with yes. What is done after that is nothing, and between two
-/// questions it is little.
+/// The checkpoint asks again and again whether it is cancelled. Whichever question is answered with
+/// yes, nothing is done after it, and there is little work between two questions.
 #[test]
 fn preparing_a_checkpoint_stops_soon_wherever_it_is() {
     const KEYS: u32 = 3000;
     let looked_up = Arc::<AtomicUsize>::default();
     let checkpointer = LookUps(Arc::clone(&looked_up), MemoryCheckpointer::new());
     let options = StoreOptions { checkpoint_record_bytes: u64::MAX, ..StoreOptions::default() };
-    let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(checkpointer), options).unwrap();
+    let store = Store::with_backends(Arc::new(MemoryLog::new()), Arc::new(checkpointer), options).unwrap();
     for value in ["old", "new"] {
         let mut batch = Batch::new();
         for key in 0..KEYS {

@@ -5,15 +5,15 @@ use crate::{Durability, Entries, Entry, Error, Result, Value, limits::Limits};
 
 /// A handle to a collection: a bucket of `key -> blob`.
 ///
-/// It stands for the *name*: the collection need not exist, and reads as empty while it does not; the first put creates it. After a drop, a
-/// put creates it anew. Handles are cheap to clone, and keep the store open.
+/// It stands for the *name*. The collection need not exist: it reads as empty until the first put
+/// creates it. After a drop, a put creates it again. Handles are cheap to clone, and keep the store
+/// open.
 ///
-/// Reads see what is published: an acknowledged write is, and a write with [`Durability::Disk`] is not before it is durable.
+/// Reads see what is published. An acknowledged write is published; a write with
+/// [`Durability::Disk`] is not published before it is durable.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # let store = kv_core::Store::in_memory()?;
 /// let users = store.collection("users")?; // owned: keep it, clone it, move it to another thread
 /// let writer = std::thread::spawn({
 ///     let users = users.clone();
@@ -21,7 +21,7 @@ use crate::{Durability, Entries, Entry, Error, Result, Value, limits::Limits};
 /// });
 /// writer.join().unwrap()?;
 /// assert_eq!(users.get("alice")?.unwrap(), "Alice Liddell");
-/// assert_eq!(store.collection("nobody wrote this")?.get("alice")?, None);
+/// assert_eq!(store.collection("never written")?.get("alice")?, None);
 /// # Ok::<(), kv_core::Error>(())
 /// ```
 #[derive(Clone)]
@@ -41,16 +41,16 @@ impl Collection {
         &self.name
     }
 
-    /// A handle to the same collection whose writes survive what `durability` says, whatever the store's default.
+    /// A handle to the same collection whose writes have this durability instead of the store's
+    /// default.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// # use kv_core::Durability;
     /// let visits = store.collection("visits")?;
     /// visits.put("paid", "1")?; // survives a power cut
-    /// visits.with_durability(Durability::Process).put("seen", "1")?; // survives a killed process, and does not wait for the disk
+    /// let quick = visits.with_durability(Durability::Process); // survives a killed process
+    /// quick.put("seen", "1")?; // does not wait for the disk
     /// # Ok::<(), kv_core::Error>(())
     /// ```
     #[must_use]
@@ -58,15 +58,13 @@ impl Collection {
         Self { durability: Some(durability), ..self.clone() }
     }
 
-    /// Sets the value of a key, whether it is there or not.
+    /// Sets the value of a key, whether it is present or not.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// let any = store.collection("anything that is bytes")?;
     /// any.put("text", String::from("text"))?;
-    /// any.put(7_u32.to_be_bytes(), vec![1, 2, 3])?; // big-endian: numbers then lie in their order
+    /// any.put(7_u32.to_be_bytes(), vec![1, 2, 3])?; // big-endian, so that numbers sort in their order
     /// any.put(b"bytes", [])?; // a value may be empty, a key may not
     /// # Ok::<(), kv_core::Error>(())
     /// ```
@@ -75,7 +73,7 @@ impl Collection {
     /// [`InvalidKey`](Error::InvalidKey), [`ValueTooLarge`](Error::ValueTooLarge),
     /// [`DiskFull`](Error::DiskFull), [`Poisoned`](Error::Poisoned), [`Closed`](Error::Closed),
     /// [`Forked`](Error::Forked): nothing was written. [`OutcomeUnknown`](Error::OutcomeUnknown):
-    /// it may or may not have been.
+    /// it may or may not have been written.
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         let (key, value) = (key.as_ref(), value.as_ref());
         self.check_put(key, value)?;
@@ -85,29 +83,27 @@ impl Collection {
     /// The value of a key, or `None`.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// let users = store.collection("users")?;
     /// users.put("alice", "Alice Liddell")?;
-    /// let name = users.get("alice")?.unwrap(); // a `Value`: derefs to `[u8]`, is cheap to clone, and keeps its bytes alive
-    /// assert_eq!(std::str::from_utf8(&name), Ok("Alice Liddell"));
+    /// let name = users.get("alice")?.unwrap(); // a `Value`, which derefs to `[u8]`
+    /// assert_eq!(name.to_str(), Ok("Alice Liddell"));
     /// assert_eq!(users.get("bob")?, None);
     /// # Ok::<(), kv_core::Error>(())
     /// ```
     ///
     /// # Errors
-    /// [`InvalidKey`](Error::InvalidKey); [`Corrupt`](Error::Corrupt) if the checkpoint is damaged where the key would be.
+    /// [`InvalidKey`](Error::InvalidKey); [`Corrupt`](Error::Corrupt) if the checkpoint is damaged
+    /// where the key would be.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
         self.store.inner.collections.get(&self.name, checked(key.as_ref())?)
     }
 
-    /// The values of several keys, in their order, all at one position: quicker than one after the other, as the waits for memory overlap.
+    /// The values of several keys, in their order, all at one position. This is quicker than one
+    /// `get` after the other, because the waits for memory overlap.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// let users = store.collection("users")?;
     /// users.put("alice", "Alice Liddell")?;
     /// let found = users.get_many(&["alice", "bob"])?;
@@ -121,12 +117,11 @@ impl Collection {
         self.store.snapshot().get_many(&self.name, keys)
     }
 
-    /// What `read` makes of the value of a key, in place; `None`, without a call, if the key is absent.
+    /// Calls `read` with the value of a key in place, and returns its result; `None`, without a
+    /// call, if the key is absent.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// let users = store.collection("users")?;
     /// users.put("alice", "Alice Liddell")?;
     /// assert_eq!(users.get_with("alice", |value| value.len())?, Some(13));
@@ -142,7 +137,7 @@ impl Collection {
         Ok(result)
     }
 
-    /// Whether the key is there.
+    /// Whether the key is present.
     ///
     /// # Errors
     /// As [`get`](Collection::get).
@@ -153,25 +148,24 @@ impl Collection {
     /// Deletes a key.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// # use kv_core::Error;
     /// let users = store.collection("users")?;
     /// users.put("alice", "Alice Liddell")?;
     /// users.delete("alice")?;
-    /// assert!(matches!(users.delete("alice"), Err(Error::KeyNotFound)));
-    /// assert!(!users.delete_if_present("alice")?); // where absence is no error
+    /// assert!(matches!(users.delete("alice"), Err(Error::KeyNotFound { .. })));
+    /// assert!(!users.delete_if_present("alice")?); // if absence is no error
     /// # Ok::<(), kv_core::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`KeyNotFound`](Error::KeyNotFound) if it is absent; otherwise as [`put`](Collection::put).
     pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<()> {
-        if self.delete_if_present(key)? { Ok(()) } else { Err(Error::KeyNotFound) }
+        let key = key.as_ref();
+        if self.delete_if_present(key)? { Ok(()) } else { Err(Error::key_not_found(&self.name, key)) }
     }
 
-    /// Deletes a key if it is there, and says whether it was.
+    /// Deletes a key if it is present, and returns whether it was.
     ///
     /// # Errors
     /// As [`put`](Collection::put).
@@ -188,7 +182,8 @@ impl Collection {
         self.store.snapshot().len(&self.name)
     }
 
-    /// Whether there are no keys, or there is no such collection. It costs as much as [`first`](Collection::first).
+    /// Whether there are no keys, or there is no such collection. It costs as much as
+    /// [`first`](Collection::first).
     ///
     /// # Errors
     /// As [`get`](Collection::get).
@@ -198,13 +193,12 @@ impl Collection {
 
     /// All entries in byte order of their keys, as they are now.
     ///
-    /// The first time that a collection is scanned after a checkpoint, which is not before something is taken, costs as much as has changed in all
-    /// collections since that; from then on writers keep its keys in order.
+    /// After a checkpoint, the first scan of a collection costs as much as has changed in all
+    /// collections since then. The cost comes with the first entry, not with this call. From then
+    /// on writers keep the collection's keys in order.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// # let numbers = store.collection("numbers")?;
     /// for number in 1..=3_u8 {
     ///     numbers.put([number], "")?;
@@ -220,13 +214,12 @@ impl Collection {
         self.store.snapshot().iter(&self.name)
     }
 
-    /// The entries whose keys lie in `keys`, in byte order of their keys, as they are now. A range that contains nothing, however it
-    /// lies, is empty. For all of them there is [`iter`](Collection::iter); of a bare `..` the compiler cannot know which type the keys have.
+    /// The entries whose keys lie in `keys`, in byte order of their keys, as they are now. A range
+    /// that contains nothing, even an inverted one, is empty. For all entries use
+    /// [`iter`](Collection::iter): of a bare `..` the compiler cannot tell the type of the keys.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// # let users = store.collection("users")?;
     /// # for name in ["alice", "bob", "carol"] { users.put(name, "")?; }
     /// assert_eq!(users.range("b"..).count(), 2);
@@ -242,9 +235,7 @@ impl Collection {
     /// The entries whose keys begin with `prefix`, in byte order of their keys, as they are now.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// # let users = store.collection("users")?;
     /// for key in ["eu/alice", "eu/bob", "us/carol"] {
     ///     users.put(key, "")?;
@@ -260,9 +251,7 @@ impl Collection {
     /// The entry with the lowest key.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// # let users = store.collection("users")?;
     /// # for name in ["alice", "bob", "carol"] { users.put(name, "")?; }
     /// assert_eq!(users.first()?.unwrap().key, "alice");
@@ -292,14 +281,14 @@ impl Collection {
         self.durability.unwrap_or(self.store.inner.options.durability)
     }
 
-    /// Whether key and value may be written.
+    /// Checks a key and a value against the limits of new writes.
     pub(super) fn check_put(&self, key: &[u8], value: &[u8]) -> Result<()> {
         let limits = &self.store.inner.options.limits;
         limits.check_key(key)?;
         limits.check_value(value)
     }
 
-    /// One change to a key; what is written has been checked.
+    /// Makes one change to a key. What it writes has been checked.
     pub(super) fn write<T>(
         &self,
         key: &[u8],
@@ -316,7 +305,7 @@ impl fmt::Debug for Collection {
     }
 }
 
-/// A key that can exist. Lowered limits bind new writes only: here the caps of the format hold.
+/// A key that can exist. Lowered limits apply to new writes only; here the caps of the format hold.
 pub(super) fn checked(key: &[u8]) -> Result<&[u8], Error> {
     Limits::default().check_key(key)?;
     Ok(key)

@@ -15,15 +15,16 @@ use crate::{
     sync::AtomicU64,
 };
 
-/// The log's size on its medium is looked at once in so many commits: often enough, and not each time.
+/// How many commits pass between two looks at the log's size on its medium.
 const COMMITS_BETWEEN_LOOKS: u64 = 256;
 
-/// What only the writer has. Its lock makes the order of writes.
+/// What the writer's lock protects. The order in which threads take that lock is the order of
+/// writes.
 pub(super) struct Writer {
     pub(super) closed: bool,
     /// Lets the holder of this lock change the collections.
     pub(super) token: WriterToken,
-    /// The bytes of the records since the last checkpoint began.
+    /// The bytes of the records logged since the last checkpoint began.
     pub(super) record_bytes: u64,
     /// The position at which the last checkpoint began, whether it was finished or not.
     pub(super) checkpoint_begun: Lsn,
@@ -31,51 +32,55 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// With records of so many bytes since the checkpoint.
+    /// With records of `record_bytes` bytes since the checkpoint at position `checkpoint`.
     pub(super) fn new(token: WriterToken, record_bytes: u64, checkpoint: Lsn) -> Self {
         Self { closed: false, token, record_bytes, checkpoint_begun: checkpoint, commits: 0 }
     }
 
-    /// Whether anything was written since the store was opened.
+    /// Whether anything has been written since the store was opened.
     pub(super) fn has_written(&self) -> bool {
         self.commits > 0
     }
 }
 
-/// What an answer rests on.
+/// What an answer depends on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dependency {
-    /// The position up to which everything has to be published before the answer is given: that of
-    /// its own record or, if there is none, the highest that was looked at.
+    /// Everything up to this position has to be published before the answer is given. It is the
+    /// position of the answer's own record or, if there is none, the highest one that was read.
     pub(super) lsn: Lsn,
     /// What everything up to that position has to survive by then.
     pub(super) durability: Durability,
 }
 
-/// What is known of a record before it is drafted.
+/// What is known of a record before it is built.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expected {
-    /// About how large it will be, in bytes.
+    /// About how large the record will be, in bytes.
     pub(super) bytes: usize,
-    /// Whether it is read what was drafted.
+    /// Whether the pending write must support reading its own writes.
     pub(super) reads_own_writes: bool,
 }
 
 impl Expected {
-    /// A record of one change to a key, and a value of so many bytes.
+    /// A record of one change to a key, with a value of `value_len` bytes.
     pub(super) fn one(key: &[u8], value_len: usize) -> Self {
         Self { bytes: RECORD_HEADER_BYTES + OPERATION_HEADER_BYTES + key.len() + value_len, reads_own_writes: false }
     }
 }
 
-/// How far readers may see: `min(applied, with the kernel, the first Disk position that is not durable - 1)`.
+/// Decides how far readers may see: up to the lowest of the applied position, the position that is
+/// with the kernel, and the one before the first [`Durability::Disk`] write that is not durable.
 pub(super) struct Publication {
-    /// Where this opening began.
+    /// The position at which this opening began.
     recovered: Lsn,
+    /// The last position that is in the memtable. Only the writer raises it.
     applied: AtomicU64,
-    /// The last position that was written with [`Durability::Disk`]; set before `applied` reaches it.
+    /// The last position that was written with [`Durability::Disk`]. It is set before `applied`
+    /// reaches that position.
     last_disk: AtomicU64,
-    /// The last position for which the log answers, so that an answer may rest on it.
+    /// The last position that the log has confirmed as durable in this opening, so that an answer
+    /// with [`Durability::Disk`] may depend on it.
     synced: AtomicU64,
 }
 
@@ -93,7 +98,7 @@ impl Publication {
         Lsn(self.applied.load(Ordering::Acquire))
     }
 
-    /// Takes note that `lsn` was applied. For the writer only.
+    /// Records that `lsn` was applied. The caller holds the writer's lock.
     fn set_applied(&self, lsn: Lsn, durability: Durability) {
         if durability == Durability::Disk {
             self.last_disk.store(lsn.0, Ordering::Release);
@@ -101,11 +106,11 @@ impl Publication {
         self.applied.store(lsn.0, Ordering::Release);
     }
 
-    /// Whether an answer may rest on `lsn` that has to survive a power cut.
+    /// Whether an answer that has to survive a power cut may depend on `lsn`.
     ///
-    /// What recovery found is durable, but a log may have to note that, where it would find it
-    /// after a crash, before it answers for it. It does so when it is asked to sync, and with each
-    /// flush.
+    /// What recovery found is durable. But before an answer may depend on it, a log may have to
+    /// leave proof of that on its medium, where it would find it after a crash. It does so when it
+    /// is asked to sync, and with each flush.
     fn is_synced(&self, lsn: Lsn) -> bool {
         self.synced.load(Ordering::Acquire) >= lsn.0
     }
@@ -114,15 +119,20 @@ impl Publication {
         self.synced.fetch_max(lsn.0, Ordering::AcqRel);
     }
 
-    /// Publishes what may be seen.
+    /// Publishes everything that readers may see. Takes no lock, and is called by any thread that
+    /// has applied a record or whose flush has ended.
     ///
-    /// `applied` is loaded before `last_disk`: so every `Disk` position up to the one is at most the other. While a `Disk` write is not
-    /// durable, nothing above the durable position is published; what came before the first such write was published when it was made.
+    /// *Nothing is published too early.* `applied` is loaded before `last_disk`, and the writer
+    /// stores them in the opposite order. So `last_disk` covers every `Disk` write up to the loaded
+    /// `applied`. If the log is durable up to `last_disk`, everything with the kernel may be seen.
+    /// Otherwise only the durable part may. What was published earlier stays published, because the
+    /// horizon never moves back; a `Process` write that a `Disk` write overtook here waits for the
+    /// flush, too.
     ///
-    /// A thread that has applied a record, or whose flush has ended, calls this afterwards. If two
-    /// do so at once, one of them sees what both have done, as long as the log orders flushes and
-    /// looks at its bounds, by a lock or otherwise. So no position is left unpublished or
-    /// unsettled.
+    /// *Nothing is forgotten.* Each thread calls this after its own step, which is either to raise
+    /// `applied` or to raise the log's bounds. The log orders changes of its bounds and looks at
+    /// them, by a lock or otherwise. So of two threads that call this at the same time, at least
+    /// one sees both steps, and publishes what needs both.
     fn publish(&self, log: &dyn Log, horizon: &Horizon) {
         let applied = self.applied();
         let last_disk = Lsn(self.last_disk.load(Ordering::Acquire));
@@ -136,8 +146,9 @@ impl Publication {
 }
 
 impl Inner {
-    /// Has `build` pending a record under the writer's lock, on the newest state, and commits that. Returns what `build` returned, when the record, or what
-    /// the answer rests on, is durable as asked, and published.
+    /// Runs `build` under the writer's lock, on the newest state, and commits the record it builds.
+    /// Returns `build`'s result once everything it depends on is published and as durable as
+    /// requested.
     pub(super) fn write<T>(
         &self,
         durability: Durability,
@@ -149,7 +160,7 @@ impl Inner {
         Ok(value)
     }
 
-    /// As [`write`](Inner::write), but returns at once, and what has to be waited for.
+    /// As [`write`](Inner::write), but returns at once, together with what has to be waited for.
     pub(super) fn write_deferred<T>(
         &self,
         durability: Durability,
@@ -165,7 +176,10 @@ impl Inner {
         }
     }
 
-    /// Logs the record, if there is one, applies it, and lets the next writer in.
+    /// Logs the record, if there is one, applies it, and releases the writer's lock.
+    ///
+    /// Both happen under the writer's lock, so records are applied in the order of the log. The
+    /// record is logged first: what the log refuses was never in memory.
     pub(super) fn commit(
         &self,
         Finished { record, observed }: Finished,
@@ -194,14 +208,14 @@ impl Inner {
         Ok(Dependency { lsn, durability })
     }
 
-    /// What an answer rests on that changes nothing: what was looked at. What a checkpoint holds is
-    /// on disk.
+    /// What an answer depends on that changes nothing: what it read, up to `observed`. What a
+    /// checkpoint holds is durable, and needs no waiting for.
     pub(super) fn dependency_on(&self, observed: Lsn, durability: Durability) -> Dependency {
         let is_held = observed <= self.collections.view().checkpoint_lsn();
         Dependency { lsn: if is_held { Lsn::START } else { observed }, durability }
     }
 
-    /// Waits until an answer can be given.
+    /// Waits until an answer with this dependency may be given.
     pub(super) fn wait_for(&self, dependency: Dependency) -> Result<()> {
         self.check_owner()?;
         if dependency.durability == Durability::Disk && !self.publication.is_synced(dependency.lsn) {
@@ -210,23 +224,23 @@ impl Inner {
         self.publish_upto(dependency.lsn)
     }
 
-    /// Whether an answer can be given now.
+    /// Whether an answer with this dependency may be given now.
     pub(super) fn is_due(&self, dependency: Dependency) -> bool {
         let survives = dependency.durability == Durability::Process || self.publication.is_synced(dependency.lsn);
         survives && self.collections.horizon().published() >= dependency.lsn
     }
 
-    /// Makes sure that an answer can be given soon, even if nobody waits for it.
+    /// Makes sure that the dependency is met soon, even if no thread waits for it.
     pub(super) fn prepare_for(&self, dependency: Dependency) {
         self.publish();
-        // If the flusher is dead, that is noted, and waiting for the answer gives the error.
+        // If the flusher is dead, `request_flush_now` records that, and waiting returns the error.
         if dependency.durability == Durability::Disk && !self.is_due(dependency) {
             let _ = self.request_flush_now();
         }
     }
 
-    /// Gives an error once what it rests on, which was looked at, is durable as asked, and
-    /// published.
+    /// Returns `error` once everything it depends on, which is what was read, is published and as
+    /// durable as requested.
     pub(super) fn fail_after_publish<E: From<Error>>(
         &self,
         observed: Lsn,
@@ -239,8 +253,8 @@ impl Inner {
         self.wait_for(dependency).map_or_else(E::from, |()| error)
     }
 
-    /// Applies a record that was just logged, by the code that replays it. It cannot fail; should it panic, the writer's lock takes no more
-    /// writes.
+    /// Applies a record that was just logged, with the code that replays it at opening. It cannot
+    /// fail. If it panics, the writer's lock is poisoned, and no more writes are taken.
     #[expect(clippy::expect_used, reason = "the record was built by this process: no input can break it")]
     fn apply(&self, writer: &mut Writer, lsn: Lsn, record: &[u8]) {
         let operations = decode(record, lsn).expect("a record that was just built is valid");
@@ -248,7 +262,7 @@ impl Inner {
         self.collections.apply(&mut writer.token, lsn, operations);
     }
 
-    /// Counts what was logged, and says whether a checkpoint is due.
+    /// Counts what was logged, and returns whether a checkpoint is due.
     fn note_growth(&self, writer: &mut Writer, record_bytes: usize) -> bool {
         writer.record_bytes += record_bytes as u64;
         writer.commits += 1;
@@ -258,7 +272,7 @@ impl Inner {
 }
 
 impl Shared {
-    /// The writer's lock, of a store that is open.
+    /// Takes the writer's lock of a store that is open.
     ///
     /// # Errors
     /// [`Closed`](Error::Closed); otherwise as [`lock_writer`](Shared::lock_writer).
@@ -267,12 +281,12 @@ impl Shared {
         if writer.closed { Err(Error::Closed) } else { Ok(writer) }
     }
 
-    /// The writer's lock.
+    /// Takes the writer's lock.
     ///
     /// # Errors
-    /// [`Forked`](Error::Forked); [`Poisoned`](Error::Poisoned) if a writer panicked and so may
-    /// have left something half done, or the medium is another's;
-    /// [`InTransaction`](Error::InTransaction) if this thread has it already.
+    /// [`Forked`](Error::Forked); [`Poisoned`](Error::Poisoned) if a writer panicked and may have
+    /// left something half changed, or if the medium no longer belongs to this process;
+    /// [`InTransaction`](Error::InTransaction) if this thread holds the lock already.
     pub(super) fn lock_writer(&self) -> Result<Guard<'_, Writer>> {
         self.ownership.check_writable()?;
         if self.reentrancy.is_here() {
@@ -282,7 +296,10 @@ impl Shared {
         self.writer.lock().map(Guard::new).map_err(|_| Error::Poisoned { cause: Arc::new(panicked()) })
     }
 
-    /// Waits until `lsn` is published; syncs the log up to it if that is what it takes.
+    /// Waits until `lsn` is published. Syncs the log up to it if necessary.
+    ///
+    /// One sync is enough: `lsn` was applied before this is called, and afterwards it is durable,
+    /// so the second `publish` publishes it.
     pub(super) fn publish_upto(&self, lsn: Lsn) -> Result<()> {
         self.check_owner()?;
         self.publish();
@@ -293,7 +310,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Publishes what may be seen, and wakes those who wait for it.
+    /// Publishes everything that readers may see, and wakes the waiters for it. The positions are
+    /// raised before the waiters are looked at; see [`Waiters`](super::waiters::Waiters).
     pub(super) fn publish(&self) {
         let horizon = self.collections.horizon();
         self.publication.publish(&*self.log, horizon);
@@ -307,7 +325,8 @@ impl Shared {
         self.publish_upto(applied)
     }
 
-    /// Has the log flushed up to `upto`. If that fails, all who wait hear of it: some of them may rest on this flush alone.
+    /// Flushes the log up to `upto`. If that fails, all waiters are told, because some of them may
+    /// depend on this flush alone.
     pub(super) fn sync_log(&self, upto: Lsn) -> Result<()> {
         self.check_owner()?;
         if let Some(cause) = self.flush_failure.cause()
@@ -320,8 +339,8 @@ impl Shared {
                 self.publication.set_synced(durable);
                 Ok(())
             }
-            // Nothing that this opening wrote was to be flushed. So the log was refused what it
-            // needs to begin with, and may be asked again.
+            // Nothing that this opening wrote had to be flushed. So the medium only refused what
+            // the log needs to begin to write, and the log may be asked again.
             Err(refusal @ (Error::DiskFull { .. } | Error::Io { .. })) if upto <= self.recovery.position => {
                 Err(refusal)
             }
@@ -329,7 +348,7 @@ impl Shared {
         }
     }
 
-    /// Whether the log takes too much of its medium since the last checkpoint began.
+    /// Whether the log has taken too much of its medium since the last checkpoint began.
     pub(super) fn log_has_outgrown(&self, writer: &Writer) -> bool {
         self.log.medium_bytes_after(writer.checkpoint_begun) >= self.options.checkpoint_medium_bytes
     }

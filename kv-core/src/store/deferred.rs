@@ -1,6 +1,7 @@
-//! Writes whose caller goes on while the disk works.
+//! Deferred writes: the caller goes on while the disk works.
 
 use std::{
+    borrow::Borrow,
     fmt,
     pin::Pin,
     sync::Arc,
@@ -15,61 +16,61 @@ use super::{
 };
 use crate::{Batch, Durability, Error, Lsn, Result};
 
-/// A write that was made, and that may not be durable and visible yet.
+/// A write that has been made, but may not be durable and visible yet.
 ///
-/// It has its place in the order of all writes, and later ones build on it, but readers, the writer's own thread among them, do not see it before it is
-/// published: with [`Durability::Disk`] when it is durable. [`wait`](Commit::wait) for that, or `.await` it: no runtime is needed. A commit that is dropped
-/// becomes durable and visible soon all the same; only its failure is then not heard of.
+/// The write has its place in the order of all writes, and later writes build on it. But readers,
+/// even in the writer's own thread, do not see it before it is published, which with
+/// [`Durability::Disk`] is when it is durable. [`wait`](Commit::wait) for that, or `.await` it,
+/// with or without a runtime. A write whose commit is dropped still becomes durable and visible
+/// soon, but a failure is then not reported.
 ///
-/// If nothing was written, it stands for the answer, which may be passed on when what was looked at
-/// is durable as asked, and published.
+/// If nothing was written, the commit stands for the answer. The answer may be passed on once
+/// everything that was read is published and as durable as requested.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # let store = kv_core::Store::in_memory()?;
 /// let events = store.collection("events")?;
 /// let mut commits = Vec::new();
 /// for number in 0..1000_u32 {
 ///     commits.push(events.put_deferred(number.to_be_bytes(), "happened")?); // one thread, many in flight
 /// }
-/// commits.pop().unwrap().wait()?; // the last one: so all before it are durable too
+/// commits.pop().unwrap().wait()?; // the last one, so all before it are durable, too
 /// assert_eq!(events.len()?, 1000);
 /// # Ok::<(), kv_core::Error>(())
 /// ```
 pub struct Commit {
     inner: Arc<Inner>,
     dependency: Dependency,
-    /// How often a flush had been refused before this one was asked for.
+    /// How many flushes had been refused before this commit asked for one.
     refusals: u64,
     waiting: Option<Waiting>,
 }
 
 impl Commit {
     fn new(inner: &Arc<Inner>, dependency: Dependency) -> Self {
-        let refusals = inner.refusals();
+        let refusals = inner.refusals(); // counted before the flush is asked for, so that its refusal is noticed
         inner.prepare_for(dependency);
         Self { inner: Arc::clone(inner), dependency, refusals, waiting: None }
     }
 
-    /// The write's position in the log. If nothing was written, the highest position that was
-    /// looked at, or [`Lsn::START`] if a checkpoint holds all of that.
+    /// The write's position in the log. If nothing was written, the highest position that was read,
+    /// or [`Lsn::START`] if a checkpoint holds all of that.
     pub fn lsn(&self) -> Lsn {
         self.dependency.lsn
     }
 
-    /// Waits until the write, or what was looked at if nothing was written, is durable as was asked
-    /// for, and published.
+    /// Waits until the write is published and as durable as requested; if nothing was written,
+    /// until everything that was read is.
     ///
     /// # Errors
     /// [`OutcomeUnknown`](Error::OutcomeUnknown) if a write or flush of the log failed. If nothing
     /// was written, also [`DiskFull`](Error::DiskFull) and [`Io`](Error::Io), which are not final:
-    /// the log could not be begun (see [`Log::sync`](crate::Log::sync)).
+    /// the log could not begin to write (see [`Log::sync`](crate::Log::sync)).
     pub fn wait(self) -> Result<()> {
         self.inner.wait_for(self.dependency)
     }
 
-    /// What has become of it, if that is known.
+    /// The outcome, if it is known.
     fn outcome(&self) -> Option<Result<()>> {
         if let Err(error) = self.inner.check_owner() {
             return Some(Err(error));
@@ -78,8 +79,8 @@ impl Commit {
         if self.inner.is_due(self.dependency) {
             return Some(Ok(()));
         }
-        // Neither waits for another thread: a failure is final, and a log that was refused what it
-        // needs to begin with has no flush under way.
+        // In neither case does `wait_for` wait for another thread: a failure is final, and a log
+        // that was refused what it needs to begin to write has no flush under way.
         let has_failed = self.inner.flush_failure.is_set() || self.inner.refusals() != self.refusals;
         has_failed.then(|| self.inner.wait_for(self.dependency))
     }
@@ -95,6 +96,9 @@ impl Commit {
 impl Future for Commit {
     type Output = Result<()>;
 
+    /// A wake-up cannot be lost. The waker is registered first, and then the outcome is looked at
+    /// again. Every change of the outcome is made before the wakers are looked at: a position, a
+    /// failure, a refusal. So either this thread sees the change, or the other one sees the waker.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
         if let Some(outcome) = self.outcome() {
             return Poll::Ready(outcome);
@@ -123,23 +127,20 @@ impl fmt::Debug for Commit {
 }
 
 impl Store {
-    /// As [`write`](Store::write), without waiting for the disk.
+    /// As [`write`](Store::write), but does not wait for the disk.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// # use kv_core::Batch;
-    /// let mut batch = Batch::new();
-    /// batch.put("users", "alice", "Alice Liddell").put("counts", "users", "1");
-    /// let commit = store.write_deferred(&batch)?; // ordered; a later write comes after it
-    /// commit.wait()?; // durable, and seen by everybody
+    /// let commit = store.write_deferred(Batch::new().put("users", "alice", "Alice").put("counts", "users", "1"))?;
+    /// commit.wait()?; // durable, and visible to every reader
     /// # Ok::<(), kv_core::Error>(())
     /// ```
     ///
     /// # Errors
-    /// As [`write`](Store::write): nothing was written. Appending waits only where too many bytes wait for the disk already.
-    pub fn write_deferred(&self, batch: &Batch) -> Result<Commit> {
+    /// As [`write`](Store::write): nothing was written. The call itself waits only if too many
+    /// bytes wait for the disk already.
+    pub fn write_deferred(&self, batch: impl Borrow<Batch>) -> Result<Commit> {
         self.write_deferred_with(batch, self.inner.options.durability)
     }
 
@@ -147,7 +148,8 @@ impl Store {
     ///
     /// # Errors
     /// As [`write`](Store::write).
-    pub fn write_deferred_with(&self, batch: &Batch, durability: Durability) -> Result<Commit> {
+    pub fn write_deferred_with(&self, batch: impl Borrow<Batch>, durability: Durability) -> Result<Commit> {
+        let batch = batch.borrow();
         let bytes = batch.check(&self.inner.options.limits)?;
         let expected = Expected { bytes, reads_own_writes: batch.reads_own_writes() };
         let build = |pending: &mut PendingWrite<'_>| batch.build(pending);
@@ -155,37 +157,59 @@ impl Store {
         Ok(Commit::new(&self.inner, dependency))
     }
 
-    /// As [`transact`](Store::transact), without waiting for the disk. What the closure returned may rest on writes that are not published before
-    /// the commit is.
+    /// As [`transact`](Store::transact), but does not wait for the disk. The closure's result may
+    /// depend on writes that are published only together with the commit.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// let (number, commit) = store.transact_deferred(|tx| {
     ///     let number = tx.get("counters", "next")?.map_or(1, |value| value[0] + 1);
     ///     tx.put("counters", "next", [number])?;
-    ///     Ok::<_, kv_core::Error>(number)
+    ///     Ok(number)
     /// })?;
-    /// commit.wait()?; // only now may others be told of the number
+    /// commit.wait()?; // only now may the number be passed on
     /// assert_eq!(number, 1);
     /// # Ok::<(), kv_core::Error>(())
     /// ```
     ///
     /// # Errors
     /// As [`transact`](Store::transact).
-    pub fn transact_deferred<T, E: From<Error>>(
+    pub fn transact_deferred<T>(
         &self,
-        transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
-    ) -> Result<(T, Commit), E> {
-        self.transact_deferred_with(self.inner.options.durability, transaction)
+        transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T>,
+    ) -> Result<(T, Commit)> {
+        self.try_transact_deferred(transaction)
     }
 
     /// As [`transact_deferred`](Store::transact_deferred), with this durability.
     ///
     /// # Errors
     /// As [`transact`](Store::transact).
-    pub fn transact_deferred_with<T, E: From<Error>>(
+    pub fn transact_deferred_with<T>(
+        &self,
+        durability: Durability,
+        transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T>,
+    ) -> Result<(T, Commit)> {
+        self.try_transact_deferred_with(durability, transaction)
+    }
+
+    /// As [`transact_deferred`](Store::transact_deferred), for a closure with an error type of its
+    /// own; see [`try_transact`](Store::try_transact).
+    ///
+    /// # Errors
+    /// As [`transact`](Store::transact).
+    pub fn try_transact_deferred<T, E: From<Error>>(
+        &self,
+        transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
+    ) -> Result<(T, Commit), E> {
+        self.try_transact_deferred_with(self.inner.options.durability, transaction)
+    }
+
+    /// As [`try_transact_deferred`](Store::try_transact_deferred), with this durability.
+    ///
+    /// # Errors
+    /// As [`transact`](Store::transact).
+    pub fn try_transact_deferred_with<T, E: From<Error>>(
         &self,
         durability: Durability,
         transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
@@ -196,7 +220,7 @@ impl Store {
 }
 
 impl Collection {
-    /// As [`put`](Collection::put), without waiting for the disk.
+    /// As [`put`](Collection::put), but does not wait for the disk.
     ///
     /// # Errors
     /// As [`put`](Collection::put): nothing was written.

@@ -1,4 +1,4 @@
-//! Every change in the order of the log, for who keeps something in step with the store.
+//! The change feed: every change in the order of the log, to keep something in step with the store.
 
 use std::{
     collections::HashMap,
@@ -15,17 +15,15 @@ use crate::{
     operation::{Operation, decode},
 };
 
-/// The changes that were made together: a single write, a batch or a transaction.
+/// The changes that were made together, by a single write, a batch or a transaction.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # let store = kv_core::Store::in_memory()?;
 /// # use kv_core::{Batch, Lsn};
 /// store.write(Batch::new().put("users", "alice", "Alice").put("users", "bob", "Bob"))?;
 /// let record = store.changes(Lsn::START)?.next().unwrap()?;
 /// assert_eq!(record.lsn, Lsn(1));
-/// assert_eq!(record.changes.len(), 3); // the collection was created, too
+/// assert_eq!(record.changes.len(), 3); // one creates the collection
 /// # Ok::<(), kv_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,18 +31,16 @@ use crate::{
 pub struct ChangeRecord {
     /// The opening for writing in which they were made.
     pub epoch: Epoch,
-    /// Their position, one above that of the record before.
+    /// Their position, one above that of the record before it.
     pub lsn: Lsn,
     /// The changes, in the order in which they were made.
     pub changes: Vec<RecordedChange>,
 }
 
-/// A change, as the log has it.
+/// A change, as recorded in the log.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # let store = kv_core::Store::in_memory()?;
 /// # use kv_core::{Lsn, RecordedChange};
 /// store.collection("users")?.put("alice", "Alice")?;
 /// store.rename_collection("users", "people")?;
@@ -83,12 +79,12 @@ pub enum RecordedChange {
         /// Its name.
         name: Arc<str>,
     },
-    /// A collection was dropped, with everything in it. One that was cleared was dropped and created.
+    /// A collection was dropped with everything in it. Clearing one drops and creates it.
     CollectionDropped {
         /// Its name.
         name: Arc<str>,
     },
-    /// A collection got another name.
+    /// A collection was renamed.
     CollectionRenamed {
         /// Its old name.
         from: Arc<str>,
@@ -97,56 +93,58 @@ pub enum RecordedChange {
     },
 }
 
-/// Every change after a position, in order, each once it is published and durable, whatever its
-/// durability; see [`Store::changes`]. So every snapshot that is taken afterwards has it, and no
-/// power cut takes it back.
+/// Every change after a position, in order; see [`Store::changes`]. A change comes once it is
+/// published and durable, whatever durability it was written with. So every snapshot taken
+/// afterwards has it, and no power cut takes it back.
 ///
-/// As an iterator it gives what is there and then `None`; when there is more it goes on. [`wait`](ChangeFeed::wait) waits for that. After an error it
-/// stays where it is, and the next call meets it again: nothing is passed over. It keeps the store open.
+/// As an iterator the feed gives the changes made so far and then `None`. When there are more, it
+/// goes on; [`wait`](ChangeFeed::wait) waits for that. After an error it stays where it is, and the
+/// next call meets the error again, so that no change is skipped. A feed keeps the store open.
 ///
-/// A feed does not keep the log from being trimmed: one that lags behind the older of the two checkpoints that are kept may get [`Trimmed`](Error::Trimmed),
-/// never a gap, and gets it from then on: begin again with a snapshot.
+/// A feed does not keep the log from being trimmed. If it lags behind the older of the two
+/// checkpoints that are kept, it may get [`Trimmed`](Error::Trimmed), now and ever after, but never
+/// a gap. In that case begin again with a snapshot.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # let store = kv_core::Store::in_memory()?;
 /// # use kv_core::Lsn;
 /// let users = store.collection("users")?;
 /// users.put("alice", "Alice")?;
 /// let mut feed = store.changes(Lsn::START)?;
 /// assert!(feed.next().is_some() && feed.next().is_none());
-/// let seen = feed.position(); // keep this where what follows the store is kept ...
+/// let seen = feed.position(); // keep this together with what follows the store ...
 /// drop(feed);
 /// users.put("bob", "Bob")?;
-/// assert_eq!(store.changes(seen)?.count(), 1); // ... and go on from there, today or after the next opening
+/// assert_eq!(store.changes(seen)?.count(), 1); // ... and go on from there, now or after the next opening
 /// # Ok::<(), kv_core::Error>(())
 /// ```
 pub struct ChangeFeed {
     inner: Arc<Inner>,
     reader: Box<dyn LogReader>,
-    /// The position that was given last.
+    /// The position of the last change that was returned.
     after: Lsn,
-    /// Whether a record was met after it that cannot be understood: the reader does not go back to that.
+    /// Whether the record after it was read and could not be understood. The reader is past that
+    /// record then, so a new reader is needed to meet it again.
     has_failed: bool,
-    /// The names of the collections at that position. `None` while it is ahead of the settled
-    /// position: the log gives nothing that is not durable, and to have it flushed would be to
-    /// write.
+    /// The names of the collections at that position. `None` while the position is not settled: the
+    /// log gives only durable records, and a feed must not flush the log, because that writes.
     names: Option<Names>,
 }
 
 type Names = HashMap<CollectionId, Arc<str>>;
 
 impl Store {
-    /// Every change after position `after`, from the log and then as changes are made. [`Lsn::START`] is the beginning.
+    /// Every change after position `after`: first those in the log, then new ones as they are made.
+    /// [`Lsn::START`] is the beginning.
     ///
-    /// To follow the store without missing or repeating anything, take a [`snapshot`](Store::snapshot) and begin after its position; to go on later,
-    /// keep the position of the last record that was dealt with.
+    /// To follow the store without missing or repeating a change, take a
+    /// [`snapshot`](Store::snapshot) and begin after its position. To go on later, keep the
+    /// position of the last record that was processed.
     ///
     /// ```
-    /// # use std::{sync::Arc, time::Duration};
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, RecordedChange, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
+    /// # use std::time::Duration;
+    /// # use kv_core::RecordedChange;
     /// let mut feed = store.changes(store.snapshot().position())?;
     /// store.collection("users")?.put("alice", "Alice Liddell")?;
     /// while feed.wait(Duration::from_millis(10)) {
@@ -161,14 +159,14 @@ impl Store {
     /// # Ok::<(), kv_core::Error>(())
     /// ```
     ///
-    /// It writes nothing, and does not wait: after a position that is not durable yet there is
-    /// nothing to give until it is.
+    /// This writes nothing, and does not wait. If `after` is not durable yet, the feed gives
+    /// nothing until it is.
     ///
     /// # Errors
     /// [`Trimmed`](Error::Trimmed) if the log no longer has what follows: begin with a snapshot.
     /// [`Misuse`](Error::Misuse) if nothing was ever written at `after`.
-    /// [`Corrupt`](Error::Corrupt) if the names of the collections at `after` cannot be told: the
-    /// log does not go back to its beginning, and every checkpoint from which it could tell them is
+    /// [`Corrupt`](Error::Corrupt) if the names of the collections at `after` cannot be found out:
+    /// the log does not reach back to its beginning, and every checkpoint that would tell them is
     /// damaged.
     pub fn changes(&self, after: Lsn) -> Result<ChangeFeed> {
         self.inner.check_owner()?;
@@ -179,22 +177,21 @@ impl Store {
 }
 
 impl ChangeFeed {
-    /// The position up to which everything was given.
+    /// The position of the last record that was returned; before the first one, the position at
+    /// which the feed began.
     pub fn position(&self) -> Lsn {
         self.after
     }
 
-    /// Waits until [`next`](Iterator::next) has something to give, and says whether it has: a
-    /// record, or the error that ended the store's log. A store that was closed gives no more
-    /// records, so waiting takes the whole `timeout` then.
+    /// Waits until [`next`](Iterator::next) has something to return, and returns whether it has: a
+    /// record, or the error that ended the store's log. A closed store gives no more records, so
+    /// waiting takes the whole `timeout` then.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// # use std::time::Duration;
     /// let mut feed = store.changes(store.snapshot().position())?;
-    /// assert!(!feed.wait(Duration::from_millis(1))); // nothing has happened
+    /// assert!(!feed.wait(Duration::from_millis(1))); // nothing was written
     /// store.collection("users")?.put("alice", "Alice")?;
     /// assert!(feed.wait(Duration::from_secs(10)));
     /// # Ok::<(), kv_core::Error>(())
@@ -208,6 +205,7 @@ impl ChangeFeed {
         let waiting = waiters.number(self.after.next());
         let _forget = Forget { inner: &self.inner, waiting };
         loop {
+            // The waker is registered before the position is looked at, as in `Commit::poll`.
             waiters.register(waiting, &Waker::from(Arc::new(Unpark(thread::current()))));
             if self.inner.has_settled(self.after.next()) || self.inner.flush_failure.is_set() {
                 return true;
@@ -220,7 +218,7 @@ impl ChangeFeed {
     fn try_next(&mut self) -> Result<Option<ChangeRecord>> {
         self.inner.check_owner()?;
         if !self.inner.has_settled(self.after.next()) {
-            // After a failed flush nothing more will come.
+            // After a failed flush there will be no more records.
             return self.inner.flush_failure.cause().map_or(Ok(None), |cause| Err(Error::Poisoned { cause }));
         }
         if self.has_failed {
@@ -261,7 +259,7 @@ impl fmt::Debug for ChangeFeed {
 }
 
 impl Shared {
-    /// Whether everything up to there may leave the process.
+    /// Whether everything up to `position` is published and durable.
     fn has_settled(&self, position: Lsn) -> bool {
         let has = || self.collections.horizon().settled() >= position;
         has() || {
@@ -270,8 +268,8 @@ impl Shared {
         }
     }
 
-    /// The names of the collections at a settled position that the log reaches back to: from the
-    /// newest checkpoint that is no newer, and the log from there on.
+    /// The names of the collections at a settled position that the log reaches back to. They come
+    /// from the newest checkpoint that is not newer, and from the log after it.
     fn names_at(&self, position: Lsn) -> Result<Names> {
         let checkpoint = self.checkpoint_upto(position)?;
         let mut names = Names::new();
@@ -294,9 +292,10 @@ impl Shared {
         Ok(names)
     }
 
-    /// The newest good checkpoint that is no newer than a position; `None` if there is none, and
-    /// the log goes back to the beginning. A log may keep more than it has to, and records without
-    /// the checkpoint before them are of no use: their collections have no names.
+    /// The newest good checkpoint that is not newer than `position`; `None` if there is none and
+    /// the log reaches back to its beginning. A log may keep more records than it has to. Without
+    /// the checkpoint before them they are of no use, because the names of their collections are
+    /// unknown.
     fn checkpoint_upto(&self, position: Lsn) -> Result<Option<Arc<dyn Checkpoint>>> {
         let newest = self.collections.view().checkpoint.clone();
         if let Some(newest) = newest.filter(|newest| newest.head().lsn <= position) {
@@ -308,7 +307,7 @@ impl Shared {
         for id in ids.iter().filter(|id| (trimmed..=position).contains(&id.lsn)) {
             match self.checkpointer.open(*id) {
                 Ok(checkpoint) => return Ok(Some(checkpoint)),
-                // It was removed meanwhile.
+                // A concurrent checkpoint has removed it.
                 Err(_) if !self.checkpointer.list()?.contains(id) => return self.checkpoint_upto(position),
                 Err(error @ Error::Corrupt { .. }) => damage = damage.or(Some(error)),
                 Err(error) => return Err(error),
@@ -322,7 +321,7 @@ impl Shared {
     }
 }
 
-/// Takes note of what the operation, which has the identity of what it may create, does to the names.
+/// Applies an operation to the names. `id` is the identity of the collection that it may create.
 fn note_name(names: &mut Names, id: CollectionId, operation: &Operation<'_>) {
     match *operation {
         Operation::Create { name } => drop(names.insert(id, name.into())),

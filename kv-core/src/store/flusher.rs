@@ -1,5 +1,11 @@
-//! Flushing what nobody waits for: what was written with [`Durability::Process`](crate::Durability::Process), a while after it was written, and
-//! deferred commits, at once.
+//! The flusher: a background job that flushes writes which no thread waits for. Those with
+//! [`Durability::Process`](crate::Durability::Process) it flushes after the flush interval,
+//! deferred commits at once.
+//!
+//! No request is lost. A writer raises its flag after its record was applied, and wakes the job if
+//! the flag was down. The job lowers the flag before it flushes. Both swap the flag, so whichever
+//! comes second sees what the other did before. If the writer comes first, the job's flush covers
+//! its record. If the job comes first, the writer finds the flag down, and wakes the job again.
 
 use std::sync::{Arc, OnceLock, atomic::Ordering};
 
@@ -11,13 +17,13 @@ use crate::{
     sync::AtomicBool,
 };
 
-/// The first failure of a flush, which is final: no flush is asked for after it, whatever the log
-/// would say.
+/// The first failure of a flush, which is final: no flush is requested after it, even if the log
+/// would accept one.
 #[derive(Debug, Default)]
 pub(super) struct FlushFailure {
     /// Set before the flag is raised.
     cause: OnceLock<Arc<Error>>,
-    /// What loom looks into, as it does not into the other.
+    /// A flag besides, because loom models atomics but not `OnceLock`.
     is_set: AtomicBool,
 }
 
@@ -37,7 +43,7 @@ impl FlushFailure {
 }
 
 impl Inner {
-    /// Has everything flushed within the interval.
+    /// Requests a flush of everything within the flush interval.
     ///
     /// # Errors
     /// [`OutcomeUnknown`](Error::OutcomeUnknown) if the flusher is dead.
@@ -45,7 +51,7 @@ impl Inner {
         self.ask_flusher(&self.flush_requested)
     }
 
-    /// Has everything flushed as soon as can be.
+    /// Requests a flush of everything as soon as possible.
     ///
     /// # Errors
     /// As [`request_flush`](Inner::request_flush).
@@ -62,8 +68,9 @@ impl Inner {
 }
 
 impl Shared {
-    /// Takes note that a flush has failed, and has those who wait look again. Returns what the
-    /// caller is told.
+    /// Records that a flush has failed, and wakes all waiters. Returns the error for the caller.
+    ///
+    /// The failure is recorded first: a waiter that registers too late to be woken sees it.
     pub(super) fn fail_flush(&self, error: Error) -> Error {
         let (Error::OutcomeUnknown { cause } | Error::Poisoned { cause }) = &error else {
             return self.fail_flush(Error::OutcomeUnknown { cause: Arc::new(error) });
@@ -76,13 +83,14 @@ impl Shared {
 }
 
 impl Shared {
-    /// How often the log was refused what it needs to begin with, so that a flush was not even
-    /// tried. That is not final.
+    /// How many flushes were not even tried, because the medium refused what the log needs to begin
+    /// to write. That is not final.
     pub(super) fn refusals(&self) -> u64 {
         self.flush_refusals.load(Ordering::Acquire)
     }
 
-    /// Has the answers that wait for the flusher ask the log themselves: it says why.
+    /// Wakes the commits that wait for the flusher. They ask the log themselves then, and get its
+    /// error.
     fn note_refusal(&self) {
         self.flush_refusals.fetch_add(1, Ordering::AcqRel);
         self.for_settled.wake_all();
@@ -94,27 +102,28 @@ pub(super) fn spawn(shared: &Arc<Shared>) -> Result<Box<dyn Wake>> {
     shared.options.scheduler.spawn("kv-flush", Box::new(job))
 }
 
-/// Woken by the first write after a flush, it waits for the interval to pass, so that the flush is shared by all that follow; unless it is wanted now.
+/// The job. The first write after a flush wakes it. It then lets the interval pass, so that all
+/// writes in it share the flush, unless a flush is wanted now.
 struct Flusher {
     shared: Arc<Shared>,
+    /// Whether the interval is running.
     waiting: bool,
 }
 
 impl Job for Flusher {
     fn run(&mut self) -> Next {
-        // Lowered before the flush: a write that comes while it is under way asks for another.
+        // Lowered before the flush, so that a write that comes during the flush requests another.
         let now = self.shared.flush_requested_now.swap(false, Ordering::AcqRel);
         if !now && !self.waiting {
             self.waiting = true;
             return Next::After(self.shared.options.flush_interval);
         }
         self.waiting = false;
-        self.shared.flush_requested.store(false, Ordering::Release);
+        self.shared.flush_requested.swap(false, Ordering::AcqRel);
         match guarded("the flusher", || self.shared.sync()) {
             Ok(()) => {}
             Err(Error::DiskFull { .. } | Error::Io { .. }) => self.shared.note_refusal(),
-            // A failure of the log was noted where it was met. A panic is noted here, wherever it
-            // was.
+            // `sync` has recorded a failure of the log already. A panic is recorded here.
             Err(error) => drop(self.shared.fail_flush(error)),
         }
         Next::WhenWoken

@@ -1,9 +1,9 @@
-//! The store's locks, and the rule that nobody else's code runs under one.
+//! The store's locks, and the rule that wakers never run under one.
 //!
-//! A waker may do anything, also call the store that wakes it. A position may move while this
-//! thread holds a lock, in a transaction's closure: the closure may sync a store, or poll a commit,
-//! of this store or another. So each thread counts the store locks that it holds, of all stores,
-//! and wakers that are due meanwhile run when the last one is released.
+//! A waker is foreign code and may do anything, even call the store that wakes it. And wakers can
+//! become due while this thread holds a lock: the closure of a transaction may sync this store or
+//! another, or poll a commit. So each thread counts the store locks that it holds, of all stores.
+//! Wakers that become due meanwhile run when it releases the last one.
 
 use std::{
     cell::RefCell,
@@ -23,14 +23,14 @@ thread_local! {
 
 #[derive(Default)]
 struct Locks {
-    /// How many this thread holds.
+    /// How many locks this thread holds.
     held: usize,
-    /// The wakers to run when it holds none; empty then. Never dropped, so that a store can be used
-    /// while its thread ends.
+    /// The wakers to run when it holds none; empty while it holds none. Never dropped, so that a
+    /// store can be used while its thread ends.
     due: ManuallyDrop<Vec<Waker>>,
 }
 
-/// A lock of a store, held. While it is, [`wake`] runs nothing.
+/// A held lock of a store. While it lives, [`wake`] only collects.
 pub(super) struct Guard<'a, T> {
     // Dropped in this order: the lock is released before wakers run.
     guard: MutexGuard<'a, T>,
@@ -71,7 +71,8 @@ impl Drop for Held {
     }
 }
 
-/// Runs the wakers, when this thread holds no lock of any store. One that panics is passed over.
+/// Runs the wakers, now or when this thread releases the last store lock that it holds. A panic in
+/// one does not keep the others from running.
 pub(super) fn wake(mut wakers: Vec<Waker>) {
     LOCKS.with(|locks| {
         let mut locks = locks.borrow_mut();
@@ -84,6 +85,6 @@ pub(super) fn wake(mut wakers: Vec<Waker>) {
         let _ = guarded("a waker", || {
             waker.wake();
             Ok(())
-        }); // the panic hook has told of it
+        }); // the panic hook has reported it
     }
 }

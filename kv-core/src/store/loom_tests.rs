@@ -1,4 +1,4 @@
-//! Nobody who waits for a position is forgotten, in every order.
+//! No waiter is forgotten, in all interleavings.
 
 use std::{
     sync::{
@@ -14,7 +14,7 @@ use loom::thread;
 use super::waiters::Waiters;
 use crate::{Lsn, collections::Horizon};
 
-/// Positions are reached, and somebody waits.
+/// Positions are reached, and a thread waits for one.
 #[derive(Default)]
 struct Subject {
     horizon: Horizon,
@@ -33,7 +33,8 @@ impl Subject {
     }
 }
 
-/// Counts how often it is called. Not loom's: the waiter's thread is not modelled, only whether it would be woken.
+/// Counts the calls of a waker. The counter is not loom's, because the waiting thread is not
+/// modelled, only whether it would be woken.
 #[derive(Default)]
 struct Calls(StdAtomicUsize);
 
@@ -43,7 +44,8 @@ impl Wake for Calls {
     }
 }
 
-/// Registers for `lsn` and looks again. Returns whether it has been reached by then, and whoever is woken otherwise.
+/// Registers for `lsn` and looks again. Returns whether it has been reached by then, and the waker
+/// that is called otherwise.
 fn wait(subject: &Subject, lsn: Lsn) -> (bool, Arc<Calls>) {
     let calls = Arc::new(Calls::default());
     subject.waiters.register(subject.waiters.number(lsn), &Waker::from(Arc::clone(&calls)));
@@ -51,8 +53,8 @@ fn wait(subject: &Subject, lsn: Lsn) -> (bool, Arc<Calls>) {
 }
 
 #[test]
-fn who_registers_sees_the_position_or_is_woken() {
-    let ends = explore("somebody waits for a position", None, || {
+fn a_waiter_sees_the_position_or_is_woken() {
+    let ends = explore("one thread waits for a position", None, || {
         let subject = Arc::<Subject>::default();
         let other = subject.spawn_reach(Lsn(1));
         let (is_reached, calls) = wait(&subject, Lsn(1));
@@ -64,9 +66,9 @@ fn who_registers_sees_the_position_or_is_woken() {
     assert_eq!(ends, [(false, 1), (true, 0), (true, 1)].into());
 }
 
-/// Who reaches a position wakes nobody who waits for another, and takes no waker away.
+/// Reaching a position neither wakes nor removes a waiter for a higher one.
 #[test]
-fn who_waits_for_more_is_not_woken_by_less() {
+fn a_lower_position_does_not_wake_a_waiter_for_a_higher_one() {
     let ends = explore("two positions are reached", None, || {
         let subject = Arc::<Subject>::default();
         let (less, more) = (subject.spawn_reach(Lsn(1)), subject.spawn_reach(Lsn(2)));
@@ -81,8 +83,8 @@ fn who_waits_for_more_is_not_woken_by_less() {
 }
 
 #[test]
-fn who_forgets_takes_nobody_elses_waker() {
-    explore("two who wait, and one forgets", None, || {
+fn forgetting_a_waiter_removes_no_other() {
+    explore("two threads wait, and one forgets", None, || {
         let subject = Arc::<Subject>::default();
         let other = thread::spawn({
             let subject = Arc::clone(&subject);

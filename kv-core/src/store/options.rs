@@ -5,7 +5,7 @@ use crate::{
     background::{Scheduler, Threads},
 };
 
-/// How a [`Store`](crate::Store) behaves. Plain data: change what you want to be different from the default.
+/// How a [`Store`](crate::Store) behaves. Plain data: change what should differ from the default.
 ///
 /// ```
 /// use std::time::Duration;
@@ -18,9 +18,9 @@ use crate::{
 /// };
 /// ```
 ///
-/// For a store whose checkpoints are made by call only, set all thresholds out of reach. Writes are
-/// flushed in the background as before; nothing but [`checkpoint`](crate::Store::checkpoint) bounds
-/// the log, memory and the time to open.
+/// For a store that makes checkpoints only when [`checkpoint`](crate::Store::checkpoint) is called,
+/// set all thresholds out of reach. Writes are still flushed in the background, but nothing else
+/// bounds the log, memory and the time to open.
 ///
 /// ```
 /// use kv_core::StoreOptions;
@@ -34,23 +34,29 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct StoreOptions {
-    /// What a write survives once it was acknowledged, where the write does not say otherwise. Default: [`Durability::Disk`].
+    /// What an acknowledged write survives, unless the write says otherwise. Default:
+    /// [`Durability::Disk`].
     pub durability: Durability,
-    /// How large the parts of new writes may be.
+    /// How large names, keys, values and batches of new writes may be.
     pub limits: Limits,
-    /// A checkpoint is made in the background when records of this many bytes were logged since the last. Default: 32 MiB.
+    /// A checkpoint is made in the background when records of this many bytes have been logged
+    /// since the last one. Default: 32 MiB.
     pub checkpoint_record_bytes: u64,
-    /// A checkpoint is also made when the log takes about this many bytes of its medium since the last: small synced records take far more
-    /// than their own length. Default: 256 MiB.
+    /// A checkpoint is also made when the log has grown on its medium by about this many bytes
+    /// since the last one, because small synced records take far more than their own length.
+    /// Default: 256 MiB.
     pub checkpoint_medium_bytes: u64,
-    /// On close, a checkpoint is made if records of this many bytes were logged since the last. Default: 8 MiB.
+    /// On close, a checkpoint is made if records of this many bytes have been logged since the last
+    /// one. Default: 8 MiB.
     pub close_checkpoint_record_bytes: u64,
-    /// How long a write with [`Durability::Process`] may wait for a flush: a power cut takes no more than that. Default: 100 ms.
+    /// How long a write with [`Durability::Process`] may wait for a flush. A power cut takes at
+    /// most the writes of this interval. Default: 100 ms.
     pub flush_interval: Duration,
-    /// Where background work runs; all of it has to run. Default: a thread for each job.
+    /// Where background jobs run. The scheduler must run all of them. Default: a thread for each
+    /// job.
     pub scheduler: Arc<dyn Scheduler>,
-    /// Says whether this process may write, and holds what that rests on, such as the lock of a
-    /// directory. Default: nobody else can write, as where everything is in memory.
+    /// Tells whether this process may write, and holds what that right depends on, such as the lock
+    /// of a directory. Default: none, for a medium that no other process can reach, such as memory.
     pub owner: Option<Arc<dyn Owner>>,
 }
 

@@ -1,14 +1,15 @@
-//! Whether this process may write to the store, asked before any lock is taken.
+//! Whether this process may write to the store. This is checked before any lock is taken, because
+//! in a child made by `fork` a lock may be held for ever by a thread that only the parent has.
 
 use std::sync::{Arc, OnceLock};
 
 use super::Shared;
 use crate::{Error, Owner, Result, background::Wake};
 
-/// What is known of it.
+/// The store's owner, and whether it has lost the medium.
 pub(super) struct Ownership {
     owner: Option<Arc<dyn Owner>>,
-    /// Why nobody may write any more. It never goes away.
+    /// Why this process must not write any more. Once set, it stays.
     lost: OnceLock<Arc<Error>>,
 }
 
@@ -22,13 +23,13 @@ impl Ownership {
         self.owner.as_ref().map_or(Ok(()), |owner| owner.check())
     }
 
-    /// Fails where nothing new may be written.
+    /// Fails if this process must not write.
     pub(super) fn check_writable(&self) -> Result<()> {
         self.check()?;
         self.lost.get().map_or(Ok(()), |cause| Err(Error::Poisoned { cause: Arc::clone(cause) }))
     }
 
-    /// Has the owner look whether the medium is still its own. If it is not, that is final.
+    /// Has the owner check whether the medium is still its own. If it is not, that is final.
     fn confirm(&self) -> Result<()> {
         let Some(owner) = &self.owner else { return Ok(()) };
         owner.confirm().or_else(|cause| {
@@ -38,7 +39,7 @@ impl Ownership {
     }
 }
 
-/// A job of this store. Dropping it ends the job.
+/// A background job of this store. Dropping the handle ends the job.
 pub(super) struct JobHandle(Option<Box<dyn Wake>>);
 
 impl JobHandle {
@@ -52,7 +53,8 @@ impl JobHandle {
         self.0.as_ref().map_or(Ok(()), |job| job.wake())
     }
 
-    /// Lets the job be: in a child its thread does not exist, and cannot be waited for.
+    /// Gives up the job without ending it: in a child its thread does not exist, and cannot be
+    /// waited for.
     pub(super) fn leave(&mut self) {
         std::mem::forget(self.0.take());
     }
@@ -64,7 +66,8 @@ impl Shared {
         self.ownership.check()
     }
 
-    /// Before the first write, and before each checkpoint.
+    /// Fails if the medium no longer belongs to this process. Called before the first write and
+    /// before each checkpoint.
     pub(super) fn confirm_owner(&self) -> Result<()> {
         self.ownership.confirm()
     }

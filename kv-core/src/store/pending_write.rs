@@ -1,4 +1,4 @@
-//! A record in the making, and the state that it would lead to.
+//! A record that is being built, and the state that it would lead to.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -15,10 +15,11 @@ use crate::{
     operation::{OPERATION_HEADER_BYTES, Operation, RecordBuilder, created_here},
 };
 
-/// Changes on top of everything that was applied, which may become a record: all of them or none. For the writer only.
+/// Changes on top of everything applied so far, which may become one record. It is used only while
+/// the writer's lock is held, so the state below it does not change.
 ///
-/// Keys and values that it writes have been checked against the limits, everything else against the
-/// caps of the format. It checks names itself where it writes one.
+/// Callers have checked keys and values to be written against the limits, and everything else
+/// against the caps of the format. New names are checked here.
 pub(super) struct PendingWrite<'a> {
     collections: &'a Arc<Collections>,
     writer: &'a WriterToken,
@@ -26,19 +27,20 @@ pub(super) struct PendingWrite<'a> {
     record: RecordBuilder,
     /// The collections that were touched, by their names.
     touched: HashMap<Arc<str>, Touched>,
-    /// The one resolved last: most changes are to the same one.
+    /// The collection looked up last, because most changes are to the same one.
     resolved: Option<(Arc<str>, CollectionId)>,
     /// How many collections there would be.
     live: usize,
-    /// Whether anybody may ask for what was changed.
+    /// Whether the changes may be read, and so have to be kept.
     reads_own_writes: bool,
     observed: Observed,
 }
 
-/// The highest position of the versions, deletions and names in memory that were looked at:
-/// [`Lsn::START`] if there were none.
+/// The highest position of the versions, deletions and names in memory that were read;
+/// [`Lsn::START`] if there were none. An answer depends on it.
 ///
-/// Several threads may look at once, if a closure shares its transaction among them.
+/// It is atomic because a closure may share its transaction among threads. `Relaxed` is enough: the
+/// position is used after the closure has ended, and with it its borrows in other threads.
 #[derive(Debug, Default)]
 pub(super) struct Observed(AtomicU64);
 
@@ -62,19 +64,20 @@ pub(super) struct Finished {
     pub(super) observed: Lsn,
 }
 
-/// A collection as the pending leaves it.
+/// A collection as the pending write leaves it.
 #[derive(Default)]
 struct Touched {
-    /// `None` if there is none of that name.
+    /// `None` if there is no collection of that name.
     id: Option<CollectionId>,
     changes: StagedWrites,
 }
 
-/// The new values of keys; `None` for one that was deleted.
+/// The new values of keys; `None` for a deleted key.
 type StagedWrites = BTreeMap<Value, Option<Value>>;
 
 impl<'a> PendingWrite<'a> {
-    /// A pending without changes. Who never asks for what it changed need not have it remembered.
+    /// A pending write without changes. With `reads_own_writes: false` it does not keep its changes
+    /// for reading, and the caller must not read what it has changed.
     pub(super) fn new(
         collections: &'a Arc<Collections>,
         writer: &'a WriterToken,
@@ -95,7 +98,7 @@ impl<'a> PendingWrite<'a> {
         }
     }
 
-    /// What an answer rests on that is given without a record.
+    /// What an answer without a record depends on.
     pub(super) fn observed(&self) -> &Observed {
         &self.observed
     }
@@ -121,7 +124,7 @@ impl<'a> PendingWrite<'a> {
         Ok(())
     }
 
-    /// Deletes a key if it is there, and says whether it was.
+    /// Deletes a key if it is present, and returns whether it was.
     pub(super) fn delete(&mut self, name: &str, key: &[u8]) -> Result<bool> {
         let Some(collection) = self.resolve(name) else { return Ok(false) };
         if !self.get_with(name, key, &mut |_| {})? {
@@ -152,7 +155,7 @@ impl<'a> PendingWrite<'a> {
         Ok(())
     }
 
-    /// Empties a collection: one with another identity takes its place.
+    /// Empties a collection, by replacing it with one that has another identity.
     ///
     /// # Errors
     /// [`CollectionNotFound`](Error::CollectionNotFound).
@@ -163,10 +166,11 @@ impl<'a> PendingWrite<'a> {
         self.push_create(name).map(|_| ())
     }
 
-    /// Gives a collection another name, which must be free.
+    /// Renames a collection. The new name must be free.
     ///
     /// # Errors
-    /// [`CollectionNotFound`](Error::CollectionNotFound), [`CollectionExists`](Error::CollectionExists).
+    /// [`CollectionNotFound`](Error::CollectionNotFound),
+    /// [`CollectionExists`](Error::CollectionExists).
     pub(super) fn rename(&mut self, from: &str, to: &str) -> Result<()> {
         let collection = self.resolve_existing(from)?;
         if self.resolve(to).is_some() {
@@ -190,7 +194,7 @@ impl<'a> PendingWrite<'a> {
         }
     }
 
-    /// Calls `read` with the value of a key; `false` if there is none.
+    /// Calls `read` with the value of a key; `false`, without a call, if it is absent.
     pub(super) fn get_with(&self, name: &str, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
         match self.changed(name, key) {
             Some(Some(value)) => {
@@ -205,18 +209,18 @@ impl<'a> PendingWrite<'a> {
         }
     }
 
-    /// Takes note of where something was found.
+    /// Notes the position at which something was found.
     fn note<T>(&self, (lsn, found): (Lsn, T)) -> Result<T> {
         self.observed.note(lsn);
         Ok(found)
     }
 
-    /// The entries of a collection within the bounds, to be used up before anything else is
-    /// written. Whoever takes them notes what they [rest on](Entries::depends_on).
+    /// The entries of a collection within the bounds, to be used before anything else is written.
+    /// The caller notes what they [depend on](Entries::depends_on).
     pub(super) fn range(&self, name: &str, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Entries {
         let is_within = |key: &Value| RangeBounds::<[u8]>::contains(&(Bound::Unbounded, upper), &**key);
         let changes = self.touched.get(name).map(|touched| &touched.changes);
-        // With one bound only: the map answers an inverted range with a panic.
+        // With the lower bound only, because the map panics on an inverted range.
         let changed = changes.into_iter().flat_map(|changes| changes.range::<[u8], _>((lower, Bound::Unbounded)));
         let changed = changed.take_while(|(key, _)| is_within(key));
         let above: VecDeque<_> = changed.map(|(key, value)| (key.clone(), value.clone())).collect();
@@ -227,7 +231,7 @@ impl<'a> PendingWrite<'a> {
         self.touched.get(name)?.changes.get(key)
     }
 
-    /// The collection of that name in which entries may be that the pending did not write.
+    /// The collection of that name, if it may have entries that this pending write did not make.
     fn stored(&self, name: &str) -> Option<CollectionId> {
         self.find(name).filter(|id| !id.is_created_here())
     }
@@ -260,7 +264,7 @@ impl<'a> PendingWrite<'a> {
 
     fn create_new(&mut self, name: &str) -> Result<CollectionId> {
         self.limits.check_name(name)?;
-        self.observed.note(self.collections.names.changed(self.writer)); // it decides how many there are
+        self.observed.note(self.collections.names.changed(self.writer)); // the number of collections depends on it
         self.limits.check_collections(self.live)?;
         self.push_create(name)
     }
@@ -282,7 +286,8 @@ impl<'a> PendingWrite<'a> {
         Ok(self.record.push(operation))
     }
 
-    /// Whether there is room for operations of which all are to be made or none: a transaction may go on after an error.
+    /// Checks that there is room for all of the operations. That is done before the first of them
+    /// is added, because a transaction may go on after an error.
     fn check_room(&self, operations: &[Operation<'_>]) -> Result<()> {
         let bytes: usize = operations.iter().map(|operation| OPERATION_HEADER_BYTES + operation.bytes()).sum();
         self.limits.check_batch(self.record.len() + bytes)

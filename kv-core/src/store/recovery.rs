@@ -1,4 +1,4 @@
-//! Recovery: which checkpoint to begin with, and what to replay on it.
+//! Recovery: which checkpoint to begin with, and what to replay on top of it.
 //!
 //! | newest checkpoint | one before | log reaches back to the chosen one | log is durable to at least the newest's position | decision |
 //! |---|---|---|---|---|
@@ -11,9 +11,10 @@
 //! | bad | good, bad or none | no | – | refuse: history missing |
 //! | bad | bad or none | from 1 | yes | replay from the beginning, report |
 //!
-//! "Bad" means that [`Checkpointer::open`] says [`Error::Corrupt`]. Checkpoints of the two newest positions are looked at; older ones are
-//! left-overs of a removal, and the log does not reach back to them. A checkpoint of another log, or one written by a newer version,
-//! refuses whatever else there is.
+//! "Bad" means that [`Checkpointer::open`] fails with [`Error::Corrupt`]. Only the checkpoints of
+//! the two newest positions are tried. Older ones are left over from a removal, and the log does
+//! not reach back to them. If a checkpoint belongs to another log, or was written by a newer
+//! version, the store refuses to open, whatever else there is.
 
 use std::{fmt, sync::Arc};
 
@@ -23,12 +24,10 @@ use crate::{
     operation::{DecodeError, decode},
 };
 
-/// What opening a store found and did. Displays as sentences.
+/// What opening a store found and did. Displays as one line.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # let store = kv_core::Store::in_memory()?;
 /// assert_eq!(store.recovery().to_string(), "opened at position 0: without a checkpoint, records replayed: 0");
 /// assert!(store.recovery().bad_checkpoints.is_empty(), "a checkpoint was damaged: look at the disk");
 /// # Ok::<(), kv_core::Error>(())
@@ -38,17 +37,18 @@ use crate::{
 pub struct Recovery {
     /// The checkpoint that the state was taken from, if there was one.
     pub checkpoint: Option<CheckpointId>,
-    /// How many records were replayed after it.
+    /// How many records were replayed on top of it.
     pub replayed_records: u64,
-    /// How many bytes those have.
+    /// The bytes of those records.
     pub replayed_bytes: u64,
     /// The position of the state: that of the last record.
     pub position: Lsn,
     /// The epoch of this opening.
     pub epoch: Epoch,
-    /// Checkpoints that could not be used, newest first, and why. The next checkpoint sets them aside.
+    /// Checkpoints that could not be used, newest first, and why. The next checkpoint sets them
+    /// aside.
     pub bad_checkpoints: Vec<(CheckpointId, Arc<Error>)>,
-    /// What the log has to say about its opening: a torn tail that it cut, say.
+    /// What the log reports of its own opening: a torn tail that it cut, say.
     pub log_notes: Vec<String>,
 }
 
@@ -70,7 +70,7 @@ impl fmt::Display for Recovery {
     }
 }
 
-/// A recovered state.
+/// The recovered state.
 pub(super) struct Recovered {
     pub(super) collections: Collections,
     pub(super) writer: WriterToken,
@@ -96,7 +96,7 @@ pub(super) fn recover(log: &dyn Log, checkpointer: &dyn Checkpointer) -> Result<
     Ok(Recovered { collections, writer, recovery })
 }
 
-/// The checkpoints that were looked at: bad ones, newest first, up to a good one.
+/// The checkpoints that were tried: bad ones, newest first, up to a good one.
 struct Found {
     bad: Vec<(CheckpointId, Arc<Error>)>,
     good: Option<Arc<dyn Checkpoint>>,
@@ -146,7 +146,8 @@ fn refuse_foreign(log: &dyn Log, checkpoint: &dyn Checkpoint) -> Result<()> {
     Err(Error::Unrecoverable(Refusal::ForeignCheckpoint { checkpoint: checkpoint.id(), found, expected }))
 }
 
-/// The table: which checkpoint to begin with, given those looked at, newest first, of which only the last can be good.
+/// The table: which checkpoint to begin with. The candidates are those that were tried, newest
+/// first; only the last one can be good.
 fn decide(candidates: &[Candidate], log: &Bounds) -> Result<Option<CheckpointId>, Refusal> {
     if let Some(newest) = candidates.first()
         && log.durable < newest.id.lsn
@@ -160,7 +161,8 @@ fn decide(candidates: &[Candidate], log: &Bounds) -> Result<Option<CheckpointId>
     Ok(chosen)
 }
 
-/// Applies what the log has after the state's position, each record after the whole of it was found valid.
+/// Applies the records of the log after the position of the state. Each record is checked as a
+/// whole before any of it is applied.
 fn replay(log: &dyn Log, collections: &Collections, writer: &mut WriterToken, recovery: &mut Recovery) -> Result<()> {
     let mut reader = log.reader(recovery.position)?;
     while let Some(record) = reader.next()? {
@@ -169,9 +171,9 @@ fn replay(log: &dyn Log, collections: &Collections, writer: &mut WriterToken, re
         for operation in decode(record.payload, lsn).map_err(undecodable)? {
             operation.map_err(undecodable)?;
         }
-        let operations = decode(record.payload, lsn).map_err(undecodable)?.map_while(Result::ok); // all of them, as was seen
+        let operations = decode(record.payload, lsn).map_err(undecodable)?.map_while(Result::ok); // all are ok, as just checked
         collections.apply(writer, lsn, operations);
-        // Nobody reads yet: what was superseded is not needed.
+        // There are no readers yet, so superseded versions need not be kept.
         collections.horizon().publish(lsn, lsn);
         recovery.replayed_records += 1;
         recovery.replayed_bytes += record.payload.len() as u64;
@@ -180,12 +182,11 @@ fn replay(log: &dyn Log, collections: &Collections, writer: &mut WriterToken, re
     Ok(())
 }
 
-/// The error for a record that the log gave as it was appended, and that is not one of ours.
+/// The error for a record that the log returned intact, but that is not an operation of a store.
 pub(super) fn undecodable(lsn: Lsn, error: DecodeError) -> Error {
-    let record = format!("record {lsn} of the log");
     match error {
-        DecodeError::Malformed { offset, what } => Error::corrupt(record, offset as u64, what),
-        DecodeError::Newer { what } => Error::NewerVersion { file: record.into(), detail: what },
+        DecodeError::Malformed { offset, what } => Error::corrupt(lsn, offset as u64, what),
+        DecodeError::Newer { what } => Error::NewerVersion { place: lsn.into(), detail: what },
     }
 }
 

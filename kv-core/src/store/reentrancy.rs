@@ -1,4 +1,5 @@
-//! Which thread runs a closure while it holds the writer's lock, so that it is told when it asks for that lock again, and does not wait for itself.
+//! Remembers which thread runs a closure under the writer's lock. If that thread asks for the lock
+//! again, it gets an error instead of waiting for itself.
 
 use std::{
     cell::Cell,
@@ -6,26 +7,29 @@ use std::{
 };
 
 thread_local! {
-    /// A number that no other thread has, and not zero.
+    /// This thread's number, which no other thread has. Not zero.
     static THREAD: Cell<u64> = Cell::new({
         static LAST: AtomicU64 = AtomicU64::new(0);
         LAST.fetch_add(1, Ordering::Relaxed) + 1
     });
 }
 
-/// The thread that runs a closure under the writer's lock; 0 if there is none. A thread only ever compares it with its own number, so that
-/// no order between threads matters.
+/// The number of the thread that runs a closure under the writer's lock; 0 if there is none.
+///
+/// `Relaxed` is enough: a thread only compares the number with its own, and only that thread itself
+/// stores and removes it. No other value that it may see is equal to its own.
 #[derive(Debug, Default)]
 pub(super) struct ReentrancyGuard(AtomicU64);
 
 impl ReentrancyGuard {
-    /// To be called by who holds the writer's lock, until the closure has ended.
+    /// Called with the writer's lock held. The returned value is dropped when the closure has
+    /// ended.
     pub(super) fn enter(&self) -> impl Drop + '_ {
         self.0.store(THREAD.get(), Ordering::Relaxed);
         Leave(self)
     }
 
-    /// Whether it is this thread.
+    /// Whether this thread runs such a closure.
     pub(super) fn is_here(&self) -> bool {
         self.0.load(Ordering::Relaxed) == THREAD.get()
     }

@@ -3,15 +3,14 @@ use std::{fmt, ops::RangeBounds, sync::Arc};
 use super::collection::checked;
 use crate::{CollectionInfo, Entries, Entry, Lsn, Result, Value, collections};
 
-/// Every collection as it was at one position of the log, for as long as this value lives. Clones are cheap and see the same.
+/// Every collection as it was at one position of the log, for as long as this value lives. Clones
+/// are cheap and see the same state.
 ///
-/// Writers do not wait for it; while it lives, what it sees is kept in memory. It is a read-only transaction that costs nothing to begin and waits
-/// for nobody.
+/// It is a read-only transaction that costs nothing to begin, never waits, and makes no writer
+/// wait. What it sees is kept in memory while it lives.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # let store = kv_core::Store::in_memory()?;
 /// let users = store.collection("users")?;
 /// users.put("alice", "Alice Liddell")?;
 /// let snapshot = store.snapshot();
@@ -28,25 +27,25 @@ impl Snapshot {
         Self(Arc::new(snapshot))
     }
 
-    /// The position whose state it sees.
+    /// The position whose state the snapshot shows.
     pub fn position(&self) -> Lsn {
         self.0.position()
     }
 
-    /// The value of a key, or `None`; so also if there is no such collection.
+    /// The value of a key; `None` if it is absent, or there is no such collection.
     ///
     /// # Errors
-    /// [`InvalidKey`](crate::Error::InvalidKey); [`Corrupt`](crate::Error::Corrupt) if the checkpoint is damaged where the key would be.
+    /// [`InvalidKey`](crate::Error::InvalidKey); [`Corrupt`](crate::Error::Corrupt) if the
+    /// checkpoint is damaged where the key would be.
     pub fn get(&self, collection: &str, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
         self.0.get(collection, checked(key.as_ref())?)
     }
 
-    /// The values of several keys, in their order: quicker than one after the other, as the waits for memory overlap.
+    /// The values of several keys, in their order. This is quicker than one `get` after the other,
+    /// because the waits for memory overlap.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// # let users = store.collection("users")?;
     /// users.put("alice", "Alice")?;
     /// let found = store.snapshot().get_many("users", &["bob", "alice"])?;
@@ -62,7 +61,8 @@ impl Snapshot {
         self.0.get_many(collection, &keys)
     }
 
-    /// What `read` makes of the value of a key, in place; `None`, without a call, if the key is absent.
+    /// Calls `read` with the value of a key in place, and returns its result; `None`, without a
+    /// call, if the key is absent.
     ///
     /// # Errors
     /// As [`get`](Snapshot::get).
@@ -78,7 +78,7 @@ impl Snapshot {
         Ok(result)
     }
 
-    /// Whether the key is there.
+    /// Whether the key is present.
     ///
     /// # Errors
     /// As [`get`](Snapshot::get).
@@ -86,7 +86,8 @@ impl Snapshot {
         self.0.get_with(collection, checked(key.as_ref())?, &mut |_| {})
     }
 
-    /// How many keys the collection has, exactly. It costs as much as has changed since the last checkpoint.
+    /// How many keys the collection has, exactly. It costs as much as has changed since the last
+    /// checkpoint.
     ///
     /// # Errors
     /// As [`get`](Snapshot::get).
@@ -94,7 +95,8 @@ impl Snapshot {
         self.0.len(collection)
     }
 
-    /// Whether the collection has no keys, or there is no such collection. It costs as much as [`first`](Snapshot::first).
+    /// Whether the collection has no keys, or there is no such collection. It costs as much as
+    /// [`first`](Snapshot::first).
     ///
     /// # Errors
     /// As [`get`](Snapshot::get).
@@ -102,20 +104,20 @@ impl Snapshot {
         Ok(self.first(collection)?.is_none())
     }
 
-    /// All entries of a collection in byte order of their keys.
+    /// All entries of a collection, in byte order of their keys.
     ///
-    /// The first time that a collection is scanned after a checkpoint, which is not before something is taken, costs as much as has changed in all
-    /// collections since that; from then on writers keep its keys in order.
+    /// After a checkpoint, the first scan of a collection costs as much as has changed in all
+    /// collections since then. The cost comes with the first entry, not with this call. From then
+    /// on writers keep the collection's keys in order.
     pub fn iter(&self, collection: &str) -> Entries {
         self.0.prefix(collection, &[])
     }
 
-    /// The entries whose keys lie in `keys`, in byte order of their keys. A range that contains nothing, however it lies, is empty.
+    /// The entries whose keys lie in `keys`, in byte order of their keys. A range that contains
+    /// nothing, even an inverted one, is empty.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// # let users = store.collection("users")?;
     /// # for name in ["alice", "bob", "carol"] { users.put(name, "")?; }
     /// let snapshot = store.snapshot();
@@ -149,12 +151,11 @@ impl Snapshot {
         self.iter(collection).next_back().transpose()
     }
 
-    /// All collections and their sizes, in order of their names. It costs as much as has changed since the last checkpoint.
+    /// All collections and their sizes, in order of their names. It costs as much as has changed
+    /// since the last checkpoint.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// store.collection("users")?.put("alice", "Alice")?;
     /// let snapshot = store.snapshot();
     /// store.drop_collection("users")?;

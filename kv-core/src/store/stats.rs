@@ -1,17 +1,19 @@
+use std::fmt;
+
 use super::Shared;
 use crate::{Bounds, CheckpointId, LogId, Lsn, collections::ReadView, sync::lock};
 
-/// Where a store stands. The figures are taken one after the other, so they are of about the same
-/// moment. Taking them waits for no write and no flush of a store, but for the log while it begins to
-/// write or is sealed.
+/// Positions and sizes of a store. Displays as one line.
+///
+/// The figures are taken one after the other, so they are of about the same moment. Taking them
+/// does not wait for a write or a flush, but does wait while the log begins to write or is sealed.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # let store = kv_core::Store::in_memory()?;
 /// store.collection("users")?.put("alice", "Alice Liddell")?;
 /// let stats = store.stats();
 /// assert_eq!((stats.memory_entries, stats.checkpoint_entries), (1, 0));
+/// assert!(stats.to_string().starts_with("published up to position 1"));
 /// store.checkpoint()?; // moves what was in memory to a file
 /// let stats = store.stats();
 /// assert_eq!((stats.memory_entries, stats.checkpoint_entries), (0, 1));
@@ -22,11 +24,11 @@ use crate::{Bounds, CheckpointId, LogId, Lsn, collections::ReadView, sync::lock}
 pub struct Stats {
     /// The log's identity.
     pub log_id: LogId,
-    /// Where the log stands.
+    /// The positions that the log has reached.
     pub log: Bounds,
-    /// About how many bytes of its medium the log takes since the checkpoint.
+    /// About how many bytes of its medium the log has taken since the checkpoint.
     pub log_medium_bytes: u64,
-    /// The position up to which readers see.
+    /// The published position: readers see every write up to it.
     pub published: Lsn,
     /// The newest checkpoint.
     pub checkpoint: Option<CheckpointId>,
@@ -34,13 +36,35 @@ pub struct Stats {
     pub checkpoint_entries: u64,
     /// The bytes of the keys and values in the newest checkpoint.
     pub checkpoint_bytes: u64,
-    /// How many keys in memory have changed since the checkpoint.
+    /// How many keys have changed since the checkpoint. These are in memory.
     pub memory_entries: u64,
-    /// About how many bytes of memory those take.
+    /// About how many bytes of memory they take.
     pub memory_bytes: u64,
-    /// Why the last checkpoint was not finished, if it was not: what writing it met, a panic, or
-    /// that the job which should have made it is dead.
+    /// Why the last checkpoint was not finished, if it was not: an error, a panic, or that the job
+    /// which should have made it is dead.
     pub checkpoint_error: Option<String>,
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Bounds { trimmed, durable, appended, .. } = self.log;
+        write!(f, "published up to position {}; ", self.published)?;
+        match self.checkpoint {
+            Some(id) => write!(
+                f,
+                "checkpoint at position {}: {} entries, {} bytes; ",
+                id.lsn, self.checkpoint_entries, self.checkpoint_bytes
+            )?,
+            None => f.write_str("no checkpoint; ")?,
+        }
+        write!(f, "changed since: {} entries, {} bytes of memory; ", self.memory_entries, self.memory_bytes)?;
+        write!(f, "log: trimmed up to {trimmed}, durable up to {durable}, appended up to {appended}, ")?;
+        write!(f, "{} bytes since the checkpoint", self.log_medium_bytes)?;
+        match &self.checkpoint_error {
+            Some(error) => write!(f, "; the last checkpoint failed: {error}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Shared {

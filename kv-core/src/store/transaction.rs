@@ -8,33 +8,32 @@ use std::{
 };
 
 use super::{
-    Inner, Store,
+    Inner, Mismatch, Store,
     collection::checked,
     commit::Dependency,
     pending_write::{Observed, PendingWrite},
 };
 use crate::{Durability, Entries, Entry, Error, Limits, Result, Value, panics::discard};
 
-/// What a closure of [`Store::transact`] works on: the newest state, and its own changes to it.
+/// What the closure of [`Store::transact`] works on: the newest state, and its own changes to it.
 ///
-/// Reads see what was written before, also what is not published yet, and what the transaction itself has written. Collections are named in each call, as in a
-/// [`Batch`](crate::Batch); a put creates one that does not exist.
+/// Reads see everything written before, even if it is not published yet, and what the transaction
+/// itself has written. It has the verbs of a [`Collection`](crate::Collection), with the
+/// collection's name first. A put creates a collection that does not exist.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # let store = kv_core::Store::in_memory()?;
 /// # use kv_core::Error;
 /// store.transact(|tx| {
 ///     tx.put("queue", "1", "send a letter")?;
-///     assert_eq!(tx.get("queue", "1")?.unwrap(), "send a letter"); // sees its own writes; nobody else does, yet
+///     assert_eq!(tx.get("queue", "1")?.unwrap(), "send a letter"); // sees its own writes; no one else does yet
 ///     tx.rename_collection("queue", "done")?;
 ///     assert!(tx.contains("done", "1")?);
-///     Ok::<_, Error>(()) // the closure's error type has to be said somewhere
+///     Ok(())
 /// })?;
-/// let refused = store.transact(|tx| {
+/// let refused: Result<(), Error> = store.transact(|tx| {
 ///     tx.clear_collection("done")?;
-///     Err::<(), _>(Error::Cancelled) // any error takes everything back
+///     Err(Error::Cancelled) // any error takes everything back
 /// });
 /// assert!(refused.is_err());
 /// assert_eq!(store.collection("done")?.len()?, 1);
@@ -46,16 +45,16 @@ pub struct Transaction<'a> {
 }
 
 impl Transaction<'_> {
-    /// Sets the value of a key, whether it is there or not.
+    /// Sets the value of a key, whether it is present or not.
     ///
     /// # Errors
-    /// [`InvalidKey`](Error::InvalidKey), [`ValueTooLarge`](Error::ValueTooLarge), [`InvalidCollectionName`](Error::InvalidCollectionName),
-    /// [`TooManyCollections`](Error::TooManyCollections), [`BatchTooLarge`](Error::BatchTooLarge) if the transaction has become too large.
+    /// [`InvalidKey`](Error::InvalidKey), [`ValueTooLarge`](Error::ValueTooLarge),
+    /// [`InvalidCollectionName`](Error::InvalidCollectionName),
+    /// [`TooManyCollections`](Error::TooManyCollections); [`BatchTooLarge`](Error::BatchTooLarge)
+    /// if the transaction has become too large.
     pub fn put(&mut self, collection: &str, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         let (key, value) = (key.as_ref(), value.as_ref());
-        Limits::default().check_name(collection)?;
-        self.limits.check_key(key)?;
-        self.limits.check_value(value)?;
+        self.check_put(collection, key, value)?;
         self.pending.put(collection, key, value)
     }
 
@@ -64,10 +63,11 @@ impl Transaction<'_> {
     /// # Errors
     /// [`KeyNotFound`](Error::KeyNotFound) if it is absent; otherwise as [`put`](Transaction::put).
     pub fn delete(&mut self, collection: &str, key: impl AsRef<[u8]>) -> Result<()> {
-        if self.delete_if_present(collection, key)? { Ok(()) } else { Err(Error::KeyNotFound) }
+        let key = key.as_ref();
+        if self.delete_if_present(collection, key)? { Ok(()) } else { Err(Error::key_not_found(collection, key)) }
     }
 
-    /// Deletes a key if it is there, and says whether it was.
+    /// Deletes a key if it is present, and returns whether it was.
     ///
     /// # Errors
     /// As [`put`](Transaction::put).
@@ -75,15 +75,41 @@ impl Transaction<'_> {
         self.pending.delete(collection, checked(key.as_ref())?)
     }
 
-    /// The value of a key, or `None`; so also if there is no such collection.
+    /// The value of a key; `None` if it is absent, or there is no such collection.
     ///
     /// # Errors
-    /// [`InvalidKey`](Error::InvalidKey); [`Corrupt`](Error::Corrupt) if the checkpoint is damaged where the key would be.
+    /// [`InvalidKey`](Error::InvalidKey); [`Corrupt`](Error::Corrupt) if the checkpoint is damaged
+    /// where the key would be.
     pub fn get(&self, collection: &str, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
         self.pending.get(collection, checked(key.as_ref())?)
     }
 
-    /// Whether the key is there.
+    /// The values of several keys, in their order.
+    ///
+    /// # Errors
+    /// As [`get`](Transaction::get).
+    pub fn get_many<K: AsRef<[u8]>>(&self, collection: &str, keys: &[K]) -> Result<Vec<Option<Value>>> {
+        keys.iter().map(|key| self.get(collection, key)).collect()
+    }
+
+    /// Calls `read` with the value of a key in place, and returns its result; `None`, without a
+    /// call, if the key is absent.
+    ///
+    /// # Errors
+    /// As [`get`](Transaction::get).
+    pub fn get_with<R>(
+        &self,
+        collection: &str,
+        key: impl AsRef<[u8]>,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
+        let (mut read, mut result) = (Some(read), None);
+        let mut read_once = |value: &[u8]| result = read.take().map(|read| read(value));
+        self.pending.get_with(collection, checked(key.as_ref())?, &mut read_once)?;
+        Ok(result)
+    }
+
+    /// Whether the key is present.
     ///
     /// # Errors
     /// As [`get`](Transaction::get).
@@ -91,12 +117,29 @@ impl Transaction<'_> {
         self.pending.get_with(collection, checked(key.as_ref())?, &mut |_| {})
     }
 
-    /// All entries of a collection in byte order of their keys.
+    /// How many keys the collection has. It costs as much as reading them all.
+    ///
+    /// # Errors
+    /// As [`get`](Transaction::get).
+    pub fn len(&self, collection: &str) -> Result<u64> {
+        self.iter(collection).try_fold(0, |count, entry| entry.map(|_| count + 1))
+    }
+
+    /// Whether the collection has no keys, or there is no such collection.
+    ///
+    /// # Errors
+    /// As [`get`](Transaction::get).
+    pub fn is_empty(&self, collection: &str) -> Result<bool> {
+        Ok(self.first(collection)?.is_none())
+    }
+
+    /// All entries of a collection, in byte order of their keys.
     pub fn iter(&self, collection: &str) -> TransactionEntries<'_> {
         self.prefix(collection, [])
     }
 
-    /// The entries whose keys lie in `keys`, in byte order of their keys. A range that contains nothing, however it lies, is empty.
+    /// The entries whose keys lie in `keys`, in byte order of their keys. A range that contains
+    /// nothing, even an inverted one, is empty.
     pub fn range<K: AsRef<[u8]>>(&self, collection: &str, keys: impl RangeBounds<K>) -> TransactionEntries<'_> {
         let (lower, upper) = (keys.start_bound().map(AsRef::as_ref), keys.end_bound().map(AsRef::as_ref));
         self.entries(self.pending.range(collection, lower, upper))
@@ -106,6 +149,22 @@ impl Transaction<'_> {
     pub fn prefix(&self, collection: &str, prefix: impl AsRef<[u8]>) -> TransactionEntries<'_> {
         let (lower, upper) = crate::collections::prefix_bounds(prefix.as_ref());
         self.entries(self.pending.range(collection, lower, upper.as_ref().map(|key| &**key)))
+    }
+
+    /// The entry with the lowest key.
+    ///
+    /// # Errors
+    /// As [`get`](Transaction::get).
+    pub fn first(&self, collection: &str) -> Result<Option<Entry>> {
+        self.iter(collection).next().transpose()
+    }
+
+    /// The entry with the highest key.
+    ///
+    /// # Errors
+    /// As [`get`](Transaction::get).
+    pub fn last(&self, collection: &str) -> Result<Option<Entry>> {
+        self.iter(collection).next_back().transpose()
     }
 
     /// Creates an empty collection; `false` if it exists already.
@@ -135,18 +194,102 @@ impl Transaction<'_> {
         self.pending.clear(name)
     }
 
-    /// Gives a collection another name.
+    /// Renames a collection.
     ///
     /// # Errors
-    /// [`CollectionExists`](Error::CollectionExists) if the new name is taken; otherwise as [`drop_collection`](Transaction::drop_collection).
+    /// [`CollectionExists`](Error::CollectionExists) if the new name is taken; otherwise as
+    /// [`drop_collection`](Transaction::drop_collection).
     pub fn rename_collection(&mut self, from: &str, to: &str) -> Result<()> {
         Limits::default().check_name(from)?;
         Limits::default().check_name(to)?;
         self.pending.rename(from, to)
     }
 
+    fn check_put(&self, collection: &str, key: &[u8], value: &[u8]) -> Result<()> {
+        Limits::default().check_name(collection)?;
+        self.limits.check_key(key)?;
+        self.limits.check_value(value)
+    }
+
     fn entries(&self, entries: Entries) -> TransactionEntries<'_> {
         TransactionEntries { entries, observed: self.pending.observed() }
+    }
+}
+
+/// # Verbs that read before they write
+///
+/// ```
+/// # let store = kv_core::Store::in_memory()?;
+/// store.transact(|tx| {
+///     tx.put_if_absent("stock", "apples", [9])?;
+///     tx.update("stock", "apples", |stock| stock.map(|stock| [stock[0] - 1]))?;
+///     assert!(tx.compare_and_set("stock", "pears", None, Some(&[3]))?.is_ok());
+///     assert_eq!(tx.take("stock", "pears")?.unwrap(), [3]);
+///     assert_eq!(tx.first("stock")?.unwrap().value, [8]);
+///     Ok(())
+/// })?;
+/// # Ok::<(), kv_core::Error>(())
+/// ```
+impl Transaction<'_> {
+    /// As [`Collection::compare_and_set`](crate::Collection::compare_and_set).
+    ///
+    /// # Errors
+    /// As [`put`](Transaction::put). A different value is no error of the outer result.
+    pub fn compare_and_set(
+        &mut self,
+        collection: &str,
+        key: impl AsRef<[u8]>,
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<Result<(), Mismatch>> {
+        let key = key.as_ref();
+        match new {
+            Some(new) => self.check_put(collection, key, new)?,
+            None => drop(checked(key)?),
+        }
+        self.pending.compare_and_set(collection, key, expected, new)
+    }
+
+    /// As [`Collection::put_if_absent`](crate::Collection::put_if_absent).
+    ///
+    /// # Errors
+    /// As [`put`](Transaction::put).
+    pub fn put_if_absent(
+        &mut self,
+        collection: &str,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<Option<Value>> {
+        let (key, value) = (key.as_ref(), value.as_ref());
+        self.check_put(collection, key, value)?;
+        self.pending.put_if_absent(collection, key, value)
+    }
+
+    /// As [`Collection::update`](crate::Collection::update).
+    ///
+    /// # Errors
+    /// As [`put`](Transaction::put).
+    pub fn update<V: AsRef<[u8]>>(
+        &mut self,
+        collection: &str,
+        key: impl AsRef<[u8]>,
+        change: impl FnOnce(Option<&[u8]>) -> Option<V>,
+    ) -> Result<Option<Value>> {
+        let key = key.as_ref();
+        let new = change(self.get(collection, key)?.as_deref()).map(|new| Value::copy_from(new.as_ref()));
+        match &new {
+            Some(new) => self.put(collection, key, new)?,
+            None => drop(self.delete_if_present(collection, key)?),
+        }
+        Ok(new)
+    }
+
+    /// As [`Collection::take`](crate::Collection::take).
+    ///
+    /// # Errors
+    /// As [`put`](Transaction::put).
+    pub fn take(&mut self, collection: &str, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
+        self.pending.take(collection, checked(key.as_ref())?)
     }
 }
 
@@ -156,28 +299,28 @@ impl fmt::Debug for Transaction<'_> {
     }
 }
 
-/// Entries of a collection as a [`Transaction`] sees it, in byte order of their keys, from either end. It ends after an error.
+/// Entries of a collection as a [`Transaction`] sees it, in byte order of their keys, from either
+/// end. The iterator ends after an error.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-/// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+/// # let store = kv_core::Store::in_memory()?;
 /// store.transact(|tx| {
 ///     tx.put("jobs", "1", "first")?;
 ///     tx.put("jobs", "2", "second")?;
-///     let oldest = tx.iter("jobs").next().transpose()?; // the iterator ends here: then the transaction can write again
+///     let oldest = tx.iter("jobs").next().transpose()?; // the iterator is dropped here, so `tx` can write again
 ///     if let Some(oldest) = oldest {
 ///         tx.delete("jobs", oldest.key)?;
 ///     }
 ///     assert_eq!(tx.iter("jobs").count(), 1);
-///     Ok::<_, kv_core::Error>(())
+///     Ok(())
 /// })?;
 /// # Ok::<(), kv_core::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct TransactionEntries<'a> {
     entries: Entries,
-    /// The transaction's, to which what is not published may be shown, and which answers for it.
+    /// Those of the transaction, which may see unpublished entries because its answer waits for
+    /// everything noted here.
     observed: &'a Observed,
 }
 
@@ -202,53 +345,93 @@ impl DoubleEndedIterator for TransactionEntries<'_> {
 impl FusedIterator for TransactionEntries<'_> {}
 
 impl Store {
-    /// Runs `transaction` alone, on the newest state, and makes its changes, all of them or none, with the store's durability. Returns what it
-    /// returned, once that is durable as asked, and published.
+    /// Runs `transaction` alone on the newest state, and makes its changes, all of them or none,
+    /// with the store's durability. Returns its result once that is as durable as requested, and
+    /// published.
     ///
-    /// Transactions behave as if they ran one at a time, in the order of the log (strict serializability). While the closure runs, other writers
-    /// wait, and readers do not: so it must not wait for another thread that writes, nor for one that
-    /// waits for a write which the closure makes to another store: wakers run when the closure has
-    /// ended. An error or a panic in it leaves no trace. A transaction that only reads is better done
-    /// on a [`snapshot`](Store::snapshot), which waits for nobody.
+    /// Transactions behave as if they ran one at a time, in the order of the log (strict
+    /// serializability). An error or a panic in the closure leaves no trace. A transaction that
+    /// only reads is better done on a [`snapshot`](Store::snapshot), which never waits.
     ///
-    /// A panic goes on in the caller once what the closure looked at is published and as durable as
-    /// asked, as an error of its own is returned then. If that fails, the panic ends here, and the
-    /// call fails with [`OutcomeUnknown`](Error::OutcomeUnknown). What the closure puts anywhere
-    /// else than into its result is not held back: it may be of writes that nobody else sees yet.
+    /// While the closure runs, other writers wait; readers do not. So the closure must not wait for
+    /// another thread that writes to this store. Nor must it wait for a thread that waits for a
+    /// write which the closure makes to another store: wakers run only after the closure has ended.
+    ///
+    /// The closure's errors are [`Error`]s. For an error type of your own, use
+    /// [`try_transact`](Store::try_transact).
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use kv_core::{MemoryCheckpointer, MemoryLog, Store, StoreOptions};
-    /// # let store = Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())?;
+    /// # let store = kv_core::Store::in_memory()?;
     /// store.collection("accounts")?.put("alice", [100])?;
     /// let left = store.transact(|tx| {
     ///     let balance = tx.get("accounts", "alice")?.map_or(0, |value| value[0]);
-    ///     if balance < 10 {
-    ///         return Err("too little in the account".into());
-    ///     }
     ///     tx.put("accounts", "alice", [balance - 10])?;
     ///     tx.put("accounts", "bob", [10])?;
-    ///     Ok::<_, Box<dyn std::error::Error>>(balance - 10)
+    ///     Ok(balance - 10)
     /// })?;
     /// assert_eq!(left, 90);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), kv_core::Error>(())
     /// ```
     ///
+    /// # Panics
+    /// If the closure panics, the panic goes on in the caller once everything that the closure read
+    /// is published and as durable as requested, just as an error of the closure is returned then.
+    /// If that fails, the panic ends here, and the call fails with
+    /// [`OutcomeUnknown`](Error::OutcomeUnknown). What the closure passes on in other ways than its
+    /// result is not held back. It may come from writes that are not published yet.
+    ///
     /// # Errors
-    /// The closure's own; otherwise as [`Collection::put`](crate::Collection::put). From inside of the closure the store is written to, checkpointed or closed through `tx`
-    /// only: everything else fails with [`InTransaction`](Error::InTransaction).
-    pub fn transact<T, E: From<Error>>(
-        &self,
-        transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
-    ) -> Result<T, E> {
-        self.transact_with(self.inner.options.durability, transaction)
+    /// The closure's own; otherwise as [`Collection::put`](crate::Collection::put). Inside the
+    /// closure the store can be changed only through `tx`: every other write, checkpoint or close
+    /// fails with [`InTransaction`](Error::InTransaction).
+    pub fn transact<T>(&self, transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Result<T> {
+        self.try_transact(transaction)
     }
 
     /// As [`transact`](Store::transact), with this durability.
     ///
     /// # Errors
     /// As [`transact`](Store::transact).
-    pub fn transact_with<T, E: From<Error>>(
+    pub fn transact_with<T>(
+        &self,
+        durability: Durability,
+        transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.try_transact_with(durability, transaction)
+    }
+
+    /// As [`transact`](Store::transact), for a closure with an error type of its own. The type has
+    /// to be named somewhere, here or in the surrounding function.
+    ///
+    /// ```
+    /// # let store = kv_core::Store::in_memory()?;
+    /// # store.collection("accounts")?.put("alice", [5])?;
+    /// let refused: Result<(), Box<dyn std::error::Error>> = store.try_transact(|tx| {
+    ///     let balance = tx.get("accounts", "alice")?.map_or(0, |value| value[0]);
+    ///     if balance < 10 {
+    ///         return Err("too little in the account".into());
+    ///     }
+    ///     tx.put("accounts", "alice", [balance - 10])?;
+    ///     Ok(())
+    /// });
+    /// assert_eq!(refused.unwrap_err().to_string(), "too little in the account");
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`transact`](Store::transact).
+    pub fn try_transact<T, E: From<Error>>(
+        &self,
+        transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.try_transact_with(self.inner.options.durability, transaction)
+    }
+
+    /// As [`try_transact`](Store::try_transact), with this durability.
+    ///
+    /// # Errors
+    /// As [`transact`](Store::transact).
+    pub fn try_transact_with<T, E: From<Error>>(
         &self,
         durability: Durability,
         transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
@@ -260,7 +443,8 @@ impl Store {
 }
 
 impl Inner {
-    /// Runs a transaction and returns, beside its result, what has to be waited for.
+    /// Runs a transaction. Returns its result, and what has to be waited for before that may be
+    /// passed on.
     pub(super) fn transact_deferred<T, E: From<Error>>(
         &self,
         durability: Durability,
@@ -270,9 +454,10 @@ impl Inner {
         let limits = &self.options.limits;
         let mut tx =
             Transaction { pending: PendingWrite::new(&self.collections, &writer.token, limits, 0, true), limits };
-        // A panic must not be met while the writer's lock is held: others would take its state for
-        // half done. And it is an answer like any other: it may carry what the closure saw, so it
-        // goes on when that is published.
+        // The panic is caught here because one that left this function would poison the writer's
+        // lock, and every later writer would take the state for half changed. It is also an answer
+        // like any other: it may carry what the closure read, so it goes on only once that is
+        // published.
         let outcome = {
             let _running = self.reentrancy.enter();
             catch_unwind(AssertUnwindSafe(|| transaction(&mut tx)))

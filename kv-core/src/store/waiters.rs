@@ -1,4 +1,4 @@
-//! Who waits, without a thread of its own, for a position to be reached.
+//! Wakers that wait for a position to be reached.
 
 use std::{collections::BTreeMap, sync::atomic::Ordering, task::Waker};
 
@@ -10,18 +10,24 @@ use crate::{
 
 /// Wakers, each with the position that it waits for.
 ///
-/// They are somebody else's code: none is cloned, woken or dropped under the lock, since it may
-/// come back here. They run under no other lock of the store either ([`locks`]).
+/// Wakers are foreign code: none is cloned, woken or dropped under the lock, because it may call
+/// back into this. Nor do they run under another lock of the store ([`locks`]).
+///
+/// No wake-up is lost. A waiter stores its waker, changes `waiting`, and then looks at the
+/// position. The other side raises the position, then changes `waiting`, and then takes wakers.
+/// Both changes are read-modify-writes of one atomic, so one of them comes second and synchronizes
+/// with the first. If the waiter comes second, it sees the position. If the other side comes
+/// second, it sees the waiter.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
-    /// How many there are. It is changed, or read as if it were changed, after the position was set by the one side and before it is looked
-    /// at again by the other: whichever comes second knows of the other.
+    /// How many wakers there are. [`wake`](Waiters::wake) reads it by adding 0, which is a change
+    /// in the sense above; a plain load could miss a waiter that missed the position.
     waiting: AtomicUsize,
     wakers: Mutex<BTreeMap<Waiting, Waker>>,
     last_number: AtomicU64,
 }
 
-/// The key of somebody who waits.
+/// The key of a waiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Waiting {
     lsn: Lsn,
@@ -29,13 +35,13 @@ pub(super) struct Waiting {
 }
 
 impl Waiters {
-    /// A key for somebody who may come to wait for `lsn`.
+    /// A new key, to wait for `lsn`.
     pub(super) fn number(&self, lsn: Lsn) -> Waiting {
         Waiting { lsn, number: self.last_number.fetch_add(1, Ordering::Relaxed) }
     }
 
-    /// Has the waker woken when the position is reached, in the place of one that it gave before. Who calls looks after this whether that has
-    /// happened meanwhile.
+    /// Registers `waker` under this key, replacing an earlier one. Afterwards the caller must check
+    /// again whether the position has been reached.
     pub(super) fn register(&self, waiting: Waiting, waker: &Waker) {
         let waker = waker.clone();
         let _replaced = {
@@ -46,6 +52,7 @@ impl Waiters {
         };
     }
 
+    /// Removes the waker of this key.
     pub(super) fn forget(&self, waiting: Waiting) {
         let _removed = {
             let mut wakers = lock(&self.wakers);
@@ -55,7 +62,7 @@ impl Waiters {
         };
     }
 
-    /// Wakes those who wait for positions up to `reached`, which others can see already.
+    /// Wakes the waiters for positions up to `reached`. The caller has raised the position before.
     pub(super) fn wake(&self, reached: Lsn) {
         if self.waiting.fetch_add(0, Ordering::AcqRel) == 0 {
             return;
@@ -74,7 +81,7 @@ impl Waiters {
         self.waiting.swap(wakers.len(), Ordering::AcqRel);
     }
 
-    /// Wakes everybody: there is nothing left to wait for.
+    /// Wakes all waiters, because what they wait for may never come.
     pub(super) fn wake_all(&self) {
         self.wake(Lsn(u64::MAX));
     }

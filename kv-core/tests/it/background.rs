@@ -75,7 +75,7 @@ fn a_checkpoint_that_cannot_be_written_is_not_tried_at_each_write() {
     let (scheduler, options) = manual();
     let checkpointer = Arc::new(FullCheckpointer::default());
     let options = StoreOptions { checkpoint_record_bytes: 10_000, ..options };
-    let store = Store::open(Arc::new(MemoryLog::new()), Arc::clone(&checkpointer) as _, options).unwrap();
+    let store = Store::with_backends(Arc::new(MemoryLog::new()), Arc::clone(&checkpointer) as _, options).unwrap();
     let a = store.collection("a").unwrap();
     for n in 0..1000_u32 {
         a.put(n.to_le_bytes(), [0; 70]).unwrap(); // about 100 bytes of record

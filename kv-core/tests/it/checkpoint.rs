@@ -36,7 +36,7 @@ fn a_store_opens_from_its_checkpoint_and_replays_what_follows() {
     assert_eq!(entries(&store, "a"), expected);
     assert_eq!(store.collections().unwrap().len(), 2);
     assert_eq!(store.collection("a").unwrap().len().unwrap(), 2);
-    assert_error!(store.collection("a").unwrap().delete("1"), Error::KeyNotFound);
+    assert_error!(store.collection("a").unwrap().delete("1"), Error::KeyNotFound { .. });
 }
 
 #[test]

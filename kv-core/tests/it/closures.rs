@@ -19,7 +19,7 @@ use crate::{
 fn with_something_unpublished() -> (Arc<GatedLog>, Store, Collection) {
     let media = Media::default();
     let log = GatedLog::new(MemoryLog::open(&media.log).unwrap());
-    let store = Store::open(Arc::clone(&log) as _, media.checkpointer(), StoreOptions::default()).unwrap();
+    let store = Store::with_backends(Arc::clone(&log) as _, media.checkpointer(), StoreOptions::default()).unwrap();
     let all = store.collection("all").unwrap();
     all.put("k", "old").unwrap();
     log.shut();

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kv_core::{Batch, Durability, Result};
+use kv_core::{Batch, Durability};
 
 use crate::support::Media;
 
@@ -223,7 +223,7 @@ fn a_key_is_never_seen_under_a_name_that_its_collection_did_not_have_then() {
                 tx.put("b", "k", "b")
             });
             renamed.unwrap();
-            let back: Result<()> = store.transact_with(Durability::Process, |tx| {
+            let back = store.transact_with(Durability::Process, |tx| {
                 tx.put("b", "k", "a")?;
                 tx.rename_collection("b", "a")
             });

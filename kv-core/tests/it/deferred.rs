@@ -39,7 +39,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
 fn gated() -> (Arc<GatedLog>, Store) {
     let media = Media::default();
     let log = GatedLog::new(MemoryLog::open(&media.log).unwrap());
-    (Arc::clone(&log), Store::open(log, media.checkpointer(), StoreOptions::default()).unwrap())
+    (Arc::clone(&log), Store::with_backends(log, media.checkpointer(), StoreOptions::default()).unwrap())
 }
 
 #[test]

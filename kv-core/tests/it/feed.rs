@@ -130,7 +130,7 @@ fn what_is_trimmed_is_refused_and_what_is_not_goes_on_from_a_checkpoint() {
 fn a_feed_follows_writers_and_gives_nothing_before_it_is_durable() {
     let media = Media::default();
     let log = GatedLog::new(MemoryLog::open(&media.log).unwrap());
-    let store = Store::open(log.clone(), media.checkpointer(), StoreOptions::default()).unwrap();
+    let store = Store::with_backends(log.clone(), media.checkpointer(), StoreOptions::default()).unwrap();
     let mut feed = store.changes(Lsn(0)).unwrap();
     assert!(!feed.wait(Duration::ZERO));
     assert!(feed.next().is_none());
@@ -162,7 +162,7 @@ fn a_feed_follows_writers_and_gives_nothing_before_it_is_durable() {
 fn an_error_is_followed_by_no_later_change() {
     let media = Media::default();
     let log = Arc::new(MemoryLog::open(&media.log).unwrap());
-    let store = Store::open(log.clone(), media.checkpointer(), StoreOptions::default()).unwrap();
+    let store = Store::with_backends(log.clone(), media.checkpointer(), StoreOptions::default()).unwrap();
     let all = store.collection("all").unwrap();
     all.put("before", "v").unwrap();
     log.append(b"not a record of the store", Durability::Disk).unwrap();
@@ -212,7 +212,7 @@ fn trimming_while_a_feed_begins_is_not_taken_for_damage() {
     let media = Media::default();
     let interrupted = Arc::new(InterruptedCheckpointer { inner: media.checkpointer(), before_open: Mutex::default() });
     let log = Arc::new(MemoryLog::open(&media.log).unwrap());
-    let store = Store::open(log, interrupted.clone(), StoreOptions::default()).unwrap();
+    let store = Store::with_backends(log, interrupted.clone(), StoreOptions::default()).unwrap();
     let all = store.collection("all").unwrap();
     for value in ["1", "2"] {
         all.put("k", value).unwrap();
@@ -252,7 +252,8 @@ fn records_without_the_checkpoint_before_them_count_as_trimmed() {
 fn a_feed_gives_the_failure_of_the_log_after_everything_that_settled() {
     let media = Media::default();
     let log = GatedLog::new(MemoryLog::open(&media.log).unwrap());
-    let store = Store::open(Arc::clone(&log) as Arc<dyn Log>, media.checkpointer(), StoreOptions::default()).unwrap();
+    let store =
+        Store::with_backends(Arc::clone(&log) as Arc<dyn Log>, media.checkpointer(), StoreOptions::default()).unwrap();
     let all = store.collection("all").unwrap();
     all.put("a", "settled").unwrap();
     let mut feed = store.changes(Lsn::START).unwrap();

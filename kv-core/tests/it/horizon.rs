@@ -31,7 +31,7 @@ impl Subject {
         let media = Media::default();
         let log = GatedLog::new(MemoryLog::open(&media.log).unwrap());
         let options = StoreOptions { scheduler: Arc::new(ManualScheduler::new()), ..StoreOptions::default() };
-        let store = Store::open(Arc::clone(&log) as _, media.checkpointer(), options).unwrap();
+        let store = Store::with_backends(Arc::clone(&log) as _, media.checkpointer(), options).unwrap();
         let all = store.collection("all").unwrap();
         all.put("k", "old").unwrap();
         Self { media, log, store, all }

@@ -54,7 +54,7 @@ impl Subject {
             scheduler: Arc::new(scheduler.clone()),
             ..StoreOptions::default()
         };
-        let store = Store::open(Arc::new(log), Arc::new(checkpointer), options).unwrap();
+        let store = Store::with_backends(Arc::new(log), Arc::new(checkpointer), options).unwrap();
         for key in ["1", "2"] {
             store.collection("disk").unwrap().put(key, "v").unwrap();
             store.checkpoint().unwrap().unwrap();
@@ -152,7 +152,7 @@ fn a_panic_at_any_call_of_a_checkpoint_fails_the_checkpoint() {
 fn a_waiting_commit_fails_when_the_flusher_thread_panics() {
     let (media, calls) = (Media::default(), Arc::<Calls>::default());
     let log = PanickingLog { inner: MemoryLog::open(&media.log).unwrap(), calls: Arc::clone(&calls) };
-    let store = Store::open(Arc::new(log), media.checkpointer(), StoreOptions::default()).unwrap();
+    let store = Store::with_backends(Arc::new(log), media.checkpointer(), StoreOptions::default()).unwrap();
     let all = store.collection("all").unwrap();
     all.put("k", "old").unwrap();
     calls.arm_in("kv-flush", 1, When::Before);
@@ -173,7 +173,8 @@ fn checkpoints_go_on_after_one_that_panicked_in_its_thread() {
     let (media, calls) = (Media::default(), Arc::<Calls>::default());
     let checkpointer = PanickingCheckpointer { inner: media.checkpointer(), calls: Arc::clone(&calls) };
     let options = StoreOptions { checkpoint_record_bytes: 1000, ..StoreOptions::default() };
-    let store = Store::open(Arc::new(MemoryLog::open(&media.log).unwrap()), Arc::new(checkpointer), options).unwrap();
+    let store =
+        Store::with_backends(Arc::new(MemoryLog::open(&media.log).unwrap()), Arc::new(checkpointer), options).unwrap();
     let all = store.collection("all").unwrap();
     calls.arm_in("kv-checkpoint", 1, When::Before);
     all.put("k", vec![0; 1000]).unwrap();
@@ -235,7 +236,7 @@ fn a_store_whose_jobs_are_dead_says_so() {
     let open = || {
         let options =
             StoreOptions { scheduler: Arc::new(DeadScheduler), checkpoint_record_bytes: 1000, ..Default::default() };
-        Store::open(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), options).unwrap()
+        Store::with_backends(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), options).unwrap()
     };
     let store = open();
     let all = store.collection("all").unwrap();
@@ -261,7 +262,7 @@ fn with_checkpoints_by_call_only_everything_else_works() {
         ..StoreOptions::default()
     };
     let log = Arc::new(MemoryLog::open(&media.log).unwrap());
-    let store = Store::open(Arc::clone(&log) as _, media.checkpointer(), options).unwrap();
+    let store = Store::with_backends(Arc::clone(&log) as _, media.checkpointer(), options).unwrap();
     let all = store.collection("all").unwrap().with_durability(Durability::Process);
     let mut last = Lsn::START;
     for key in 0..1000_u32 {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
 
 mod answers;
+mod api;
 mod background;
 mod checkpoint;
 mod closures;

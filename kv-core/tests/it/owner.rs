@@ -132,7 +132,7 @@ impl Subject {
         let owner = Some(Arc::clone(&self.owner) as _);
         let scheduler = Arc::new(IdleScheduler(Arc::clone(&self.calls)));
         let options = StoreOptions { owner, scheduler, ..StoreOptions::default() };
-        Store::open(Arc::new(log), self.media.checkpointer(), options).unwrap()
+        Store::with_backends(Arc::new(log), self.media.checkpointer(), options).unwrap()
     }
 
     fn take_calls(&self) -> Vec<&'static str> {

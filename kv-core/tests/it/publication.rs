@@ -17,7 +17,7 @@ use crate::{
 fn gated() -> (Arc<GatedLog>, Store, Collection) {
     let media = Media::default();
     let log = GatedLog::new(MemoryLog::open(&media.log).unwrap());
-    let store = Store::open(Arc::clone(&log) as _, media.checkpointer(), StoreOptions::default()).unwrap();
+    let store = Store::with_backends(Arc::clone(&log) as _, media.checkpointer(), StoreOptions::default()).unwrap();
     let all = store.collection("all").unwrap();
     all.put("k", "old").unwrap();
     (log, store, all)
@@ -126,7 +126,7 @@ fn an_answer_that_depends_on_something_unpublished_waits_for_it() {
     let answers: Vec<thread::JoinHandle<()>> = vec![
         {
             let all = all.clone();
-            thread::spawn(move || assert_error!(all.delete("k"), Error::KeyNotFound))
+            thread::spawn(move || assert_error!(all.delete("k"), Error::KeyNotFound { .. }))
         },
         {
             let all = all.clone();

@@ -11,7 +11,7 @@ use crate::{
 fn closed(checkpoints_at: &[u64]) -> Media {
     let media = Media::default();
     let log = GatedLog::new(MemoryLog::open(&media.log).unwrap());
-    let store = Store::open(log, media.checkpointer(), StoreOptions::default()).unwrap();
+    let store = Store::with_backends(log, media.checkpointer(), StoreOptions::default()).unwrap();
     for lsn in 1..=10 {
         store.collection("a").unwrap().put(format!("{lsn:02}"), lsn.to_string()).unwrap();
         if checkpoints_at.contains(&lsn) {

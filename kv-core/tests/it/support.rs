@@ -21,7 +21,7 @@ impl Media {
     }
 
     pub fn open_with(&self, options: StoreOptions) -> Result<Store> {
-        Store::open(Arc::new(MemoryLog::open(&self.log)?), self.checkpointer(), options)
+        Store::with_backends(Arc::new(MemoryLog::open(&self.log)?), self.checkpointer(), options)
     }
 
     pub fn checkpointer(&self) -> Arc<dyn Checkpointer> {

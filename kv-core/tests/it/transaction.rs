@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use kv_core::{Durability, Error, Limits, Lsn, Result, Store, StoreOptions};
+use kv_core::{Durability, Error, Limits, Lsn, Store, StoreOptions};
 
 use crate::{assert_error, support::Media};
 
@@ -38,7 +38,7 @@ fn a_transaction_reads_its_own_writes_and_no_other_reader_does() {
             assert!(!tx.contains("a", "old")?);
             assert_eq!(all.get("old")?.unwrap(), "1", "no other reader sees it yet");
             assert_eq!(all.get("new")?, None);
-            Ok::<_, Error>(tx.iter("a").map(|entry| entry.unwrap().key).collect::<Vec<_>>())
+            Ok(tx.iter("a").map(|entry| entry.unwrap().key).collect::<Vec<_>>())
         })
         .unwrap();
     assert_eq!(seen, ["new"]);
@@ -61,7 +61,7 @@ fn an_error_or_a_panic_leaves_no_trace_and_poisons_nothing() {
     }
 
     let store = memory_store();
-    let given_up = store.transact(|tx| {
+    let given_up = store.try_transact(|tx| {
         tx.put("a", "key", "value")?;
         tx.create_collection("b")?;
         Err::<(), _>(Mine::GivenUp)
@@ -73,7 +73,7 @@ fn an_error_or_a_panic_leaves_no_trace_and_poisons_nothing() {
             if tx.contains("a", "key")? {
                 panic!("on purpose");
             }
-            Ok::<_, Error>(())
+            Ok(())
         })
     }));
     assert_eq!(*panicked.unwrap_err().downcast_ref::<&str>().unwrap(), "on purpose");
@@ -145,7 +145,7 @@ fn there_is_no_write_skew() {
                 scope.spawn(move || {
                     start.wait();
                     let read = |tx: &kv_core::Transaction<'_>, key| tx.get("n", key).unwrap().unwrap()[0];
-                    let taken: Result<()> = store.transact(|tx| {
+                    let taken = store.transact(|tx| {
                         if read(tx, "x") + read(tx, "y") == 2 {
                             tx.put("n", mine, 0u64.to_le_bytes())?;
                         }
@@ -168,7 +168,7 @@ fn there_are_no_phantoms() {
             for mine in ["booking 1", "booking 2"] {
                 scope.spawn(move || {
                     start.wait();
-                    let booked: Result<()> = store.transact(|tx| {
+                    let booked = store.transact(|tx| {
                         if tx.range("rooms", "booking".."bookinh").next().is_none() {
                             tx.put("rooms", mine, "")?;
                         }
@@ -228,7 +228,7 @@ fn a_change_that_fails_within_a_transaction_changes_nothing() {
             tx.put("a", "k", "")?;
             assert_error!(tx.clear_collection("a"), Error::BatchTooLarge { .. });
             assert_eq!(tx.get("a", "key")?.unwrap(), "value");
-            Ok::<_, Error>(())
+            Ok(())
         })
         .unwrap();
     let names: Vec<_> = store.collections().unwrap().into_iter().map(|info| (info.name, info.entries)).collect();
@@ -268,7 +268,7 @@ fn a_range_in_a_transaction_has_the_changes_within_its_bounds_and_no_others() {
                 let found: Vec<_> = tx.range("a", (lower, upper)).rev().map(|entry| entry.unwrap().key[0]).collect();
                 assert!(found.iter().eq(expected.rev()), "{lower:?}, {upper:?}: {found:?} backward");
             }
-            Ok::<_, Error>(())
+            Ok(())
         })
         .unwrap();
 }
@@ -290,7 +290,7 @@ fn what_a_transaction_sees_is_what_its_record_holds() {
     let mut model = Model::new();
     for round in 0..600 {
         let (before, gives_up) = (model.clone(), pick(5) == 0);
-        let done: Result<()> = store.transact(|tx| {
+        let done = store.transact(|tx| {
             for _ in 0..pick(12) {
                 let (from, to) = (NAMES[pick(3) as usize], NAMES[pick(3) as usize]);
                 let (key, value) = (pick(4) as u8, pick(200) as u8);

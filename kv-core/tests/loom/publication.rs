@@ -73,7 +73,7 @@ fn an_answer_is_returned_when_what_it_depends_on_is_visible() {
             assert!(subject.all.get("k").unwrap().is_none(), "the answer depends on a change that is not visible");
             match outcome {
                 Ok(()) => "deleted",
-                Err(Error::KeyNotFound) => "absent",
+                Err(Error::KeyNotFound { .. }) => "absent",
                 Err(error) => panic!("another error: {error}"),
             }
         };

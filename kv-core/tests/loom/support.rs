@@ -23,7 +23,7 @@ impl Subject {
     pub fn new() -> Self {
         let (log, scheduler) = (ModelLog::new(), ManualScheduler::new());
         let options = StoreOptions { scheduler: Arc::new(scheduler.clone()), ..StoreOptions::default() };
-        let store = Store::open(log.clone(), Arc::new(MemoryCheckpointer::new()), options).unwrap();
+        let store = Store::with_backends(log.clone(), Arc::new(MemoryCheckpointer::new()), options).unwrap();
         let subject = Self { all: store.collection("all").unwrap(), store, log, scheduler };
         subject.put(1, Durability::Disk).unwrap();
         subject

@@ -78,7 +78,7 @@ pub(crate) fn open_part(vfs: &dyn Vfs, named: &PartRef) -> Result<Part> {
     let found = part.summary();
     if found != named.summary {
         let detail = format!("it is not the part that the manifest names: {found:?} instead of {:?}", named.summary);
-        return Err(Error::corrupt(part.blocks().file(), 0, detail));
+        return Err(Error::corrupt_whole(part.blocks().file(), detail));
     }
     Ok(part)
 }
@@ -89,7 +89,7 @@ pub(crate) fn check_collections(part: &Part, manifest: &Manifest) -> Result<()> 
     let in_manifest = manifest.collections.iter().map(|info| (info.id, info.entries, info.bytes));
     if part.header().store != manifest.log_id.0 || !in_part.eq(in_manifest) {
         let detail = "it does not hold the collections that its manifest states";
-        return Err(Error::corrupt(part.blocks().file(), 0, detail));
+        return Err(Error::corrupt_whole(part.blocks().file(), detail));
     }
     Ok(())
 }

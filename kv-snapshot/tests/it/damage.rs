@@ -240,8 +240,8 @@ fn a_missing_file_of_a_checkpoint_is_damage_that_says_what_to_do() {
         let checkpointer = small.checkpointer();
         fs::remove_file(&path).unwrap();
         let opened = checkpointer.open(small.id).map(drop).unwrap_err();
-        let Error::Corrupt { file, detail, .. } = opened else { panic!("{opened:?}") };
-        assert!(file == path && detail.contains("missing") && detail.contains("backup"), "{file:?} {detail}");
+        let Error::Corrupt { place, detail, .. } = opened else { panic!("{opened:?}") };
+        assert!(place.path() == Some(&path) && detail.contains("missing") && detail.contains("backup"), "{detail}");
         fs::write(&path, content).unwrap();
     }
 }

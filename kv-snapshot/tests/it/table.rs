@@ -83,7 +83,9 @@ fn a_file_that_is_not_a_table_is_damaged() {
     let directory = TempDir::new().unwrap();
     let vfs = OsVfs::open(directory.path()).unwrap();
     std::fs::write(directory.path().join("text"), "some text").unwrap();
-    assert!(matches!(Table::open(&*vfs, "text"), Err(Error::Corrupt { file, .. }) if file.ends_with("text")));
+    assert!(
+        matches!(Table::open(&*vfs, "text"), Err(Error::Corrupt { place, .. }) if place.path().unwrap().ends_with("text"))
+    );
 }
 
 #[test]

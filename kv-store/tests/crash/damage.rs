@@ -209,8 +209,8 @@ impl Damages {
 /// before.
 fn check_names_file(fixture: &Fixture, case: &DamageCase, error: &Error) -> Verdict {
     match (case, error) {
-        (DamageCase::InPlace(_, Damage::FlippedBit(_)), Error::Corrupt { file, .. })
-            if !fixture.names.iter().any(|name| file.ends_with(name)) =>
+        (DamageCase::InPlace(_, Damage::FlippedBit(_)), Error::Corrupt { place, .. })
+            if !fixture.names.iter().any(|name| place.path().is_some_and(|file| file.ends_with(name))) =>
         {
             Err(Violation::wrong(format!("a file is named that was never missing: {error}")))
         }

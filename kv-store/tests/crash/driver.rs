@@ -241,7 +241,10 @@ impl Driver {
         let stats = store.stats();
         let (appended, last) = (stats.log.appended, self.oracle.last());
         let is_missed = |error: &Error| {
-            matches!(error, Error::CollectionExists { .. } | Error::CollectionNotFound { .. } | Error::KeyNotFound)
+            matches!(
+                error,
+                Error::CollectionExists { .. } | Error::CollectionNotFound { .. } | Error::KeyNotFound { .. }
+            )
         };
         let answer = match done {
             // A write of unknown outcome is not visible to the store, which answers by its old

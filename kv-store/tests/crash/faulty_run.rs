@@ -117,7 +117,8 @@ impl<'a> FaultyRun<'a> {
     /// After a write of unknown outcome, the steps assume a state that is not visible.
     fn is_missed(&self, error: &Error) -> bool {
         let oracle = &self.driver.oracle;
-        oracle.last() > oracle.acknowledged() && matches!(error, Error::KeyNotFound | Error::CollectionNotFound { .. })
+        oracle.last() > oracle.acknowledged()
+            && matches!(error, Error::KeyNotFound { .. } | Error::CollectionNotFound { .. })
     }
 
     /// What is published is what was acknowledged, and perhaps more, but nothing of unknown

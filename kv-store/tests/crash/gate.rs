@@ -124,6 +124,10 @@ impl Vfs for GatedVfs {
         self.inner.try_lock(name, access)
     }
 
+    fn lock_holder(&self, name: &str) -> Option<u32> {
+        self.inner.lock_holder(name)
+    }
+
     fn is_in_place(&self) -> bool {
         self.inner.is_in_place()
     }

@@ -74,7 +74,7 @@ pub fn write(store: &Store, change: &WriteCall, model: &Model) -> Result<Done> {
 pub fn no_op(store: &Store, verb: Verb, collection: &str, key: &[u8]) -> Result<bool> {
     let refused = |result: Result<()>| match result {
         Ok(()) => Ok(false),
-        Err(Error::KeyNotFound | Error::CollectionNotFound { .. }) => Ok(true),
+        Err(Error::KeyNotFound { .. } | Error::CollectionNotFound { .. }) => Ok(true),
         Err(error) => Err(error),
     };
     let handle = || store.collection(collection);

@@ -91,7 +91,7 @@ impl Worker<'_> {
         let action = |existed| vec![(format!("single/{key}"), Action::Delete { existed: Some(existed) })];
         let delete = |single: &Collection, key: &str| match single.delete(key) {
             Ok(()) => Ok(None),
-            Err(Error::KeyNotFound) => Ok(Some(action(false))),
+            Err(Error::KeyNotFound { .. }) => Ok(Some(action(false))),
             Err(error) => Err(error),
         };
         self.write(call, vec![Operation::delete("single", key)], action(true), delete, key);

@@ -35,7 +35,7 @@ pub fn open(disk: &SimDisk, commits: &Commits, scheduler: &Arc<dyn Scheduler>, p
         ..StoreOptions::default()
     };
     let recording_log = RecordingLog { inner: Arc::new(log), commits: commits.clone(), pauses };
-    Store::open(Arc::new(recording_log), Arc::new(checkpointer), options)
+    Store::with_backends(Arc::new(recording_log), Arc::new(checkpointer), options)
 }
 
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;

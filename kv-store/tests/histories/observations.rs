@@ -158,9 +158,8 @@ pub fn check(
     let mut model = commits.state_at(position);
     let (mut to_come, mut open) = (VecDeque::from(observations), Vec::new());
     loop {
-        while let Some(observation) = to_come.pop_front_if(|observation| observation.from <= position) {
-            open.push(observation);
-        }
+        let begun = to_come.partition_point(|observation| observation.from <= position); // in order of `from`
+        open.extend(to_come.drain(..begun));
         open.retain(|observation| {
             let wrong = observation.wrong_step(&model);
             assert!(
@@ -170,7 +169,9 @@ pub fn check(
             );
             wrong.is_some()
         });
-        while let Some((_, event)) = events.pop_front_if(|(lsn, _)| *lsn == position) {
+        while events.front().is_some_and(|(lsn, _)| *lsn == position)
+            && let Some((_, event)) = events.pop_front()
+        {
             event.apply(fed);
             assert!(
                 *fed == model,

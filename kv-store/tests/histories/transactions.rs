@@ -47,7 +47,7 @@ impl Worker<'_> {
         };
         let from = self.commits.floor();
         let mut closure = Closure { rng: self.rng.fork(), call, value, durability, ending, steps: Vec::new() };
-        let transact = || self.store.transact_with(durability, |tx| closure.run(&self.store, tx));
+        let transact = || self.store.try_transact_with(durability, |tx| closure.run(&self.store, tx));
         let outcome = catch_unwind(AssertUnwindSafe(transact));
         let upto = match &outcome {
             Ok(Ok(()) | Err(RollBack::OnPurpose)) => self.store.stats().published,
@@ -81,7 +81,7 @@ impl Worker<'_> {
         let from = self.commits.floor();
         let mut closure = Closure { rng: self.rng.fork(), call, value, durability, ending, steps: Vec::new() };
         let invoked = self.invoke();
-        let outcome = self.store.transact_deferred(|tx| closure.run(&self.store, tx));
+        let outcome = self.store.try_transact_deferred(|tx| closure.run(&self.store, tx));
         let upto = Lsn(self.commits.lock().len() as u64);
         let observation = Observation { call: Some(call), from, upto, steps: closure.steps };
         self.observations.push(observation.clone());
@@ -195,7 +195,7 @@ impl Closure {
         let outcome = match answer {
             Ok(true) => Outcome::Done,
             Ok(false) => Outcome::Unchanged,
-            Err(Error::KeyNotFound) => Outcome::KeyNotFound,
+            Err(Error::KeyNotFound { .. }) => Outcome::KeyNotFound,
             Err(Error::CollectionNotFound { .. }) => Outcome::CollectionNotFound,
             Err(Error::CollectionExists { .. }) => Outcome::CollectionExists,
             Err(error) => {

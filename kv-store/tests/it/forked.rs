@@ -238,7 +238,7 @@ fn a_fork_inside_a_transaction_writes_once() {
     let outcome = store.transact(|tx| {
         tx.put("all", "forked", "v")?;
         child = fork::fork();
-        Ok::<_, Error>(())
+        Ok(())
     });
     match child {
         None => fork::end(|| is_refused("the transaction", outcome)),

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests look at, copy and damage files behind the engine's back")]
 
 mod answers;
+mod api;
 mod creation;
 mod damage;
 mod feed;

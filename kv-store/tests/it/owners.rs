@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kv_store::{Error, Options, Store};
+use kv_store::{Error, LockHolder, Options, Store};
 use kv_testkit::{
     ManualScheduler, fork,
     sim::SimDisk,
@@ -82,7 +82,7 @@ fn keys(store: &Store) -> Vec<String> {
 #[track_caller]
 fn is_in_use(result: Result<impl Sized, Error>) -> String {
     let error = result.err().unwrap_or_else(|| panic!("a second owner was not refused"));
-    assert!(matches!(error, Error::Locked { process: Some(_), .. }), "{error:?}");
+    assert!(matches!(error, Error::Locked { holder: LockHolder::OtherMount { .. }, .. }), "{error:?}");
     error.chain()
 }
 
@@ -241,7 +241,7 @@ fn an_owner_that_has_only_read_is_told_who_writes() {
         place.wait_for("written");
         let error = put(&store, "old").unwrap_err();
         let Error::Poisoned { cause } = &error else { panic!("{error:?}") };
-        assert!(matches!(**cause, Error::Locked { process: Some(_), .. }), "{error:?}");
+        assert!(matches!(**cause, Error::Locked { holder: LockHolder::OtherMount { .. }, .. }), "{error:?}");
         place.signal("told");
     };
     place.two(owner, || {

@@ -284,8 +284,8 @@ impl Expectation {
 }
 
 fn assert_names_damage(error: &Error) {
-    let Error::Corrupt { file, detail, .. } = error else {
+    let Error::Corrupt { place, detail, .. } = error else {
         panic!("L14: instead of Corrupt, damage gave {error:?}");
     };
-    assert!(!file.as_os_str().is_empty() && !detail.is_empty(), "L14: {error:?} does not say where the damage is");
+    assert!(!place.to_string().is_empty() && !detail.is_empty(), "L14: {error:?} does not say where the damage is");
 }

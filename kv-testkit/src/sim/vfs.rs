@@ -140,6 +140,11 @@ impl Vfs for SimVfs {
         Ok(self.disk.try_lock(self.node, name).map(Lock::new))
     }
 
+    /// A disk in memory is this process's alone.
+    fn lock_holder(&self, _name: &str) -> Option<u32> {
+        Some(std::process::id())
+    }
+
     fn is_in_place(&self) -> bool {
         true // its directories are never removed or renamed
     }

@@ -30,7 +30,7 @@ pub(super) fn outcome(answer: Result<bool>) -> Outcome {
     match answer {
         Ok(true) => Outcome::Done,
         Ok(false) => Outcome::Unchanged,
-        Err(Error::KeyNotFound) => Outcome::KeyNotFound,
+        Err(Error::KeyNotFound { .. }) => Outcome::KeyNotFound,
         Err(Error::CollectionNotFound { .. }) => Outcome::CollectionNotFound,
         Err(Error::CollectionExists { .. }) => Outcome::CollectionExists,
         Err(error) => panic!("the store failed: {}", error.chain()),
@@ -61,7 +61,7 @@ pub(super) fn batch(operations: &[Operation]) -> (Batch, Vec<Operation>) {
 /// every read inside the transaction with the model.
 pub(super) fn transact(store: &Store, operations: &[Operation], durability: Durability, model: &Model) -> Outcome {
     let mut model = model.clone();
-    let done = store.transact_with(durability, |tx| {
+    let done = store.try_transact_with(durability, |tx| {
         for operation in operations {
             let answer = change_in(tx, operation);
             assert_eq!(answer, model.apply(operation), "{operation:?} in a transaction");

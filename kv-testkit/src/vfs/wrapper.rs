@@ -146,6 +146,10 @@ impl Vfs for TestVfs {
         self.control.run(&self.named(Kind::Lock, name), self.path(), || self.inner.try_lock(name, access))
     }
 
+    fn lock_holder(&self, name: &str) -> Option<u32> {
+        self.inner.lock_holder(name)
+    }
+
     fn is_in_place(&self) -> bool {
         self.inner.is_in_place()
     }

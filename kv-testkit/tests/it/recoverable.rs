@@ -16,7 +16,11 @@ fn open(vfs: Arc<dyn Vfs>) -> Result<Store> {
     file.write_all_at(&[99], 0).map_err(io)?;
     let medium = MemoryLogMedium::new();
     let open = || {
-        Store::open(Arc::new(MemoryLog::open(&medium)?), Arc::new(MemoryCheckpointer::new()), StoreOptions::default())
+        Store::with_backends(
+            Arc::new(MemoryLog::open(&medium)?),
+            Arc::new(MemoryCheckpointer::new()),
+            StoreOptions::default(),
+        )
     };
     let store = open()?;
     for key in 0..count[0] {

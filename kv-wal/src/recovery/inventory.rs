@@ -126,7 +126,7 @@ impl<'a> Inventory<'a> {
             let durable = self.marked();
             let detail =
                 format!("it states that the log was durable up to position {durable}, but there is no segment");
-            return Err(Error::corrupt(error::path(self.vfs, names::MARK), 0, detail));
+            return Err(Error::corrupt_whole(error::path(self.vfs, names::MARK), detail));
         }
         self.check_beginning()?;
         self.check_no_hole()
@@ -143,7 +143,7 @@ impl<'a> Inventory<'a> {
         }
         let detail =
             "another segment has taken the place of the one that the log continues: every record of that one is lost";
-        Err(Error::corrupt(error::path(self.vfs, &names::segment(number)), 0, detail))
+        Err(Error::corrupt_whole(error::path(self.vfs, &names::segment(number)), detail))
     }
 
     /// Every segment from the last live one to the highest must be there. Each was durable before
@@ -169,7 +169,7 @@ impl<'a> Inventory<'a> {
                     "the segment is missing, and its records are lost: segment {} was created after it",
                     found.header.number
                 );
-                return Err(Error::corrupt(error::path(self.vfs, &names::segment(expected)), 0, detail));
+                return Err(Error::corrupt_whole(error::path(self.vfs, &names::segment(expected)), detail));
             }
             expected += 1;
         }
@@ -234,7 +234,7 @@ fn inspect(vfs: &dyn Vfs, number: u64, log_id: Option<LogId>) -> Result<FoundSeg
         && log_id != segment.header.log_id
     {
         let detail = format!("it belongs to log {}, but this is log {log_id}", segment.header.log_id);
-        return Err(Error::corrupt(segment.file.path(), 0, detail));
+        return Err(Error::corrupt_whole(segment.file.path(), detail));
     }
     Ok(FoundSegment { header: segment.header, start: find_start(&segment)? })
 }
@@ -257,7 +257,7 @@ fn read_mark(vfs: &dyn Vfs, log_id: Option<LogId>) -> Result<Option<Mark>> {
     let expected = log_id.unwrap_or(first.log_id);
     if let Some(foreign) = slots.iter().find(|mark| mark.log_id != expected) {
         let detail = format!("it belongs to log {}, but this is log {expected}", foreign.log_id);
-        return Err(Error::corrupt(error::path(vfs, names::MARK), 0, detail));
+        return Err(Error::corrupt_whole(error::path(vfs, names::MARK), detail));
     }
     Ok(slots.into_iter().reduce(Mark::and))
 }

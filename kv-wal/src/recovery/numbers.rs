@@ -22,7 +22,7 @@ impl Inventory<'_> {
         ] {
             if number > NUMBER_MAX / 2 {
                 let detail = format!("the {what} {number} is too high: no log reaches it");
-                return Err(Error::corrupt(error::path(self.vfs, name), 0, detail));
+                return Err(Error::corrupt_whole(error::path(self.vfs, name), detail));
             }
         }
         Ok(())

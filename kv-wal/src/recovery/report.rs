@@ -6,6 +6,7 @@ use kv_core::{Epoch, Lsn};
 
 /// What recovery found when the log was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LogRecovery {
     /// There was no log, and it was created.
     pub created: bool,
@@ -25,6 +26,7 @@ pub struct LogRecovery {
 /// durable. No record in it was acknowledged as durable, unless damage and a power cut met in the
 /// last flushed group, as the crate's documentation explains.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TornTail {
     /// The segment in which the tail begins.
     pub file: PathBuf,

@@ -183,7 +183,7 @@ impl Scanner {
                 Step::Bad("the header of a frame has a wrong checksum")
             });
         };
-        let kind = header.kind().map_err(|detail| Error::NewerVersion { file: self.path().to_owned(), detail })?;
+        let kind = header.kind().map_err(|detail| Error::NewerVersion { place: self.path().into(), detail })?;
         if let Some(bad) = self.order_error(&header, kind) {
             return Ok(Step::Bad(bad));
         }

@@ -336,8 +336,8 @@ fn a_refusal_names_the_place_and_changes_nothing() {
     let vfs = left.with(&name, |bytes| bytes[4096 + 100] ^= 1);
     let before = vfs.files();
     let error = SegmentedLog::open(vfs.clone(), small()).unwrap_err();
-    let Error::Corrupt { file, offset, detail } = &error else { panic!("{error}") };
-    assert!(file.ends_with(&name), "{error}");
+    let Error::Corrupt { place, offset: Some(offset), detail } = &error else { panic!("{error}") };
+    assert!(place.path().unwrap().ends_with(&name), "{error}");
     assert!((4096..8192).contains(offset), "{error}");
     assert!(detail.contains("lost from position"), "{error}");
     assert!(vfs.files() == before);

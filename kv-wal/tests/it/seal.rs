@@ -259,7 +259,7 @@ fn frames_of_another_epoch_are_not_taken_for_what_follows() {
     assert!(lost[SEGMENT_ONE][end] != 0, "the lost opening wrote further");
     bytes[end..].copy_from_slice(&lost[SEGMENT_ONE][end..]);
     let error = SegmentedLog::open(MemoryVfs::new(&files), options()).unwrap_err();
-    let Error::Corrupt { offset, detail, .. } = &error else { panic!("{error}") };
+    let Error::Corrupt { offset: Some(offset), detail, .. } = &error else { panic!("{error}") };
     assert_eq!(*offset, end as u64, "{error}");
     assert!(detail.contains("another epoch"), "{error}");
 }
@@ -310,7 +310,10 @@ fn a_log_of_an_older_format_is_told_from_a_damaged_one() {
     for (name, header) in [(SEGMENT_ONE, BLOCK), ("MARK", SLOT)] {
         let vfs = MemoryVfs::new(&older(&files, name, header));
         let error = SegmentedLog::open(vfs.clone(), options()).unwrap_err();
-        assert!(matches!(&error, Error::OlderVersion { file, .. } if file.ends_with(name)), "{error}");
+        assert!(
+            matches!(&error, Error::OlderVersion { place, .. } if place.path().unwrap().ends_with(name)),
+            "{error}"
+        );
         assert!(error.to_string().contains("written by an older version: format version 1"), "{error}");
         assert!(matches!(verify(&*vfs).unwrap()[0], Error::OlderVersion { .. }));
     }

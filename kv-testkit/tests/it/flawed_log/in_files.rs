@@ -110,7 +110,7 @@ impl FileLog {
     /// The same, with a flaw.
     pub fn open_with(vfs: &dyn Vfs, flaw: Flaw) -> Result<Self> {
         let lock = vfs.try_lock("lock", Access::ReadWrite).map_err(io)?;
-        let lock = lock.ok_or_else(|| Error::Locked { path: vfs.path().to_owned(), process: None })?;
+        let lock = lock.ok_or_else(|| Error::locked(vfs.path(), vfs.lock_holder("lock")))?;
         let mark = open_mark(vfs, flaw).map_err(io)?;
         let (mut proven, marks) = read_mark(&*mark)?;
         let file = match vfs.open("log", Access::ReadWrite) {
@@ -119,9 +119,8 @@ impl FileLog {
                     proven = Lsn::START;
                 }
                 if proven > Lsn::START {
-                    return Err(Error::corrupt(
+                    return Err(Error::corrupt_whole(
                         error.path,
-                        0,
                         format!("it is missing; it had positions up to {proven}"),
                     ));
                 }
@@ -164,7 +163,7 @@ impl FileLog {
 fn damage(file: &dyn File, offset: u64, detail: String, flaw: Flaw) -> Error {
     match flaw {
         Flaw::DamageIsAnIoError => Error::from_io("read", file.path(), ErrorKind::InvalidData.into()),
-        Flaw::NamesNoPlace => Error::corrupt("", 0, detail),
+        Flaw::NamesNoPlace => Error::corrupt_whole("", detail),
         Flaw::PanicsOverDamage => panic!("damage"),
         _ => Error::corrupt(file.path(), offset, detail),
     }

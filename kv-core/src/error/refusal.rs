@@ -1,0 +1,75 @@
+use std::fmt;
+
+use crate::{CheckpointId, LogId, Lsn};
+
+/// Why files that are each intact were refused as a store. See the table in
+/// [`recovery`](crate::recovery).
+///
+/// ```
+/// use std::sync::Arc;
+/// use kv_core::{Durability, Error, Log, MemoryCheckpointer, MemoryLog, Refusal, Store, StoreOptions};
+///
+/// let log = MemoryLog::new();
+/// let lsn = log.append(b"a record", Durability::Disk)?;
+/// log.sync(lsn)?;
+/// log.trim(lsn)?; // but no checkpoint holds what the record changed
+/// let checkpointer = Arc::new(MemoryCheckpointer::new());
+/// let refused = Store::with_backends(Arc::new(log), checkpointer, StoreOptions::default()).unwrap_err();
+/// assert!(matches!(refused, Error::Unrecoverable(Refusal::HistoryMissing { checkpoint: None, .. })));
+/// # Ok::<(), kv_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The log begins after the position of the checkpoint. Or there is no checkpoint, and the log
+    /// does not reach back to its first record.
+    HistoryMissing {
+        /// The newest usable checkpoint, which the log would have to continue.
+        checkpoint: Option<CheckpointId>,
+        /// The last position that the log no longer has.
+        trimmed: Lsn,
+    },
+    /// The log ends before the position of a checkpoint. That position was durable in the log
+    /// before the checkpoint was made, so records are missing.
+    LogEndsEarly {
+        /// The newest checkpoint.
+        checkpoint: CheckpointId,
+        /// The last position that the log has.
+        durable: Lsn,
+    },
+    /// The checkpoint belongs to another log.
+    ForeignCheckpoint {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// The log that the checkpoint names.
+        found: LogId,
+        /// The log that is there.
+        expected: LogId,
+    },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HistoryMissing { checkpoint: Some(id), trimmed } => write!(
+                f,
+                "history is missing: the newest usable checkpoint is at position {}, but the log begins after position {trimmed}",
+                id.lsn
+            ),
+            Self::HistoryMissing { checkpoint: None, trimmed } => write!(
+                f,
+                "history is missing: there is no usable checkpoint, and the log begins after position {trimmed}"
+            ),
+            Self::LogEndsEarly { checkpoint, durable } => write!(
+                f,
+                "the log ends at position {durable}, before the checkpoint at position {}: a part of the log is missing",
+                checkpoint.lsn
+            ),
+            Self::ForeignCheckpoint { checkpoint, found, expected } => write!(
+                f,
+                "the checkpoint at position {} belongs to the log {found}, not to the log {expected} that is here",
+                checkpoint.lsn
+            ),
+        }
+    }
+}
