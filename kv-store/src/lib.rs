@@ -185,3 +185,8 @@ fn file_error(error: kv_vfs::Error) -> Error {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// And so are those of the README of the whole.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct WorkspaceReadme;
