@@ -1,4 +1,5 @@
-//! A file layer in memory, as plain as can be: what is measured and fuzzed is the decoder, not the disk. A map shares the file's bytes.
+//! A plain file layer in memory: the decoder is measured and fuzzed, not the disk. A map shares the
+//! file's bytes.
 
 use std::{
     collections::BTreeMap,
@@ -46,12 +47,12 @@ impl Folder {
         Arc::new(Self { path, files: Mutex::default(), folders: Mutex::default(), random })
     }
 
-    /// Puts a file there, in the place of what was there before.
+    /// Creates a file, or replaces it.
     pub(crate) fn put(&self, name: &str, bytes: Bytes) {
         lock(&self.files).insert(name.to_owned(), Arc::new(Content(Mutex::new(bytes))));
     }
 
-    /// Every file in here and its bytes.
+    /// Every file and its bytes.
     pub(crate) fn files(&self) -> Vec<(String, Bytes)> {
         lock(&self.files).iter().map(|(name, content)| (name.clone(), lock(&content.0).clone())).collect()
     }
@@ -150,7 +151,7 @@ impl Vfs for Folder {
         4096
     }
 
-    /// A counter: the same files come out each time.
+    /// A counter, so that each run writes the same files.
     fn random(&self) -> Result<u128> {
         Ok(0x9e37_79b9_7f4a_7c15 * u128::from(1 + self.random.fetch_add(1, Ordering::Relaxed)))
     }
@@ -163,7 +164,7 @@ struct Handle {
 }
 
 impl Handle {
-    /// Changes the bytes in place, unless somebody has them mapped.
+    /// Changes the bytes in place, or a copy of them if they are mapped.
     fn change(&self, change: impl FnOnce(&mut BytesMut)) {
         let mut bytes = lock(&self.content.0);
         let mut changed = mem::take(&mut *bytes).try_into_mut().unwrap_or_else(|mapped| BytesMut::from(&mapped[..]));

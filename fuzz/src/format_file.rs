@@ -1,4 +1,4 @@
-//! The decoder of the FORMAT file, in the directory of a sound store.
+//! The decoder of the FORMAT file, in the directory of a valid store.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,9 +12,9 @@ use kv_vfs::{
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
+    assertions::{check, must_succeed},
     disk::Folder,
-    idle,
-    verdict::{check, sound},
+    noop_scheduler,
 };
 
 const NAME: &str = "FORMAT";
@@ -22,7 +22,7 @@ const BYTES: usize = 56;
 const STORE_ID_AT: usize = 40;
 const COMPATIBLE: std::ops::Range<usize> = 32..40;
 
-/// The whole file: as it is, and with its checksum made right.
+/// The whole file: as it is, and with its checksum corrected.
 pub(crate) fn format(input: &[u8]) {
     try_format(&Bytes::copy_from_slice(input));
     if input.len() >= BYTES {
@@ -40,7 +40,7 @@ fn try_format(file: &Bytes) {
     match options(false).open_in(Arc::clone(&folder) as _) {
         Ok(store) => {
             assert!(verification.is_ok_and(|verification| verification.damage.is_empty()));
-            assert_eq!(sound(store.collections()).len(), 1);
+            assert_eq!(must_succeed(store.collections()).len(), 1);
             assert_eq!(file[..BYTES], written_again(file), "what is accepted is what is written");
         }
         Err(error) => {
@@ -52,7 +52,8 @@ fn try_format(file: &Bytes) {
     }
 }
 
-/// The same file by the code that writes it, but for the compatible features, which it does not know.
+/// The same file as the code that writes it makes it. That code does not know the compatible
+/// features.
 fn written_again(file: &[u8]) -> Vec<u8> {
     let mut again = file[..BYTES].to_vec();
     Preamble { magic: *b"kvstore1", version: 1, incompatible_known: 0 }.seal(
@@ -67,7 +68,7 @@ fn written_again(file: &[u8]) -> Vec<u8> {
 }
 
 fn options(create: bool) -> Options {
-    Options { create, store: idle::store_options(), log: idle::log_options(create) }
+    Options { create, store: noop_scheduler::store_options(), log: noop_scheduler::log_options(create) }
 }
 
 /// The directory of a store with one collection.
@@ -75,9 +76,9 @@ fn base() -> &'static Arc<Folder> {
     static BASE: OnceLock<Arc<Folder>> = OnceLock::new();
     BASE.get_or_init(|| {
         let folder = Folder::new();
-        let store = sound(options(true).open_in(Arc::clone(&folder) as _));
-        sound(store.create_collection("collection"));
-        sound(store.close());
+        let store = must_succeed(options(true).open_in(Arc::clone(&folder) as _));
+        must_succeed(store.create_collection("collection"));
+        must_succeed(store.close());
         folder
     })
 }

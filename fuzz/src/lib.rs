@@ -1,58 +1,65 @@
 //! Hostile bytes for every decoder of kv.
 //!
-//! A *target* is a function that takes any bytes as what a decoder is given, and panics if the decoder does anything but decode them or
-//! refuse them with an error that names a place in the file. It also checks what must hold for whatever is decoded: that it comes back when
-//! it is written again, that two ways to read agree, that what verifies opens. The same functions run in `cargo test`, over the corpus in
+//! A *target* is a function that feeds any bytes to a decoder. It panics unless the decoder decodes
+//! them, or refuses them with an error that names a place in the file. It also checks what must
+//! hold for everything that is decoded: writing it again gives the same bytes, two ways to read
+//! agree, and what verifies opens. The same functions run in `cargo test`, over the corpus in
 //! `corpus/` and mutations of it, and under libFuzzer: `cargo xtask fuzz`.
 //!
-//! Checksums would stop nearly every input at the door. So the targets make them right again, by code of their own, and the decoders see what
-//! an attacker could give them who knows the format.
+//! A checksum would reject nearly every input at once. So the targets correct the checksums, with
+//! code of their own, and the decoders see what an attacker who knows the format could give them.
 //!
-//! Targets reach the decoders through what the crates publish: a decoder that nobody can reach cannot be attacked. The rows of import are a
-//! part of a command, which publishes nothing; their module is compiled into this crate.
+//! Targets reach the decoders through the public interfaces of the crates: a decoder that cannot be
+//! reached cannot be attacked. The readers of import rows belong to a command, which has no public
+//! interface, so their module is compiled into this crate.
 
 #![forbid(unsafe_code)]
 
+mod assertions;
+// An inline module, so that the modules of `format` are looked for beside it.
+#[path = "../../kv-cli/src"]
+mod cli {
+    #[cfg_attr(not(test), expect(dead_code, reason = "the command and its tests use more of it"))]
+    #[expect(unused_imports, reason = "the command uses more of it")]
+    pub(crate) mod format;
+}
 mod disk;
-#[cfg_attr(not(test), expect(dead_code, reason = "the command and its tests use more of it"))]
-#[expect(unused_imports, reason = "the command uses more of it")]
-#[path = "../../kv-cli/src/format/mod.rs"]
-mod format;
 mod format_file;
-mod idle;
+mod import_rows;
 mod log;
 mod manifest;
+mod noop_scheduler;
 mod operation;
 mod part;
-mod rows;
-mod verdict;
 
 pub mod mutation;
+
+use cli::format;
 
 /// A decoder under attack.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// What it is called on the command line, and the folder of its corpus.
+    /// Its name on the command line, and the folder of its corpus.
     pub name: &'static str,
     run: fn(&[u8]),
     seeds: fn(&'static str) -> Vec<Seed>,
     heavy: fn(&'static str) -> Vec<Heavy>,
 }
 
-/// A sound input, and what it is called.
+/// The name of a valid input, and its bytes.
 pub type Seed = (String, Vec<u8>);
 
-/// An input of some mebibytes that makes a decoder take as much memory as its format allows.
+/// An input of several mebibytes that makes a decoder allocate as much as its format allows.
 pub struct Heavy {
     /// What is in it.
     pub what: &'static str,
     /// How long it is, in bytes.
     pub bytes: usize,
-    /// Decodes it, and does nothing else that takes memory.
+    /// Decodes it, and allocates nothing else.
     pub decode: Box<dyn FnOnce()>,
 }
 
-/// All of them.
+/// All targets.
 pub const TARGETS: &[Target] = &[
     Target { name: "frame", run: log::frame, seeds: log::seeds::seeds, heavy: log::heavy },
     Target { name: "segment", run: log::segment, seeds: log::seeds::seeds, heavy: log::heavy },
@@ -64,26 +71,26 @@ pub const TARGETS: &[Target] = &[
     Target { name: "index", run: part::index, seeds: part::seeds::seeds, heavy: part::heavy },
     Target { name: "manifest", run: manifest::manifest, seeds: manifest::seeds, heavy: manifest::heavy },
     Target { name: "operation", run: operation::operation, seeds: operation::seeds, heavy: operation::heavy },
-    Target { name: "tsv", run: rows::tsv, seeds: rows::seeds, heavy: rows::heavy },
-    Target { name: "csv", run: rows::csv, seeds: rows::seeds, heavy: rows::heavy },
-    Target { name: "jsonl", run: rows::jsonl, seeds: rows::seeds, heavy: rows::heavy },
+    Target { name: "tsv", run: import_rows::tsv, seeds: import_rows::seeds, heavy: import_rows::heavy },
+    Target { name: "csv", run: import_rows::csv, seeds: import_rows::seeds, heavy: import_rows::heavy },
+    Target { name: "jsonl", run: import_rows::jsonl, seeds: import_rows::seeds, heavy: import_rows::heavy },
 ];
 
 impl Target {
-    /// Gives the decoder these bytes.
+    /// Feeds these bytes to the decoder.
     ///
     /// # Panics
-    /// If it does anything that it must not.
+    /// If the decoder does anything that it must not.
     pub fn run(&self, input: &[u8]) {
         (self.run)(input);
     }
 
-    /// Inputs that are sound, by name: what the corpus began with.
+    /// Valid inputs, by name: what the corpus began with.
     pub fn seeds(&self) -> Vec<Seed> {
         (self.seeds)(self.name)
     }
 
-    /// Inputs that take much memory.
+    /// Inputs that need much memory.
     pub fn heavy(&self) -> Vec<Heavy> {
         (self.heavy)(self.name)
     }
@@ -94,10 +101,10 @@ fn none(_: &str) -> Vec<Heavy> {
     Vec::new()
 }
 
-/// Gives these bytes to the target of that name.
+/// Feeds these bytes to the target of that name.
 ///
 /// # Panics
-/// If there is none, or the decoder does anything that it must not.
+/// If there is no such target, or the decoder does anything that it must not.
 pub fn run(name: &str, input: &[u8]) {
     let target = TARGETS.iter().find(|target| target.name == name);
     target.unwrap_or_else(|| panic!("there is no target {name:?}")).run(input);

@@ -1,6 +1,7 @@
 //! The decoders of kv-wal: frames, segments, the links between them, the acknowledgement mark.
 //!
-//! A segment is given without the zeroes that fill it: the first 128 bytes of its header, then what it has from block 1 on.
+//! An input holds a segment without the zeroes that fill it: the first 128 bytes of its header,
+//! then its bytes from block 1 on.
 
 use std::sync::Arc;
 
@@ -11,50 +12,53 @@ use kv_wal::SegmentedLog;
 
 use crate::{
     Heavy,
+    assertions::{check, decoded, must_succeed},
     disk::Folder,
-    idle,
-    verdict::{check, decoded, sound},
+    noop_scheduler,
 };
 
-mod seal;
+mod checksums;
 pub(crate) mod seeds;
 
-use seal::{seal_mark, seal_segment};
+use checksums::{fix_mark_slot, fix_segment};
 
 const BLOCK_BYTES: usize = 4096;
 const SEGMENT_BYTES_MIN: usize = 4 * BLOCK_BYTES;
-/// What of a segment's header is not always zero.
+/// The part of a segment's header that is not always zero.
 const HEADER_BYTES: usize = 128;
 const MARK_SLOT_BYTES: usize = 128;
 const MARK_SLOTS_AT: [usize; 2] = [0, 64 << 10];
 const MARK: &str = "MARK";
-/// How many records of an input are written.
+/// How many records are written of an input.
 const RECORDS_MAX: usize = 32;
 /// Longer inputs only take longer.
 const INPUT_BYTES_MAX: usize = 128 << 10;
 
-/// Frames behind a sound header, each with its checksums made right; and the input as records that are written and read back.
+/// Frames after a valid header, with their checksums corrected. The input is also cut into records,
+/// which are written and read back.
 pub(crate) fn frame(input: &[u8]) {
     if input.len() > INPUT_BYTES_MAX {
         return;
     }
     let base = seeds::killed();
     let sparse = [&base.bytes(&segment_name(1))[..HEADER_BYTES], input].concat();
-    try_log(&Folder::with([(&segment_name(1), sealed(&sparse)), (MARK, base.bytes(MARK))]));
+    try_log(&Folder::with([(&segment_name(1), with_checksums(&sparse)), (MARK, base.bytes(MARK))]));
     written_is_read(input);
 }
 
-/// One segment without a mark: as it is, cut where the input ends, and with its checksums made right.
+/// One segment without a mark: as it is, cut where the input ends, and with its checksums
+/// corrected.
 pub(crate) fn segment(input: &[u8]) {
     if input.len() > INPUT_BYTES_MAX {
         return;
     }
-    for file in [filled(input), filled(input).slice(..cut_end(input)), sealed(input)] {
+    for file in [filled(input), filled(input).slice(..cut_end(input)), with_checksums(input)] {
         try_log(&Folder::with([(&segment_name(1), file)]));
     }
 }
 
-/// A mark and two segments: 256 bytes of mark, two of the first segment's length, the first segment, the second.
+/// A mark and two segments: 256 bytes of mark, two of the first segment's length, the first
+/// segment, the second.
 pub(crate) fn log(input: &[u8]) {
     if input.len() > INPUT_BYTES_MAX {
         return;
@@ -65,10 +69,11 @@ pub(crate) fn log(input: &[u8]) {
     let files =
         |mark, first, second| Folder::with([(MARK, mark), (&segment_name(1), first), (&segment_name(2), second)]);
     try_log(&files(mark_file(mark), filled(first), filled(second)));
-    try_log(&files(sealed_mark_file(mark), sealed(first), sealed(second)));
+    try_log(&files(mark_file_with_checksums(mark), with_checksums(first), with_checksums(second)));
 }
 
-/// The frames of a second segment, from its start frame on, behind a sound first one and a sound header.
+/// The frames of a second segment from its start frame on, after a valid first segment and a valid
+/// header.
 pub(crate) fn start(input: &[u8]) {
     if input.len() > INPUT_BYTES_MAX {
         return;
@@ -76,17 +81,17 @@ pub(crate) fn start(input: &[u8]) {
     let base = seeds::two_segments();
     let sparse = [&base.bytes(&segment_name(2))[..HEADER_BYTES], input].concat();
     let folder = base.copy();
-    folder.put(&segment_name(2), sealed(&sparse));
+    folder.put(&segment_name(2), with_checksums(&sparse));
     try_log(&folder);
 }
 
-/// The two slots of a mark beside a sound log that was not closed.
+/// The two slots of a mark, beside a valid log that was not closed.
 pub(crate) fn mark(input: &[u8]) {
     let mut slots = [0; 2 * MARK_SLOT_BYTES];
     let len = input.len().min(slots.len());
     slots[..len].copy_from_slice(&input[..len]);
     let whole = seeds::killed_records();
-    for file in [Bytes::copy_from_slice(input), mark_file(&slots), sealed_mark_file(&slots)] {
+    for file in [Bytes::copy_from_slice(input), mark_file(&slots), mark_file_with_checksums(&slots)] {
         let folder = seeds::killed().copy();
         folder.put(MARK, file);
         if let Some(records) = try_log(&folder) {
@@ -112,9 +117,9 @@ fn cut_end(sparse: &[u8]) -> usize {
     if sparse.len() < HEADER_BYTES { sparse.len() } else { BLOCK_BYTES + sparse.len() - HEADER_BYTES }
 }
 
-fn sealed(sparse: &[u8]) -> Bytes {
+fn with_checksums(sparse: &[u8]) -> Bytes {
     let mut file = Vec::from(filled(sparse));
-    seal_segment(&mut file);
+    fix_segment(&mut file);
     file.into()
 }
 
@@ -126,13 +131,13 @@ fn mark_file(slots: &[u8]) -> Bytes {
     file.into()
 }
 
-fn sealed_mark_file(slots: &[u8]) -> Bytes {
+fn mark_file_with_checksums(slots: &[u8]) -> Bytes {
     let mut slots = slots.to_vec();
-    slots.chunks_exact_mut(MARK_SLOT_BYTES).for_each(seal_mark);
+    slots.chunks_exact_mut(MARK_SLOT_BYTES).for_each(fix_mark_slot);
     mark_file(&slots)
 }
 
-/// One record of some mebibytes.
+/// One record of several mebibytes.
 pub(crate) fn heavy(target: &str) -> Vec<Heavy> {
     if target != "segment" {
         return Vec::new();
@@ -140,10 +145,10 @@ pub(crate) fn heavy(target: &str) -> Vec<Heavy> {
     let bytes = 4 << 20;
     let folder = seeds::one_record(bytes);
     let decode = move || {
-        assert!(sound(kv_wal::verify(&*folder)).is_empty());
-        let log = sound(SegmentedLog::open(Arc::clone(&folder) as _, idle::log_options(false)));
-        let mut reader = sound(log.reader(Lsn::START));
-        assert!(sound(reader.next()).is_some_and(|record| record.payload.len() == bytes));
+        assert!(must_succeed(kv_wal::verify(&*folder)).is_empty());
+        let log = must_succeed(SegmentedLog::open(Arc::clone(&folder) as _, noop_scheduler::log_options(false)));
+        let mut reader = must_succeed(log.reader(Lsn::START));
+        assert!(must_succeed(reader.next()).is_some_and(|record| record.payload.len() == bytes));
     };
     vec![Heavy { what: "a large record", bytes, decode: Box::new(decode) }]
 }
@@ -151,17 +156,17 @@ pub(crate) fn heavy(target: &str) -> Vec<Heavy> {
 /// A record: epoch, position, payload.
 type Record = (u64, u64, Vec<u8>);
 
-/// Does everything that can be done with a log's directory. Returns the records if it opens.
+/// Tries everything that can be done with a log's directory. Returns the records if it opens.
 fn try_log(folder: &Arc<Folder>) -> Option<Vec<Record>> {
     let before = folder.files();
-    let damages = sound(kv_wal::verify(&**folder));
+    let damages = must_succeed(kv_wal::verify(&**folder));
     damages.iter().for_each(|damage| check(damage, folder));
     decoded(kv_wal::is_blank(&**folder), folder);
     decoded(kv_wal::dump(&**folder, &mut std::io::sink()), folder);
-    let opened = SegmentedLog::open(Arc::clone(folder) as _, idle::log_options(false));
+    let opened = SegmentedLog::open(Arc::clone(folder) as _, noop_scheduler::log_options(false));
     assert!(opened.is_ok() || !damages.is_empty(), "a log that verifies does not open: {opened:?}");
     let records = decoded(opened, folder).map(|log| (decoded(read(&log), folder), log));
-    assert!(folder.files() == before, "looking at a log wrote a file");
+    assert!(folder.files() == before, "reading a log wrote a file");
     let (records, log) = records?;
     let records = records?;
     if damages.is_empty() {
@@ -170,12 +175,16 @@ fn try_log(folder: &Arc<Folder>) -> Option<Vec<Record>> {
     Some(records)
 }
 
-/// What verifies can be written to, and is accepted then too. (Behind a seal nothing is read that is not asked for: damage shows later.)
+/// A log that verifies can be written to, and is accepted afterwards, too. (After a clean shutdown
+/// opening does not read the records, so damage shows only later.)
 fn goes_on(folder: &Arc<Folder>, log: SegmentedLog, records: &[Record]) {
     let last = decoded(log.append(b"one more", Durability::Disk).and_then(|lsn| log.sync(lsn)), folder);
     let epoch = log.bounds().epoch.0;
     drop(log);
-    let again = sound(read(&sound(SegmentedLog::open(Arc::clone(folder) as _, idle::log_options(false)))));
+    let again = must_succeed(read(&must_succeed(SegmentedLog::open(
+        Arc::clone(folder) as _,
+        noop_scheduler::log_options(false),
+    ))));
     let more = last.map(|lsn| (epoch, lsn.0, b"one more".to_vec()));
     let expected: Vec<Record> = records.iter().cloned().chain(more).collect();
     assert_eq!(again, expected, "after one more record");
@@ -188,26 +197,27 @@ fn read(log: &SegmentedLog) -> Result<Vec<Record>> {
     let mut records: Vec<Record> = Vec::new();
     while let Some(record) = reader.next()? {
         assert_eq!(record.lsn.0, bounds.trimmed.0 + 1 + records.len() as u64, "positions are dense");
-        assert!(record.epoch <= bounds.epoch, "a record is of an opening that has not been yet");
+        assert!(record.epoch <= bounds.epoch, "a record has an epoch that has not begun");
         records.push((record.epoch.0, record.lsn.0, record.payload.to_vec()));
     }
     assert_eq!(bounds.trimmed.0 + records.len() as u64, bounds.durable.0, "all that is durable can be read");
     Ok(records)
 }
 
-/// The input as records, each after a byte that states its length, and how it is written by the highest bit.
+/// The input as records. A byte before each gives its length, and in its highest bit how it is
+/// written.
 fn written_is_read(input: &[u8]) {
     let folder = Folder::new();
     let mut written = Vec::new();
-    let log = sound(SegmentedLog::open(Arc::clone(&folder) as _, idle::log_options(true)));
+    let log = must_succeed(SegmentedLog::open(Arc::clone(&folder) as _, noop_scheduler::log_options(true)));
     let mut rest = input;
     while let (true, Some((&head, tail))) = (written.len() < RECORDS_MAX, rest.split_first()) {
         let (record, tail) = tail.split_at(tail.len().min(usize::from(head & 0x7f)));
         let durability = if head & 0x80 == 0 { Durability::Process } else { Durability::Disk };
-        written.push((1, sound(log.append(record, durability)).0, record.to_vec()));
+        written.push((1, must_succeed(log.append(record, durability)).0, record.to_vec()));
         rest = tail;
     }
-    sound(if written.len() % 2 == 0 { log.close() } else { log.sync(Lsn(written.len() as u64)).map(drop) });
+    must_succeed(if written.len() % 2 == 0 { log.close() } else { log.sync(Lsn(written.len() as u64)).map(drop) });
     drop(log);
     assert_eq!(try_log(&folder), Some(written), "what was written is read");
 }

@@ -1,4 +1,4 @@
-//! The decoder of a manifest: a checkpoint whose part is sound.
+//! The decoder of a manifest, in a checkpoint whose part is valid.
 
 use std::{
     ops::Bound,
@@ -16,8 +16,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     Heavy,
+    assertions::{check, decoded, must_succeed},
     disk::Folder,
-    verdict::{check, decoded, sound},
 };
 
 const HEADER_BYTES: usize = 96;
@@ -26,18 +26,18 @@ const PAYLOAD_CHECKSUM_AT: usize = 64;
 /// Longer inputs only take longer.
 const INPUT_BYTES_MAX: usize = 1 << 20;
 
-/// A whole manifest: as it is, and with its checksums and the length of its payload made right.
+/// A whole manifest: as it is, and with its checksums and the length of its payload corrected.
 pub(crate) fn manifest(input: &[u8]) {
     if input.len() > INPUT_BYTES_MAX {
         return;
     }
     try_manifest(&Bytes::copy_from_slice(input));
     if input.len() >= HEADER_BYTES {
-        try_manifest(&sealed(input));
+        try_manifest(&with_checksums(input));
     }
 }
 
-fn sealed(input: &[u8]) -> Bytes {
+fn with_checksums(input: &[u8]) -> Bytes {
     let mut file = input.to_vec();
     let (header, payload) = file.split_at_mut(HEADER_BYTES);
     put_u64(header, PAYLOAD_BYTES_AT, payload.len() as u64);
@@ -47,17 +47,17 @@ fn sealed(input: &[u8]) -> Bytes {
     file.into()
 }
 
-/// Does everything that can be done with a checkpoint.
+/// Tries everything that can be done with a checkpoint.
 fn try_manifest(file: &Bytes) {
     let folder = base().copy();
     folder.put(&name(&folder), file.clone());
-    let checkpointer = sound(MmapCheckpointer::open(Arc::clone(&folder) as _));
-    let verification = sound(checkpointer.verify());
+    let checkpointer = must_succeed(MmapCheckpointer::open(Arc::clone(&folder) as _));
+    let verification = must_succeed(checkpointer.verify());
     verification.findings.iter().for_each(|finding| check(finding, &folder));
     for (name, _) in folder.files() {
         decoded(kv_snapshot::dump(&*folder, &name, &mut std::io::sink()), &folder);
     }
-    let ids = sound(checkpointer.list());
+    let ids = must_succeed(checkpointer.list());
     assert_eq!(ids, [ID]);
     let opened = checkpointer.open(ID);
     assert!(opened.is_ok() || !verification.is_clean(), "a checkpoint that verifies does not open");
@@ -81,7 +81,7 @@ fn read(checkpoint: &dyn Checkpoint) -> Result<()> {
     Ok(())
 }
 
-/// What a manifest says of the checkpoint's head, in its own layout: the log's identity and the collections.
+/// The checkpoint's head in the layout of a manifest: the log's identity and the collections.
 fn encoded(head: &CheckpointHead) -> Vec<u8> {
     let mut bytes = head.log_id.0.to_le_bytes().to_vec();
     bytes.extend((head.collections.len() as u64).to_le_bytes());
@@ -96,7 +96,8 @@ fn encoded(head: &CheckpointHead) -> Vec<u8> {
     bytes
 }
 
-/// The same bytes in a file: behind the identities of the checkpoint and, if there was one, the previous one, before the list of its one part.
+/// The same bytes in a file: after the identities of the checkpoint and of the previous one, if
+/// there was one, and before the list of its one part.
 fn stated(file: &[u8]) -> &[u8] {
     let payload = &file[HEADER_BYTES..];
     let at = if payload[24] == 0 { 25 } else { 49 };
@@ -110,8 +111,8 @@ fn base() -> &'static Arc<Folder> {
     static BASE: OnceLock<Arc<Folder>> = OnceLock::new();
     BASE.get_or_init(|| {
         let folder = Folder::new();
-        let checkpointer = sound(MmapCheckpointer::open(Arc::clone(&folder) as _));
-        let written = sound(checkpointer.write(None, &mut Sample::new()));
+        let checkpointer = must_succeed(MmapCheckpointer::open(Arc::clone(&folder) as _));
+        let written = must_succeed(checkpointer.write(None, &mut Sample::new()));
         assert_eq!(written.id(), ID);
         folder
     })
@@ -171,10 +172,10 @@ pub(crate) fn seeds(_: &str) -> Vec<crate::Seed> {
     let mut second = first[..HEADER_BYTES + 24].to_vec(); // made from an older one
     second.push(1);
     second.extend([&[1_u64, 1, 0].map(u64::to_le_bytes).concat(), &first[HEADER_BYTES + 25..]].concat());
-    vec![("first".to_owned(), first.into()), ("made-from-another".to_owned(), sealed(&second).into())]
+    vec![("first".to_owned(), first.into()), ("made-from-another".to_owned(), with_checksums(&second).into())]
 }
 
-/// Very many collections with the shortest names.
+/// A great number of collections with the shortest names.
 pub(crate) fn heavy(_: &str) -> Vec<Heavy> {
     let first = base().bytes(&name(base()));
     let collections: Vec<CollectionInfo> = (0..100_000)
@@ -187,11 +188,11 @@ pub(crate) fn heavy(_: &str) -> Vec<Heavy> {
         .collect();
     let head = CheckpointHead { epoch: ID.epoch, lsn: ID.lsn, log_id: LogId(7), collections };
     let parts = &first[first.len() - (8 + 48)..];
-    let file = sealed(&[&first[..HEADER_BYTES + 25], &encoded(&head), parts].concat());
+    let file = with_checksums(&[&first[..HEADER_BYTES + 25], &encoded(&head), parts].concat());
     let folder = base().copy();
     folder.put(&name(&folder), file.clone());
     let decode = move || {
-        let checkpointer = sound(MmapCheckpointer::open(Arc::clone(&folder) as _));
+        let checkpointer = must_succeed(MmapCheckpointer::open(Arc::clone(&folder) as _));
         assert!(checkpointer.open(ID).is_err(), "the part has three collections");
     };
     vec![Heavy { what: "many collections", bytes: file.len(), decode: Box::new(decode) }]

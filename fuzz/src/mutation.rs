@@ -1,11 +1,11 @@
-//! Small changes to inputs: what a fuzzer without feedback can do in a test.
+//! Small random changes to inputs: a fuzzer without feedback, for tests.
 
 use fastrand::Rng;
 
-/// Numbers at which comparisons change their mind.
+/// Numbers at the edges of integer types, where comparisons tend to go wrong.
 const EDGES: [u64; 8] = [0, 1, 0x7f, 0xff, 0xffff, 1 << 31, 1 << 62, u64::MAX];
 
-/// `input` with one to four changes, parts of `other` among them.
+/// `input` with one to four changes, some of which copy parts of `other`.
 pub fn mutated(input: &[u8], other: &[u8], rng: &mut Rng) -> Vec<u8> {
     let mut bytes = input.to_vec();
     for _ in 0..rng.usize(1..=4) {

@@ -1,7 +1,8 @@
-//! The decoders of a part of a checkpoint: as a table, all of it or only its index.
+//! The decoders of a part of a checkpoint, read as a table: the whole part, or only its index.
 //!
-//! A part is given without the blocks that follow from the others: the first 80 bytes of its header, the first 80 of its footer, then what
-//! lies between the header and the checksum tree.
+//! An input holds a part without the blocks that can be computed from the others: the first 80
+//! bytes of its header, the first 80 of its footer, then the bytes between the header and the
+//! checksum tree.
 
 use std::ops::{Bound, Range};
 
@@ -12,33 +13,34 @@ use kv_vfs::little_endian::{get_u64, put};
 
 use crate::{
     Heavy,
+    assertions::{decoded, must_succeed},
     disk::Folder,
-    verdict::{decoded, sound},
 };
 
-mod seal;
+mod checksums;
 pub(crate) mod seeds;
 
-use seal::{BLOCK_BYTES, with_tree};
+use checksums::{BLOCK_BYTES, with_tree};
 
-/// What of a header or a footer is not always zero.
+/// The part of a header or a footer that is not always zero.
 const ENDS_BYTES: usize = 80;
 /// Longer inputs only take longer.
 const INPUT_BYTES_MAX: usize = 256 << 10;
 const NAME: &str = "table";
 
-/// A table: as its bytes are, and with its checksums made right.
+/// A table: as it is, and with its checksums corrected.
 pub(crate) fn part(input: &[u8]) {
     if input.len() > INPUT_BYTES_MAX {
         return;
     }
     try_table(Bytes::copy_from_slice(input));
-    if let Some(file) = seal::from_sparse(input) {
+    if let Some(file) = checksums::from_sparse(input) {
         try_table(file);
     }
 }
 
-/// The directory, the anchors and the slots of a table whose entries are sound, one behind the other.
+/// The directory, the anchors and the slots of a table whose entries are valid, one after the
+/// other.
 pub(crate) fn index(input: &[u8]) {
     let base = seeds::indexed();
     let mut body = base.body.clone();
@@ -51,7 +53,7 @@ pub(crate) fn index(input: &[u8]) {
     try_table(with_tree(&base.header, &body, &base.footer));
 }
 
-/// Does everything that can be done with a table.
+/// Tries everything that can be done with a table.
 fn try_table(file: Bytes) {
     let folder = Folder::with([(NAME, file)]);
     let Some(table) = decoded(Table::open(&*folder, NAME), &folder) else { return };
@@ -61,7 +63,7 @@ fn try_table(file: Bytes) {
         let entries = read.unwrap_or_else(|| panic!("a table that verifies cannot be read"));
         assert_eq!(entries.len() as u64, table.len());
         assert!(entries.is_sorted_by(|a, b| a.0 < b.0), "keys are not in order");
-        sound(agrees(&table, &entries));
+        must_succeed(agrees(&table, &entries));
     }
     for key in [&b"key"[..], b"key 07", b"key 20", b"z", &[0xff; 300]] {
         decoded(table.get(key), &folder);
@@ -70,7 +72,7 @@ fn try_table(file: Bytes) {
         decoded(table.range(..=key).and_then(entries), &folder);
     }
     let opened_again = decoded(Table::open(&*folder, NAME), &folder).map(|table| decoded(table.verify(), &folder));
-    assert_eq!(opened_again, Some(verified.then_some(())), "the second verification says something else");
+    assert_eq!(opened_again, Some(verified.then_some(())), "the second verification has another result");
 }
 
 type Entry = (Vec<u8>, Vec<u8>);
@@ -84,7 +86,7 @@ fn entries(mut cursor: TableCursor) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// Looking up, and reading from a key on, find what reading everything finds.
+/// Point lookups and reading from a key on find what reading everything finds.
 fn agrees(table: &Table, entries: &[Entry]) -> Result<()> {
     for (at, (key, value)) in entries.iter().enumerate().step_by(entries.len() / 32 + 1) {
         assert_eq!(table.get(key)?.as_deref(), Some(&value[..]));
@@ -104,9 +106,9 @@ fn agrees(table: &Table, entries: &[Entry]) -> Result<()> {
 struct Pieces {
     header: Vec<u8>,
     footer: Vec<u8>,
-    /// What lies between the header and the checksum tree.
+    /// The bytes between the header and the checksum tree.
     body: Vec<u8>,
-    /// Where in the body directory, anchors and slots lie.
+    /// The places of the directory, the anchors and the slots in the body.
     index: Vec<Range<usize>>,
 }
 
@@ -128,7 +130,7 @@ impl Pieces {
     }
 }
 
-/// Very many collections without entries, and very many entries.
+/// A great number of entries, and a great number of collections without entries.
 pub(crate) fn heavy(target: &str) -> Vec<Heavy> {
     let heavy = |what, file: Bytes| {
         let (folder, bytes) = (Folder::with([(NAME, file.clone())]), file.len());

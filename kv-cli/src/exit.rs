@@ -1,7 +1,7 @@
-//! What the exit code says: the one place where errors become numbers that scripts rely on.
+//! The exit codes: the one place where errors become numbers that scripts rely on.
 
 use std::{
-    io::ErrorKind::{FileTooLarge, PermissionDenied, ReadOnlyFilesystem},
+    io::ErrorKind::{FileTooLarge, NotADirectory, PermissionDenied, ReadOnlyFilesystem},
     process::ExitCode,
 };
 
@@ -11,11 +11,11 @@ use kv_store::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Done.
+    /// Success.
     Done = 0,
-    /// The key, the collection or the store is not there.
+    /// The key, the collection or the store is absent.
     Absent = 1,
-    /// The command line makes no sense.
+    /// The command line is wrong.
     Usage = 2,
     /// A collection name, key, value or row was refused.
     Refused = 3,
@@ -42,9 +42,9 @@ impl From<&Error> for Exit {
             | Error::BatchTooLarge { .. }
             | Error::TooManyCollections { .. }
             | Error::InvalidCollectionName { .. } => Self::Refused,
-            // Fenced: another writer has taken over. What to do is the same.
+            // Fenced: another writer has taken over, which calls for the same reaction.
             Error::Locked { .. } | Error::Forked | Error::Fenced => Self::Locked,
-            // Trimmed can only come from opening, and then a part of the log is missing.
+            // Trimmed can come only from opening, if a part of the log is missing.
             Error::Corrupt { .. } | Error::Unrecoverable(_) | Error::Trimmed { .. } => Self::Damaged,
             Error::NewerVersion { .. }
             | Error::OlderVersion { .. }
@@ -57,29 +57,30 @@ impl From<&Error> for Exit {
             | Error::Cancelled
             | Error::UnsupportedDurability { .. }
             | Error::Misuse(_) => Self::Io,
-            // The enum can grow; what is not known here is no input's fault.
+            // The enum can grow. An error that is not known here is not the input's fault.
             _ => Self::Io,
         }
     }
 }
 
-/// What to do next about an error of the store, as the end of a sentence.
+/// What to do about an error of the store, as the end of a sentence.
 pub fn advice(error: &Error) -> Option<&'static str> {
     match error {
         Error::Locked { .. } => Some("try again when the other process has ended"),
         Error::Corrupt { .. } | Error::Unrecoverable(_) => {
-            Some("nothing was changed; `kv verify` checks every file, and a backup restores what is lost")
+            Some("nothing was changed; `kv verify` checks every file, and what is lost must come from a backup")
         }
         Error::NewerVersion { .. } => Some("use the version of kv that wrote it"),
         Error::OlderVersion { .. } => {
-            Some("`kv export` of the version that wrote it, then `kv import` of this one, takes the data over")
+            Some("run `kv export` with the version that wrote it, then `kv import` with this one")
         }
         Error::DiskFull { .. } => Some("make room and try again; nothing is lost"),
         Error::Poisoned { .. } | Error::OutcomeUnknown { .. } => {
-            Some("run the command again when the cause is removed; what was acknowledged before is safe")
+            Some("remove the cause and run the command again; what was acknowledged before is safe")
         }
         Error::Io { source, .. } => match source.kind() {
             PermissionDenied => Some("run it as the user who owns the store, or have that user grant access"),
+            NotADirectory => Some("--dir or KV_DIR must name a directory"),
             ReadOnlyFilesystem => Some("the file system is mounted for reading only: mount it for writing"),
             FileTooLarge => Some("raise the limit on the size of files (`ulimit -f`) and try again; nothing is lost"),
             _ => None,

@@ -1,4 +1,4 @@
-//! Why a command did not do what it was asked to.
+//! Why a command failed.
 
 use std::io;
 
@@ -9,17 +9,17 @@ use crate::exit::{Exit, advice};
 /// A failed command: an exit code and one line that says what failed, why, and what to do next.
 #[derive(Debug)]
 pub enum Failure {
-    /// Something that was asked for is not there.
+    /// Something that was asked for is absent.
     Absent(String),
-    /// The command line makes no sense, in a way that only shows when it is carried out.
+    /// The command line is wrong, in a way that shows only when the command runs.
     Usage(String),
     /// The input was refused.
     Refused(String),
-    /// The data is not what it should be.
+    /// The data is damaged.
     Damaged(String),
     /// The store failed while doing `what`.
     Store { what: String, source: Error },
-    /// Another file than the store's, or a process, failed.
+    /// A process failed, or a file that is not the store's.
     Io { what: String, source: io::Error },
     /// Writing to stdout failed.
     Output(io::Error),
@@ -33,13 +33,13 @@ impl Failure {
             Self::Refused(_) => Exit::Refused,
             Self::Damaged(_) => Exit::Damaged,
             Self::Store { source, .. } => source.into(),
-            // Who reads has seen enough.
+            // The reader has seen enough.
             Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Io { .. } | Self::Output(_) => Exit::Io,
         }
     }
 
-    /// The line to print; `None` where the command shall end quietly.
+    /// The line to print; `None` if the command is to end quietly.
     pub fn line(&self) -> Option<String> {
         match self {
             Self::Absent(text) | Self::Usage(text) | Self::Refused(text) | Self::Damaged(text) => Some(text.clone()),
@@ -57,7 +57,7 @@ pub fn explain(what: &str, error: &Error) -> String {
     format!("{what}: {}{advice}", error.chain()).replace('\n', " ")
 }
 
-/// Names what a call of the store was for.
+/// Adds to an error what was being done.
 pub trait Context<T> {
     /// Turns an error into a [`Failure`] that says what was being done.
     fn doing(self, what: impl FnOnce() -> String) -> Result<T, Failure>;

@@ -1,7 +1,7 @@
 //! The `kv` command: a key-value store in a directory, from the shell.
 //!
-//! Data goes to stdout, everything else to stderr, and the exit code says what happened (see [`exit`]). A broken pipe on
-//! stdout ends the command quietly.
+//! Data goes to stdout, everything else to stderr, and the exit code says what happened (see
+//! [`exit`]). A broken pipe on stdout ends the command quietly.
 
 #![forbid(unsafe_code)]
 
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are such errors too; only a broken pipe keeps them from being printed.
+            // Help and version are such errors, too. Printing fails only with a broken pipe.
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
@@ -47,7 +47,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// A write beyond the limit on the size of files (`ulimit -f`) then fails, as on a full disk, and is reported; by default its signal kills.
+/// Makes a write beyond the limit on the size of files (`ulimit -f`) fail, as on a full disk, so
+/// that it is reported. By default its signal kills the process.
 fn outlive_file_size_limit() -> io::Result<()> {
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).map(|_| ())
 }

@@ -1,4 +1,4 @@
-//! Opening the store in a directory, so that what only reads never makes one.
+//! Opening the store in a directory. A command that only reads never creates one.
 
 use std::{ffi::OsStr, io::ErrorKind, path::Path};
 
@@ -9,7 +9,7 @@ use crate::{
     output::{escaped, tell},
 };
 
-/// Opens the store in `dir`, which has to be there.
+/// Opens the store in `dir`, which must exist.
 pub fn existing(dir: &Path) -> Result<Store, Failure> {
     match Options::default().create(false).open(dir) {
         Err(error) if is_absence(&error) => Err(absent(dir)),
@@ -17,7 +17,7 @@ pub fn existing(dir: &Path) -> Result<Store, Failure> {
     }
 }
 
-/// Opens the store in `dir`, made if it is not there.
+/// Opens the store in `dir`, and creates it if it is absent.
 pub fn or_new(dir: &Path) -> Result<Store, Failure> {
     kv_store::open(dir).doing(|| doing(dir)).inspect(notes)
 }
@@ -31,15 +31,18 @@ pub fn is_absence(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound)
 }
 
-/// What to tell where no store was found.
+/// The failure of a command that found no store. The path is absolute, since a relative one is
+/// often looked for in the wrong directory.
 pub fn absent(dir: &Path) -> Failure {
+    let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     Failure::Absent(format!(
-        "there is no store in {}; put and import make one there, --dir or KV_DIR name another directory",
+        "there is no store in {}; put and import create one there, --dir or KV_DIR name another directory",
         dir.display()
     ))
 }
 
-/// Tells what opening met that somebody should know: a torn tail that was cut, or a checkpoint that cannot be used.
+/// Reports what the user should know about the opening: that a torn tail was truncated, or that a
+/// checkpoint cannot be used.
 fn notes(store: &Store) {
     let recovery = store.recovery();
     if !recovery.log_notes.is_empty() || !recovery.bad_checkpoints.is_empty() {
@@ -47,20 +50,24 @@ fn notes(store: &Store) {
     }
 }
 
-/// A handle to a collection, whether or not it is there.
+/// A handle to a collection, whether or not it exists.
 pub fn collection(store: &Store, name: &OsStr) -> Result<Collection, Failure> {
     let name = name_of(name)?;
     store.collection(name).doing(|| format!("cannot use the collection \"{}\"", escaped(name.as_bytes())))
 }
 
-/// A handle to a collection that is there.
+/// A handle to a collection that exists.
 pub fn existing_collection(store: &Store, name: &OsStr) -> Result<Collection, Failure> {
     let collection = collection(store, name)?;
     if exists(store, collection.name())? {
         return Ok(collection);
     }
-    let name = collection.name();
-    Err(Failure::Absent(format!("there is no collection {name:?}; `kv list` shows those that there are")))
+    Err(absent_collection(collection.name()))
+}
+
+/// The failure of a command that found no such collection.
+pub fn absent_collection(name: &str) -> Failure {
+    Failure::Absent(format!("there is no collection {name:?}; `kv list` shows the collections"))
 }
 
 /// Whether there is a collection of that name.
@@ -69,12 +76,12 @@ pub fn exists(store: &Store, name: &str) -> Result<bool, Failure> {
     Ok(all.iter().any(|info| info.name == name))
 }
 
-/// A collection's name as text, which it has to be.
+/// A collection's name, which has to be UTF-8.
 pub fn name_of(name: &OsStr) -> Result<&str, Failure> {
     name.to_str().ok_or_else(|| Failure::Refused(format!("the collection name {name:?} is not UTF-8")))
 }
 
-/// Closes a store that was written to. What was acknowledged is safe whatever happens here, so a failure is only told.
+/// Closes a store that was written to. A failure is only reported: what was acknowledged is safe.
 pub fn close(store: &Store) {
     if let Err(error) = store.close() {
         let line = explain("warning: cannot close the store cleanly", &error);

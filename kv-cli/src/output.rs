@@ -1,4 +1,4 @@
-//! How things are printed for people.
+//! Printing for people.
 
 use std::{
     fmt,
@@ -6,13 +6,14 @@ use std::{
     time::Duration,
 };
 
-/// Writes a line to stderr. Where nobody can read it, it is lost.
+/// Writes a line to stderr, in one call, so that lines of several processes do not mix. An error is
+/// ignored: there is no other place to report it.
 pub fn tell(line: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
-/// Writes bytes so that they take one line and cannot control a terminal: text as it is, but for backslashes, control
-/// characters and bytes that are not UTF-8, which are escaped with a backslash.
+/// Writes bytes so that they take one line and cannot control a terminal. Backslashes, control
+/// characters and bytes that are not UTF-8 are escaped with a backslash; other text is unchanged.
 pub fn write_escaped(out: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -34,10 +35,11 @@ fn write_hex(out: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
     bytes.iter().try_for_each(|b| write!(out, "\\x{b:02x}"))
 }
 
-/// Of bytes in a message at most so many are shown.
+/// How many bytes a message shows at most.
 const SHOWN_BYTES_MAX: usize = 100;
 
-/// Bytes escaped as [`write_escaped`] does, for a message: of many only the beginning, up to the end of a character.
+/// Bytes for a message, escaped as by [`write_escaped`]. Of many bytes only the beginning is shown,
+/// up to the end of a character.
 pub fn escaped(bytes: &[u8]) -> String {
     let is_continued = |end: &usize| bytes[*end] & 0b1100_0000 == 0b1000_0000;
     let end = match bytes.len() {
@@ -53,17 +55,9 @@ pub fn escaped(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// A number with its thousands apart.
+/// A number with its thousands separated: `1,000`.
 pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    indicatif::HumanCount(number).to_string()
 }
 
 /// A number and its noun: `1 row`, `1,000 rows`.
@@ -71,7 +65,7 @@ pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// A size in the largest unit that leaves at least one of it.
+/// A size in the largest unit of which it has at least one.
 pub fn size(bytes: u64) -> String {
     const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     match UNITS.iter().find(|(_, unit)| bytes >= *unit) {
@@ -88,7 +82,7 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
-/// How many a second.
+/// How many per second.
 pub fn rate(number: u64, time: Duration) -> u64 {
     (number as f64 / time.as_secs_f64().max(1e-6)) as u64
 }

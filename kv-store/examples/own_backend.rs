@@ -20,7 +20,7 @@ struct CountingLog {
     syncs: AtomicU64,
 }
 
-// Without the lint, a method that has a default would be forgotten silently.
+// The lint finds methods that have a default and were not forwarded.
 #[deny(clippy::missing_trait_methods, reason = "a wrapper forwards every method")]
 impl Log for CountingLog {
     fn id(&self) -> LogId {

@@ -184,7 +184,7 @@ fn refuse_other_things(vfs: &dyn Vfs) -> Result<()> {
     let Some(other) = names.into_iter().filter(|name| !OWN_NAMES.contains(&&**name)).min() else { return Ok(()) };
     let detail = format!("it already contains {other:?}: use a directory that is absent or empty");
     let source = io::Error::new(io::ErrorKind::DirectoryNotEmpty, detail);
-    Err(Error::from_io("make a store in", vfs.path(), source))
+    Err(Error::from_io("create a store in", vfs.path(), source))
 }
 
 /// The directory of a store, which is locked.

@@ -169,7 +169,7 @@ mod tests {
         let disk = SimDisk::new(1);
         let vfs = disk.vfs();
         let owner = claim(&vfs);
-        assert_eq!(disk.take_trace(), "", "so far it may only read");
+        assert_eq!(disk.take_trace(), "", "it has only read so far");
         for _ in 0..3 {
             owner.confirm().unwrap();
         }

@@ -72,10 +72,10 @@
 //!
 //! The line names the moment (by the number of the operation that would have come next), the kind
 //! of file system, and what was lost: here the first *persistence unit* that was not synced. Before
-//! a failure is printed, it is shrunk to the smallest loss that still fails at the same line. With
-//! that line in its environment, the test checks this one state and panics in the ordinary way,
-//! with a backtrace. `KV_CRASH_STATES` and `KV_CRASH_SEED` set how many states are checked, and
-//! which ones are sampled. [`Exploration`] says how states are chosen.
+//! a failure is printed, it is shrunk: it loses and tears only what it must to fail at the same
+//! line. With that line in its environment, the test checks this one state and panics in the
+//! ordinary way, with a backtrace. `KV_CRASH_STATES` and `KV_CRASH_SEED` set how many states are
+//! checked, and which ones are sampled. [`Exploration`] says how states are chosen.
 //!
 //! Next, crash again while the code recovers ([`Exploration::again`]) and inject failures (below).
 //! Finally, break the code or the disk ([`SimDisk::lie`]) on purpose, to see that the test notices.

@@ -1,22 +1,24 @@
-//! The tests of whoever makes maps or reads through them, under AddressSanitizer.
+//! The tests of the crates that make maps or read through them, under AddressSanitizer.
 //!
-//! It sees reads beyond memory that was allocated and of memory that was given back, and any access to what is not mapped (any more): so one that
-//! outlives its map, or leaves its last page. It does not see one beyond a map's end within the last page, where a file's end is not a page's:
+//! It finds reads outside of allocated memory and reads of freed memory. It also finds every access
+//! to memory that is not mapped, or no longer: a read that outlives its map, or goes beyond its
+//! last page. It does not find a read beyond the end of a file within the last page of its map:
 //! there are zeroes, which the kernel put there.
 
-use crate::{Result, command::run as run_command, instrumented::Build};
+use crate::{Result, command::run as run_command, sanitizers::Build};
 
-/// Where the unsafe code is, and who uses it; but for the comparison with other engines, which nobody is given.
+/// The crate with the unsafe code, and its user. The comparison with other engines has unsafe code,
+/// too, but is not shipped.
 const PACKAGES: [&str; 2] = ["kv-vfs", "kv-snapshot"];
 
 const SKIPPED: [&str; 2] = [
-    // Power cuts of a simulated disk, whose maps are copies: long, and nothing of it unsafe.
+    // Power cuts of a simulated disk, whose maps are copies: they take long, without unsafe code.
     "crash::",
-    // It limits the address space of a child, of which AddressSanitizer takes terabytes for itself.
+    // It limits the address space of a child, but AddressSanitizer needs terabytes of it.
     "a_map_that_finds_no_room",
 ];
 
-/// Runs the tests; an error if the compiler brings no runtime for this machine.
+/// Runs the tests. An error if the compiler has no runtime for this machine.
 pub fn run() -> Result {
     let build = Build::new("asan")?;
     if !build.has_address_sanitizer()? {
@@ -28,7 +30,7 @@ pub fn run() -> Result {
     run_command(&mut cargo)
 }
 
-/// Whether there is something to run.
+/// Whether the tests can run here.
 pub fn is_available() -> bool {
     Build::new("asan").and_then(|build| build.has_address_sanitizer()).unwrap_or(false)
 }

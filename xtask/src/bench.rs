@@ -1,4 +1,4 @@
-//! Running the benchmarks.
+//! Runs the benchmarks.
 
 use crate::{
     Result,
@@ -6,8 +6,8 @@ use crate::{
     metadata,
 };
 
-/// Criterion's settings, and how many entries there are, for a run that only shows that the benchmarks work. Full runs are
-/// not compared to it.
+/// Criterion's settings, and the number of entries, for a run that only shows that the benchmarks
+/// work. Full runs are not compared with it.
 const QUICK_ARGUMENTS: [&str; 8] =
     ["--warm-up-time", "0.1", "--measurement-time", "0.5", "--sample-size", "10", "--save-baseline", "quick"];
 const QUICK_ENTRIES: &str = "20000";
@@ -24,7 +24,7 @@ pub fn run(arguments: &[&str]) -> Result {
     }
     run_command(&mut command)?;
     println!(
-        "figures of this run, to which the next is compared: {}",
+        "the figures of this run, with which the next one is compared: {}",
         metadata::workspace()?.target_directory.join("criterion").display()
     );
     Ok(())

@@ -1,4 +1,5 @@
-//! Everything that continuous integration checks. It changes no file outside cargo's target directory.
+//! Everything that continuous integration checks. It changes no file outside of cargo's target
+//! directory.
 
 use std::{
     env,
@@ -9,33 +10,36 @@ use std::{
 use crate::{
     Result, asan,
     command::{cargo, cargo_command, run as run_command},
-    compare, crash, edges, loom,
+    compare, crash, dependency_rules, loom,
     metadata::{self, WORKSPACES},
-    mutants, packages,
+    mutants, packages, tidy,
 };
 
 struct Step {
     name: &'static str,
     checks: &'static str,
-    /// What it needs and may not be here.
+    /// What it needs and this machine may lack.
     needs: Option<Need>,
     check: fn() -> Result,
 }
 
 struct Need {
     is_met: fn() -> bool,
-    /// What to say if it is not.
+    /// What to print if it is not met.
     otherwise: &'static str,
 }
 
 const CARGO_DENY: Need = Need {
     is_met: || is_installed("deny"),
-    otherwise: "there is no cargo deny here; install cargo-deny to have it checked",
+    otherwise: "cargo deny is not installed, so deny.toml is checked only in part",
 };
 const ADDRESS_SANITIZER: Need = Need {
     is_met: asan::is_available,
     otherwise: "this toolchain has no AddressSanitizer for this machine, so reads beyond maps and buffers are not checked",
 };
+
+const GIT: Need =
+    Need { is_met: tidy::is_available, otherwise: "git does not know this directory, so its files are not checked" };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Outcome {
@@ -47,31 +51,35 @@ enum Outcome {
 /// The cheap ones first: they fail early.
 const STEPS: &[Step] = &[
     step("lock", "the lock files are current", packages::check_lock),
-    step("edges", "crates use each other as ARCHITECTURE.md says", edges::check),
+    Step {
+        needs: Some(GIT),
+        ..step("tidy", "prose is narrow, links lead to something, odd words are avoided", tidy::check)
+    },
+    step("edges", "crates use each other as ARCHITECTURE.md says", dependency_rules::check),
     step("sources", "packages come from the registry", packages::check_sources),
-    step("licences", "packages are under licences that deny.toml allows", packages::check_licences),
+    step("licences", "packages have licences that deny.toml allows", packages::check_licences),
     Step { needs: Some(CARGO_DENY), ..step("deny", "licences, bans and sources of deny.toml", deny) },
     step("fmt", "the code is formatted", fmt),
     step("clippy", "no lint warns, in tests and benchmarks too", clippy),
     step("docs", "the documentation builds without a warning", docs),
-    step("loom", "locks and atomics hold in every order that loom tries", loom::run),
+    step("loom", "locks and atomics are right in every interleaving that loom tries", loom::run),
     step("tests", "cargo test --workspace", || cargo(["test", "--workspace"])),
     step("compare", "the comparison works, without its peers", compare::test),
-    Step { needs: Some(ADDRESS_SANITIZER), ..step("asan", "no test of maps reads beyond them", asan::run) },
-    step("crash", "no crash, failure, full disk or damage does harm", || crash::run(&[])),
-    step("mutants", "the tests catch known bugs, a fast subset", || mutants::run(&["--quick"])),
+    Step { needs: Some(ADDRESS_SANITIZER), ..step("asan", "no test of maps reads outside of them", asan::run) },
+    step("crash", "crashes, failures, full disks and damage on a simulated disk do no harm", || crash::run(&[])),
+    step("mutants", "the tests catch known bugs (a fast subset)", || mutants::run(&["--quick"])),
 ];
 
 const fn step(name: &'static str, checks: &'static str, check: fn() -> Result) -> Step {
     Step { name, checks, needs: None, check }
 }
 
-/// The names of the steps and what they check, one a line.
+/// The names of the steps and what they check, one per line.
 pub fn steps_help() -> String {
     STEPS.iter().map(|step| format!("  {:10} {}\n", step.name, step.checks)).collect()
 }
 
-/// Runs the steps, all of them though one fail, and then says how each went.
+/// Runs the steps, also after one has failed, and then prints how each went.
 pub fn run(arguments: &[&str]) -> Result {
     let mut results = Vec::new();
     for step in selected(arguments)? {

@@ -1,33 +1,34 @@
-//! Running other programs.
+//! Runs other programs.
 
 use std::{
     env,
     ffi::OsString,
+    path::Path,
     process::{Command, Stdio},
 };
 
 use crate::Result;
 
-/// The cargo that runs this chore.
+/// The cargo that runs this command.
 pub fn cargo_command() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
-    // Messages name crates by paths from the root, wherever the chore was called.
+    // Messages name crates by paths from the root, wherever this command was called.
     command.current_dir(crate::root()).stdin(Stdio::null());
     command
 }
 
-/// Runs cargo with what it prints shown.
+/// Runs cargo, and shows what it prints.
 pub fn cargo<const N: usize>(arguments: [&str; N]) -> Result {
     run(cargo_command().args(arguments))
 }
 
-/// Runs a command with what it prints shown; an error if it fails.
+/// Runs a command, and shows what it prints. An error if it fails.
 pub fn run(command: &mut Command) -> Result {
     let status = command.status().map_err(|error| format!("cannot run {command:?}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{} ({status})", shown(command))) }
 }
 
-/// Runs a command and returns what it printed on standard output.
+/// Runs a command, and returns what it printed on stdout.
 pub fn output(command: &mut Command) -> Result<Vec<u8>> {
     let output =
         command.stderr(Stdio::inherit()).output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
@@ -36,5 +37,6 @@ pub fn output(command: &mut Command) -> Result<Vec<u8>> {
 
 fn shown(command: &Command) -> String {
     let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
-    format!("`cargo {}` failed", arguments.join(" "))
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    format!("`{} {}` failed", program.to_string_lossy(), arguments.join(" "))
 }

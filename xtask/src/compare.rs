@@ -1,5 +1,5 @@
-//! Running the comparison with other engines: builds it with those that are wanted, and hands the arguments on.
-//! Also the checks of its code, which is outside the workspace.
+//! Runs the comparison with other engines: builds it with the wanted engines, and passes the
+//! arguments on. Also checks its code, which is outside of the workspace.
 
 use std::{env, process::Command};
 
@@ -9,7 +9,8 @@ use crate::{
     metadata::{self, COMPARISON},
 };
 
-/// Engines that take minutes to build, as they bring a large C or C++ library: `--quick` leaves them out unless they are named.
+/// Engines that take minutes to build, because they contain a large C or C++ library. `--quick`
+/// leaves them out, unless they are named.
 const SLOW_TO_BUILD: [&str; 2] = ["rocksdb", "sqlite"];
 
 pub fn run(arguments: &[&str]) -> Result {
@@ -18,9 +19,10 @@ pub fn run(arguments: &[&str]) -> Result {
     let features = wanted(arguments, &features);
     let target = metadata::workspace()?.target_directory;
     let mut command = cargo_command();
-    // Where the caller is: files that are named are meant from there.
+    // Relative paths in the arguments start at the caller's directory.
     command.current_dir(env::current_dir().map_err(|error| format!("no current directory: {error}"))?);
-    // As its own configure script and every distribution build it: otherwise SQLite flushes with fsync.
+    // As SQLite's own configure script and all distributions build it; otherwise it flushes with
+    // fsync.
     command.env("LIBSQLITE3_FLAGS", "-DHAVE_FDATASYNC=1");
     command.args(["run", "--locked", "--release", "--target-dir"]).arg(&target);
     command.arg("--manifest-path").arg(crate::root().join(metadata::manifest(COMPARISON)));
@@ -50,8 +52,8 @@ pub fn cargo(command: &str, arguments: &[&str]) -> Result<Command> {
     Ok(cargo)
 }
 
-/// The features of the engines that the arguments want. A feature has the name of its engine, and of those whose names go on from it after
-/// a hyphen.
+/// The features of the engines that the arguments name. A feature has the name of its engine; it
+/// also provides engines whose names continue with a hyphen.
 fn wanted<'a>(arguments: &[&str], features: &[&'a str]) -> Vec<&'a str> {
     let engines = named_engines(arguments);
     let is_of = |feature: &str, engine: &str| {
@@ -68,7 +70,7 @@ fn wanted<'a>(arguments: &[&str], features: &[&'a str]) -> Vec<&'a str> {
     features
 }
 
-/// What stands after `--engines`, or after `--engines=`, as often as that is there.
+/// The engines after each `--engines` or `--engines=`.
 fn named_engines<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
     let lists = arguments.iter().enumerate().filter_map(|(at, argument)| match argument.strip_prefix("--engines")? {
         "" => arguments.get(at + 1).copied(),
@@ -82,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_wanted_is_built() {
+    fn only_wanted_engines_are_built() {
         let features = ["fjall", "redb", "rocksdb", "sqlite"];
         assert_eq!(wanted(&[], &features), features);
         assert_eq!(wanted(&["--quick"], &features), ["fjall", "redb"]);

@@ -1,4 +1,4 @@
-//! Crashing, failing, filling up and damaging the engine on a simulated disk.
+//! Runs the engine with crashes, failures, full disks and damage on a simulated disk.
 
 use std::process::Command;
 
@@ -9,22 +9,23 @@ use crate::{
 
 const USAGE: &str = "usage: cargo xtask crash [--states N [--part I/M] [--coverage] | --replay STATE] [--seed S]";
 
-/// What is looked at.
+/// What to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Wanted<'a> {
-    /// So many states, chosen by the seed where they are not all.
+    /// How many states. The seed chooses them if these are not all.
     states: u64,
     seed: u64,
-    /// Only this one, as a failure has printed it.
+    /// Only this state, as a failure has printed it.
     replay: Option<&'a str>,
-    /// Only one of so many parts, as in `1/4`: no two have a state in common, and together they
-    /// have all.
+    /// Only one of several parts, as in `1/4`. No two parts have a state in common, and together
+    /// they have all.
     part: Option<&'a str>,
-    /// Whether the table of all combinations that were reached is printed.
+    /// Whether to print the table of all combinations that were reached.
     coverage: bool,
 }
 
-/// How many states a run looks at that is not told otherwise: enough for all phases that end, and about as many crashes.
+/// How many states a run tries by default: enough for all phases that have an end, and about as
+/// many crashes.
 const STATES: u64 = 500_000;
 
 pub fn run(arguments: &[&str]) -> Result {
@@ -46,8 +47,8 @@ fn set(command: &mut Command, name: &str, value: Option<&str>) {
     };
 }
 
-/// A whole run is to reach every combination of verbs, states and faults. A small one, or a part,
-/// cannot.
+/// A whole run must reach every combination of verbs, states and faults. A small run or a part of
+/// one cannot.
 fn coverage(wanted: &Wanted<'_>) -> Option<&'static str> {
     match wanted {
         Wanted { coverage: true, .. } => Some("table"),
@@ -75,7 +76,7 @@ fn parse<'a>(arguments: &[&'a str]) -> Result<Wanted<'a>> {
     }
     let of_many = states.is_some() || part.is_some() || coverage.is_some();
     if of_many && replay.is_some() {
-        return Err(format!("a replay is of one state; {USAGE}"));
+        return Err(format!("--replay tries one state, without these options; {USAGE}"));
     }
     let (states, seed) = (states.unwrap_or(STATES), seed.unwrap_or_default());
     Ok(Wanted { states, seed, replay, part, coverage: coverage.is_some() })
@@ -87,7 +88,7 @@ fn parts(text: &str) -> Result<&str> {
         text.split_once('/').and_then(|(part, of)| Some((part.parse::<u64>().ok()?, of.parse::<u64>().ok()?)));
     match numbers {
         Some((part, of)) if (1..=of).contains(&part) => Ok(text),
-        _ => Err(format!("--part takes such as 1/4, not {text:?}; {USAGE}")),
+        _ => Err(format!("--part takes two numbers such as 1/4, not {text:?}; {USAGE}")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Running libFuzzer on the targets of `fuzz/`.
+//! Runs libFuzzer on the targets of `fuzz/`.
 
 use std::{
     fs,
@@ -7,12 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Result, command::run as run_command, instrumented::Build};
+use crate::{Result, command::run as run_command, sanitizers::Build};
 
-/// How long each target runs if nothing else is asked for.
+/// How long each target runs by default.
 const SECONDS: u64 = 20;
 
-/// What libFuzzer needs the compiler to leave in the code: counters of edges and the operands of comparisons.
+/// What the compiler must add to the code for libFuzzer: counters of edges, and the operands of
+/// comparisons.
 const FLAGS: [&str; 7] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -23,7 +24,7 @@ const FLAGS: [&str; 7] = [
     "-Zsanitizer=address",
 ];
 
-/// Runs the targets that are named, or all, one after the other.
+/// Runs the named targets, or all, one after the other.
 pub fn run(arguments: &[&str]) -> Result {
     let (targets, seconds) = understand(arguments, &targets()?)?;
     let build = Build::new("fuzz")?;
@@ -40,7 +41,7 @@ pub fn run(arguments: &[&str]) -> Result {
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
 
-/// The names of all targets: each has a file of its own.
+/// The names of all targets. Each has a file of its own.
 fn targets() -> Result<Vec<String>> {
     let folder = crate::root().join("fuzz/fuzz_targets");
     let cannot = |error| format!("cannot read {}: {error}", folder.display());
@@ -58,7 +59,7 @@ fn understand(arguments: &[&str], all: &[String]) -> Result<(Vec<String>, u64)> 
     while let Some(&argument) = arguments.next() {
         if argument == "--seconds" {
             let number = arguments.next().and_then(|number| number.parse().ok()).filter(|number| *number > 0);
-            seconds = number.ok_or("--seconds needs a number, from 1")?;
+            seconds = number.ok_or("--seconds needs a number, at least 1")?;
         } else if all.iter().any(|target| target == argument) {
             targets.push(argument.to_owned());
         } else {
@@ -68,7 +69,7 @@ fn understand(arguments: &[&str], all: &[String]) -> Result<(Vec<String>, u64)> 
     Ok((if targets.is_empty() { all.to_vec() } else { targets }, seconds))
 }
 
-/// Runs one target and says how it went; returns what it failed with.
+/// Runs one target and prints how it went. Returns the failure, if any.
 fn fuzz(build: &Build, target: &str, seconds: u64) -> Result<Option<String>> {
     let folder = |what: &str| {
         let path = build.directory().join(what).join(target);
@@ -110,7 +111,8 @@ impl Report {
         let last = |before| log.lines().rev().find_map(|line| after(line, before));
         let artifact =
             log.lines().find_map(|line| line.split_once("Test unit written to ").map(|(_, path)| path.into()));
-        // The statistics are missing where it did not come to the end: then the progress lines, which begin with the number.
+        // A run that did not end by itself has no statistics, only progress lines, which begin with
+        // the number.
         let progress = || log.lines().rev().find_map(|line| after(line, "#"));
         let executions = last("stat::number_of_executed_units:").or_else(progress).unwrap_or(0);
         Self { executions, coverage: last(" cov: ").unwrap_or(0), artifact }
@@ -129,7 +131,7 @@ impl Report {
         match &self.artifact {
             Some(artifact) => {
                 let artifact = artifact.display();
-                format!("{target} fails on {artifact}; again: {binary} {artifact}; its output is in {log}")
+                format!("{target} fails on {artifact}; to repeat it: {binary} {artifact}; its output is in {log}")
             }
             None => format!("{target} ended by itself; its output is in {log}"),
         }
@@ -152,7 +154,7 @@ mod tests {
         let crashed = format!("{LOG}artifact_prefix='/a/'; Test unit written to /a/crash-1\nBase64: AA==\n");
         let report = Report::of(&crashed);
         assert_eq!(report, Report { executions: 800, coverage: 90, artifact: Some("/a/crash-1".into()) });
-        assert!(report.failure("t", Path::new("/b"), Path::new("/l")).contains("again: /b /a/crash-1;"));
+        assert!(report.failure("t", Path::new("/b"), Path::new("/l")).contains("to repeat it: /b /a/crash-1;"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Histories of whole runs, as many as one likes.
+//! Checks histories of whole runs with threads, crashes and faults.
 
 use crate::{
     Result,

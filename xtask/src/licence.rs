@@ -2,7 +2,7 @@
 
 use crate::Result;
 
-/// Whether the licences `allowed` are enough to use what is under `expression`.
+/// Whether the licences `allowed` suffice to use a package with the licence `expression`.
 pub fn is_satisfied(expression: &str, allowed: &[String]) -> Result<bool> {
     let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR "); // the slash is an older OR
     let mut tokens = Tokens { words: spaced.split_whitespace().collect(), at: 0 };

@@ -1,4 +1,4 @@
-//! Trying the orders in which threads may run: the tests that loom drives.
+//! Runs the tests in which loom tries the interleavings of threads.
 
 use std::env;
 
@@ -8,9 +8,10 @@ use crate::{
     metadata,
 };
 
-/// Builds with `--cfg loom`, in a folder of its own, so that the usual build stays as it is, and runs the loom tests.
+/// Builds with `--cfg loom` and runs the loom tests. The target directory is another one, so that
+/// the usual build stays as it is.
 pub fn run() -> Result {
-    // The other unit tests are not made for loom, whose primitives work in its models only.
+    // Loom's primitives work only in its models, so the other unit tests cannot run.
     test(&["--package", "kv-core", "--lib", "--", "--nocapture", "loom_tests"])?;
     test(&["--package", "kv-core", "--test", "loom", "--", "--nocapture"])?;
     test(&["--package", "kv-wal", "--test", "loom", "--", "--nocapture"])
@@ -24,7 +25,8 @@ fn test(arguments: &[&str]) -> Result {
     run_command(&mut command)
 }
 
-/// The flags that are set, and the one that puts loom's primitives in the place of the standard library's.
+/// The flags that are set already, and the one that replaces the primitives of the standard library
+/// by loom's.
 fn flags() -> String {
     format!("{} --cfg loom", env::var("RUSTFLAGS").unwrap_or_default())
 }

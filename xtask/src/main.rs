@@ -1,7 +1,8 @@
 //! The chores of the workspace: `cargo xtask --help`.
 //!
-//! `ci` changes nothing and is everything that continuous integration checks; `fix` changes what can be changed without a
-//! decision. `bench` and `compare` measure; `mutants` shows that the tests can fail.
+//! `ci` changes nothing and is everything that continuous integration checks; `fix` changes what
+//! can be changed automatically. `bench` and `compare` measure; `mutants` shows that the tests can
+//! fail.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
 mod asan;
@@ -10,16 +11,17 @@ mod ci;
 mod command;
 mod compare;
 mod crash;
-mod edges;
+mod dependency_rules;
 mod fuzz;
 mod histories;
-mod instrumented;
 mod licence;
 mod loom;
 mod metadata;
 mod mutants;
 mod packages;
-mod real;
+mod sanitizers;
+mod system_tests;
+mod tidy;
 
 use std::{env, path::Path, process::ExitCode};
 
@@ -28,35 +30,40 @@ The chores of the kv workspace.
 
 Usage: cargo xtask COMMAND
 
-  ci [STEP]... [--skip STEP]...  check everything that continuous integration checks, or only the named steps; changes no file
-  fix                            format, and apply what clippy can mend by itself
-  loom                           try the orders in which threads may run, in the tests that loom drives
-  bench [FILTER] [--quick]       measure; FILTER is a part of the benchmarks' names, --quick a small run that only shows
-                                 that they work
+  ci [STEP]... [--skip STEP]...
+            check everything that continuous integration checks, or only the named steps; changes
+            no file
+  fix       format the code, and apply clippy's automatic fixes
+  loom      run the tests in which loom tries the interleavings of threads
+  bench [FILTER] [--quick]
+            run the benchmarks whose names contain FILTER; --quick makes a short run that only
+            shows that they work
   compare [--quick] [--only WORKLOAD,…] [--engines A,B] [--json FILE]
-                                 measure kv and its peers on the same work, in turns, and write a report; a run that was stopped
-                                 goes on. --quick takes less than three minutes. RocksDB needs libclang, and 20 minutes to build:
-                                 --engines leaves it out. `compare --help` says more
+            measure kv and other engines on the same workloads, and write a report; a stopped run
+            is continued. --quick takes less than three minutes. RocksDB needs libclang, and 20
+            minutes to build; --engines leaves it out. See also `compare --help`
   histories [--seeds N] [--seed S]
-                                 threads, crashes and faults: check histories of N runs (1000), from seed S (0) on
-  fuzz [TARGET]... [--seconds N] give decoders hostile bytes with libFuzzer: all targets or the named ones, each for N seconds
-                                 (20 if not said otherwise)
-  asan                           run the tests of maps and of what reads through them under AddressSanitizer
+            check the histories of N runs (1000) with threads, crashes and faults, from seed S (0)
+  fuzz [TARGET]... [--seconds N]
+            feed hostile bytes to the decoders with libFuzzer: all targets, or the named ones,
+            each for N seconds (20)
+  asan      run the tests of maps and of their readers under AddressSanitizer
   crash [--states N [--part I/M] [--coverage] | --replay STATE] [--seed S]
-                                 crash, fail, fill up and damage the engine on a simulated disk, in about N states; or in one, as
-                                 a failure printed it. --part looks at one of M equal parts of them, --coverage prints which
-                                 verbs, states and faults were reached together
+            run the engine with crashes, failures, full disks and damage on a simulated disk, in
+            about N states, or in the one STATE that a failure printed. --part tries one of M
+            equal parts of them; --coverage prints which verbs, states and faults were reached
+            together
   crash --real [--every N] [--seed S]
-                                 crash it on the real system: kill it and fail it at each system call, or at one in N; cut the
-                                 power of ext4, XFS and btrfs, fill them up, and have their flushes fail (as root)
+            run it on the real system: killed and failed at each system call, or at one in N; with
+            power cuts, full disks and failing flushes on ext4, XFS and btrfs (as root)
   mutants [NAME]... [--quick] [--list]
-                                 put known bugs into a copy of the code, one at a time, and see that the tests catch each; NAMEs pick
-                                 some, --quick a few fast ones, --list says what there is
+            put known bugs into a copy of the code, one at a time, and check that the tests catch
+            each. NAMEs select some, --quick a few fast ones; --list prints what there is
 
 Steps of ci:
 ";
 
-/// The result of a chore; the error says what to do.
+/// The result of a command. The error says what to do.
 type Result<T = ()> = std::result::Result<T, String>;
 
 fn main() -> ExitCode {
@@ -75,10 +82,10 @@ fn main() -> ExitCode {
         ["histories", rest @ ..] => histories::run(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["asan"] => asan::run(),
-        ["crash", rest @ ..] if rest.contains(&"--real") => real::run(rest),
+        ["crash", rest @ ..] if rest.contains(&"--real") => system_tests::run(rest),
         ["crash", rest @ ..] => crash::run(rest),
         ["mutants", rest @ ..] => mutants::run(rest),
-        _ => Err(format!("cannot understand {:?}; see cargo xtask --help", arguments.join(" "))),
+        _ => Err(format!("there is no command {:?}; see cargo xtask --help", arguments.join(" "))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! What cargo knows of the workspace.
+//! What cargo knows about the workspace.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Deserialize)]
 pub struct Metadata {
     pub packages: Vec<Package>,
-    /// Where cargo builds, whatever the environment and the configuration say.
+    /// The directory in which cargo builds, as the environment and the configuration set it.
     pub target_directory: PathBuf,
 }
 
@@ -26,7 +26,7 @@ pub struct Package {
     /// An SPDX expression.
     pub license: Option<String>,
     pub dependencies: Vec<Dependency>,
-    /// The names of its features, and what each turns on.
+    /// The names of its features, and what each enables.
     pub features: BTreeMap<String, Vec<String>>,
 }
 
@@ -34,9 +34,9 @@ pub struct Package {
 pub struct Dependency {
     pub name: String,
     pub kind: Option<Kind>,
-    /// Where it comes from, if not from cargo's own registry.
+    /// The registry, if it is not cargo's own.
     pub registry: Option<String>,
-    /// Where it is, for a crate of the workspace.
+    /// The path of a crate of the workspace.
     pub path: Option<PathBuf>,
 }
 
@@ -53,12 +53,12 @@ pub const COMPARISON: &str = "kv-compare";
 /// The folders of the two workspaces, relative to the root: that of the engine, and the comparison.
 pub const WORKSPACES: [&str; 2] = ["", COMPARISON];
 
-/// The crates of the workspace alone.
+/// Only the crates of the workspace.
 pub fn workspace() -> Result<Metadata> {
     metadata(WORKSPACES[0], &["--no-deps", "--offline"])
 }
 
-/// The comparison alone.
+/// Only the comparison.
 pub fn comparison() -> Result<Metadata> {
     metadata(COMPARISON, &["--no-deps", "--offline"])
 }
@@ -70,8 +70,8 @@ pub fn own_packages() -> Result<Vec<Package>> {
     Ok(packages)
 }
 
-/// The crates of a workspace and everything that they need on this machine, as its Cargo.lock has
-/// it. An error if its Cargo.lock is not current.
+/// The crates of a workspace and all that they need on this machine, by its Cargo.lock. An error if
+/// that is not current.
 pub fn everything(workspace: &str) -> Result<Metadata> {
     metadata(workspace, &["--locked", "--filter-platform", &host()?])
 }
@@ -81,7 +81,7 @@ pub fn manifest(workspace: &str) -> PathBuf {
     Path::new(workspace).join("Cargo.toml")
 }
 
-/// The platform of this machine, by rustc's name.
+/// rustc's name of this machine's platform.
 pub fn host() -> Result<String> {
     let verbose_version = output(rustc().arg("-vV"))?;
     let host = String::from_utf8_lossy(&verbose_version)

@@ -1,4 +1,4 @@
-//! What every package must be like, needing no other tool: where it comes from, and its licence.
+//! Checks the source and the licence of every package, without other tools.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -9,7 +9,7 @@ use crate::{
     metadata::{self, Package, WORKSPACES},
 };
 
-/// The parts of deny.toml that are checked here too.
+/// The parts of deny.toml that are checked here, too.
 #[derive(Deserialize)]
 struct Deny {
     licenses: Licences,
@@ -38,9 +38,9 @@ pub fn check_lock() -> Result {
     WORKSPACES.into_iter().try_for_each(|workspace| metadata::everything(workspace).map(drop))
 }
 
-/// Every package in either Cargo.lock, of every platform, comes from cargo's own registry or is one
-/// of this project: no crate of the project names another registry, and no Cargo.lock has a second
-/// one.
+/// Every package in either Cargo.lock, for every platform, comes from cargo's own registry or is
+/// one of this project: no crate of the project names another registry, and no Cargo.lock has a
+/// second one.
 pub fn check_sources() -> Result {
     let own = metadata::own_packages()?;
     let named = own.iter().flat_map(|package| {
@@ -63,7 +63,7 @@ pub fn check_sources() -> Result {
     none_of(named.chain(foreign))
 }
 
-/// Every package that is needed on this platform is under licences that deny.toml allows.
+/// Every package that is needed on this platform has licences that deny.toml allows.
 pub fn check_licences() -> Result {
     let allowed = read::<Deny>(Path::new("deny.toml"))?.licenses.allow;
     let mut packages = Vec::new();
@@ -82,13 +82,13 @@ fn refusal(package: &Package, allowed: &[String]) -> Option<String> {
     match licence::is_satisfied(expression, allowed) {
         Ok(true) => None,
         Ok(false) => {
-            Some(format!("{name} {version} is under {expression}, which [licenses] in deny.toml does not allow"))
+            Some(format!("{name} {version} has the licence {expression}, which [licenses] in deny.toml does not allow"))
         }
         Err(error) => Some(format!("{name} {version}: {error}")),
     }
 }
 
-/// An error of one line for each of the complaints, if there are any.
+/// An error with a line for each complaint, if there are any.
 fn none_of(complaints: impl Iterator<Item = String>) -> Result {
     let complaints: Vec<String> = complaints.collect();
     if complaints.is_empty() { Ok(()) } else { Err(complaints.join("\n")) }

@@ -1,19 +1,19 @@
-//! Sound logs to start from.
+//! Valid logs to start from.
 
 use std::sync::{Arc, OnceLock};
 
 use kv_core::{Durability, Log};
 use kv_wal::SegmentedLog;
 
-use crate::verdict::sound;
+use crate::assertions::must_succeed;
 
-use super::{BLOCK_BYTES, Folder, HEADER_BYTES, MARK, MARK_SLOT_BYTES, MARK_SLOTS_AT, idle, segment_name};
+use super::{BLOCK_BYTES, Folder, HEADER_BYTES, MARK, MARK_SLOT_BYTES, MARK_SLOTS_AT, noop_scheduler, segment_name};
 
-/// One way to make a log: each step appends records and then syncs, closes or does neither.
+/// A step of making a log.
 enum Step {
     Append(usize, Durability),
     Sync,
-    /// What a killed process does: what is not written is gone.
+    /// As after a kill: what was not written is gone.
     Reopen,
     CloseAndReopen,
 }
@@ -40,29 +40,29 @@ pub(super) fn two_segments() -> &'static Arc<Folder> {
 /// A log of one record of that length.
 pub(super) fn one_record(bytes: usize) -> Arc<Folder> {
     let folder = Folder::new();
-    let log = sound(SegmentedLog::open(Arc::clone(&folder) as _, idle::log_options(true)));
-    sound(log.append(&vec![7; bytes], Durability::Process));
-    sound(log.close());
+    let log = must_succeed(SegmentedLog::open(Arc::clone(&folder) as _, noop_scheduler::log_options(true)));
+    must_succeed(log.append(&vec![7; bytes], Durability::Process));
+    must_succeed(log.close());
     folder
 }
 
 fn made(steps: &[Step]) -> Arc<Folder> {
     let folder = Folder::new();
-    let open = || sound(SegmentedLog::open(Arc::clone(&folder) as _, idle::log_options(true)));
+    let open = || must_succeed(SegmentedLog::open(Arc::clone(&folder) as _, noop_scheduler::log_options(true)));
     let mut log = open();
     for step in steps {
         match step {
             Append(records, durability) => {
                 for n in 0..*records {
-                    sound(log.append(&vec![b'a' + n as u8; n * 9], *durability));
+                    must_succeed(log.append(&vec![b'a' + n as u8; n * 9], *durability));
                 }
             }
             Sync => {
-                sound(log.sync(log.bounds().appended));
+                must_succeed(log.sync(log.bounds().appended));
             }
             Reopen | CloseAndReopen => {
                 if matches!(step, CloseAndReopen) {
-                    sound(log.close());
+                    must_succeed(log.close());
                 }
                 drop(log);
                 log = open();
@@ -125,7 +125,7 @@ fn two_segment_logs() -> Vec<(&'static str, Arc<Folder>)> {
     vec![("killed-and-reopened", Arc::clone(two_segments())), ("closed", cut_by_all), ("rolled-over", rolled)]
 }
 
-/// As the target `log` takes it.
+/// The input of the target `log` for these files.
 fn whole(folder: &Folder) -> Vec<u8> {
     let first = sparse(folder, 1);
     [mark(folder), (first.len() as u16).to_le_bytes().to_vec(), first, sparse(folder, 2)].concat()

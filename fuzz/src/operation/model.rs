@@ -1,4 +1,5 @@
-//! What records mean, decoded a second time and as plainly as can be: by the table in kv-core's `operation.rs`.
+//! The meaning of records, by a second, plain decoder: it follows the table in kv-core's
+//! `operation.rs`.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use super::Entries;
 /// A collection's identity: position and index of the operation that created it.
 type Id = (u64, u32);
 
-/// All that records have said so far.
+/// The content after all records so far.
 #[derive(Debug, Default)]
 pub(super) struct Model {
     names: BTreeMap<String, Id>,
@@ -39,7 +40,8 @@ impl Model {
         Some(())
     }
 
-    /// Every collection that has a name. Where two records gave one name to several, the last one has it.
+    /// Every collection that has a name. If records gave the same name to several collections, the
+    /// last one has it.
     pub(super) fn content(&self) -> BTreeMap<String, Entries> {
         let entries = |id| self.entries.get(id).cloned().unwrap_or_default();
         self.names.iter().map(|(name, id)| (name.clone(), entries(id))).collect()

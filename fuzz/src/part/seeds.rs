@@ -1,4 +1,4 @@
-//! Sound tables to start from.
+//! Valid tables to start from.
 
 use std::{ops::Range, sync::OnceLock};
 
@@ -8,8 +8,8 @@ use kv_vfs::little_endian::{put, put_u64};
 
 use super::{
     Folder, NAME, Pieces,
-    seal::{BLOCK_BYTES, FAN_OUT, with_tree},
-    sound,
+    checksums::{BLOCK_BYTES, FAN_OUT, with_tree},
+    must_succeed,
 };
 
 /// A table with several anchors and more than one line of slots.
@@ -18,25 +18,25 @@ pub(super) fn indexed() -> &'static Pieces {
     TABLE.get_or_init(|| Pieces::of(&table(0..40, 3)))
 }
 
-/// A table of the keys with these numbers, each with a value of so many bytes for each that was there before.
+/// A table of the keys with these numbers. Each value is `value_bytes` longer than the one before.
 fn table(keys: Range<u32>, value_bytes: usize) -> Vec<u8> {
     let folder = Folder::new();
-    let mut writer = sound(TableWriter::create(folder.clone(), NAME));
+    let mut writer = must_succeed(TableWriter::create(folder.clone(), NAME));
     for (at, n) in keys.enumerate() {
-        sound(writer.insert(format!("key {n:02}").as_bytes(), &vec![b'v'; at * value_bytes]));
+        must_succeed(writer.insert(format!("key {n:02}").as_bytes(), &vec![b'v'; at * value_bytes]));
     }
-    sound(writer.finish());
+    must_succeed(writer.finish());
     folder.bytes(NAME).into()
 }
 
 /// A table of the smallest entries.
 pub(super) fn many_entries() -> Bytes {
     let folder = Folder::new();
-    let mut writer = sound(TableWriter::create(folder.clone(), NAME));
+    let mut writer = must_succeed(TableWriter::create(folder.clone(), NAME));
     for n in 0..60_000_u32 {
-        sound(writer.insert(&n.to_be_bytes(), b""));
+        must_succeed(writer.insert(&n.to_be_bytes(), b""));
     }
-    sound(writer.finish());
+    must_succeed(writer.finish());
     folder.bytes(NAME)
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn seeds(target: &str) -> Vec<crate::Seed> {
     sparse.chain([named("file", table(0..3, 1))]).collect()
 }
 
-/// As the target `part` takes it.
+/// The input of the target `part` for these pieces.
 fn sparse(Pieces { header, footer, body, .. }: &Pieces) -> Vec<u8> {
     let end = body.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     [header, footer, &body[..end]].concat()

@@ -1,4 +1,4 @@
-//! No input makes a decoder take more than four times its length and a mebibyte.
+//! No input makes a decoder allocate more than four times its length and a mebibyte.
 
 use fastrand::Rng;
 use kv_fuzz::{TARGETS, Target, mutation::mutated};
@@ -9,15 +9,16 @@ const FACTOR: u64 = 4;
 const CONSTANT_BYTES: u64 = 1 << 20;
 const MUTATIONS: u32 = 200;
 
-/// Checks what `decode` holds at a time, at most, given an input of so many bytes. Nothing runs in another thread.
+/// Checks the peak of what `decode` allocates for an input of `bytes` bytes. It must not use other
+/// threads.
 #[track_caller]
 fn check(target: &Target, bytes: usize, what: &str, decode: impl FnOnce()) {
     let taken = allocation_counter::measure(decode).bytes_max;
     let allowed = FACTOR * bytes as u64 + CONSTANT_BYTES;
-    assert!(taken <= allowed, "{}: {bytes} bytes ({what}) took {taken}, and {allowed} are allowed", target.name);
+    assert!(taken <= allowed, "{}: {bytes} bytes ({what}) took {taken}, but {allowed} are allowed", target.name);
 }
 
-/// What the target compares with counts too.
+/// Measures the whole target: what it compares with counts, too.
 #[track_caller]
 fn check_all_of(target: &Target, input: &[u8], what: &str) {
     check(target, input.len(), what, || target.run(input));
@@ -27,7 +28,7 @@ fn check_all_of(target: &Target, input: &[u8], what: &str) {
 fn no_input_takes_more_memory_than_its_length_allows() {
     for target in TARGETS {
         let inputs = corpus(target);
-        target.run(&inputs[0].1); // what is made once
+        target.run(&inputs[0].1); // creates what is created only once
         for (path, input) in &inputs {
             check_all_of(target, input, &path.display().to_string());
         }
@@ -40,7 +41,7 @@ fn no_input_takes_more_memory_than_its_length_allows() {
 }
 
 #[test]
-fn nor_does_one_of_some_mebibytes() {
+fn no_input_of_several_mebibytes_does_either() {
     for target in TARGETS {
         for heavy in target.heavy() {
             check(target, heavy.bytes, heavy.what, heavy.decode);

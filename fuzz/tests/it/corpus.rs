@@ -21,7 +21,7 @@ pub fn corpus(target: &Target) -> Vec<(PathBuf, Vec<u8>)> {
     paths.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
-/// Gives the target an input; if it does not survive that, keeps the input and says where.
+/// Feeds an input to the target. If the target panics, keeps the input and says where.
 fn survive(target: &Target, input: &[u8], what: &str) -> Result<(), String> {
     catch_unwind(AssertUnwindSafe(|| target.run(input))).map_err(|_| {
         let kept = std::env::temp_dir().join(format!("kv-fuzz-{}", target.name));
@@ -54,7 +54,7 @@ fn every_target_survives_mutations_of_its_corpus() {
     }
 }
 
-/// libFuzzer has a binary for each target, and for nothing else.
+/// Each target has a binary for libFuzzer, and there are no others.
 #[test]
 fn every_target_has_a_binary() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz_targets");
@@ -66,7 +66,7 @@ fn every_target_has_a_binary() {
     assert_eq!(files, names);
 }
 
-/// The corpus begins with the seeds; what was found is beside them.
+/// The corpus holds the seeds, and beside them inputs that were found later.
 #[test]
 fn the_corpus_holds_the_seeds() {
     for target in TARGETS {

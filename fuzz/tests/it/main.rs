@@ -1,4 +1,4 @@
-//! Every target over its corpus and mutations of it, and how much memory that takes.
+//! Runs every target over its corpus and mutations of it, and measures the memory that it takes.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod allocation;

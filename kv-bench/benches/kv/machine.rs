@@ -1,5 +1,5 @@
-//! The limits of puts on this machine: a plain loop that writes a record and flushes it, and one that
-//! only writes.
+//! The limits of puts on this machine: a plain loop that writes a record and flushes it, and one
+//! that only writes.
 
 use std::{fs::File, os::unix::fs::FileExt, path::Path};
 

@@ -1,5 +1,6 @@
-//! The time from the opening of a store to its first get: after a clean close, after a kill, and with
-//! a log that must be replayed in full. One iteration is one opening. The close is not counted.
+//! The time from the opening of a store to its first get: after a clean close, after a kill, and
+//! with a log that must be replayed in full. One iteration is one opening. The close is not
+//! counted.
 
 use std::{
     path::Path,

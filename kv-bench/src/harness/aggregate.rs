@@ -44,7 +44,7 @@ fn scale(run: &Run) -> Vec<String> {
             "{} entries; keys of 16 and values of 100 bytes, unless a workload says otherwise",
             thousands(scale.entries)
         ),
-        format!("{} s for each measurement that has no end by itself", scale.seconds),
+        format!("{} s for each measurement that has no end of its own", scale.seconds),
         match scale.repetitions {
             1 => "each measurement once".to_owned(),
             repetitions => format!("{repetitions} repetitions, the engines taking turns"),
@@ -249,7 +249,7 @@ fn disturbances(run: &Run) -> Option<String> {
         which.into_iter().map(|(scenario, engines)| format!("{scenario} ({})", names(engines))).collect();
     (!disturbed.is_empty()).then(|| {
         format!(
-            "others used more than {:.0} % of the machine during {} of {} measurements: {}",
+            "other processes used more than {:.0} % of the machine during {} of {} measurements: {}",
             OTHERS_MAX * 100.0,
             disturbed.len(),
             run.records.len(),
@@ -267,7 +267,7 @@ mod tests {
         child::Outcome,
         engine::{Database, Promise, Result, Unsupported},
         run::{Header, Plan},
-        scenarios::{Found, Sample, Scale},
+        scenarios::{Findings, Sample, Scale},
     };
 
     struct Fake(&'static str, Role, Promise);
@@ -309,7 +309,7 @@ mod tests {
     }
 
     fn record(engine: &str, repetition: u64, workload: &str, metric: Metric, value: f64) -> Record {
-        let found = Found {
+        let found = Findings {
             samples: vec![Sample { workload: workload.to_owned(), metric, value }],
             curves: vec![(workload.to_owned(), vec![(0.5, value)])],
             failures: Vec::new(),

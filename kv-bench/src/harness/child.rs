@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     engine::{Engine, Result, Unsupported},
-    scenarios::{self, Bench, Found, Scale},
+    scenarios::{self, Bench, Findings, Scale},
 };
 
 /// The first argument of a child. The second is its [`Task`], as JSON.
@@ -61,7 +61,7 @@ impl Task {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The figures.
-    pub found: Found,
+    pub found: Findings,
     /// Why the step failed.
     pub error: Option<String>,
     /// Whether it failed because the engine lacks a call, or is not installed here.
@@ -90,7 +90,7 @@ pub fn measure(engines: &[&'static dyn Engine], task: &str) -> Result {
         entries: if scenario.large { task.scale.large_entries } else { task.scale.entries },
         seed: task.repetition + 1,
         wanted: task.wanted.clone(),
-        found: Found::default(),
+        found: Findings::default(),
     };
     let done = step(&mut bench);
     let mut outcome = Outcome { found: bench.found, ..Outcome::default() };

@@ -13,7 +13,7 @@ type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 /// The first error of the engine.
 ///
 /// # Panics
-/// If the engine returns something else than the model.
+/// If the engine returns anything that differs from the model.
 pub fn check(engine: &dyn Engine) -> Result {
     for level in [Level::Disk, Level::Process] {
         if let Some(promise) = engine.promise(level) {

@@ -20,7 +20,7 @@ pub fn describe(directory: &Path) -> Vec<String> {
             number_after(&text, "MemTotal:").map(|kib| format!("{:.1} GiB of memory", kib as f64 / f64::from(1 << 20)))
         }),
         fs::read_to_string("/proc/sys/kernel/osrelease").ok().map(|release| format!("Linux {}", release.trim())),
-        file_system(directory).map(|name| format!("{name}, on which the databases lay")),
+        file_system(directory).map(|name| format!("{name}, which held the databases")),
     ];
     lines.into_iter().flatten().collect()
 }

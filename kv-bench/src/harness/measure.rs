@@ -57,7 +57,7 @@ pub enum Latencies {
 
 /// How threads work.
 #[derive(Clone, Copy, Debug)]
-pub struct How {
+pub struct WorkOptions {
     /// The number of threads.
     pub threads: u64,
     /// The seed of their random numbers.
@@ -75,19 +75,19 @@ pub struct How {
 /// The error of `until`, or the first error of a thread.
 pub fn work(
     database: &dyn Database,
-    how: How,
+    options: WorkOptions,
     until: impl FnOnce() -> Result,
     operation: impl Fn(&mut Worker<'_>) -> Result + Sync,
 ) -> Result<Work> {
-    let (ready, stop) = (Barrier::new(how.threads as usize + 1), AtomicBool::new(false));
+    let (ready, stop) = (Barrier::new(options.threads as usize + 1), AtomicBool::new(false));
     let (ready, stop, operation) = (&ready, &stop, &operation);
     thread::scope(|scope| {
-        let spawned: Vec<_> = (0..how.threads)
+        let spawned: Vec<_> = (0..options.threads)
             .map(|thread| {
                 scope.spawn(move || {
-                    let worker = warm_worker(database, how, thread, operation);
+                    let worker = warm_worker(database, options, thread, operation);
                     ready.wait();
-                    let part = worker.and_then(|mut worker| repeat(&mut worker, stop, how.latencies, operation));
+                    let part = worker.and_then(|mut worker| repeat(&mut worker, stop, options.latencies, operation));
                     stop.store(true, Ordering::Relaxed); // after a failure the others can stop
                     part
                 })
@@ -98,7 +98,7 @@ pub fn work(
         stop.store(true, Ordering::Relaxed);
         let parts: Vec<_> = spawned.into_iter().map(ScopedJoinHandle::join).collect();
         waited?;
-        let mut together = Part { operations: 0, start: Instant::now(), end: None, latencies: histogram()? };
+        let mut together = ThreadWork { operations: 0, start: Instant::now(), end: None, latencies: histogram()? };
         for part in parts {
             together.add(part.map_err(|_| "a measuring thread panicked")??)?;
         }
@@ -109,14 +109,14 @@ pub fn work(
 
 fn warm_worker<'a>(
     database: &'a dyn Database,
-    how: How,
+    options: WorkOptions,
     thread: u64,
     operation: impl Fn(&mut Worker<'_>) -> Result,
 ) -> Result<Worker<'a>> {
-    let random = SmallRng::seed_from_u64(how.seed ^ (thread << 32));
+    let random = SmallRng::seed_from_u64(options.seed ^ (thread << 32));
     let mut worker = Worker { session: database.session()?, thread, done: 0, random };
     let start = Instant::now();
-    while start.elapsed() < how.warm_up {
+    while start.elapsed() < options.warm_up {
         operation(&mut worker)?;
         worker.done += 1;
     }
@@ -124,14 +124,14 @@ fn warm_worker<'a>(
 }
 
 /// The work of one thread.
-struct Part {
+struct ThreadWork {
     operations: u64,
     start: Instant,
     end: Option<Instant>,
     latencies: Histogram<u64>,
 }
 
-impl Part {
+impl ThreadWork {
     fn add(&mut self, other: Self) -> Result {
         self.operations += other.operations;
         self.start = self.start.min(other.start);
@@ -145,7 +145,7 @@ fn repeat(
     stop: &AtomicBool,
     latencies: Latencies,
     operation: impl Fn(&mut Worker<'_>) -> Result,
-) -> Result<Part> {
+) -> Result<ThreadWork> {
     let (mut histogram, warm) = (histogram()?, worker.done);
     let start = Instant::now();
     let mut last = start;
@@ -159,7 +159,7 @@ fn repeat(
         }
         if stop.load(Ordering::Relaxed) {
             let end = Some(Instant::now());
-            return Ok(Part { operations: worker.done - warm, start, end, latencies: histogram });
+            return Ok(ThreadWork { operations: worker.done - warm, start, end, latencies: histogram });
         }
     }
 }

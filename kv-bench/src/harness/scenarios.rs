@@ -21,7 +21,7 @@ use crate::{BATCH_ENTRIES, VALUE_BYTES};
 use super::{
     data::{Values, key, touch},
     engine::{Database, Engine, Level, Promise, Result, Session, Unsupported},
-    measure::{How, Latencies, Work, Worker, settle, work},
+    measure::{Latencies, Work, WorkOptions, Worker, settle, work},
     workloads::{Metric, Workload},
 };
 
@@ -87,7 +87,7 @@ pub struct Scale {
 
 /// What was measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Found {
+pub struct Findings {
     /// The figures.
     pub samples: Vec<Sample>,
     /// Latency curves by workload: fractions of the operations, and microseconds.
@@ -96,7 +96,7 @@ pub struct Found {
     pub failures: Vec<(String, String)>,
 }
 
-impl Found {
+impl Findings {
     /// Adds what a further step measured.
     pub fn append(&mut self, other: Self) {
         self.samples.extend(other.samples);
@@ -131,7 +131,7 @@ pub struct Bench<'a> {
     /// The names of the workloads that are wanted.
     pub wanted: Vec<String>,
     /// The figures so far.
-    pub found: Found,
+    pub found: Findings,
 }
 
 impl Bench<'_> {
@@ -174,16 +174,16 @@ impl Bench<'_> {
         operation: impl Fn(&mut Worker<'_>) -> Result + Sync,
     ) {
         self.measure(workload, |bench| {
-            let how = How { warm_up: bench.time() / 5, ..bench.how(threads, Latencies::Off) };
-            let work = bench.work(database, how, operation)?;
+            let options = WorkOptions { warm_up: bench.time() / 5, ..bench.options(threads, Latencies::Off) };
+            let work = bench.work(database, options, operation)?;
             bench.sample(workload, Metric::Rate, work.rate());
             Ok(())
         });
     }
 
     /// Settings for threads, without a warm-up.
-    fn how(&self, threads: u64, latencies: Latencies) -> How {
-        How { threads, seed: self.seed, warm_up: Duration::ZERO, latencies }
+    fn options(&self, threads: u64, latencies: Latencies) -> WorkOptions {
+        WorkOptions { threads, seed: self.seed, warm_up: Duration::ZERO, latencies }
     }
 
     /// The duration of a measurement that has no end of its own.
@@ -195,14 +195,14 @@ impl Bench<'_> {
     fn work(
         &self,
         database: &dyn Database,
-        how: How,
+        options: WorkOptions,
         operation: impl Fn(&mut Worker<'_>) -> Result + Sync,
     ) -> Result<Work> {
         let until = || {
             thread::sleep(self.time());
             Ok(())
         };
-        work(database, how, until, operation)
+        work(database, options, until, operation)
     }
 
     /// Records the percentiles and the curve of operations whose latencies were taken.

@@ -92,39 +92,39 @@ impl Metric {
 /// Unless a workload says otherwise, keys have 16 bytes, values have 100, and keys are drawn
 /// uniformly.
 pub const WORKLOADS: &[Workload] = &[
-    rate("put-disk-1", Level::Disk, "Durable put, 1 thread", "Puts of new keys, each on disk before the next.")
+    rate("put-disk-1", Level::Disk, "Durable put, 1 thread", "Puts of new keys, each on disk before the next put.")
         .against("put-disk-1"),
     rate(
         "put-disk-8",
         Level::Disk,
         "Durable put, 8 threads",
-        "Puts of new keys from 8 threads, each on disk before the thread's next. The limit is that of one thread; engines whose threads share flushes exceed it.",
+        "Puts of new keys from 8 threads, each on disk before the thread's next put. The limit is that of one thread; engines whose threads share flushes exceed it.",
     )
     .against("put-disk-1"),
     rate(
         "put-disk-64",
         Level::Disk,
         "Durable put, 64 threads",
-        "Puts of new keys from 64 threads, each on disk before the thread's next. The limit is that of one thread; engines whose threads share flushes exceed it.",
+        "Puts of new keys from 64 threads, each on disk before the thread's next put. The limit is that of one thread; engines whose threads share flushes exceed it.",
     )
     .against("put-disk-1"),
     rate(
         "put-process-1",
         Level::Process,
         "Put that survives a kill, 1 thread",
-        "Puts of new keys, each to survive a killed process.",
+        "Puts of new keys, each of which survives a killed process.",
     )
     .against("put-process-1"),
     rate(
         "put-process-2",
         Level::Process,
         "Put that survives a kill, 2 threads",
-        "Puts of new keys from 2 threads, each to survive a killed process.",
+        "Puts of new keys from 2 threads, each of which survives a killed process.",
     )
     .against("put-process-2"),
     rate("load", Level::Disk, "Load", "New entries in batches of 1,000, and a sync at the end."),
-    rate("get-1", Level::Disk, "Get, 1 thread", "Gets of keys that are there, after the load.").against("get-1"),
-    rate("get-2", Level::Disk, "Get, 2 threads", "Gets of keys that are there, after the load, from 2 threads.")
+    rate("get-1", Level::Disk, "Get, 1 thread", "Gets of present keys, after the load.").against("get-1"),
+    rate("get-2", Level::Disk, "Get, 2 threads", "Gets of present keys, after the load, from 2 threads.")
         .against("get-2"),
     rate(
         "get-zipf-1",
@@ -140,29 +140,29 @@ pub const WORKLOADS: &[Workload] = &[
         "Keys drawn by Zipf's law with exponent 0.99, from 2 threads.",
     )
     .against("get-zipf-2"),
-    rate("get-absent-1", Level::Disk, "Get of absent keys, 1 thread", "Gets of keys that are not there.")
+    rate("get-absent-1", Level::Disk, "Get of absent keys, 1 thread", "Gets of absent keys.")
         .against("get-absent-1"),
     rate(
         "get-absent-2",
         Level::Disk,
         "Get of absent keys, 2 threads",
-        "Gets of keys that are not there, from 2 threads.",
+        "Gets of absent keys, from 2 threads.",
     )
     .against("get-absent-2"),
     rate(
         "get-checkpointed-1",
         Level::Disk,
         "Get after a checkpoint, 1 thread",
-        "Gets once the engine was told to write its memory out.",
+        "Gets of present keys, after a checkpoint.",
     )
     .against("get-1"),
-    rate("get-10m-1", Level::Disk, "Get from ten times as many, 1 thread", "Gets from a store of ten times the size.")
+    rate("get-10m-1", Level::Disk, "Get from ten times as many, 1 thread", "Gets of present keys from a store of ten times the size.")
         .against("get-10m-1"),
     rate(
         "get-10m-2",
         Level::Disk,
         "Get from ten times as many, 2 threads",
-        "Gets from a store of ten times the size, from 2 threads.",
+        "Gets of present keys from a store of ten times the size, from 2 threads.",
     )
     .against("get-10m-2"),
     rate(
@@ -183,36 +183,36 @@ pub const WORKLOADS: &[Workload] = &[
         "get-10m-absent-1",
         Level::Disk,
         "Get of absent keys from ten times as many, 1 thread",
-        "Gets of keys that are not there.",
+        "Gets of absent keys.",
     )
     .against("get-10m-absent-1"),
     rate(
         "get-10m-absent-2",
         Level::Disk,
         "Get of absent keys from ten times as many, 2 threads",
-        "Gets of keys that are not there, from 2 threads.",
+        "Gets of absent keys, from 2 threads.",
     )
     .against("get-10m-absent-2"),
     rate(
         "mixed-95-5",
         Level::Process,
         "95 % gets, 5 % puts",
-        "Two threads, each 95 gets to 5 puts, all of keys that are there.",
+        "Two threads, each 95 gets to 5 puts, all of present keys.",
     ),
     rate(
         "mixed-50-50",
         Level::Process,
         "50 % gets, 50 % puts",
-        "Two threads, each as many puts as gets, all of keys that are there.",
+        "Two threads, each as many puts as gets, all of present keys.",
     ),
-    rate("iterate", Level::Disk, "Iteration", "All entries from the first to the last, in entries.").against("iterate"),
-    rate("range-100", Level::Disk, "Ranges of 100", "The 100 entries from a random key on, in entries.")
+    rate("iterate", Level::Disk, "Iteration", "All entries from the first to the last. The rate counts entries.").against("iterate"),
+    rate("range-100", Level::Disk, "Ranges of 100", "The 100 entries that start at a random key. The rate counts entries.")
         .against("iterate"),
     rate(
         "prefix",
         Level::Disk,
         "Prefixes",
-        "The entries whose keys share two random bytes, about 15 of a million, in entries.",
+        "The entries whose keys start with two random bytes, about 15 in a million. The rate counts entries.",
     )
     .against("iterate"),
     rate(
@@ -231,85 +231,85 @@ pub const WORKLOADS: &[Workload] = &[
         "transact-disk-8",
         Level::Disk,
         "Durable transaction, 8 threads",
-        "Read a value, change it and write it back, from 8 threads among at most 100,000 keys, each on disk before the thread's next.",
+        "Read a value, change it and write it back, from 8 threads among at most 100,000 keys, each on disk before the thread's next transaction.",
     ),
     other(
         "open-clean",
         Level::Disk,
         Metric::Time,
         "Open after a clean close",
-        "From the call to the first value that was got, after a load, a checkpoint where there is one, and a clean close; the files are in the page cache.",
+        "From the call to the first value read, after a load, a checkpoint if the engine has checkpoints, and a clean close. The files are in the page cache.",
     ),
     other(
         "open-killed",
         Level::Disk,
         Metric::Time,
         "Open after a kill",
-        "From the call to the first value that was got, after a load, a sync and SIGKILL; the files are in the page cache.",
+        "From the call to the first value read, after a load, a sync and SIGKILL. The files are in the page cache.",
     ),
     other(
         "open-clean-10m",
         Level::Disk,
         Metric::Time,
         "Open ten times as many after a clean close",
-        "From the call to the first value that was got, after a load, a checkpoint where there is one, and a clean close; the files are in the page cache.",
+        "From the call to the first value read, after a load, a checkpoint if the engine has checkpoints, and a clean close. The files are in the page cache.",
     ),
     other(
         "open-killed-10m",
         Level::Disk,
         Metric::Time,
         "Open ten times as many after a kill",
-        "From the call to the first value that was got, after a load, a sync and SIGKILL; the files are in the page cache.",
+        "From the call to the first value read, after a load, a sync and SIGKILL. The files are in the page cache.",
     ),
     other(
         "memory",
         Level::Disk,
         Metric::Anonymous,
         "Memory",
-        "What the process has gained by the load, for each entry, once the engine is at rest; 116 of it are keys and values.",
+        "The memory that the process gained by the load, per entry, once the engine is idle. 116 B are key and value.",
     ),
     other(
         "memory-checkpointed",
         Level::Disk,
         Metric::Anonymous,
         "Memory after a checkpoint",
-        "What the process has gained since it started, once the engine was told to write its memory out.",
+        "The memory that the process gained since its start, per entry, after a checkpoint.",
     ),
     other(
         "disk",
         Level::Disk,
         Metric::Disk,
         "Disk",
-        "What the files take after the load and its sync, for each entry, once the engine is at rest; 116 of it are keys and values.",
+        "The disk space of the files after the load and its sync, per entry, once the engine is idle. 116 B are key and value.",
     ),
     other(
         "checkpoint",
         Level::Disk,
         Metric::Time,
         "Checkpoint",
-        "A tenth of the entries is overwritten and the engine told to write its memory out: both together.",
+        "The time to overwrite a tenth of the entries and to make a checkpoint.",
     ),
     other(
         "writers-alone",
         Level::Process,
         Metric::P999,
         "A writer, alone",
-        "Overwrites from one thread, as fast as it can, beside whatever the engine does by itself.",
+        "Overwrites from one thread without a pause, beside the engine's own background work.",
     ),
     other(
         "writers-checkpoint",
         Level::Process,
         Metric::P999,
         "A writer, beside a checkpoint",
-        "Overwrites from one thread while the engine writes its memory out, a tenth of the entries having changed before.",
+        "Overwrites from one thread during a checkpoint, after a tenth of the entries has changed.",
     ),
-    rate("put-1k", Level::Process, "Put of 1 KiB", "Puts of values of 1 KiB, each to survive a killed process; of new keys, until there is a GiB of them."),
+    rate("put-1k", Level::Process, "Put of 1 KiB", "Puts of values of 1 KiB, each of which survives a killed process. Keys are new until the values have 1 GiB."),
     rate("get-1k", Level::Disk, "Get of 1 KiB", "Gets of values of 1 KiB."),
     rate(
         "put-64k",
         Level::Process,
         "Put of 64 KiB",
-        "Puts of values of 64 KiB, each to survive a killed process; of new keys, until there is a GiB of them.",
+        "Puts of values of 64 KiB, each of which survives a killed process. Keys are new until the values have 1 GiB.",
     ),
     rate("get-64k", Level::Disk, "Get of 64 KiB", "Gets of values of 64 KiB."),
 ];

@@ -1,4 +1,4 @@
-//! export: every entry of a collection as a row.
+//! export: every entry of a collection, as a row.
 
 use std::{io::Write, path::Path};
 
@@ -16,7 +16,8 @@ pub fn run(dir: &Path, args: &Export, out: &mut dyn Write) -> Result<(), Failure
     let store = opening::existing(dir)?;
     let collection = opening::existing_collection(&store, &args.collection)?;
     if args.format != Format::Jsonl {
-        // A pass of its own, so that nothing is printed of what cannot be printed whole. The store is locked meanwhile.
+        // A pass of its own, so that nothing is printed if not everything can be. Nothing changes
+        // between the passes: the store is locked.
         must_carry(&collection, args.format)?;
     }
     let what = || format!("cannot export {:?}", collection.name());

@@ -1,4 +1,4 @@
-//! import: one entry a row, in batches, with bounded memory.
+//! import: one entry per row, in batches, in bounded memory.
 
 use std::{
     fs::File,
@@ -19,7 +19,7 @@ use crate::{
 };
 
 const BATCH_ROWS_MAX: usize = 1_000;
-/// A batch is committed once it holds so much; the row that crosses it is part of it.
+/// A batch is committed once it holds this much, with the row that crosses the limit.
 const BATCH_BYTES_MAX: usize = 4 << 20;
 
 pub fn run(dir: &Path, args: Import) -> Result<(), Failure> {
@@ -28,21 +28,22 @@ pub fn run(dir: &Path, args: Import) -> Result<(), Failure> {
         return Err(Failure::Usage("--key needs rows with named fields: csv or jsonl (see --format)".into()));
     }
     let name = opening::name_of(&args.collection)?;
-    // The input first: a mistyped name must not leave a new store behind.
+    // The input is opened first: a mistyped file name must not leave a new store behind.
     let (input, bytes) = open_input(&args.file)?;
     let store = opening::or_new(dir)?;
-    // Refuses a name before a row is read.
+    // A name that is not valid is refused before a row is read.
     opening::collection(&store, &args.collection)?;
 
     let bar = progress_bar(bytes);
-    let cannot_read = |e| cannot_read(&args.file, e);
+    let source = named(&args.file);
+    let cannot_read = |e| cannot_read(&source, e);
     let mut rows = format.rows(BufReader::new(bar.wrap_read(input)), args.key).map_err(cannot_read)?;
     let started = Instant::now();
     let mut loader = Loader::new(&store, name);
     let loaded = loader.load(&mut *rows);
     bar.finish_and_clear();
     let time = started.elapsed();
-    loaded.map_err(|stop| loader.failure(stop, &args.file))?;
+    loaded.map_err(|stop| loader.failure(stop, &source))?;
     report(loader.rows_committed, name, time);
     opening::close(&store);
     Ok(())
@@ -53,8 +54,13 @@ fn report(rows: u64, name: &str, time: Duration) {
     tell(format_args!("imported {rows} into {name:?} in {time} ({rate} rows/s)"));
 }
 
-fn cannot_read(file: &Path, source: io::Error) -> Failure {
-    Failure::Io { what: format!("cannot read {}", file.display()), source }
+/// The file's name in a message.
+fn named(file: &Path) -> String {
+    if file == Path::new("-") { "stdin".into() } else { file.display().to_string() }
+}
+
+fn cannot_read(file: &str, source: io::Error) -> Failure {
+    Failure::Io { what: format!("cannot read {file}"), source }
 }
 
 /// The input, and its length in bytes if that is known.
@@ -70,17 +76,17 @@ fn open_input(file: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
         }
         Ok((input, metadata.is_file().then_some(metadata.len())))
     };
-    let (input, bytes) = open().map_err(|e| cannot_read(file, e))?;
+    let (input, bytes) = open().map_err(|e| cannot_read(&named(file), e))?;
     Ok((Box::new(input), bytes))
 }
 
-/// A bar where somebody looks at it, otherwise one that draws nothing.
+/// A bar if stderr is a terminal, otherwise one that draws nothing.
 fn progress_bar(bytes: Option<u64>) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let template = match bytes {
-        Some(_) => "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+        Some(_) => "{wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
         None => "{spinner} {bytes}, {bytes_per_sec}",
     };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -137,14 +143,14 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    /// What to tell about the end of an import of `file`.
-    pub fn failure(&self, stop: Stop, file: &Path) -> Failure {
+    /// The failure of an import of `file` that ended early.
+    pub fn failure(&self, stop: Stop, file: &str) -> Failure {
         let stays = self.what_stays(&stop);
         match stop {
             Stop::Row(RowError::Io(e)) => cannot_read(file, io::Error::new(e.kind(), format!("{e}; {stays}"))),
-            Stop::Row(refused) => Failure::Refused(format!("{refused}; {stays}")),
+            Stop::Row(refused) => Failure::Refused(format!("{file}, {refused}; {stays}")),
             Stop::Store(source) => {
-                let what = format!("cannot import the rows from line {} on ({stays})", self.batch_line);
+                let what = format!("cannot import {file} from line {} on ({stays})", self.batch_line);
                 Failure::Store { what, source }
             }
         }

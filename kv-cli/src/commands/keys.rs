@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use kv_store::VALUE_BYTES_MAX;
+use kv_store::{Store, VALUE_BYTES_MAX};
 
 use super::bytes;
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 
 pub fn put(dir: &Path, args: &Put) -> Result<(), Failure> {
     let name = opening::name_of(&args.collection)?;
-    // Before the store is opened, so that it is not locked while somebody types.
+    // Read before the store is opened, so that the store is not locked while a user types.
     let value = value_of(args.value.as_deref())?;
     let store = opening::or_new(dir)?;
     let collection = opening::collection(&store, &args.collection)?;
@@ -41,12 +41,12 @@ fn value_of(argument: Option<&OsStr>) -> Result<Cow<'_, [u8]>, Failure> {
         _ => {}
     }
     let mut value = Vec::new();
-    // One byte more than allowed tells what is too long from what is not, without reading all of it.
+    // One byte more than allowed is enough to see that a value is too long.
     let limit = VALUE_BYTES_MAX as u64 + 1;
     io::stdin().lock().take(limit).read_to_end(&mut value).doing(|| "cannot read the value from stdin".into())?;
     if value.len() > VALUE_BYTES_MAX {
         return Err(Failure::Refused(format!(
-            "the value from stdin is longer than {VALUE_BYTES_MAX} bytes, the most that a value may have"
+            "the value from stdin is longer than {VALUE_BYTES_MAX} bytes, the longest that a value may be"
         )));
     }
     Ok(value.into())
@@ -59,7 +59,7 @@ pub fn get(dir: &Path, args: &Key, out: &mut dyn Write) -> Result<(), Failure> {
     let what = || format!("cannot get the key \"{}\" of {:?}", escaped(key), collection.name());
     match collection.get(key).doing(what)? {
         Some(value) => out.write_all(&value).map_err(Failure::Output),
-        None => Err(absent(collection.name(), key)),
+        None => Err(absent(&store, collection.name(), key)),
     }
 }
 
@@ -68,13 +68,18 @@ pub fn delete(dir: &Path, args: &Key) -> Result<(), Failure> {
     let collection = opening::collection(&store, &args.collection)?;
     let key = bytes(&args.key);
     match collection.delete(key) {
-        Err(kv_store::Error::KeyNotFound { .. }) => Err(absent(collection.name(), key)),
+        Err(kv_store::Error::KeyNotFound { .. }) => Err(absent(&store, collection.name(), key)),
         other => other.doing(|| format!("cannot delete the key \"{}\" of {:?}", escaped(key), collection.name())),
     }?;
     opening::close(&store);
     Ok(())
 }
 
-fn absent(collection: &str, key: &[u8]) -> Failure {
-    Failure::Absent(format!("there is no key \"{}\" in the collection {collection:?}", escaped(key)))
+/// Says whether the key is absent, or the whole collection.
+fn absent(store: &Store, collection: &str, key: &[u8]) -> Failure {
+    match opening::exists(store, collection) {
+        Ok(true) => Failure::Absent(format!("there is no key \"{}\" in the collection {collection:?}", escaped(key))),
+        Ok(false) => opening::absent_collection(collection),
+        Err(failure) => failure,
+    }
 }

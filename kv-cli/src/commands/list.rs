@@ -1,4 +1,4 @@
-//! list: collections, or the keys of one.
+//! list: the collections, or the keys of one.
 
 use std::{
     ffi::OsStr,
@@ -44,7 +44,7 @@ fn keys(store: &Store, name: &OsStr, prefix: &[u8], limit: usize, listing: &mut 
     Ok(())
 }
 
-/// One item a line, or a JSON array with one item a line.
+/// One item per line, or a JSON array with one item per line.
 struct Listing<'a> {
     out: &'a mut dyn Write,
     json: bool,

@@ -1,4 +1,4 @@
-//! stats: what the store holds, and how large it is.
+//! stats: how much the store holds, and how large its files are.
 
 use std::{fs, io, io::Write, path::Path};
 

@@ -1,4 +1,4 @@
-//! Killing a process in the middle of its writes, and proving that what it acknowledged is there.
+//! Killing a process in the middle of its writes, and checking that what it acknowledged is there.
 
 use std::{
     collections::HashSet,
@@ -19,19 +19,22 @@ use crate::{
     output::{escaped, grouped},
 };
 
-/// The child is killed after so many acknowledged writes, or so much time since the first.
+/// The child is killed after this number of acknowledged writes, or after [`TIME_ENOUGH`] since the
+/// first.
 const ACKNOWLEDGED_ENOUGH: usize = 2_000;
 const TIME_ENOUGH: Duration = Duration::from_secs(2);
-/// How long the first may take: a busy machine starts a process and flushes a disk slowly.
+/// How long the first may take: on a busy machine a process starts slowly, and a disk flushes
+/// slowly.
 const TIME_TO_BEGIN: Duration = Duration::from_secs(60);
 
 const SIGKILL: i32 = 9;
 
-/// Has a child write to the store, kills it, and returns the keys of all writes that it had acknowledged.
+/// Lets a child write to the store, kills it, and returns the keys of all writes that it had
+/// acknowledged.
 pub fn killed_in_mid_write(dir: &Path, collection: &str, prefix: &str) -> Result<(HashSet<String>, String), Failure> {
     let mut child = spawn(dir, collection, prefix).doing(|| "cannot start a child process".into())?;
     let acknowledged = kill_after_enough(&mut child);
-    // Whatever went wrong, the child must not stay behind.
+    // The child must not outlive this process, whatever went wrong.
     let _ = child.kill();
     let status = child.wait().doing(|| "cannot wait for the child process".into())?;
     let acknowledged = acknowledged.doing(|| "cannot read from the child process".into())?;
@@ -41,10 +44,7 @@ pub fn killed_in_mid_write(dir: &Path, collection: &str, prefix: &str) -> Result
             source: io::Error::other(status.to_string()),
         });
     }
-    let text = format!(
-        "a child process, writing from {THREADS} threads, was killed with SIGKILL after {} acknowledged writes",
-        grouped(acknowledged.len() as u64)
-    );
+    let text = format!("child process killed after {} acknowledged writes", grouped(acknowledged.len() as u64));
     Ok((acknowledged, text))
 }
 
@@ -74,7 +74,8 @@ fn kill_after_enough(child: &mut Child) -> io::Result<HashSet<String>> {
     Ok(acknowledged)
 }
 
-/// The whole lines that come out of a pipe until it ends. They are read by a thread, so that waiting for one can end.
+/// The whole lines of a pipe until it ends. A thread reads them, so that waiting for one can time
+/// out.
 fn lines_of(pipe: ChildStdout) -> mpsc::Receiver<io::Result<String>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -96,9 +97,9 @@ fn lines_of(pipe: ChildStdout) -> mpsc::Receiver<io::Result<String>> {
     receiver
 }
 
-/// Proves that every acknowledged write is there with its value, and of the others at most the one that each thread was
-/// waiting for.
-pub fn prove(
+/// Checks that every acknowledged write is there with its value, and of the others at most the one
+/// that each thread was waiting for.
+pub fn check(
     store: &Store,
     collection: &str,
     prefix: &str,
@@ -124,15 +125,10 @@ pub fn prove(
         return Err(wrong(prefix, "has more writes than were ever started"));
     }
     let found = grouped(found as u64);
-    Ok((
-        (),
-        format!(
-            "all {found} acknowledged writes are there, and {unacknowledged} that the kill cut off before their acknowledgement"
-        ),
-    ))
+    Ok(((), format!("all {found} acknowledged writes are there, and {unacknowledged} more")))
 }
 
-/// How many writes there are in all; none of them may be missing before another of the same thread.
+/// How many writes there are in all. None may be missing before another one of the same thread.
 fn in_order(store: &Store, collection: &str, prefix: &str) -> Result<u64, Failure> {
     let doing = || "cannot read the writes of the killed process".to_owned();
     let collection = store.collection(collection).doing(doing)?;
@@ -151,5 +147,5 @@ fn in_order(store: &Store, collection: &str, prefix: &str) -> Result<u64, Failur
 }
 
 fn wrong(key: &str, how: &str) -> Failure {
-    Failure::Damaged(format!("a proof failed: the write {key} {how}"))
+    Failure::Damaged(format!("a check failed: the write {key} {how}"))
 }

@@ -11,7 +11,7 @@ use crate::{
     output::{escaped, grouped},
 };
 
-/// See the README.md beside it.
+/// See the README.md beside the file.
 static TSV: &[u8] = include_bytes!("../../data/unicode.tsv");
 
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -38,7 +38,8 @@ impl Unicode {
         Ok(Self { expected: original.clone(), original })
     }
 
-    /// Proves that the store holds what is expected, by key and in order. What somebody else has put there is left alone.
+    /// Checks that the store holds what is expected, by key and in order. Entries of the user's are
+    /// only counted.
     pub fn check(&self, store: &Store) -> Result<((), String), Failure> {
         let doing = || format!("cannot read {UNICODE:?} back");
         let collection = store.collection(UNICODE).doing(doing)?;
@@ -68,9 +69,9 @@ impl Unicode {
 
     fn summary(&self, foreign: u64) -> String {
         let (here, gone) = (self.expected.len() as u64, self.original.len() - self.expected.len());
-        let mut text = format!("all {} code points are as they should be, by key and in order", grouped(here));
+        let mut text = format!("all {} code points are right", grouped(here));
         if gone > 0 {
-            text += &format!(", and {gone} are gone");
+            text += &format!(", {gone} are gone");
         }
         if foreign > 0 {
             text += &format!(" (and {} of yours)", grouped(foreign));
@@ -80,7 +81,7 @@ impl Unicode {
 }
 
 fn wrong(key: &[u8], how: &str) -> Failure {
-    Failure::Damaged(format!("a proof failed: the entry {} of {UNICODE:?} {how}", escaped(key)))
+    Failure::Damaged(format!("a check failed: the entry {} of {UNICODE:?} {how}", escaped(key)))
 }
 
 /// New values for the upper-case letters.
@@ -94,7 +95,7 @@ fn with_note(object: &[u8]) -> Vec<u8> {
     [open, b",\"note\":\"overwritten by the demo\"}"].concat()
 }
 
-/// The rows that are no character, but the first or last of a range.
+/// The rows that are not a character, but the first or last one of a range.
 pub fn deletions(entries: &Entries) -> Vec<Vec<u8>> {
     let end_of_range = |value: &[u8]| contains(value, b", First>\"") || contains(value, b", Last>\"");
     entries.iter().filter(|(_, value)| end_of_range(value)).map(|(key, _)| key.clone()).collect()

@@ -6,7 +6,7 @@ use std::{
 
 use crate::{failure::Failure, output::duration};
 
-/// Runs steps and prints each with the time that it took.
+/// Runs steps, and prints each with the time that it took.
 pub struct Steps<'a> {
     out: &'a mut dyn Write,
     dir: &'a Path,
@@ -21,7 +21,8 @@ impl<'a> Steps<'a> {
         Ok(steps)
     }
 
-    /// Runs a step that returns something for the steps after it and a sentence about what it did.
+    /// Runs a step. It returns something for later steps, and a phrase that says what it did. The
+    /// phrase should have at most 53 columns, so that the line fits into 80.
     pub fn run<T>(&mut self, name: &str, step: impl FnOnce() -> Result<(T, String), Failure>) -> Result<T, Failure> {
         let started = Instant::now();
         let (result, text) = step()?;
@@ -34,7 +35,7 @@ impl<'a> Steps<'a> {
 
     pub fn end(&mut self) -> Result<(), Failure> {
         let total = duration(self.time);
-        self.print(&format!("\nEvery proof holds, in {total}. The store stays in {}. Try:\n", self.dir.display()))?;
+        self.print(&format!("\nEvery check passed, in {total}. The store stays in {}. Try:\n", self.dir.display()))?;
         let program = std::env::args_os().next().unwrap_or_else(|| "kv".into());
         let kv = format!("{} --dir {}", quoted(&program.to_string_lossy()), quoted(&self.dir.to_string_lossy()));
         for command in [
@@ -52,7 +53,7 @@ impl<'a> Steps<'a> {
         Ok(())
     }
 
-    /// Prints a line that is seen at once.
+    /// Prints a line, and flushes it.
     fn print(&mut self, line: &str) -> Result<(), Failure> {
         writeln!(self.out, "{line}").and_then(|()| self.out.flush()).map_err(Failure::Output)
     }

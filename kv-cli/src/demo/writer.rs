@@ -1,4 +1,5 @@
-//! The process that the demo kills: several threads write, and every write is printed once it is acknowledged.
+//! The process that the demo kills. Several threads write, and print each write once it is
+//! acknowledged.
 
 use std::{
     io::{self, Write},
@@ -14,10 +15,10 @@ use crate::{
     opening,
 };
 
-/// How many threads write; each waits for its last write before it starts the next.
+/// How many threads write. Each waits for its last write before it starts the next.
 pub const THREADS: u32 = 4;
 
-/// Writes until it is killed, or nobody reads what it prints any more.
+/// Writes until it is killed, or its output is closed.
 pub fn run(dir: &Path, args: &DemoWriter) -> Result<(), Failure> {
     let store = opening::or_new(dir)?;
     let collection = store.collection(&args.collection).doing(|| "cannot use the collection".into())?;
@@ -47,7 +48,7 @@ pub fn key(prefix: &str, number: u64) -> String {
     format!("{prefix}{number:08}")
 }
 
-/// The value that belongs to a key, so that what is read can be told right from wrong.
+/// The value that belongs to a key, so that a wrong value can be recognized.
 pub fn value(key: &str) -> String {
     format!("{key} was written here; ").repeat(8)
 }

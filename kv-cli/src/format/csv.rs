@@ -1,5 +1,6 @@
-//! csv: RFC 4180 in UTF-8, taken strictly, so that a misplaced quote is an error and not half a file in one field. Rows end with a line feed,
-//! when read also with both carriage return and line feed.
+//! csv: RFC 4180 in UTF-8, read strictly, so that a misplaced quote is an error, and does not put
+//! half of the file into one field. Rows are written with a line feed at the end, and read with a
+//! line feed or with carriage return and line feed.
 
 use std::io::{self, BufRead, Write};
 
@@ -22,7 +23,15 @@ impl<R: BufRead> Rows for Pairs<R> {
     fn next(&mut self) -> Result<Option<Row>, RowError> {
         let Some(record) = self.0.next()? else { return Ok(None) };
         let line = record.line;
-        let other = || RowError::refused(line, format!("{}, not 2: key and value", counted(record.len())));
+        let other = || {
+            RowError::refused(
+                line,
+                format!(
+                    "{}, not 2 (key and value); for rows under a header, --key names a field",
+                    counted(record.len())
+                ),
+            )
+        };
         if record.len() != 2 {
             return Err(other());
         }
@@ -31,7 +40,7 @@ impl<R: BufRead> Rows for Pairs<R> {
     }
 }
 
-/// Rows under a header, one field of which is the key; the value is the row as a JSON object of strings.
+/// Rows under a header. One field is the key; the value is the row as a JSON object of strings.
 pub struct Keyed<R> {
     records: Records<R>,
     key_field: String,
@@ -75,7 +84,8 @@ impl Header {
             return Err(RowError::refused(record.line, format!("the header names the field {:?} twice", pair[0])));
         }
         let Some(key_index) = names.iter().position(|&name| name == key_field) else {
-            return Err(RowError::refused(record.line, format!("the header has no field {key_field:?}")));
+            let reason = format!("the header has no field {key_field:?}, only {}", listed(&names));
+            return Err(RowError::refused(record.line, reason));
         };
         Ok(Self { names: names.into_iter().map(jsonl::text).collect(), key_index })
     }
@@ -86,7 +96,7 @@ impl Header {
             let reason = format!("{}, but {} in the header", counted(fields.len()), self.names.len());
             return Err(RowError::refused(record.line, reason));
         }
-        // Escapes take up to six times as much: how much is known, and allowed, before memory is taken for it.
+        // Escapes make it up to six times as long: its length is checked before it is allocated.
         let mut length = Length(0);
         self.write_object(&fields, &mut length)?;
         Row::check_value_length(record.line, length.0)?;
@@ -119,6 +129,17 @@ impl Write for Length {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// The first names of a header, for a message.
+fn listed(names: &[&str]) -> String {
+    const NAMES_MAX: usize = 8;
+    let shown: Vec<String> = names.iter().take(NAMES_MAX).map(|name| format!("{:?}", excerpt(name))).collect();
+    shown.join(", ") + if names.len() > NAMES_MAX { ", …" } else { "" }
+}
+
+fn excerpt(text: &str) -> String {
+    text.chars().take(40).collect()
 }
 
 fn counted(fields: usize) -> String {

@@ -1,4 +1,5 @@
-//! jsonl: one JSON object a line. Bytes that are not UTF-8 go into a member of another name, in base64.
+//! jsonl: one JSON object per line. Bytes that are not UTF-8 have a member of another name, in
+//! base64.
 
 use std::{
     fmt,
@@ -15,7 +16,7 @@ use serde_json::value::RawValue;
 
 use super::{Row, RowError, Rows, lines::Lines};
 
-/// A byte takes at most six characters, as `\u0001`.
+/// A byte takes at most six characters, such as `\u0001`.
 const LINE_BYTES_MAX: usize = 6 * (KEY_BYTES_MAX + VALUE_BYTES_MAX) + 256;
 
 /// Lines `{"key":…,"value":…}`.
@@ -40,14 +41,14 @@ impl<R: BufRead> Rows for Pairs<R> {
     fn next(&mut self) -> Result<Option<Row>, RowError> {
         let Some((number, line)) = self.0.next()? else { return Ok(None) };
         let refused = |reason| RowError::refused(number, reason);
-        let pair: Pair = serde_json::from_str(object(line).map_err(refused)?).map_err(|e| refused(reason(&e)))?;
+        let pair: Pair = serde_json::from_str(object(line).map_err(refused)?).map_err(|e| refused(pair_reason(&e)))?;
         let key = bytes("key", pair.key, pair.key_base64).map_err(refused)?;
         let value = bytes("value", pair.value, pair.value_base64).map_err(refused)?;
         Row::checked(number, key, value).map(Some)
     }
 }
 
-/// Lines with any object, one field of which is the key; the value is the line.
+/// Lines with any objects. One field is the key; the value is the line.
 pub struct Keyed<R> {
     lines: Lines<R>,
     key_field: String,
@@ -69,13 +70,26 @@ impl<R: BufRead> Rows for Keyed<R> {
     }
 }
 
-/// The line's object as text, without the space around it.
+/// The line's object as text, without surrounding space.
 fn object(line: &[u8]) -> Result<&str, String> {
-    let text = str::from_utf8(line).map_err(|_| "the line is not UTF-8".to_owned())?.trim_ascii();
-    if text.starts_with('{') { Ok(text) } else { Err("the line is not a JSON object".to_owned()) }
+    let text = str::from_utf8(line)
+        .map_err(|_| "the line is not UTF-8; iconv converts other encodings".to_owned())?
+        .trim_ascii();
+    match text.as_bytes().first() {
+        Some(b'{') => Ok(text),
+        Some(b'[') => Err("the line is not a JSON object; `jq -c '.[]'` makes lines of an array".to_owned()),
+        _ => Err("the line is not a JSON object".to_owned()),
+    }
 }
 
-/// What serde_json says, without its idea of the line's number.
+/// What serde_json says of a line that is no key and value.
+fn pair_reason(error: &serde_json::Error) -> String {
+    let reason = reason(error);
+    let hint = if reason.starts_with("unknown field") { "; for other objects, --key names a field" } else { "" };
+    reason + hint
+}
+
+/// What serde_json says, without the number of the line, which it takes for the first.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or(&text);
@@ -102,7 +116,7 @@ fn key_in(object: &str, name: &str) -> serde_json::Result<String> {
     Ok(key)
 }
 
-/// Looks for one field of an object without building the others.
+/// Reads one field of an object, and skips the others without building them.
 struct KeyField<'n> {
     name: &'n str,
 }

@@ -2,7 +2,7 @@ use std::io::{BufRead, Read};
 
 use super::RowError;
 
-/// Splits input into lines, never holding more than one, nor one that is too long.
+/// Splits input into lines. Holds one line at a time, and none that is too long.
 pub struct Lines<R> {
     input: R,
     line: Vec<u8>,
@@ -15,10 +15,11 @@ impl<R: BufRead> Lines<R> {
         Self { input, line: Vec::new(), number: 0, bytes_max }
     }
 
-    /// The next line's number, from 1, and its bytes without the line feed. The last line need not have one.
+    /// The next line's number, from 1, and its bytes without the line feed. The last line need not
+    /// have one.
     pub fn next(&mut self) -> Result<Option<(u64, &[u8])>, RowError> {
         self.line.clear();
-        // One byte for the line feed.
+        // One more byte, for the line feed.
         let limit = self.bytes_max as u64 + 1;
         if self.input.by_ref().take(limit).read_until(b'\n', &mut self.line)? == 0 {
             return Ok(None);

@@ -124,14 +124,14 @@ fn jsonl_with_a_key_field() {
     refuses(Format::Jsonl, Some("id"), "{\"id\":1}{\"id\":2}", "line 1: not JSON: trailing characters");
 }
 
-/// Bytes that are likely to be special in some format.
+/// Bytes that are likely to be special in one of the formats.
 fn bytes(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u8>> {
     let special = prop::sample::select(b"\t\r\n\",\\{}: ab\0\xff\xef\xbb\xbf".to_vec());
     prop::collection::vec(prop_oneof![3 => special, 1 => any::<u8>()], len)
 }
 
 proptest! {
-    /// What a format does not object to comes back the same; what it objects to is what it could not carry.
+    /// What a format can carry comes back the same.
     #[test]
     fn entries_round_trip(entries in prop::collection::vec((bytes(1..12), bytes(0..20)), 0..6)) {
         for format in [Format::Tsv, Format::Csv, Format::Jsonl] {
@@ -149,7 +149,7 @@ proptest! {
         }
     }
 
-    /// No input makes a reader panic or run on for ever.
+    /// No input makes a reader panic or loop forever.
     #[test]
     fn any_input_ends(input in bytes(0..200), key in prop::option::of("[ab]")) {
         for format in [Format::Tsv, Format::Csv, Format::Jsonl] {

@@ -1,5 +1,5 @@
-//! tsv: the key up to the first tab, the rest of the line the value, byte for byte. Lines end with a line feed alone, so that a
-//! value may end with a carriage return.
+//! tsv: the key is everything before the first tab, the value the rest of the line, byte for byte.
+//! Lines end with a line feed alone, so that a value may end with a carriage return.
 
 use std::io::{self, BufRead, Write};
 
@@ -21,7 +21,10 @@ impl<R: BufRead> Rows for Reader<R> {
     fn next(&mut self) -> Result<Option<Row>, RowError> {
         let Some((number, line)) = self.0.next()? else { return Ok(None) };
         let Some(tab) = line.iter().position(|&b| b == b'\t') else {
-            return Err(RowError::refused(number, "there is no tab between a key and a value"));
+            return Err(RowError::refused(
+                number,
+                "there is no tab between a key and a value; --format reads other formats than tsv",
+            ));
         };
         Row::checked(number, line[..tab].to_vec(), line[tab + 1..].to_vec()).map(Some)
     }

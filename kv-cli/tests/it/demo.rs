@@ -4,16 +4,18 @@ use crate::kv::Kv;
 fn it_runs_twice_and_leaves_a_store_to_try() {
     let kv = Kv::new();
     for run in 1..=2 {
-        // Its own directory, whatever KV_DIR says.
+        // The demo has a directory of its own, whatever KV_DIR says.
         let ran: crate::kv::Ran = kv.command(&["demo"]).env("KV_DIR", "mine").output().unwrap().into();
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
         let out = ran.expect(0);
         assert!(out.starts_with("The demo of kv, in kv-demo\n"), "{out}");
-        for step in ["open", "import", "read back", "change", "kill", "reopen", "prove", "checkpoint", "verify"] {
+        for step in ["open", "import", "read back", "change", "kill", "reopen", "check", "checkpoint", "verify"] {
             assert!(out.lines().any(|line| line.get(5..).is_some_and(|l| l.starts_with(step))), "{step}: {out}");
         }
-        assert!(out.contains("Every proof holds"), "{out}");
+        assert!(out.contains("Every check passed"), "{out}");
         assert_eq!(out.contains("the store of an earlier run is here"), run == 2, "{out}");
+        let wide = out.lines().find(|line| line.contains(" ms  ") && !line.contains("reopen") && line.len() > 80);
+        assert_eq!(wide, None, "it fits into 80 columns");
         for line in out.lines().filter(|line| line.starts_with("  /")) {
             assert!(try_out(&kv, line.trim()), "{line}");
         }

@@ -1,4 +1,4 @@
-//! Every exit code, by what a script would meet.
+//! Every exit code, in the situations that a script may meet.
 
 use std::{
     fs,
@@ -57,7 +57,7 @@ fn locked_is_4() {
     let mut holder = kv.spawn(&["import", "c", "-"]);
     let mut pipe = holder.stdin.take().unwrap();
     let rows: String = (0..1_000).map(|i| format!("{i}\tx\n")).collect();
-    // More than a pipe holds: when it is written, the import is reading, with the store open.
+    // More than a pipe holds: once this is written, the import is reading, with the store open.
     for _ in 0..40 {
         pipe.write_all(rows.as_bytes()).unwrap();
     }
@@ -118,12 +118,12 @@ fn input_and_output_is_6() {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "what is not tested is said")]
+#[expect(clippy::print_stderr, reason = "what is not tested is reported")]
 fn no_permission_is_6() {
     let kv = Kv::new();
     kv.ok(&["put", "c", "k", "v"]);
     fs::set_permissions(kv.store(), fs::Permissions::from_mode(0o000)).unwrap();
-    // Whoever may do everything cannot be refused.
+    // The super user cannot be refused.
     if fs::read_dir(kv.store()).is_err() {
         for args in [&["get", "c", "k"][..], &["put", "c", "k", "v"]] {
             assert!(kv.fails(6, args).contains("Permission denied"));

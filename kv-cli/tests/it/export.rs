@@ -46,7 +46,7 @@ fn what_a_format_cannot_carry_is_refused_before_anything_is_printed() {
     }
 }
 
-/// Bytes in which what is special to a format is frequent.
+/// Random bytes, many of which are special in one of the formats.
 fn bytes(rng: &mut Rng, len: std::ops::Range<usize>, without: &[u8]) -> Vec<u8> {
     let special = b"\t\r\n\",\\{}: ab\0\x7f\xff\xef\xbb\xbf";
     let mut byte = || if rng.bool() { special[rng.usize(..special.len())] } else { rng.u8(..) };
@@ -81,7 +81,7 @@ fn export_and_import_round_trip_any_bytes() {
         kv.run_with_stdin(&["import", &to, "-", "--format", format], &exported.out).expect(0);
         let again = kv.run(&["export", &to, "--format", format]);
         assert!(again.out == exported.out, "{format}");
-        // The exact form tells whether they are the same, not only whether they look the same.
+        // jsonl is exact: the entries are the same, and do not only look the same.
         assert!(kv.ok(&["export", &from]) == kv.ok(&["export", &to]), "{format}");
     }
 }

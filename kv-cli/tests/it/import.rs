@@ -51,7 +51,9 @@ fn a_field_as_the_key() {
     assert_eq!(kv.ok(&["get", "d", "7"]), "{\"id\": 7, \"x\": [1.50]}");
     assert_eq!(kv.ok(&["get", "d", "b"]), "{\"x\":null,\"id\":\"b\"}");
     assert!(kv.fails(2, &["import", "c", "a.tsv", "--key", "id"]).contains("--key needs rows with named fields"));
-    assert!(kv.fails(3, &["import", "c", "a.csv", "--key", "id"]).starts_with("kv: line 1: the header has no field"));
+    let err = kv.fails(3, &["import", "c", "a.csv", "--key", "id"]);
+    let expected = "kv: a.csv, line 1: the header has no field \"id\", only \"name\", \"n, 1\"; nothing was imported\n";
+    assert_eq!(err, expected);
 }
 
 #[test]
@@ -59,8 +61,7 @@ fn a_bad_row_names_its_line_and_what_stays() {
     let kv = Kv::new();
     kv.file("a.tsv", rows(2_233) + "no tab\n" + &rows(9));
     let err = kv.fails(3, &["import", "c", "a.tsv"]);
-    let expected =
-        "kv: line 2234: there is no tab between a key and a value; the 2000 rows before line 2001 stay imported\n";
+    let expected = "kv: a.tsv, line 2234: there is no tab between a key and a value; --format reads other formats than tsv; the 2000 rows before line 2001 stay imported\n";
     assert_eq!(err, expected);
     assert_eq!(kv.ok(&["list"]), "c\t2000\n");
     kv.fails(1, &["get", "c", "key-002001"]);
@@ -68,10 +69,10 @@ fn a_bad_row_names_its_line_and_what_stays() {
 
     kv.file("b.tsv", rows(1_000) + "\tempty\n");
     let err = kv.fails(3, &["import", "d", "b.tsv"]);
-    assert_eq!(err, "kv: line 1001: the key is empty; the 1000 rows before line 1001 stay imported\n");
+    assert_eq!(err, "kv: b.tsv, line 1001: the key is empty; the 1000 rows before line 1001 stay imported\n");
     kv.file("c.jsonl", "{\"key\":\"a\",\"value\":\"\"}\n{}\n");
     let err = kv.fails(3, &["import", "e", "c.jsonl"]);
-    assert_eq!(err, "kv: line 2: neither \"key\" nor \"key_base64\" is there; nothing was imported\n");
+    assert_eq!(err, "kv: c.jsonl, line 2: neither \"key\" nor \"key_base64\" is there; nothing was imported\n");
     kv.fails(1, &["list", "e"]);
 }
 
@@ -89,10 +90,10 @@ fn large_rows_make_small_batches() {
 fn a_row_that_is_too_long_is_refused() {
     let kv = Kv::new();
     kv.file("a.tsv", "k\tv\n".to_owned() + &"k".repeat(65_536) + "\tv\n");
-    assert!(kv.fails(3, &["import", "c", "a.tsv"]).starts_with("kv: line 2: the key of 65536 bytes is longer than"));
+    assert!(kv.fails(3, &["import", "c", "a.tsv"]).starts_with("kv: a.tsv, line 2: the key of 65536 bytes is longer"));
     let endless = vec![b'x'; (64 << 20) + 70_000];
     let err = kv.run_with_stdin(&["import", "c", "-"], &endless).expect_failure(3);
-    assert!(err.starts_with("kv: line 1: the line is longer than"), "{err}");
+    assert!(err.starts_with("kv: stdin, line 1: the line is longer than"), "{err}");
 }
 
 #[test]

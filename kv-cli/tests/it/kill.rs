@@ -1,4 +1,4 @@
-//! A writing process, killed again and again at any moment: what it had acknowledged is there every time.
+//! A writing process is killed at random moments: what it had acknowledged is there every time.
 
 use std::{
     collections::BTreeSet,
@@ -26,7 +26,7 @@ fn acknowledged_writes_survive_every_kill() {
         thread::sleep(Duration::from_millis(rng.u64(1..150)));
         child.kill().unwrap();
         child.wait().unwrap();
-        // `lines` also yields a last line that was cut off; it acknowledges nothing.
+        // `lines` also gives a last line that was cut off, which acknowledges nothing.
         let complete = |line: &String| line.len() == "00/0-00000000".len();
         acknowledged.extend(reader.join().unwrap().into_iter().filter(complete));
         if acknowledged.is_empty() {

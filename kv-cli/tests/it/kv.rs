@@ -11,7 +11,7 @@ use std::{
 
 use tempfile::TempDir;
 
-/// A temporary directory to work in; the store is in `kv-data` below it.
+/// A temporary directory to work in. The store is in `kv-data` below it.
 pub struct Kv {
     home: TempDir,
 }
@@ -60,7 +60,7 @@ impl Kv {
 
     pub fn run_with_stdin(&self, args: &[&str], stdin: &[u8]) -> Ran {
         let mut child = self.spawn(args);
-        // What refuses its input may not read all of it.
+        // A command that refuses its input may not read all of it.
         let _ = child.stdin.take().unwrap().write_all(stdin);
         child.wait_with_output().unwrap().into()
     }
@@ -71,13 +71,13 @@ impl Kv {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// Runs a command that has to succeed, and returns its stdout as text.
+    /// Runs a command that must succeed, and returns its stdout as text.
     #[track_caller]
     pub fn ok(&self, args: &[&str]) -> String {
         self.run(args).expect(0)
     }
 
-    /// Runs a command that has to fail, and returns its stderr: one line.
+    /// Runs a command that must fail, and returns its stderr: one line.
     #[track_caller]
     pub fn fails(&self, code: i32, args: &[&str]) -> String {
         let ran = self.run(args);

@@ -11,4 +11,4 @@ mod keys;
 mod kill;
 mod kv;
 mod list;
-mod upkeep;
+mod maintenance;

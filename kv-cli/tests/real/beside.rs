@@ -1,5 +1,5 @@
-//! A disk that somebody else fills beside an open store, again and again, while the store is
-//! written: writes are refused, and nothing else happens to them.
+//! Other files fill the disk of an open store, again and again, while the store is written: writes
+//! are refused, and nothing else happens to them.
 
 use std::{
     fmt::Debug,
@@ -22,25 +22,23 @@ use crate::{
 
 /// How many stores have their disk filled, at most.
 const STORES: u64 = 7;
-/// How often the disk is filled beside one store: the store must not outgrow what it shares with
-/// others.
+/// How often the disk of one store is filled. A store that is written longer would outgrow the
+/// space that it shares with other files.
 const ROUNDS: u64 = 12;
-/// How often it is filled with small files. That takes btrfs many seconds, for which the store must
+/// How often it is filled with small files. That takes btrfs many seconds, in which the store must
 /// stay small.
 const METADATA_ROUNDS: u64 = 2;
-/// How many stores have that happen, at most.
+/// How many stores have their disk filled with small files, at most.
 const METADATA_STORES: u64 = 3;
 const METADATA_PAUSE: Duration = Duration::from_millis(20);
-/// After that many rounds the store is opened again.
+/// The store is opened again after this number of rounds.
 const ROUNDS_OF_AN_OPENING: u64 = 3;
-/// What is left for the store and for whoever fills the disk, in bytes. The rest is taken once and
-/// for all.
+/// The space that the store and the other files compete for, in bytes. The rest is taken for good.
 const CONTESTED_BYTES: u64 = 24 << 20;
-/// The disk is full once that many writes in a row are refused.
+/// The disk is full once this number of writes in a row is refused.
 const REFUSALS: u64 = 4;
 const WRITES_MAX: u64 = 20_000;
-/// What must be free again when the others have given their space back, and after what time it is
-/// not.
+/// How much must be free again after the other files were removed, and how long that may take.
 const GIVEN_BACK_BYTES: usize = 8 << 20;
 const GIVEN_BACK_AFTER: Duration = Duration::from_secs(60);
 
@@ -57,8 +55,8 @@ fn fill_beside(kind: Kind) {
     }
 }
 
-/// btrfs keeps small files with its metadata. Without space for that, even a flush may fail: what
-/// was acknowledged is there all the same.
+/// btrfs keeps small files with its metadata. Without space for metadata even a flush may fail;
+/// what was acknowledged must still be there.
 #[test]
 fn a_btrfs_whose_metadata_is_filled_beside_a_store() {
     if !Kind::Btrfs.is_here("metadata that is filled beside a store") {
@@ -86,7 +84,7 @@ fn a_store_on_btrfs_in_a_directory_whose_files_are_compressed() {
     }
 }
 
-/// The files of a copy do not have the attribute by which btrfs overwrites them in place.
+/// The files of a copy lack the attribute that makes btrfs overwrite them in place.
 #[test]
 fn a_store_that_was_copied_to_btrfs() {
     if !Kind::Btrfs.is_here("a copied store") {
@@ -115,7 +113,7 @@ fn disk(kind: Kind) -> (tempfile::TempDir, Image) {
     (home, image)
 }
 
-/// A store on a disk that others fill.
+/// A store on a disk that other files fill.
 struct Trial {
     name: &'static str,
     dir: PathBuf,
@@ -123,7 +121,7 @@ struct Trial {
     ledger: Ledger,
     step: Step,
     refused: u64,
-    /// How many writes have no outcome.
+    /// How many writes have an unknown outcome.
     unknown: u64,
 }
 
@@ -162,13 +160,13 @@ impl Trial {
         drop(store);
         self.ledger.prove(&self.dir, &self.name);
         tools::say(&format!(
-            "filled beside a store on {}: {rounds} times, {} writes acknowledged and all there, {} refused, {} without an outcome",
+            "filled beside a store on {}: {rounds} times, {} writes acknowledged and all there, {} refused, {} with an unknown outcome",
             self.name, self.ledger.acknowledged, self.refused, self.unknown
         ));
     }
 
-    /// Fails unless btrfs overwrites in place what the log goes on writing: the mark, and its last
-    /// segment.
+    /// Fails unless btrfs overwrites in place the files that the log still writes: the mark, and
+    /// the last segment.
     fn is_overwritten_in_place(&self) {
         let names = fs::read_dir(self.dir.join("log")).unwrap().map(|entry| entry.unwrap().path());
         let last = names.filter(|path| path.extension().is_some_and(|extension| extension == "wal")).max().unwrap();
@@ -179,8 +177,8 @@ impl Trial {
         }
     }
 
-    /// Writes while others fill the disk, until nothing is taken any more. Whether the log is
-    /// poisoned by then.
+    /// Writes while other files fill the disk, until every write is refused. Returns whether the
+    /// log is poisoned by then.
     fn until_full(&mut self, store: &Store, why: &dyn Debug) -> bool {
         let is_full = AtomicBool::new(false);
         let others = self.others.clone();
@@ -205,10 +203,10 @@ impl Trial {
         self.unknown > unknown
     }
 
-    /// Whether the next write was taken, and not refused.
+    /// Makes the next write. Returns whether it was acknowledged.
     fn write(&mut self, store: &Store, why: &dyn Debug) -> bool {
         self.step.number += 1;
-        // A failed flush may take what is to survive a killed process only.
+        // A failed flush may lose what only has to survive a killed process.
         let fills_metadata = self.others.fills_metadata;
         let durability = if fills_metadata { Durability::Disk } else { self.step.durability() };
         let written = store.write_with(self.step.batch(), durability);
@@ -231,7 +229,7 @@ impl Trial {
     }
 }
 
-/// Whoever else has files on the disk.
+/// The other files on the disk.
 #[derive(Clone)]
 struct Others {
     dir: PathBuf,
@@ -239,7 +237,7 @@ struct Others {
 }
 
 impl Others {
-    /// Takes all space but this for ever.
+    /// Takes all space except for this, for good.
     fn take_all_but(&self, bytes: u64) {
         write_until_full(&self.dir.join("taken"));
         let file = File::options().write(true).open(self.dir.join("taken")).unwrap();
@@ -247,7 +245,7 @@ impl Others {
         file.set_len(len.saturating_sub(bytes)).and_then(|()| file.sync_all()).unwrap();
     }
 
-    /// Takes what is left.
+    /// Takes the remaining space.
     fn fill(&self) {
         if self.fills_metadata {
             let _ = fs::create_dir(self.small());
@@ -257,8 +255,8 @@ impl Others {
         write_until_full(&self.ballast());
     }
 
-    /// Gives back what it has filled, and waits until it is free: btrfs first has to commit that,
-    /// and frees the space of its metadata in the background.
+    /// Removes the files of [`fill`](Self::fill), and waits until their space is free: btrfs first
+    /// has to commit the removal, and frees the space of its metadata in the background.
     fn give_back(&self) {
         let _ = fs::remove_dir_all(self.small());
         let _ = fs::remove_file(self.ballast());

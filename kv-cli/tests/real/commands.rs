@@ -1,5 +1,5 @@
-//! Every command of `kv`, with each of its system calls on the store's files failing: the exit code says so, what was there stays
-//! there, and a failing disk is never called damage.
+//! Every command of `kv`, with each of its system calls on the store's files failing: the exit code
+//! reports it, the data stays there, and a failing disk is never reported as damage.
 
 use std::{path::Path, process::Command};
 
@@ -50,8 +50,9 @@ fn subject(kv: &Kv, args: &'static [&'static str]) -> Subject {
     Subject { prepare: Box::new(prepare), command: Box::new(command), store: "kv-data" }
 }
 
-/// What is in the store after a command has failed or not: what was there before, and of what it changes all or nothing.
-fn judge(home: &TempDir, args: &[&str], done: bool, why: &dyn std::fmt::Debug) {
+/// Checks the store after a command: what was there before is there, and what the command changes
+/// is there completely or not at all.
+fn check_store(home: &TempDir, args: &[&str], done: bool, why: &dyn std::fmt::Debug) {
     let run = |args: &[&str]| -> Ran {
         Command::new(env!("CARGO_BIN_EXE_kv"))
             .args(args)
@@ -82,7 +83,7 @@ fn try_point(subject: &Subject, points: &strace::Points, point: &Point, (fault, 
     let why = (args, fault, lasting, point);
     if fault == KILL && run.met {
         assert!(run.ended.was_killed(), "{why:?}: {:?}", run.ended);
-        return judge(&run.home, args, false, &why);
+        return check_store(&run.home, args, false, &why);
     }
     run.ended.expect_code(&[0, 6], &why);
     let done = run.ended.code() == Some(0);
@@ -91,12 +92,13 @@ fn try_point(subject: &Subject, points: &strace::Points, point: &Point, (fault, 
         assert!(line.starts_with("kv: ") && line.lines().count() == 1, "{why:?}: {line}");
         assert!(line.contains("os error") && line.contains("kv-data"), "{why:?}: {line}");
     }
-    judge(&run.home, args, done, &why);
+    check_store(&run.home, args, done, &why);
 }
 
 const KILL: &str = "signal=KILL";
 
-/// The faults that are tried at a call: an I/O error once and for ever, and a full disk and a kill where something is written.
+/// The faults that are tried at a call: an I/O error, once and from then on, and at calls that
+/// write also a full disk and a kill.
 fn faults(point: &Point) -> impl Iterator<Item = (&'static str, bool)> + use<> {
     let (fails, writes) = (point.call != "close", inject::writes(point));
     let faults = [

@@ -1,8 +1,9 @@
-//! The flush that fails once and then "succeeds": a file system in an image whose blocks the memory
-//! file system below can no longer give.
+//! A flush that fails once and then "succeeds". The file system is in an image, for whose blocks
+//! the memory file system below has no more space.
 //!
-//! The blocks of a file's zeroes are taken out of the image, and the rest of the memory file system is used up. A write to such a block then
-//! stays in the page cache, its write-back fails, and the kernel marks the page clean: it is read, and it is nowhere else.
+//! The blocks of a file's zeroes are punched out of the image, and the rest of the memory file
+//! system is used up. A write to such a block then stays in the page cache, its write-back fails,
+//! and the kernel marks the page clean: reads still find the bytes, but they are nowhere else.
 
 use std::{
     fs::{self, File},
@@ -23,12 +24,13 @@ use crate::{
     tools, writer,
 };
 
-/// What the memory file system has beside the image, in bytes.
+/// The space of the memory file system beside the image, in bytes.
 const SPARE_BYTES: u64 = 4 << 20;
 const BLOCK_BYTES: usize = 4096;
 const THREADS: u32 = 4;
 
-/// A disk that runs out of blocks that the file system on it believes to have. The file system goes first.
+/// A disk that lacks blocks which the file system on it believes to have. The fields are dropped in
+/// their order: first the file system.
 struct Disk {
     image: Image,
     memory: Mounted,
@@ -42,10 +44,10 @@ impl Disk {
         Self { image: Image::new(kind, memory.path(), kind.small()).unwrap(), memory, _home: home }
     }
 
-    /// Takes the blocks of zeroes of these files out of the image, and all other space too.
+    /// Takes the blocks of zeroes of these files out of the image, and all other space, too.
     fn take_away(&self, paths: &[PathBuf]) {
         let image = self.image.image.to_str().unwrap();
-        // The file system's own blocks stay: it is not to fail.
+        // The file system's own blocks stay: it must not fail.
         mounts::command("fallocate", &["-l", &self.image.kind.small().to_string(), image]).unwrap();
         let bytes = fs::read(&self.image.image).unwrap();
         let chunks = if self.image.kind == Kind::Btrfs { chunks(image) } else { vec![Chunk::EVERYTHING] };
@@ -70,7 +72,8 @@ impl Disk {
     }
 }
 
-/// Where an extent lies on the disk, in bytes, by a line such as `0: 0.. 255: 34304.. 34559: 256: eof`, in blocks.
+/// Where an extent is on the disk, in bytes, from a line such as
+/// `0: 0.. 255: 34304.. 34559: 256: eof`, in blocks.
 fn extent(line: &str) -> Option<Range<usize>> {
     let fields: Vec<&str> = line.split(':').map(str::trim).collect();
     fields.first()?.parse::<u32>().ok()?;
@@ -79,7 +82,7 @@ fn extent(line: &str) -> Option<Range<usize>> {
     Some(start * BLOCK_BYTES..(start + blocks) * BLOCK_BYTES)
 }
 
-/// A part of the addresses that btrfs gives its blocks, and where it lies on the disk, in bytes.
+/// A range of the addresses that btrfs gives its blocks, and where it is on the disk, in bytes.
 struct Chunk {
     address: usize,
     length: usize,
@@ -87,11 +90,11 @@ struct Chunk {
 }
 
 impl Chunk {
-    /// Where addresses are places on the disk.
+    /// For file systems whose addresses are places on the disk.
     const EVERYTHING: Self = Self { address: 0, length: usize::MAX, at: 0 };
 }
 
-/// The chunks of a btrfs, by lines such as `item 3 key (FIRST_CHUNK_TREE CHUNK_ITEM 13631488) …`,
+/// The chunks of a btrfs, from lines such as `item 3 key (FIRST_CHUNK_TREE CHUNK_ITEM 13631488) …`,
 /// `length 8388608 owner …` and `stripe 0 devid 1 offset 13631488`.
 fn chunks(image: &str) -> Vec<Chunk> {
     let tree = mounts::command("btrfs", &["inspect-internal", "dump-tree", "-t", "chunk", image]).unwrap();
@@ -127,8 +130,9 @@ fn zeroes(image: &[u8], extent: Range<usize>) -> Vec<Range<usize>> {
     runs
 }
 
-/// Whether the trap is there: the first flush fails, the second does not, and the bytes are read until the cache is gone.
-fn is_trap(kind: Kind) -> Result<(), String> {
+/// Whether the kernel behaves so: the first flush fails, the second does not, and reads find the
+/// bytes as long as they are cached.
+fn loses_a_write(kind: Kind) -> Result<(), String> {
     let mut disk = Disk::new(kind);
     if kind == Kind::Btrfs {
         // The file is overwritten in place, as the log's files are.
@@ -154,13 +158,13 @@ fn is_trap(kind: Kind) -> Result<(), String> {
     if kept { Err("the write is on the disk though its flush failed".into()) } else { Ok(()) }
 }
 
-/// Whether flushes can be made to fail here. If not, says so.
+/// Whether flushes can be made to fail here. If not, reports it.
 fn can_fail(kind: Kind) -> bool {
     let tested = format!("a flush that fails on {}", kind.name());
     if !["filefrag", "fallocate", "chattr"].iter().all(|tool| tools::has(tool, &tested)) {
         return false;
     }
-    is_trap(kind).map_err(|why| tools::not_tested(&tested, &why)).is_ok()
+    loses_a_write(kind).map_err(|why| tools::not_tested(&tested, &why)).is_ok()
 }
 
 fn segments(dir: &Path) -> Vec<PathBuf> {
@@ -168,7 +172,8 @@ fn segments(dir: &Path) -> Vec<PathBuf> {
     names.filter(|path| path.extension().is_some_and(|extension| extension == "wal")).collect()
 }
 
-/// The step of every thread at once, so that they share a flush. What became of each.
+/// Makes a step of every thread at the same time, so that they share a flush. Returns their
+/// outcomes.
 fn steps(store: &Store, number: u64) -> Vec<(Step, kv_store::Result<()>)> {
     thread::scope(|scope| {
         let running: Vec<_> = (0..THREADS)
@@ -186,7 +191,8 @@ fn acknowledged(store: &Store, number: u64, ledger: &mut Ledger) {
     }
 }
 
-/// Writes whose flush fails: none is acknowledged, then or later, none is read, and what is published is read on. How many have no outcome.
+/// Makes writes whose flush fails: none is acknowledged, then or later, none is read, and what was
+/// published can still be read. Returns how many have an unknown outcome.
 fn fail(store: &Store, number: u64, ledger: &mut Ledger) -> usize {
     let mut unknown = 0;
     let before = plan::content(store).unwrap();
@@ -200,12 +206,12 @@ fn fail(store: &Store, number: u64, ledger: &mut Ledger) -> usize {
             other => panic!("a flush without blocks: {other:?}"),
         }
     }
-    assert!(unknown > 0, "whose flush failed is told that it has no outcome");
+    assert!(unknown > 0, "a write whose flush failed has an unknown outcome");
     for (_, outcome) in steps(store, number + 1) {
         assert!(matches!(outcome, Err(Error::Poisoned { .. })), "{outcome:?}");
     }
     assert!(store.checkpoint().is_err() || plan::content(store).unwrap() == before);
-    assert_eq!(plan::content(store).unwrap(), before, "reads go on, of what was published");
+    assert_eq!(plan::content(store).unwrap(), before, "what was published can still be read");
     unknown
 }
 
@@ -237,7 +243,7 @@ fn have_flushes_fail(kind: Kind) {
         lost += fail(&store, first + 5, &mut ledger);
         assert!(store.close().is_err(), "closed as if nothing had happened");
         drop(store);
-        // Opened while the disk is as it is, and again when it is well.
+        // Opened while the disk is full, and again when it has space.
         ledger.settle(&kv_store::open(&dir).unwrap(), &("reopened", round));
         disk.give_back();
         let store = kv_store::open(&dir).unwrap();
@@ -248,7 +254,7 @@ fn have_flushes_fail(kind: Kind) {
         ledger.prove(&dir, &("mounted again", round));
     }
     tools::say(&format!(
-        "fsyncgate on {}: 4 rounds, {} writes acknowledged and all there, {lost} without an outcome and none half or wrong",
+        "fsyncgate on {}: 4 rounds, {} writes acknowledged and all there, {lost} with an unknown outcome, none of them half there or wrong",
         kind.name(),
         ledger.acknowledged
     ));

@@ -1,4 +1,5 @@
-//! A file system that is really full: nothing is logged by half, reads go on, and with space again so do writes.
+//! A file system that is really full: no record is half logged, reads work, and once there is space
+//! again, so do writes.
 
 use std::{
     fs,
@@ -23,7 +24,7 @@ fn disk(kind: Kind) -> (TempDir, Image) {
     (home, image)
 }
 
-/// Takes all but so many bytes of the space that is left, in a file that can be removed.
+/// Takes all remaining space except for `but_bytes`, in a file that can be removed.
 fn fill(dir: &Path, but_bytes: u64) -> PathBuf {
     let path = dir.join("ballast");
     let mut file = fs::File::create(&path).unwrap();
@@ -36,7 +37,7 @@ fn fill(dir: &Path, but_bytes: u64) -> PathBuf {
     path
 }
 
-/// Removes such a file. File systems count its space as free once that is committed.
+/// Removes such a file. File systems count its space as free once the removal is committed.
 fn give_back(ballast: &Path) {
     fs::remove_file(ballast).unwrap();
     mounts::command("sync", &["-f", ballast.parent().unwrap().to_str().unwrap()]).unwrap();
@@ -74,7 +75,7 @@ fn fill_up_again_and_again(kind: Kind) {
             assert!(acknowledged < 10_000, "{why:?}: the disk was never full");
         }
         ledger.settle(&store, &(why, "while the disk is full"));
-        let _ = store.checkpoint(); // there may be just enough room, or not
+        let _ = store.checkpoint(); // there may be just enough space, or not
         ledger.settle(&store, &(why, "after a checkpoint for which there was no room"));
         give_back(&ballast);
         step.number += 1;
@@ -131,7 +132,7 @@ fn run_without_space(kind: Kind) {
     give_back(&ballast);
     run(&["put", "c", "k", "v"]).expect(0);
 
-    // Room for a part of the rows.
+    // Space for a part of the rows.
     let ballast = fill(disk.path(), 12 << 20);
     let line = run(&["import", "c", "rows.tsv"]).expect_failure(6);
     assert!(line.contains("disk full") && line.contains("make room and try again"), "{kind:?}: {line}");

@@ -1,5 +1,5 @@
-//! The writer, killed at each system call on its store's files, or with that call failing: what it had acknowledged is there, the
-//! store opens, and no failure is more than an error.
+//! The writer, killed at each system call on its store's files, or with that call failing: what it
+//! had acknowledged is there, the store opens, and every failure is reported as an error.
 
 use std::path::Path;
 
@@ -30,12 +30,13 @@ const WRITING: [&str; 17] = [
     "mkdir",
     "mkdirat",
 ];
-/// Calls that a signal may interrupt, and that are then made again.
+/// Calls that are repeated if a signal interrupts them.
 const REPEATED: [&str; 5] = ["read", "pread64", "write", "pwrite64", "openat"];
 
-/// The writer with so many threads; 0: on one thread with everything that the engine does, the same in each run.
+/// A job for this number of threads. 0 stands for one thread that also does the engine's background
+/// work, so that all runs are the same.
 fn job(threads: u32) -> Job {
-    Job { threads, lives: vec![0..14, 14..20] }
+    Job { threads, incarnations: vec![0..14, 14..20] }
 }
 
 fn writer(threads: u32) -> Subject {
@@ -43,7 +44,8 @@ fn writer(threads: u32) -> Subject {
     Subject { prepare: Box::new(|_| ()), command: Box::new(command), store: "store" }
 }
 
-/// Whether the call changes something: also a file that is created, and a map or advice, whose failure may come as a surprise.
+/// Whether the call changes something. A call that creates a file counts, and so do maps and
+/// advice, whose failure may not be expected.
 pub fn writes(point: &Point) -> bool {
     let call = point.call.as_str();
     WRITING.contains(&call) || ["mmap", "fadvise64"].contains(&call) || point.line.contains("O_CREAT")
@@ -54,19 +56,20 @@ pub fn writes(point: &Point) -> bool {
 struct Trial {
     name: &'static str,
     threads: u32,
-    /// In strace's words.
+    /// In strace's syntax.
     fault: &'static str,
-    /// Whether all later calls of that kind fail too.
+    /// Whether all later calls of that kind fail, too.
     lasting: bool,
-    judge: fn(&Point, &Run),
+    check: fn(&Point, &Run),
 }
 
 impl Trial {
-    const fn new(name: &'static str, fault: &'static str, judge: fn(&Point, &Run)) -> Self {
-        Self { name, threads: 0, fault, lasting: false, judge }
+    const fn new(name: &'static str, fault: &'static str, check: fn(&Point, &Run)) -> Self {
+        Self { name, threads: 0, fault, lasting: false, check }
     }
 
-    /// Fails or kills the writer at points of its run, judges each, and says how many there were.
+    /// Fails or kills the writer at points of its run, checks each outcome, and reports how many
+    /// points there were.
     fn run(self, wanted: fn(&Point) -> bool) {
         if !strace::works(&format!("strace {}", self.name)) {
             return;
@@ -78,7 +81,7 @@ impl Trial {
         let (count, tried) = (all.len(), tools::chosen(all));
         let met = tried.iter().filter(|point| self.try_point(&writer, &points, point)).count();
         let tried = tried.len();
-        // With threads, no run is quite as the one before.
+        // With several threads, no two runs are quite the same.
         assert!(
             self.threads > 0 || met * 10 >= tried * 9,
             "{self:?}: of {tried} system calls only {met} were met again"
@@ -86,14 +89,14 @@ impl Trial {
         tools::say(&format!("strace {}: {tried} of {count} points tried, {met} met, all recovered", self.name));
     }
 
-    /// Whether the point was met.
+    /// Tries a point. Returns whether the writer reached it.
     fn try_point(self, writer: &Subject, points: &Points, point: &Point) -> bool {
         let why = (self, point);
         let run = writer.run(points, point, self.fault, self.lasting);
         let mut ledger = Ledger::default();
         ledger.note(&job(self.threads), &run.ended.out);
         if run.met {
-            (self.judge)(point, &run);
+            (self.check)(point, &run);
         } else {
             run.ended.expect_code(&[DONE], &why);
         }
@@ -130,8 +133,8 @@ fn an_io_error_at_each_call() {
 }
 
 #[test]
-fn an_io_error_at_each_call_and_ever_after() {
-    let once = Trial::new("EIO for ever", "error=EIO", fails_with_an_error);
+fn an_io_error_at_each_call_and_all_later_ones() {
+    let once = Trial::new("lasting EIO", "error=EIO", fails_with_an_error);
     Trial { lasting: true, ..once }.run(not_closing);
 }
 
@@ -141,8 +144,8 @@ fn no_space_at_each_call_that_writes() {
 }
 
 #[test]
-fn no_space_at_each_call_that_writes_and_ever_after() {
-    let once = Trial::new("ENOSPC for ever", "error=ENOSPC", fails_with_an_error);
+fn no_space_at_each_call_that_writes_and_all_later_ones() {
+    let once = Trial::new("lasting ENOSPC", "error=ENOSPC", fails_with_an_error);
     Trial { lasting: true, ..once }.run(writes);
 }
 

@@ -1,5 +1,5 @@
-//! A writer with several threads, killed again and again at any moment: after each kill everything acknowledged is there, batches are
-//! whole, and verification finds nothing.
+//! A writer with several threads, killed at random moments: after each kill everything acknowledged
+//! is there, batches are complete, and the store verifies.
 
 use std::{
     ops::Range,
@@ -12,11 +12,12 @@ use fastrand::Rng;
 
 use crate::{ledger::Ledger, process::Running, tools, writer::Job};
 
-/// How often the writer is killed, at most. `cargo xtask crash --real` does it seven times as often.
+/// How often the writer is killed, at most: by `cargo xtask crash --real`. Otherwise a seventh as
+/// often.
 const KILLS: u64 = 210;
-/// How often it is killed over one store.
+/// How often it is killed with the same store.
 const KILLS_OF_ONE: u64 = 10;
-/// More steps than a life has time for.
+/// More steps than a writer has time for.
 const STEPS: u64 = 1_000_000;
 
 #[test]
@@ -34,13 +35,13 @@ fn killed_at_any_moment() {
     ));
 }
 
-/// One store whose writer is killed so often. How many writes were acknowledged.
+/// Kills the writers of one store. Returns how many writes were acknowledged.
 fn killed_again_and_again(rng: &mut Rng, kills: Range<u64>) -> usize {
     let home = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::default();
     for kill in kills {
         let first = kill * STEPS;
-        let job = Job { threads: 1 + rng.u32(0..4), lives: std::iter::once(first..first + STEPS).collect() };
+        let job = Job { threads: 1 + rng.u32(0..4), incarnations: std::iter::once(first..first + STEPS).collect() };
         let out = killed(&job, home.path(), kill % 2 == 0, rng.u64(1..150));
         ledger.note(&job, &out);
         ledger.prove(home.path(), &(kill, tools::seed(), &job));
@@ -48,7 +49,8 @@ fn killed_again_and_again(rng: &mut Rng, kills: Range<u64>) -> usize {
     ledger.acknowledged
 }
 
-/// What the writer said before it was killed, so many milliseconds after its start or its first acknowledgement.
+/// Kills a writer `after_ms` after its start, or after its first acknowledgement, and returns what
+/// it had printed.
 fn killed(job: &Job, dir: &Path, has_begun: bool, after_ms: u64) -> String {
     let mut writer = Running::start(job, dir);
     if has_begun {

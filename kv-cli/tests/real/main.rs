@@ -1,7 +1,9 @@
-//! The real system: the `kv` binary and a small writer on real files and file systems, killed, failed, filled up and locked out.
+//! Tests on the real system: the `kv` binary and a small writer on real files and file systems,
+//! with kills, failures, full disks, power cuts and other owners.
 //!
-//! What the machine does not allow (mounting, tracing, another user) is not tested, and that is said on stderr. Of the tests that go
-//! through every system call of a run, one call in seven is tried; `cargo xtask crash --real` tries all.
+//! What the machine does not allow (mounting, tracing, another user) is not tested, and a line on
+//! stderr says so. Tests that go through every system call of a run try one call in seven;
+//! `cargo xtask crash --real` tries all.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

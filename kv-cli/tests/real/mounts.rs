@@ -1,5 +1,4 @@
-//! File systems of our own, which end with the value that stands for them, also in a test that
-//! panics.
+//! File systems of our own. Dropping their value unmounts them, also in a test that panics.
 
 use std::{
     path::{Path, PathBuf},
@@ -47,7 +46,7 @@ impl Kind {
         }
     }
 
-    /// The options of `mkfs` for a disk of that size: everything is written now rather than later.
+    /// The options of `mkfs` for a disk of that size: everything is written at once.
     fn mkfs_options(self, bytes: u64) -> &'static [&'static str] {
         /// No blocks are kept back for the super user, who runs this.
         const NOW: &str = "lazy_itable_init=0,lazy_journal_init=0,nodiscard";
@@ -59,8 +58,8 @@ impl Kind {
         }
     }
 
-    /// Options of `mount` with which nothing is written by itself while an image is copied. What is
-    /// flushed is written at once. A copied XFS has the name of the one that it was copied from.
+    /// Options of `mount` with which the kernel writes nothing by itself while an image is copied;
+    /// what is flushed is written at once. A copied XFS has the UUID of its original.
     fn mount_options(self) -> &'static str {
         match self {
             Self::Ext4 => "loop,commit=300",
@@ -69,14 +68,14 @@ impl Kind {
         }
     }
 
-    /// Tests on it if it can be made and mounted here. If not, says so, and why.
+    /// Runs the test on it if it can be made and mounted here. If not, reports why.
     pub fn try_on(self, tested: &str, test: fn(Self)) {
         if self.is_here(tested) {
             test(self);
         }
     }
 
-    /// Whether it can be made and mounted here. If not, says so, and why.
+    /// Whether it can be made and mounted here. If not, reports why.
     pub fn is_here(self, tested: &str) -> bool {
         let tested = format!("{tested} on {}", self.name());
         if !(tools::is_root(&tested) && tools::has("mount", &tested)) {
@@ -108,8 +107,8 @@ impl Kind {
 }
 
 /// A test on each kind of file system: `on_each!(name, "what it tests", function)` makes
-/// `name::ext4` and so on, each of which calls the function with the kind if this machine has it,
-/// and says so if not.
+/// `name::ext4` and so on. Each calls the function with the kind if this machine has it, and
+/// reports it otherwise.
 macro_rules! on_each {
     ($name:ident, $tested:expr, $test:path) => {
         mod $name {
@@ -135,7 +134,7 @@ macro_rules! on_each {
 }
 pub(crate) use on_each;
 
-/// Whether directories can be mounted here. If not, says so.
+/// Whether directories can be mounted here. If not, reports it.
 pub fn work(tested: &str) -> bool {
     if !(tools::is_root(tested) && tools::has("mount", tested)) {
         return false;
@@ -144,7 +143,7 @@ pub fn work(tested: &str) -> bool {
     tmpfs(&home, "trial", 1 << 20).map_err(|why| tools::not_tested(tested, &why)).is_ok()
 }
 
-/// Runs a command; the error is what it said.
+/// Runs a command, and returns what it printed; the error is what it printed on stderr.
 pub fn command(program: &str, args: &[&str]) -> Result<String, String> {
     let output = Command::new(program).args(args).output().map_err(|error| format!("{program}: {error}"))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
@@ -155,7 +154,7 @@ pub fn command(program: &str, args: &[&str]) -> Result<String, String> {
 pub struct Mounted(PathBuf);
 
 impl Mounted {
-    /// Mounts with these arguments, of which the directory is the last.
+    /// Mounts with these arguments, to which the directory is appended.
     pub fn new(args: &[&str], at: &Path) -> Result<Self, String> {
         std::fs::create_dir_all(at).unwrap();
         command("mount", &[args, &[at.to_str().unwrap()]].concat())?;
@@ -170,7 +169,7 @@ impl Mounted {
 impl Drop for Mounted {
     fn drop(&mut self) {
         let path = self.0.to_str().unwrap_or_default();
-        // Lazily where a test that has failed still has files open.
+        // Lazily if a failed test still has files open.
         if command("umount", &[path]).is_err() {
             let _ = command("umount", &["--lazy", path]);
         }
@@ -211,8 +210,8 @@ impl Image {
     fn unmount(&mut self) {
         self.mounted = None;
         if self.kind == Kind::Btrfs {
-            // The kernel remembers the newest state of a btrfs that it has seen, and refuses an
-            // older one: a copy.
+            // The kernel remembers the newest state of a btrfs that it has seen, and would refuse
+            // an older copy.
             let _ = command("btrfs", &["device", "scan", "--forget"]);
         }
     }
@@ -221,26 +220,27 @@ impl Image {
         &self.at
     }
 
-    /// Takes the file system away, and everything that the kernel remembers of it, and mounts it again.
+    /// Unmounts the file system, so that the kernel forgets what it has cached, and mounts it
+    /// again.
     pub fn mount_again(&mut self) {
         self.unmount();
         self.mount().unwrap();
     }
 
-    /// Takes it away and mounts it for reading only.
+    /// Unmounts it and mounts it for reading only.
     pub fn mount_read_only(&mut self) {
         self.unmount();
         self.mount_with("ro,").unwrap();
     }
 
-    /// Copies what the disk would hold if power failed now. Nobody may be writing to it.
+    /// Copies what the disk would hold if power failed now. No process may be writing to it.
     pub fn copy(&self, name: &str) -> PathBuf {
         let copy = self.image.with_file_name(name);
         command("cp", &["--sparse=always", self.image.to_str().unwrap(), copy.to_str().unwrap()]).unwrap();
         copy
     }
 
-    /// Goes on with such a copy in place of this file system, as after a power cut.
+    /// Replaces this file system by such a copy, as after a power cut.
     pub fn replace(&mut self, copy: PathBuf) {
         self.unmount();
         std::fs::rename(copy, &self.image).unwrap();

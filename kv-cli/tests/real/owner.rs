@@ -1,4 +1,5 @@
-//! A store has one owner: another process is refused while the owner goes on, and comes in as soon as the owner is killed.
+//! A store has one owner: another process is refused while the owner is alive, and can open the
+//! store as soon as the owner is killed.
 
 use std::{
     io::{BufRead as _, BufReader, Lines},
@@ -32,17 +33,18 @@ fn another_process_is_refused_until_the_owner_is_killed() {
             assert!(line.contains("in use by ") && line.contains("try again"), "{line}");
             assert!(line.contains("kv-data"), "{line}");
         }
-        // Whoever was refused has disturbed nothing. More is read than pipes hold, so that it was written since.
+        // The refused process has disturbed nothing. These are more lines than a pipe holds, so the
+        // owner wrote some of them since.
         acknowledged(&mut lines, 4_000);
         owner.kill().unwrap();
         owner.wait().unwrap();
         assert_eq!(kv.ok(&["get", "c", "k"]), "v", "at once, without waiting");
     }
     assert_eq!(kv.run(&["verify"]).code, 0);
-    tools::say(&format!("second opener: refused beside {KILLS} owners, and let in at once when each was killed"));
+    tools::say(&format!("second opener: refused beside {KILLS} owners, and accepted at once when each was killed"));
 }
 
-/// A bind mount shows the very files, and with them their locks.
+/// A bind mount shows the same files, with their locks.
 #[test]
 fn another_process_is_refused_through_a_bind_mount() {
     if !mounts::work("a store that is opened through a bind mount") {
@@ -66,10 +68,10 @@ fn another_process_is_refused_through_a_bind_mount() {
     drop(mounted);
     assert_eq!(kv.ok(&["get", "c", "through"]), "v");
     assert_eq!(kv.run(&["verify"]).code, 0);
-    tools::say("a bind mount: who opens the store through it is refused until the owner is killed");
+    tools::say("a bind mount: opening the store through it is refused until the owner is killed");
 }
 
-/// Locks do not pass from the layers of an overlay to what is mounted over them.
+/// An overlay does not pass on the locks of its layers.
 #[test]
 fn another_process_above_an_overlay_is_refused_while_the_owner_below_is_alive() {
     let tested = "an owner below an overlay";
@@ -78,7 +80,7 @@ fn another_process_above_an_overlay_is_refused_while_the_owner_below_is_alive() 
     }
     let kv = Kv::new();
     kv.ok(&["put", "c", "k", "v"]);
-    // An overlay takes its upper layer only from some file systems.
+    // The upper layer of an overlay can only be on some file systems.
     let home = tempfile::tempdir().unwrap();
     let layers = match mounts::tmpfs(&home, "layers", 64 << 20) {
         Ok(layers) => layers,
@@ -110,5 +112,5 @@ fn another_process_above_an_overlay_is_refused_while_the_owner_below_is_alive() 
     assert_eq!(above(&["verify"]).code, 0);
     assert_eq!(kv.run(&["verify"]).code, 0);
     kv.fails(1, &["get", "c", "above"]);
-    tools::say("an owner below an overlay: who opens the store above is refused until the owner is killed");
+    tools::say("an owner below an overlay: opening the store above is refused until the owner is killed");
 }

@@ -1,4 +1,4 @@
-//! What each step of the writer changes: the same for the process that writes and for whoever judges what it left.
+//! What each step of the writer changes. The writer and the checks of what it left share this plan.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use kv_store::{Batch, Durability};
 /// Everything in a store: values by collection and key.
 pub type Content = BTreeMap<(String, Vec<u8>), Vec<u8>>;
 
-/// How many steps back a step deletes what was written.
+/// How many steps later an entry is deleted.
 const KEPT: u64 = 8;
-/// The values of the threads' steps have up to so many bytes.
+/// Values are shorter than this.
 const VALUE_BYTES_MAX: usize = 3_000;
 
-/// A step: the thread that does it, and its number, counted over all lives.
+/// A step: the thread that makes it, and its number, counted over all incarnations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Step {
     pub thread: u32,
@@ -26,12 +26,12 @@ struct Change {
 }
 
 impl Step {
-    /// Every third step is acknowledged when it survives a killed process, the others when they survive a power cut.
+    /// Every third step has to survive a killed process only, the others a power cut, too.
     pub fn durability(self) -> Durability {
         if self.number % 3 == 1 { Durability::Process } else { Durability::Disk }
     }
 
-    /// The step as a batch over two collections: half of it can never be right.
+    /// The step as a batch over two collections, so that half of a batch is always wrong.
     pub fn batch(self) -> Batch {
         let mut batch = Batch::new();
         for Change { collection, key, value } in self.changes() {
@@ -43,7 +43,7 @@ impl Step {
         batch
     }
 
-    /// The step on what is there.
+    /// Applies the step to a content.
     pub fn apply(self, content: &mut Content) {
         for Change { collection, key, value } in self.changes() {
             match value {

@@ -13,7 +13,7 @@ use std::{
 
 use crate::writer::Job;
 
-/// A process that takes longer hangs. No run here takes a hundredth of it on an idle machine.
+/// A process that takes longer counts as hung. On an idle machine no run takes a hundredth of this.
 const TIME_MAX: Duration = Duration::from_secs(180);
 
 pub const SIGKILL: i32 = 9;
@@ -35,7 +35,7 @@ impl Ended {
         self.status.signal() == Some(SIGKILL)
     }
 
-    /// Fails unless the process ended by itself, without a panic, in one of these ways.
+    /// Fails unless the process ended by itself, without a panic, with one of these exit codes.
     #[track_caller]
     pub fn expect_code(&self, codes: &[i32], what: &dyn std::fmt::Debug) {
         let code = self.code().unwrap_or_else(|| panic!("{what:?}: ended by a signal: {self:?}"));
@@ -44,7 +44,7 @@ impl Ended {
     }
 }
 
-/// A writer on its way. It is killed when this is dropped.
+/// A running writer. It is killed when this is dropped.
 pub struct Running {
     child: Child,
     out: Option<JoinHandle<String>>,
@@ -60,7 +60,7 @@ impl Running {
             let (mut out, mut end) = (String::new(), 0);
             while pipe.read_line(&mut out).unwrap() > 0 {
                 if out[end..].starts_with("ack") {
-                    let _ = sender.send(()); // nobody may wait for it
+                    let _ = sender.send(()); // an error means that no thread waits for it
                 }
                 end = out.len();
             }
@@ -78,7 +78,7 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Stops every thread of it where it is. What the kernel was asked to do is done on return.
+    /// Stops all of its threads. Their system calls have ended when this returns.
     pub fn stop(&self) {
         let id = self.child.id();
         assert!(Command::new("kill").args(["-STOP", &id.to_string()]).status().unwrap().success());
@@ -91,7 +91,7 @@ impl Running {
         }
     }
 
-    /// Kills it. What it said before.
+    /// Kills it, and returns what it had printed.
     pub fn killed(mut self) -> String {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -106,7 +106,7 @@ impl Drop for Running {
     }
 }
 
-/// Runs a command to its end, with everything that it starts in a process group that is killed if it hangs.
+/// Runs a command to its end. It has a process group of its own, which is killed if it hangs.
 #[track_caller]
 pub fn run(command: &mut Command) -> Ended {
     let child = command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();

@@ -1,5 +1,5 @@
-//! What an unprivileged user may not do, and a file system that nobody may write to: clear messages, and reading where reading is
-//! possible.
+//! A user without permissions, and a read-only file system: the messages are clear, and what can be
+//! read is read.
 
 use std::{
     fs,
@@ -20,8 +20,8 @@ const WRITING: [&[&str]; 4] =
     [&["put", "c", "k", "w"], &["delete", "c", "k"], &["import", "c", "rows.tsv"], &["checkpoint"]];
 const READING: [&[&str]; 5] = [&["get", "c", "k"], &["list"], &["export", "c"], &["stats"], &["verify"]];
 
-/// A store that was closed (or, if it is not `clean`, is left as a killed process leaves it), and a copy of the command that
-/// everybody may run.
+/// A store that was closed (or, if not `clean`, was left by a killed process), and a copy of the
+/// command that every user may run.
 fn store(clean: bool) -> Kv {
     let kv = Kv::new();
     kv.ok(&["put", "c", "k", "v"]);
@@ -43,14 +43,14 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// Runs `kv` as a user who may nothing in particular.
+/// Runs `kv` as a user without special permissions.
 fn as_nobody(kv: &Kv, args: &[&str]) -> Ran {
     let mut command = Command::new("setpriv");
     command.args(NOBODY).arg(kv.path("kv")).args(args).current_dir(kv.path("."));
     command.env_remove("KV_DIR").stdin(Stdio::null()).output().unwrap().into()
 }
 
-/// Whether this can be another user. If not, says so.
+/// Whether commands can be run as another user. If not, reports it.
 fn can_be_nobody(tested: &str) -> bool {
     tools::is_root(tested) && tools::has("setpriv", tested)
 }
@@ -63,7 +63,7 @@ fn is_denied(ran: Ran, path: &str) {
 }
 
 #[test]
-fn the_store_of_somebody_else_is_denied() {
+fn the_store_of_another_user_is_denied() {
     if !can_be_nobody("the store of another user") {
         return;
     }
@@ -72,7 +72,7 @@ fn the_store_of_somebody_else_is_denied() {
     for args in READING.iter().chain(&WRITING) {
         is_denied(as_nobody(&kv, args), "kv-data");
     }
-    // A directory that may be looked into, with files that may not.
+    // A readable directory with files that are not readable.
     set_mode(&kv.store(), 0o755);
     for args in READING.iter().chain(&WRITING) {
         is_denied(as_nobody(&kv, args), "kv-data");
@@ -83,7 +83,7 @@ fn the_store_of_somebody_else_is_denied() {
 }
 
 #[test]
-fn what_may_be_read_is_read_and_what_may_not_be_written_is_denied() {
+fn a_readable_store_is_read_and_writing_is_denied() {
     if !can_be_nobody("a store that another user may read") {
         return;
     }
@@ -103,7 +103,7 @@ fn what_may_be_read_is_read_and_what_may_not_be_written_is_denied() {
 }
 
 #[test]
-fn a_file_system_that_nobody_may_write_to_is_read() {
+fn a_read_only_file_system_is_read() {
     if !mounts::work("a file system mounted for reading only") {
         return;
     }
@@ -118,7 +118,7 @@ fn a_file_system_that_nobody_may_write_to_is_read() {
     }
 }
 
-mounts::on_each!(a_disk_that_nobody_may_write_to_is_read, "a disk mounted for reading only", read_only_on);
+mounts::on_each!(a_disk_mounted_read_only_is_read, "a disk mounted for reading only", read_only_on);
 
 fn read_only_on(kind: Kind) {
     for clean in [true, false] {
@@ -132,14 +132,17 @@ fn read_only_on(kind: Kind) {
         is_read_only(&kv, at);
         assert_eq!(contents(Path::new(at)), contents(&data), "clean: {clean}");
     }
-    tools::say(&format!("read only {}: a closed and a killed store are read, and not written", kind.name()));
+    tools::say(&format!(
+        "read only {}: a closed store and one of a killed process are read, and not written",
+        kind.name()
+    ));
 }
 
 fn contents(dir: &Path) -> Vec<Vec<u8>> {
     files(dir).into_iter().map(|(_, bytes)| bytes).collect()
 }
 
-/// What [`store`] made is read in this directory, and not written.
+/// Checks that the store of [`store`] in this directory can be read, and not written.
 fn is_read_only(kv: &Kv, dir: &str) {
     let run = |args: &[&str]| kv.run(&[&["--dir", dir], args].concat());
     for args in READING {

@@ -1,8 +1,9 @@
-//! A seal that one lost block brings back to life: a store is closed, opened again and written,
-//! power fails, and a block that was written since is zeroes.
+//! A lost block must not make an old seal valid again: a store is closed, opened again and written,
+//! power fails, and a block that was written since then reads as zeroes.
 //!
-//! A power cut may leave the ack mark as old as its last sync. So the seal is believed, and
-//! everything after it lost, unless something that was synced says that there was a later opening.
+//! A power cut may leave the ack mark as old as its last sync. So recovery would believe the seal,
+//! and lose everything after it, unless something that was synced proves that there was a later
+//! opening.
 
 use std::{
     collections::BTreeMap,
@@ -24,15 +25,15 @@ const BYTES: u64 = 300 << 20;
 const BLOCK_BYTES: usize = 4096;
 const ZEROES: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
 /// How many writes precede the seal, in each of the stores. A binary search for the end of a
-/// segment of 256 blocks looks at blocks 128 and 64 first: seals just before these, at these, and
-/// just behind these.
+/// segment of 256 blocks looks at blocks 128 and 64 first, so there are seals just before these
+/// blocks, in them, and just after them.
 const BEFORE: [u32; 8] = [61, 62, 63, 64, 125, 126, 127, 128];
 /// How many writes are acknowledged after the seal.
 const AFTER: u32 = 120;
 const OLD: &str = "before the seal";
 const NEW: &str = "after the seal";
 
-/// Without background threads: a store that is not called writes nothing.
+/// Options without background threads: a store writes only when it is called.
 fn options() -> Options {
     let scheduler = ManualScheduler::new();
     let mut options = Options::default();
@@ -47,7 +48,7 @@ fn put(store: &Store, keys: u32, value: &str) {
     (0..keys).for_each(|key| collection.put(key.to_be_bytes(), value).unwrap());
 }
 
-/// How many of the writes after the seal are there, up to the first that is not.
+/// How many of the writes after the seal are there, before the first that is missing.
 fn count_new(store: &Store) -> u32 {
     let collection = store.collection("c").unwrap();
     let is_new = |key: &u32| collection.get(key.to_be_bytes()).unwrap().is_some_and(|value| *value == *NEW.as_bytes());
@@ -103,8 +104,8 @@ impl Subject {
         fs::read(self.dir.join("log/MARK")).unwrap() != self.mark
     }
 
-    /// The blocks that were written since the store was closed, in their order. A new segment's
-    /// header is none of them.
+    /// The blocks that were written since the store was closed, in order, without the headers of
+    /// new segments.
     fn written(&self) -> Vec<Block> {
         let mut written = Vec::new();
         for (path, bytes) in segments(&self.dir) {
@@ -120,7 +121,8 @@ impl Subject {
         written
     }
 
-    /// Opens the store with that block zeroed, and puts it back. Whether the damage was refused.
+    /// Opens the store with that block zeroed, and restores the block. Returns whether the damage
+    /// was refused.
     fn is_refused_without(&self, block: &Block, why: &dyn std::fmt::Debug) -> bool {
         block.write(&ZEROES);
         let is_refused = match options().create(false).open(&self.dir) {
@@ -142,7 +144,7 @@ impl Subject {
     }
 }
 
-mounts::on_each!(no_lost_block_brings_a_seal_back_to_life, "a lost block behind a seal", lose_blocks_on);
+mounts::on_each!(no_lost_block_makes_an_old_seal_valid, "a lost block after a seal", lose_blocks_on);
 
 fn lose_blocks_on(kind: Kind) {
     let name = kind.name();
@@ -156,7 +158,7 @@ fn lose_blocks_on(kind: Kind) {
     }
     tools::say(&format!(
         "the seal on {name}: {} power cuts, {older_marks} with an older mark, {blocks} blocks lost one by one, {refused} refused, \
-         for the others at most the last write is gone",
+         otherwise at most the last write is gone",
         BEFORE.len()
     ));
 }
@@ -177,7 +179,7 @@ impl Losses {
 }
 
 /// Loses blocks of a store with that number of writes before its seal. The store has a disk of its
-/// own, so that nothing else has the kernel write the mark.
+/// own, so that no other activity makes the kernel write the mark.
 fn lose_blocks(kind: Kind, before: u32) -> Losses {
     let home = tools::memory_dir();
     let mut disk = Image::new(kind, home.path(), BYTES).unwrap();
@@ -193,7 +195,7 @@ fn lose_blocks(kind: Kind, before: u32) -> Losses {
     drop(store);
     let mut blocks = subject.written();
     assert!(blocks.len() >= AFTER as usize, "{why:?}: only {} blocks", blocks.len());
-    // The block behind the seal in any case.
+    // The block after the seal in any case.
     let others = blocks.split_off(1);
     blocks.extend(tools::chosen(others));
     let refused = blocks.iter().filter(|block| subject.is_refused_without(block, &why)).count();

@@ -1,4 +1,4 @@
-//! Having a system call of a process fail, or kill it, with strace.
+//! Makes a system call of a process fail, or kills the process there, with strace.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,17 +14,17 @@ use crate::{
     tools,
 };
 
-/// A process whose system calls on a store's files are counted, and then fail one by one.
+/// A process whose system calls on a store's files are counted, and then made to fail one by one.
 pub struct Subject {
     /// Fills a directory of its own.
     pub prepare: Box<dyn Fn(&Path) + Sync>,
     /// The process, which works in that directory.
     pub command: Box<dyn Fn(&Path) -> Command + Sync>,
-    /// What is below the directory and belongs to the store.
+    /// The store's directory, from that directory on.
     pub store: &'static str,
 }
 
-/// The n-th call of a system call that has to do with the store's files.
+/// The n-th call of a system call on the store's files.
 #[derive(Clone, Debug)]
 pub struct Point {
     pub call: String,
@@ -33,17 +33,17 @@ pub struct Point {
     pub line: String,
 }
 
-/// All calls of a run in which nothing fails, and the paths that they are about, from the directory on.
+/// All calls of a run without faults, and their paths, from the store's directory on.
 pub struct Points {
     pub all: Vec<Point>,
     paths: BTreeSet<String>,
 }
 
-/// What a run under strace left.
+/// The result of a run under strace.
 pub struct Run {
     pub home: TempDir,
     pub ended: Ended,
-    /// Whether the call that was to fail was met, by what strace printed of it.
+    /// Whether the process reached the call that was to fail, by what strace printed of it.
     pub met: bool,
 }
 
@@ -53,7 +53,7 @@ impl Run {
     }
 }
 
-/// Whether processes can be traced. If not, says so.
+/// Whether processes can be traced. If not, reports it.
 pub fn works(tested: &str) -> bool {
     if !tools::has("strace", tested) {
         return false;
@@ -66,7 +66,7 @@ pub fn works(tested: &str) -> bool {
 }
 
 impl Subject {
-    /// Counts the calls, in two runs: the first says which files there are, the second which calls have to do with them.
+    /// Counts the calls, in two runs: the first finds the files, the second the calls on them.
     pub fn points(&self) -> Points {
         let (home, log) = self.traced(&[]);
         let root = home.path().canonicalize().unwrap().join(self.store);
@@ -86,7 +86,8 @@ impl Subject {
         Points { all: all.collect(), paths }
     }
 
-    /// Runs the process with a fault (in strace's words) at the point, and also at all later calls of that kind if it is `lasting`.
+    /// Runs the process with a fault (in strace's syntax) at the point, and at all later calls of
+    /// that kind if it is `lasting`.
     pub fn run(&self, points: &Points, point: &Point, fault: &str, lasting: bool) -> Run {
         let home = self.home();
         let Point { call, nth, .. } = point;
@@ -109,7 +110,7 @@ impl Subject {
         home
     }
 
-    /// A run in which nothing fails.
+    /// Runs the process without faults.
     fn traced(&self, arguments: &[String]) -> (TempDir, String) {
         let home = self.home();
         let (ended, log) = self.strace(&home, arguments);
@@ -117,7 +118,7 @@ impl Subject {
         (home, log)
     }
 
-    /// `HOME` in an argument stands for the directory.
+    /// Runs the process under strace. `HOME` in an argument stands for the directory.
     fn strace(&self, home: &TempDir, arguments: &[String]) -> (Ended, String) {
         let path = home.path().canonicalize().unwrap();
         let log = home.path().join("strace.log");

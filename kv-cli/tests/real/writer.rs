@@ -1,7 +1,8 @@
 //! The process that writes: this test binary, started again with a job in its environment.
 //!
-//! It says on stdout what became of each step, a line at a time and unbuffered, so that whoever reads knows exactly what was
-//! acknowledged, whenever it ends: `ack THREAD STEP`, `no THREAD STEP ERROR` (not carried out), `maybe THREAD STEP ERROR`.
+//! It prints the outcome of each step on stdout, line by line and unbuffered, so that the reader
+//! knows exactly what was acknowledged, whenever the writer ends: `ack THREAD STEP`,
+//! `no THREAD STEP ERROR` (not carried out), `maybe THREAD STEP ERROR`.
 
 use std::{
     env, fmt,
@@ -22,27 +23,28 @@ const DIR: &str = "KV_REAL_DIR";
 
 /// Everything was acknowledged.
 pub const DONE: i32 = 0;
-/// Something failed, with an error that the engine has a name for.
+/// Something failed, with an error of the engine.
 pub const FAILED: i32 = 3;
-/// A promise was broken; what follows `violation` in the output says which.
+/// A guarantee was violated; the line `violation` in the output says which.
 pub const VIOLATED: i32 = 9;
 
-/// What the writer is to do.
+/// What the writer has to do.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// How many threads write, beside the engine's own; 0: everything happens on one thread, the same way each time.
+    /// How many threads write, beside the engine's own. With 0, everything happens on one thread,
+    /// in the same order each time.
     pub threads: u32,
-    /// The steps of each thread, in each life.
-    pub lives: Vec<Range<u64>>,
+    /// The steps of each thread, in each incarnation: from one opening of the store to its end.
+    pub incarnations: Vec<Range<u64>>,
 }
 
 impl Job {
     /// The process that does this job.
     pub fn command(&self, dir: &Path) -> Command {
         let mut command = Command::new(env::current_exe().unwrap());
-        let lives = self.lives.iter().map(|life| format!(" {} {}", life.start, life.end));
+        let steps = self.incarnations.iter().map(|steps| format!(" {} {}", steps.start, steps.end));
         command.args(["--exact", "writer::entry", "--ignored", "--nocapture", "--test-threads=1"]);
-        command.env(JOB, format!("{}{}", self.threads, lives.collect::<String>())).env(DIR, dir);
+        command.env(JOB, format!("{}{}", self.threads, steps.collect::<String>())).env(DIR, dir);
         command.env("RUST_BACKTRACE", "0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -50,11 +52,11 @@ impl Job {
     fn from_environment() -> Option<(Self, PathBuf)> {
         let (job, dir) = (env::var(JOB).ok()?, env::var_os(DIR)?);
         let numbers: Vec<u64> = job.split(' ').map(|number| number.parse().unwrap()).collect();
-        let lives = numbers[1..].chunks(2).map(|life| life[0]..life[1]).collect();
-        Some((Self { threads: numbers[0] as u32, lives }, dir.into()))
+        let incarnations = numbers[1..].chunks(2).map(|steps| steps[0]..steps[1]).collect();
+        Some((Self { threads: numbers[0] as u32, incarnations }, dir.into()))
     }
 
-    /// The steps of a life are done by so many threads.
+    /// How many threads make the steps.
     pub fn writers(&self) -> u32 {
         self.threads.max(1)
     }
@@ -65,11 +67,15 @@ impl Job {
 fn entry() {
     let Some((job, dir)) = Job::from_environment() else { return };
     say(format_args!("")); // ends the harness's line
-    let failed = job.lives.iter().map(|life| live(&job, life.clone(), &dir)).fold(false, |all, one| all | one);
+    let failed = job
+        .incarnations
+        .iter()
+        .map(|steps| run_incarnation(&job, steps.clone(), &dir))
+        .fold(false, |all, one| all | one);
     std::process::exit(if failed { FAILED } else { DONE });
 }
 
-/// How the writer opens its store: small segments, and checkpoints often.
+/// The writer's options: small segments and frequent checkpoints.
 pub fn options(by_hand: Option<&ManualScheduler>) -> Options {
     let mut options = Options::default();
     options.log.segment_bytes_min = 16 << 10;
@@ -82,8 +88,8 @@ pub fn options(by_hand: Option<&ManualScheduler>) -> Options {
     options
 }
 
-/// Opens, writes and closes; whether anything failed.
-fn live(job: &Job, steps: Range<u64>, dir: &Path) -> bool {
+/// Opens, writes and closes. Returns whether anything failed.
+fn run_incarnation(job: &Job, steps: Range<u64>, dir: &Path) -> bool {
     let by_hand = (job.threads == 0).then(ManualScheduler::new);
     let store = match options(by_hand.as_ref()).open(dir) {
         Ok(store) => store,
@@ -159,15 +165,15 @@ impl Writer {
         self.poisoned |= matches!(written, Err(Error::OutcomeUnknown { .. } | Error::Poisoned { .. }));
     }
 
-    /// After a failure everything acknowledged is still read, and nothing else.
+    /// Checks that after a failure everything acknowledged can still be read, and nothing else.
     fn reads_go_on(&self, acknowledged: &Content) {
         if self.by_hand.is_none() {
-            return; // others are writing
+            return; // other threads are writing
         }
         match plan::content(&self.store) {
             Ok(content) if content == *acknowledged => {}
-            Ok(_) => violated("after a failed write something else is read than what was acknowledged"),
-            Err(error) => violated(&format!("after a failed write reads fail: {}", described(&error))),
+            Ok(_) => violated("after a failed write, reads give something else than what was acknowledged"),
+            Err(error) => violated(&format!("after a failed write, reads fail: {}", described(&error))),
         }
     }
 }
@@ -184,14 +190,14 @@ fn violated(what: &str) -> ! {
     std::process::exit(VIOLATED)
 }
 
-/// One line, in one call. If nobody reads any more, there is nothing left to do.
+/// Prints one line, in one call. Once the reader is gone, there is nothing left to do.
 fn say(line: fmt::Arguments<'_>) {
     if io::stdout().lock().write_all(format!("{line}\n").as_bytes()).is_err() {
         std::process::exit(FAILED);
     }
 }
 
-/// What a test writes by itself, beside the writer.
+/// Makes a step in the test itself, beside the writer.
 pub fn put(store: &Store, step: Step) -> kv_store::Result<()> {
     store.write_with(step.batch(), Durability::Disk)
 }

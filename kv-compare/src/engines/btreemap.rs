@@ -1,5 +1,4 @@
-//! The standard library's ordered map behind a lock: what a program uses that needs an order and no
-//! store.
+//! The standard library's ordered map behind a lock, for programs that need an order but no store.
 
 use std::{collections::BTreeMap, ops::Bound};
 

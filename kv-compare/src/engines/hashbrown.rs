@@ -1,4 +1,4 @@
-//! A hash table behind a lock: what a program uses that needs neither an order nor a store.
+//! A hash table behind a lock, for programs that need neither an order nor a store.
 
 use hashbrown::HashMap;
 use kv_bench::harness::engine::{Result, Unsupported};

@@ -1,4 +1,4 @@
-//! A lock-free hash table: what a program uses whose threads share a map, and that needs no store.
+//! A lock-free hash table, for programs whose threads share a map and that need no store.
 
 use hashbrown::DefaultHashBuilder;
 use kv_bench::harness::engine::{Result, Session, Unsupported};

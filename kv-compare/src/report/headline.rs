@@ -68,8 +68,8 @@ pub fn svg(views: &[View<'_>]) -> Result<String> {
 }
 
 const NOTES: [&str; 2] = [
-    "Medians, with the smallest and the largest repetition. Above 1×, kv is better. Dashed line: the machine without an engine, with one thread.",
-    "A chart compares only engines whose writes survive the same. Puts that survive a kill: a killed process. All others: a power cut.",
+    "Medians, with the smallest and the largest repetition. Above 1×, kv is better. Dashed line: the machine without an engine, on one thread.",
+    "Each chart compares only engines with the same promise: in “Put that survives a kill”, writes survive a killed process; in all others, a power cut.",
 ];
 
 fn panel<'a>(views: &'a [View<'a>], name: &str, title: &'static str) -> Option<Panel<'a>> {

@@ -209,7 +209,7 @@ impl Coverage {
     pub fn wrong(&self) -> Vec<String> {
         let gap = |combination| match (self.reached(combination), why_not(combination)) {
             (0, None) if why_maybe(combination).is_none() => Some(format!("never reached: {combination}")),
-            (1.., Some(why)) => Some(format!("reached, though said to be impossible ({why}): {combination}")),
+            (1.., Some(why)) => Some(format!("reached, though listed as impossible ({why}): {combination}")),
             _ => None,
         };
         Combination::all().filter_map(gap).collect()

@@ -161,7 +161,7 @@ impl Damages {
             Ok(engine) => engine,
             Err(error @ (Error::Corrupt { .. } | Error::Unrecoverable(_))) => {
                 if is_of_newest_checkpoint(fixture, case) {
-                    return Err(Violation::refusal("one damaged checkpoint locks out", &error));
+                    return Err(Violation::refusal("one damaged checkpoint keeps the store from opening", &error));
                 }
                 check_names_file(fixture, case, &error)?;
                 self.outcomes.refused.fetch_add(1, Ordering::Relaxed);
@@ -252,7 +252,7 @@ fn check_verification(fixture: &Fixture, case: &DamageCase, is_damaged: bool) ->
     {
         return Ok(true); // nothing was ever written, so this is not a store but may become one
     }
-    let verification = verification.map_err(|error| Violation::refusal("it cannot be verified", &error))?;
+    let verification = verification.map_err(|error| Violation::refusal("the store cannot be verified", &error))?;
     if is_damaged && verification.damage.is_empty() {
         return Err(Violation::wrong("a verification finds nothing".to_owned()));
     }

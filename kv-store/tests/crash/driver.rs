@@ -223,7 +223,7 @@ impl Driver {
                         Err(Violation::wrong(format!("{verb} found what is not there")))
                     }
                     Ok(_) if store.stats().log.appended != appended => {
-                        Err(Violation::wrong(format!("{verb} had nothing to do, and wrote something")))
+                        Err(Violation::wrong(format!("{verb} had nothing to do, but wrote something")))
                     }
                     answered => Ok(answered.map(drop)),
                 }
@@ -279,7 +279,7 @@ impl Driver {
                 Err(error) // it may be in the log
             }
             Err(error) if appended == last => {
-                return Err(Violation::wrong(format!("a write was refused, and logged: {error:?}")));
+                return Err(Violation::wrong(format!("a write was refused, but logged: {error:?}")));
             }
             Err(error) => {
                 self.oracle.take_back();
@@ -405,7 +405,7 @@ impl Driver {
         self.drop_store();
         let manifest = self.disk.paths().into_iter().rfind(|path| path.ends_with(".manifest"));
         if !manifest.is_some_and(|manifest| self.disk.damage(&manifest, &Damage::FlippedBit(800))) {
-            return Err(Violation::wrong("there is no checkpoint to be damaged".to_owned()));
+            return Err(Violation::wrong("there is no checkpoint to damage".to_owned()));
         }
         self.oracle.is_damaged = true;
         self.open().map(|opened| closed.and(opened))

@@ -126,7 +126,7 @@ impl Findings {
     /// Prints the simplest state that shows something like the first violation.
     #[expect(clippy::print_stderr, reason = "a failing test says where it fails")]
     pub fn print_simplest(&self, case: &dyn fmt::Display) {
-        eprintln!("the simplest like the first of these: KV_CRASH_SEED={} KV_CRASH_REPLAY='{case}'", self.seed);
+        eprintln!("the simplest state like the first of these: KV_CRASH_SEED={} KV_CRASH_REPLAY='{case}'", self.seed);
     }
 
     /// Ends the phase.

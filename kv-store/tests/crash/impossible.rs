@@ -14,15 +14,15 @@ pub fn why_not(combination: Combination) -> Option<&'static str> {
 fn state_verb(state: State, verb: Verb) -> Option<&'static str> {
     match (state, verb) {
         (State::Frozen, Verb::Open) => Some("the store is open while a checkpoint is written"),
-        (State::Frozen, Verb::Close) => Some("it waits until the checkpoint is written"),
+        (State::Frozen, Verb::Close) => Some("closing waits until the checkpoint is written"),
         _ => None,
     }
 }
 
 fn state_fault(state: State, fault: FaultKind) -> Option<&'static str> {
     match (state, fault) {
-        (State::Damaged, fault) if fault.is_damage() => Some("what one damage destroys may be what proves the other"),
-        (State::Fresh, FaultKind::Stale | FaultKind::Older) => Some("nothing in it was ever anything else"),
+        (State::Damaged, fault) if fault.is_damage() => Some("one damage may destroy the proof of the other"),
+        (State::Fresh, FaultKind::Stale | FaultKind::Older) => Some("nothing in it has an earlier version"),
         _ => None,
     }
 }

@@ -215,7 +215,7 @@ impl Oracle {
             return Err(Violation::loss("a checkpoint is lost".to_owned()));
         }
         if !recovery.bad_checkpoints.is_empty() {
-            return Err(Violation::wrong(format!("damage is reported where there is none: {recovery}")));
+            return Err(Violation::wrong(format!("damage is reported in a sound store: {recovery}")));
         }
         self.check_state(&engine.store, position)?;
         Ok(position)

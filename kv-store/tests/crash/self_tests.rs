@@ -38,7 +38,7 @@ fn the_reference_workload_has_everything_in_it() {
     let dropped = (1..oracle.last().0).find(|lsn| has_b(lsn - 1) && !has_b(*lsn));
     assert!(
         dropped.is_some_and(|dropped| (dropped..oracle.last().0).any(has_b)),
-        "a collection, dropped and made again"
+        "a collection, dropped and created again"
     );
 }
 

@@ -164,7 +164,7 @@ pub fn check(
             let wrong = observation.wrong_step(&model);
             assert!(
                 wrong.is_none() || position < observation.upto,
-                "wrong at {position} and before: {wrong:?} of {observation:?}; then there was {:?}",
+                "wrong at {position} and before: {wrong:?} of {observation:?}; the state there is {:?}",
                 model.collections()
             );
             wrong.is_some()

@@ -75,11 +75,11 @@ fn a_child_is_refused_everything_and_its_parent_goes_on() {
             everything_is_refused(&store, &all);
             assert_eq!(content(&store).unwrap(), expected, "what was published at the fork can be read");
             drop((store, all));
-            assert!(files(&path) == before, "a child has changed a file");
+            assert!(files(&path) == before, "the child changed a file");
         }),
         Some(child) => assert_eq!(child.wait(), Ok(())),
     }
-    assert!(matches!(kv_store::open(&path), Err(Error::Locked { .. })), "a child has ended the lock");
+    assert!(matches!(kv_store::open(&path), Err(Error::Locked { .. })), "the child released the lock");
     all.put("k", "v").unwrap();
     assert!(store.checkpoint().unwrap().is_some());
     store.close().unwrap();
@@ -140,7 +140,7 @@ fn whatever_a_child_drops_ends_nothing() {
     assert_eq!(entries.next().unwrap().unwrap().key, 0_u32.to_be_bytes());
     commit.wait().unwrap();
     assert!(feed.wait(std::time::Duration::from_secs(10)) && feed.next().unwrap().is_ok());
-    assert!(matches!(kv_store::open(&path), Err(Error::Locked { .. })), "a child has ended the lock");
+    assert!(matches!(kv_store::open(&path), Err(Error::Locked { .. })), "the child released the lock");
     drop((store, all, feed, snapshot, entries, value));
     assert_eq!(small().open(&path).unwrap().collection("all").unwrap().len().unwrap(), 41);
 }

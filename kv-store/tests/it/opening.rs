@@ -56,7 +56,7 @@ fn a_second_opener_is_refused_until_the_last_handle_is_gone() {
     assert!(matches!(kv_store::verify(&path), Err(Error::Locked { .. })));
     store.close().unwrap();
     drop(store);
-    assert!(matches!(kv_store::open(&path), Err(Error::Locked { .. })), "a handle is left");
+    assert!(matches!(kv_store::open(&path), Err(Error::Locked { .. })), "one handle is still open");
     drop(handle);
     kv_store::open(&path).unwrap();
 }

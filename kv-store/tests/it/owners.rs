@@ -352,7 +352,7 @@ fn a_directory_with_other_things_in_it_becomes_no_store() {
     fs::remove_file(place.store().join("notes.txt")).unwrap();
     put(&place.open().unwrap(), "k").unwrap(); // `lost+found` is the file system's
     fs::write(place.store().join("notes.txt"), "mine").unwrap();
-    assert_eq!(keys(&place.open().unwrap()), ["k"], "what is a store already is opened");
+    assert_eq!(keys(&place.open().unwrap()), ["k"], "an existing store still opens");
 }
 
 #[test]
@@ -522,7 +522,7 @@ fn verify_asks_for_no_change() {
         vfs.fail(Fault::when(|event| event.kind.changes() && event.kind != Kind::Sync).for_ever());
         let before = left.files();
         assert!(kv_store::verify_in(vfs.clone()).unwrap().damage.is_empty());
-        assert_eq!(vfs.failures(), 0, "a change was asked for");
+        assert_eq!(vfs.failures(), 0, "a change was attempted");
         assert_eq!(left.files(), before);
     }
 }

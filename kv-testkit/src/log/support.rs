@@ -102,7 +102,7 @@ pub fn assert_read(read: &[Read], after: Lsn, records: &[Vec<u8>]) {
 
 /// Asserts that the log holds exactly `records`, some of which it may have trimmed.
 pub fn assert_holds(log: &dyn Log, records: &[Vec<u8>]) {
-    assert_eq!(log.bounds().appended.0, records.len() as u64, "the log holds another number of records");
+    assert_eq!(log.bounds().appended.0, records.len() as u64, "the log holds the wrong number of records");
     sync_all(log);
     let after = log.bounds().trimmed;
     assert_read(&read_after(log, after), after, records);

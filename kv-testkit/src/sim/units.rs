@@ -9,8 +9,9 @@ use super::{
     state::{FileChange, FileChangeKind, FileNode, NodeId, Seq, State},
 };
 
-/// A persistence unit: the smallest piece of a change that survives or is lost as a whole. Units
-/// are ordered by their change's place in the sequence of all changes.
+/// A persistence unit: the smallest piece of a change that survives, is lost, or (a sector, in the
+/// weakest model) is torn. Units are ordered by their change's place in the sequence of all
+/// changes.
 #[derive(Clone, Debug)]
 pub(super) struct Unit {
     pub seq: Seq,

@@ -5,7 +5,10 @@ pub fn assert_caught(guarantee: &str, case: impl FnOnce()) {
     let Err(panic) = catch_unwind(AssertUnwindSafe(case)) else { panic!("the flaw was not found") };
     let message = panic.downcast_ref::<String>().cloned().or(panic.downcast_ref::<&str>().map(ToString::to_string));
     let message = message.unwrap_or_default();
-    assert!(message.contains(guarantee), "the flaw was found as {message:?}, and not as one of {guarantee:?}");
+    assert!(
+        message.contains(guarantee),
+        "the flaw was found with the message {message:?}, which does not contain {guarantee:?}"
+    );
 }
 
 /// Prints which cases found the flaw of a test, for `cargo xtask mutants`.

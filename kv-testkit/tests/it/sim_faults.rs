@@ -114,7 +114,7 @@ fn a_write_that_takes_nothing_is_an_error_above() {
     assert_eq!(content(&disk, "f").unwrap(), b"ned", "the short write before it was done");
     disk.fail(Fault::on(Kind::Write).short().for_ever());
     file.write_all_at(b"whole", 0).unwrap();
-    assert_eq!(content(&disk, "f").unwrap(), b"whole", "short writes are gone on with");
+    assert_eq!(content(&disk, "f").unwrap(), b"whole", "short writes are continued");
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_write_takes_what_there_is_space_for() {
     let disk = SimDisk::new(1);
     let file = written(&disk, "f", &[1; 100]);
     disk.limit_space(3 * 4096);
-    assert_eq!(file.write_at(&[2; 20_000], 50).unwrap(), 3 * 4096 - 50, "a page is there, and two can be had");
+    assert_eq!(file.write_at(&[2; 20_000], 50).unwrap(), 3 * 4096 - 50, "one page exists, and there is space for two");
     assert_eq!(file.write_at(&[2; 20_000], 3 * 4096).unwrap_err().kind(), ErrorKind::StorageFull);
     assert_eq!(file.write_all_at(&[3; 20_000], 0).unwrap_err().kind(), ErrorKind::StorageFull);
     assert_eq!(content(&disk, "f").unwrap(), [3; 3 * 4096]);
@@ -166,9 +166,9 @@ fn a_write_takes_what_there_is_space_for() {
 fn sectors_are_stale_or_go_astray() {
     let disk = SimDisk::new(1);
     let file = written(&disk, "f", &[1; 1000]);
-    assert_eq!(disk.stale_sector("f", 0), None, "it was never anything else");
+    assert_eq!(disk.stale_sector("f", 0), None, "it has no earlier content");
     file.write_all_at(&[1; 100], 0).unwrap();
-    assert_eq!(disk.stale_sector("f", 0), None, "nor is it now");
+    assert_eq!(disk.stale_sector("f", 0), None, "and still has none");
     file.write_all_at(&[2; 700], 0).unwrap();
     file.write_all_at(&[3; 10], 20).unwrap();
     let stale = disk.stale_sector("f", 0).unwrap();

@@ -1,4 +1,5 @@
-//! The flawed backends of kv-testkit's own tests. Each of those tests passes if the suites' cases find its flaw, and prints which did.
+//! The flawed backends of kv-testkit's own tests. Each of those tests passes if cases of the suites
+//! find its flaw, and prints which cases did.
 
 use super::{
     SOUND_LIMIT, Tally, Verdict,
@@ -9,7 +10,7 @@ use crate::Result;
 
 const TESTS: &str = "kv-testkit it flawed_";
 
-/// Runs the suites over the flawed backends of those names, or all.
+/// Runs the suites over the flawed backends with these names, or over all.
 pub fn run(testing: &Testing, names: &[&str], tally: &mut Tally) -> Result {
     let mut selection = Selection::try_from(TESTS.to_owned())?;
     let mut options = vec!["--show-output"];
@@ -25,14 +26,18 @@ pub fn run(testing: &Testing, names: &[&str], tally: &mut Tally) -> Result {
         Outcome::Passed if !names.is_empty() || !tally.names.is_empty() => Ok(()),
         Outcome::Passed => Err(format!("no flawed backend was tried: {TESTS}")),
         Outcome::Failed(name) => {
-            tally.note(&name, &Verdict::Missed("the suites do not find the flaw, or find another".to_owned()), None);
+            tally.note(
+                &name,
+                &Verdict::Missed("the suites do not find the flaw, or find another one".to_owned()),
+                None,
+            );
             Ok(())
         }
         outcome => Err(format!("{outcome} of {selection}")),
     }
 }
 
-/// The flaw and the cases that found it, if that is what the line says.
+/// The flaw and the cases that found it, if the line reports that.
 fn caught(line: &str) -> Option<(&str, &str)> {
     line.strip_prefix("caught: ")?.split_once(" by ")
 }

@@ -1,4 +1,4 @@
-//! What a test binary prints, and what came of running one.
+//! Runs test binaries, and reads what they print.
 
 use std::{
     fmt,
@@ -20,7 +20,8 @@ pub enum Outcome {
     Passed,
     /// The first test that failed.
     Failed(String),
-    /// The process ended otherwise: it was aborted, for instance. In which test, is known only where they run one by one.
+    /// The process ended in another way, such as an abort. The test is known only if tests run one
+    /// by one.
     Died(ExitStatus, Option<String>),
     TimedOut,
 }
@@ -31,22 +32,23 @@ impl fmt::Display for Outcome {
             Self::Passed => f.write_str("all tests pass"),
             Self::Failed(test) => write!(f, "{test} fails"),
             Self::Died(status, _) => write!(f, "the tests end with {status}: those"),
-            Self::TimedOut => f.write_str("the time is up for those"),
+            Self::TimedOut => f.write_str("the time limit is over for those"),
         }
     }
 }
 
-/// What a run of tests gave.
+/// The result of a run of tests.
 #[derive(Debug)]
 pub struct Report {
     pub outcome: Outcome,
-    /// The tests that passed, as far as it went.
+    /// The tests that passed before the run ended.
     pub passed: Vec<String>,
     /// Every line that was printed.
     pub lines: Vec<String>,
 }
 
-/// The name of a test and whether it passed, if that is what the line says. One that was ignored did neither.
+/// The name of a test and whether it passed, if the line reports that. An ignored test has no
+/// result.
 fn verdict(line: &str) -> Option<(&str, bool)> {
     let (name, result) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
     let name = name.strip_suffix(" - should panic").unwrap_or(name);
@@ -57,12 +59,13 @@ fn verdict(line: &str) -> Option<(&str, bool)> {
     }
 }
 
-/// The name of a test that has begun and not ended, if that is what the line says.
+/// The name of a test that has begun and not ended, if the line reports that.
 fn begun(line: &str) -> Option<&str> {
     line.strip_prefix("test ")?.strip_suffix(" ... ")
 }
 
-/// Runs a test binary until its end, the first test that fails, or the limit, and ends everything that it started.
+/// Runs a test binary until its end, the first test that fails, or the time limit, and kills
+/// everything that it started.
 pub fn run(command: &mut Command, limit: Duration) -> Result<Report> {
     let cannot = |error| format!("cannot run the tests: {error}");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
@@ -70,7 +73,7 @@ pub fn run(command: &mut Command, limit: Duration) -> Result<Report> {
     let mut report = Report { outcome: Outcome::Passed, passed: Vec::new(), lines: Vec::new() };
     let cut_short = watch(&mut child, Instant::now() + limit, &mut report);
     if let Some(group) = Pid::from_raw(child.id().cast_signed()) {
-        // Also what a test started and left running. There is nobody any more where all have ended.
+        // Also what a test started and left running. An error means that all have ended.
         let _ = kill_process_group(group, Signal::KILL);
     }
     let status = child.wait().map_err(cannot)?;
@@ -82,11 +85,11 @@ pub fn run(command: &mut Command, limit: Duration) -> Result<Report> {
     Ok(report)
 }
 
-/// Reads what is printed. Returns why it should go no further; `None` at the end.
+/// Reads what is printed. Returns why the run must be stopped, or `None` at its end.
 fn watch(child: &mut Child, deadline: Instant, report: &mut Report) -> Option<Outcome> {
     let printed = BufReader::new(child.stdout.take()?);
     let (sender, lines) = mpsc::channel();
-    // Ends with the pipe, or when nobody listens any more.
+    // Ends with the pipe, or once the receiver is gone.
     thread::spawn(move || printed.lines().map_while(std::result::Result::ok).try_for_each(|line| sender.send(line)));
     loop {
         let line = match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {

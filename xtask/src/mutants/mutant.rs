@@ -12,20 +12,20 @@ use crate::Result;
 #[serde(deny_unknown_fields)]
 pub struct Mutant {
     pub name: String,
-    /// What goes wrong, and in which trusted system it did.
+    /// What goes wrong, and in which known system it did.
     why: String,
     /// The file, from the root of the workspace.
     pub file: String,
-    /// What must occur in the file exactly once ...
+    /// A text that must occur in the file exactly once.
     find: String,
-    /// ... and what is put in its place.
+    /// The text that replaces it.
     replace: String,
     /// The tests that should notice.
     pub test: Selection,
-    /// Whether it is tried in a quick run, too.
+    /// Whether a quick run tries it, too.
     #[serde(default)]
     pub quick: bool,
-    /// If the tests are to notice by never ending: after how many seconds to believe that.
+    /// If the tests are expected to hang: after how many seconds this counts as a hang.
     pub hangs_after_s: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! Building and running tests of the copied workspace.
+//! Builds and runs tests of the copied workspace.
 
 use std::{fmt, path::PathBuf, process::Command, time::Duration};
 
@@ -10,11 +10,13 @@ use super::{
 };
 use crate::{Result, command::cargo_command};
 
-/// How many states each exploration of crashes looks at: fewer than in the tests themselves, and enough for these bugs.
+/// How many states each exploration of crashes tries: fewer than in the tests themselves, but
+/// enough for these bugs.
 const CRASH_STATES: &str = "2000";
 
-/// Some tests of one test binary: a package, a target (`lib`, or the name of a file or folder of its `tests`), and parts of the names of tests,
-/// of which each test has one; all tests if there are none. Written one after the other, with spaces between.
+/// Some tests of one test binary: a package, a target (`lib`, or the name of a file or folder in
+/// its `tests`), and filters. It selects the tests whose names contain one of the filters, or all
+/// tests if there are none. It is written as words with spaces between.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Selection {
@@ -69,11 +71,11 @@ pub fn merged<'a>(selections: impl IntoIterator<Item = &'a Selection>) -> Vec<Se
 /// Where tests are built and run.
 pub struct Testing {
     pub sources: WorkspaceCopy,
-    /// Kept from one run to the next, so that only what differs is built.
+    /// Kept from one run to the next, so that only changes are built.
     pub target: PathBuf,
 }
 
-/// A message of cargo's; the fields of an artifact are absent in others.
+/// A message of cargo. Only an artifact has an executable.
 #[derive(Deserialize)]
 struct Message {
     executable: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! A copy of the workspace's sources, to be edited.
+//! A copy of the workspace's sources that can be edited.
 
 use std::{
     ffi::OsStr,
@@ -9,15 +9,16 @@ use std::{
 use super::mutant::Mutant;
 use crate::Result;
 
-/// The copy. It is nobody else's as long as this lives.
+/// The copy. It is locked as long as this value exists.
 pub struct WorkspaceCopy {
     root: PathBuf,
     _lock: fs::File,
 }
 
 impl WorkspaceCopy {
-    /// Makes the copy in `to` the same as `from`, but for hidden files and what `.gitignore` says of the root. What is the same already stays
-    /// untouched, so that cargo does not build it again.
+    /// Makes the copy in `to` the same as `from`, except for hidden files, and names in the root
+    /// that `.gitignore` has. Files that are the same already stay untouched, so that cargo does
+    /// not build them again.
     pub fn refresh(from: &Path, to: PathBuf) -> Result<Self> {
         let ignored = fs::read_to_string(from.join(".gitignore")).unwrap_or_default();
         let ignored: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('/')).collect();
@@ -31,7 +32,7 @@ impl WorkspaceCopy {
         &self.root
     }
 
-    /// Does something while the bug is in the copy.
+    /// Runs `work` while the bug is in the copy.
     pub fn with_edit<T>(&self, mutant: &Mutant, work: impl FnOnce() -> T) -> Result<T> {
         let path = self.root.join(&mutant.file);
         let cannot = |error| format!("cannot edit {}: {error}", path.display());
@@ -43,7 +44,7 @@ impl WorkspaceCopy {
     }
 }
 
-/// Waits until nobody else uses the copy.
+/// Waits until no other process uses the copy.
 fn lock(copy: &Path) -> io::Result<fs::File> {
     fs::create_dir_all(copy)?;
     let file = fs::File::create(copy.with_extension("lock"))?;
@@ -51,7 +52,8 @@ fn lock(copy: &Path) -> io::Result<fs::File> {
     Ok(file)
 }
 
-/// Makes `to` the same as `from`, as far as `wanted` picks the names that are directly in there. Build output and hidden files are left out.
+/// Makes `to` the same as `from`. Leaves out build output, hidden files, and names directly in
+/// `from` that are not `wanted`.
 fn mirror(from: &Path, to: &Path, wanted: &dyn Fn(&OsStr) -> bool) -> io::Result<()> {
     fs::create_dir_all(to)?;
     let mut names = Vec::new();
@@ -95,7 +97,7 @@ fn remove(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// A folder below cargo's, which is there where tests are built, made anew.
+    /// A new, empty folder in cargo's target directory.
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::current_exe().unwrap().with_file_name(format!("xtask-mutants-{name}"));
         let _ = fs::remove_dir_all(&folder);

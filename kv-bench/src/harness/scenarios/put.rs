@@ -48,7 +48,7 @@ fn put(bench: &mut Bench<'_>, workload: &str, level: Level, threads: u64) -> Res
     // A durable put takes longer than a hundred readings of the clock, so each one can be timed.
     let latencies = if level == Level::Disk { Latencies::Each } else { Latencies::Off };
     bench.measure(workload, |bench| {
-        let work = bench.work(&*database, bench.how(threads, latencies), |worker| {
+        let work = bench.work(&*database, bench.options(threads, latencies), |worker| {
             let index = worker.done * threads + worker.thread;
             worker.session.put(&key(index), values.of(index))
         })?;

@@ -30,7 +30,7 @@ fn put_and_get(bench: &mut Bench<'_>, bytes: u64, put: &str, gets: &str) -> Resu
     }
     let database = bench.engine.open(&bench.directory, Level::Process)?;
     let (values, entries_max) = (Values::new(bytes as usize), BYTES_MAX / bytes);
-    let work = bench.work(&*database, bench.how(1, Latencies::Off), |worker| {
+    let work = bench.work(&*database, bench.options(1, Latencies::Off), |worker| {
         let index = worker.done % entries_max;
         worker.session.put(&key(index), values.of(index))
     })?;

@@ -36,7 +36,7 @@ fn writers(bench: &mut Bench<'_>) -> Result<Option<Box<dyn Database>>> {
         worker.session.put(&key(index), values.of(index + worker.done))
     };
     bench.measure(ALONE, |bench| {
-        let work = bench.work(&*database, bench.how(1, Latencies::Each), overwrite)?;
+        let work = bench.work(&*database, bench.options(1, Latencies::Each), overwrite)?;
         report(bench, ALONE, &work);
         Ok(())
     });
@@ -74,8 +74,8 @@ fn beside_checkpoint(
         thread::sleep(time.saturating_sub(start.elapsed()));
         Ok(())
     };
-    let how = bench.how(1, Latencies::Each);
-    let (work, most) = most_memory(database, || work(database, how, checkpoint, overwrite))?;
+    let options = bench.options(1, Latencies::Each);
+    let (work, most) = most_memory(database, || work(database, options, checkpoint, overwrite))?;
     report(bench, CHECKPOINT, &work);
     bench.sample(CHECKPOINT, Metric::Written, written as f64 / changed as f64);
     bench.sample(CHECKPOINT, Metric::Extra, most.saturating_sub(memory) as f64 / 1e6);

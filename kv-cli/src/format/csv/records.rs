@@ -9,7 +9,7 @@ const RECORD_BYTES_MAX: usize = KEY_BYTES_MAX + VALUE_BYTES_MAX;
 /// The most fields of a record: the columns of the largest spreadsheets.
 const FIELDS_MAX: usize = 16_384;
 
-/// Splits input into records, never holding more than one, nor one that is too long.
+/// Splits input into records. Holds one record at a time, and none that is too long.
 pub struct Records<R> {
     input: R,
     record: Record,
@@ -27,18 +27,18 @@ pub struct Record {
     ends: Vec<usize>,
 }
 
-/// What the bytes read so far of a record are.
+/// Where in a record the next byte is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Nothing of the field yet.
+    /// At the beginning of a field.
     FieldStart,
-    /// The inside of a field that did not begin with a quote.
+    /// In a field that did not begin with a quote.
     Plain,
-    /// The inside of a field that did.
+    /// In a field that began with a quote.
     Quoted,
-    /// A quote in such a field: the closing one, or the first half of a doubled one.
+    /// After a quote in such a field: the closing one, or the first half of a doubled one.
     Quote,
-    /// A carriage return, which a line feed has to follow.
+    /// After a carriage return, which a line feed has to follow.
     CarriageReturn,
     /// The record is complete.
     End,
@@ -56,7 +56,7 @@ impl Record {
         let mut fields = Vec::with_capacity(self.ends.len());
         for (&start, &end) in starts.zip(&self.ends) {
             let field = str::from_utf8(&self.bytes[start..end]);
-            fields.push(field.map_err(|_| RowError::refused(self.line, "the row is not UTF-8"))?);
+            fields.push(field.map_err(|_| self.not_utf8(fields.len() + 1))?);
         }
         Ok(fields)
     }
@@ -69,6 +69,10 @@ impl Record {
 
     fn refused(&self, reason: &str) -> RowError {
         RowError::refused(self.line, reason)
+    }
+
+    fn not_utf8(&self, field: usize) -> RowError {
+        self.refused(&format!("field {field} is not UTF-8; iconv converts other encodings"))
     }
 
     fn push(&mut self, byte: u8) -> Result<(), RowError> {

@@ -6,7 +6,7 @@ use std::{fs::File, io};
 use memmap2::MmapMut;
 
 /// Maps the whole file and touches every page, so that later writes cause no page faults. As long
-/// as the map lives, the file may be used for nothing else than a sync.
+/// as the map lives, the file may be used only for a sync.
 pub fn writable(file: &File) -> io::Result<MmapMut> {
     // SAFETY: nothing may change or truncate the file while it is mapped. A session has just
     // created it for itself, in the benchmark's directory and under a unique name, and writes to it

@@ -69,6 +69,6 @@ pub fn writers_wait_for_each_other(harness: &mut dyn CheckpointerHarness) {
     }
     let newest = written.iter().zip(&images).max_by_key(|(checkpoint, _)| checkpoint.id()).unwrap();
     let id = newest.0.id();
-    assert_eq!(list(&*checkpointer), [id, first], "C7: of writes that built on the same, more than the last is listed");
+    assert_eq!(list(&*checkpointer), [id, first], "C7: of concurrent writes, more than the last one is listed");
     assert_opens_as(&*checkpointer, id, newest.1);
 }

@@ -33,7 +33,7 @@ pub fn c6_removal_leaves_open_checkpoints_readable(harness: &mut dyn Checkpointe
     drop((held, opened, cursor, checkpointer));
 
     let checkpointer = open(harness);
-    assert_eq!(list(&*checkpointer), [newest], "C6: a removed checkpoint is listed after opening again");
+    assert_eq!(list(&*checkpointer), [newest], "C6: a removed checkpoint is listed after reopening");
     assert_opens_as(&*checkpointer, newest, &second);
     checkpointer.remove(newest).unwrap();
     assert_eq!(list(&*checkpointer), [], "C6: a removed checkpoint is listed");

@@ -224,7 +224,7 @@ pub fn c5_taken_from_both_ends(harness: &mut dyn CheckpointerHarness) {
                 let retreats = rng.f64() >= likely;
                 let taken = if retreats { cursor.retreat() } else { cursor.advance() }.unwrap();
                 let Some((key, value)) = (if retreats { left.pop_back() } else { left.pop_front() }) else {
-                    assert!(!taken, "C5: both ends give {}", cursor.key().escape_ascii());
+                    assert!(!taken, "C5: {} was given from both ends", cursor.key().escape_ascii());
                     break;
                 };
                 assert!(taken, "C5: the cursor ends before {}", key.escape_ascii());

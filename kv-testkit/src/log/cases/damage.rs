@@ -104,7 +104,7 @@ fn without_power<H: LogDamage + LogPowerCut>(harness: &mut H, shape: u64) -> Log
 }
 
 fn check_all(harness: &mut (impl LogDamage + ?Sized), left: &LogAtRest, damages: &[FileDamage]) {
-    assert!(damages.len() > 10, "the harness has no files in which the log is");
+    assert!(damages.len() > 10, "the harness has no files of the log");
     for (n, damage) in damages.iter().enumerate() {
         left.check_damaged(harness, damage, damage.extent() != Extent::Byte || n % GO_ON_ONE_IN == 0);
     }

@@ -151,7 +151,7 @@ fn read_on_or_trimmed(after: u64, reader: &mut dyn LogReader, records: &[Vec<u8>
         match reader.next() {
             Ok(Some(record)) => {
                 assert_eq!(record.lsn, Lsn(position + 1), "L7: a gap after position {position}");
-                assert!(record.payload == records[position as usize], "L2: record {} is another", record.lsn);
+                assert!(record.payload == records[position as usize], "L2: record {} differs", record.lsn);
                 position += 1;
             }
             Ok(None) => return assert_eq!(position, records.len() as u64, "L7: the end came early"),

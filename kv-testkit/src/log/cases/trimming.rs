@@ -20,14 +20,14 @@ pub fn l8_keeps_what_is_above(harness: &mut dyn LogHarness) {
         allowed = allowed.max(upto);
         log.trim(upto).unwrap();
         let trimmed = log.bounds().trimmed;
-        assert!(trimmed <= allowed, "L8: trim up to {upto} forgot everything up to {trimmed}");
+        assert!(trimmed <= allowed, "L8: trim up to {upto} trimmed everything up to {trimmed}");
         assert_holds(&*log, &records);
         if upto == Lsn(20) {
             harness.kill();
         }
         drop(log);
         log = open(harness);
-        assert!(log.bounds().trimmed <= allowed, "L8: opening again forgot more than was trimmed");
+        assert!(log.bounds().trimmed <= allowed, "L8: reopening trimmed more than was asked for");
         assert_holds(&*log, &records);
     }
     records.push(payload(1000, 10));
@@ -109,7 +109,7 @@ fn read_on(log: &dyn Log, after: Lsn, records: &[Vec<u8>]) -> Lsn {
         match reader.next() {
             Ok(Some(record)) => {
                 assert_eq!(record.lsn, position.next(), "L7: a gap");
-                assert!(record.payload == records[position.0 as usize], "L2: record {} is another", record.lsn);
+                assert!(record.payload == records[position.0 as usize], "L2: record {} differs", record.lsn);
                 position = record.lsn;
             }
             Ok(None) => return position,
@@ -130,7 +130,7 @@ pub fn l11_no_reuse_after_trimming_all(harness: &mut dyn LogHarness) {
 
     for round in 0..4 {
         let log = open(harness); // and nothing is appended
-        assert_eq!(log.bounds().appended, Lsn(records.len() as u64), "L11: positions were forgotten");
+        assert_eq!(log.bounds().appended, Lsn(records.len() as u64), "L11: positions were lost");
         drop(log);
 
         let log = open(harness);

@@ -1,4 +1,4 @@
-//! The readers of rows for import.
+//! The readers of the rows that `kv import` takes.
 
 use crate::{
     Heavy,
@@ -46,7 +46,7 @@ fn try_rows(format: Format, key_field: Option<&str>, input: &[u8]) {
     }
 }
 
-/// The rows up to the first that is refused, and whether none was.
+/// The rows before the first that is refused, and whether all were read.
 fn read(format: Format, key_field: Option<&str>, input: &[u8]) -> (Vec<Entry>, bool) {
     let lines = 1 + input.iter().filter(|byte| **byte == b'\n').count() as u64;
     let key_field = key_field.map(str::to_owned);
@@ -90,7 +90,7 @@ pub(crate) fn seeds(target: &str) -> Vec<crate::Seed> {
     texts.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect()
 }
 
-/// One row of some mebibytes, which is read and dropped.
+/// One row of several mebibytes, which is read and dropped.
 pub(crate) fn heavy(target: &str) -> Vec<Heavy> {
     const BYTES: usize = (4 << 20) + 1;
     let heavy = |what, format: Format, key_field: Option<&str>, input: Vec<u8>| {

@@ -1,4 +1,4 @@
-//! The file formats of import and export: rows in, rows out, nothing about stores.
+//! The file formats of import and export: rows in, rows out. This module knows nothing of stores.
 
 mod csv;
 mod jsonl;
@@ -25,12 +25,12 @@ pub enum Format {
     Tsv,
     /// Two fields as in RFC 4180, or a header and rows with --key
     Csv,
-    /// A JSON object a line
+    /// A JSON object per line
     Jsonl,
 }
 
 impl Format {
-    /// The format that a file's extension names, otherwise tsv.
+    /// The format that a file's extension names, or tsv.
     pub fn of(path: &Path) -> Self {
         match path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase).as_deref() {
             Some("csv") => Self::Csv,
@@ -39,7 +39,7 @@ impl Format {
         }
     }
 
-    /// Why the format cannot carry an entry, if so.
+    /// Why the format cannot carry an entry; `None` if it can.
     pub fn objection(self, key: &[u8], value: &[u8]) -> Option<&'static str> {
         match self {
             Self::Tsv => tsv::objection(key, value),
@@ -48,7 +48,8 @@ impl Format {
         }
     }
 
-    /// Writes an entry, to which there must be no [`objection`](Self::objection), as one row.
+    /// Writes an entry as one row. The caller has checked that there is no
+    /// [`objection`](Self::objection).
     pub fn write_row(self, out: &mut dyn Write, key: &[u8], value: &[u8]) -> io::Result<()> {
         match self {
             Self::Tsv => tsv::write_row(out, key, value),
@@ -57,7 +58,8 @@ impl Format {
         }
     }
 
-    /// Reads the rows of `input`. `key_field` names the field that is the key; tsv has no fields and ignores it.
+    /// Reads the rows of `input`. `key_field` names the field that is the key; tsv has no named
+    /// fields and ignores it.
     pub fn rows<'a>(self, input: impl BufRead + 'a, key_field: Option<String>) -> io::Result<Box<dyn Rows + 'a>> {
         if self == Self::Tsv {
             return Ok(Box::new(tsv::Reader::new(input)));
@@ -83,7 +85,7 @@ fn without_byte_order_mark(mut input: impl BufRead) -> io::Result<impl BufRead> 
     Ok(io::Cursor::new(head).chain(input))
 }
 
-/// Reads one row after the other. After an error it is not to be used any more.
+/// Reads one row after the other. Must not be used after an error.
 pub trait Rows {
     /// The next row, or `None` at the end.
     fn next(&mut self) -> Result<Option<Row>, RowError>;
@@ -123,7 +125,7 @@ impl Row {
 /// Why there is no next row.
 #[derive(Debug)]
 pub enum RowError {
-    /// The row that begins on this line is not one.
+    /// The row that begins on this line is not valid.
     Refused { line: u64, reason: String },
     /// The input could not be read.
     Io(io::Error),

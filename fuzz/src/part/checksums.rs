@@ -1,4 +1,4 @@
-//! Makes the checksums of a part right, whatever else is in it.
+//! Corrects the checksums of a part, whatever else is in it.
 
 use bytes::Bytes;
 use kv_vfs::little_endian::{get_u64, put, put_u64};
@@ -9,7 +9,7 @@ use super::ENDS_BYTES;
 pub(super) const BLOCK_BYTES: usize = 4096;
 /// How many blocks' checksums a block of the tree holds.
 pub(super) const FAN_OUT: usize = BLOCK_BYTES / 8;
-/// Where the footer has the checksum of the tree's top.
+/// Where the footer holds the checksum of the tree's top.
 const ROOT_AT: usize = 64;
 
 /// The part that the input stands for; `None` if it is too short.
@@ -21,7 +21,7 @@ pub(super) fn from_sparse(input: &[u8]) -> Option<Bytes> {
     (body.len() / BLOCK_BYTES < FAN_OUT).then(|| with_tree(header, &body, footer))
 }
 
-/// A part of these pieces; the body is of whole blocks, few enough for a tree of one block.
+/// A part of these pieces. The body consists of whole blocks, few enough for a tree of one block.
 pub(super) fn with_tree(header: &[u8], body: &[u8], footer: &[u8]) -> Bytes {
     let covered = BLOCK_BYTES + body.len();
     let mut file = vec![0; covered + 2 * BLOCK_BYTES];

@@ -1,8 +1,10 @@
-//! Shows that the tests can fail: every deliberately broken variant of the software must be caught by one of them.
+//! Shows that the tests can fail: one of them must catch each deliberately broken variant of the
+//! software.
 //!
-//! There are two kinds. The *flawed backends* live in kv-testkit's tests, which run the suites over them. The *seeded bugs* are edits of
-//! the real code, kept in `xtask/mutants/` as text (its README says how to add one): each is made in a copy of the workspace, the tests that
-//! should notice are run, and it is taken back.
+//! There are two kinds of variants. The *flawed backends* are in kv-testkit's tests, which run the
+//! suites over them. The *seeded bugs* are edits of the real code, kept as text in `xtask/mutants/`
+//! (its README says how to add one). Each edit is made in a copy of the workspace, the tests that
+//! should notice it are run, and it is undone.
 
 mod backends;
 mod libtest;
@@ -21,18 +23,18 @@ use mutant::Mutant;
 use testing::{Selection, Testing};
 use workspace::WorkspaceCopy;
 
-/// How long the sound software may take for all tests that are named for one test binary.
+/// How long the unbroken software may take for all tests that are named for one test binary.
 const SOUND_LIMIT: Duration = Duration::from_secs(900);
-/// How long a broken variant may take, unless a hang is what it is to be caught by.
+/// How long a broken variant may take, unless it is expected to hang.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// What became of a variant.
+/// The result for a variant.
 #[derive(Debug)]
 enum Verdict {
-    /// By which test.
+    /// The test that caught it.
     Caught(String),
     Missed(String),
-    /// It could not be tried: the table has to be mended.
+    /// It could not be tried: the table has to be corrected.
     Error(String),
 }
 
@@ -71,7 +73,7 @@ impl<'a> Arguments<'a> {
         Ok(parsed)
     }
 
-    /// The mutants that are asked for.
+    /// The mutants that the arguments select.
     fn select(&self, mutants: Vec<Mutant>) -> Vec<Mutant> {
         let wanted = |mutant: &Mutant| {
             (!self.quick || mutant.quick) && (self.names.is_empty() || self.names.contains(&mutant.name.as_str()))
@@ -112,7 +114,8 @@ pub fn run(arguments: &[&str]) -> Result {
     tally.finish(start.elapsed())
 }
 
-/// Tries the mutants whose tests are among `tests`. Without a bug each of these must pass, or it would "catch" everything; and it must be there.
+/// Tries the mutants whose tests are among `tests`. Each of these tests must exist, and must pass
+/// without a bug: otherwise it would "catch" everything.
 fn try_all(testing: &Testing, tests: &Selection, mutants: &[&Mutant], tally: &mut Tally) {
     let begun = Instant::now();
     let passed = match testing.test(tests, SOUND_LIMIT) {

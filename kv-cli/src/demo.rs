@@ -1,4 +1,4 @@
-//! The demo: the main job on real data, step by step, each proven before the next.
+//! The demo: what a store is for, on real data. Each step is checked before the next one.
 
 mod child;
 mod data;
@@ -19,12 +19,12 @@ use crate::{
 };
 
 const UNICODE: &str = "unicode";
-/// Holds what the child writes, and by being there says that the demo has been here.
+/// The collection that the child writes to. If it exists, the demo has run in this store before.
 const WRITES: &str = "demo";
-/// The key in `WRITES` under which the number of the last run is kept.
+/// The key in `WRITES` of the number of the last run.
 const RUNS: &str = "runs";
 
-/// Runs the demo in `dir`. It touches nothing but its two collections, and fails if a proof does.
+/// Runs the demo in `dir`. It uses only its two collections, and fails if a check fails.
 pub fn run(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     let mut steps = Steps::begin(out, dir)?;
     let mut unicode = Unicode::embedded()?;
@@ -43,17 +43,17 @@ pub fn run(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     let prefix = format!("run-{run}/");
     let acknowledged = steps.run("kill", || child::killed_in_mid_write(dir, WRITES, &prefix))?;
     let store = steps.run("reopen", || reopen(dir))?;
-    steps.run("prove", || child::prove(&store, WRITES, &prefix, &acknowledged))?;
-    steps.run("prove", || unicode.check(&store))?;
+    steps.run("check", || child::check(&store, WRITES, &prefix, &acknowledged))?;
+    steps.run("check", || unicode.check(&store))?;
     steps.run("checkpoint", || checkpoint(&store))?;
     close(store)?;
 
     let store = steps.run("reopen", || reopen(dir))?;
     if store.recovery().checkpoint.is_none() {
-        return Err(Failure::Damaged("a proof failed: the store was not opened from its checkpoint".into()));
+        return Err(Failure::Damaged("a check failed: the store was not opened from its checkpoint".into()));
     }
-    steps.run("prove", || child::prove(&store, WRITES, &prefix, &acknowledged))?;
-    steps.run("prove", || unicode.check(&store))?;
+    steps.run("check", || child::check(&store, WRITES, &prefix, &acknowledged))?;
+    steps.run("check", || unicode.check(&store))?;
     close(store)?;
     steps.run("verify", || verify(dir))?;
     steps.end()
@@ -66,7 +66,7 @@ fn greeting(store: &Store) -> Result<String, Failure> {
             "the store has a collection {UNICODE:?} that is not the demo's; give the demo another directory with --dir"
         )));
     }
-    Ok(if again { "the store of an earlier run is here: on with it".into() } else { "a new store".into() })
+    Ok(if again { "the store of an earlier run is here".into() } else { "a new store".into() })
 }
 
 /// Imports the data set, and returns the number of this run.
@@ -80,10 +80,10 @@ fn import(store: &Store) -> Result<(u64, String), Failure> {
     let started = std::time::Instant::now();
     let mut loader = Loader::new(store, UNICODE);
     let mut rows = data::rows().doing(|| "cannot read the data set".into())?;
-    loader.load(&mut *rows).map_err(|stop| loader.failure(stop, Path::new("the data set")))?;
+    loader.load(&mut *rows).map_err(|stop| loader.failure(stop, "the data set"))?;
     let rows = loader.rows_committed;
     let rate = grouped(rate(rows, started.elapsed()));
-    Ok((run, format!("{} of Unicode's code points, each with its properties ({rate} rows/s)", grouped(rows))))
+    Ok((run, format!("{} Unicode code points ({rate} rows/s)", grouped(rows))))
 }
 
 fn change(store: &Store, unicode: &mut Unicode) -> Result<((), String), Failure> {
@@ -97,7 +97,7 @@ fn change(store: &Store, unicode: &mut Unicode) -> Result<((), String), Failure>
     }
     store.write(&batch).doing(|| "cannot overwrite and delete".into())?;
     let text = format!(
-        "{} upper-case letters overwritten and {} ends of ranges deleted, in one atomic batch",
+        "one batch: {} values overwritten, {} keys deleted",
         grouped(changed.len() as u64),
         grouped(deleted.len() as u64)
     );
@@ -115,13 +115,13 @@ fn reopen(dir: &Path) -> Result<(Store, String), Failure> {
 fn checkpoint(store: &Store) -> Result<((), String), Failure> {
     let id = store.checkpoint().doing(|| "cannot write a checkpoint".into())?;
     let text = match id {
-        Some(id) => format!("of everything up to position {}, in a file that is read in place", id.lsn),
+        Some(id) => format!("up to position {}, in a file that is read in place", id.lsn),
         None => "nothing has changed since the last one".into(),
     };
     Ok(((), text))
 }
 
-/// Closes the store and lets go of its lock.
+/// Closes the store and releases its lock.
 fn close(store: Store) -> Result<(), Failure> {
     let closed = store.close().doing(|| "cannot close the store".into());
     drop(store);

@@ -1,4 +1,5 @@
-//! Crashing the engine on the real system: every point of what continuous integration tries a part of.
+//! Runs the tests of kv-cli on the real system at every point. Continuous integration tries only
+//! some of the points.
 
 use std::{
     collections::BTreeSet,
@@ -8,11 +9,11 @@ use std::{
 
 use crate::{Result, command::cargo_command};
 
-/// How a line begins by which a test says what it does not test, and why.
+/// The beginning of a line in which a test reports what it does not test, and why.
 const NOT_TESTED: &str = "NOT TESTED: ";
 
-/// Runs the tests of the real system in full, or as the options say. At the end it says again what
-/// was not tested.
+/// Runs the tests at every point, or at those that the options select. At the end it prints again
+/// what was not tested.
 pub fn run(arguments: &[&str]) -> Result {
     let (mut every, mut seed) = ("1", "0");
     let mut arguments = arguments.iter().filter(|argument| **argument != "--real");
@@ -29,25 +30,25 @@ pub fn run(arguments: &[&str]) -> Result {
     command.args(["test", "--locked", "--package", "kv-cli", "--test", "real"]);
     command.env("KV_REAL_EVERY", every).env("KV_REAL_SEED", seed).stderr(Stdio::piped());
     let mut tests = command.spawn().map_err(|error| format!("cannot run {command:?}: {error}"))?;
-    let lacking = tests.stderr.take().map(show).unwrap_or_default();
+    let missing = tests.stderr.take().map(show).unwrap_or_default();
     let status = tests.wait().map_err(|error| format!("cannot wait for {command:?}: {error}"))?;
-    println!("\n{}", summary(&lacking));
+    println!("\n{}", summary(&missing));
     if status.success() { Ok(()) } else { Err(format!("the tests of the real system failed ({status})")) }
 }
 
-/// Shows what the tests write, and returns what of it says that something was not tested.
+/// Shows what the tests print, and returns the reports of what was not tested.
 fn show(written: impl Read) -> BTreeSet<String> {
     let lines = BufReader::new(written).lines().map_while(std::io::Result::ok);
     let shown = lines.inspect(|line| eprintln!("{line}"));
     shown.filter_map(|line| line.strip_prefix(NOT_TESTED).map(str::to_owned)).collect()
 }
 
-fn summary(lacking: &BTreeSet<String>) -> String {
-    if lacking.is_empty() {
+fn summary(missing: &BTreeSet<String>) -> String {
+    if missing.is_empty() {
         return "This machine has everything that the tests need.".to_owned();
     }
-    let lines = lacking.iter().map(|line| format!("\n  {line}"));
-    format!("NOT TESTED, for want of something on this machine:{}", lines.collect::<String>())
+    let lines = missing.iter().map(|line| format!("\n  {line}"));
+    format!("NOT TESTED, because this machine lacks something:{}", lines.collect::<String>())
 }
 
 #[cfg(test)]
@@ -55,10 +56,10 @@ mod tests {
     use super::{show, summary};
 
     #[test]
-    fn what_was_not_tested_is_said_once_at_the_end() {
+    fn what_was_not_tested_is_printed_once_at_the_end() {
         assert!(summary(&show(&b"full xfs: 6 rounds\n"[..])).contains("has everything"));
         let written = b"power cuts on ext4: 70\nNOT TESTED: a on xfs: no mkfs.xfs\nNOT TESTED: a on xfs: no mkfs.xfs\n";
         let text = summary(&show(&written[..]));
-        assert_eq!(text, "NOT TESTED, for want of something on this machine:\n  a on xfs: no mkfs.xfs");
+        assert_eq!(text, "NOT TESTED, because this machine lacks something:\n  a on xfs: no mkfs.xfs");
     }
 }

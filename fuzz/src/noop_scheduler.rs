@@ -1,4 +1,4 @@
-//! No background work: the same input does the same each time.
+//! A scheduler that runs nothing: without background work, an input has the same effect each time.
 
 use std::sync::Arc;
 
@@ -8,38 +8,38 @@ use kv_core::{
 };
 
 /// A scheduler whose jobs never run.
-struct Idle;
+struct NoopScheduler;
 
-impl Idle {
+impl NoopScheduler {
     fn shared() -> Arc<dyn Scheduler> {
         Arc::new(Self)
     }
 }
 
-impl Scheduler for Idle {
+impl Scheduler for NoopScheduler {
     fn spawn(&self, _: &'static str, _: Box<dyn Job>) -> Result<Box<dyn Wake>> {
         Ok(Box::new(Self))
     }
 }
 
-impl Wake for Idle {
+impl Wake for NoopScheduler {
     fn wake(&self) -> Result<()> {
         Ok(())
     }
 }
 
-/// A store that does nothing by itself.
+/// Options of a store without background work.
 pub(crate) fn store_options() -> kv_core::StoreOptions {
-    kv_core::StoreOptions { scheduler: Idle::shared(), ..Default::default() }
+    kv_core::StoreOptions { scheduler: NoopScheduler::shared(), ..Default::default() }
 }
 
-/// A log of the smallest segments that does nothing by itself.
+/// Options of a log with the smallest segments and without background work.
 pub(crate) fn log_options(create: bool) -> kv_wal::Options {
     kv_wal::Options {
         create,
         segment_bytes_max: 16 << 10,
         segment_bytes_min: 16 << 10,
-        scheduler: Idle::shared(),
+        scheduler: NoopScheduler::shared(),
         ..Default::default()
     }
 }

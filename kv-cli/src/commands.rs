@@ -1,11 +1,11 @@
-//! One module for each command. Each gets its arguments and where its data goes.
+//! One module for each command, or a few. Each gets its arguments, and where to write its data.
 
 mod export;
 pub mod import;
 mod keys;
 mod list;
+mod maintenance;
 mod stats;
-mod upkeep;
 
 use std::{ffi::OsStr, io::Write, os::unix::ffi::OsStrExt as _};
 
@@ -15,7 +15,7 @@ use crate::{
     failure::Failure,
 };
 
-/// Carries out a command. `out` is not flushed.
+/// Runs a command. Does not flush `out`.
 pub fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
     let dir = &cli.directory();
     match cli.command {
@@ -25,8 +25,8 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::List(args) => list::run(dir, &args, out)?,
         Command::Import(args) => import::run(dir, args)?,
         Command::Export(args) => export::run(dir, &args, out)?,
-        Command::Checkpoint => upkeep::checkpoint(dir)?,
-        Command::Verify(args) => upkeep::verify(dir, &args, out)?,
+        Command::Checkpoint => maintenance::checkpoint(dir)?,
+        Command::Verify(args) => maintenance::verify(dir, &args, out)?,
         Command::Stats(args) => stats::run(dir, &args, out)?,
         Command::Demo => demo::run(dir, out)?,
         Command::DemoWriter(args) => demo::writer::run(dir, &args)?,

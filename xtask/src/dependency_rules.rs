@@ -1,8 +1,9 @@
-//! Which crate may use which: the table in ARCHITECTURE.md against what the manifests say.
+//! Which crate may use which: compares the table in ARCHITECTURE.md with the manifests.
 //!
-//! The table has the columns `crate` and `may use`, and further ones that are not looked at. Its rows are all crates of the
-//! workspace, and the comparison, from the bottom to the top: a crate may use only those in rows above its
-//! own. What a row allows must be used, so that a new edge is always a decision that shows in a change of the document.
+//! The table has the columns `crate` and `may use`; others are ignored. Its rows are all crates of
+//! the workspace, and the comparison, from the bottom to the top: a crate may use only those in
+//! rows above its own. What a row allows must be used, so that every new dependency is a decision
+//! that shows in a change of the document.
 
 use std::fs;
 
@@ -11,7 +12,7 @@ use crate::{
     metadata::{self, Kind, Package},
 };
 
-/// Tests of any crate may use it.
+/// The crate that the tests of every crate may use.
 const FOR_TESTS: &str = "kv-testkit";
 
 /// One row of the table.
@@ -43,7 +44,7 @@ fn parse(document: &str) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The cells of a row of a table; of any other line, none.
+/// The cells of a row of a table; no cells for any other line.
 fn cells(line: &str) -> Vec<&str> {
     let inner = line.trim().strip_prefix('|').and_then(|line| line.strip_suffix('|'));
     inner.map_or_else(Vec::new, |inner| inner.split('|').map(str::trim).collect())
@@ -54,7 +55,7 @@ fn is_header(cells: &[&str]) -> bool {
         if words(first).eq(["crate".to_owned()]) && words(second).eq(["may".to_owned(), "use".to_owned()]))
 }
 
-/// The words of a cell, without marks; a cell of a dash has none.
+/// The words of a cell, without punctuation. A cell with a dash has none.
 fn words(cell: &str) -> impl Iterator<Item = String> {
     cell.split([' ', ',', '`', '*']).filter(|word| !["", "-", "–", "—"].contains(word)).map(str::to_lowercase)
 }
@@ -69,7 +70,7 @@ fn complaints(rows: &[Row], packages: &[Package]) -> Vec<String> {
     complaints
 }
 
-/// What is wrong with the table by itself.
+/// What is wrong with the table itself.
 fn table_complaints(rows: &[Row], packages: &[Package]) -> Vec<String> {
     let mut complaints = Vec::new();
     for package in packages.iter().filter(|package| position(rows, &package.name).is_none()) {
@@ -77,12 +78,13 @@ fn table_complaints(rows: &[Row], packages: &[Package]) -> Vec<String> {
     }
     for (at, Row { name, may_use }) in rows.iter().enumerate() {
         if !packages.iter().any(|package| package.name == *name) {
-            complaints
-                .push(format!("the table of ARCHITECTURE.md has a row {name:?}, which is no crate of the workspace"));
+            complaints.push(format!(
+                "the table of ARCHITECTURE.md has a row {name:?}, which is not a crate of the workspace"
+            ));
         }
         for used in may_use.iter().filter(|used| position(&rows[..at], used).is_none()) {
             complaints.push(format!(
-                "the table of ARCHITECTURE.md lets {name} use {used}, which has no row above it: crates use only what is below"
+                "the table of ARCHITECTURE.md allows {name} to use {used}, which has no row above it: crates use only those in rows above"
             ));
         }
     }
@@ -97,7 +99,7 @@ fn row_complaints(rows: &[Row], at: usize, package: &Package) -> Vec<String> {
     let mut complaints = Vec::new();
     for used in used.iter().filter(|used| !may_use.contains(&used.name)) {
         complaints.push(format!(
-            "{name} -> {}: {name} uses it, but the table of ARCHITECTURE.md does not say that it may",
+            "{name} -> {}: {name} uses it, but the table of ARCHITECTURE.md does not allow it",
             used.name
         ));
     }
@@ -108,7 +110,7 @@ fn row_complaints(rows: &[Row], at: usize, package: &Package) -> Vec<String> {
     for upward in for_tests.iter().filter(|used| used.name != FOR_TESTS && position(&rows[..at], &used.name).is_none())
     {
         complaints.push(format!(
-            "{name} -> {} (for tests): {} is not below {name}; only {FOR_TESTS} may be used upwards",
+            "{name} -> {} (for tests): {} has no row above {name}; tests may use only {FOR_TESTS} from below",
             upward.name, upward.name
         ));
     }
@@ -173,40 +175,45 @@ after
     }
 
     #[test]
-    fn a_workspace_as_the_table_says_is_sound() {
+    fn a_workspace_that_agrees_with_the_table_passes() {
         complains(TABLE, &sound(), &[]);
     }
 
     #[test]
-    fn an_edge_that_is_not_in_the_table_is_named() {
+    fn a_dependency_that_is_not_in_the_table_is_named() {
         let mut packages = sound();
         packages[0] = package("kv-vfs", &[("kv-core", Some(Kind::Build))]);
         complains(TABLE, &packages, &["kv-vfs -> kv-core"]);
     }
 
     #[test]
-    fn an_allowance_that_nobody_uses_is_named() {
+    fn an_unused_permission_is_named() {
         let mut packages = sound();
         packages[1] = package("kv-core", &[]);
         complains(TABLE, &packages, &["kv-core -> kv-vfs: the table of ARCHITECTURE.md allows it"]);
     }
 
     #[test]
-    fn tests_use_upwards_only_the_testkit() {
+    fn tests_may_use_only_the_testkit_from_rows_below() {
         let mut packages = sound();
         packages[0] = package("kv-vfs", &[("kv-core", Some(Kind::Dev)), ("kv-testkit", Some(Kind::Dev))]);
         complains(TABLE, &packages, &["kv-vfs -> kv-core (for tests)"]);
     }
 
     #[test]
-    fn rows_and_crates_are_the_same_and_in_order() {
+    fn the_rows_are_the_crates_in_order() {
         let mut packages = sound();
         packages[2] = package("kv-new", &[]);
         let table = TABLE.replace("| `kv-vfs` | – |", "| `kv-vfs` | `kv-core` |");
         complains(
             &table,
             &packages,
-            &["kv-new is missing", "lets kv-vfs use kv-core", "a row \"kv-testkit\"", "kv-vfs -> kv-core: the table"],
+            &[
+                "kv-new is missing",
+                "allows kv-vfs to use kv-core",
+                "a row \"kv-testkit\"",
+                "kv-vfs -> kv-core: the table",
+            ],
         );
     }
 

@@ -1,4 +1,4 @@
-//! Makes the checksums of a log's files right, whatever else is in them.
+//! Corrects the checksums of a log's files, whatever else is in them.
 
 use kv_vfs::little_endian::{get_u32, get_u64, put_u64};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -8,28 +8,29 @@ use super::BLOCK_BYTES;
 const IDENTITY_AT: usize = 64;
 const FRAME_HEADER_BYTES: usize = 32;
 
-/// The checksum of the header, and those of the frames that follow one another from block 1 on.
-pub(super) fn seal_segment(file: &mut [u8]) {
-    seal_preamble(&mut file[..BLOCK_BYTES]);
+/// Corrects the checksums of the header and of the consecutive frames from block 1 on.
+pub(super) fn fix_segment(file: &mut [u8]) {
+    fix_preamble(&mut file[..BLOCK_BYTES]);
     let identity = get_u64(file, IDENTITY_AT);
     let mut rest = &mut file[BLOCK_BYTES..];
     while let Some((frame, behind)) = split_frame(rest) {
-        seal_frame(frame, identity);
+        fix_frame(frame, identity);
         rest = behind;
     }
 }
 
-/// The checksum of a slot of a mark.
-pub(super) fn seal_mark(slot: &mut [u8]) {
-    seal_preamble(slot);
+/// Corrects the checksum of a slot of a mark.
+pub(super) fn fix_mark_slot(slot: &mut [u8]) {
+    fix_preamble(slot);
 }
 
-fn seal_preamble(header: &mut [u8]) {
+fn fix_preamble(header: &mut [u8]) {
     let checksum = xxh3_64(&header[16..]);
     put_u64(header, 8, checksum);
 }
 
-/// The frame that begins here by its length, or with its header alone if that reaches too far, and what is behind.
+/// The frame that begins here, and the bytes after it. If its length reaches too far, only the
+/// header is taken.
 fn split_frame(rest: &mut [u8]) -> Option<(&mut [u8], &mut [u8])> {
     if rest.len() < FRAME_HEADER_BYTES || rest[0] == 0 {
         return None;
@@ -39,7 +40,7 @@ fn split_frame(rest: &mut [u8]) -> Option<(&mut [u8], &mut [u8])> {
     Some(rest.split_at_mut(end))
 }
 
-fn seal_frame(frame: &mut [u8], identity: u64) {
+fn fix_frame(frame: &mut [u8], identity: u64) {
     let checksum = xxh3_64_with_seed(&frame[..24], identity);
     put_u64(frame, 24, checksum);
     if frame.len() > FRAME_HEADER_BYTES {

@@ -19,7 +19,7 @@ pub fn checkpoint(dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prints what was checked and everything that is wrong.
+/// Prints what was checked, and each damage.
 pub fn verify(dir: &Path, args: &Verify, out: &mut dyn Write) -> Result<(), Failure> {
     let verified = if args.clear { kv_store::clear_damage(dir) } else { kv_store::verify(dir) };
     let result = match verified {
@@ -33,12 +33,12 @@ pub fn verify(dir: &Path, args: &Verify, out: &mut dyn Write) -> Result<(), Fail
     if result.damage.is_empty() {
         if result.damage_noted {
             tell(format_args!(
-                "kv: note: damage was met before, so no checkpoints are made; `kv verify --clear` ends that"
+                "kv: note: damage was found before, so no checkpoints are written; `kv verify --clear` allows them again"
             ));
         }
         return writeln!(out, "{checked}: no damage").map_err(Failure::Output);
     }
     let found = format!("{checked}: {} found", counted(result.damage.len() as u64, "damaged place"));
     out.flush().map_err(Failure::Output)?;
-    Err(Failure::Damaged(format!("{found}; nothing was changed, restore {} from a backup", dir.display())))
+    Err(Failure::Damaged(format!("{found}; nothing was changed: restore {} from a backup", dir.display())))
 }

@@ -1,4 +1,4 @@
-//! Building with LLVM's sanitizers, on the stable toolchain.
+//! Builds with LLVM's sanitizers, on the stable toolchain.
 
 use std::{path::PathBuf, process::Command};
 
@@ -8,8 +8,8 @@ use crate::{
     metadata,
 };
 
-/// How to build with flags of the compiler that are not stable, and where: apart from every other build, and for the host by name, so that
-/// the flags do not reach build scripts.
+/// A build with unstable flags of the compiler. It has a target directory of its own, and names the
+/// host as its target, so that the flags do not reach build scripts.
 pub struct Build {
     host: String,
     directory: PathBuf,
@@ -21,17 +21,17 @@ impl Build {
         Ok(Self { host: metadata::host()?, directory: metadata::workspace()?.target_directory.join(name) })
     }
 
-    /// Where everything of it goes.
+    /// Its target directory.
     pub fn directory(&self) -> &PathBuf {
         &self.directory
     }
 
-    /// Where the binaries of a release build are.
+    /// The directory of the binaries of a release build.
     pub fn binaries(&self) -> PathBuf {
         self.directory.join(&self.host).join("release")
     }
 
-    /// A cargo that builds with these flags of rustc.
+    /// A cargo command that builds with these flags of rustc.
     pub fn cargo(&self, command: &str, flags: &[&str]) -> Command {
         let mut cargo = cargo_command();
         cargo.args([command, "--locked", "--target", &self.host, "--target-dir"]).arg(&self.directory);
@@ -39,7 +39,7 @@ impl Build {
         cargo
     }
 
-    /// Whether the compiler brings AddressSanitizer's runtime for this machine.
+    /// Whether the compiler has AddressSanitizer's runtime for this machine.
     pub fn has_address_sanitizer(&self) -> Result<bool> {
         let libraries = output(metadata::rustc().args(["--print", "target-libdir", "--target", &self.host]))?;
         let libraries = PathBuf::from(String::from_utf8_lossy(&libraries).trim());
