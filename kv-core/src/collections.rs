@@ -6,7 +6,7 @@
 //! [`ReadView`]: the active memtable, the frozen one, the checkpoint. They see versions up to the
 //! published position.
 //!
-//! # Who waits for whom
+//! # Which threads wait for which
 //!
 //! There is one writer at a time, the holder of the [`WriterToken`]. It meets readers only at the
 //! locks of memtable shards, which are held for one look-up or, when the changes are collected for

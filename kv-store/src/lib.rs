@@ -180,3 +180,8 @@ pub fn open(path: impl AsRef<Path>) -> Result<Store> {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// And so are those of the README of the whole.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct WorkspaceReadme;
