@@ -51,7 +51,7 @@ impl State {
             return Vec::new();
         }
         // Remove a segment only if the start frame of the next one is durable: that frame then
-        // proves where the log stands. So the last segment always stays.
+        // proves which positions the log had reached. So the last segment always stays.
         let forgotten = self.live.iter().skip(1).take_while(|next| next.base <= upto && self.is_flushed(next)).count();
         let mut numbers: Vec<_> = self.live.drain(..forgotten).map(|segment| segment.number).collect();
         self.trimmed = self.live.first().map_or(self.trimmed, |first| first.base);
