@@ -22,30 +22,30 @@ use crate::{
 /// Keeps checkpoints as files in a directory of their own, and reads them in place through maps.
 ///
 /// A checkpoint is a part, which holds the entries, and a manifest, which names the part and states
-/// what the checkpoint is of. Neither changes once it has its name. A new checkpoint is published
-/// in these steps, each only after the one before it succeeded:
+/// the checkpoint's log, position and collections. Neither file changes once it has its name. A new
+/// checkpoint is published in these steps, each only after the one before it succeeded:
 ///
 /// 1. The part is written under a temporary name, synced, read back from the disk and verified, and
 ///    renamed.
 /// 2. The directory is synced.
 /// 3. The same is done with the manifest: written, synced, read back, renamed.
 /// 4. The directory is synced. From here on the checkpoint survives a power cut.
-/// 5. Manifests newer than the previous checkpoint, which the caller found to be bad, are renamed
-///    to `….manifest.bad`, and the directory is synced.
+/// 5. The manifests that are newer than the previous checkpoint are renamed to `….manifest.bad`,
+///    because the caller found them to be bad. The directory is synced.
 ///
 /// A crash before step 4 leaves either the complete checkpoint, if the name of its manifest happens
 /// to survive, or files that no manifest names, which the next write removes. A crash between steps
 /// 4 and 5 leaves the new checkpoint as the newest, with the bad ones listed below it. The new one
 /// names the checkpoint that it was made from, so the next write knows the bad ones and sets them
 /// aside. (In the other order there would be a moment in which no name tells how far the log must
-/// reach.) A failure in any step undoes the steps before it.
+/// reach.) If a step fails, the steps before it are undone as far as possible.
 ///
-/// Opening writes nothing. The first write or removal takes a lock on the directory, for as long as
-/// this value lives.
+/// Opening writes nothing. The first call that changes the directory takes a lock on it, for as
+/// long as this value lives.
 ///
 /// It belongs to the process that opened it. In a child made by `fork`, writing and removing fail
-/// with [`Error::Forked`], and reading does not set the damage flag. Once the directory was removed
-/// or replaced, writing and removing fail with [`Error::DirectoryReplaced`].
+/// with [`Error::Forked`], and reading does not set the damage flag. Once the directory has been
+/// removed or replaced, writing and removing fail with [`Error::DirectoryReplaced`].
 ///
 /// Damaged bytes are an error. A page of a mapped file that the disk cannot read, however, ends the
 /// process with SIGBUS, and so does another process that truncates the file.
@@ -55,21 +55,21 @@ pub struct MmapCheckpointer {
     damage_flag: Arc<DamageFlag>,
     /// The process that opened this.
     origin: Origin,
-    /// Taken before the first write or removal.
+    /// Taken before the first change of the directory.
     lock: OnceLock<Lock>,
-    /// Held by the writing thread for the whole write: there is one at a time.
+    /// Held by the writing thread for the whole write, so that there is one write at a time.
     writer: Mutex<()>,
     /// Held while a write plans and while it publishes, and for a whole removal. Not held while a
-    /// part is written and gets its name, which may take long: `writing` tells a removal to leave
-    /// that part alone, and only the next write, which waits for `writer`, removes temporary files.
-    /// Taken after `writer`.
+    /// part is written and gets its name, which may take long. A removal in the meantime leaves
+    /// that part alone because of `writing`. It does not remove temporary files: only the next
+    /// write does, which waits for `writer`. Taken after `writer`.
     directory: Mutex<DirectoryState>,
 }
 
 #[derive(Debug, Default)]
 struct DirectoryState {
     /// The sequence number of the checkpoint that is being written. Its part gets its name before a
-    /// manifest names it. A removal meanwhile must not take it for one that is not needed.
+    /// manifest names it. A removal in the meantime must not remove that part as unneeded.
     writing: Option<u64>,
 }
 
@@ -98,11 +98,11 @@ impl MmapCheckpointer {
         })
     }
 
-    /// Fails in a child made by `fork` of the process that opened this.
+    /// Fails if this process is a child, made by `fork`, of the process that opened this.
     ///
-    /// It takes no lock, and is called before any is taken: another thread of the parent may have
-    /// held one at the fork, and nothing would ever release it in the child. The first call in a
-    /// child also closes what the child inherited of the lock on the directory.
+    /// It takes no lock, and is called before any lock is taken: another thread of the parent may
+    /// have held a lock at the fork, and nothing would ever release it in the child. The first call
+    /// in a child also closes the child's inherited handle on the directory's lock.
     ///
     /// # Errors
     /// [`Error::Forked`].
@@ -114,7 +114,7 @@ impl MmapCheckpointer {
     /// Reads and verifies every listed checkpoint, from the disk: its manifest, every block of its
     /// parts, and whether entries, order and index agree. If nothing is wrong, the damage flag is
     /// cleared, and writing and removing work again (C9). [`verify`](crate::verify()) does the same
-    /// and changes nothing.
+    /// verification and changes nothing.
     ///
     /// # Errors
     /// [`Error::Io`] if the directory cannot be read or the damage flag cannot be removed;
@@ -137,7 +137,7 @@ impl MmapCheckpointer {
         if self.lock.get().is_none() {
             let locked = self.vfs.try_lock(names::LOCK, Access::ReadWrite)?;
             let locked = locked.ok_or_else(|| Error::locked(self.vfs.path(), self.vfs.lock_holder(names::LOCK)))?;
-            let _ = self.lock.set(locked); // cannot be set yet: `directory` is held
+            let _ = self.lock.set(locked); // cannot fail: `directory` is held
         }
         if !self.vfs.is_in_place() {
             return Err(Error::DirectoryReplaced { path: self.vfs.path().to_owned() });
@@ -181,8 +181,7 @@ impl MmapCheckpointer {
             collections: head.collections.clone(),
             parts: vec![part],
         };
-        // Opening can fail, so it is done before the checkpoint is published. Afterwards only the
-        // bad ones are left to be set aside.
+        // Open the checkpoint before it is published, because opening can fail.
         let checkpoint = self.open_checkpoint(&manifest)?;
         let _directory = lock(&self.directory);
         self.publish_manifest(&manifest)?;
@@ -290,7 +289,8 @@ impl Checkpointer for MmapCheckpointer {
 }
 
 /// The listed checkpoints that are newer than `made_from`, and those between `made_from` and the
-/// one that it was made from itself: a crash kept its own write from setting them aside.
+/// checkpoint that `made_from` was made from: the write of `made_from` was to set the latter aside,
+/// but a crash prevented it.
 fn to_set_aside(listed: &[CheckpointId], made_from: Option<&Manifest>) -> Vec<CheckpointId> {
     let before = made_from.and_then(|manifest| manifest.previous);
     let is_kept =

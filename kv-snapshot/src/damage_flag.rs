@@ -1,8 +1,8 @@
 //! The damage flag: a file `DAMAGED`, left when a read of a checkpoint meets damage. Its content
 //! says what was found, as text for people.
 //!
-//! While the flag is set, nothing is written or removed, so that no history is lost that a repair
-//! may need. It is cleared once everything has been verified and nothing is wrong.
+//! While the flag is set, no checkpoint is written or removed, so that no history that a repair may
+//! need is lost. It is cleared once everything has been verified and nothing is wrong.
 
 use std::{
     path::PathBuf,
@@ -36,8 +36,8 @@ fn read(vfs: &dyn Vfs) -> Result<Option<String>> {
 /// The flag of a directory, shared by a checkpointer and all checkpoints opened through it.
 ///
 /// Any reading thread may set the flag, at any time, while another thread checks or clears it. All
-/// of them take `met`, and hold it while they change the file: so the file is created once, and the
-/// file and `met` change together.
+/// of them take `met`. They hold it while they change the file, so the file is created once, and
+/// the file and `met` change together.
 ///
 /// A read may meet damage after a verifying thread has passed that block and before that thread
 /// clears the flag. The flag is then cleared although there is damage. It is not lost for good: a
@@ -93,8 +93,8 @@ impl DamageFlag {
         let met = self.met().clone();
         let Some(text) = met.map_or_else(|| read(&*self.vfs), |text| Ok(Some(text)))? else { return Ok(()) };
         let detail = format!(
-            "a read met damage before, so no checkpoint is written or removed; \
-             repair it, then verify all checkpoints to clear this: {text}"
+            "an earlier read met damage, so no checkpoint is written or removed; \
+             repair the damage, then verify all checkpoints to clear this: {text}"
         );
         Err(Error::corrupt_whole(self.path(), detail))
     }

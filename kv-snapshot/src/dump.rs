@@ -1,4 +1,4 @@
-//! Prints a file as text, for golden tests and for people.
+//! Prints a manifest, part or table as text, for golden tests and for people.
 
 use std::{fmt, io::Write};
 
@@ -25,8 +25,8 @@ const SHOWN_BYTES: usize = 32;
 ///
 /// # Errors
 /// [`Error::Io`] if the file is missing (of the kind [`NotFound`](std::io::ErrorKind::NotFound)) or
-/// cannot be read, or if `out` fails; [`Error::Corrupt`], [`Error::OlderVersion`],
-/// [`Error::NewerVersion`].
+/// cannot be read, or if `out` fails; [`Error::Corrupt`] if it is damaged; [`Error::OlderVersion`]
+/// or [`Error::NewerVersion`] if another version wrote it.
 pub fn dump(vfs: &dyn Vfs, name: &str, out: &mut dyn Write) -> Result<()> {
     let mut printer = Printer { name, out };
     match Name::parse(name) {

@@ -1,4 +1,4 @@
-//! How failures become a [`kv_core::Error`].
+//! Turns failures to open or decode a file into a [`kv_core::Error`].
 
 use std::{io, path::Path};
 
@@ -50,7 +50,7 @@ impl DecodeError {
     }
 }
 
-/// The error for a file that the caller named and that could not be opened. A missing one is not
+/// The error for a file that the caller named and that could not be opened. A missing file is not
 /// damage: the name may be wrong.
 pub(crate) fn not_opened(error: kv_vfs::Error) -> Error {
     if error.kind() != io::ErrorKind::NotFound {
@@ -61,7 +61,8 @@ pub(crate) fn not_opened(error: kv_vfs::Error) -> Error {
 }
 
 /// Turns "not found" into damage, for a file that a checkpoint needs. Recovery takes
-/// [`Error::Corrupt`] as the sign to use an older checkpoint; any other error would end it.
+/// [`Error::Corrupt`] as the sign to use an older checkpoint; any other error would end the
+/// recovery.
 pub(crate) fn missing_is_damage(error: Error, detail: &'static str) -> Error {
     match error {
         Error::Io { path, source, .. } if source.kind() == io::ErrorKind::NotFound => {

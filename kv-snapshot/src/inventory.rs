@@ -1,5 +1,5 @@
-//! What is in a directory of checkpoints, going by the names of the files, and which of it is not
-//! needed any more.
+//! The inventory of a directory of checkpoints, by the names of its files. It also removes the
+//! files that are no longer needed.
 
 use std::collections::HashSet;
 
@@ -38,14 +38,14 @@ impl Inventory {
         Ok(inventory)
     }
 
-    /// A sequence number above every one that is in use here, or was.
+    /// A sequence number above every one that is in use in this directory.
     pub(crate) fn next_seq(&self) -> Result<u64> {
         let ids = self.manifests.iter().chain(&self.set_aside).map(|id| id.seq);
         let highest = ids.chain(self.parts.iter().copied()).max().unwrap_or(0);
         highest.checked_add(1).ok_or(Error::Misuse("no sequence number is left for another checkpoint".into()))
     }
 
-    /// Removes what an interrupted write left.
+    /// Removes the temporary files that interrupted writes left.
     pub(crate) fn remove_temporaries(&self, vfs: &dyn Vfs) -> Result<()> {
         self.temporaries.iter().try_for_each(|name| vfs.remove(name)).map_err(Error::from)
     }

@@ -1,9 +1,10 @@
-//! Immutable, checksummed, memory-mapped key-value files, and checkpoints of a store made of them.
+//! Immutable, checksummed, memory-mapped key-value files, and checkpoints of a store that consist
+//! of such files.
 //!
 //! - [`MmapCheckpointer`] keeps the checkpoints of a [`kv_core::Store`]. A checkpoint is a durable
 //!   image of the store at one position: a *part*, which is an immutable sorted table file, and a
 //!   *manifest*, which names the part. Both are read in place.
-//! - [`Table`] and [`TableWriter`] are such a table file used alone.
+//! - [`Table`] and [`TableWriter`] read and write such a table file outside of any checkpoint.
 //!
 //! A checkpoint is not a `Snapshot`: that is a read view of a running store, in memory.
 //!
@@ -19,15 +20,19 @@
 //!   directory. So a file gets its name after its bytes are durable, and a manifest is written
 //!   after the name of its part is durable.
 //! - **A rename is atomic.** So a name stands for a whole file or for none.
-//! - **Stored bytes may change at any time.** So a checksum covers every byte. It is verified when
-//!   a file is written, and again before the first use after each opening.
-//! - **No other process changes or truncates the files.** They are mapped: touching a page that the
-//!   disk cannot read ends the process with SIGBUS.
+//! - **Stored bytes may change at any time.** So a checksum covers every byte. Every checksum is
+//!   verified when a file is written, and again before the first use after each opening.
+//! - **No other process changes or truncates the files.** They are mapped: touching a page that was
+//!   cut off, or that the disk cannot read, ends the process with SIGBUS.
 #![forbid(unsafe_code)]
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("kv needs a target with 64-bit pointers: it holds sizes of files in `usize`");
 
+// `format` defines the bytes, `read` reads them through maps, `write` creates new files, and
+// `verify` verifies files from end to end. `checkpointer` and `table` are the public types over
+// these. `inventory` lists a directory of checkpoints, and `damage_flag` remembers that a read met
+// damage.
 mod checkpointer;
 mod damage_flag;
 mod dump;
@@ -41,7 +46,7 @@ mod table;
 mod verify;
 mod write;
 
-// What a user of tables and checkpoints needs besides, so that this crate is enough.
+// Re-exported so that a user of tables and checkpoints needs no other crate.
 pub use kv_core::{
     Change, Changes, Checkpoint, CheckpointHead, CheckpointId, Checkpointer, CollectionId, CollectionInfo, Cursor,
     Epoch, Error, LogId, Lsn, Place, Result, Value,

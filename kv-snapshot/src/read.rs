@@ -1,4 +1,4 @@
-//! Reading: parts and checkpoints in place, through maps.
+//! Reads parts and checkpoints in place, through maps.
 
 pub(crate) mod blocks;
 pub(crate) mod checkpoint;

@@ -19,7 +19,7 @@ const NO_STORE: u128 = 0;
 ///
 /// Opening reads next to nothing and takes the same short time at any size. Every block is verified
 /// when it is touched for the first time. So a damaged byte is an error: it is never returned as
-/// data, and never makes a key absent. Any number of threads may read at once.
+/// data, and never makes a key seem absent. Any number of threads may read at once.
 ///
 /// A table has the format of a part of a checkpoint.
 ///
@@ -57,7 +57,8 @@ impl Table {
     /// [`Io`](kv_core::Error::Io) if it cannot be read; its source is of the kind
     /// [`NotFound`](std::io::ErrorKind::NotFound) if there is no such file.
     /// [`Corrupt`](kv_core::Error::Corrupt) if it is truncated, damaged or not a table.
-    /// [`NewerVersion`](kv_core::Error::NewerVersion).
+    /// [`OlderVersion`](kv_core::Error::OlderVersion) or
+    /// [`NewerVersion`](kv_core::Error::NewerVersion) if another version wrote it.
     pub fn open(vfs: &dyn Vfs, name: &str) -> Result<Self> {
         let part = Arc::new(Part::open(vfs, name)?);
         match part.section(COLLECTION) {
@@ -138,9 +139,9 @@ pub struct TableWriter {
 }
 
 impl TableWriter {
-    /// Starts a table under a temporary name: `name` with `.tmp` added. A file of that name, which
-    /// a killed writer left, is removed first: so there must be only one writer of a name at a
-    /// time.
+    /// Starts a table under a temporary name: `name` with `.tmp` added. A file of that temporary
+    /// name, which a killed writer may have left, is removed first. So there must be only one
+    /// writer of a name at a time.
     ///
     /// # Errors
     /// [`DiskFull`](kv_core::Error::DiskFull), [`Io`](kv_core::Error::Io).
@@ -170,13 +171,13 @@ impl TableWriter {
 
     /// Completes the table: writes the rest, syncs the file, reads everything back from the disk
     /// and verifies it, gives the file its name, and makes the name durable. It replaces a table of
-    /// that name, whose open readers keep the old one.
+    /// that name. Readers that have the old table open keep it.
     ///
     /// # Errors
     /// [`DiskFull`](kv_core::Error::DiskFull), [`Io`](kv_core::Error::Io), and
     /// [`Corrupt`](kv_core::Error::Corrupt) if what was read back is not what was written. After an
     /// error the table is not there, with one exception: if syncing the directory or opening the
-    /// table failed, it has its name already, which may not be durable.
+    /// table failed, the table already has its name, which may not be durable.
     pub fn finish(self) -> Result<Table> {
         let summary = self.writer.finish(&mut || Ok(()))?;
         self.new.commit(|file| verify_blocks(file, &summary, || Ok(())))?;

@@ -1,4 +1,4 @@
-//! Verifying everything in a directory of checkpoints.
+//! Verifies all checkpoints that are listed in a directory.
 
 pub(crate) mod blocks;
 pub(crate) mod entries;
@@ -30,7 +30,7 @@ pub struct VerifyReport {
     pub parts: usize,
     /// The bytes of those parts.
     pub bytes: u64,
-    /// What is wrong: damage, files that cannot be read, files that a newer version wrote.
+    /// What is wrong: damage, files that cannot be read, files that another version wrote.
     pub findings: Vec<Error>,
     /// Whether the damage flag is set: a read met damage before, and nothing is written or removed
     /// until [`MmapCheckpointer::verify`](crate::MmapCheckpointer::verify) has found nothing wrong.
@@ -47,7 +47,9 @@ impl VerifyReport {
 /// Reads and verifies every listed checkpoint in a directory, from the disk: its manifest, every
 /// block of its parts, and whether entries, order and index agree.
 ///
-/// It changes nothing and takes no lock. A checkpoint that is removed meanwhile is left out.
+/// It changes nothing and takes no lock. A checkpoint that is removed meanwhile is left out. The
+/// kernel is asked to drop what it has cached of a part, but may keep pages that are in use through
+/// a map.
 ///
 /// # Errors
 /// [`Error::Io`] if the directory cannot be read. Damage is not an error: it is in the report.
@@ -80,8 +82,8 @@ fn verify_checkpoint(vfs: &dyn Vfs, id: CheckpointId, verified: &mut BTreeMap<u6
 }
 
 fn verify_part(vfs: &dyn Vfs, manifest: &Manifest, named: &PartRef) -> Result<()> {
-    // First open it as a reader does: for a file that is not the right one at all, that gives the
-    // clearest error.
+    // First open it as a reader does: if it is another file altogether, this gives the clearest
+    // error.
     let part = open_part(vfs, named)?;
     check_collections(&part, manifest)?;
     let file = vfs.open(&names::part(named.seq), Access::Read)?;

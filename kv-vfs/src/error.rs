@@ -6,9 +6,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// An operation on a file or a directory failed.
 ///
 /// It holds the operating system's error, and what was attempted on which file. The
-/// [`kind`](Error::kind) tells a full disk ([`StorageFull`](io::ErrorKind::StorageFull),
-/// [`QuotaExceeded`](io::ErrorKind::QuotaExceeded)) from a missing file
-/// ([`NotFound`](io::ErrorKind::NotFound)) and an existing one
+/// [`kind`](Error::kind) distinguishes a full disk ([`StorageFull`](io::ErrorKind::StorageFull),
+/// [`QuotaExceeded`](io::ErrorKind::QuotaExceeded)), a missing file
+/// ([`NotFound`](io::ErrorKind::NotFound)) and a file that exists already
 /// ([`AlreadyExists`](io::ErrorKind::AlreadyExists)).
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {operation} {}", path.display())]
@@ -22,7 +22,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error of `operation` on `path`.
+    /// The error for a failed `operation` on `path`.
     pub fn new(operation: &'static str, path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
         Self { operation, path: path.into(), source: source.into() }
     }
@@ -33,7 +33,7 @@ impl Error {
     }
 }
 
-/// The one way from a failed operation on a file to the engine's error.
+/// Converts a failed operation on a file to the engine's error.
 impl From<Error> for kv_core::Error {
     fn from(error: Error) -> Self {
         Self::from_io(error.operation, error.path, error.source)

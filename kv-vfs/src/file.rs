@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{Error, Result};
 
-/// The size of a write of [`File::write_zeroes`], in bytes.
+/// The size of each write that [`File::write_zeroes`] makes, in bytes.
 const ZEROES_BYTES: usize = 256 << 10;
 
 /// One open regular file, read and written at offsets in bytes from its start.
@@ -28,11 +28,11 @@ pub trait File: Send + Sync + fmt::Debug {
     /// nothing.
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<usize>;
 
-    /// Makes every write to this file that has returned survive a power cut, and the length that
-    /// those writes gave it.
+    /// Ensures that all writes to this file that have returned survive a power cut, together with
+    /// the length that they gave the file.
     ///
-    /// Once this has failed, nothing is known about those writes, and never will be: a second call
-    /// may "succeed" though the bytes are lost. Never retry it.
+    /// If this fails, it is unknown whether those writes reached the disk, and no later call can
+    /// tell: a second call may "succeed" although the bytes are lost. Never retry it.
     fn sync_data(&self) -> Result<()>;
 
     /// Asks that later reads come from the disk and not from memory. Call
@@ -49,26 +49,28 @@ pub trait File: Send + Sync + fmt::Debug {
     /// The new length survives a power cut only after [`sync_data`](File::sync_data).
     fn set_len(&self, len: u64) -> Result<()>;
 
-    /// Maps the whole file for reading, at the length that it has now.
+    /// Maps the whole file for reading, at its current length.
     ///
-    /// The file must not be changed or truncated any more. A change would show through the map; and
-    /// touching a page beyond a new end, or one that the disk cannot read, ends the process with
-    /// SIGBUS. Clones of the returned handle share the map, which ends with the last of them.
+    /// The file must not be changed or truncated while it is mapped. A change would show through
+    /// the map. Touching a page beyond a new end, or a page that the disk cannot read, ends the
+    /// process with SIGBUS. Clones of the returned handle share the map, which ends when the last
+    /// of them is dropped.
     fn map(&self) -> Result<Bytes>;
 
-    /// Which file this is, among all that exist; `None` if that is not known, as for a file in
-    /// memory.
+    /// Identifies the file among all files. Returns `None` if its identity is not known, as for a
+    /// file in memory.
     fn identity(&self) -> Result<Option<FileId>> {
         Ok(None)
     }
 
-    /// Whether a write over bytes that were written before takes no new space, so that it cannot
-    /// fail for lack of space. That is not so on file systems that copy on write; see
+    /// Whether overwriting bytes that were written before takes no new space, and so cannot fail
+    /// for lack of it. File systems that copy on write do take new space; see
     /// [`Vfs::request_overwriting_in_place`](crate::Vfs::request_overwriting_in_place).
     ///
     /// `true` does not cover blocks that the file shares with a file system's snapshot or a
     /// reflinked copy: the first write to each of these takes new space on every file system.
-    /// `false` if the operating system does not say. The default is `true`.
+    /// Returns `false` if the operating system does not say. The default implementation returns
+    /// `true`.
     fn is_overwritten_in_place(&self) -> bool {
         true
     }
@@ -79,7 +81,7 @@ pub trait File: Send + Sync + fmt::Debug {
     }
 
     /// Fills `buffer` from `offset`. Fails with [`io::ErrorKind::UnexpectedEof`] if the file ends
-    /// before that.
+    /// before the buffer is full.
     fn read_exact_at(&self, mut buffer: &mut [u8], mut offset: u64) -> Result<()> {
         while !buffer.is_empty() {
             match self.read_at(buffer, offset)? {
@@ -93,8 +95,8 @@ pub trait File: Send + Sync + fmt::Debug {
         Ok(())
     }
 
-    /// Writes all of `bytes` at `offset`, and continues after short writes. A write that takes
-    /// nothing is an error ([`io::ErrorKind::WriteZero`]). After an error any part may have been
+    /// Writes all of `bytes` at `offset`, and continues after short writes. A write that accepts no
+    /// byte is an error ([`io::ErrorKind::WriteZero`]). After an error any part may have been
     /// written. The guarantees are those of [`write_at`](File::write_at).
     fn write_all_at(&self, mut bytes: &[u8], mut offset: u64) -> Result<()> {
         while !bytes.is_empty() {
@@ -109,7 +111,7 @@ pub trait File: Send + Sync + fmt::Debug {
         Ok(())
     }
 
-    /// Writes `len` zeroes at `offset`. This takes the space: if the file [is overwritten in
+    /// Writes `len` zeroes at `offset`. This allocates the space: if the file [is overwritten in
     /// place](File::is_overwritten_in_place), later writes there neither allocate nor change the
     /// file's metadata. The guarantees are those of [`write_at`](File::write_at).
     fn write_zeroes(&self, offset: u64, len: u64) -> Result<()> {
@@ -125,8 +127,8 @@ pub trait File: Send + Sync + fmt::Debug {
     }
 }
 
-/// Which file it is. A copy of a file is another file, and so is the same file on a copy of the
-/// whole disk.
+/// The identity of a file. A copy of a file has another identity, and so has the same file on a
+/// copy of the whole disk.
 ///
 /// ```
 /// use kv_vfs::FileId;
@@ -138,17 +140,18 @@ pub trait File: Send + Sync + fmt::Debug {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileId {
-    /// The file system that holds it. The number is valid until the machine is restarted.
+    /// The number of the file system that holds it. It is valid until the machine is restarted.
     pub device: u64,
     /// The number of the file in that file system.
     pub inode: u64,
-    /// Whether it is seen through a file system that takes its files from another one, such as an
-    /// overlay. `device` is then not that of the file itself.
+    /// Whether the file is seen through a file system that takes its files from another one, such
+    /// as an overlay. `device` is then that of the upper file system, not that of the file itself.
     pub is_layered: bool,
 }
 
 impl FileId {
-    /// Whether this may be the same file as `other`, which was seen elsewhere.
+    /// Whether this may be the same file as `other`. The comparison is not symmetric: it allows for
+    /// `self` being seen through a layered file system, and takes the device of `other` as it is.
     pub fn may_be(&self, other: &Self) -> bool {
         self.inode == other.inode && (self.device == other.device || self.is_layered)
     }

@@ -1,5 +1,5 @@
-//! Tells a child made by `fork` from the process in which something was opened. Every fork raises a
-//! counter in the child, so that checking it takes no system call.
+//! Distinguishes a child made by `fork` from the process in which something was opened. Every fork
+//! raises a counter in the child, so the check takes no system call.
 #![expect(unsafe_code, reason = "registering a handler for forks is unsafe; this module does nothing else")]
 
 use std::{
@@ -7,24 +7,26 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-/// The number of forks between the first process that asked and this one.
+/// Counts the forks that lie between the first process that called [`Origin::here`] and this one.
+/// It is only compared for equality.
 ///
-/// Only a child changes it, in its one thread, before `fork` returns there. Every thread that the
+/// Only a child changes it, in its only thread, before `fork` returns there. Every thread that the
 /// child starts later sees the new value, and no thread of the parent sees a change at all. So
 /// `Relaxed` is enough.
 static FORKS: AtomicU64 = AtomicU64::new(0);
 /// Whether forks are counted: set after the handler was registered (`Release`), so that a thread
-/// that sees it set (`Acquire`) relies on the counter.
+/// that sees it set (`Acquire`) can rely on the counter.
 static IS_COUNTED: AtomicBool = AtomicBool::new(false);
 
 /// The process in which something was opened.
 ///
 /// A child made by `fork` inherits everything: memory, open files, and the locks on them. It does
-/// not have the parent's other threads, so a mutex that one of those held stays locked in it for
-/// ever. A child must therefore find out that it is one before it takes any lock or touches a file.
+/// not inherit the parent's other threads, so a mutex that one of those threads held stays locked
+/// in the child for ever. Code must therefore check whether it runs in a child before it takes any
+/// lock or touches a file.
 ///
-/// A child made by the raw system call (`clone`, glibc's `_Fork`) bypasses the C library's handlers
-/// and is not noticed.
+/// A child that is made without the C library's fork handlers (by the system call `clone`, or by
+/// glibc's `_Fork`) is not noticed.
 ///
 /// ```
 /// use kv_vfs::Origin;
@@ -47,7 +49,7 @@ impl Origin {
         Self { forks: FORKS.load(Ordering::Relaxed), process: process::id() }
     }
 
-    /// Whether this is the same process. Takes no lock.
+    /// Whether the calling process is still that process. Takes no lock.
     #[inline]
     pub fn is_here(&self) -> bool {
         if IS_COUNTED.load(Ordering::Acquire) {

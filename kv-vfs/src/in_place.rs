@@ -1,9 +1,9 @@
-//! Whether a file system overwrites in place, and asking btrfs to do so.
+//! Finds out whether a file system overwrites files in place, and asks btrfs to do so.
 //!
 //! A file system that copies on write takes new space for every write, even over bytes that the
-//! file already has. Zeroes written ahead then reserve nothing, and on a full disk a write fails
-//! for which space seemed to be reserved. btrfs overwrites in place if a file has the attribute
-//! NOCOW, which new files inherit from their directory.
+//! file already has. Zeroes written ahead then reserve nothing: on a full disk a write may fail
+//! although space seemed to be reserved for it. btrfs overwrites in place if a file has the
+//! attribute NOCOW, which new files inherit from their directory.
 
 use std::os::fd::AsFd;
 
@@ -31,7 +31,8 @@ pub(crate) fn request(directory: impl AsFd) -> Result<()> {
     if flags.contains(IFlags::NOCOW) {
         return Ok(());
     }
-    // A file cannot have both attributes, and one call cannot exchange them.
+    // A file cannot have NOCOW together with an attribute about compression, and one call cannot
+    // replace the one by the other.
     let other = flags - IFlags::COMPRESSED - NOT_COMPRESSED;
     if other != flags {
         ioctl_setflags(&directory, other)?;

@@ -1,15 +1,20 @@
-//! The file layer of kv. Everything but the command reaches files only through here.
+//! The file layer of kv. kv-wal, kv-snapshot and kv-store reach files only through this crate.
 //!
-//! A [`Vfs`] is *one directory* and what can be done with the files in it; a [`File`] is one open
-//! file. Both are small, object-safe and synchronous, so that a test can replace the real disk by a
-//! simulated one. [`OsVfs`] is the operating system.
+//! A [`Vfs`] is *one directory* with the operations on the files in it; a [`File`] is one open
+//! file. Both traits are small, object-safe and synchronous, so that a test can replace the real
+//! disk by a simulated one. [`OsVfs`] implements them on the operating system's files.
+//!
+//! The other types are about processes: a [`Lock`] keeps other owners out of a directory, an
+//! [`Origin`] detects a child made by `fork`, and a [`Process`] can be looked up later to see
+//! whether it still runs.
 //!
 //! A name is a single path component: a `Vfs` opens nothing outside its directory, and follows no
 //! symbolic link. Each method states what its caller may assume after it returns, also after a
-//! power cut. Assume nothing that is not stated: some disk will break it.
+//! power cut. Assume nothing else: some disk will break the assumption.
 //!
-//! This crate knows nothing of logs, keys or formats, except for what all formats share: how a file
-//! begins ([`preamble`]) and how integers are stored ([`little_endian`]).
+//! This crate knows nothing about logs, keys or formats, except for what all formats share: how a
+//! file begins ([`preamble`]) and how integers are stored ([`little_endian`]). It uses kv-core only
+//! to convert its [`Error`] to that of the engine.
 //!
 //! ```
 //! use kv_vfs::{Access, OsVfs, Vfs};

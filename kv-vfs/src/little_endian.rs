@@ -1,8 +1,10 @@
-//! Little-endian integers at fixed places of a slice: how every format of kv stores its fields.
+//! Reads and writes little-endian integers at fixed offsets in a slice: all formats of kv store
+//! their fields this way.
 //!
 //! Reading never panics, so that a decoder can read before it has checked every length: an integer
-//! that the slice does not hold in full reads as 0. Writing panics outside the slice. There the
-//! caller has made the buffer itself, and a field that is silently left out would be damage.
+//! that the slice does not hold in full reads as 0. Writing beyond the end of the slice panics: the
+//! caller has made the buffer itself, and to leave out a field silently would produce a damaged
+//! file.
 //!
 //! ```
 //! use kv_vfs::little_endian::{get_u16, get_u64, put_u16};

@@ -1,4 +1,5 @@
-//! Locks: the type that every [`Vfs`](crate::Vfs) returns, and locks of the operating system.
+//! Locks on files: the type that every [`Vfs`](crate::Vfs) returns, and the operating system's
+//! locks behind it.
 
 use std::{
     any::Any,
@@ -13,8 +14,8 @@ use crate::{Origin, Process};
 #[must_use = "the lock ends when this is dropped"]
 pub struct Lock {
     origin: Origin,
-    /// Taken out only in a child, by whichever thread asks first. So the process that owns the lock
-    /// never contends for this mutex, and it is never locked at a fork of that process.
+    /// Taken out only in a child, by the first thread that asks. The process that owns the lock
+    /// never locks this mutex, so the mutex is never locked when that process forks.
     held: Mutex<Option<Box<dyn Any + Send + Sync>>>,
 }
 
@@ -25,10 +26,11 @@ impl Lock {
     }
 
     /// Whether this is the process that took the lock, and not a child of it made by `fork`. It
-    /// makes no system call in that process, and waits for no other thread.
+    /// waits for no other thread. In the process that took the lock it makes no system call, unless
+    /// the handler for forks could not be registered.
     ///
-    /// A child does not have the lock, and cannot end it. The first call in a child closes what it
-    /// inherited, so that the lock ends with its parent.
+    /// A child does not have the lock, and cannot end it. The first call in a child closes the
+    /// child's inherited handle, so that the lock ends when the parent ends.
     #[inline]
     pub fn is_ours(&self) -> bool {
         self.origin.is_here() || self.close_inherited()
@@ -70,8 +72,8 @@ pub(crate) fn holder(file: &fs::File) -> Option<u32> {
     holder.filter(|id| Process::of(*id).is_some())
 }
 
-/// The process of a line of `/proc/locks`, if the line is about a lock of that file; see
-/// proc_locks(5). A process of another namespace has no number here, or 0.
+/// The process in a line of `/proc/locks`, if the line is about a lock on that file; see
+/// proc_locks(5). For a process in another PID namespace the line holds no valid number, or 0.
 fn holder_of(lock: &str, device: u64, inode: u64) -> Option<u32> {
     let mut fields = lock.split_ascii_whitespace();
     let (_, "FLOCK") = (fields.next()?, fields.next()?) else { return None };
@@ -89,9 +91,9 @@ struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // Closing the file is not enough. A program that another thread is just starting shares the
-        // open file until it runs, and with it the lock. A child must not unlock, however: the lock
-        // that it would end is its parent's.
+        // Closing the file is not enough: a program that another thread is just starting shares the
+        // open file, and with it the lock, until its `exec`. A child must not unlock, however,
+        // because that would end its parent's lock.
         if self.origin.is_here() {
             let _ = self.file.unlock();
         }

@@ -17,14 +17,14 @@ use rustix::{
 
 use crate::{Access, Error, File, FileId, Lock, Result, Space, Vfs, in_place, lock, map, place::Place};
 
-/// The smallest block that is reported, in bytes: the unit in which today's disks overwrite.
+/// The smallest block size that is reported, in bytes: the unit in which today's disks overwrite.
 const BLOCK_BYTES_MIN: u64 = 4096;
-/// The largest block that is reported, in bytes. Some network file systems report a megabyte or
-/// more. That is a preferred size of requests, and not a unit of overwriting.
+/// The largest block size that is reported, in bytes. Some network file systems give a megabyte or
+/// more, which is their preferred size of requests and not a unit of overwriting.
 const BLOCK_BYTES_MAX: u64 = 64 << 10;
 
-/// File systems that show files of other file systems under devices of their own: overlay and FUSE,
-/// by their numbers in statfs(2).
+/// File systems that show files of other file systems under a device number of their own: overlay
+/// and FUSE, by their numbers in statfs(2).
 const LAYERED: [u32; 2] = [0x794c_7630, 0x6573_5546];
 
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -32,7 +32,7 @@ const DIRECTORY_MODE: Mode = Mode::RWXU;
 
 /// A directory of the operating system's file system.
 ///
-/// It is held open: it stays the same directory even if its path is renamed.
+/// The directory is held open, so this value refers to the same directory even if it is renamed.
 #[derive(Debug)]
 pub struct OsVfs {
     directory: OwnedFd,
@@ -47,7 +47,8 @@ impl OsVfs {
     ///
     /// # Errors
     /// [`NotFound`](io::ErrorKind::NotFound) if it is missing,
-    /// [`NotADirectory`](io::ErrorKind::NotADirectory), or another error of the operating system.
+    /// [`NotADirectory`](io::ErrorKind::NotADirectory) if it is something else, or another error of
+    /// the operating system.
     pub fn open(path: impl AsRef<Path>) -> Result<Arc<Self>> {
         let path = path.as_ref();
         // The caller chose this path, so links in it are followed.
@@ -57,12 +58,12 @@ impl OsVfs {
             .map_err(|error| Error::new("open directory", path, error))
     }
 
-    /// Opens a directory, and creates it first if it is missing, with its missing parents. Only
-    /// their owner may access new directories (0700).
+    /// Opens a directory. If it is missing, creates it first, together with its missing parents.
+    /// Only the owner may access the new directories (0700).
     ///
     /// On return the names of the directories that it created survive a power cut. So does the name
-    /// of one that it found empty: a call that was killed between creating and syncing may have
-    /// left it.
+    /// of a directory that it found empty, because an earlier call may have been killed after it
+    /// created the directory and before it synced the name.
     ///
     /// # Errors
     /// [`NotADirectory`](io::ErrorKind::NotADirectory) if there is something else at the path, or
@@ -91,7 +92,8 @@ impl OsVfs {
 
     fn sync_parent(&self) -> Result<()> {
         let synced = match open_directory(&self.directory, OsStr::new(".."), OFlags::empty()) {
-            // Without the right to read the parent, it cannot be synced alone.
+            // The parent cannot be opened without permission to read it. Sync the whole file system
+            // instead.
             Err(Errno::ACCESS) => rustix::fs::syncfs(&self.directory),
             parent => parent.and_then(rustix::fs::fsync),
         };
@@ -193,9 +195,9 @@ impl Vfs for OsVfs {
 
     fn try_lock(&self, name: &str, access: Access) -> Result<Option<Lock>> {
         let error = |error| Error::new("lock", self.path.join(name), error);
-        // A lock needs no right to write, so that a store on a read-only medium can be opened and
-        // read. In an overlay, opening for writing would also copy the file: what its owner writes
-        // to the one in the layer below would not be seen any more.
+        // A lock needs no write permission, so that a store on a read-only medium can be opened and
+        // read. In an overlay, opening for writing would also copy the file up: from then on this
+        // process would not see what the owner writes to the file in the layer below.
         let file = match self.open_file("open", name, OFlags::RDONLY) {
             Err(absent) if absent.kind() == io::ErrorKind::NotFound && access == Access::ReadWrite => {
                 self.open_file("open", name, OFlags::RDWR | OFlags::CREATE)?
@@ -203,7 +205,7 @@ impl Vfs for OsVfs {
             opened => opened?,
         };
         match lock::try_exclusive(file) {
-            // Network file systems lock exclusively only a file that is open for writing.
+            // Network file systems grant an exclusive lock only on a file that is open for writing.
             Err(refused) if refused.raw_os_error() == Some(Errno::BADF.raw_os_error()) => {
                 lock::try_exclusive(self.open_file("open", name, OFlags::RDWR)?).map_err(error)
             }
@@ -224,7 +226,8 @@ impl Vfs for OsVfs {
     }
 
     fn request_overwriting_in_place(&self) {
-        // If this fails, `is_overwritten_in_place` says so for each file.
+        // If this fails, `is_overwritten_in_place` returns `false` for the files, except on an
+        // overlay, where it always returns `true`.
         let _ = in_place::request(&self.directory);
     }
 
@@ -252,7 +255,7 @@ fn open_directory(at: impl AsFd, path: &OsStr, extra: OFlags) -> rustix::io::Res
     retry_on_intr(|| rustix::fs::openat(&at, path.as_bytes(), flags, Mode::empty()))
 }
 
-/// Creates a directory, unless it exists.
+/// Creates a directory. Succeeds if the name exists already.
 fn make_directory(at: impl AsFd, path: &OsStr) -> rustix::io::Result<()> {
     match rustix::fs::mkdirat(at, path.as_bytes(), DIRECTORY_MODE) {
         Err(Errno::EXIST) => Ok(()),
@@ -331,11 +334,11 @@ impl File for OsFile {
     }
 }
 
-/// A map that finds no room fails with "out of memory", but a limit was reached that can be raised.
-/// The message names it.
+/// The operating system says "out of memory" when it has no address space for a map. The cause is a
+/// limit, which can be raised: name the limits in the message.
 fn name_limit(error: io::Error) -> io::Error {
-    const LIMITS: &str = "there is no address space left for the map: raise its limit (`ulimit -v`, or \
-        RLIMIT_AS) or the limit on the number of maps (`sysctl vm.max_map_count`), and open it again";
+    const LIMITS: &str = "there is no address space left for the map: raise the limit on address space (`ulimit -v`, \
+        RLIMIT_AS) or on the number of maps (`sysctl vm.max_map_count`), and open the file again";
     let is_limited = error.raw_os_error() == Some(Errno::NOMEM.raw_os_error());
     if is_limited { io::Error::new(io::ErrorKind::OutOfMemory, LIMITS) } else { error }
 }

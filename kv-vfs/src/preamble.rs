@@ -1,5 +1,6 @@
-//! How every kv file with a header begins. The preamble is the same in every version, so that each
-//! version can tell a damaged file from an older or a newer one. Integers are little-endian.
+//! The preamble: the first 56 bytes of every header in a kv file. Its layout is the same in every
+//! version, so that each version can distinguish a damaged file from an older or a newer one.
+//! Integers are little-endian.
 //!
 //! ```text
 //! 0       8          16        20     24              32            40         56
@@ -17,9 +18,9 @@
 //! | 40 | 16 | store id: which store the file belongs to |
 //!
 //! Each kind of file has a header of a fixed length. The checksum is verified before anything after
-//! it is used. A wrong magic or checksum is damage. An intact header with a lower version is older;
-//! one with a higher version, or with an unknown incompatible feature, is newer. No version before
-//! 1.0 reads the formats of an older one.
+//! it is used. A wrong magic or checksum is damage. An intact header with a lower version is
+//! *older*; one with a higher version, or with an unknown incompatible feature, is *newer*. Before
+//! kv 1.0, no release reads an older format version.
 
 use std::cmp::Ordering;
 
@@ -27,7 +28,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::little_endian::{get_u64, get_u128, put_u64, put_u128};
 
-/// The length of the preamble, in bytes. The other fields of the header begin there.
+/// The length of the preamble, in bytes. The other fields of the header follow it.
 pub const PREAMBLE_BYTES: usize = 56;
 
 const CHECKSUM_AT: usize = 8;
@@ -36,7 +37,7 @@ const INCOMPATIBLE_AT: usize = 24;
 const COMPATIBLE_AT: usize = 32;
 const STORE_ID_AT: usize = 40;
 
-/// A kind of file, and what this version knows of its format.
+/// A kind of file, and what this version knows about its format.
 #[derive(Clone, Copy, Debug)]
 pub struct Preamble {
     /// The first bytes of every file of this kind.
@@ -59,7 +60,7 @@ pub enum PreambleError {
     },
     /// It is intact, and an older version of this software wrote it.
     Older {
-        /// Its version, and the version that is read.
+        /// Its version, and the version that this software reads.
         detail: String,
     },
     /// It is intact, and a newer version of this software wrote it.
@@ -70,8 +71,8 @@ pub enum PreambleError {
 }
 
 impl Preamble {
-    /// Completes a header: writes the preamble, and the checksum over everything after it. The
-    /// other fields must be in place already.
+    /// Completes a header: writes the preamble, including the checksum of everything that follows
+    /// the checksum. The other fields must be in place already.
     ///
     /// # Panics
     /// If the header is shorter than the preamble.
@@ -95,7 +96,7 @@ impl Preamble {
             return Err(damaged(header.len(), "it ends within its header"));
         }
         if header[..CHECKSUM_AT] != self.magic {
-            return Err(damaged(0, "it does not begin with the magic of a file of this name"));
+            return Err(damaged(0, "it does not begin with the magic bytes of this kind of file"));
         }
         if get_u64(header, CHECKSUM_AT) != xxh3_64(&header[COVERED_AT..]) {
             return Err(damaged(CHECKSUM_AT, "the header does not match its checksum"));

@@ -1,7 +1,6 @@
 use std::fs;
 
-/// A process, distinguished from every other that ever ran, including a later one with the same
-/// number.
+/// Identifies one process among all that ever ran, including a later one with the same number.
 ///
 /// The information comes from Linux's `/proc`. Where that does not exist, no process is known.
 ///
@@ -14,10 +13,10 @@ use std::fs;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process {
-    /// The boot of the machine during which it runs, a random number. It is different on another
-    /// machine, and on the same machine after a restart.
+    /// A random number for the current boot of the machine. It is different on another machine, and
+    /// on the same machine after a restart.
     pub boot: u128,
-    /// The namespace of its number: each container numbers its processes separately.
+    /// The PID namespace in which `id` is valid: each container numbers its processes separately.
     pub namespace: u64,
     /// Its number (PID).
     pub id: u32,
@@ -36,8 +35,8 @@ impl Process {
         Self::named(&id.to_string())
     }
 
-    /// Whether it is running. Also `false` for a process of another boot or namespace, about which
-    /// nothing is known here.
+    /// Whether it is running. Returns `false` also for a process of another boot or namespace,
+    /// which cannot be seen from here.
     pub fn is_alive(&self) -> bool {
         Self::of(self.id) == Some(*self)
     }

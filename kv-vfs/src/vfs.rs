@@ -14,7 +14,8 @@ pub enum Access {
 /// The space of a file system, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
-    /// What is left. An estimate: other processes use it too, and some file systems overstate it.
+    /// What is left. This is an estimate: other processes use the space too, and some file systems
+    /// overstate it.
     pub free: u64,
     /// The whole size, used or not.
     pub total: u64,
@@ -22,9 +23,9 @@ pub struct Space {
 
 /// One directory of a file system, and the files in it.
 ///
-/// Every `name` must be a single path component: without `/`, and neither `.` nor `..`. A method
-/// fails with [`std::io::ErrorKind::InvalidInput`] for any other. Only regular files are opened,
-/// and no symbolic link is followed. Methods may be called from any thread.
+/// Every `name` must be a single path component: without `/`, and neither `.` nor `..`. For any
+/// other name a method fails with [`std::io::ErrorKind::InvalidInput`]. Only regular files are
+/// opened, and no symbolic link is followed. Methods may be called from any thread.
 pub trait Vfs: Send + Sync + fmt::Debug {
     /// The directory's path, for messages.
     fn path(&self) -> &Path;
@@ -42,8 +43,9 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     /// only if the file was synced as well.
     fn create(&self, name: &str) -> Result<Arc<dyn File>>;
 
-    /// Renames a file, and replaces a file that has the new name. This is atomic: at every instant,
-    /// and after every crash, the new name belongs to the old file or to the new one.
+    /// Renames a file. If a file has the new name already, it is replaced. This is atomic: at every
+    /// instant, and after every crash, the new name refers either to what it referred to before or
+    /// to the renamed file.
     ///
     /// It is not durable: until [`sync_directory`](Vfs::sync_directory) a power cut may undo it.
     fn rename(&self, from: &str, to: &str) -> Result<()>;
@@ -57,14 +59,14 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     /// are left out: kv creates none.
     fn list(&self) -> Result<Vec<String>>;
 
-    /// Makes every creation, rename and removal in this directory that has returned survive a power
-    /// cut. It does not sync the content of files.
+    /// Ensures that all creations, renames and removals in this directory that have returned
+    /// survive a power cut. It does not sync the content of files.
     fn sync_directory(&self) -> Result<()>;
 
     /// Opens an existing subdirectory.
     fn open_directory(&self, name: &str) -> Result<Arc<dyn Vfs>>;
 
-    /// Opens a subdirectory, and creates it first if it is missing. Only its owner may access a new
+    /// Opens a subdirectory, and creates it first if it is missing. Only the owner may access a new
     /// one (0700).
     ///
     /// A new name survives a power cut only after [`sync_directory`](Vfs::sync_directory) on *this*
@@ -83,29 +85,31 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     /// [`Lock::is_ours`].
     fn try_lock(&self, name: &str, access: Access) -> Result<Option<Lock>>;
 
-    /// The number of the process that holds the lock on the file `name`, for messages. `None` if
-    /// that cannot be found out, as by default.
+    /// The number of the process that holds the lock on the file `name`, for messages. Returns
+    /// `None` if that is not known. The default implementation always returns `None`.
     fn lock_holder(&self, _name: &str) -> Option<u32> {
         None
     }
 
-    /// Whether the directory is still the one at its path. `false` if it was certainly removed, or
-    /// if another one is certainly in its place: what is written here would not be found there. A
-    /// file layer whose directories cannot be removed or replaced returns `true`.
+    /// Whether the directory is still the one at its path. Returns `false` only if it is certain
+    /// that the directory was removed or that something else is at its path: what is written to the
+    /// directory could then not be found there. A file layer whose directories cannot be removed or
+    /// replaced returns `true`.
     fn is_in_place(&self) -> bool;
 
-    /// The size, in bytes, of the unit in which the disk overwrites: the larger of the file
-    /// system's and the device's block. A power of two, and at least 4,096.
+    /// The size, in bytes, of the unit in which the disk overwrites: a power of two, and at least
+    /// 4,096. It should be no smaller than the file system's block and the device's.
+    /// [`OsVfs`](crate::OsVfs) goes by what the file system reports, and reports at most 64 KiB.
     fn block_bytes(&self) -> u32;
 
-    /// Asks that files created in this directory from now on are overwritten in place: a write over
-    /// bytes that were written before then takes no new space. Most file systems always do that.
-    /// btrfs does it on request, and then neither checksums nor compresses these files.
-    /// [`File::is_overwritten_in_place`] tells whether the request was granted. By default this
-    /// does nothing.
+    /// Asks that files created in this directory from now on are overwritten in place: overwriting
+    /// bytes that were written before takes no new space. Most file systems always do that. btrfs
+    /// does it on request, and then neither checksums nor compresses these files.
+    /// [`File::is_overwritten_in_place`] tells whether the request was granted. The default
+    /// implementation does nothing.
     fn request_overwriting_in_place(&self) {}
 
-    /// The space of the file system. By default it is unlimited.
+    /// The space of the file system. The default implementation reports unlimited space.
     ///
     /// # Errors
     /// The operating system's error if it cannot tell.

@@ -1,4 +1,4 @@
-//! A log as text, for people and for the tests of the format.
+//! Prints a log as text, for people and for the tests of the format.
 
 use std::io::Write;
 
@@ -26,11 +26,12 @@ const PREVIEW_BYTES: usize = 24;
 ///
 /// The snapshots in `kv-wal/tests/it/snapshots` are worked examples of the format: `written` shows
 /// a first segment as text, `bytes` the same segment in hexadecimal, `mark` the mark, `closed` a
-/// seal, and `killed` and `continued` show how later openings go on.
+/// seal, and `killed` and `continued` show how later openings continue the log.
 ///
 /// # Errors
-/// [`Io`](Error::Io) if a file cannot be read or `out` cannot be written. Damage is not an error
-/// here: the text reports it.
+/// [`Io`](Error::Io) if a segment cannot be read or `out` cannot be written;
+/// [`OlderVersion`](Error::OlderVersion) or [`NewerVersion`](Error::NewerVersion) if the mark has
+/// the format of another version. Damage is not an error here: the text reports it.
 pub fn dump(vfs: &dyn Vfs, out: &mut dyn Write) -> Result<()> {
     for number in segment_numbers(vfs)? {
         match segment_file::open(vfs, number, Access::Read) {

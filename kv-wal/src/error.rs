@@ -1,4 +1,4 @@
-//! Turns errors of the file layer into those of the log.
+//! Errors about the contents of files: building them, and distinguishing them from failed reads.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
-//! What the bytes on the disk mean, and how the files are named. Format only, no I/O.
+//! The format on the disk: file names, the header of a segment, frames, and the mark. No module
+//! here does I/O.
 
 pub(crate) mod frame;
 pub(crate) mod mark;

@@ -41,8 +41,8 @@
 //! Only after that does the log write records to it. No segment is used twice.
 //!
 //! The log keeps one *spare* ready: the preallocated next segment, so that an append does not wait
-//! for space. A background job prepares it, from the first append on. Opening an existing log and
-//! reading it write to no file.
+//! for space. A background job prepares it, from the first append on. Opening and reading an
+//! existing log writes to no file.
 //!
 //! # Format
 //!
@@ -77,21 +77,22 @@
 //!
 //! 1. Read each segment's header and start frame, and the mark. A header that is not valid is
 //!    damage: it was synced before the file got its name. A mark that cannot be read proves
-//!    nothing, for whatever reason. Follow the links from the highest valid start frame back
+//!    nothing, whatever the reason. Follow the links from the highest valid start frame back
 //!    through its predecessors: these are the *live segments*. The segments before them were
 //!    trimmed; those between them are void. A missing segment above the last live one is damage.
 //! 2. If the live segments end in a seal, read the seal again from the disk rather than from the
 //!    page cache. If the mark names the seal's epoch and no later one, the log ends there; recovery
-//!    only checks that the next 256 KiB behind the seal are unused. If no slot of the mark names
-//!    that epoch or a later one, the whole rest of the log must be unused. A seal that does not
-//!    count is not an error: recovery goes on with step 3.
+//!    only checks that the next 256 KiB behind the seal, and the first 256 KiB of each later
+//!    segment, are unused. If no slot of the mark names that epoch or a later one, the whole rest
+//!    of the log must be unused. A seal that does not count is not an error: recovery goes on with
+//!    step 3.
 //! 3. Sync every segment, drop it from the page cache, and read everything again. A failed flush
 //!    may have left a start frame that is only in memory.
 //! 4. Read the frames of each live segment that may hold a record above the highest position that a
 //!    start frame proves durable, oldest segment first. Stop at the first frame that is bad or
 //!    missing. Let n be the position that is missing there.
-//! 5. **Only proof refuses.** If the mark or any valid frame beyond that place states a durable
-//!    position of n or more, a durable record is lost. Opening fails with
+//! 5. **Only proof makes the opening fail.** If the mark or any valid frame beyond that place
+//!    states a durable position of n or more, a durable record is lost. Opening fails with
 //!    [`Corrupt`](kv_core::Error::Corrupt), which names the place and what is missing, and changes
 //!    nothing.
 //! 6. Otherwise the rest is a torn tail, and no record in it was acknowledged as durable. Recovery
@@ -118,7 +119,7 @@
 //! # Inspecting a log
 //!
 //! [`verify`] reads everything and lists all damage, even in a log that refuses to open. [`dump`]
-//! prints a log frame by frame. [`is_blank`] says whether anything was ever written. None of them
+//! prints a log frame by frame. [`is_blank`] says whether nothing was ever written. None of them
 //! changes anything.
 
 #![forbid(unsafe_code)]
@@ -126,6 +127,9 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("kv needs a target with 64-bit pointers: it holds file sizes in `usize`");
 
+// `format` defines the bytes. `open` opens or creates a log, and calls `recovery`, which decides
+// which records it holds. `log` is the public type, over `write` (appends, flushes, spares, trims)
+// and `reader`. `segment_file` and `mark_file` do the I/O of single files.
 mod dump;
 mod error;
 mod format;
@@ -139,7 +143,7 @@ mod segment_file;
 mod sync;
 mod write;
 
-// What a user of the log needs besides, so that this crate is enough.
+// Re-exported so that a user of the log needs no other crate.
 pub use kv_core::{Bounds, Durability, Epoch, Error, Log, LogId, LogReader, Lsn, Place, Record, Result};
 pub use kv_vfs::{OsVfs, Vfs};
 

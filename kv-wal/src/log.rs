@@ -23,9 +23,10 @@ use crate::{
 /// It implements [`Log`]. Call [`close`](Log::close) to shut it down cleanly. Dropping it flushes
 /// nothing and leaves the directory as a killed process would.
 ///
-/// The log belongs to the process that opened it. In a child made by `fork`, every call except
-/// [`bounds`](Log::bounds) and [`medium_bytes_after`](Log::medium_bytes_after) fails with
-/// [`Error::Forked`], and dropping the log does nothing.
+/// The log belongs to the process that opened it. In a child made by `fork`, appending, syncing,
+/// reading, trimming and closing fail with [`Error::Forked`], and dropping the log does nothing.
+/// [`bounds`](Log::bounds) and [`medium_bytes_after`](Log::medium_bytes_after) show the state at
+/// the fork; they wait for ever if another thread held the log's lock then.
 pub struct SegmentedLog {
     shared: Arc<Shared>,
     recovery: LogRecovery,
@@ -50,7 +51,7 @@ impl SegmentedLog {
     /// # Errors
     /// - [`Locked`](Error::Locked) if the log is already open.
     /// - [`Corrupt`](Error::Corrupt) if something durable is proven to be damaged or missing.
-    ///   Nothing was changed then.
+    ///   Nothing has been changed then.
     /// - [`NewerVersion`](Error::NewerVersion) or [`OlderVersion`](Error::OlderVersion) if a file
     ///   has the format of another version.
     /// - [`Misuse`](Error::Misuse) if [`Options::epoch_min`] is too high.
@@ -78,11 +79,12 @@ impl SegmentedLog {
         &self.recovery
     }
 
-    /// Fails in a child that the process which opened the log made by `fork`.
+    /// Fails if this process is a child, made by `fork`, of the process that opened the log.
     ///
-    /// The log's calls check this before they take any lock: another thread of the parent may have
-    /// held a lock at the moment of the fork, and the child's copy of it is then never released.
-    /// The first call in a child also closes the child's inherited handle on the directory's lock.
+    /// The calls that fail in a child check this before they take any lock: another thread of the
+    /// parent may have held a lock at the moment of the fork, and then the child's copy of it is
+    /// never released. The first call in a child also closes the child's inherited handle on the
+    /// directory's lock.
     ///
     /// # Errors
     /// [`Forked`](Error::Forked) in such a child.
@@ -103,7 +105,7 @@ impl SegmentedLog {
             state.check_open()?;
             let buffered = state.buffer.bytes();
             // Flush only if records wait. A new segment's start frame alone must not be flushed:
-            // padding would follow it and take room that the segment was sized to have for this
+            // padding would follow it and take the room that the segment was sized to have for this
             // record.
             if state.written < state.appended && buffered + record_bytes > self.buffered_bytes_max {
                 state = self.shared.flush_or_wait(state);
@@ -133,7 +135,7 @@ impl SegmentedLog {
         }
     }
 
-    /// Stops taking records and makes every record that was taken durable.
+    /// Refuses further records and makes all appended records durable.
     fn finish(&self) -> Result<()> {
         let mut state = self.shared.lock();
         state.closed = true;
@@ -148,7 +150,7 @@ impl SegmentedLog {
     /// durable. Writes nothing if this opening wrote nothing.
     fn seal(&self) -> Result<()> {
         let mut state = self.shared.lock();
-        // Since every record became durable, the spare job or a trim may have poisoned the log.
+        // The spare job or a trim may have poisoned the log since every record became durable.
         state.poison.refuse()?;
         if state.active.is_none() {
             return Ok(());
@@ -206,7 +208,7 @@ impl Log for SegmentedLog {
         }
         loop {
             // What recovery found may lie above the mark. Acknowledge it only once the mark states
-            // it too, which proves that later damage to it is no torn tail.
+            // it too: the mark then proves that a later loss is damage and not a torn tail.
             if state.marked >= upto {
                 return Ok(state.marked);
             }
@@ -260,8 +262,8 @@ impl Log for SegmentedLog {
         if *sealed {
             return Ok(());
         }
-        // From here on there are no new records, and then no job either, so no frame is written
-        // beside the seal.
+        // First stop the appends, and then the job, so that nothing else is written together with
+        // the seal.
         self.finish()?;
         let spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(spares); // waits until a running job has finished

@@ -1,4 +1,4 @@
-//! Reading and writing the file of the acknowledgement mark.
+//! Reads and writes the file of the acknowledgement mark.
 
 use std::{io, sync::Arc};
 
@@ -13,8 +13,8 @@ use crate::{
     },
 };
 
-/// Reads the valid slots of the mark. A slot that cannot be read, for whatever reason, proves
-/// nothing, like a slot torn by a power cut: nothing depends on the mark alone.
+/// Reads the valid slots of the mark. A slot that cannot be read, whatever the reason, is left out:
+/// like a slot that a power cut tore, it proves nothing.
 ///
 /// # Errors
 /// [`OlderVersion`](kv_core::Error::OlderVersion) or [`NewerVersion`](kv_core::Error::NewerVersion)
@@ -50,9 +50,9 @@ impl MarkWriter {
     }
 
     /// Writes this opening's epoch to both slots; creates the file first if there is none. Neither
-    /// the file's bytes nor its name are durable on return: the caller syncs them.
+    /// the file's bytes nor its name is durable on return: the caller syncs them.
     ///
-    /// This takes all the space that marks ever need. Later ones overwrite it.
+    /// This takes all the space that marks ever need. Later marks overwrite it.
     pub(crate) fn begin(&mut self, vfs: &dyn Vfs, durable: Lsn) -> Result<()> {
         // Open the file on each attempt. Between two attempts a copy may have replaced it under its
         // name.
@@ -79,7 +79,7 @@ impl MarkWriter {
         self.file.as_ref().is_some_and(|file| file.is_overwritten_in_place())
     }
 
-    /// Makes all marks that were written durable.
+    /// Makes all written marks durable.
     pub(crate) fn sync(&self) -> Result<()> {
         self.file.as_ref().map_or(Ok(()), |file| file.sync_data()).map_err(Into::into)
     }

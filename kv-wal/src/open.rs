@@ -1,4 +1,4 @@
-//! Opening a log, and creating one.
+//! Opens a log, or creates one.
 
 use std::{
     io::{

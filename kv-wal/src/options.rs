@@ -7,18 +7,19 @@ use kv_core::{
 
 use crate::format::{frame::PAYLOAD_BYTES_MAX, segment::BLOCKS_MIN};
 
-/// The smallest `segment_bytes_max` that is used, in bytes.
+/// The smallest segment size that is used, in bytes, whatever the options say.
 pub(crate) const SEGMENT_BYTES_FLOOR: u64 = 16 << 10;
 
-/// How a log is opened and sized. Plain data; values out of range are clamped.
+/// How a log is opened and sized. This is plain data; sizes out of range are clamped.
 #[derive(Clone)]
 pub struct Options {
-    /// Whether to create a log where there is none. If not, opening fails with
+    /// Whether to create a log where there is none. If `false`, opening fails with
     /// [`NotFound`](std::io::ErrorKind::NotFound). On by default; turn it off where a log must
     /// exist already.
     pub create: bool,
     /// The size that segment files grow to, in bytes: at least 16 KiB and four disk blocks. A
-    /// record that is too large for that gets a segment of its own size. 64 MiB by default.
+    /// record that is too large for that gets a segment that is large enough for it. 64 MiB by
+    /// default.
     pub segment_bytes_max: u64,
     /// The size of the first segment file, in bytes; at most `segment_bytes_max`. Each time an
     /// opening fills a segment, the next one is twice as large. 1 MiB by default.

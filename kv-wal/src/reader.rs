@@ -1,4 +1,4 @@
-//! Reading records back.
+//! Reads records back from the segments.
 
 use std::{io, sync::Arc};
 
@@ -20,11 +20,10 @@ use crate::{
 /// - It reads record n only after it has seen, under the lock, that n is durable. The bytes of that
 ///   record were written before and never change: frames are only added behind others.
 /// - It may read ahead into a write that is still under way. Such bytes count only once their
-///   record is durable, and only as a valid frame, which is a whole one. If they seem to end the
-///   segment or look bad, it discards them and reads again, up to the end that the state gives by
-///   then.
-/// - A segment may be trimmed while it is open: its file stays readable. If a segment's file is
-///   gone before it is opened, the state tells whether it was trimmed or is lost.
+///   record is durable, and only as a complete, valid frame. If they seem to end the segment or
+///   look bad, the reader discards them and reads again, up to the segment's current end.
+/// - A segment may be trimmed while the reader has it open: its file stays readable. If a segment's
+///   file is gone before it is opened, the state tells whether it was trimmed or is lost.
 pub(crate) struct Reader {
     shared: Arc<Shared>,
     /// The last position that was returned, or the one to start after.

@@ -1,16 +1,16 @@
-//! Recovery: what of the log is there. Decided when the log is opened, without changing anything.
+//! Recovery: decides which records a log holds, when it is opened. Changes nothing.
 //!
-//! The six steps that the crate's documentation lists, one call each. Each file answers one
+//! [`recover`] follows the steps that the crate's documentation lists. Each file answers one
 //! question:
 //!
 //! | file | question |
 //! |---|---|
 //! | `inventory` | what is there, and which segments are live? |
-//! | `shutdown` | was the log closed, and nothing written afterwards? |
+//! | `shutdown` | was the log closed cleanly, and was nothing written afterwards? |
 //! | `walk` | where do the frames of each live segment end? |
 //! | `evidence` | does anything beyond the end prove that more was durable? |
 //! | `numbers` | are the log's numbers plausible? |
-//! | `report` | what does the caller get to know? |
+//! | `report` | what is the caller told? |
 //!
 //! `scanner` reads frames for all of them, for readers and for the dump. `verify` checks everything
 //! without opening the log.
@@ -54,9 +54,9 @@ pub(crate) struct LiveSegment {
 /// How the first write of an opening continues the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tail {
-    /// In the last segment, in the block behind its seal, which begins at this offset in bytes.
+    /// In the last segment, in the block behind its seal. The block begins at this offset in bytes.
     BehindSeal(u64),
-    /// In a new segment whose start frame continues the log from there; from nothing if `None`.
+    /// In a new segment, whose start frame holds this link; `None` if the log begins there.
     NewSegment(Option<Link>),
 }
 
@@ -79,7 +79,7 @@ pub(crate) struct Recovered {
     pub(crate) torn: Option<TornTail>,
 }
 
-/// Finds out what of the log is there. `None` if there is no log.
+/// Finds out what the log holds. `None` if there is no log.
 pub(crate) fn recover(vfs: &dyn Vfs) -> Result<Option<Recovered>> {
     let inventory = Inventory::read(vfs)?;
     if let Some(log_end) = inventory.clean_shutdown()? {
@@ -103,8 +103,8 @@ impl Inventory<'_> {
         let kept: Vec<_> = (0..segments).map(|at| self.live_segment(at).header).collect();
         let last = kept.last();
         let highest = self.segments.last().map_or(0, |found| found.header.number);
-        // The highest segment is a spare if it is empty. One below it is not, because the next
-        // start frame makes it void.
+        // The highest segment is a spare if it is empty. An empty segment below it is not, because
+        // the next start frame makes it void.
         let spare = (last.map(|header| header.number) != Some(highest) && !remains.highest_is_used).then_some(highest);
         let numbers = self.segments.iter().map(|found| found.header.number);
         let is_kept = |number| kept.iter().any(|header| header.number == number);
@@ -131,8 +131,8 @@ impl Inventory<'_> {
         }))
     }
 
-    /// The live segments, each with its end: where the next one continues, or for the last one
-    /// where the log ends.
+    /// The live segments, each with its end: the place where the next one continues or, for the
+    /// last one, where the log ends.
     fn kept_segments(&self, log_end: &LogEnd) -> Vec<LiveSegment> {
         let mut segments = Vec::with_capacity(log_end.segments);
         let mut end = log_end.end.offset;

@@ -1,4 +1,4 @@
-//! Segments as files: opening, reading and creating them.
+//! Opens, reads and creates the files of segments.
 
 use std::{io, sync::Arc};
 
@@ -30,7 +30,7 @@ impl Segment {
         u64::from(self.header.block_bytes)
     }
 
-    /// Whether the `bytes` bytes from offset `from` on are all zero, as far as the file goes.
+    /// Whether the `bytes` bytes from offset `from` on, or as many as the file has, are all zero.
     pub(crate) fn is_unused(&self, from: u64, bytes: u64) -> Result<bool> {
         let end = from.saturating_add(bytes);
         let mut chunk = vec![0; CHUNK_BYTES];
@@ -51,8 +51,8 @@ impl Segment {
 
     /// Whether the log may write to this segment, on a disk with blocks of `disk_block` bytes. The
     /// file must have its full length and be overwritten in place, so that a write needs no new
-    /// space. And its blocks must be at least as large as the disk's, so that a flush ends where
-    /// the disk's next block begins.
+    /// space. Its blocks must be at least as large as the disk's, so that a flush ends at a
+    /// boundary of the disk's blocks.
     pub(crate) fn is_writable(&self, disk_block: u64) -> Result<bool> {
         let len = self.file.len()?;
         Ok(len >= self.header.length && self.block() >= disk_block && self.file.is_overwritten_in_place())
@@ -120,7 +120,7 @@ impl CreateError {
 
 /// Creates the segment that `header` describes. It writes zeroes to the full size under a temporary
 /// name, syncs the file, renames it (over an unused spare of that number, if there is one), and
-/// syncs the directory. The segment may be used once this has returned, not before.
+/// syncs the directory. The segment must not be used before this has returned.
 pub(crate) fn create(vfs: &dyn Vfs, header: &Header) -> Result<Segment, CreateError> {
     let name = names::segment(header.number);
     let file = match fill(vfs, header).and_then(|file| vfs.rename(names::TEMPORARY, &name).map(|()| file)) {
@@ -131,7 +131,7 @@ pub(crate) fn create(vfs: &dyn Vfs, header: &Header) -> Result<Segment, CreateEr
         }
     };
     // Opens the same file under its final name, which error messages will show. If that fails, use
-    // the old handle: after the rename the segment exists, and nothing may be refused any more.
+    // the old handle: after the rename the segment exists, and it is too late to refuse.
     let file = vfs.open(&name, Access::ReadWrite).unwrap_or(file);
     vfs.sync_directory().map_err(|error| CreateError::Final(error.into()))?;
     Ok(Segment { header: *header, file })

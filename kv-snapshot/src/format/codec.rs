@@ -1,12 +1,12 @@
-//! The payload of a manifest, to bytes and back. This is the only place that uses bincode.
+//! Encodes and decodes the payload of a manifest. This is the only place that uses bincode.
 //!
 //! Layout: the fields in order. Integers are little-endian and of fixed width; an option is a byte
 //! 0 or 1 and then the value; a list or a text is its length in 8 bytes and then its elements or
 //! its UTF-8. A golden test pins the bytes, so that another library that writes the same can
 //! replace bincode.
 //!
-//! Decoding borrows the texts and reads the lists itself, so that a forged length takes no memory:
-//! bincode would allocate a mebibyte and then double it as it goes.
+//! The decoder borrows the texts and reads the lists itself, so that a forged length cannot make it
+//! allocate memory. bincode would allocate a mebibyte and then double it as it goes.
 
 use bincode::error::DecodeError as BincodeError;
 use serde::{Deserialize, Serialize};

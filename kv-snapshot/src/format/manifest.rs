@@ -1,4 +1,5 @@
-//! The format of a manifest: what a checkpoint is of, and which parts hold it.
+//! The format of a manifest, which describes a checkpoint and names the parts that hold its
+//! entries.
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
@@ -18,10 +19,11 @@
 //!
 //! A manifest is valid if and only if the header and the payload match their checksums, the payload
 //! ends with the file, its log id is the store id of the header, its id is that of the file's name,
-//! and its collections are in order.
+//! its collections are in order, and it keeps to the limits below.
 //!
 //! With more than one part, the entry of a key is that of the newest part that has one, and a
-//! tombstone says that the key is absent. This version writes one part and reads no more.
+//! tombstone says that the key is absent. This version writes one part and reads only manifests
+//! with one.
 
 use kv_core::{CheckpointHead, CheckpointId, CollectionId, CollectionInfo, Epoch, LogId, Lsn, NAME_BYTES_MAX};
 use kv_vfs::{

@@ -5,9 +5,9 @@
 //!            entries, anchors, slots
 //! ```
 //!
-//! All integers are little-endian, all offsets are in bytes from the start of the file. The file is
-//! a whole number of blocks of 4,096 bytes. Collections, anchors, slots and the directory begin at
-//! multiples of 64 bytes (a cache line); the bytes between them are zero.
+//! All integers are little-endian, and all offsets are in bytes from the start of the file. The
+//! file is a whole number of blocks of 4,096 bytes. Collections, anchors, slots and the directory
+//! begin at multiples of 64 bytes (a cache line); the bytes between them are zero.
 //!
 //! Every byte is covered by a checksum, xxh3-64. All checksums but the header's are seeded with the
 //! two halves of the part's identity XORed ("the seed"), so that a block of another part does not
@@ -16,7 +16,7 @@
 //! A part is valid if and only if its header and its footer match their checksums and state the
 //! same identity, and the top block of the checksum tree matches the root in the footer. A block is
 //! valid if and only if it matches its checksum in the tree, and the block of the tree that holds
-//! that checksum is valid. So header and footer together pin every byte.
+//! that checksum is valid. So the header and the footer together determine every byte.
 //!
 //! **Header**, block 0. It begins as every [`preamble`](kv_vfs::preamble); its checksum covers the
 //! whole block.
@@ -56,10 +56,10 @@
 //!
 //! The hash is xxh3-64 of the key with the seed. The home of a key, the slot where a search for it
 //! begins, is the upper half of the 128-bit product of its hash and `homes`, which the directory
-//! holds. Used slots are in order of their hashes, each at its home or, if that is taken, in the
-//! next free slot. So a key that is not found between its home and the next empty slot, or the end,
-//! is absent. There are only as many slots as that takes, and at least `homes`. With five homes for
-//! every four entries, a search reads about one cache line.
+//! holds. Used slots are in order of their hashes, each at its home or, if the home is taken, in
+//! the next free slot. So a key that is not found between its home and the next empty slot, or the
+//! end, is absent. There are at least `homes` slots, and more only if the last entries need them.
+//! With five homes for every four entries, a search reads about one cache line.
 //!
 //! **Directory**: one record of 96 bytes for each collection, in order of ids, each id once:
 //!

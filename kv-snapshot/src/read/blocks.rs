@@ -122,6 +122,6 @@ impl Blocks {
 
     #[cold]
     fn beyond(&self, start: u64) -> Error {
-        Error::corrupt(&self.file, start, "something points here that would reach past the end of the data")
+        Error::corrupt(&self.file, start, "a reference to this place reaches past the end of the data")
     }
 }

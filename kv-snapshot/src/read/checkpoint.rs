@@ -25,7 +25,7 @@ pub(crate) struct MmapCheckpoint {
 }
 
 impl MmapCheckpoint {
-    /// Opens the part of a manifest and checks that it is the one that the manifest names.
+    /// Opens the part that a manifest names, and checks that it is that part.
     pub(crate) fn open(vfs: &dyn Vfs, manifest: &Manifest, damage_flag: Arc<DamageFlag>) -> Result<Self> {
         let [named] = manifest.parts[..] else {
             return Err(Error::Misuse("a manifest of this version has one part".into()));
@@ -55,7 +55,7 @@ impl MmapCheckpoint {
 
 /// Reads the manifest of checkpoint `id`, which has the name `name`.
 ///
-/// A missing one is [`Corrupt`](Error::Corrupt): the caller has its id from a list.
+/// A missing manifest is [`Corrupt`](Error::Corrupt): the caller has its id from a list.
 pub(crate) fn read_manifest(vfs: &dyn Vfs, name: &str, id: CheckpointId) -> Result<Manifest> {
     let path = vfs.path().join(name);
     let missing = "the file is missing: the checkpoint was removed, or has to be restored from a backup";
@@ -70,7 +70,7 @@ pub(crate) fn read_manifest(vfs: &dyn Vfs, name: &str, id: CheckpointId) -> Resu
     Manifest::decode(&content, id).map_err(|fault| fault.at(&path, 0))
 }
 
-/// Opens the part that a manifest names, and checks that it is that one.
+/// Opens the part that a manifest names. Fails if the file is missing or is another part.
 pub(crate) fn open_part(vfs: &dyn Vfs, named: &PartRef) -> Result<Part> {
     let missing = "the file is missing, though a manifest names it: restore it from a backup";
     let opened = Part::open(vfs, &names::part(named.seq));
@@ -83,7 +83,8 @@ pub(crate) fn open_part(vfs: &dyn Vfs, named: &PartRef) -> Result<Part> {
     Ok(part)
 }
 
-/// Checks that a part belongs to the log of its manifest, and holds the collections that it states.
+/// Checks that a part belongs to the log of its manifest, and holds the collections that the
+/// manifest states.
 pub(crate) fn check_collections(part: &Part, manifest: &Manifest) -> Result<()> {
     let in_part = part.sections().iter().map(|section| (section.id, section.entries, section.bytes));
     let in_manifest = manifest.collections.iter().map(|info| (info.id, info.entries, info.bytes));

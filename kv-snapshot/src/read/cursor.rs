@@ -14,12 +14,12 @@ use crate::format::part::Section;
 pub struct TableCursor {
     part: Arc<Part>,
     section: Section,
-    /// Where the first entry that was not taken begins.
+    /// Where the entries that are still to come begin.
     next: u64,
-    /// Where the last entry that was not taken ends.
+    /// Where the entries that are still to come end.
     end: u64,
-    /// Where the last few entries before `end` begin, from the anchor before it on. An entry does
-    /// not say where the one before it begins.
+    /// The offsets of the last few entries before `end`, from the last anchor on: an entry does not
+    /// say where the one before it begins.
     before_end: Vec<u64>,
     key: Range<usize>,
     value: Range<usize>,

@@ -1,4 +1,4 @@
-//! A part, read in place.
+//! Reads a part in place.
 
 use std::{cmp::Ordering, ops::Range};
 
@@ -28,7 +28,7 @@ pub(crate) struct Part {
     sections: Vec<Section>,
 }
 
-/// Where an entry lies. Its header and its key have been verified, its value has not.
+/// Where an entry lies. Its header and its key have been verified; its value has not.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
     offset: u64,
@@ -268,7 +268,8 @@ impl Part {
         self.scan(section, start, &is_before)
     }
 
-    /// The offset of the last entry with an anchor that is before the bound, or of the first entry.
+    /// The offset of the last entry before the bound that has an anchor, or of the first entry if
+    /// there is none.
     fn anchor_before(&self, section: &Section, prefix: u64, is_before: &impl Fn(Entry) -> bool) -> Result<u64> {
         let (mut low, mut high) = (0, section.anchors());
         let mut found = section.entries_offset;
@@ -289,8 +290,8 @@ impl Part {
         Ok(found)
     }
 
-    /// The offsets of the last few entries before `end`, in order: from the last anchor before it
-    /// on. `end` must be the end of an entry.
+    /// The offsets of the last few entries before `end`, in order, from the last anchor before
+    /// `end` on. `end` must be the end of an entry.
     pub(crate) fn entries_before(&self, section: &Section, end: u64) -> Result<Vec<u64>> {
         let (mut low, mut high) = (0, section.anchors());
         let mut offset = section.entries_offset;

@@ -42,7 +42,8 @@ impl Stripes {
     }
 }
 
-/// Threads take turns. `Relaxed` is enough: the counter only has to spread them.
+/// Assigns the stripes to threads in turn. `Relaxed` is enough: the counter only has to spread the
+/// threads.
 fn stripe_of_this_thread() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {

@@ -12,7 +12,8 @@ use crate::{
 };
 
 /// Verifies each collection of a part: its entries are in order, and as many as the directory says;
-/// each is found through the slots, and through its anchor; and the index holds nothing else.
+/// each entry is found through the slots; each anchor leads to its entry; and the slots hold
+/// nothing else.
 pub(crate) fn verify_entries(part: &Part) -> Result<()> {
     part.sections().iter().try_for_each(|section| Collection { part, section }.verify())
 }
@@ -46,7 +47,7 @@ impl Collection<'_> {
             offset = entry.end();
         }
         if (entries, bytes) != (section.entries, section.bytes) {
-            return Err(self.wrong(section.entries_offset, "the directory states another number of entries or bytes"));
+            return Err(self.wrong(section.entries_offset, "the directory states a wrong number of entries or bytes"));
         }
         self.verify_slots()
     }
@@ -68,9 +69,7 @@ impl Collection<'_> {
             used += u64::from(self.part.slot(self.section, slot)? != EMPTY_SLOT);
         }
         if used != self.section.entries {
-            return Err(
-                self.wrong(self.section.slots_offset, "the index holds another number of entries than there are")
-            );
+            return Err(self.wrong(self.section.slots_offset, "the index does not hold as many entries as there are"));
         }
         Ok(())
     }

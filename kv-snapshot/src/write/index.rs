@@ -12,7 +12,7 @@ use crate::format::{
 };
 
 /// Takes 16 bytes of memory per entry, or up to 32 if the number of entries was not known in
-/// advance, and about 1.5 bytes for the anchors.
+/// advance, and about 1.5 bytes per entry for the anchors.
 #[derive(Debug, Default)]
 pub(crate) struct IndexBuilder {
     first_key: Vec<u8>,
@@ -84,8 +84,8 @@ impl IndexBuilder {
         Ok(Index { common_bytes: self.common_bytes, anchors_offset, slots_offset, slots, homes })
     }
 
-    /// The prefix of an anchor's key after the final common prefix. Where that is shorter than the
-    /// one when the anchor was taken, the missing bytes are those of the first key.
+    /// The prefix of an anchor's key after the final common prefix. Where the common prefix has
+    /// become shorter since the anchor was taken, the missing bytes are those of the first key.
     fn final_prefix(&self, anchor: &Anchor) -> u64 {
         let known = &self.first_key[self.common_bytes..anchor.common_bytes];
         let bytes: Vec<u8> = known.iter().copied().chain(anchor.prefix.to_be_bytes()).take(8).collect();

@@ -1,5 +1,5 @@
-//! The entries of a new checkpoint: those of the previous one with the changes applied, in one pass
-//! over both.
+//! Writes the entries of a new checkpoint: those of the previous one with the changes applied, in
+//! one pass over both.
 
 use std::{cmp::Ordering, ops::Bound};
 
@@ -47,14 +47,15 @@ struct Merge<'a> {
     asked_at: u64,
 }
 
-/// A copy of a change that is not written yet. It does not borrow the source, which can so be asked
-/// meanwhile whether to go on.
+/// A copy of a change that is not written yet. It does not borrow the source, so the source can be
+/// asked meanwhile whether to go on.
 #[derive(Default)]
 struct Pending {
     /// `None` after the last change.
     collection: Option<CollectionId>,
     key: Vec<u8>,
-    /// The new value. If this change is a deletion, left over from an earlier change.
+    /// The new value. If this change is a deletion, it is left over from an earlier change and not
+    /// used.
     value: Vec<u8>,
     deletes: bool,
 }
@@ -88,7 +89,7 @@ impl Merge<'_> {
             }
         }
         if self.writer.counts() != (info.entries, info.bytes) {
-            return Err(Error::Misuse("the head does not state the counts after the changes".into()));
+            return Err(Error::Misuse("the counts in the head are not those after the changes".into()));
         }
         Ok(())
     }
@@ -100,7 +101,7 @@ impl Merge<'_> {
             return Ok(());
         };
         if pending.collection == Some(change.collection) && pending.key[..] >= *change.key {
-            return Err(Error::Misuse("the changes are not in order of their keys, each once".into()));
+            return Err(Error::Misuse("the changes must be in order of their keys, each once".into()));
         }
         pending.collection = Some(change.collection);
         pending.key.clear();

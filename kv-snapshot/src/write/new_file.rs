@@ -5,8 +5,8 @@ use kv_vfs::{Access, File, Vfs};
 
 use crate::format::names;
 
-/// A new file, which gets its name only when it is complete and verified. Until then it has a
-/// temporary name; dropping it removes the file.
+/// A new file, which gets its name only when it is complete and verified. Until then the file has a
+/// temporary name, and dropping this value removes it.
 #[derive(Debug)]
 pub(crate) struct NewFile {
     vfs: Arc<dyn Vfs>,

@@ -1,5 +1,5 @@
-//! The bytes of a part on their way to its file: sequential writes of a mebibyte, and the checksum
-//! of each block.
+//! Buffers the bytes of a part, writes them to its file a mebibyte at a time, and computes the
+//! checksum of each block.
 
 use std::sync::Arc;
 

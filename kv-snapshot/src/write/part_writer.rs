@@ -32,7 +32,7 @@ impl PartWriter {
 
     /// Starts a collection of about `entries` entries. Its id must be above those before it.
     ///
-    /// First it completes the collection before, which may take long: `go_on` may stop that.
+    /// It first completes the collection before, which may take long: `go_on` may stop that.
     pub(crate) fn start_collection(&mut self, id: CollectionId, entries: u64, go_on: GoOn<'_>) -> Result<()> {
         if self.sections.last().is_some_and(|last| last.id >= id) {
             return Err(Error::Misuse("collections must be written in order of their ids, each once".into()));
@@ -68,7 +68,8 @@ impl PartWriter {
         if value.len() > VALUE_BYTES_CAP {
             return Err(Error::ValueTooLarge { len: value.len(), max: VALUE_BYTES_CAP });
         }
-        // The last key of a new collection is empty, and no key is: every first key is above it.
+        // In a new collection `last_key` is empty. A key is never empty, so every first key is
+        // above it.
         if key <= &self.last_key[..] {
             return Err(Error::Misuse("keys must be inserted in order, each once".into()));
         }

@@ -1,4 +1,4 @@
-//! Long work in steps, so that it can be stopped between them.
+//! Divides long work into steps, so that it can be stopped between them.
 
 use std::ops::Range;
 

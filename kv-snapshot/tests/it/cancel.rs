@@ -93,8 +93,8 @@ fn each_step_asks_often_whether_to_go_on() {
     for pair in asked.windows(2) {
         let [before, after] = pair else { unreachable!() };
         assert!(after.changes - before.changes <= 256, "{pair:?}: too many changes between two questions");
-        // One operation is of a MiB at most. The others are the last write of the part, and the
-        // reads that open a file that is read back.
+        // One operation reads or writes a MiB at most. The additional ones are the last write of
+        // the part, and the reads at the beginning of the verification.
         assert!(after.written - before.written <= 2 && after.read - before.read <= 4, "{pair:?}");
         assert!(after.synced - before.synced <= 1, "{pair:?}");
     }

@@ -22,7 +22,8 @@ type Content = BTreeMap<CollectionId, Entries>;
 /// became known.
 #[derive(Clone, Default)]
 struct Known {
-    /// What a new checkpoint at a position holds: (when it may be there first, position, content).
+    /// What a new checkpoint at a position holds: (the earliest moment at which it may be there,
+    /// position, content).
     contents: Vec<(u64, u64, Content)>,
     /// Checkpoints that were made, and when.
     made: Vec<(u64, CheckpointId)>,

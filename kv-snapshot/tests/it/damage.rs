@@ -199,7 +199,7 @@ fn damage_met_while_merging_the_previous_checkpoint_stops_writes_and_removals() 
     assert!(is_damage(&checkpointer.remove(small.id)));
 }
 
-/// A block that was read is not verified again. The test shows that by what is forbidden: it
+/// A block that was read is not verified again. The test shows this by doing what is forbidden: it
 /// changes a mapped file.
 #[test]
 fn a_block_is_verified_on_first_touch_only() {

@@ -9,7 +9,7 @@
 //! | at | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | kind, see below; never 0 |
-//! | 1 | 1 | flags: all of them incompatible, none defined yet |
+//! | 1 | 1 | flags, none defined yet; a reader refuses a frame with a flag that it does not know |
 //! | 2 | 2 | the low 16 bits of the epoch in which the frame was written |
 //! | 4 | 4 | length of the payload in bytes |
 //! | 8 | 8 | position: a record's own; for the other kinds that of the last record before the frame |
@@ -33,10 +33,14 @@
 //!   kinds), and at most 2^62;
 //! - its watermark is below its position (for a record) or not above it (for the other kinds);
 //! - its epoch is the one in force where the frame lies: the epoch that the last start or epoch
-//!   frame before it states, or, for these two kinds, the one that the frame itself states.
+//!   frame before it states, or, for these two kinds, the one that the frame itself states;
+//! - the payload of a start, seal or epoch frame is as the table says;
+//! - it is in order: the start frame is the first one, and only an epoch frame, whose epoch is
+//!   higher than the one before, follows a seal and the padding of its block. An epoch frame occurs
+//!   nowhere else.
 //!
 //! So these are not valid: a frame of zeroes, a frame that was moved to another segment or another
-//! position, and a frame that an earlier opening left behind the place where a later one continued.
+//! position, and a frame that an earlier opening left beyond the place where a later one continued.
 //!
 //! All integers are little-endian.
 
@@ -54,8 +58,8 @@ pub(crate) const FRAME_BYTES_MIN: u64 = (HEADER_BYTES + TRAILER_BYTES) as u64;
 pub(crate) const ALIGNMENT: usize = 8;
 /// The longest payload that a frame can carry, in bytes.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = (1 << 31) - 1;
-/// The highest position, epoch or segment number that is believed. No log lives long enough to
-/// reach it.
+/// The highest position, epoch, counter or segment number that a reader accepts. No log lives long
+/// enough to reach it.
 pub(crate) const NUMBER_MAX: u64 = 1 << 62;
 
 const START_BYTES: usize = 32;
@@ -98,8 +102,8 @@ impl FrameHeader {
         let bytes = bytes.get(..HEADER_BYTES)?;
         let kind = bytes[0];
         let (lsn, watermark) = (get_u64(bytes, POSITION_AT), get_u64(bytes, WATERMARK_AT));
-        // Compare first, because that is cheap: the search beyond a log's end tries this at every
-        // eighth byte.
+        // Do the cheap comparisons first: the search beyond a log's end tries this at every eighth
+        // byte.
         if kind == 0 || watermark > lsn || lsn > NUMBER_MAX {
             return None;
         }
@@ -116,7 +120,7 @@ impl FrameHeader {
         })
     }
 
-    /// The frame's kind. The error describes what only a newer version can know.
+    /// The frame's kind. The error describes a flag or a kind that only a newer version can know.
     pub(crate) fn kind(&self) -> Result<Kind, String> {
         if self.flags != 0 {
             return Err(format!("a frame has unknown flags: {:#x}", self.flags));
@@ -142,8 +146,9 @@ impl FrameHeader {
     }
 }
 
-/// Where a segment continues the log: behind the frames of segment `number` up to `end`, in bytes
-/// from the start of its file. Anything beyond, and every segment between the two, is void.
+/// Where a segment continues the log: in segment `number` at the offset `end`, in bytes from the
+/// start of that file. Anything beyond that offset is void, and so is every segment between the
+/// two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Link {
     pub(crate) number: u64,
@@ -151,8 +156,8 @@ pub(crate) struct Link {
     pub(crate) end: u64,
 }
 
-/// The payload of a start frame. The frame's header has the position before the segment's first
-/// one, and the durable position.
+/// The payload of a start frame. The frame's header holds the position before the segment's first
+/// record, and the durable position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Start {
     pub(crate) epoch: Epoch,
@@ -180,7 +185,7 @@ impl Start {
 }
 
 /// The payload of a seal. It states its own offset, because recovery looks for a seal without
-/// reading the frames before it: a seal that the disk moved elsewhere does not count.
+/// reading the frames before it. So a seal that the disk moved elsewhere does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seal {
     pub(crate) epoch: Epoch,
@@ -215,7 +220,8 @@ pub(crate) fn decode_epoch(payload: &[u8]) -> Option<Epoch> {
 }
 
 /// The part of an epoch that a frame's header holds. Epochs that differ by a multiple of 65,536
-/// look the same, which could matter only if two such openings wrote to the same segment.
+/// look the same. That could matter only if two openings with such epochs wrote to the same
+/// segment.
 fn epoch_bits(epoch: Epoch) -> u16 {
     epoch.0 as u16
 }
@@ -264,8 +270,8 @@ fn payload_checksum(identity: u64, lsn: Lsn, padded: &[u8]) -> u64 {
     xxh3_64_with_seed(padded, identity ^ lsn.0.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
-/// Where a flush ends whose last frame ends at `end`: the next block's boundary that a padding
-/// frame can reach.
+/// Where a flush ends if its last frame ends at `end`: at `end` itself if that is a block boundary,
+/// otherwise at the next one that leaves room for a padding frame.
 pub(crate) fn closed_end(end: u64, block_bytes: u64) -> u64 {
     let boundary = end.next_multiple_of(block_bytes);
     if boundary - end != 0 && boundary - end < FRAME_BYTES_MIN { boundary + block_bytes } else { boundary }

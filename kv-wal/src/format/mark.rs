@@ -1,8 +1,9 @@
-//! The acknowledgement mark: what was durable when it was last acknowledged, and in which epoch.
-//! Format only, no I/O.
+//! The acknowledgement mark: the durable position that was last acknowledged, and the epoch. Format
+//! only, no I/O.
 //!
-//! The file has two slots, which are written in turn. They are 64 KiB apart, at least as far as any
-//! block that the disk may overwrite at once. So a torn write spoils at most one of them.
+//! The file has two slots, which are written in turn. They are 64 KiB apart, which is at least the
+//! size of any block that the disk may overwrite at once. So a torn write spoils at most one of
+//! them.
 //!
 //! | at | bytes | field of a slot |
 //! |---|---|---|
@@ -15,7 +16,8 @@
 //! A slot is valid if and only if its preamble is valid and no number is above 2^62. A slot that is
 //! not valid proves nothing: most marks are written without a sync, so a power cut may leave any
 //! part of them. A valid slot was true when it was written, and it stays true, because positions
-//! and epochs only grow. So both slots together state the higher of each of their numbers.
+//! and epochs only grow. So for each number the two slots together state the higher of their
+//! values.
 
 use kv_core::{Epoch, LogId, Lsn};
 use kv_vfs::preamble::{PREAMBLE_BYTES, Preamble, PreambleError};

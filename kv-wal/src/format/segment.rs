@@ -33,7 +33,7 @@ pub(crate) const BLOCKS_MIN: u64 = 4;
 const KIND: Preamble = Preamble { magic: *b"kvwalseg", version: 2, incompatible_known: 0 };
 const BLOCK_BYTES_MIN: u32 = 4096;
 const BLOCK_BYTES_MAX: u32 = 1 << 20;
-/// The longest file that is believed. Keeps sums of offsets from overflowing.
+/// The longest file that a reader accepts. The limit keeps sums of offsets from overflowing.
 const LENGTH_MAX: u64 = 1 << 48;
 
 const NUMBER_AT: usize = PREAMBLE_BYTES;

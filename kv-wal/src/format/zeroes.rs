@@ -1,4 +1,4 @@
-//! Zeroes, which fill a segment ahead of need.
+//! Recognizes zeroes, with which a segment is filled ahead of need.
 
 /// Whether all bytes are zero.
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {

@@ -1,4 +1,4 @@
-//! Torn or damaged: does anything prove that the log was durable beyond the place where it ends?
+//! Torn or damaged? Searches for proof that the log was durable beyond the place where it ends.
 
 use std::path::PathBuf;
 
@@ -34,8 +34,8 @@ struct Proof {
 }
 
 impl Inventory<'_> {
-    /// Searches everything beyond the end of the log, and returns it as a torn tail if nothing
-    /// there proves that it was durable.
+    /// Searches everything beyond the end of the log. Returns it as a torn tail if nothing proves
+    /// that it was durable.
     ///
     /// # Errors
     /// [`Corrupt`](Error::Corrupt) if the mark, or the header of a frame beyond the end, states
@@ -78,8 +78,8 @@ impl Inventory<'_> {
         (error::path(self.vfs, &names::segment(number)), log_end.end.offset)
     }
 
-    /// The error for a record that was durable and is missing: where the log ends instead, and what
-    /// proves it.
+    /// The error for a record that was durable and is missing. It says where the log ends, and what
+    /// proves the loss.
     fn corruption(&self, log_end: &LogEnd, proof: &Proof) -> Error {
         let (file, offset) = self.place_of(log_end);
         let (file, offset, reason) = match (log_end.end.bad, self.live.broken_link) {

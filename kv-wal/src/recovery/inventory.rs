@@ -1,5 +1,5 @@
-//! Which files are in a log's directory, and which segments are live: from headers, start frames
-//! and the mark alone.
+//! The inventory of a log's directory: which segments there are, which of them are live, and what
+//! the mark states. It reads only headers, start frames and the mark.
 
 use kv_core::{Epoch, Error, LogId, Lsn, Result};
 use kv_vfs::{Access, Vfs};
@@ -120,7 +120,8 @@ impl<'a> Inventory<'a> {
         &self.segments[self.live.segments[at]]
     }
 
-    /// Fails if the names alone prove that a segment is missing.
+    /// Fails if numbers, links and the mark prove that a segment is missing or was replaced. Reads
+    /// nothing.
     pub(crate) fn check_complete(&self) -> Result<()> {
         if self.segments.is_empty() && self.marked() != Lsn::START {
             let durable = self.marked();
@@ -133,8 +134,8 @@ impl<'a> Inventory<'a> {
     }
 
     /// The predecessor of the first live segment is gone if it was trimmed. Its number is never
-    /// used again once a later segment continues it. So a segment that has that number now, but
-    /// another identity, was put there by something else.
+    /// used again once a later segment continues it. So if a segment with that number is there and
+    /// the link does not lead to it, something else has put it there.
     fn check_beginning(&self) -> Result<()> {
         let first = self.live.segments.first().map(|first| &self.segments[*first]);
         let Some(Link { number, .. }) = first.and_then(|first| first.start?.predecessor) else { return Ok(()) };
@@ -142,7 +143,7 @@ impl<'a> Inventory<'a> {
             return Ok(());
         }
         let detail =
-            "another segment has taken the place of the one that the log continues: every record of that one is lost";
+            "another segment has replaced the one that the log continues: every record of the replaced one is lost";
         Err(Error::corrupt_whole(error::path(self.vfs, &names::segment(number)), detail))
     }
 
@@ -186,8 +187,8 @@ fn log_id(segments: &[FoundSegment]) -> Option<LogId> {
 ///
 /// A predecessor that is not there was trimmed: the live segments begin after it. A predecessor
 /// that is there without a valid start frame was never flushed, and neither was anything after it,
-/// unless something is damaged. So the live segments end before it, and the search beyond that end
-/// finds the proof if it is damage.
+/// unless something is damaged. So the live segments end before it. If it is damaged, the search
+/// beyond that end finds the proof.
 fn find_live(segments: &[FoundSegment]) -> Live {
     let last_with_start = |before: usize| segments[..before].iter().rposition(|found| found.start.is_some());
     let mut live = Live::default();

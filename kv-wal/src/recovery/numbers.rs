@@ -1,4 +1,4 @@
-//! Plausibility: refusing positions, epochs and other numbers that no log ever reaches.
+//! Refuses implausible numbers: positions, epochs and others that no log ever reaches.
 
 use kv_core::{Error, Result};
 

@@ -8,9 +8,9 @@ use kv_core::{Epoch, Lsn};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogRecovery {
-    /// There was no log, and it was created.
+    /// Whether there was no log, and one was created.
     pub created: bool,
-    /// The log had been closed cleanly, and nothing was written afterwards.
+    /// Whether the log had been closed cleanly, and nothing was written afterwards.
     pub sealed: bool,
     /// The last position that was trimmed; [`Lsn::START`] if the log goes back to its beginning.
     pub trimmed: Lsn,
@@ -23,8 +23,8 @@ pub struct LogRecovery {
 }
 
 /// A torn tail: bytes that were written at the end of a log, and that nothing on the disk proves
-/// durable. No record in it was acknowledged as durable, unless damage and a power cut met in the
-/// last flushed group, as the crate's documentation explains.
+/// durable. No record in it was acknowledged as durable, unless a power cut and damage have both
+/// hit the last flushed group, as the crate's documentation explains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TornTail {

@@ -1,5 +1,5 @@
-//! The one reader of frames: it goes through a segment frame by frame. Recovery, readers,
-//! verification and the dump use it.
+//! Reads a segment frame by frame, and checks that each frame is valid where it lies. Recovery,
+//! readers, `verify` and the dump use it.
 
 use std::{path::Path, sync::Arc};
 
@@ -60,7 +60,7 @@ struct Context {
     /// The last record's position.
     lsn: Lsn,
     epoch: Epoch,
-    /// The last frame, apart from padding, is a seal.
+    /// Whether the last frame, apart from padding, is a seal.
     sealed: bool,
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct Scanner {
     identity: u64,
     block: u64,
     limit: u64,
-    /// Records up to this position are passed over: their payloads are neither read nor verified.
+    /// Records up to this position are passed over: their payloads are not verified.
     skip: Lsn,
     /// Where the next frame begins.
     offset: u64,
@@ -106,7 +106,7 @@ impl Scanner {
         })
     }
 
-    /// Passes over the records up to `lsn` without reading their payloads.
+    /// Passes over the records up to `lsn` without verifying their payloads.
     pub(crate) fn skip_to(mut self, lsn: Lsn) -> Self {
         self.skip = lsn;
         self
@@ -230,7 +230,7 @@ impl Scanner {
         Ok(true)
     }
 
-    /// The context behind the frame, which is in order. `None` if its payload is not valid.
+    /// The context after a frame that is in order. `None` if the frame's payload is not valid.
     fn context_after(&mut self, kind: Kind, lsn: Lsn) -> Option<Context> {
         match (kind, self.context) {
             (Kind::Start, _) => {

@@ -1,18 +1,18 @@
-//! Finding the end of a log that was closed, by its seal, without reading what precedes the seal.
+//! Finds, by its seal, the end of a log that was closed cleanly, without reading what precedes the
+//! seal.
 //!
-//! A seal proves what precedes it. Whether anything was written after it must be proven by
-//! something that is *there*: a lost write leaves zeroes, exactly as no write does. So each opening
-//! makes a mark with its own epoch durable, in both slots, before its first record is written; and
-//! a clean close syncs the mark once more. A seal counts if the mark names its epoch and no later
-//! one. The mark says nothing if a power cut tore both slots or if the file is lost. Then a seal
-//! counts only if the whole rest of the log is unused.
+//! A seal proves that everything before it is complete. Whether anything was written after it must
+//! be proven by something that is *there*: a lost write leaves zeroes, exactly as no write does. So
+//! each opening makes a mark with its own epoch durable, in both slots, before its first record is
+//! written; and a clean close syncs the mark once more. A seal counts if the mark names its epoch
+//! and no later one. The mark says nothing if a power cut tore both slots or if the file is lost.
+//! Then a seal counts only if the whole rest of the log is unused.
 //!
-//! That is enough for any single fault. The space next to the seal is checked in any case: this
-//! costs one read, and shows later records even if a disk lost both the mark and the first block
-//! behind the seal.
+//! That is enough for any single fault. The space next to the seal, and at the start of each later
+//! segment, is checked in any case. This costs one read for each of these segments, and shows later
+//! records even if a disk lost both the latest mark and the first block behind the seal.
 //!
-//! A seal that does not count is not an error. The log is then walked and classified as after a
-//! kill.
+//! A seal that does not count is not an error. Recovery then reads the log as it does after a kill.
 
 use kv_core::Result;
 
@@ -76,8 +76,8 @@ fn last_seal(segment: &Segment) -> Result<Option<SegmentEnd>> {
     decode(segment, last_used_block(segment)?)
 }
 
-/// The last block that is used, found by binary search, if the blocks are used in order. If they
-/// are not, some used block that a zero block follows.
+/// Finds the last block that is used, by binary search, if the blocks are used in order. If they
+/// are not, finds some used block that a zero block follows.
 fn last_used_block(segment: &Segment) -> Result<u64> {
     let (mut used, mut unused) = (1, segment.header.length / segment.block());
     while unused - used > 1 {
@@ -91,8 +91,8 @@ fn last_used_block(segment: &Segment) -> Result<u64> {
     Ok(used)
 }
 
-/// Decodes the block as a seal: a seal that states this very block, and the padding that fills the
-/// block, both valid.
+/// Decodes the block as a seal that states this block's offset, followed by padding that fills the
+/// block. Both must be valid.
 fn decode(segment: &Segment, block: u64) -> Result<Option<SegmentEnd>> {
     let bytes = read_block(segment, block)?;
     let identity = segment.header.identity;

@@ -1,4 +1,4 @@
-//! Checking a log without opening it.
+//! Verifies a log without opening it.
 
 use kv_core::{Error, Lsn, Result};
 use kv_vfs::Vfs;
@@ -31,10 +31,10 @@ pub fn is_blank(vfs: &dyn Vfs) -> Result<bool> {
     Ok(true)
 }
 
-/// Checks everything in a log's directory. Returns all damage that it finds, and files in the
-/// format of another version, in the order of the segments; an empty list if the log is sound. A
-/// torn tail is not damage: the next opening truncates it. Changes nothing and takes no lock. No
-/// process should write to the log meanwhile.
+/// Verifies everything in a log's directory. Returns all damage that it finds, including files in
+/// the format of another version; an empty list if the log is sound. A torn tail is not damage: the
+/// next opening truncates it. Changes nothing and takes no lock. No process should write to the log
+/// meanwhile.
 ///
 /// # Errors
 /// [`Io`](Error::Io) if a file cannot be read.
@@ -45,8 +45,8 @@ pub fn verify(vfs: &dyn Vfs) -> Result<Vec<Error>> {
         Ok(())
     })?;
     collect(inventory.check_complete(), &mut damages)?;
-    // Recovery reads only up to the first live segment at which the log can end. Here all of them
-    // are read.
+    // Recovery begins with the first live segment at which the log can end, and stops where it
+    // ends. Here the segments before that one are read too, and damage does not end the walk.
     for walked in inventory.walk(0) {
         let Some(walked) = collect(walked, &mut damages)? else { continue };
         let log_end = walked.as_log_end();
@@ -55,7 +55,7 @@ pub fn verify(vfs: &dyn Vfs) -> Result<Vec<Error>> {
         }
         if walked.at >= inventory.first_unproven() {
             collect(inventory.check_numbers(&log_end), &mut damages)?;
-            return Ok(damages); // the log ends here, and nothing behind this place counts
+            return Ok(damages); // the log ends here, and nothing beyond this place counts
         }
         let path = error::path(vfs, &names::segment(inventory.live_segment(walked.at).header.number));
         let detail = "the segment does not end where the next one continues it";
@@ -69,8 +69,7 @@ pub fn verify(vfs: &dyn Vfs) -> Result<Vec<Error>> {
     Ok(damages)
 }
 
-/// Adds damage to the list. An error that is not about contents is returned: the file could not be
-/// read.
+/// Adds an error about contents to the list. Returns any other error: a file could not be read.
 fn collect<T>(result: Result<T>, damages: &mut Vec<Error>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),

@@ -1,6 +1,6 @@
 //! Walking the live segments, oldest first. For each: where its frames end, and whether the next
 //! segment continues it exactly there. Recovery stops at the first one that is not continued;
-//! verification goes on to the last.
+//! `verify` goes on if that is damage.
 
 use kv_core::Result;
 
@@ -44,7 +44,7 @@ impl Inventory<'_> {
 
     fn read_frames(&self, at: usize) -> Result<WalkedSegment> {
         let found = self.live_segment(at);
-        // Whatever lies behind the place where the next segment continues is void.
+        // Whatever lies beyond the place where the next segment continues is void.
         let next = self.live.segments.get(at + 1).and_then(|next| self.segments[*next].start);
         let link = next.and_then(|start| Some((start.predecessor?.end, start.base)));
         let limit = link.map_or(found.header.length, |(end, _)| end);

@@ -37,7 +37,8 @@ impl Chunk {
     }
 }
 
-/// Frames that were not yet handed to the kernel, as chunks in the order of writing.
+/// Frames that were not yet handed to the kernel: chunks, in the order in which they will be
+/// written.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     /// The epoch of this opening, which every frame carries.
@@ -98,8 +99,8 @@ impl Unsynced {
         Ok(())
     }
 
-    /// Makes everything that was written durable. Older segments come first: a segment must never
-    /// be durable before its predecessor is.
+    /// Makes all these segments durable, the oldest first: a segment must never be durable before
+    /// its predecessor is.
     pub(crate) fn sync(&self) -> Result<()> {
         self.segments.iter().try_for_each(|segment| Ok(segment.file.sync_data()?))
     }

@@ -1,6 +1,6 @@
 //! Notices, while the log is open, that its directory is no longer its own: the directory was
-//! removed or replaced, or another writer, which no lock kept out, has begun to write to it
-//! (through another mount, for example).
+//! removed or replaced, or another writer, which no lock kept out (for example because it uses
+//! another mount), has begun to write to it.
 //!
 //! The checks run where the log is about to write in a new place: before its first write, before it
 //! creates a segment, and before it begins one. A finding poisons the log.
@@ -16,14 +16,14 @@ use crate::{
 /// How many bytes of a block are checked: the beginning of a frame is never all zeroes.
 const HEAD_BYTES: usize = 16;
 
-/// Checks before the first write of an opening. That write goes to `segment` from the offset `end`
-/// on, if the log continues in one.
+/// Checks before the first write of an opening. If the log continues in an existing segment, that
+/// write goes to `segment` from the offset `end` on.
 pub(super) fn check_begin(vfs: &dyn Vfs, next_number: u64, segment: Option<(&Segment, u64)>) -> Result<()> {
     check_directory(vfs, next_number)?;
     segment.map_or(Ok(()), |(segment, end)| check_unused(segment, end))
 }
 
-/// Checks before a segment is created. It may replace `spare`, which is too small.
+/// Checks before a segment is created. The new segment may replace `spare`, which is too small.
 pub(super) fn check_create(vfs: &dyn Vfs, next_number: u64, spare: Option<&Segment>) -> Result<(), CreateError> {
     let checked = check_directory(vfs, next_number).and_then(|()| check_spare(spare));
     checked.map_err(|error| if is_final(&error) { CreateError::Final(error) } else { CreateError::Refused(error) })
@@ -36,7 +36,7 @@ pub(super) fn check_roll(vfs: &dyn Vfs, spare: Option<&Segment>) -> Result<()> {
 }
 
 /// Whether the error says that the directory is no longer the log's own. Any other error says only
-/// that this could not be checked, which refuses the call and is not final.
+/// that this could not be checked: it refuses the call and is not final.
 pub(super) fn is_final(error: &Error) -> bool {
     matches!(error, Error::Fenced | Error::DirectoryReplaced { .. })
 }

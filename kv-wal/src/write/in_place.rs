@@ -13,7 +13,7 @@ use kv_vfs::{Access, File, Space, Vfs};
 
 use crate::format::names;
 
-/// One byte in 64 of the disk stays free, because the free space is only an estimate and other
+/// One byte in 64 of the disk is kept free, because the free space is only an estimate and other
 /// programs write too ...
 const KEPT_PART: u64 = 64;
 /// ... but at least what a group of records takes beyond its own bytes (the ends of its blocks, and
@@ -22,12 +22,12 @@ const KEPT_BYTES_MIN: u64 = 256 << 10;
 /// ... and at most this.
 const KEPT_BYTES_MAX: u64 = 16 << 20;
 
-/// A longer file is not a mark: its two slots are much closer together.
+/// A file longer than this is not a mark: the mark's two slots are much closer together.
 const MARK_BYTES_MAX: u64 = 1 << 20;
 
 /// Asks the file system to overwrite in place what the log writes from now on, and replaces the
 /// mark by a copy if it is not overwritten in place. Segments need no copy: a segment that is not
-/// overwritten in place is not written any further, and new ones are created as asked.
+/// overwritten in place is not written any further, and the request applies to new ones.
 ///
 /// If the copy fails, the old mark stays, and its [`File::is_overwritten_in_place`] is still
 /// `false`.

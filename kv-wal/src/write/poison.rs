@@ -1,5 +1,5 @@
-//! The first failed write or flush of the log is final: which failure it was, and what it means to
-//! each caller.
+//! Keeps the first failed write or flush of the log, which is final, and turns it into the error
+//! for each caller.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ impl Poison {
         self.cause.is_some()
     }
 
-    /// The error for a caller with something new to write: it was not carried out.
+    /// The error for a caller with something new to write: the call was not carried out.
     pub(crate) fn refuse(&self) -> Result<()> {
         self.cause.as_ref().map_or(Ok(()), |cause| Err(Error::Poisoned { cause: Arc::clone(cause) }))
     }

@@ -15,7 +15,7 @@ use crate::{
     sync::{Condvar, Mutex, MutexGuard},
 };
 
-/// What an error names when guarded work has panicked.
+/// What an error names as its origin when guarded work has panicked.
 const FILE_LAYER: &str = "the file layer";
 
 pub(crate) type Guard<'a> = MutexGuard<'a, State>;
@@ -28,7 +28,7 @@ pub(crate) struct Shared {
     pub(crate) origin: Origin,
     state: Mutex<State>,
     /// Notified when something changed that a thread may wait for: a flush or the preparation of a
-    /// spare has ended, with whatever outcome.
+    /// spare has ended, whatever its outcome.
     changed: Condvar,
     mark: Mutex<MarkWriter>,
 }
@@ -55,9 +55,9 @@ impl Shared {
         self.changed.wait(state).unwrap_or_else(poisoned_by_panic)
     }
 
-    /// Makes everything durable that was appended, or waits while another thread flushes. Either
-    /// way the caller must look at the state again: the flush may have failed, or may not have
-    /// included what the caller waits for.
+    /// Makes all appended records durable, or waits while another thread flushes. Either way the
+    /// caller must look at the state again: the flush may have failed, or may not have included
+    /// what the caller waits for.
     pub(crate) fn flush_or_wait<'a>(&'a self, state: Guard<'a>) -> Guard<'a> {
         if state.flushing { self.wait(state) } else { self.flush(state) }
     }
@@ -185,8 +185,8 @@ impl Shared {
             return Ok(self.wait(state));
         }
         state.preparing = true;
-        // A spare that is too small is replaced under its number. It is out of the state meanwhile,
-        // so no append begins it.
+        // A spare that is too small is replaced under its number. Take it out of the state
+        // meanwhile, so that no append begins it.
         let unused = state.spare.take();
         let number = unused.as_ref().map_or(state.next_number, |spare| spare.header.number);
         let (length, block, next_number) = (state.new_length(record_bytes), state.sizes.block, state.next_number);
@@ -195,8 +195,8 @@ impl Shared {
             foreign::check_create(&*self.vfs, next_number, unused.as_ref())?;
             self.create_segment(number, length, block)
         };
-        // The panic may have come from the sync of the directory, whose failure is final. So take
-        // it for final.
+        // The panic may have come from the sync of the directory, whose failure is final. So treat
+        // every panic as final.
         let created = guarded(FILE_LAYER, || Ok(create())).unwrap_or_else(|panicked| Err(CreateError::Final(panicked)));
         let mut state = self.lock();
         state.preparing = false;
@@ -225,7 +225,7 @@ impl Shared {
         segment_file::create(&*self.vfs, &header)
     }
 
-    /// Prepares the next spare ahead of need, if there is a need. The background job calls this.
+    /// Prepares the next spare ahead of need, if there is none. The background job calls this.
     pub(crate) fn prepare_ahead(&self) {
         if !self.origin.is_here() {
             return;

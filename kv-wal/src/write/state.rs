@@ -65,9 +65,9 @@ pub(crate) struct State {
     pub(crate) spare: Option<Segment>,
     /// Whether the job should be woken: a segment was begun since it was last woken.
     pub(crate) wants_spare: bool,
-    /// Whether a thread is preparing a spare. No other thread may then.
+    /// Whether a thread is preparing a spare. No other thread may do so at the same time.
     pub(crate) preparing: bool,
-    /// The number of the next segment that is created.
+    /// The number of the next segment to be created.
     pub(crate) next_number: u64,
     /// Segments that hold nothing of the log. A trim removes them.
     pub(crate) obsolete: Vec<u64>,
@@ -79,14 +79,14 @@ pub(crate) struct State {
     pub(crate) unsynced: Unsynced,
     /// The last position that was given to a record.
     pub(crate) appended: Lsn,
-    /// The last position whose record, like all before it, is with the kernel: it survives a killed
-    /// process.
+    /// The last position whose record is with the kernel, together with all records before it: they
+    /// survive a killed process.
     pub(crate) written: Lsn,
     /// The last position that survives a power cut.
     pub(crate) durable: Lsn,
     /// The durable position that the mark states.
     pub(crate) marked: Lsn,
-    /// Whether a thread is flushing. No other thread may then.
+    /// Whether a thread is flushing. No other thread may do so at the same time.
     pub(crate) flushing: bool,
     /// Whether the mark, the directory and the tail are ready for this opening's writes.
     pub(crate) begun: bool,

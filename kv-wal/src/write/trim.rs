@@ -1,5 +1,4 @@
-//! Trimming segments that are no longer needed, and estimating how much of the disk the records
-//! take.
+//! Trims segments that are no longer needed, and estimates how much of the disk the records take.
 
 use std::io;
 
@@ -52,11 +51,12 @@ impl State {
             return Vec::new();
         }
         // Remove a segment only if the start frame of the next one is durable: that frame then
-        // proves where the log stands. So the last segment always stays.
+        // proves which positions the log had reached. So the last segment always stays.
         let forgotten = self.live.iter().skip(1).take_while(|next| next.base <= upto && self.is_flushed(next)).count();
         let mut numbers: Vec<_> = self.live.drain(..forgotten).map(|segment| segment.number).collect();
         self.trimmed = self.live.first().map_or(self.trimmed, |first| first.base);
-        // A start frame makes older segments void, once it is durable itself.
+        // The segments before a start frame that are not live are void once that start frame is
+        // durable.
         let void_below = self.live.iter().rev().find(|segment| self.is_flushed(segment)).map_or(0, |last| last.number);
         let (void, kept) = std::mem::take(&mut self.obsolete).into_iter().partition(|number| *number < void_below);
         self.obsolete = kept;
@@ -71,7 +71,7 @@ impl State {
     }
 
     /// About how many bytes on the disk hold the records after `after`: each segment's bytes, in
-    /// proportion to how many of its records are meant.
+    /// proportion to how many of its records come after `after`.
     pub(crate) fn medium_bytes_after(&self, after: Lsn) -> u64 {
         let lasts = self.live.iter().skip(1).map(|next| next.base).chain([self.appended]);
         self.live

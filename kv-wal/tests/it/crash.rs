@@ -44,7 +44,7 @@ struct Incarnation<'a> {
 }
 
 impl<'a> Incarnation<'a> {
-    /// Opens the log, about which that is known.
+    /// Opens the log on the disk. `known` is what is known about it.
     fn begin(disk: &'a SimDisk, mut known: Known, number: u8) -> Result<Self> {
         let log = SegmentedLog::open(disk.vfs(), small())?;
         known.durable.push((disk.operations(), Lsn(known.records.len() as u64)));

@@ -153,8 +153,8 @@ impl File for Panicking<dyn File> {
     }
 }
 
-/// Runs `work` and lets its n-th call of the file layer panic. No panic may escape. Returns whether
-/// there were that many calls.
+/// Runs `work` and makes its n-th call of the file layer panic. No panic may escape. Returns
+/// whether there were that many calls.
 fn with_panic(calls: &Calls, n: i64, work: impl FnOnce()) -> bool {
     calls.left.store(n, Ordering::SeqCst);
     let ran = catch_unwind(AssertUnwindSafe(work));

@@ -12,8 +12,8 @@ use crate::support::{Inline, append_and_sync, is_corrupt, read_all, record};
 
 const BLOCK: usize = 4096;
 
-/// Up to this many states of a slot are combined with all states of the other slot. Of more, only
-/// the oldest, the newest and torn ones are.
+/// Up to this many states of a slot are combined with all states of the other slot. If there are
+/// more, only the oldest, the newest and torn ones are combined.
 const WHOLE_MAX: usize = 8;
 
 fn options(blocks: u64) -> Options {

@@ -73,7 +73,7 @@ fn cut(before: u64, after: u64) -> Cut {
         let newest = slots.len() - 1;
         let mut torn = slots[newest].clone();
         torn[60..].fill(0);
-        // The states in between state positions in between, so they need no check.
+        // The other states hold positions between those of these two, so they need no check.
         let mut kept = vec![torn, slots[0].clone()];
         kept.extend((newest > 0).then(|| slots[newest].clone()));
         kept
@@ -226,7 +226,7 @@ fn each_slot_of_the_mark_alone_overrules_an_older_seal() {
     let vfs = closed();
     let log = SegmentedLog::open(vfs.clone(), options()).unwrap();
     append(&log, 1, Durability::Disk);
-    drop(log); // killed: nothing is left of the record, but the mark is left of the opening
+    drop(log); // killed: the record is lost, but the opening has left its mark
     for at in SLOTS_AT {
         let mut files = vfs.files();
         Arc::make_mut(files.get_mut("MARK").unwrap())[at..][..SLOT].fill(0);

@@ -48,7 +48,7 @@ fn the_spare_or_the_mark_proves_it() {
     }
 }
 
-/// If this is noticed some day, docs/durability.md has a line too many.
+/// If this loss is noticed some day, remove it from the list in docs/durability.md.
 #[test]
 fn without_both_it_cannot_be_seen() {
     let (end, opened) = open_without_the_newest(false, false);
