@@ -5,7 +5,6 @@ use kv_vfs::{Access, Lock, Origin, Vfs};
 
 use crate::{
     damage_flag::DamageFlag,
-    error::from_vfs,
     format::{
         manifest::{COLLECTIONS_MAX, Manifest, PartRef},
         names,
@@ -136,7 +135,7 @@ impl MmapCheckpointer {
         self.check_owner()?;
         let state = lock(&self.directory);
         if self.lock.get().is_none() {
-            let locked = self.vfs.try_lock(names::LOCK, Access::ReadWrite).map_err(from_vfs)?;
+            let locked = self.vfs.try_lock(names::LOCK, Access::ReadWrite)?;
             let locked = locked.ok_or_else(|| Error::locked(self.vfs.path(), self.vfs.lock_holder(names::LOCK)))?;
             let _ = self.lock.set(locked); // cannot be set yet: `directory` is held
         }
@@ -193,12 +192,12 @@ impl MmapCheckpointer {
 
     fn write_part(&self, plan: &Plan, changes: &mut dyn Changes) -> Result<PartRef> {
         let new = NewFile::create(&self.vfs, &names::part(plan.id.seq))?;
-        let identity = self.vfs.random().map_err(from_vfs)?;
+        let identity = self.vfs.random()?;
         let mut writer = PartWriter::new(new.file().clone(), changes.head().log_id.0, identity)?;
         merge(plan.previous.as_ref().map(|previous| previous as &dyn Checkpoint), changes, &mut writer)?;
         let summary = writer.finish(&mut || go_on(changes))?;
         new.commit(|file| verify_blocks(file, &summary, || go_on(changes)))?;
-        self.vfs.sync_directory().map_err(from_vfs)?;
+        self.vfs.sync_directory()?;
         Ok(PartRef { seq: plan.id.seq, summary })
     }
 
@@ -206,16 +205,16 @@ impl MmapCheckpointer {
         let bytes =
             manifest.encode().ok_or(Error::Misuse("there are more collections than a manifest can hold".into()))?;
         let new = NewFile::create(&self.vfs, &names::manifest(manifest.id))?;
-        new.file().write_all_at(&bytes, 0).map_err(from_vfs)?;
+        new.file().write_all_at(&bytes, 0)?;
         new.commit(|file| {
             let mut read = vec![0; bytes.len()];
-            file.read_exact_at(&mut read, 0).map_err(from_vfs)?;
-            match read == bytes && file.len().map_err(from_vfs)? == bytes.len() as u64 {
+            file.read_exact_at(&mut read, 0)?;
+            match read == bytes && file.len()? == bytes.len() as u64 {
                 true => Ok(()),
                 false => Err(Error::corrupt_whole(file.path(), "what was read back is not what was written")),
             }
         })?;
-        self.vfs.sync_directory().map_err(from_vfs)
+        self.vfs.sync_directory().map_err(Error::from)
     }
 
     fn set_aside(&self, ids: &[CheckpointId]) -> Result<()> {
@@ -223,9 +222,9 @@ impl MmapCheckpointer {
             return Ok(());
         }
         for id in ids {
-            self.vfs.rename(&names::manifest(*id), &names::set_aside(*id)).map_err(from_vfs)?;
+            self.vfs.rename(&names::manifest(*id), &names::set_aside(*id))?;
         }
-        self.vfs.sync_directory().map_err(from_vfs)
+        self.vfs.sync_directory().map_err(Error::from)
     }
 
     /// Undoes what a failed write has done, as far as possible. Temporary files are gone already.
@@ -282,10 +281,10 @@ impl Checkpointer for MmapCheckpointer {
         self.damage_flag.check()?;
         match self.vfs.remove(&names::manifest(id)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            removed => removed.map_err(from_vfs)?,
+            removed => removed?,
         }
         // Before its parts are removed: a manifest that a power cut brings back must find them.
-        self.vfs.sync_directory().map_err(from_vfs)?;
+        self.vfs.sync_directory()?;
         Inventory::read(&*self.vfs)?.remove_unnamed_parts(&*self.vfs, directory.writing)
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use kv_core::{Error, Result};
 use kv_vfs::{Access, Origin, Vfs};
 
-use crate::{error::from_vfs, format::names};
+use crate::format::names;
 
 /// How much of the file is read, in bytes.
 const TEXT_BYTES_MAX: usize = 4096;
@@ -25,10 +25,10 @@ pub(crate) fn is_set(vfs: &dyn Vfs) -> Result<bool> {
 fn read(vfs: &dyn Vfs) -> Result<Option<String>> {
     let file = match vfs.open(names::DAMAGED, Access::Read) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(from_vfs)?,
+        opened => opened?,
     };
     let mut text = vec![0; TEXT_BYTES_MAX];
-    let read = file.read_at(&mut text, 0).map_err(from_vfs)?;
+    let read = file.read_at(&mut text, 0)?;
     text.truncate(read);
     Ok(Some(String::from_utf8_lossy(&text).into_owned()))
 }
@@ -109,9 +109,9 @@ impl DamageFlag {
         let mut met = self.met();
         match self.vfs.remove(names::DAMAGED) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            removed => removed.map_err(from_vfs)?,
+            removed => removed?,
         }
-        self.vfs.sync_directory().map_err(from_vfs)?;
+        self.vfs.sync_directory()?;
         *met = None;
         Ok(())
     }

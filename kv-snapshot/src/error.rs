@@ -50,16 +50,11 @@ impl DecodeError {
     }
 }
 
-/// The error for a failed operation on a file.
-pub(crate) fn from_vfs(error: kv_vfs::Error) -> Error {
-    Error::from_io(error.operation, error.path, error.source)
-}
-
 /// The error for a file that the caller named and that could not be opened. A missing one is not
 /// damage: the name may be wrong.
 pub(crate) fn not_opened(error: kv_vfs::Error) -> Error {
     if error.kind() != io::ErrorKind::NotFound {
-        return from_vfs(error);
+        return error.into();
     }
     let advice = "there is no such file; check the name and the directory";
     Error::from_io(error.operation, error.path, io::Error::new(io::ErrorKind::NotFound, advice))

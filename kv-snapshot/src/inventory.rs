@@ -7,7 +7,6 @@ use kv_core::{CheckpointId, Error, Result};
 use kv_vfs::Vfs;
 
 use crate::{
-    error::from_vfs,
     format::names::{self, Name},
     read::checkpoint::read_manifest,
 };
@@ -24,7 +23,7 @@ pub(crate) struct Inventory {
 impl Inventory {
     pub(crate) fn read(vfs: &dyn Vfs) -> Result<Self> {
         let mut inventory = Self::default();
-        for name in vfs.list().map_err(from_vfs)? {
+        for name in vfs.list()? {
             match Name::parse(&name) {
                 Some(Name::Manifest(id)) => inventory.manifests.push(id),
                 Some(Name::SetAside(id)) => inventory.set_aside.push(id),
@@ -48,7 +47,7 @@ impl Inventory {
 
     /// Removes what an interrupted write left.
     pub(crate) fn remove_temporaries(&self, vfs: &dyn Vfs) -> Result<()> {
-        self.temporaries.iter().try_for_each(|name| vfs.remove(name)).map_err(from_vfs)
+        self.temporaries.iter().try_for_each(|name| vfs.remove(name)).map_err(Error::from)
     }
 
     /// Removes the parts that no manifest names; manifests that were set aside count as well.
@@ -74,6 +73,6 @@ impl Inventory {
         let is_needed =
             |seq: u64| named.contains(&seq) || seq <= unreadable || writing.is_some_and(|first| seq >= first);
         let mut unneeded = self.parts.iter().filter(|seq| !is_needed(**seq));
-        unneeded.try_for_each(|seq| vfs.remove(&names::part(*seq))).map_err(from_vfs)
+        unneeded.try_for_each(|seq| vfs.remove(&names::part(*seq))).map_err(Error::from)
     }
 }

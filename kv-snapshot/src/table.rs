@@ -4,7 +4,6 @@ use kv_core::{CollectionId, Error, Lsn, Result, Value};
 use kv_vfs::Vfs;
 
 use crate::{
-    error::from_vfs,
     format::{block::BLOCK_BYTES, names, part::Section},
     read::{cursor::TableCursor, part::Part},
     verify::{blocks::verify_blocks, entries::verify_entries},
@@ -147,10 +146,10 @@ impl TableWriter {
     /// [`DiskFull`](kv_core::Error::DiskFull), [`Io`](kv_core::Error::Io).
     pub fn create(vfs: Arc<dyn Vfs>, name: &str) -> Result<Self> {
         match vfs.remove(&names::temporary(name)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(from_vfs(error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        let identity = vfs.random().map_err(from_vfs)?;
+        let identity = vfs.random()?;
         let new = NewFile::create(&vfs, name)?;
         let mut writer = PartWriter::new(new.file().clone(), NO_STORE, identity)?;
         writer.start_collection(COLLECTION, 0, &mut || Ok(()))?;
@@ -181,7 +180,7 @@ impl TableWriter {
     pub fn finish(self) -> Result<Table> {
         let summary = self.writer.finish(&mut || Ok(()))?;
         self.new.commit(|file| verify_blocks(file, &summary, || Ok(())))?;
-        self.vfs.sync_directory().map_err(from_vfs)?;
+        self.vfs.sync_directory()?;
         Table::open(&*self.vfs, &self.name)
     }
 }

@@ -12,7 +12,6 @@ use kv_vfs::{Access, Vfs};
 
 use crate::{
     damage_flag,
-    error::from_vfs,
     format::{
         manifest::{Manifest, PartRef},
         names,
@@ -85,8 +84,8 @@ fn verify_part(vfs: &dyn Vfs, manifest: &Manifest, named: &PartRef) -> Result<()
     // clearest error.
     let part = open_part(vfs, named)?;
     check_collections(&part, manifest)?;
-    let file = vfs.open(&names::part(named.seq), Access::Read).map_err(from_vfs)?;
-    file.drop_cache().map_err(from_vfs)?;
+    let file = vfs.open(&names::part(named.seq), Access::Read)?;
+    file.drop_cache()?;
     verify_blocks(&*file, &named.summary, || Ok(()))?;
     verify_entries(&part)
 }

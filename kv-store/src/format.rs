@@ -10,8 +10,6 @@ use kv_vfs::{
     preamble::{PREAMBLE_BYTES, Preamble, PreambleError},
 };
 
-use crate::file_error;
-
 pub(crate) const NAME: &str = "FORMAT";
 pub(crate) const TEMPORARY: &str = "FORMAT.tmp";
 
@@ -22,11 +20,11 @@ pub(crate) fn read(directory: &dyn Vfs) -> Result<Option<LogId>> {
     let file = match directory.open(NAME, Access::Read) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(file_error(error)),
+        Err(error) => return Err(error.into()),
     };
     let mut bytes = [0; PREAMBLE_BYTES];
-    let len = file.len().map_err(file_error)?.min(PREAMBLE_BYTES as u64) as usize;
-    file.read_exact_at(&mut bytes[..len], 0).map_err(file_error)?;
+    let len = file.len()?.min(PREAMBLE_BYTES as u64) as usize;
+    file.read_exact_at(&mut bytes[..len], 0)?;
     match KIND.open(&bytes[..len]) {
         Ok(id) => Ok(Some(LogId(id))),
         Err(PreambleError::Damaged { offset, detail }) => Err(Error::corrupt(file.path(), offset, detail)),
@@ -39,7 +37,7 @@ pub(crate) fn read(directory: &dyn Vfs) -> Result<Option<LogId>> {
 pub(crate) fn write(directory: &dyn Vfs, log_id: LogId) -> Result<()> {
     let mut bytes = [0; PREAMBLE_BYTES];
     KIND.seal(&mut bytes, 0, log_id.0);
-    write_durably(directory, &bytes).map_err(file_error)
+    write_durably(directory, &bytes).map_err(Error::from)
 }
 
 fn write_durably(directory: &dyn Vfs, bytes: &[u8]) -> kv_vfs::Result<()> {

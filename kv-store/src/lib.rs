@@ -176,11 +176,6 @@ pub fn open(path: impl AsRef<Path>) -> Result<Store> {
     Options::default().open(path)
 }
 
-/// Converts an error of the file layer.
-fn file_error(error: kv_vfs::Error) -> Error {
-    Error::from_io(error.operation, error.path, error.source)
-}
-
 /// The examples of the README are compiled with the tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

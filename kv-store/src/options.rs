@@ -6,7 +6,7 @@ use kv_vfs::{Access, Lock, OsVfs, Process, Vfs};
 use kv_wal::SegmentedLog;
 
 use crate::{
-    file_error, format,
+    format,
     owner::{Claim, Owner},
     record,
 };
@@ -138,7 +138,7 @@ impl Options {
 /// The directory at this path.
 pub(crate) fn directory(path: &Path, create: bool) -> Result<Arc<dyn Vfs>> {
     let opened = if create { OsVfs::create(path) } else { OsVfs::open(path) };
-    opened.map(|vfs| vfs as _).map_err(file_error)
+    opened.map(|vfs| vfs as _).map_err(Error::from)
 }
 
 /// Locks a store's directory. Nothing in it may be believed before that.
@@ -153,20 +153,20 @@ pub(crate) fn claim(vfs: &Arc<dyn Vfs>, create: bool, this: Option<Process>) -> 
 
 fn lock_or_create(vfs: &dyn Vfs) -> Result<Option<Lock>> {
     refuse_other_things(vfs)?;
-    vfs.try_lock(LOCK, Access::ReadWrite).map_err(file_error)
+    vfs.try_lock(LOCK, Access::ReadWrite).map_err(Error::from)
 }
 
 /// Locks the directory of an existing store. Creates no file if there is none.
 fn lock_existing(vfs: &dyn Vfs) -> Result<Option<Lock>> {
     let lock = || match vfs.try_lock(LOCK, Access::Read) {
         Err(absent) if absent.kind() == io::ErrorKind::NotFound => Ok(None),
-        locked => locked.map(Some).map_err(file_error),
+        locked => locked.map(Some).map_err(Error::from),
     };
     if let Some(locked) = lock()? {
         return Ok(locked);
     }
     if format::read(vfs)?.is_some() {
-        return vfs.try_lock(LOCK, Access::ReadWrite).map_err(file_error); // a copy without it
+        return vfs.try_lock(LOCK, Access::ReadWrite).map_err(Error::from); // a copy without it
     }
     let no_store = no_format(vfs);
     // If another process has locked it meanwhile, it is creating a store, and what was just read
@@ -180,7 +180,7 @@ fn refuse_other_things(vfs: &dyn Vfs) -> Result<()> {
     if format::read(vfs)?.is_some() {
         return Ok(());
     }
-    let names = vfs.list().map_err(file_error)?;
+    let names = vfs.list()?;
     let Some(other) = names.into_iter().filter(|name| !OWN_NAMES.contains(&&**name)).min() else { return Ok(()) };
     let detail = format!("it already contains {other:?}: use a directory that is absent or empty");
     let source = io::Error::new(io::ErrorKind::DirectoryNotEmpty, detail);
@@ -205,7 +205,7 @@ impl Directory {
         if log_id.is_some() {
             // The creation may have been interrupted before its last step. Nothing may be
             // acknowledged while FORMAT's name can still be lost.
-            vfs.sync_directory().map_err(file_error)?;
+            vfs.sync_directory()?;
         }
         let (log, checkpoints) = match log_id {
             Some(_) => (existing(&*vfs, LOG)?, existing(&*vfs, CHECKPOINTS)?),
@@ -225,7 +225,7 @@ impl Directory {
         if self.log_id.is_none() {
             // The log may be left from a creation that was killed, with names that only the kernel
             // knows. FORMAT must not become durable before them.
-            self.log.sync_directory().map_err(file_error)?;
+            self.log.sync_directory()?;
             format::write(&*self.vfs, log.id())?;
         }
         Ok((log, checkpointer))
@@ -270,19 +270,19 @@ impl Directory {
 fn existing(vfs: &dyn Vfs, name: &str) -> Result<Arc<dyn Vfs>> {
     vfs.open_directory(name).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Error::corrupt_whole(error.path, "the directory is missing"),
-        _ => file_error(error),
+        _ => error.into(),
     })
 }
 
 /// Creates the subdirectories of a new store. The remains of an interrupted creation hold nothing;
 /// anything more belongs to a store whose FORMAT file is lost.
 fn create_layout(vfs: &dyn Vfs) -> Result<(Arc<dyn Vfs>, Arc<dyn Vfs>)> {
-    let log = vfs.create_directory(LOG).map_err(file_error)?;
-    let checkpoints = vfs.create_directory(CHECKPOINTS).map_err(file_error)?;
+    let log = vfs.create_directory(LOG)?;
+    let checkpoints = vfs.create_directory(CHECKPOINTS)?;
     if !is_blank(&log, &checkpoints)? {
         return Err(lost_format(vfs));
     }
-    vfs.sync_directory().map_err(file_error)?;
+    vfs.sync_directory()?;
     Ok((log, checkpoints))
 }
 

@@ -8,7 +8,7 @@ use kv_snapshot::MmapCheckpointer;
 use kv_vfs::{Lock, Process, Vfs};
 use kv_wal::SegmentedLog;
 
-use crate::{file_error, record::Record};
+use crate::record::Record;
 
 /// The claim of this process on a store's directory, which it has locked as far as locks reach.
 ///
@@ -77,8 +77,7 @@ impl Claim {
             return Err(Error::Fenced);
         }
         if self.written.get().is_none() {
-            let record =
-                Record { token: self.directory.random().map_err(file_error)?, process, open: true, is_here: true };
+            let record = Record { token: self.directory.random()?, process, open: true, is_here: true };
             // Best effort: the disk may be full, and the file may not be writable.
             let _ = record.write(&*self.directory);
             let _ = self.written.set(record);

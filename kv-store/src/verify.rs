@@ -4,7 +4,7 @@ use kv_core::{Error, Result};
 use kv_vfs::{Access, Process, Vfs};
 
 use crate::{
-    Options, file_error,
+    Options,
     options::{Directory, claim, directory},
     untouched::Untouched,
 };
@@ -114,10 +114,10 @@ fn check_files(directory: &Directory, verification: &mut Verification) -> Result
     verification.checkpoints = checkpoints.checkpoints as u64;
     verification.damage_noted = checkpoints.damage_noted;
     for vfs in [&directory.log, &directory.checkpoints] {
-        for name in vfs.list().map_err(file_error)? {
-            let file = vfs.open(&name, Access::Read).map_err(file_error)?;
+        for name in vfs.list()? {
+            let file = vfs.open(&name, Access::Read)?;
             verification.files += 1;
-            verification.bytes += file.len().map_err(file_error)?;
+            verification.bytes += file.len()?;
         }
     }
     for finding in checkpoints.findings.into_iter().chain(kv_wal::verify(&*directory.log)?) {

@@ -32,3 +32,10 @@ impl Error {
         self.source.kind()
     }
 }
+
+/// The one way from a failed operation on a file to the engine's error.
+impl From<Error> for kv_core::Error {
+    fn from(error: Error) -> Self {
+        Self::from_io(error.operation, error.path, error.source)
+    }
+}

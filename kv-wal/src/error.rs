@@ -5,11 +5,6 @@ use std::path::PathBuf;
 use kv_core::Error;
 use kv_vfs::{Vfs, preamble::PreambleError};
 
-/// The error for a failed operation on a file or the directory.
-pub(crate) fn io(error: kv_vfs::Error) -> Error {
-    Error::from_io(error.operation, error.path, error.source)
-}
-
 /// The error for a header that is damaged or of another version.
 pub(crate) fn preamble(file: PathBuf, fault: PreambleError) -> Error {
     match fault {

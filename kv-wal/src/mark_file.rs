@@ -56,7 +56,7 @@ impl MarkWriter {
     pub(crate) fn begin(&mut self, vfs: &dyn Vfs, durable: Lsn) -> Result<()> {
         // Open the file on each attempt. Between two attempts a copy may have replaced it under its
         // name.
-        self.file = Some(open_or_create(vfs).map_err(error::io)?);
+        self.file = Some(open_or_create(vfs)?);
         for _ in SLOTS_AT {
             self.write(durable)?;
         }
@@ -68,7 +68,7 @@ impl MarkWriter {
     pub(crate) fn write(&mut self, durable: Lsn) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         let mark = Mark { log_id: self.log_id, durable, counter: self.counter + 1, epoch: self.epoch };
-        file.write_all_at(&mark.encode(), mark.slot_at()).map_err(error::io)?;
+        file.write_all_at(&mark.encode(), mark.slot_at())?;
         self.counter = mark.counter;
         Ok(())
     }
@@ -81,7 +81,7 @@ impl MarkWriter {
 
     /// Makes all marks that were written durable.
     pub(crate) fn sync(&self) -> Result<()> {
-        self.file.as_ref().map_or(Ok(()), |file| file.sync_data()).map_err(error::io)
+        self.file.as_ref().map_or(Ok(()), |file| file.sync_data()).map_err(Into::into)
     }
 }
 

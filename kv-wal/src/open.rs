@@ -12,7 +12,6 @@ use kv_core::{Epoch, Error, LogId, Lsn, Result};
 use kv_vfs::{Access, Lock, Vfs};
 
 use crate::{
-    error,
     format::{
         frame::{Link, NUMBER_MAX},
         names,
@@ -27,7 +26,7 @@ use crate::{
 
 /// Locks the directory, so that no other log can be open in it.
 pub(crate) fn lock(vfs: &dyn Vfs) -> Result<Lock> {
-    let locked = vfs.try_lock(names::LOCK, Access::ReadWrite).map_err(error::io)?;
+    let locked = vfs.try_lock(names::LOCK, Access::ReadWrite)?;
     locked.ok_or_else(|| Error::locked(vfs.path(), vfs.lock_holder(names::LOCK)))
 }
 
@@ -66,7 +65,7 @@ fn absent(vfs: &dyn Vfs) -> Error {
 /// Creates a log without records: one spare segment, in which the first record will be written. The
 /// mark is created with that record.
 fn create(vfs: &dyn Vfs, sizes: &Sizes) -> Result<Recovered> {
-    let log_id = LogId(vfs.random().map_err(error::io)?);
+    let log_id = LogId(vfs.random()?);
     let (identity, number) = (new_identity(vfs)?, 1);
     vfs.request_overwriting_in_place();
     let header = Header { log_id, number, identity, block_bytes: sizes.block as u32, length: sizes.segment_min };

@@ -54,7 +54,7 @@ impl Segment {
     /// space. And its blocks must be at least as large as the disk's, so that a flush ends where
     /// the disk's next block begins.
     pub(crate) fn is_writable(&self, disk_block: u64) -> Result<bool> {
-        let len = self.file.len().map_err(error::io)?;
+        let len = self.file.len()?;
         Ok(len >= self.header.length && self.block() >= disk_block && self.file.is_overwritten_in_place())
     }
 
@@ -70,7 +70,7 @@ impl Segment {
 pub(crate) fn read_up_to(file: &dyn File, buffer: &mut [u8], offset: u64) -> Result<usize> {
     let mut len = 0;
     while len < buffer.len() {
-        match file.read_at(&mut buffer[len..], offset + len as u64).map_err(error::io)? {
+        match file.read_at(&mut buffer[len..], offset + len as u64)? {
             0 => break,
             read => len += read,
         }
@@ -81,7 +81,7 @@ pub(crate) fn read_up_to(file: &dyn File, buffer: &mut [u8], offset: u64) -> Res
 /// Opens the segment with that number. Its header must be valid and have the same number.
 pub(crate) fn open(vfs: &dyn Vfs, number: u64, access: Access) -> Result<Segment> {
     let name = names::segment(number);
-    let file = vfs.open(&name, access).map_err(error::io)?;
+    let file = vfs.open(&name, access)?;
     let mut bytes = vec![0; HEADER_BYTES];
     let len = read_up_to(&*file, &mut bytes, 0)?;
     match Header::decode(&bytes[..len]) {
@@ -127,13 +127,13 @@ pub(crate) fn create(vfs: &dyn Vfs, header: &Header) -> Result<Segment, CreateEr
         Ok(file) => file,
         Err(error) => {
             let _ = vfs.remove(names::TEMPORARY); // frees the space; the next attempt tries again
-            return Err(CreateError::Refused(error::io(error)));
+            return Err(CreateError::Refused(error.into()));
         }
     };
     // Opens the same file under its final name, which error messages will show. If that fails, use
     // the old handle: after the rename the segment exists, and nothing may be refused any more.
     let file = vfs.open(&name, Access::ReadWrite).unwrap_or(file);
-    vfs.sync_directory().map_err(|error| CreateError::Final(error::io(error)))?;
+    vfs.sync_directory().map_err(|error| CreateError::Final(error.into()))?;
     Ok(Segment { header: *header, file })
 }
 

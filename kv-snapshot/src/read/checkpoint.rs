@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     damage_flag::DamageFlag,
-    error::{from_vfs, missing_is_damage},
+    error::missing_is_damage,
     format::{
         manifest::{MANIFEST_BYTES_MAX, Manifest, PartRef},
         names,
@@ -59,14 +59,14 @@ impl MmapCheckpoint {
 pub(crate) fn read_manifest(vfs: &dyn Vfs, name: &str, id: CheckpointId) -> Result<Manifest> {
     let path = vfs.path().join(name);
     let missing = "the file is missing: the checkpoint was removed, or has to be restored from a backup";
-    let opened = vfs.open(name, Access::Read).map_err(from_vfs);
+    let opened = vfs.open(name, Access::Read).map_err(Error::from);
     let file = opened.map_err(|error| missing_is_damage(error, missing))?;
-    let length = file.len().map_err(from_vfs)?;
+    let length = file.len()?;
     if length > MANIFEST_BYTES_MAX {
         return Err(Error::corrupt(path, MANIFEST_BYTES_MAX, "it is longer than a manifest can be"));
     }
     let mut content = vec![0; length as usize];
-    file.read_exact_at(&mut content, 0).map_err(from_vfs)?;
+    file.read_exact_at(&mut content, 0)?;
     Manifest::decode(&content, id).map_err(|fault| fault.at(&path, 0))
 }
 

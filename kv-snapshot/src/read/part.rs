@@ -8,7 +8,7 @@ use kv_vfs::{Access, Vfs, little_endian::get_u64};
 
 use super::{blocks::Blocks, stripes::Stripes};
 use crate::{
-    error::{DecodeError, from_vfs, not_opened},
+    error::{DecodeError, not_opened},
     format::{
         block::{BLOCK_BYTES, Block},
         index::{self, ANCHOR_BYTES, ANCHOR_ENTRIES, EMPTY_SLOT, SLOT_BYTES},
@@ -69,7 +69,7 @@ impl Part {
     pub(crate) fn open(vfs: &dyn Vfs, name: &str) -> Result<Self> {
         let file = vfs.open(name, Access::Read).map_err(not_opened)?;
         let path = vfs.path().join(name);
-        let map = file.map().map_err(from_vfs)?;
+        let map = file.map()?;
         let (header, footer, digest) = Self::open_ends(&map).map_err(|fault| fault.at(&path, 0))?;
         let tree = Tree::new(footer.blocks_covered);
         let stripes = Stripes::new(&map);

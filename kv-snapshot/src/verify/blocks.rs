@@ -5,13 +5,10 @@ use std::ops::Range;
 use kv_core::{Error, Result};
 use kv_vfs::{File, little_endian::get_u64};
 
-use crate::{
-    error::from_vfs,
-    format::{
-        block::{BLOCK_BYTES, Block, checksum},
-        part::{Footer, Header, Summary, digest},
-        tree::Tree,
-    },
+use crate::format::{
+    block::{BLOCK_BYTES, Block, checksum},
+    part::{Footer, Header, Summary, digest},
+    tree::Tree,
 };
 
 /// The number of blocks in one read.
@@ -24,7 +21,7 @@ const CHUNK_BLOCKS: usize = 256;
 /// It does not read through a map: a sector that cannot be read would end the process.
 pub(crate) fn verify_blocks(file: &dyn File, expected: &Summary, mut go_on: impl FnMut() -> Result<()>) -> Result<()> {
     let wrong = |offset: u64, detail: &str| Error::corrupt(file.path(), offset, detail);
-    let length = file.len().map_err(from_vfs)?;
+    let length = file.len()?;
     if length != expected.bytes || length < 2 * BLOCK_BYTES as u64 {
         return Err(wrong(length, &format!("the file has {length} bytes, and should have {}", expected.bytes)));
     }
@@ -71,7 +68,7 @@ impl Reader<'_> {
             go_on()?;
             let blocks = expected.len().min((level.end - start) as usize);
             let chunk = &mut self.buffer[..blocks * BLOCK_BYTES];
-            self.file.read_exact_at(chunk, start * BLOCK_BYTES as u64).map_err(from_vfs)?;
+            self.file.read_exact_at(chunk, start * BLOCK_BYTES as u64)?;
             for ((block, expected), number) in chunk.chunks_exact(BLOCK_BYTES).zip(expected).zip(start..) {
                 if checksum(block, self.seed) != *expected {
                     let detail = "the block does not match its checksum";
@@ -88,6 +85,6 @@ impl Reader<'_> {
 
 fn read_block(file: &dyn File, offset: u64) -> Result<Box<Block>> {
     let mut block = Box::new([0; BLOCK_BYTES]);
-    file.read_exact_at(&mut *block, offset).map_err(from_vfs)?;
+    file.read_exact_at(&mut *block, offset)?;
     Ok(block)
 }

@@ -95,7 +95,7 @@ impl IndexBuilder {
     fn write_slots(&mut self, homes: u64, output: &mut Output, go_on: GoOn<'_>) -> Result<u64> {
         steps::sort(&mut self.hashes, go_on)?;
         let mut next = 0;
-        let fill = |next: &mut u64, upto: u64, output: &mut Output| {
+        let fill = |next: &mut u64, upto: u64, output: &mut Output| -> Result<()> {
             while *next < upto {
                 output.write(&EMPTY_SLOT.to_le_bytes())?;
                 *next += 1;

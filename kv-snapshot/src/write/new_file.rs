@@ -3,7 +3,7 @@ use std::sync::Arc;
 use kv_core::Result;
 use kv_vfs::{Access, File, Vfs};
 
-use crate::{error::from_vfs, format::names};
+use crate::format::names;
 
 /// A new file, which gets its name only when it is complete and verified. Until then it has a
 /// temporary name; dropping it removes the file.
@@ -17,7 +17,7 @@ pub(crate) struct NewFile {
 
 impl NewFile {
     pub(crate) fn create(vfs: &Arc<dyn Vfs>, name: &str) -> Result<Self> {
-        let file = vfs.create(&names::temporary(name)).map_err(from_vfs)?;
+        let file = vfs.create(&names::temporary(name))?;
         Ok(Self { vfs: vfs.clone(), name: name.to_owned(), file, committed: false })
     }
 
@@ -30,11 +30,11 @@ impl NewFile {
     ///
     /// On return its bytes survive a power cut. Its name does once the directory is synced.
     pub(crate) fn commit(mut self, check: impl FnOnce(&dyn File) -> Result<()>) -> Result<()> {
-        self.file.sync_data().map_err(from_vfs)?;
-        self.file.drop_cache().map_err(from_vfs)?;
+        self.file.sync_data()?;
+        self.file.drop_cache()?;
         let temporary = names::temporary(&self.name);
-        check(&*self.vfs.open(&temporary, Access::Read).map_err(from_vfs)?)?;
-        self.vfs.rename(&temporary, &self.name).map_err(from_vfs)?;
+        check(&*self.vfs.open(&temporary, Access::Read)?)?;
+        self.vfs.rename(&temporary, &self.name)?;
         self.committed = true;
         Ok(())
     }

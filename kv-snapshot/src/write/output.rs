@@ -7,12 +7,9 @@ use kv_core::Result;
 use kv_vfs::File;
 
 use super::steps::{GoOn, STEP};
-use crate::{
-    error::from_vfs,
-    format::{
-        block::{BLOCK_BYTES, checksum},
-        tree::Tree,
-    },
+use crate::format::{
+    block::{BLOCK_BYTES, checksum},
+    tree::Tree,
 };
 
 /// The size of a write, in bytes.
@@ -86,7 +83,7 @@ impl Output {
     pub(crate) fn flush(&mut self) -> Result<()> {
         let blocks = self.buffer.chunks_exact(BLOCK_BYTES);
         self.checksums.extend(blocks.map(|block| checksum(block, self.seed)));
-        self.file.write_all_at(&self.buffer, self.written).map_err(from_vfs)?;
+        self.file.write_all_at(&self.buffer, self.written)?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())

@@ -39,7 +39,7 @@ pub(crate) struct FoundStart {
 impl FoundSegment {
     /// Opens the segment for reading. Its header was checked when it was found.
     pub(crate) fn open(&self, vfs: &dyn Vfs) -> Result<Segment> {
-        let file = vfs.open(&names::segment(self.header.number), Access::Read).map_err(error::io)?;
+        let file = vfs.open(&names::segment(self.header.number), Access::Read)?;
         Ok(Segment { header: self.header, file })
     }
 }
@@ -94,7 +94,7 @@ impl<'a> Inventory<'a> {
     pub(crate) fn read_again_from_disk(&self) -> Result<Self> {
         for found in &self.segments {
             let file = found.open(self.vfs)?.file;
-            file.sync_data().and_then(|()| file.drop_cache()).map_err(error::io)?;
+            file.sync_data().and_then(|()| file.drop_cache())?;
         }
         Self::read(self.vfs)
     }
@@ -222,7 +222,7 @@ fn predecessor(segments: &[FoundSegment], at: usize) -> Option<usize> {
 
 /// The numbers of the segments in the directory, lowest first.
 pub(crate) fn segment_numbers(vfs: &dyn Vfs) -> Result<Vec<u64>> {
-    let names = vfs.list().map_err(error::io)?;
+    let names = vfs.list()?;
     let mut numbers: Vec<_> = names.iter().filter_map(|name| names::segment_number(name)).collect();
     numbers.sort_unstable();
     Ok(numbers)

@@ -7,7 +7,6 @@ use kv_core::{Epoch, Error, Lsn, Result};
 use kv_vfs::File;
 
 use crate::{
-    error,
     format::{
         frame::{self, FRAME_BYTES_MIN, FrameHeader, HEADER_BYTES, Kind, Seal, Start},
         zeroes::is_zero,
@@ -91,7 +90,7 @@ impl Scanner {
     /// Starts at the start frame of `segment`. Ends at `limit`, in bytes from the start of the
     /// file, or at the end of the file.
     pub(crate) fn new(segment: &Segment, limit: u64) -> Result<Self> {
-        let limit = limit.min(segment.header.length).min(segment.file.len().map_err(error::io)?);
+        let limit = limit.min(segment.header.length).min(segment.file.len()?);
         Ok(Self {
             file: Arc::clone(&segment.file),
             identity: segment.header.identity,

@@ -18,7 +18,6 @@ use kv_core::Result;
 
 use super::{inventory::Inventory, scanner::SegmentEnd, walk::LogEnd};
 use crate::{
-    error,
     format::{
         frame::{self, FrameHeader, Kind, Seal},
         zeroes::is_zero,
@@ -40,7 +39,7 @@ impl Inventory<'_> {
             return Ok(None);
         }
         // A failed flush of the seal may have left it in memory only. Only the disk counts.
-        segment.file.sync_data().and_then(|()| segment.file.drop_cache()).map_err(error::io)?;
+        segment.file.sync_data().and_then(|()| segment.file.drop_cache())?;
         let Some(seal) = last_seal(&segment)? else { return Ok(None) };
         // A seal below the segment's first position does not belong to these frames, even with a
         // valid checksum.

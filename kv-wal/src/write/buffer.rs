@@ -5,7 +5,6 @@ use std::sync::Arc;
 use kv_core::{Epoch, Lsn, Result};
 
 use crate::{
-    error,
     format::frame::{self, Kind},
     segment_file::Segment,
 };
@@ -29,7 +28,7 @@ impl Chunk {
         for at in &self.frames {
             frame::stamp(&mut self.bytes[*at..], identity, watermark);
         }
-        self.segment.file.write_all_at(&self.bytes, self.offset).map_err(error::io)?;
+        self.segment.file.write_all_at(&self.bytes, self.offset)?;
         Ok(&self.segment)
     }
 
@@ -102,6 +101,6 @@ impl Unsynced {
     /// Makes everything that was written durable. Older segments come first: a segment must never
     /// be durable before its predecessor is.
     pub(crate) fn sync(&self) -> Result<()> {
-        self.segments.iter().try_for_each(|segment| segment.file.sync_data().map_err(error::io))
+        self.segments.iter().try_for_each(|segment| Ok(segment.file.sync_data()?))
     }
 }

@@ -9,7 +9,6 @@ use kv_core::{Error, Result};
 use kv_vfs::Vfs;
 
 use crate::{
-    error,
     format::names,
     segment_file::{CreateError, Segment, read_up_to},
 };
@@ -53,7 +52,7 @@ fn check_place(vfs: &dyn Vfs) -> Result<()> {
 fn check_directory(vfs: &dyn Vfs, next_number: u64) -> Result<()> {
     check_place(vfs)?;
     let is_given = |name: &String| names::segment_number(name).is_some_and(|number| number >= next_number);
-    let is_foreign = vfs.list().map_err(error::io)?.iter().any(is_given);
+    let is_foreign = vfs.list()?.iter().any(is_given);
     if is_foreign { Err(Error::Fenced) } else { Ok(()) }
 }
 

@@ -58,7 +58,7 @@ fn copy(vfs: &dyn Vfs, mark: &dyn File) -> kv_vfs::Result<bool> {
 
 /// Refuses a record, before it gets a position, if the disk may lack the space to write it.
 pub(crate) fn check_space(vfs: &dyn Vfs, bytes: usize) -> Result<()> {
-    let space = vfs.space().map_err(crate::error::io)?;
+    let space = vfs.space()?;
     let kept = (space.total / KEPT_PART).clamp(KEPT_BYTES_MIN, KEPT_BYTES_MAX);
     if space.free.saturating_sub(kept) >= bytes as u64 {
         return Ok(());

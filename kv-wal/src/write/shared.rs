@@ -8,7 +8,6 @@ use kv_vfs::{Access, Origin, Vfs};
 
 use super::{buffer::Unsynced, foreign, in_place, state::State};
 use crate::{
-    error,
     format::segment::Header,
     mark_file::MarkWriter,
     recovery::Tail,
@@ -150,7 +149,7 @@ impl Shared {
         state.mark_overwrites_in_place = self.mark().is_overwritten_in_place();
         // The mark was just written. Its name, and that of a spare left by an earlier process, may
         // be in memory only.
-        let synced = self.mark().sync().and_then(|()| self.vfs.sync_directory().map_err(error::io));
+        let synced = self.mark().sync().and_then(|()| self.vfs.sync_directory().map_err(Error::from));
         if let Err(cause) = synced {
             state.poison.set(cause);
             return state.poison.refuse();
@@ -249,7 +248,7 @@ fn poisoned_by_panic(panicked: PoisonError<Guard<'_>>) -> Guard<'_> {
 /// A new identity for a segment: random, and not zero.
 pub(crate) fn new_identity(vfs: &dyn Vfs) -> Result<u64> {
     loop {
-        let identity = vfs.random().map_err(error::io)? as u64;
+        let identity = vfs.random()? as u64;
         if identity != 0 {
             return Ok(identity);
         }

@@ -6,7 +6,7 @@ use std::io;
 use kv_core::{Error, Lsn, Result};
 
 use super::{shared::Shared, state::State};
-use crate::{error, format::names, recovery::LiveSegment};
+use crate::{format::names, recovery::LiveSegment};
 
 impl Shared {
     /// Removes the segments whose records are all durable and at or below `upto`, oldest first, and
@@ -31,14 +31,14 @@ impl Shared {
             match self.vfs.remove(&names::segment(*number)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     self.lock().obsolete.extend(&numbers[at..]); // the next trim tries again
-                    return Err(error::io(error));
+                    return Err(error.into());
                 }
                 _ => {}
             }
         }
         self.vfs.sync_directory().or_else(|error| {
             let mut state = self.lock();
-            state.poison.set(error::io(error));
+            state.poison.set(error.into());
             state.poison.refuse()
         })
     }
