@@ -24,7 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A record's number is its *position*. The type is [`Lsn`](kv_core::Lsn), for log sequence number.
+//! A record's number is its *position*. The type is [`Lsn`], for log sequence number.
 //!
 //! # Files
 //!
