@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::{CheckpointId, LogId, Lsn};
 
-/// Why files that are each intact were refused as a store. See the table in
+/// Why a log and its checkpoints were refused as a store. See the table in
 /// [`recovery`](crate::recovery).
 ///
 /// ```
