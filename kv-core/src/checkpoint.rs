@@ -30,7 +30,7 @@ use crate::{CheckpointId, CollectionId, Epoch, LogId, Lsn, Result, Value};
 ///   deleted.
 /// - **C8 identity**: the id of a new checkpoint is newer than every id in the list, and its `seq`
 ///   is above every `seq` there.
-/// - **C9 damage stops maintenance**: after a read of an open checkpoint met damage, `write`,
+/// - **C9 damage stops maintenance**: after a read of an open checkpoint found damage, `write`,
 ///   `maintain` and `remove` fail with [`Error::Corrupt`](crate::Error::Corrupt), also after
 ///   reopening, until a full verification of the backend has found no damage. So nothing that a
 ///   repair may need is deleted.

@@ -138,7 +138,7 @@ impl Collections {
         self.view.store(Arc::new(self.view.load().with_active_frozen()));
     }
 
-    /// Replaces the frozen memtable by `checkpoint`, which holds its changes. The position of the
+    /// Replaces the frozen memtable with `checkpoint`, which holds its changes. The position of the
     /// checkpoint must be published. Called under the store's checkpoint lock, as is
     /// [`freeze`](Collections::freeze).
     pub(crate) fn checkpointed(&self, checkpoint: Arc<dyn Checkpoint>) {

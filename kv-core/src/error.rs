@@ -216,8 +216,8 @@ pub enum Error {
     },
 
     /// A write or flush of the log has failed, or the directory no longer belongs to this process.
-    /// Since then no write is taken, and this operation was not carried out. Reads go on. Close the
-    /// store and open it again to find out what survived.
+    /// No write has been taken since, and this operation was not carried out. Reads go on. Close
+    /// the store and open it again to find out what survived.
     #[error("no more writes are taken after an earlier failure")]
     Poisoned {
         /// The first failure.
@@ -234,10 +234,10 @@ pub enum Error {
         cause: Arc<Error>,
     },
 
-    /// The log no longer has the records after the requested position. Start from a checkpoint at
-    /// or after `trimmed`.
+    /// The log no longer has the records after the requested position. Start from a snapshot or
+    /// checkpoint at or after `trimmed`.
     #[error(
-        "records after position {after} were asked for, but the log has been trimmed up to position {trimmed}; start from a snapshot or checkpoint at or after that"
+        "records after position {after} were asked for, but the log has been trimmed up to position {trimmed}; start from a snapshot or checkpoint at or after that position"
     )]
     Trimmed {
         /// The requested position.

@@ -58,7 +58,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// These limits, but none above the cap of the formats.
+    /// These limits, lowered to the caps of the formats where they exceed them.
     pub(crate) fn capped(&self) -> Self {
         let caps = Self::default();
         Self {

@@ -82,7 +82,7 @@ fn two_readers_may_register_the_same_position() {
     assert_eq!(seen, [(1, 1), (1, 2), (2, 1), (2, 2)].into());
 }
 
-/// Another thread than the pruner may publish. If a position is published while the pruner reads
+/// A thread other than the pruner may publish. If a position is published while the pruner reads
 /// the registry, the pruner must not take it for the oldest position that is read.
 #[test]
 fn pruning_during_publishing() {

@@ -21,7 +21,7 @@ use crate::{
 /// How many shards a memtable has: enough that readers and the writer seldom meet in one.
 const SHARDS: usize = 64;
 
-/// Roughly what an entry takes in memory beside its key and value, in bytes.
+/// Roughly how many bytes of memory an entry takes in addition to its key and value.
 const ENTRY_BYTES: usize = size_of::<Entry>() + 2 * size_of::<usize>();
 
 /// The changes of a stretch of the log: a hash table from collection and key to versions, in

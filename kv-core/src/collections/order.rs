@@ -1,4 +1,4 @@
-//! The keys of a collection in byte order, beside the hash tables. They are kept only for
+//! The keys of a collection in byte order, in addition to the hash tables. They are kept only for
 //! collections that were scanned.
 //!
 //! The first scan of a collection collects its keys shard by shard, while the writer goes on adding

@@ -36,7 +36,7 @@ pub(crate) fn sort<T>(mut entries: Vec<T>, compare: impl Fn(&T, &T) -> Ordering,
     Ok(runs.pop().unwrap_or_default())
 }
 
-/// Merges two sorted runs. Of equal entries, those of the first run come first.
+/// Merges two sorted runs. If entries are equal, those of the first run come first.
 fn merge<T>(first: Vec<T>, second: Vec<T>, compare: &impl Fn(&T, &T) -> Ordering, go_on: GoOn<'_>) -> Result<Vec<T>> {
     let mut merged = Vec::with_capacity(first.len() + second.len());
     let (mut first, mut second) = (first.into_iter(), second.into_iter());

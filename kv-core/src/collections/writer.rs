@@ -25,7 +25,7 @@ impl WriterToken {
     }
 }
 
-/// The keys of the active memtable that hold older versions beside the newest one.
+/// The keys of the active memtable that have older versions as well as the newest one.
 ///
 /// [`Memtable::apply`] reports a key when it gets its first older version. The key stays in here
 /// until [`Memtable::prune`] has left only the newest one.

@@ -233,7 +233,7 @@ impl Inner {
         survives && self.collections.horizon().published() >= dependency.lsn
     }
 
-    /// Makes sure that the dependency is met soon, even if no thread waits for it.
+    /// Makes sure that the dependency will be satisfied soon, even if no thread waits for it.
     pub(super) fn prepare_for(&self, dependency: Dependency) {
         self.publish();
         // If the flusher is dead, `request_flush_now` records that, and waiting returns the error.

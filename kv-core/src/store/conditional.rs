@@ -68,8 +68,8 @@ impl Collection {
     /// Sets the value of a key to what `change` returns for the present value, and returns the new
     /// value. For both values, `None` means an absent key.
     ///
-    /// Other writers wait while `change` runs; readers do not. `change` cannot write to the store,
-    /// as the closure of [`transact`](crate::Store::transact) cannot, other than by its result.
+    /// Other writers wait while `change` runs; readers do not. `change` must not write to the store
+    /// in any other way than by its result; see [`transact`](crate::Store::transact).
     ///
     /// ```
     /// # let store = kv_core::Store::in_memory()?;

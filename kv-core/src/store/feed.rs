@@ -207,7 +207,7 @@ impl ChangeFeed {
         let waiting = waiters.number(self.after.next());
         let _forget = Forget { inner: &self.inner, waiting };
         loop {
-            // The waker is registered before the position is looked at, as in `Commit::poll`.
+            // The waker is registered before the position is checked, as in `Commit::poll`.
             waiters.register(waiting, &Waker::from(Arc::new(Unpark(thread::current()))));
             if self.inner.has_settled(self.after.next()) || self.inner.flush_failure.is_set() {
                 return true;

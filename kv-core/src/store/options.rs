@@ -52,9 +52,8 @@ pub struct StoreOptions {
     /// many bytes in total have been logged since the last attempt (or the log has grown as above).
     /// Default: 8 MiB.
     pub close_checkpoint_record_bytes: u64,
-    /// How long a write with [`Durability::Process`] may wait until its flush begins. So a power
-    /// cut takes the writes of about this interval, and those made while a flush runs. Default: 100
-    /// ms.
+    /// How long a write with [`Durability::Process`] may wait until its flush begins. Default: 100
+    /// ms. A power cut takes the writes of about this interval, and those made while a flush runs.
     pub flush_interval: Duration,
     /// Runs the background jobs. It must run all of them. Default: a thread for each job.
     pub scheduler: Arc<dyn Scheduler>,

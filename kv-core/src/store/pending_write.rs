@@ -42,8 +42,8 @@ pub(super) struct PendingWrite<'a> {
 /// [`Lsn::START`] if there were none. An answer depends on it.
 ///
 /// It is atomic because a closure may share its transaction among threads. `Relaxed` is enough: the
-/// position is used only after the closure has ended, and by then so have its borrows in other
-/// threads.
+/// position is used only after the closure has ended, and its borrows in other threads have ended
+/// by then, too.
 #[derive(Debug, Default)]
 pub(super) struct Observed(AtomicU64);
 
