@@ -161,6 +161,8 @@ fn deny() -> Result {
     WORKSPACES.into_iter().try_for_each(|workspace| {
         let mut command = cargo_command();
         command.args(["deny", "--offline", "--manifest-path"]).arg(metadata::manifest(workspace));
-        run_command(command.args(["check", "--config", "deny.toml", "licenses", "bans", "sources"]))
+        // Versions differ in where they look for a relative path.
+        command.args(["check", "--config"]).arg(crate::root().join("deny.toml"));
+        run_command(command.args(["licenses", "bans", "sources"]))
     })
 }

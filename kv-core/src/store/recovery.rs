@@ -1,15 +1,7 @@
 //! Recovery: which checkpoint to begin with, and what to replay on top of it.
 //!
-//! | newest checkpoint | one before | log reaches back to the chosen one | log is durable to at least the newest's position | decision |
-//! |---|---|---|---|---|
-//! | none | – | from 1 | – | replay from the beginning |
-//! | none | – | no | – | refuse: history missing |
-//! | good | – | yes | yes | map it, replay what follows |
-//! | any | any | – | no | refuse: the log ends before its checkpoint |
-//! | good | – | no | – | refuse: history missing |
-//! | bad | good | yes | yes | use the older, report; the next checkpoint sets the bad one aside |
-//! | bad | good, bad or none | no | – | refuse: history missing |
-//! | bad | bad or none | from 1 | yes | replay from the beginning, report |
+//! `decide` is the table in docs/durability.md, section "Recovery". The tests below and those in
+//! `tests/it/recovery.rs` walk all its rows.
 //!
 //! "Bad" means that [`Checkpointer::open`] fails with [`Error::Corrupt`]. Checkpoints are tried
 //! from the newest on, until one opens. Only those of the two newest positions are tried: older

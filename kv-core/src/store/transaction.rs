@@ -103,10 +103,8 @@ impl Transaction<'_> {
         key: impl AsRef<[u8]>,
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        let (mut read, mut result) = (Some(read), None);
-        let mut read_once = |value: &[u8]| result = read.take().map(|read| read(value));
-        self.pending.get_with(collection, checked(key.as_ref())?, &mut read_once)?;
-        Ok(result)
+        // By way of a handle: if `read` panics, what it saw has been noted by then.
+        Ok(self.get(collection, key)?.map(|value| read(&value)))
     }
 
     /// Whether the key is present.

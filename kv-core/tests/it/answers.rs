@@ -169,6 +169,26 @@ fn calls_in_transactions() -> Vec<Call> {
         call("tx.delete_if_present", delete, |user| {
             assert!(!user.transact(|tx| tx.delete_if_present("all", "k")).unwrap());
         }),
+        call("tx.get_many", delete, |user| {
+            assert_eq!(user.transact(|tx| tx.get_many("all", &["k"])).unwrap(), [None]);
+        }),
+        call("tx.get_with", overwrite, |user| {
+            assert_eq!(user.transact(|tx| tx.get_with("all", "k", <[u8]>::to_vec)).unwrap().unwrap(), b"new");
+        }),
+        call("tx.first", delete, |user| {
+            assert_eq!(user.transact(|tx| tx.first("all")).unwrap().unwrap().key, "m");
+        }),
+        call("tx.take", delete, |user| assert_eq!(user.transact(|tx| tx.take("all", "k")).unwrap(), None)),
+        call("tx.update", delete, |user| {
+            assert_eq!(user.transact(|tx| tx.update("all", "k", |_| None::<&[u8]>)).unwrap(), None);
+        }),
+        call("tx.compare_and_set", overwrite, |user| {
+            let refused = user.transact(|tx| tx.compare_and_set("all", "k", None, None)).unwrap();
+            assert_eq!(refused.unwrap_err().actual.unwrap(), "new");
+        }),
+        call("tx.put_if_absent", overwrite, |user| {
+            assert_eq!(user.transact(|tx| tx.put_if_absent("all", "k", "x")).unwrap().unwrap(), "new");
+        }),
         call("tx.iter over a key that was deleted", delete, |user| {
             assert_eq!(user.transact(|tx| first(tx.iter("all"))).unwrap().unwrap(), b"m");
         }),

@@ -247,5 +247,5 @@ fn damage_has_a_place_which_need_not_be_a_file() {
     let id = store.checkpoint().unwrap().unwrap();
     let error = MemoryCheckpointer::new().open(id).map(drop).unwrap_err();
     assert!(matches!(error, Error::Corrupt { place: Place::Checkpoint(_), offset: None, .. }), "{error:?}");
-    assert_eq!(error.to_string(), "the checkpoint at position 1: it is not there");
+    assert_eq!(error.to_string(), "the checkpoint at position 1: there is no such checkpoint");
 }

@@ -34,12 +34,18 @@ fn panic_with_what_is_seen(how: &str, store: &Store, all: &Collection) -> Outcom
     let panicking = AssertUnwindSafe(|| match how {
         "transact" => store.transact(|tx| -> Result<()> { panic_any(tx.get("all", "k")?) }),
         "transact_deferred" => store.transact_deferred(|tx| -> Result<()> { panic_any(tx.get("all", "k")?) }).map(drop),
+        "get_with" => store.transact(|tx| -> Result<()> {
+            tx.get_with("all", "k", |value| panic_any(Some(Value::copy_from(value)))).map(drop)
+        }),
+        "update in a transaction" => store.transact(|tx| -> Result<()> {
+            tx.update("all", "k", |value| -> Option<Value> { panic_any(value.map(Value::copy_from)) }).map(drop)
+        }),
         _ => all.update("k", |value| -> Option<Value> { panic_any(value.map(Value::copy_from)) }).map(drop),
     });
     catch_unwind(panicking).map_err(|payload| *payload.downcast::<Option<Value>>().unwrap())
 }
 
-const WAYS: [&str; 3] = ["transact", "transact_deferred", "update"];
+const WAYS: [&str; 5] = ["transact", "transact_deferred", "update", "get_with", "update in a transaction"];
 
 #[test]
 fn a_panic_carries_nothing_that_is_not_published() {
