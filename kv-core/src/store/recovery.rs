@@ -1,7 +1,7 @@
 //! Recovery: which checkpoint to begin with, and what to replay on top of it.
 //!
-//! `decide` is the table in docs/durability.md, section "Recovery". The tests below and those in
-//! `tests/it/recovery.rs` walk all its rows.
+//! The table in docs/durability.md, section "Recovery", says how a store decides. `decide`
+//! implements that table. The tests below and those in `tests/it/recovery.rs` cover all its rows.
 //!
 //! "Bad" means that [`Checkpointer::open`] fails with [`Error::Corrupt`]. Checkpoints are tried
 //! from the newest on, until one opens. Only those of the two newest positions are tried: older

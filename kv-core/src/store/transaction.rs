@@ -103,7 +103,8 @@ impl Transaction<'_> {
         key: impl AsRef<[u8]>,
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        // By way of a handle: if `read` panics, what it saw has been noted by then.
+        // Reads through a handle, so that what `read` sees is noted before `read` runs: it may
+        // panic.
         Ok(self.get(collection, key)?.map(|value| read(&value)))
     }
 
