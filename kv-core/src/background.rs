@@ -1,4 +1,4 @@
-//! Background work, behind a trait so that a test can run it step by step.
+//! Background work. It is behind a trait, so that a test can run it step by step.
 
 use std::{
     io,
@@ -14,10 +14,10 @@ use crate::{Error, Result, guarded};
 /// Runs jobs in the background. [`Threads`] gives each job a thread of its own; a test can use a
 /// scheduler that runs a job only on request.
 ///
-/// A scheduler must run every job. A store whose flusher never runs would never complete a deferred
-/// write, and never flush one of [`Durability::Process`](crate::Durability::Process). To make
-/// checkpoints only by calling [`Store::checkpoint`](crate::Store::checkpoint), set the thresholds
-/// of [`StoreOptions`](crate::StoreOptions) instead.
+/// A scheduler must run every job. If the flusher of a store never ran, deferred writes might never
+/// complete, and writes with [`Durability::Process`](crate::Durability::Process) might never be
+/// flushed. To make checkpoints only by calling [`Store::checkpoint`](crate::Store::checkpoint),
+/// set the thresholds of [`StoreOptions`](crate::StoreOptions) instead.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -40,11 +40,11 @@ use crate::{Error, Result, guarded};
 /// let options = StoreOptions { scheduler: Arc::new(Named), ..StoreOptions::default() };
 /// ```
 pub trait Scheduler: Send + Sync {
-    /// Takes on `job`. The job runs when it is woken, and when the time it asked for has passed,
-    /// but not before.
+    /// Takes on `job`. The job runs when it is woken, and when the time that it asked for has
+    /// passed. It does not run before it is first woken.
     ///
     /// # Errors
-    /// Any reason why the job could never run. The store or log then fails to open.
+    /// The reason why the job cannot run. The store or log then fails to open.
     fn spawn(&self, name: &'static str, job: Box<dyn Job>) -> Result<Box<dyn Wake>>;
 }
 
@@ -101,12 +101,12 @@ pub enum Next {
 }
 
 /// The handle to a job. Dropping it ends the job: the drop waits for a run that is under way
-/// (unless it happens within that run), and no other run follows.
+/// (unless that run itself drops the handle), and no other run follows.
 pub trait Wake: Send + Sync {
     /// Makes the job run soon. Several calls before that run starts count as one. Never blocks.
     ///
     /// # Errors
-    /// The reason why the job is dead and will never run again. [`Threads`] returns
+    /// The job is dead and will never run again; the error says why. [`Threads`] returns
     /// [`Panicked`](crate::Error::Panicked) with the message of the job's panic. A store whose
     /// flusher is dead takes no more writes; a store whose checkpoint job is dead reports the
     /// checkpoint as failed.

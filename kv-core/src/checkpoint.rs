@@ -5,8 +5,8 @@ use crate::{CheckpointId, CollectionId, Epoch, LogId, Lsn, Result, Value};
 /// Keeps checkpoints: durable images of every collection at one position of the log.
 ///
 /// The checkpointer sets no policy. The store decides which checkpoint to open, when to fall back
-/// to an older one, and which to remove. All methods may be called from any thread; there is one
-/// writer at a time, so that [`write`](Checkpointer::write) and
+/// to an older one, and which to remove. All methods may be called from any thread. There is one
+/// writer at a time: calls of [`write`](Checkpointer::write) and
 /// [`maintain`](Checkpointer::maintain) wait for each other.
 ///
 /// A checkpointer guarantees the following. The suite in kv-testkit checks each guarantee under its
@@ -15,25 +15,25 @@ use crate::{CheckpointId, CollectionId, Epoch, LogId, Lsn, Result, Value};
 /// - **C1 durable**: a checkpoint that `write` returned is listed, and opens, after any crash.
 /// - **C2 all or nothing**: after a `write` that failed, was cancelled or was cut off by a crash,
 ///   the list is as it was before.
-/// - **C3 list**: `list` returns the newest first and looks at names alone: a checkpoint with
+/// - **C3 list**: `list` returns the newest first and looks only at names, so a checkpoint with
 ///   damaged content is still listed.
-/// - **C4 never wrong**: `open`, or the first read that touches the damage, fails with
-///   [`Error::Corrupt`](crate::Error::Corrupt). This includes reads that would otherwise report a
-///   key as absent. No damaged byte is returned.
+/// - **C4 never wrong**: if a checkpoint is damaged, `open`, or the first read that touches the
+///   damage, fails with [`Error::Corrupt`](crate::Error::Corrupt). This includes reads that would
+///   otherwise report a key as absent. No damaged byte is returned.
 /// - **C5 state**: a checkpoint holds `previous` with the changes applied. It has exactly the
 ///   collections in the head of the changes; each holds the changes of its keys and, for keys
 ///   without a change, the entries of `previous`. `get` and `range` agree; keys are in byte order.
 /// - **C6 removal**: `remove` never disturbs a checkpoint that is open. Removing a checkpoint that
-///   is not there is no error.
-/// - **C7 set aside**: when `write` succeeds, checkpoints newer than `previous` (which the caller
-///   found to be bad) are no longer listed. Their content is moved out of the way and never
+///   does not exist is not an error.
+/// - **C7 set aside**: when `write` succeeds, checkpoints newer than `previous` are no longer
+///   listed: the caller has found them bad. Their content is moved out of the way and never
 ///   deleted.
 /// - **C8 identity**: the id of a new checkpoint is newer than every id in the list, and its `seq`
 ///   is above every `seq` there.
-/// - **C9 damage stops maintenance**: after a read of an open checkpoint met damage, `write`,
+/// - **C9 damage stops maintenance**: after a read of an open checkpoint found damage, `write`,
 ///   `maintain` and `remove` fail with [`Error::Corrupt`](crate::Error::Corrupt), also after
-///   reopening, until a full verification of the backend has found no damage. So no history that a
-///   repair may need is lost.
+///   reopening, until a full verification of the backend has found no damage. So nothing that a
+///   repair may need is deleted.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -64,16 +64,17 @@ pub trait Checkpointer: Send + Sync {
     fn open(&self, id: CheckpointId) -> Result<Arc<dyn Checkpoint>>;
 
     /// Makes a new checkpoint: `previous` with `changes` applied (C5). When this returns, the
-    /// checkpoint is durable, its files as well as their names (C1).
+    /// checkpoint is durable: the contents of its files, and their names (C1).
     ///
     /// # Errors
     /// [`Cancelled`](crate::Error::Cancelled) if [`Changes::cancelled`] returned `true`. Every
     /// error leaves the list as it was (C2).
     fn write(&self, previous: Option<CheckpointId>, changes: &mut dyn Changes) -> Result<Arc<dyn Checkpoint>>;
 
-    /// Maintenance in the background of the newest checkpoint, such as merging stacked files,
-    /// within about `budget_bytes` of writing. The result holds the same state under a new id.
-    /// Returns `None` if there is nothing worth doing, which is the default.
+    /// Maintains the newest checkpoint in the background, for example by merging stacked files.
+    /// Writes about `budget_bytes` at most. The result holds the same state under a new id. Returns
+    /// `None` if there is nothing worth doing; the default always does. The store does not call
+    /// this yet.
     fn maintain(&self, newest: CheckpointId, budget_bytes: u64) -> Result<Option<Arc<dyn Checkpoint>>> {
         let _ = (newest, budget_bytes);
         Ok(None)
@@ -105,7 +106,7 @@ pub trait Checkpointer: Send + Sync {
 /// }
 /// ```
 pub trait Changes {
-    /// Describes the new checkpoint. Its collections are all that exist at its position, in order
+    /// Describes the new checkpoint. It lists all collections that exist at its position, in order
     /// of their ids, with their counts after the changes.
     fn head(&self) -> &CheckpointHead;
 
@@ -113,8 +114,8 @@ pub trait Changes {
     /// most once. Collections that are not in the head have no changes here.
     fn next(&mut self) -> Result<Option<Change<'_>>>;
 
-    /// Whether to stop. Call this every few milliseconds, in every step: closing the store waits
-    /// until the work has stopped. Only a flush of the disk cannot be cut short.
+    /// Whether to stop. Call this every few milliseconds in every step, because closing the store
+    /// waits until the work has stopped. Only a flush of the disk cannot be cut short.
     fn cancelled(&self) -> bool;
 }
 
@@ -164,8 +165,8 @@ pub struct CollectionInfo {
     pub bytes: u64,
 }
 
-/// A checkpoint, readable in place. It stays readable, and does not change, for as long as anything
-/// holds it.
+/// A checkpoint, readable in place. It stays readable and unchanged for as long as anything holds
+/// it.
 ///
 /// ```
 /// # use kv_core::{Checkpoint, CheckpointId, Result};
@@ -189,8 +190,8 @@ pub trait Checkpoint: Send + Sync {
     /// key is absent.
     fn get_with(&self, collection: CollectionId, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool>;
 
-    /// The values of several keys, in the order of `keys`. A backend may overlap its waits for
-    /// memory or for the medium.
+    /// The values of several keys, in the order of `keys`. A backend may let its waits for memory
+    /// or for the medium overlap.
     fn get_many(&self, collection: CollectionId, keys: &[&[u8]]) -> Result<Vec<Option<Value>>> {
         keys.iter().map(|key| self.get(collection, key)).collect()
     }
@@ -220,14 +221,14 @@ pub trait Checkpoint: Send + Sync {
 /// ```
 pub trait Cursor: Send {
     /// Moves to the first entry that was not taken from either end. Returns `false` if there is
-    /// none, then and ever after.
+    /// none, and then always.
     ///
     /// # Errors
-    /// After an error the cursor is at no entry, and there are no more.
+    /// After an error the cursor is at no entry, and there are no more entries.
     fn advance(&mut self) -> Result<bool>;
 
     /// Moves to the last entry that was not taken from either end. Returns `false` if there is
-    /// none, then and ever after.
+    /// none, and then always.
     ///
     /// # Errors
     /// As [`advance`](Cursor::advance).

@@ -1,26 +1,26 @@
 //! The collections in memory: the tail of a log over a checkpoint.
 //!
-//! Changes are kept in *memtables*. The active memtable holds all changes since the last checkpoint
-//! began. A checkpoint freezes it and starts a new one; once the checkpoint is written, the frozen
-//! memtable is dropped whole, so nothing is ever evicted entry by entry. Readers look through a
-//! [`ReadView`]: the active memtable, the frozen one, the checkpoint. They see versions up to the
-//! published position.
+//! Changes are kept in *memtables*. The active memtable takes all new changes. A checkpoint freezes
+//! it and starts a new one. Once the checkpoint is written, the frozen memtable is dropped whole,
+//! so entries are never evicted one by one. Readers look through a [`ReadView`]: the active
+//! memtable, the frozen one, the checkpoint. They see versions up to the published position.
 //!
 //! # Which threads wait for which
 //!
-//! There is one writer at a time, the holder of the [`WriterToken`]. It meets readers only at the
-//! locks of memtable shards, which are held for one look-up or, when the changes are collected for
-//! a checkpoint or a count, while one shard is copied.
+//! There is one writer at a time, the holder of the [`WriterToken`]. It meets readers only at locks
+//! that are held for a short time. The lock of a memtable shard is held for one look-up, or while
+//! one shard is copied for a checkpoint, a count or a first scan. The locks of the registry of
+//! snapshots ([`Horizon`]) and of the table of [`order`]s are held for a moment.
 //!
 //! - The read view and the shards of the name table are swapped whole (`ArcSwap`): a reader keeps
 //!   the one it has loaded, and the writer stores a new one.
 //! - A memtable is a hash table in shards, each behind a lock.
-//! - The published position moves forward only, after the changes up to it were applied
+//! - The published position only moves forward, and only after the changes up to it were applied
 //!   ([`Horizon`]).
 //!
-//! Each of these is safe alone. The arguments why reads that combine several of them see one state
-//! are at [`Collections::read`] (name and key), [`Snapshot::take`] (view and position), [`Horizon`]
-//! (position and pruning) and [`order`] (scans and new keys).
+//! Each of these is safe by itself. Reads that combine several of them see one state nevertheless;
+//! the arguments for that are at [`Collections::read`] (name and key), [`Snapshot::take`] (view and
+//! position), [`Horizon`] (position and pruning) and [`order`] (scans and new keys).
 //!
 //! This module knows nothing of the log: the store appends first and applies afterwards.
 
@@ -58,8 +58,8 @@ pub(crate) use writer::WriterToken;
 
 use crate::{Checkpoint, CollectionId, Lsn, Owner, Result, Value, operation::Operation, sync::ArcSwap};
 
-/// The position at which every applied change is seen, published or not. Only the writer reads at
-/// it.
+/// The position at which every applied change is visible, published or not. Only the writer reads
+/// at it.
 const NEWEST: Lsn = Lsn(u64::MAX);
 
 /// All collections.
@@ -67,7 +67,8 @@ pub(crate) struct Collections {
     pub(crate) names: Names,
     view: ArcSwap<ReadView>,
     horizon: Horizon,
-    /// The owner of the store, which must not be kept alive: a snapshot outlives the store.
+    /// The owner of the store. The reference is weak because a snapshot may outlive the store, and
+    /// must not keep its owner alive.
     pub(crate) owner: Option<Weak<dyn Owner>>,
 }
 
@@ -94,7 +95,7 @@ impl Collections {
 
     /// Applies the changes of the record at `lsn`, which is already logged.
     ///
-    /// Keys change before names do, and readers rely on that: a reader that finds a name as this
+    /// Keys are changed before names, and readers rely on that: a reader that finds a name as this
     /// record left it also finds the changes that the record made to keys.
     pub(crate) fn apply<'a>(
         &self,
@@ -104,8 +105,8 @@ impl Collections {
     ) {
         let visible = self.horizon.visible();
         let view = self.view.load();
-        // Each name changes once, to what it stands for after the whole record. A reader that
-        // looked up an intermediate value would take it for the state at this position.
+        // Each name is changed only once, to what it stands for after the whole record. Otherwise a
+        // reader could look up an intermediate value and take it for the state at this position.
         let mut names = BTreeMap::new();
         for (index, operation) in (0..).zip(operations) {
             let mut change = |collection, key, value| {
@@ -137,7 +138,7 @@ impl Collections {
         self.view.store(Arc::new(self.view.load().with_active_frozen()));
     }
 
-    /// Replaces the frozen memtable by `checkpoint`, which holds its changes. The position of the
+    /// Replaces the frozen memtable with `checkpoint`, which holds its changes. The position of the
     /// checkpoint must be published. Called under the store's checkpoint lock, as is
     /// [`freeze`](Collections::freeze).
     pub(crate) fn checkpointed(&self, checkpoint: Arc<dyn Checkpoint>) {
@@ -148,7 +149,7 @@ impl Collections {
         self.view.store(Arc::new(self.view.load().with_checkpoint(checkpoint)));
     }
 
-    /// The value of a key after every applied change, and the position of the change that it
+    /// The value of a key after every applied change, and the position of the change that the value
     /// depends on.
     pub(crate) fn get_newest(
         &self,
@@ -205,14 +206,15 @@ impl Collections {
     /// version was current from `known` until the key was looked up, and the name was looked up in
     /// between. So at the position of the name's look-up, both were as they were found. A newer
     /// version, or a checkpoint newer than `known`, starts the loop again, with a `known` that is
-    /// at least as new. Where there is no checkpoint, a key without a version needs no check: it
-    /// never had one.
+    /// at least as new. If there is no checkpoint, a key without a version needs no check, because
+    /// it never had one.
     ///
     /// The order of the steps matters:
     ///
     /// 1. `known` comes first, so that it is below everything that the look-ups find.
-    /// 2. The view is loaded after the name. A record whose change of the name was found had made
-    ///    its changes of keys before ([`apply`](Collections::apply)), so this view has them.
+    /// 2. The view is loaded after the name. If the look-up found a record's change of the name,
+    ///    that record had already made its changes of keys ([`apply`](Collections::apply)), so this
+    ///    view has them.
     /// 3. The position for the key is loaded under the lock of its shard
     ///    ([`Memtable::version`](memtable::Memtable::version)), so that pruning cannot have removed
     ///    the version that it selects.
@@ -241,10 +243,10 @@ impl Collections {
     }
 }
 
-/// Where a key is, if it is anywhere.
+/// Where a key is, if it exists.
 enum Place<'a> {
     /// In memory, with this value.
     Memory(Value),
-    /// In this checkpoint and this collection, or nowhere.
+    /// In this checkpoint, in this collection, if it exists.
     Checkpoint(&'a dyn Checkpoint, CollectionId),
 }

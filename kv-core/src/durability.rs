@@ -1,7 +1,7 @@
 /// What a write survives once it is acknowledged.
 ///
 /// An answer that changes nothing, such as "key not found", is returned once the changes that it
-/// depends on survive the same. It waits for no other change.
+/// depends on survive the same events. It waits for no other change.
 ///
 /// ```
 /// # let store = kv_core::Store::in_memory()?;
@@ -15,9 +15,10 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Durability {
-    /// A kill of the process. A power cut may take what was written since the last flush.
+    /// The write survives a kill of the process. A power cut may take what was written since the
+    /// last flush.
     Process,
-    /// A power cut. The default.
+    /// The write survives a power cut. This is the default.
     #[default]
     Disk,
 }

@@ -19,7 +19,7 @@ use crate::{Durability, Lsn, Value};
 /// The result of an operation on a store, a log or a checkpointer.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong: one variant for each thing that a caller would do differently.
+/// What went wrong. There is one variant for each case that a caller would handle differently.
 ///
 /// ```
 /// # let store = kv_core::Store::in_memory()?;
@@ -84,7 +84,7 @@ pub enum Error {
         max: usize,
     },
 
-    /// The key to delete is absent. Nothing was written, also if this is one of many changes in a
+    /// The key to delete is absent. Nothing was written, even if this is one of many changes in a
     /// batch.
     ///
     /// ```
@@ -118,9 +118,9 @@ pub enum Error {
         name: String,
     },
 
-    /// The closure of a transaction or an update tried to change the store past what it was given.
-    /// That call would have waited for itself for ever. It wrote nothing, and the transaction goes
-    /// on.
+    /// The closure of a transaction or an update tried to change the store other than through what
+    /// it was given. That call would have waited for its own transaction for ever. It wrote
+    /// nothing, and the transaction goes on.
     #[error(
         "the store cannot be changed from inside a transaction or an update, except through what the closure was given"
     )]
@@ -139,11 +139,12 @@ pub enum Error {
         detail: String,
     },
 
-    /// Each file is intact, but together they do not make a store: something is missing or foreign.
+    /// The log and the checkpoints do not make a store together: something is missing or foreign.
     #[error("refusing to open: {0}")]
     Unrecoverable(Refusal),
 
-    /// A newer version of this software wrote it. Nothing is wrong with it: use that version.
+    /// A newer version of this software wrote the file, record or checkpoint. Nothing is wrong with
+    /// it: use that version.
     #[error("{place} was written by a newer version: {detail}")]
     NewerVersion {
         /// What cannot be understood.
@@ -152,8 +153,9 @@ pub enum Error {
         detail: String,
     },
 
-    /// An older version of this software wrote it, in a format that is no longer read. Nothing is
-    /// wrong with it: export the data with that version and import it with this one.
+    /// An older version of this software wrote the file, record or checkpoint, in a format that is
+    /// no longer read. Nothing is wrong with it: export the data with that version and import it
+    /// with this one.
     #[error("{place} was written by an older version: {detail}")]
     OlderVersion {
         /// What has the older format.
@@ -162,7 +164,7 @@ pub enum Error {
         detail: String,
     },
 
-    /// It is open already, in this process or another.
+    /// The directory or medium is open already, in this process or another.
     ///
     /// To share a store within a process, clone its handle. A store stays open until its last
     /// handle is dropped, including collections, change feeds and commits, and even after
@@ -175,13 +177,15 @@ pub enum Error {
         holder: LockHolder,
     },
 
-    /// This process is a child, made by `fork`, of the one that opened the store. Nothing was done,
-    /// and the parent goes on as before. Open after forking, not before.
-    #[error("it was opened before a fork, by the parent of this process, which alone may use it; open after forking")]
+    /// This process is a child, made by `fork`, of the process that opened the store. Nothing was
+    /// done, and the parent goes on as before. Fork first, then open.
+    #[error(
+        "it was opened before a fork by the parent of this process, and only the parent may write to it; fork, then open"
+    )]
     Forked,
 
-    /// The directory was removed or replaced while it was open, so what is written now would be
-    /// lost. This is final. Put the directory back, and open it again.
+    /// The directory was removed or replaced while the store was open, so what is written now would
+    /// be lost. This is final. Put the directory back, and open it again.
     #[error("the directory {} was removed or replaced while the store was open", path.display())]
     DirectoryReplaced {
         /// Where the directory was.
@@ -200,7 +204,7 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// Reading or writing failed.
+    /// A system call failed, for example one that reads or writes a file.
     #[error("cannot {operation} {}", path.display())]
     Io {
         /// What was attempted, as a verb.
@@ -212,16 +216,16 @@ pub enum Error {
     },
 
     /// A write or flush of the log has failed, or the directory no longer belongs to this process.
-    /// Nothing has been written since, and this operation was not carried out. Reads go on. Close
+    /// No write has been taken since, and this operation was not carried out. Reads go on. Close
     /// the store and open it again to find out what survived.
-    #[error("no more writes are taken since an earlier failure")]
+    #[error("no more writes are taken after an earlier failure")]
     Poisoned {
         /// The first failure.
         #[source]
         cause: Arc<Error>,
     },
 
-    /// The write was handed to the log, and then a write or flush failed. After the next opening
+    /// The log took the write, and then a write or flush of the log failed. After the next opening
     /// the write is there as a whole, or not at all.
     #[error("the outcome of this write is unknown: it may or may not be there after the next opening")]
     OutcomeUnknown {
@@ -230,10 +234,10 @@ pub enum Error {
         cause: Arc<Error>,
     },
 
-    /// The log no longer has the records after the requested position. Start from a checkpoint at
-    /// or after `trimmed`.
+    /// The log no longer has the records after the requested position. Start from a snapshot or
+    /// checkpoint at or after `trimmed`.
     #[error(
-        "records after position {after} were asked for, but the log has been trimmed up to position {trimmed}; start from a snapshot or checkpoint at or after that"
+        "records after position {after} were asked for, but the log has been trimmed up to position {trimmed}; start from a snapshot or checkpoint at or after that position"
     )]
     Trimmed {
         /// The requested position.
@@ -246,16 +250,17 @@ pub enum Error {
     #[error("another writer has taken over the log")]
     Fenced,
 
-    /// It was closed before.
+    /// The store or the log was closed before.
     #[error("already closed")]
     Closed,
 
-    /// The work was cancelled before it was done. Nothing has changed.
+    /// The work was cancelled before it was complete. Nothing has changed.
     #[error("cancelled")]
     Cancelled,
 
-    /// A backend or a background job panicked, which is a bug in it. If that was a flush of the
-    /// log, the log has failed for good. A checkpoint is tried again later.
+    /// A backend or a background job panicked, which is a bug in it. If it panicked in a flush of
+    /// the log, the log has failed for good. If it panicked in a checkpoint, the checkpoint is
+    /// tried again later.
     #[error("{what} panicked: {message}")]
     Panicked {
         /// What was being done, or the name of the job.
@@ -278,8 +283,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// The error for a failed system call: [`DiskFull`](Error::DiskFull) if there is no space or
-    /// quota left, otherwise [`Io`](Error::Io).
+    /// The error for a failed system call: [`DiskFull`](Error::DiskFull) if no space or quota is
+    /// left, otherwise [`Io`](Error::Io).
     pub fn from_io(operation: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         let path = path.into();
         match source.kind() {
@@ -339,7 +344,7 @@ impl Error {
         Self::Locked { path: path.into(), holder: process.into() }
     }
 
-    /// The [`Misuse`](Error::Misuse) of a log's position above `appended`: no record ever had it
+    /// The [`Misuse`](Error::Misuse) of a position above `appended`, which no record of the log has
     /// ([L7, L8](crate::Log)).
     ///
     /// ```
@@ -374,9 +379,9 @@ fn corrupt_message(place: &Place, offset: Option<u64>, detail: &str) -> String {
 /// A message shows at most this many bytes of a key.
 const SHOWN_BYTES_MAX: usize = 100;
 
-/// Displays bytes on one line: text as it is, with backslashes, quotes, control characters and
-/// bytes that are not UTF-8 escaped. Of many bytes it shows the beginning, up to the end of a
-/// character.
+/// Displays bytes on one line. Text is shown as it is; backslashes, quotes, control characters and
+/// bytes that are not UTF-8 are escaped. If there are many bytes, only the beginning is shown, up
+/// to the end of a character.
 struct Readable<'a>(&'a [u8]);
 
 impl fmt::Display for Readable<'_> {

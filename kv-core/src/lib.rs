@@ -1,8 +1,8 @@
 //! The engine of kv, without a medium: named collections in memory over a log and checkpoints.
 //!
 //! A [`Store`] holds named [`Collection`]s, each a map from keys to values, both of any bytes. It
-//! appends every change to a [`Log`] before it changes the map in memory. From time to time it has
-//! a [`Checkpointer`] write an image of everything, so that the log stays short and opening stays
+//! appends every change to a [`Log`] before it changes the map in memory. From time to time a
+//! [`Checkpointer`] writes an image of everything, so that the log stays short and opening stays
 //! quick.
 //!
 //! `Log` and `Checkpointer` are traits. kv-wal and kv-snapshot implement them with files,
@@ -37,8 +37,8 @@
 //! 3. Run the suites of kv-testkit (`log_suite!`, `checkpointer_suite!` and others). Each test is
 //!    named after the guarantee that it checks. There are suites for crashes, for failing and full
 //!    disks, and for damage.
-//! 4. Report failures with the variants of [`Error`] that the traits name: the store's reaction
-//!    depends on them.
+//! 4. Report failures with the variants of [`Error`] that the traits name, because the store's
+//!    reaction depends on the variant.
 //!
 //! # How a write goes
 //!

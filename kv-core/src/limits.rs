@@ -11,9 +11,9 @@ pub const NAME_BYTES_MAX: usize = 255;
 /// The largest number of collections that a store may have at a time.
 pub const COLLECTIONS_MAX: usize = 1 << 20;
 
-/// Upper bounds on the parts of new writes. The defaults are the caps of the formats, and they can
-/// be lowered. Lowering a limit does not affect what is already written: an operation that writes
-/// no key and no name still finds, and deletes, longer ones.
+/// Upper bounds on the parts of new writes. The defaults are the caps of the formats. They can be
+/// lowered. Lowering a limit does not affect what is already written: an operation that writes no
+/// key and no name still finds and deletes longer ones.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -58,7 +58,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// These limits, lowered to the caps of the formats where they are above them.
+    /// These limits, lowered to the caps of the formats where they exceed them.
     pub(crate) fn capped(&self) -> Self {
         let caps = Self::default();
         Self {
@@ -93,7 +93,7 @@ impl Limits {
         }
     }
 
-    /// Whether another collection may be added to `existing` ones.
+    /// Fails if no collection may be added to `existing` ones.
     pub(crate) fn check_collections(&self, existing: usize) -> Result<()> {
         if existing >= self.collections_max {
             return Err(Error::TooManyCollections { max: self.collections_max });

@@ -27,19 +27,19 @@ use crate::{Durability, Epoch, LogId, Lsn, Result};
 ///   the durable position, `reader` and `bounds` go on working.
 /// - **L7 reading**: a reader returns the records after `after`, up to the position that is durable
 ///   at the time of each call, and never a record that is not durable. At the end it returns
-///   `None`, and continues when there is more. Where records have been trimmed it fails with
-///   [`Error::Trimmed`](crate::Error::Trimmed); it never leaves a gap. `after` may be any position
-///   up to [`Bounds::appended`]. A reader that begins ahead of the durable position returns `None`
-///   until `after` is durable, and then continues with the record that follows it. No record has a
-///   position above `appended`: `sync`, `reader` and `trim` refuse such a position with
-///   [`Error::Misuse`](crate::Error::Misuse), which names both positions.
-/// - **L8 trimming**: `trim(upto)` may forget the records up to `upto`, or fewer, but never one
-///   above `upto` or above the durable position. An `upto` above `appended` is refused (L7), and
-///   nothing is forgotten.
+///   `None`, and it continues when there are more records. Where records have been trimmed it fails
+///   with [`Error::Trimmed`](crate::Error::Trimmed); it never leaves a gap. `after` may be any
+///   position up to [`Bounds::appended`]. A reader that begins ahead of the durable position
+///   returns `None` until `after` is durable, and then continues with the record that follows it.
+///   No record has a position above `appended`: `sync`, `reader` and `trim` refuse such a position
+///   with [`Error::Misuse`](crate::Error::Misuse), which names both positions.
+/// - **L8 trimming**: `trim(upto)` may forget the records up to `upto`, or only some of the oldest,
+///   but never one above `upto` or above the durable position. An `upto` above `appended` is
+///   refused (L7), and nothing is forgotten.
 /// - **L9 prefix**: after a crash the log holds a prefix of the records that were appended. The
 ///   prefix includes every record that survives that crash by L3 and L4.
 /// - **L10 epoch**: each opening for writing has an epoch above that of every earlier record. Each
-///   record carries the epoch of its opening.
+///   record carries the epoch of the opening that appended it.
 /// - **L11 no reuse**: a position that was once durable is never given to another record, even
 ///   after everything has been trimmed.
 /// - **L12 close**: `close` makes everything durable. Afterwards `append` fails with
@@ -54,20 +54,21 @@ use crate::{Durability, Epoch, LogId, Lsn, Result};
 /// Bytes that differ from what was written are either *damage* to records that were durable, or a
 /// *torn tail*: the remains of a write that a crash cut off, and that was never promised to survive
 /// that crash. Only proof tells the two apart. Anything intact on the medium that states that a
-/// position was durable is proof: for example a later record that carries the durable position of
-/// its time, a mark that is written when a flush is acknowledged, or the note of a clean close.
+/// position was durable is proof. Examples are a later record that carries the durable position at
+/// the time when it was written, a mark that is written when a flush is acknowledged, and the note
+/// of a clean close.
 ///
-/// 1. If a record is damaged or missing, and its position is proven durable, then the opening fails
-///    with [`Error::Corrupt`](crate::Error::Corrupt), or the reader that reaches the record does.
-///    The error names the place. The reader returns no record behind it.
+/// 1. If a record is damaged or missing, and its position is proven durable, then the opening, or
+///    the reader that reaches the record, fails with [`Error::Corrupt`](crate::Error::Corrupt). The
+///    error names the place. The reader returns no record behind it.
 /// 2. If nothing proves that the record was durable, the log ends before it. The opening succeeds,
 ///    truncates the remains so that they never come back, and reports this in
 ///    [`opening_notes`](Log::opening_notes).
 /// 3. Files that are missing at the beginning of a log may be taken for trimmed ones (L7, L8).
 ///    Nothing else may.
 ///
-/// A log that finds damage which costs no record, such as damage in padding, may either go on or
-/// refuse.
+/// A log that finds damage that costs no record, such as damage in padding, may either go on or
+/// refuse to open.
 ///
 /// A log keeps enough proof that damage in one place is never silent. The suite damages one block,
 /// or one file, of a medium at rest. If the log then opens and a reader reaches its end, at most
@@ -107,20 +108,20 @@ pub trait Log: Send + Sync {
     /// [`Bounds::record_bytes_max`], [`DiskFull`](crate::Error::DiskFull),
     /// [`Closed`](crate::Error::Closed) and
     /// [`UnsupportedDurability`](crate::Error::UnsupportedDurability). These are final (L6):
-    /// [`Poisoned`](crate::Error::Poisoned) and [`Fenced`](crate::Error::Fenced). If this very call
-    /// fails to hand the record to the kernel, it fails with
+    /// [`Poisoned`](crate::Error::Poisoned) and [`Fenced`](crate::Error::Fenced). If the record
+    /// gets a position and then cannot be handed to the kernel, the call fails with
     /// [`OutcomeUnknown`](crate::Error::OutcomeUnknown).
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn>;
 
     /// Makes the records up to `upto` durable and returns the durable position, which is at least
-    /// `upto` (L3). Concurrent callers share a flush. A backend that can retry, or can find out an
-    /// unknown outcome, does so here.
+    /// `upto` (L3). Concurrent callers share a flush. If a backend can retry a write, or can find
+    /// out an unknown outcome, it does so here.
     ///
     /// # Errors
     /// [`OutcomeUnknown`](crate::Error::OutcomeUnknown) (L6); [`Misuse`](crate::Error::Misuse) if
     /// `upto` is above [`Bounds::appended`]. [`DiskFull`](crate::Error::DiskFull) and
     /// [`Io`](crate::Error::Io) only before this opening has appended anything: the log could not
-    /// write what it needs to begin with, and nothing has changed.
+    /// write what it needs before its first record, and nothing has changed.
     fn sync(&self, upto: Lsn) -> Result<Lsn>;
 
     /// Returns a reader of the records after `after`, which may be ahead of the durable position
@@ -143,12 +144,12 @@ pub trait Log: Send + Sync {
     fn bounds(&self) -> Bounds;
 
     /// Roughly how many bytes the records after `after` take on the medium. Does no I/O. Small
-    /// records that are synced one by one may take far more than their own length; the store uses
+    /// records that are synced one by one may take far more than their own length. The store uses
     /// this number to bound the size of the log.
     fn medium_bytes_after(&self, after: Lsn) -> u64;
 
-    /// What opening the log found and did that its user should know, each a clause such as "cut a
-    /// torn tail of 24 bytes". Empty by default.
+    /// What the user of the log should know about its opening: what was found and done. Each note
+    /// is a clause such as "cut a torn tail of 24 bytes". The default has none.
     fn opening_notes(&self) -> Vec<String> {
         Vec::new()
     }

@@ -1,5 +1,5 @@
 //! Backends in memory, for tests and for data that may end with the process. They keep every
-//! guarantee of their traits. If you write a backend, read them first.
+//! guarantee of their traits. If you write a backend of your own, read these first.
 
 mod checkpoint_medium;
 mod checkpointer;

@@ -22,15 +22,16 @@
 //! number of operations.
 //!
 //! An operation refers to its collection by identity: the position of the record that created the
-//! collection, and the index of the creating operation within it. Position 0 means the record
-//! itself, because its position is not known until the log has taken it.
+//! collection, and the index of the creating operation within it. Position 0 means the record that
+//! contains the operation, because the position of that record is not known until the log has taken
+//! it.
 //!
 //! Kinds and flags that are not listed here come from a newer version. Flag 1 of an operation means
 //! that a deadline follows, a u64 of milliseconds since 1970 after which the entry has expired. Its
-//! place is reserved; this version cannot expire entries and refuses the record.
+//! place is reserved. This version cannot expire entries, so it refuses the record.
 //!
-//! A record is valid if and only if its operations fill it exactly, and each is valid by the table
-//! and by the caps, which are the defaults of [`Limits`](crate::Limits).
+//! A record is valid if and only if its operations fill it exactly, and each operation is valid by
+//! the table and by the caps (the defaults of [`Limits`](crate::Limits)).
 
 use crate::{
     CollectionId, Lsn,
@@ -50,7 +51,7 @@ const RENAME: u8 = 5;
 
 const FLAG_DEADLINE: u8 = 1;
 
-/// Stands for the record that contains the operation, in place of a collection's position.
+/// In a collection's identity, stands for the position of the record that contains the operation.
 const THIS_RECORD: Lsn = Lsn(0);
 
 const _: () = assert!(KEY_BYTES_MAX <= u16::MAX as usize && NAME_BYTES_MAX <= KEY_BYTES_MAX);
@@ -105,8 +106,8 @@ impl RecordBuilder {
         Self { bytes, count: 0 }
     }
 
-    /// Adds an operation and returns its index. The caller has checked the parts against the
-    /// limits.
+    /// Adds an operation and returns its index. The caller has checked its key, value and names
+    /// against the limits.
     pub(crate) fn push(&mut self, operation: &Operation<'_>) -> u32 {
         let none = CollectionId { lsn: Lsn(0), index: 0 };
         let (kind, collection, key, value) = match *operation {
@@ -132,7 +133,7 @@ impl RecordBuilder {
         self.count == 0
     }
 
-    /// Its size, in bytes.
+    /// The size of the record so far, in bytes.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
@@ -147,14 +148,15 @@ impl RecordBuilder {
 /// Why a record cannot be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DecodeError {
-    /// Its bytes break the format at this offset.
+    /// The bytes of the record break the format at this offset.
     Malformed { offset: usize, what: &'static str },
-    /// It has a kind or a flag that this version does not know.
+    /// The record has a kind or a flag that this version does not know.
     Newer { what: String },
 }
 
-/// The operations of the record `payload` at position `lsn`. An operation that refers to a
-/// collection created in the same record has its position filled in. Allocates nothing.
+/// The operations of the record `payload` at position `lsn`. If an operation refers to a collection
+/// that the same record created, `lsn` is filled in as the position of that record. Allocates
+/// nothing.
 pub(crate) fn decode(payload: &[u8], lsn: Lsn) -> Result<Operations<'_>, DecodeError> {
     let header: &[u8; RECORD_HEADER_BYTES] =
         payload.first_chunk().ok_or(DecodeError::Malformed { offset: 0, what: "shorter than a record's header" })?;

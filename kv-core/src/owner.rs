@@ -1,8 +1,8 @@
 use crate::Result;
 
-/// Tells whether this process may write to the place where a store is kept, such as a directory
-/// that it has locked. A store keeps its owner until its last handle is dropped, and drops its log
-/// and checkpointer first.
+/// Says whether this process may write to the place where a store is kept, such as a directory that
+/// the process has locked. A store holds its owner until the last handle is dropped, and drops its
+/// log and checkpointer before it.
 ///
 /// ```
 /// use std::{process, sync::Arc};
@@ -20,16 +20,17 @@ use crate::Result;
 /// let options = StoreOptions { owner: Some(Arc::new(Opener(process::id()))), ..StoreOptions::default() };
 /// ```
 pub trait Owner: Send + Sync {
-    /// Whether this is the process that opened the store. The store calls this before each write,
-    /// and before it takes any lock, so it must neither do I/O nor wait.
+    /// Checks that this is the process that opened the store. The store calls this before each
+    /// write, and before it takes a lock on behalf of a caller, so the check must neither do I/O
+    /// nor wait.
     ///
     /// # Errors
     /// [`Forked`](crate::Error::Forked) in a child of the process that opened the store.
     fn check(&self) -> Result<()>;
 
-    /// Whether the place where the store is kept still belongs to this process and is still there.
-    /// The store calls this before the first write and before each checkpoint. It may do I/O. The
-    /// default is [`check`](Owner::check).
+    /// Checks that the place where the store is kept is still there and still belongs to this
+    /// process. The store calls this before the first write and before each checkpoint. It may do
+    /// I/O. The default calls [`check`](Owner::check).
     ///
     /// # Errors
     /// Every error is final: the store takes no more writes.

@@ -1,4 +1,4 @@
-//! Running code that may panic, where a panic must not spread.
+//! Runs code whose panic must not spread.
 
 use std::{
     any::Any,
@@ -10,9 +10,9 @@ use crate::{Error, Result};
 
 /// Runs `work`, and turns a panic in it into [`Error::Panicked`].
 ///
-/// Use it where other threads wait for the result of the work: if its thread just unwound, they
-/// would wait for ever. Do not rely afterwards on anything that the work may have left half done.
-/// `what` names the work in the error.
+/// Use it where other threads wait for the result of the work: if the panic simply unwound its
+/// thread, they would wait for ever. After a panic, do not rely on anything that the work may have
+/// left half done. `what` names the work in the error.
 ///
 /// ```
 /// use kv_core::{Error, guarded};
@@ -22,7 +22,7 @@ use crate::{Error, Result};
 /// ```
 ///
 /// # Errors
-/// Those of `work`, and [`Error::Panicked`]. Nothing is caught where panics abort the process.
+/// Those of `work`, and [`Error::Panicked`]. If panics abort the process, nothing is caught.
 pub fn guarded<T>(what: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
         let message = message(&*payload);

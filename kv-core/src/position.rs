@@ -31,8 +31,8 @@ impl fmt::Display for Lsn {
     }
 }
 
-/// The number of an opening for writing. Each opening has a higher epoch than all before it, and a
-/// record carries the epoch of the opening that appended it.
+/// The number of an opening for writing. Each opening has a higher epoch than every opening before
+/// it. A record carries the epoch of the opening that appended it.
 ///
 /// ```
 /// use kv_core::{Log, MemoryLog, MemoryLogMedium};
@@ -51,8 +51,8 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// The identity of a log. It is drawn at random when the log is created, and every checkpoint made
-/// from the log carries it.
+/// The identity of a log. It is chosen at random when the log is created, and every checkpoint that
+/// is made from the log carries it.
 ///
 /// ```
 /// assert_eq!(kv_core::LogId(0xa1).to_string(), "000000000000000000000000000000a1");
@@ -96,7 +96,7 @@ pub struct CollectionId {
     pub index: u32,
 }
 
-/// The identity of a checkpoint. The ids of one directory sort by age.
+/// The identity of a checkpoint. The ids in one directory sort by age.
 ///
 /// ```
 /// # let store = kv_core::Store::in_memory()?;

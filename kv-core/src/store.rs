@@ -58,7 +58,7 @@ use crate::{
 /// path. [`in_memory`](Store::in_memory) makes one for tests and experiments, and
 /// [`with_backends`](Store::with_backends) takes a log and a checkpointer of any kind.
 ///
-/// A store is a handle. Clones are cheap and stand for the same store, and any number of threads
+/// A store is a handle. Clones are cheap and are handles to the same store. Any number of threads
 /// may use it. It stays open until the last handle is dropped: every store, [`Collection`],
 /// [`Commit`] and [`ChangeFeed`]. A [`Snapshot`] does not keep it open, and can be read afterwards.
 /// [`close`](Store::close) reports whether everything went well.
@@ -83,11 +83,12 @@ pub struct Store {
     pub(crate) inner: Arc<Inner>,
 }
 
-/// What the handles share: the state proper, which is in [`Shared`] and derefs from here, and the
-/// handles of the background jobs.
+/// What the handles of a store share: its state, which is in [`Shared`] and to which this derefs,
+/// and the handles of the background jobs.
 ///
-/// The two are apart because the jobs hold a `Shared`: if they held an `Inner`, it would never be
-/// dropped. Methods are on `Inner` if they wake a job, and on `Shared` if the jobs need them.
+/// `Inner` and `Shared` are separate because the jobs hold a `Shared`. If they held an `Inner`, it
+/// would never be dropped. Methods that wake a job are on `Inner`; methods that the jobs need are
+/// on `Shared`.
 ///
 /// Fields are dropped in this order, so that the jobs end before what they work on.
 pub(crate) struct Inner {
@@ -96,7 +97,7 @@ pub(crate) struct Inner {
     shared: Arc<Shared>,
 }
 
-/// So a field of `self.inner` that is not in [`Inner`] is in [`Shared`].
+/// Because of this, a field of `self.inner` that is not in [`Inner`] is in [`Shared`].
 impl std::ops::Deref for Inner {
     type Target = Shared;
 
@@ -107,16 +108,17 @@ impl std::ops::Deref for Inner {
 
 /// What the background jobs share with the handles.
 ///
-/// Locks are taken in this order: `checkpoint`, `writer`, and then those inside `collections`,
-/// `log` and the waiters, under which neither of the first two is taken. Wakers run under none of
-/// them; see [`locks`]. Everything else here is atomic, set once, or read-only.
+/// Locks are taken in this order: `checkpoint`, then `writer`, then those inside `collections`,
+/// `log` and the waiters. Under one of the last group, neither of the first two is taken. Nothing
+/// is locked while `checkpoint_error` is held. Wakers run under none of these locks; see [`locks`].
+/// Everything else here is atomic, set once, or read-only.
 pub(crate) struct Shared {
     collections: Arc<Collections>,
     writer: Mutex<Writer>,
     reentrancy: ReentrancyGuard,
     publication: Publication,
     checkpoint: Mutex<CheckpointState>,
-    /// Why the last checkpoint was not finished, if it was not.
+    /// Why the last attempt at a checkpoint failed; `None` if it succeeded.
     checkpoint_error: Mutex<Option<String>>,
     /// Tells a background checkpoint to stop.
     closing: AtomicBool,
@@ -139,8 +141,8 @@ pub(crate) struct Shared {
 }
 
 impl Store {
-    /// A new, empty store that is in memory only. **Everything in it is lost when its last handle
-    /// is dropped.** It is made for tests and experiments.
+    /// Makes an empty store that is only in memory, for tests and experiments. **Everything in it
+    /// is lost when its last handle is dropped.**
     ///
     /// For a store in a directory use `kv_store::open(path)`.
     ///
@@ -182,8 +184,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Unrecoverable`](crate::Error::Unrecoverable), [`Corrupt`](crate::Error::Corrupt) and
-    /// [`NewerVersion`](crate::Error::NewerVersion) if what is there cannot be used. Nothing was
-    /// changed.
+    /// [`NewerVersion`](crate::Error::NewerVersion) if the log and the checkpoints cannot be used.
+    /// Nothing was changed.
     #[doc(alias = "open")]
     pub fn with_backends(
         log: Arc<dyn Log>,
@@ -219,7 +221,7 @@ impl Store {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// A handle to the collection of that name, whether it exists or not.
+    /// A handle to the collection with this name, whether the collection exists or not.
     ///
     /// # Errors
     /// [`InvalidCollectionName`](crate::Error::InvalidCollectionName).
@@ -300,8 +302,8 @@ impl Store {
         self.transact(|tx| tx.clear_collection(name))
     }
 
-    /// Renames a collection, at a cost that does not depend on its size. Handles stand for names,
-    /// so those to the old name see an absent collection afterwards.
+    /// Renames a collection, at a cost that does not depend on its size. A handle stands for a
+    /// name, so a handle to the old name finds no collection afterwards.
     ///
     /// # Errors
     /// [`CollectionExists`](crate::Error::CollectionExists) if the new name is taken; otherwise as
@@ -310,8 +312,8 @@ impl Store {
         self.transact(|tx| tx.rename_collection(from, to))
     }
 
-    /// All collections and their sizes, in order of their names. It costs as much as has changed
-    /// since the last checkpoint.
+    /// All collections and their sizes, in order of their names. The cost grows with the number of
+    /// keys that have changed since the last checkpoint.
     ///
     /// # Errors
     /// As [`Collection::get`].
@@ -324,8 +326,8 @@ impl Store {
         Snapshot::new(self.inner.collections.snapshot())
     }
 
-    /// Makes everything written so far survive a power cut, whatever durability it was written
-    /// with.
+    /// Makes everything that was written so far durable against a power cut, whatever durability it
+    /// was written with.
     ///
     /// ```
     /// # let store = kv_core::Store::in_memory()?;
@@ -344,10 +346,10 @@ impl Store {
         self.inner.sync()
     }
 
-    /// Makes a checkpoint of the present state, so that the next opening has nothing to replay up
-    /// to here. Returns its identity, or `None` if nothing has changed since the last checkpoint,
-    /// which another thread may have made while this one waited. Readers and writers go on
-    /// meanwhile.
+    /// Makes a checkpoint of the present state, so that the next opening need not replay anything
+    /// up to here. Returns its identity, or `None` if nothing has changed since the last
+    /// checkpoint. (Another thread may have made that one while this one waited.) Readers and
+    /// writers go on meanwhile.
     ///
     /// ```
     /// # let store = kv_core::Store::in_memory()?;
@@ -359,8 +361,8 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// Those of writing it: the checkpoints and the log are as they were before. Or those of
-    /// removing what is no longer needed: the checkpoint was made.
+    /// If the checkpoint could not be written, the checkpoints and the log are as they were before.
+    /// If the error came from removing what is no longer needed, the checkpoint was made.
     pub fn checkpoint(&self) -> Result<Option<CheckpointId>> {
         drop(self.inner.writer()?); // fails if the store is closed
         self.inner.checkpoint(&|| false)
@@ -385,10 +387,9 @@ impl Store {
     /// with [`Locked`](crate::Error::Locked). If the last handle of a store that was not closed is
     /// dropped, the log is closed then, without a checkpoint, and errors are not reported.
     ///
-    /// A checkpoint that is being made in the background is cancelled, and stops within
-    /// milliseconds, with one exception: a flush of the disk (fsync) that is under way cannot be
-    /// cut short. The checkpoint of this call, and those of [`checkpoint`](Store::checkpoint), are
-    /// not cancelled.
+    /// A background checkpoint is cancelled and stops within milliseconds, with one exception: a
+    /// flush of the disk (fsync) that is under way cannot be cut short. The checkpoint of this
+    /// call, and those of [`checkpoint`](Store::checkpoint), are not cancelled.
     ///
     /// ```
     /// # let store = kv_core::Store::in_memory()?;
@@ -401,7 +402,7 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// Those of flushing the log, or of the checkpoint.
+    /// Errors from flushing the log, or from the checkpoint.
     pub fn close(&self) -> Result<()> {
         self.inner.close()
     }
@@ -418,8 +419,8 @@ impl Shared {
         if std::mem::replace(&mut self.lock_writer()?.closed, true) {
             return self.close_log();
         }
-        // `closed` was set under the writer's lock, so no write comes after this point. `closing`
-        // stops a background checkpoint, and keeps a new one from starting.
+        // `closed` was set under the writer's lock, so no write can follow. `closing` stops a
+        // background checkpoint, and keeps a new one from starting.
         self.closing.store(true, Ordering::Release);
         let checkpointed = guarded("the checkpoint", || self.checkpoint_on_close());
         self.close_log()?;
@@ -437,8 +438,8 @@ impl Shared {
 }
 
 impl Drop for Inner {
-    /// The jobs end when their handles are dropped, after this. But a child made by `fork` must not
-    /// end the jobs of its parent.
+    /// After this, the handles of the jobs are dropped, which ends the jobs. But a child made by
+    /// `fork` does not have the parent's threads, so there the handles are given up without a wait.
     fn drop(&mut self) {
         self.closing.store(true, Ordering::Release);
         if self.check_owner().is_err() {

@@ -1,5 +1,5 @@
-//! Locks, atomics and swappable pointers that threads share. Under `cfg(loom)` they are loom's,
-//! which explores every interleaving (`cargo xtask loom`).
+//! Locks, atomics and swappable pointers that threads share. Under `cfg(loom)` they are replaced by
+//! loom's, so that loom can explore the interleavings of threads (`cargo xtask loom`).
 
 #[cfg(loom)]
 mod arc_swap;
@@ -27,15 +27,15 @@ pub(crate) use arc_swap::ArcSwap;
 
 #[cfg(loom)]
 pub(crate) use foldhash::quality::FixedState as RandomState;
-/// Hashes with a random seed. Under loom the seed is fixed, because each execution must find the
-/// same.
+/// Hashes with a random seed. Under loom the seed is fixed, because every execution must compute
+/// the same hashes.
 #[cfg(not(loom))]
 pub(crate) use foldhash::quality::RandomState;
 
 use std::sync::PoisonError;
 
-/// Locks a mutex and ignores poison. Only for state that a panicking holder cannot leave half
-/// changed. The same goes for [`read`] and [`write()`].
+/// Locks a mutex and ignores poison. Use it only for state that a panicking holder cannot leave
+/// half changed. The same holds for [`read`] and [`write()`].
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

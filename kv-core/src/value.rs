@@ -2,8 +2,8 @@ use std::{borrow::Borrow, fmt, ops::Deref, str::Utf8Error, string::FromUtf8Error
 
 use bytes::Bytes;
 
-/// A handle to the bytes of a value or a key, in memory or in a mapped file. It derefs to `[u8]`,
-/// is cheap to clone, and keeps the bytes alive.
+/// A handle to the bytes of a value or a key, which are in memory or in a mapped file. It derefs to
+/// `[u8]`, is cheap to clone, and keeps the bytes alive.
 ///
 /// ```
 /// use kv_core::Value;
@@ -27,7 +27,7 @@ impl Value {
     /// The bytes as text.
     ///
     /// # Errors
-    /// They are not UTF-8.
+    /// If the bytes are not UTF-8.
     pub fn to_str(&self) -> Result<&str, Utf8Error> {
         std::str::from_utf8(self)
     }
@@ -85,8 +85,8 @@ impl From<Value> for Vec<u8> {
     }
 }
 
-/// Copies as the conversion to `Vec<u8>` does. Fails if the bytes are not UTF-8; the error gives
-/// them back.
+/// Copies when the conversion to `Vec<u8>` does. Fails if the bytes are not UTF-8; the error
+/// returns the bytes.
 impl TryFrom<Value> for String {
     type Error = FromUtf8Error;
 

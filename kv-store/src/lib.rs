@@ -33,7 +33,7 @@
 //!
 //! // Open: `kv_store::open(path)`, or with options, which are plain data.
 //! let mut options = Options::default().durability(Durability::Disk); // the default: acknowledged writes survive a power cut
-//! options.store.flush_interval = Duration::from_millis(20); // `Process` survives a kill; a power cut takes no more than this
+//! options.store.flush_interval = Duration::from_millis(20); // `Process` survives a kill; a power cut takes about this much
 //! let store = options.open(&path)?;
 //! println!("{}", store.recovery()); // what opening found and did
 //!

@@ -21,7 +21,7 @@ type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 /// The entries of a collection in byte order of their keys, from either end, all at one position of
 /// the log. Writers do not wait for it.
 ///
-/// It ends after an error. Taking a few of many entries costs little.
+/// The iterator ends after an error. It is cheap to take only a few of many entries.
 ///
 /// ```
 /// # let store = kv_core::Store::in_memory()?;
@@ -41,7 +41,7 @@ pub struct Entries {
     scan: Option<Scan>,
     /// Keeps the versions of its position from being pruned.
     _snapshot: Option<Arc<Snapshot>>,
-    /// The entries that were not taken yet lie between these bounds.
+    /// The entries that have not been taken yet lie between these bounds.
     lower: Bound<Value>,
     upper: Bound<Value>,
     front: Option<Merge>,
@@ -78,7 +78,7 @@ impl Entries {
     }
 
     /// The entries of a collection within the bounds after every applied change, with the changes
-    /// in `pending` on top. To be used up before anything is applied.
+    /// in `pending` on top. It must be used up before anything else is applied.
     pub(crate) fn of_newest(
         _writer: &WriterToken,
         view: Arc<ReadView>,

@@ -8,19 +8,19 @@ use crate::{
     sync::{AtomicU64, Mutex, lock},
 };
 
-/// How far reads may go, and the older positions at which snapshots still read.
+/// How far reads may go, and the older positions at which snapshots are still read.
 ///
-/// There are two upper ends, and neither moves back. Reads in the process see changes up to the
+/// There are two upper limits, and neither moves back. Reads in the process see changes up to the
 /// *published* position. What leaves the process, such as the change feed, goes up to the *settled*
 /// position, the lower of published and durable: every later snapshot includes it, and no power cut
 /// takes it back.
 ///
-/// The registry keeps versions from being pruned while a snapshot needs them. It is safe for this
-/// reason: a pruner ([`visible`](Horizon::visible)) loads the published position first and reads
-/// the registry second. A snapshot ([`register`](Horizon::register)) loads the published position
-/// while it holds the registry's lock. So a registration that the pruner does not see took the lock
-/// after the pruner released it, and read a published position that is not below the pruner's. The
-/// pruner keeps everything that is visible from its published position on.
+/// The registry keeps versions from being pruned while a snapshot needs them. Why this is safe: a
+/// pruner ([`visible`](Horizon::visible)) loads the published position first and reads the registry
+/// second. A snapshot ([`register`](Horizon::register)) loads the published position while it holds
+/// the registry's lock. So a registration that the pruner does not see took the lock after the
+/// pruner released it, and read a published position that is not below the pruner's. The pruner
+/// keeps everything that is visible from its published position on.
 #[derive(Debug, Default)]
 pub(crate) struct Horizon {
     published: AtomicU64,
@@ -129,7 +129,7 @@ impl Visible {
         self.settled
     }
 
-    /// The number of positions that were registered once and are no longer.
+    /// How many times a position has lost its last reader.
     pub(crate) fn releases(&self) -> u64 {
         self.releases
     }

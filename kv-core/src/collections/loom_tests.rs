@@ -1,5 +1,5 @@
-//! A registered position is never pruned, in any interleaving: the registry alone, and with
-//! snapshots while the read view changes.
+//! No version that is visible at a registered position is ever pruned, in any interleaving. The
+//! registry is tested alone, and with snapshots while the read view changes.
 
 use std::sync::Arc;
 
@@ -82,8 +82,8 @@ fn two_readers_may_register_the_same_position() {
     assert_eq!(seen, [(1, 1), (1, 2), (2, 1), (2, 2)].into());
 }
 
-/// The pruner need not be the publisher. A position that is published while the pruner reads the
-/// registry must not be taken for the oldest one that is read.
+/// A thread other than the pruner may publish. If a position is published while the pruner reads
+/// the registry, the pruner must not take it for the oldest position that is read.
 #[test]
 fn pruning_during_publishing() {
     let seen = explore("the registry, publishing during pruning", None, || {

@@ -21,15 +21,15 @@ use crate::{
 /// How many shards a memtable has: enough that readers and the writer seldom meet in one.
 const SHARDS: usize = 64;
 
-/// Roughly what an entry takes in memory beside its key and value, in bytes.
+/// Roughly how many bytes of memory an entry takes in addition to its key and value.
 const ENTRY_BYTES: usize = size_of::<Entry>() + 2 * size_of::<usize>();
 
 /// The changes of a stretch of the log: a hash table from collection and key to versions, in
 /// shards.
 ///
 /// Only the active memtable is written to, by the holder of the [`WriterToken`]. A frozen memtable
-/// never changes. Each shard has a lock, which is held for one key, or, while changes are
-/// collected, for one shard.
+/// never changes. Each shard has a lock, which is held for one key, or for the whole shard while
+/// its changes or keys are collected.
 #[derive(Debug)]
 pub(crate) struct Memtable {
     shards: Box<[Shard]>,
@@ -39,8 +39,8 @@ pub(crate) struct Memtable {
     orders: Orders,
 }
 
-/// Aligned to cache lines of its own, so that cores that lock different shards do not disturb each
-/// other.
+/// Each shard has cache lines of its own, so that cores that lock different shards do not slow each
+/// other down.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard(RwLock<HashTable<Entry>>);
@@ -102,7 +102,7 @@ impl Memtable {
     }
 
     /// Adds a version of a key. Returns the key's handle if the key now has older versions and had
-    /// none before: the caller has to [prune](Memtable::prune) it once `lsn` is published.
+    /// none before. The caller must then [prune](Memtable::prune) the key once `lsn` is published.
     pub(crate) fn apply(
         &self,
         _writer: &mut WriterToken,
@@ -122,8 +122,9 @@ impl Memtable {
                 self.bytes.fetch_add(value.map_or(0, <[u8]>::len), Ordering::Relaxed);
                 self.bytes.fetch_sub(entry.versions.newest().map_or(0, |value| value.len()), Ordering::Relaxed);
                 let was_single = entry.versions.is_single();
-                // If the newest version is not published yet, there may be many older ones. Pruning
-                // would walk them at each change; it is left until they are published.
+                // If the newest version is not published yet, there may be many older ones, and
+                // pruning at each change would walk them all. So pruning waits until they are
+                // published.
                 let all_published = entry.versions.lsn() <= visible.published();
                 entry.versions.push(lsn, value.map(Value::copy_from));
                 let is_single = all_published && entry.versions.prune(visible);
@@ -150,8 +151,8 @@ impl Memtable {
         (!entry.versions.prune(visible)).then(|| entry.versions.lsn())
     }
 
-    /// The keys of a collection in byte order. The first call costs as much as this memtable holds;
-    /// from then on the writer keeps the order up to date.
+    /// The keys of a collection in byte order. The cost of the first call grows with the size of
+    /// this memtable; from then on the writer keeps the order up to date.
     pub(crate) fn in_order(&self, collection: CollectionId) -> Arc<Order> {
         self.orders.get(collection, |order| {
             for shard in &self.shards {
@@ -214,8 +215,8 @@ impl Entry {
 /// entry does.
 const SHARED_VALUE_BYTES_MAX: usize = 512;
 
-/// Copies key and value. Small ones share one allocation, because most entries live and die
-/// together.
+/// Copies key and value. A small value shares the allocation of its key, because most keys and
+/// values are dropped together.
 fn copy_together(key: &[u8], value: Option<&[u8]>) -> (Value, Option<Value>) {
     if value.is_some_and(|value| value.len() > SHARED_VALUE_BYTES_MAX) {
         return (Value::copy_from(key), value.map(Value::copy_from));

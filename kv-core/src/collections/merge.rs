@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{CollectionId, Cursor, Lsn, Result, Value};
 
-/// How many keys are taken from a memtable at first, and at most. It begins with few, so that a
-/// caller that takes only the first entry does not pay for more.
+/// How many keys are taken from a memtable at first, and at most. The number is small at first, so
+/// that a caller that takes only the first entry does not pay for more.
 const KEYS_AT_ONCE: usize = 4;
 const KEYS_AT_ONCE_MAX: usize = 256;
 
@@ -81,7 +81,8 @@ pub(super) struct Merge {
     direction: Direction,
     /// The changes in order of key, one source for each place; newer places come first.
     sources: Vec<Source>,
-    /// At the checkpoint's first entry that was not taken yet. `None` if there are no more.
+    /// A cursor at the checkpoint's first entry that has not been taken yet. `None` if there are no
+    /// more.
     cursor: Option<Box<dyn Cursor>>,
     /// The highest position of the changes that were taken, tombstones included. Keys that were
     /// only read ahead do not count.
@@ -158,7 +159,7 @@ struct Source {
     rest: Option<Rest>,
 }
 
-/// The changes of a memtable that were not read yet.
+/// The changes of a memtable that have not been read yet.
 struct Rest {
     memtable: Arc<Memtable>,
     order: Arc<Order>,
@@ -170,7 +171,7 @@ struct Rest {
 }
 
 impl Source {
-    /// Makes a change ready, if there is another.
+    /// Makes the next change ready, if there is one.
     fn make_ready(&mut self) {
         while self.ready.is_empty()
             && let Some(rest) = &mut self.rest

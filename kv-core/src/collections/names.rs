@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How many shards the table has. The writer copies the shard that it changes, so that readers need
-/// no lock; with more shards the copies are smaller.
+/// no lock. With more shards, the copies are smaller.
 const SHARDS: usize = 64;
 
 /// The table of names: which collection each name stood for at which position.
@@ -30,7 +30,7 @@ pub(crate) struct Names {
     live: AtomicUsize,
     /// The last position at which any name changed.
     changed: atomic::AtomicU64,
-    /// The position of the newest deletion that was forgotten.
+    /// The highest position of a deletion that was forgotten.
     forgotten: atomic::AtomicU64,
 }
 
@@ -64,8 +64,8 @@ impl Names {
     pub(crate) fn newest(&self, _writer: &WriterToken, name: &str) -> (Lsn, Option<CollectionId>) {
         match self.shard(name).load().get(name) {
             Some(versions) => (versions.lsn(), versions.newest().copied()),
-            // It may be a name whose deletion was forgotten. The deletion is durable, but the log
-            // may not confirm that yet.
+            // The name may have been deleted, and its deletion forgotten. The deletion is durable,
+            // but the log may not have confirmed that yet.
             None => (Lsn(self.forgotten.load(Ordering::Relaxed)), None),
         }
     }
@@ -94,8 +94,8 @@ impl Names {
         all
     }
 
-    /// Makes `name` stand for another collection, or none, from `lsn` on. Forgets names of the same
-    /// shard that are deleted for every reader.
+    /// Makes `name` stand for another collection, or for none, from `lsn` on. Forgets the names of
+    /// the same shard that are deleted for every reader.
     pub(crate) fn apply(
         &self,
         writer: &mut WriterToken,

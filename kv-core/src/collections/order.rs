@@ -1,15 +1,16 @@
-//! The keys of a collection in byte order, beside the hash tables. Kept only for collections that
-//! were scanned.
+//! The keys of a collection in byte order, in addition to the hash tables. They are kept only for
+//! collections that were scanned.
 //!
 //! The first scan of a collection collects its keys shard by shard, while the writer goes on adding
-//! new ones. No key is missed, for this reason: the scan sets `Orders::any` and adds its slot
-//! first, and then locks each shard to collect. The writer inserts a key under the lock of its
-//! shard. If it did so before the scan locked the shard, the scan finds the key there. If it did so
-//! after, the lock makes the flag and the slot visible to the writer, and it adds the key itself. A
-//! key may come twice; the set keeps one.
+//! new ones. Why no key is missed: the scan first sets `Orders::any` and adds its slot, and then
+//! locks each shard to collect its keys. The writer inserts a key under the lock of its shard. If
+//! it did so before the scan locked the shard, the scan finds the key there. If it did so after,
+//! the lock makes the flag and the slot visible to the writer, and it adds the key itself. A key
+//! may be added twice; the set keeps one copy.
 //!
-//! A scan finds newer keys in the order than it may see; it skips those that have no version at its
-//! position. Every key that it may see was inserted before its position was published.
+//! The order may also hold keys that are newer than the scan's position. The scan skips keys that
+//! have no version at its position. Every key that it may see was inserted before its position was
+//! published.
 
 use std::{
     cmp::Ordering,
@@ -72,7 +73,7 @@ impl Order {
 /// The orders of all scanned collections of a memtable.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
-    /// Whether there are any. Where nothing is scanned, this is all that the writer looks at.
+    /// Whether there are any orders. If nothing has been scanned, the writer looks at nothing else.
     any: AtomicBool,
     by_collection: RwLock<HashMap<CollectionId, Arc<Slot>>>,
 }

@@ -6,12 +6,12 @@ use super::{
 };
 use crate::{Checkpoint, CheckpointId, CollectionId, CollectionInfo, Error, Lsn, Place, Result, Value};
 
-/// Where readers look: in the active memtable, then the frozen one, then the checkpoint. A view
-/// never changes; another one replaces it.
+/// Where readers look: first in the active memtable, then in the frozen one, then in the
+/// checkpoint. A view never changes; a new view replaces it.
 pub(crate) struct ReadView {
     pub(crate) active: Arc<Memtable>,
-    /// The memtable that is being written to a checkpoint, or was when writing it failed. There is
-    /// at most one, so that reads do not become slower while the disk stays full.
+    /// The memtable that is being written to a checkpoint, or that was left over when writing it
+    /// failed. There is at most one, so that reads do not become slower while the disk stays full.
     pub(crate) frozen: Option<Arc<Memtable>>,
     pub(crate) checkpoint: Option<Arc<dyn Checkpoint>>,
 }
@@ -49,8 +49,8 @@ impl ReadView {
         self.checkpoint_id().map_or(Lsn::START, |id| id.lsn)
     }
 
-    /// The value of a key at the position that `position` returns, and the position of the version.
-    /// If only the checkpoint has the key, or nothing has, that is [`Lsn::START`]. `position` is
+    /// The value of a key at the position that `position` returns, and the position of the version
+    /// that was found. The latter is [`Lsn::START`] if no memtable has the key. `position` is
     /// called again for each memtable.
     pub(crate) fn get(
         &self,
@@ -132,7 +132,8 @@ impl ReadView {
     }
 
     /// The keys that `wanted` selects and that have changed since the checkpoint, as they were at
-    /// `position`, in order of (collection, key). This costs as much as has changed.
+    /// `position`, in order of (collection, key). The cost grows with the number of keys that have
+    /// changed in all collections.
     pub(crate) fn changed(
         &self,
         position: Lsn,
@@ -150,7 +151,7 @@ impl ReadView {
         Ok(changed)
     }
 
-    /// The sizes of `collections`: the counts of the checkpoint, corrected by what has `changed`
+    /// The sizes of `collections`: the counts in the checkpoint, adjusted by what has `changed`
     /// since. Both arguments are in order of identity.
     pub(crate) fn sizes(
         &self,
@@ -185,7 +186,7 @@ impl ReadView {
             .map_or(Size::default(), |at| Size { entries: collections[at].entries, bytes: collections[at].bytes })
     }
 
-    /// The error for a checkpoint that holds more than its counts say.
+    /// The error for a checkpoint that holds more entries or bytes than its counts say.
     fn miscounted(&self, name: &str) -> Error {
         let detail = format!("it holds more of the collection {name:?} than its counts say");
         Error::corrupt_whole(self.checkpoint_id().map_or(Place::Record(Lsn::START), Place::Checkpoint), detail)
@@ -200,8 +201,8 @@ struct Size {
 }
 
 impl Size {
-    /// The size after `change` to a key whose value had `replaced` bytes, or that was absent.
-    /// `None` if the size would become negative.
+    /// The size after `change` to a key. `replaced` is the length of the key's old value, or `None`
+    /// if the key was absent. Returns `None` if the size would become negative.
     fn after(self, change: &Changed, replaced: Option<usize>) -> Option<Self> {
         let entry_bytes = |value_len: usize| (change.key.len() + value_len) as u64;
         let Self { mut entries, mut bytes } = self;

@@ -30,7 +30,7 @@ impl Snapshot {
         loop {
             let view = collections.view.load_full();
             let position = collections.horizon.register();
-            // From here on, dropping it releases the position.
+            // From here on, dropping the snapshot releases the position.
             let snapshot = Self { collections: Arc::clone(collections), position, view };
             if Arc::ptr_eq(&snapshot.view, &collections.view.load()) {
                 return snapshot;
@@ -110,9 +110,9 @@ pub(crate) fn prefix_bounds(prefix: &[u8]) -> (Bound<&[u8]>, Bound<Vec<u8>>) {
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        // In a child made by `fork`, another thread of the parent may have held the lock at the
-        // fork; nothing would ever release it there. Neither in a child nor after the store is gone
-        // does anything prune, so the position need not be released.
+        // In a child made by `fork`, another thread of the parent may have held the registry's lock
+        // at the fork, and nothing would ever release it in the child. Versions are pruned neither
+        // in a child nor after the store is gone, so there the position need not be released.
         let is_ours = |owner: &Weak<_>| owner.upgrade().is_some_and(|owner: Arc<dyn Owner>| owner.check().is_ok());
         if self.collections.owner.as_ref().is_none_or(is_ours) {
             self.collections.horizon.release(self.position);

@@ -7,14 +7,14 @@ use crate::Result;
 /// Called between the steps of long work. An error ends the work.
 pub(crate) type GoOn<'a> = &'a mut dyn FnMut() -> Result<()>;
 
-/// How many entries are processed between two calls. That takes a fraction of a millisecond; or of
-/// a second, where each entry has to be looked up on a slow disk.
+/// How many entries are processed between two calls of [`GoOn`]. That takes a fraction of a
+/// millisecond, or a fraction of a second if each entry has to be looked up on a slow disk.
 pub(crate) const STEP_ENTRIES: usize = 256;
 
 /// How many entries are sorted at once.
 const RUN_ENTRIES: usize = 64 * STEP_ENTRIES;
 
-/// Sorts stably. Needs memory for the entries a second time.
+/// Sorts stably. Needs memory for a second copy of the entries.
 pub(crate) fn sort<T>(mut entries: Vec<T>, compare: impl Fn(&T, &T) -> Ordering, go_on: GoOn<'_>) -> Result<Vec<T>> {
     let mut runs = Vec::new();
     while !entries.is_empty() {
@@ -36,7 +36,7 @@ pub(crate) fn sort<T>(mut entries: Vec<T>, compare: impl Fn(&T, &T) -> Ordering,
     Ok(runs.pop().unwrap_or_default())
 }
 
-/// Merges two sorted runs. Of equal entries, those of the first run come first.
+/// Merges two sorted runs. If entries are equal, those of the first run come first.
 fn merge<T>(first: Vec<T>, second: Vec<T>, compare: &impl Fn(&T, &T) -> Ordering, go_on: GoOn<'_>) -> Result<Vec<T>> {
     let mut merged = Vec::with_capacity(first.len() + second.len());
     let (mut first, mut second) = (first.into_iter(), second.into_iter());
@@ -86,8 +86,8 @@ mod tests {
         }
     }
 
-    /// Any call of `go_on` may fail, and two calls are at most a few comparisons per entry of a run
-    /// apart.
+    /// Any call of `go_on` may fail. Between two calls there are at most a few comparisons for each
+    /// entry of a run.
     #[test]
     fn sorting_stops_soon_at_any_point() {
         let compared = Cell::new(0_usize);

@@ -33,7 +33,7 @@ impl<T> Versions<T> {
         Some(self.version_at(position)?.content.as_ref())
     }
 
-    /// As [`at`](Versions::at), but the version itself, with those before it.
+    /// As [`at`](Versions::at), but returns the version itself, with the older ones behind it.
     pub(crate) fn version_at(&self, position: Lsn) -> Option<&Self> {
         let mut version = self;
         while version.lsn > position {
@@ -42,8 +42,8 @@ impl<T> Versions<T> {
         Some(version)
     }
 
-    /// Drops the older versions that nothing can see. Returns whether only the newest is left.
-    /// Costs as much as there are versions.
+    /// Drops the older versions that no reader can see. Returns whether only the newest is left.
+    /// Walks all versions.
     pub(crate) fn prune(&mut self, visible: &Visible) -> bool {
         let mut newer = &mut *self;
         while let Some(mut version) = newer.older.take() {
@@ -88,8 +88,8 @@ impl<T> Versions<T> {
 }
 
 impl<T> Drop for Versions<T> {
-    /// Unlinks the chain in a loop. The default, which recurses, would overflow the stack on a long
-    /// one.
+    /// Unlinks the chain in a loop. The default drop recurses, and would overflow the stack on a
+    /// long chain.
     fn drop(&mut self) {
         let mut older = self.older.take();
         while let Some(mut version) = older {

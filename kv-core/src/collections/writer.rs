@@ -25,13 +25,13 @@ impl WriterToken {
     }
 }
 
-/// The keys of the active memtable that hold older versions beside the newest one.
+/// The keys of the active memtable that have older versions as well as the newest one.
 ///
 /// [`Memtable::apply`] reports a key when it gets its first older version. The key stays in here
 /// until [`Memtable::prune`] has left only the newest one.
 #[derive(Debug, Default)]
 pub(crate) struct Superseded {
-    /// Keys to prune once the position beside them is published, in about the order of position.
+    /// Keys to prune once the position beside them is published, roughly in order of position.
     pub(super) queue: VecDeque<(Lsn, CollectionId, Value)>,
     /// Keys whose older versions are kept for a registered reader. They return to the queue when
     /// any reader releases its position.
@@ -40,17 +40,17 @@ pub(crate) struct Superseded {
     releases: u64,
 }
 
-/// How many keys each change prunes. A change supersedes at most one, so that the queue shrinks;
-/// and four are few enough that no write takes long.
+/// How many keys each change prunes. A change supersedes at most one version, so the queue shrinks.
+/// Four keys are few enough that no write takes long.
 const PRUNED_AT_ONCE: usize = 4;
 
 impl Superseded {
-    /// Notes that `key` has older versions since `lsn`.
+    /// Queues `key`, whose version at `lsn` superseded one that is still kept.
     pub(super) fn push(&mut self, lsn: Lsn, collection: CollectionId, key: Value) {
         self.queue.push_back((lsn, collection, key));
     }
 
-    /// Of the next few keys in the queue, drops the versions that no reader can see any more.
+    /// Drops the versions that no reader can see any more, for the next few keys in the queue.
     pub(super) fn prune(&mut self, active: &Memtable, visible: &Visible) {
         if self.releases != visible.releases() {
             self.releases = visible.releases();

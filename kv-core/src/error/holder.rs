@@ -12,8 +12,8 @@ pub enum LockHolder {
         /// Its number, if that is known.
         id: Option<u32>,
     },
-    /// Another process, which opened the directory through another mount. Its lock is not seen
-    /// here, but the directory itself names the process.
+    /// Another process, which opened the directory through another mount. Its lock is not visible
+    /// here, but a record in the directory names the process.
     OtherMount {
         /// Its number.
         id: u32,
@@ -23,7 +23,7 @@ pub enum LockHolder {
 }
 
 impl LockHolder {
-    /// Whether waiting until another process has ended may help.
+    /// Whether it may help to wait until another process ends.
     pub fn is_another_process(&self) -> bool {
         matches!(self, Self::Process { .. } | Self::OtherMount { .. })
     }
@@ -48,8 +48,8 @@ impl From<Option<u32>> for LockHolder {
     }
 }
 
-/// Displays as the rest of a sentence that begins with the directory: what is the case, and what to
-/// do if it is this process's to do.
+/// Displays as the rest of a sentence that begins with the directory. It says what holds the lock,
+/// and what to do if this process can do something about it.
 impl fmt::Display for LockHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

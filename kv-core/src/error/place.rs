@@ -21,12 +21,12 @@ pub enum Place {
     File(PathBuf),
     /// The record at this position of the log.
     Record(Lsn),
-    /// A checkpoint, where the backend names no file of it.
+    /// A checkpoint, if the backend names no file of it.
     Checkpoint(CheckpointId),
 }
 
 impl Place {
-    /// The file or directory, if it is one.
+    /// The path, if the place is a file or directory.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),

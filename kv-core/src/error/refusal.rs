@@ -2,8 +2,8 @@ use std::fmt;
 
 use crate::{CheckpointId, LogId, Lsn};
 
-/// Why files that are each intact were refused as a store. See the table in
-/// [`recovery`](crate::recovery).
+/// Why a log and its checkpoints were refused as a store. See the table that
+/// [`recovery`](crate::recovery) names.
 ///
 /// ```
 /// use std::sync::Arc;

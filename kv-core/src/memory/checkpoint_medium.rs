@@ -5,7 +5,7 @@ use crate::{
     sync::{Mutex, MutexGuard, lock},
 };
 
-/// Stands in errors where other checkpointers name their file.
+/// The path in errors, where other checkpointers name their file.
 const PLACE: &str = "(checkpoints in memory)";
 
 /// The medium that a [`MemoryCheckpointer`](crate::MemoryCheckpointer) keeps its checkpoints on. It
@@ -27,7 +27,8 @@ const PLACE: &str = "(checkpoints in memory)";
 /// ```
 #[derive(Clone, Default)]
 pub struct MemoryCheckpointMedium {
-    /// Held while a checkpoint is written or removed. `state` is only locked for an instant.
+    /// Locked while a checkpoint is written or removed. `state` is locked only for an instant at a
+    /// time.
     writer: Arc<Mutex<()>>,
     state: Arc<Mutex<State>>,
 }
@@ -72,7 +73,7 @@ impl MemoryCheckpointMedium {
         self.state().damaged.clear();
     }
 
-    /// The full verification: if no checkpoint is damaged any more, checkpoints may be written and
+    /// Verifies everything. If no checkpoint is damaged any more, checkpoints may be written and
     /// removed again (C9).
     ///
     /// # Errors

@@ -95,8 +95,8 @@ struct MemoryCheckpoint {
 }
 
 impl MemoryCheckpoint {
-    /// The entries of a collection, if it has any. Checks for damage first, which must not pass for
-    /// an absent key (C4).
+    /// The entries of a collection, if it has any. Checks for damage first, because damage must not
+    /// look like an absent key (C4).
     fn entries(&self, collection: CollectionId) -> Result<Option<&Arc<Entries>>> {
         self.medium.state().check_entries(self.image.id)?;
         Ok(self.image.collections.get(&collection))

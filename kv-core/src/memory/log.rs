@@ -3,12 +3,12 @@ use std::{fmt, sync::Arc};
 use super::log_medium::{MemoryLogMedium, State};
 use crate::{Bounds, Durability, Log, LogId, LogReader, Lsn, Record, Result, sync::MutexGuard};
 
-/// A [`Log`] in memory. It offers both durabilities, in the sense that the simulated crashes of its
-/// [medium](MemoryLogMedium) keep the records that are durable. The medium cannot be damaged, so
-/// there is nothing to prove (L14).
+/// A [`Log`] in memory. It offers both durabilities: a crash that its [medium](MemoryLogMedium)
+/// simulates keeps the records that have to survive it. The medium cannot be damaged, so there is
+/// nothing to prove (L14).
 ///
-/// Dropping it without [`close`](Log::close) acts like a kill of the process: records that were not
-/// yet handed to the medium are lost.
+/// Dropping the log without [`close`](Log::close) has the effect of a kill of the process: records
+/// that were not yet handed to the medium are lost.
 ///
 /// ```
 /// use kv_core::{Durability, Log, MemoryLog, MemoryLogMedium};

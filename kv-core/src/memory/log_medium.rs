@@ -109,8 +109,8 @@ impl fmt::Debug for MemoryLogMedium {
     }
 }
 
-/// The records, and how far each has come: those after `written` are only in the process, those
-/// after `durable` only in the kernel.
+/// The records, and how far each has come. Those after `written` are only in the process. Those
+/// after `durable`, up to `written`, are with the kernel but not durable.
 #[derive(Clone)]
 pub(super) struct State {
     pub id: LogId,
@@ -132,8 +132,8 @@ pub(super) struct State {
 struct StoredRecord {
     epoch: Epoch,
     payload: Arc<[u8]>,
-    /// The total length of the records up to this one, in bytes. Only differences count: the record
-    /// from which it counts changes.
+    /// The total length of the records up to this one, in bytes. Only the difference of two such
+    /// numbers means anything, because the count does not always start at the same record.
     bytes_upto: u64,
 }
 
@@ -254,8 +254,8 @@ impl State {
         self.opening.as_ref()?.failure.clone()
     }
 
-    /// A reader may begin after any position that a record has or had, even ahead of the durable
-    /// one.
+    /// A reader may begin after any position up to the last one appended, even ahead of the durable
+    /// position, unless records after it were trimmed.
     pub(super) fn check_readable_after(&self, after: Lsn) -> Result<()> {
         self.check_appended(after)?;
         self.check_not_trimmed(after)

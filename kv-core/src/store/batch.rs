@@ -6,10 +6,11 @@ use crate::{
     operation::{OPERATION_HEADER_BYTES, RECORD_HEADER_BYTES},
 };
 
-/// Changes to one or several collections that are made together: all of them or none, visible at
-/// one instant.
+/// Changes to one or several collections that are made together: all of them or none. They become
+/// visible at the same instant.
 ///
-/// They are made in the order in which they were added. A batch can be written more than once.
+/// The changes are made in the order in which they were added. A batch can be written more than
+/// once.
 ///
 /// ```
 /// # let store = kv_core::Store::in_memory()?;
@@ -57,7 +58,7 @@ enum BatchedAction {
     DeleteIfPresent,
 }
 
-/// How many of the names added last are searched for a change's collection.
+/// How many of the names that were added last are searched for the collection of a new change.
 const NAMES_SEARCHED: usize = 8;
 
 impl Batch {
@@ -74,7 +75,7 @@ impl Batch {
         self.add(collection, key, BatchedAction::Put(value))
     }
 
-    /// Deletes a key. If it is absent when its turn comes, writing the batch fails with
+    /// Deletes a key. If the key is absent when this change is made, writing the batch fails with
     /// [`KeyNotFound`](crate::Error::KeyNotFound) and changes nothing.
     pub fn delete(&mut self, collection: &str, key: impl AsRef<[u8]>) -> &mut Self {
         let key = self.keep(key.as_ref());
@@ -87,7 +88,7 @@ impl Batch {
         self.add(collection, key, BatchedAction::DeleteIfPresent)
     }
 
-    /// Takes the changes out as a batch of their own, and leaves this one empty: the end of a chain
+    /// Moves the changes into a new batch, and leaves this one empty. Use it at the end of a chain
     /// that is bound to a variable.
     ///
     /// ```
@@ -116,7 +117,7 @@ impl Batch {
         self.bytes.len()
     }
 
-    /// Removes all changes, and keeps the memory for others.
+    /// Removes all changes, and keeps the memory for new ones.
     ///
     /// ```
     /// # let store = kv_core::Store::in_memory()?;
@@ -146,8 +147,8 @@ impl Batch {
     }
 
     fn add(&mut self, collection: &str, key: Range<usize>, action: BatchedAction) -> &mut Self {
-        // Only the last few names are searched, or a batch over many collections would be slow. A
-        // name that is in the list twice does no harm.
+        // Only the last few names are searched, because a batch over many collections would be slow
+        // otherwise. It does no harm if a name is in the list twice.
         let first = self.names.len().saturating_sub(NAMES_SEARCHED);
         let name = match self.names[first..].iter().rposition(|name| name == collection) {
             Some(at) => first + at,
@@ -186,7 +187,7 @@ impl Batch {
     /// Adds the changes to `pending`, in their order.
     ///
     /// # Errors
-    /// [`KeyNotFound`](Error::KeyNotFound) if one deletes a key that is absent by then.
+    /// [`KeyNotFound`](Error::KeyNotFound) if a change deletes a key that is absent at that point.
     pub(super) fn build(&self, pending: &mut PendingWrite<'_>) -> Result<()> {
         for change in &self.changes {
             let (name, key) = (self.names[change.name].as_str(), &self.bytes[change.key.clone()]);

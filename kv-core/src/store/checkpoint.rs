@@ -3,7 +3,7 @@
 //!
 //! Two locks are involved, always taken in this order: the lock on [`CheckpointState`], which a
 //! thread holds while it writes a checkpoint, and the writer's lock, which it holds for the moment
-//! of the freeze. So writers wait for a freeze, but never for the writing of a checkpoint.
+//! of the freeze. So writers wait for a freeze, but never while a checkpoint is written.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -22,7 +22,8 @@ use crate::{
 /// What the checkpoint lock protects.
 #[derive(Debug, Default)]
 pub(super) struct CheckpointState {
-    /// What was frozen and is not in a checkpoint yet. It stays here if writing it fails.
+    /// What was frozen and is not in a checkpoint yet. It stays here if writing the checkpoint
+    /// fails.
     frozen: Option<Frozen>,
 }
 
@@ -46,7 +47,7 @@ impl Inner {
 
 impl Shared {
     /// Makes a checkpoint of the present state. If an earlier attempt froze something and did not
-    /// finish, that is written first. `None` if nothing has changed since the last checkpoint.
+    /// finish, writes that first. Returns `None` if nothing has changed since the last checkpoint.
     pub(super) fn checkpoint(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
         let result = guarded("the checkpoint", || self.freeze_and_write(cancelled));
         self.note_checkpoint(result.as_ref().err());
@@ -72,10 +73,11 @@ impl Shared {
     /// Writes what was frozen at `lsn` to a checkpoint, unless another thread has done so
     /// meanwhile.
     ///
-    /// The flush and the publication come before the checkpoint lock is taken. They wake waiters:
-    /// under the lock the wakers would run only when the checkpoint is written, and a waker may
-    /// ask for a checkpoint itself. Nothing is lost between the two: the position only has to be
-    /// durable before its checkpoint is, and what is frozen is looked up again under the lock.
+    /// The flush and the publication come before the checkpoint lock is taken. Both wake waiters.
+    /// Under the lock, the wakers would run only after the checkpoint was written, and a waker may
+    /// request a checkpoint itself. Nothing goes wrong between the flush and the lock: the position
+    /// only has to be durable before its checkpoint is, and what is frozen is looked up again under
+    /// the lock.
     fn finish(&self, lsn: Option<Lsn>, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
         let Some(lsn) = lsn else { return Ok(None) };
         self.confirm_owner()?;
@@ -102,7 +104,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Makes the next attempt due when as much has changed again, whether this one succeeds or not.
+    /// Resets the counts that trigger a checkpoint, whether this attempt succeeds or not. So the
+    /// next attempt is due only when as much has changed again.
     fn reset_triggers(&self) -> Result<()> {
         let mut writer = self.lock_writer()?;
         writer.record_bytes = 0;
@@ -110,11 +113,11 @@ impl Shared {
         Ok(())
     }
 
-    /// Freezes the active memtable, if anything has changed since the checkpoint, and returns the
-    /// position of what is frozen.
+    /// Freezes the active memtable, if anything has changed since the last checkpoint, and returns
+    /// the position of what is frozen.
     ///
-    /// If another thread has frozen something since this one began, that is used. It is new enough:
-    /// this call began before that freeze, so the caller's own writes are in it.
+    /// If another thread has frozen something since this call began, that is used. It is new
+    /// enough: this call began before that freeze, so the caller's own writes are in it.
     fn freeze(&self) -> Result<Option<Lsn>> {
         let epoch = self.log.bounds().epoch; // read first: the log may panic, which must not leave a freeze half done
         let mut state = self.checkpoint_state();

@@ -78,8 +78,8 @@ impl Checkpoint for Counted {
     }
 }
 
-/// The checkpoint asks again and again whether it is cancelled. Whichever question is answered with
-/// yes, nothing is done after it, and there is little work between two questions.
+/// The checkpoint asks repeatedly whether it is cancelled. After an answer of yes, wherever it
+/// comes, nothing more is done. There is little work between two questions.
 #[test]
 fn preparing_a_checkpoint_stops_soon_wherever_it_is() {
     const KEYS: u32 = 3000;

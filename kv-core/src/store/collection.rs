@@ -5,9 +5,9 @@ use crate::{Durability, Entries, Entry, Error, Result, Value, limits::Limits};
 
 /// A handle to a collection: a bucket of `key -> blob`.
 ///
-/// It stands for the *name*. The collection need not exist: it reads as empty until the first put
-/// creates it. After a drop, a put creates it again. Handles are cheap to clone, and keep the store
-/// open.
+/// The handle stands for the *name*. The collection need not exist: it reads as empty until the
+/// first put creates it. After a drop, a put creates it again. Handles are cheap to clone, and keep
+/// the store open.
 ///
 /// Reads see what is published. An acknowledged write is published; a write with
 /// [`Durability::Disk`] is not published before it is durable.
@@ -174,7 +174,8 @@ impl Collection {
         self.write(key, 0, |pending| pending.delete(&self.name, key))
     }
 
-    /// How many keys there are, exactly. It costs as much as has changed since the last checkpoint.
+    /// How many keys there are, exactly. The cost grows with the number of keys that have changed
+    /// in all collections since the last checkpoint.
     ///
     /// # Errors
     /// As [`get`](Collection::get).
@@ -182,7 +183,7 @@ impl Collection {
         self.store.snapshot().len(&self.name)
     }
 
-    /// Whether there are no keys, or there is no such collection. It costs as much as
+    /// Whether there are no keys, or there is no such collection. This costs as much as
     /// [`first`](Collection::first).
     ///
     /// # Errors
@@ -193,9 +194,9 @@ impl Collection {
 
     /// All entries in byte order of their keys, as they are now.
     ///
-    /// After a checkpoint, the first scan of a collection costs as much as has changed in all
-    /// collections since then. The cost comes with the first entry, not with this call. From then
-    /// on writers keep the collection's keys in order.
+    /// The cost of the first scan of a collection after a checkpoint grows with the number of keys
+    /// that have changed in all collections since then. The first entry bears that cost, not this
+    /// call. From then on, writers keep the collection's keys in order.
     ///
     /// ```
     /// # let store = kv_core::Store::in_memory()?;
@@ -216,7 +217,8 @@ impl Collection {
 
     /// The entries whose keys lie in `keys`, in byte order of their keys, as they are now. A range
     /// that contains nothing, even an inverted one, is empty. For all entries use
-    /// [`iter`](Collection::iter): of a bare `..` the compiler cannot tell the type of the keys.
+    /// [`iter`](Collection::iter), because the compiler cannot infer the type of the keys from a
+    /// bare `..`.
     ///
     /// ```
     /// # let store = kv_core::Store::in_memory()?;
@@ -288,7 +290,7 @@ impl Collection {
         limits.check_value(value)
     }
 
-    /// Makes one change to a key. What it writes has been checked.
+    /// Makes one change to a key. The caller has checked the key and the value.
     pub(super) fn write<T>(
         &self,
         key: &[u8],
@@ -305,7 +307,7 @@ impl fmt::Debug for Collection {
     }
 }
 
-/// A key that can exist. Lowered limits apply to new writes only; here the caps of the format hold.
+/// Checks a key against the caps of the format. Lowered limits apply only to new writes.
 pub(super) fn checked(key: &[u8]) -> Result<&[u8], Error> {
     Limits::default().check_key(key)?;
     Ok(key)

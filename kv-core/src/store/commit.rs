@@ -15,7 +15,7 @@ use crate::{
     sync::AtomicU64,
 };
 
-/// How many commits pass between two looks at the log's size on its medium.
+/// The size of the log on its medium is checked once in this many commits.
 const COMMITS_BETWEEN_LOOKS: u64 = 256;
 
 /// What the writer's lock protects. The order in which threads take that lock is the order of
@@ -32,7 +32,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// With records of `record_bytes` bytes since the checkpoint at position `checkpoint`.
+    /// The state at opening: records of `record_bytes` bytes in total follow the checkpoint at
+    /// position `checkpoint`.
     pub(super) fn new(token: WriterToken, record_bytes: u64, checkpoint: Lsn) -> Self {
         Self { closed: false, token, record_bytes, checkpoint_begun: checkpoint, commits: 0 }
     }
@@ -46,14 +47,15 @@ impl Writer {
 /// What an answer depends on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dependency {
-    /// Everything up to this position has to be published before the answer is given. It is the
-    /// position of the answer's own record or, if there is none, the highest one that was read.
+    /// Everything up to this position has to be published before the answer is given. This is the
+    /// position of the answer's own record or, if there is none, the highest position that was
+    /// read.
     pub(super) lsn: Lsn,
-    /// What everything up to that position has to survive by then.
+    /// What everything up to that position must survive before the answer is given.
     pub(super) durability: Durability,
 }
 
-/// What is known of a record before it is built.
+/// What is known about a record before it is built.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expected {
     /// About how large the record will be, in bytes.
@@ -69,8 +71,8 @@ impl Expected {
     }
 }
 
-/// Decides how far readers may see: up to the lowest of the applied position, the position that is
-/// with the kernel, and the one before the first [`Durability::Disk`] write that is not durable.
+/// Decides how far readers may see. That is never beyond the applied position, never beyond what is
+/// with the kernel, and never as far as a [`Durability::Disk`] write that is not durable.
 pub(super) struct Publication {
     /// The position at which this opening began.
     recovered: Lsn,
@@ -108,9 +110,9 @@ impl Publication {
 
     /// Whether an answer that has to survive a power cut may depend on `lsn`.
     ///
-    /// What recovery found is durable. But before an answer may depend on it, a log may have to
-    /// leave proof of that on its medium, where it would find it after a crash. It does so when it
-    /// is asked to sync, and with each flush.
+    /// What recovery found is durable. But before an answer may depend on it, the log may first
+    /// have to write proof of that to its medium, to be found after a crash. It does so when it is
+    /// asked to sync, and with each flush.
     fn is_synced(&self, lsn: Lsn) -> bool {
         self.synced.load(Ordering::Acquire) >= lsn.0
     }
@@ -119,20 +121,20 @@ impl Publication {
         self.synced.fetch_max(lsn.0, Ordering::AcqRel);
     }
 
-    /// Publishes everything that readers may see. Takes no lock, and is called by any thread that
-    /// has applied a record or whose flush has ended.
+    /// Publishes everything that readers may see. Takes no lock of the store. Any thread that has
+    /// applied a record, or whose flush has ended, calls it.
     ///
     /// *Nothing is published too early.* `applied` is loaded before `last_disk`, and the writer
     /// stores them in the opposite order. So `last_disk` covers every `Disk` write up to the loaded
-    /// `applied`. If the log is durable up to `last_disk`, everything with the kernel may be seen.
-    /// Otherwise only the durable part may. What was published earlier stays published, because the
-    /// horizon never moves back; a `Process` write that a `Disk` write overtook here waits for the
-    /// flush, too.
+    /// `applied`. If the log is durable up to `last_disk`, readers may see everything that is with
+    /// the kernel. Otherwise they may see only the durable part. What was published earlier stays
+    /// published, because the horizon never moves back. If a `Process` write is followed by a
+    /// `Disk` write before it is published, it has to wait for the flush, too.
     ///
-    /// *Nothing is forgotten.* Each thread calls this after its own step, which is either to raise
-    /// `applied` or to raise the log's bounds. The log orders changes of its bounds and looks at
-    /// them, by a lock or otherwise. So of two threads that call this at the same time, at least
-    /// one sees both steps, and publishes what needs both.
+    /// *Nothing is forgotten.* Each thread calls this after its own step, which raises either
+    /// `applied` or the log's bounds. The log orders every read of its bounds before or after every
+    /// change of them, by a lock or otherwise. So of two threads that call this at the same time,
+    /// at least one sees both steps, and publishes what needs both.
     fn publish(&self, log: &dyn Log, horizon: &Horizon) {
         let applied = self.applied();
         let last_disk = Lsn(self.last_disk.load(Ordering::Acquire));
@@ -146,9 +148,9 @@ impl Publication {
 }
 
 impl Inner {
-    /// Runs `build` under the writer's lock, on the newest state, and commits the record it builds.
-    /// Returns `build`'s result once everything it depends on is published and as durable as
-    /// requested.
+    /// Runs `build` under the writer's lock, on the newest state, and commits the record that it
+    /// builds. Returns the result of `build` once everything that the result depends on is
+    /// published and as durable as requested.
     pub(super) fn write<T>(
         &self,
         durability: Durability,
@@ -160,7 +162,8 @@ impl Inner {
         Ok(value)
     }
 
-    /// As [`write`](Inner::write), but returns at once, together with what has to be waited for.
+    /// As [`write`](Inner::write), but on success returns at once, together with what has to be
+    /// waited for. An error is returned only once everything that it depends on is published.
     pub(super) fn write_deferred<T>(
         &self,
         durability: Durability,
@@ -179,7 +182,7 @@ impl Inner {
     /// Logs the record, if there is one, applies it, and releases the writer's lock.
     ///
     /// Both happen under the writer's lock, so records are applied in the order of the log. The
-    /// record is logged first: what the log refuses was never in memory.
+    /// record is logged first, so a record that the log refuses was never in memory.
     pub(super) fn commit(
         &self,
         Finished { record, observed }: Finished,
@@ -208,8 +211,8 @@ impl Inner {
         Ok(Dependency { lsn, durability })
     }
 
-    /// What an answer depends on that changes nothing: what it read, up to `observed`. What a
-    /// checkpoint holds is durable, and needs no waiting for.
+    /// What an answer that changes nothing depends on: what it read, up to `observed`. What a
+    /// checkpoint holds is durable, so nothing has to wait for it.
     pub(super) fn dependency_on(&self, observed: Lsn, durability: Durability) -> Dependency {
         let is_held = observed <= self.collections.view().checkpoint_lsn();
         Dependency { lsn: if is_held { Lsn::START } else { observed }, durability }
@@ -230,7 +233,7 @@ impl Inner {
         survives && self.collections.horizon().published() >= dependency.lsn
     }
 
-    /// Makes sure that the dependency is met soon, even if no thread waits for it.
+    /// Makes sure that the dependency will be satisfied soon, even if no thread waits for it.
     pub(super) fn prepare_for(&self, dependency: Dependency) {
         self.publish();
         // If the flusher is dead, `request_flush_now` records that, and waiting returns the error.
@@ -239,8 +242,8 @@ impl Inner {
         }
     }
 
-    /// Returns `error` once everything it depends on, which is what was read, is published and as
-    /// durable as requested.
+    /// Returns `error` once everything that was read, on which the error depends, is published and
+    /// as durable as requested.
     pub(super) fn fail_after_publish<E: From<Error>>(
         &self,
         observed: Lsn,
@@ -253,7 +256,7 @@ impl Inner {
         self.wait_for(dependency).map_or_else(E::from, |()| error)
     }
 
-    /// Applies a record that was just logged, with the code that replays it at opening. It cannot
+    /// Applies a record that was just logged, with the code that replays it at opening. This cannot
     /// fail. If it panics, the writer's lock is poisoned, and no more writes are taken.
     #[expect(clippy::expect_used, reason = "the record was built by this process: no input can break it")]
     fn apply(&self, writer: &mut Writer, lsn: Lsn, record: &[u8]) {
@@ -272,7 +275,7 @@ impl Inner {
 }
 
 impl Shared {
-    /// Takes the writer's lock of a store that is open.
+    /// Takes the writer's lock, if the store is open.
     ///
     /// # Errors
     /// [`Closed`](Error::Closed); otherwise as [`lock_writer`](Shared::lock_writer).
@@ -285,7 +288,7 @@ impl Shared {
     ///
     /// # Errors
     /// [`Forked`](Error::Forked); [`Poisoned`](Error::Poisoned) if a writer panicked and may have
-    /// left something half changed, or if the medium no longer belongs to this process;
+    /// left the state half changed, or if the medium no longer belongs to this process;
     /// [`InTransaction`](Error::InTransaction) if this thread holds the lock already.
     pub(super) fn lock_writer(&self) -> Result<Guard<'_, Writer>> {
         self.ownership.check_writable()?;
@@ -310,8 +313,9 @@ impl Shared {
         Ok(())
     }
 
-    /// Publishes everything that readers may see, and wakes the waiters for it. The positions are
-    /// raised before the waiters are looked at; see [`Waiters`](super::waiters::Waiters).
+    /// Publishes everything that readers may see, and wakes the threads that wait for it. The
+    /// positions are raised before the waiters are examined; see
+    /// [`Waiters`](super::waiters::Waiters).
     pub(super) fn publish(&self) {
         let horizon = self.collections.horizon();
         self.publication.publish(&*self.log, horizon);
@@ -325,8 +329,8 @@ impl Shared {
         self.publish_upto(applied)
     }
 
-    /// Flushes the log up to `upto`. If that fails, all waiters are told, because some of them may
-    /// depend on this flush alone.
+    /// Flushes the log up to `upto`. If that fails for good, wakes all waiters, because some of
+    /// them may depend on this flush alone.
     pub(super) fn sync_log(&self, upto: Lsn) -> Result<()> {
         self.check_owner()?;
         if let Some(cause) = self.flush_failure.cause()
@@ -340,7 +344,7 @@ impl Shared {
                 Ok(())
             }
             // Nothing that this opening wrote had to be flushed. So the medium only refused what
-            // the log needs to begin to write, and the log may be asked again.
+            // the log has to write before its first record, and the flush may be tried again.
             Err(refusal @ (Error::DiskFull { .. } | Error::Io { .. })) if upto <= self.recovery.position => {
                 Err(refusal)
             }

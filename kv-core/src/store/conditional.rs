@@ -5,16 +5,16 @@ use crate::{Result, Value};
 
 /// # Verbs that read before they write
 ///
-/// Reading and writing are one step: no other write comes between them. Their answer is published
-/// when they return, and survives what a write with their durability survives, even if nothing was
-/// written: with [`Durability::Disk`](crate::Durability::Disk) no power cut takes back what they
-/// found.
+/// For each of these verbs, reading and writing are one step: no other write comes between them.
+/// When the verb returns, what its answer depends on is published, and survives what a write of its
+/// durability survives, even if nothing was written. With
+/// [`Durability::Disk`](crate::Durability::Disk), no power cut takes back what it found.
 impl Collection {
     /// Sets the value of a key to `new` if it is `expected`. Otherwise nothing is written, and the
     /// inner result has the actual value.
     ///
-    /// In both places `None` means an absent key. So this creates, replaces or deletes a key that
-    /// has not been changed concurrently.
+    /// For both values, `None` means an absent key. So this creates, replaces or deletes a key,
+    /// provided that it has not changed in the meantime.
     ///
     /// ```
     /// # let store = kv_core::Store::in_memory()?;
@@ -26,12 +26,12 @@ impl Collection {
     /// # Ok::<(), kv_core::Error>(())
     /// ```
     ///
-    /// The values are `Option<&[u8]>` and nothing more general, because the compiler could not tell
-    /// the type of a bare `None`. Of text take `Some(text.as_bytes())`, of a value that was read
-    /// `value.as_deref()`.
+    /// The values are `Option<&[u8]>` and nothing more general, because the compiler could not
+    /// infer the type of a bare `None`. For text, pass `Some(text.as_bytes())`. For a value that
+    /// was read, pass `value.as_deref()`.
     ///
     /// # Errors
-    /// As [`put`](Collection::put). A different value is no error of the outer result.
+    /// As [`put`](Collection::put). If the value differs, the outer result is still `Ok`.
     pub fn compare_and_set(
         &self,
         key: impl AsRef<[u8]>,
@@ -65,11 +65,11 @@ impl Collection {
         self.write(key, value.len(), |pending| pending.put_if_absent(self.name(), key, value))
     }
 
-    /// Sets the value of a key to what `change` returns for the present one, and returns the new
-    /// value. In both places `None` means an absent key.
+    /// Sets the value of a key to what `change` returns for the present value, and returns the new
+    /// value. For both values, `None` means an absent key.
     ///
-    /// Other writers wait while `change` runs; readers do not. `change` must not use the store, as
-    /// in [`transact`](crate::Store::transact).
+    /// Other writers wait while `change` runs; readers do not. `change` must not write to the store
+    /// in any other way than by its result; see [`transact`](crate::Store::transact).
     ///
     /// ```
     /// # let store = kv_core::Store::in_memory()?;
@@ -110,8 +110,8 @@ impl Collection {
     }
 }
 
-/// The verbs themselves, for [`Collection`] and [`Transaction`](super::Transaction). Keys and
-/// values have been checked.
+/// The verbs themselves, for [`Collection`] and [`Transaction`](super::Transaction). The callers
+/// have checked keys and values.
 impl PendingWrite<'_> {
     pub(super) fn compare_and_set(
         &mut self,

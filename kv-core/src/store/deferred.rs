@@ -19,13 +19,14 @@ use crate::{Batch, Durability, Error, Lsn, Result};
 /// A write that has been made, but may not be durable and visible yet.
 ///
 /// The write has its place in the order of all writes, and later writes build on it. But readers,
-/// even in the writer's own thread, do not see it before it is published, which with
-/// [`Durability::Disk`] is when it is durable. [`wait`](Commit::wait) for that, or `.await` it,
-/// with or without a runtime. A write whose commit is dropped still becomes durable and visible
-/// soon, but a failure is then not reported.
+/// even in the writer's own thread, do not see it before it is published. With [`Durability::Disk`]
+/// it is published once it is durable. Call [`wait`](Commit::wait), or `.await` the commit, with or
+/// without a runtime. If a commit is dropped, its write still becomes durable and visible soon, but
+/// a failure is not reported.
 ///
-/// If nothing was written, the commit stands for the answer. The answer may be passed on once
-/// everything that was read is published and as durable as requested.
+/// If nothing was written, the commit belongs to the answer of the call. It completes once
+/// everything that was read is published and as durable as requested. Only then may the answer be
+/// passed on.
 ///
 /// ```
 /// # let store = kv_core::Store::in_memory()?;
@@ -41,7 +42,7 @@ use crate::{Batch, Durability, Error, Lsn, Result};
 pub struct Commit {
     inner: Arc<Inner>,
     dependency: Dependency,
-    /// How many flushes had been refused before this commit asked for one.
+    /// How many flushes had been refused before this commit requested one.
     refusals: u64,
     waiting: Option<Waiting>,
 }
@@ -53,8 +54,8 @@ impl Commit {
         Self { inner: Arc::clone(inner), dependency, refusals, waiting: None }
     }
 
-    /// The write's position in the log. If nothing was written, the highest position that was read,
-    /// or [`Lsn::START`] if a checkpoint holds all of that.
+    /// The write's position in the log. If nothing was written, this is the highest position that
+    /// was read, or [`Lsn::START`] if a checkpoint holds everything that was read.
     pub fn lsn(&self) -> Lsn {
         self.dependency.lsn
     }
@@ -65,7 +66,8 @@ impl Commit {
     /// # Errors
     /// [`OutcomeUnknown`](Error::OutcomeUnknown) if a write or flush of the log failed. If nothing
     /// was written, also [`DiskFull`](Error::DiskFull) and [`Io`](Error::Io), which are not final:
-    /// the log could not begin to write (see [`Log::sync`](crate::Log::sync)).
+    /// the log could not write what it needs before its first record (see
+    /// [`Log::sync`](crate::Log::sync)).
     pub fn wait(self) -> Result<()> {
         self.inner.wait_for(self.dependency)
     }
@@ -79,8 +81,8 @@ impl Commit {
         if self.inner.is_due(self.dependency) {
             return Some(Ok(()));
         }
-        // In neither case does `wait_for` wait for another thread: a failure is final, and a log
-        // that was refused what it needs to begin to write has no flush under way.
+        // `wait_for` does not wait for another thread in either case. A failure is final. And after
+        // a refusal, the log has not begun to write, so no flush is under way.
         let has_failed = self.inner.flush_failure.is_set() || self.inner.refusals() != self.refusals;
         has_failed.then(|| self.inner.wait_for(self.dependency))
     }
@@ -96,9 +98,10 @@ impl Commit {
 impl Future for Commit {
     type Output = Result<()>;
 
-    /// A wake-up cannot be lost. The waker is registered first, and then the outcome is looked at
-    /// again. Every change of the outcome is made before the wakers are looked at: a position, a
-    /// failure, a refusal. So either this thread sees the change, or the other one sees the waker.
+    /// A wake-up cannot be lost. The waker is registered first, and then the outcome is checked
+    /// again. Another thread that changes the outcome (by a position, a failure or a refusal) makes
+    /// the change before it looks for wakers. So either this thread sees the change, or the other
+    /// one sees the waker.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
         if let Some(outcome) = self.outcome() {
             return Poll::Ready(outcome);
@@ -138,8 +141,10 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// As [`write`](Store::write): nothing was written. The call itself waits only if too many
-    /// bytes wait for the disk already.
+    /// As [`write`](Store::write): nothing was written. The call waits for other writers, and for
+    /// the log if too many bytes already wait for the disk. Before it returns an error that depends
+    /// on what it read, such as [`KeyNotFound`](Error::KeyNotFound), it waits until that is
+    /// published and as durable as requested.
     pub fn write_deferred(&self, batch: impl Borrow<Batch>) -> Result<Commit> {
         self.write_deferred_with(batch, self.inner.options.durability)
     }

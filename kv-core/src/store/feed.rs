@@ -1,4 +1,4 @@
-//! The change feed: every change in the order of the log, to keep something in step with the store.
+//! The change feed: every change in the order of the log, for whatever has to follow the store.
 
 use std::{
     collections::HashMap,
@@ -29,9 +29,9 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChangeRecord {
-    /// The opening for writing in which they were made.
+    /// The epoch of the opening in which the changes were made.
     pub epoch: Epoch,
-    /// Their position, one above that of the record before it.
+    /// The position of the record, one above that of the record before it.
     pub lsn: Lsn,
     /// The changes, in the order in which they were made.
     pub changes: Vec<RecordedChange>,
@@ -93,17 +93,18 @@ pub enum RecordedChange {
     },
 }
 
-/// Every change after a position, in order; see [`Store::changes`]. A change comes once it is
-/// published and durable, whatever durability it was written with. So every snapshot taken
-/// afterwards has it, and no power cut takes it back.
+/// Every change after a position, in order; see [`Store::changes`]. The feed gives a change once it
+/// is published and durable, whatever durability it was written with. So every snapshot that is
+/// taken afterwards includes the change, and no power cut takes it back.
 ///
-/// As an iterator the feed gives the changes made so far and then `None`. When there are more, it
-/// goes on; [`wait`](ChangeFeed::wait) waits for that. After an error it stays where it is, and the
-/// next call meets the error again, so that no change is skipped. A feed keeps the store open.
+/// As an iterator, the feed gives the changes made so far and then `None`. It goes on when there
+/// are more, and [`wait`](ChangeFeed::wait) waits for them. After an error it stays where it is,
+/// and the next call tries the same record again, so no change is skipped. A feed keeps the store
+/// open.
 ///
 /// A feed does not keep the log from being trimmed. If it lags behind the older of the two
-/// checkpoints that are kept, it may get [`Trimmed`](Error::Trimmed), now and ever after, but never
-/// a gap. In that case begin again with a snapshot.
+/// checkpoints that are kept, every later call may fail with [`Trimmed`](Error::Trimmed), but there
+/// is never a gap. In that case, begin again with a snapshot.
 ///
 /// ```
 /// # let store = kv_core::Store::in_memory()?;
@@ -123,8 +124,8 @@ pub struct ChangeFeed {
     reader: Box<dyn LogReader>,
     /// The position of the last change that was returned.
     after: Lsn,
-    /// Whether the record after it was read and could not be understood. The reader is past that
-    /// record then, so a new reader is needed to meet it again.
+    /// Whether the record after that position was read but not returned, because of an error. The
+    /// reader is then past the record, so a new reader is needed to read it again.
     has_failed: bool,
     /// The names of the collections at that position. `None` while the position is not settled: the
     /// log gives only durable records, and a feed must not flush the log, because that writes.
@@ -134,8 +135,8 @@ pub struct ChangeFeed {
 type Names = HashMap<CollectionId, Arc<str>>;
 
 impl Store {
-    /// Every change after position `after`: first those in the log, then new ones as they are made.
-    /// [`Lsn::START`] is the beginning.
+    /// Every change after position `after`: first those that are in the log already, then new ones
+    /// as they are made. [`Lsn::START`] is the beginning.
     ///
     /// To follow the store without missing or repeating a change, take a
     /// [`snapshot`](Store::snapshot) and begin after its position. To go on later, keep the
@@ -163,11 +164,11 @@ impl Store {
     /// nothing until it is.
     ///
     /// # Errors
-    /// [`Trimmed`](Error::Trimmed) if the log no longer has what follows: begin with a snapshot.
-    /// [`Misuse`](Error::Misuse) if nothing was ever written at `after`.
-    /// [`Corrupt`](Error::Corrupt) if the names of the collections at `after` cannot be found out:
-    /// the log does not reach back to its beginning, and every checkpoint that would tell them is
-    /// damaged.
+    /// [`Trimmed`](Error::Trimmed) if the log no longer has every record after `after`: begin with
+    /// a snapshot. [`Misuse`](Error::Misuse) if nothing was ever written at `after`.
+    /// [`Corrupt`](Error::Corrupt) if the names of the collections at `after` cannot be determined:
+    /// the log does not reach back to its beginning, and every checkpoint that has them is damaged.
+    /// [`Forked`](Error::Forked) in a child of the process that opened the store.
     pub fn changes(&self, after: Lsn) -> Result<ChangeFeed> {
         self.inner.check_owner()?;
         let reader = self.inner.log.reader(after)?;
@@ -183,9 +184,10 @@ impl ChangeFeed {
         self.after
     }
 
-    /// Waits until [`next`](Iterator::next) has something to return, and returns whether it has: a
-    /// record, or the error that ended the store's log. A closed store gives no more records, so
-    /// waiting takes the whole `timeout` then.
+    /// Waits until [`next`](Iterator::next) has something to return (a record, or the error with
+    /// which the log failed), but no longer than `timeout`. Returns whether there is something.
+    /// After a store was closed and its last record returned, this always takes the whole
+    /// `timeout`.
     ///
     /// ```
     /// # let store = kv_core::Store::in_memory()?;
@@ -205,7 +207,7 @@ impl ChangeFeed {
         let waiting = waiters.number(self.after.next());
         let _forget = Forget { inner: &self.inner, waiting };
         loop {
-            // The waker is registered before the position is looked at, as in `Commit::poll`.
+            // The waker is registered before the position is checked, as in `Commit::poll`.
             waiters.register(waiting, &Waker::from(Arc::new(Unpark(thread::current()))));
             if self.inner.has_settled(self.after.next()) || self.inner.flush_failure.is_set() {
                 return true;
@@ -269,7 +271,7 @@ impl Shared {
     }
 
     /// The names of the collections at a settled position that the log reaches back to. They come
-    /// from the newest checkpoint that is not newer, and from the log after it.
+    /// from the newest checkpoint that is not above that position, and from the log after it.
     fn names_at(&self, position: Lsn) -> Result<Names> {
         let checkpoint = self.checkpoint_upto(position)?;
         let mut names = Names::new();
@@ -292,10 +294,9 @@ impl Shared {
         Ok(names)
     }
 
-    /// The newest good checkpoint that is not newer than `position`; `None` if there is none and
-    /// the log reaches back to its beginning. A log may keep more records than it has to. Without
-    /// the checkpoint before them they are of no use, because the names of their collections are
-    /// unknown.
+    /// The newest good checkpoint that is not above `position`; `None` if there is none and the log
+    /// reaches back to its beginning. A log may keep more records than it has to. Those from before
+    /// the oldest checkpoint are of no use, because the names of their collections are unknown.
     fn checkpoint_upto(&self, position: Lsn) -> Result<Option<Arc<dyn Checkpoint>>> {
         let newest = self.collections.view().checkpoint.clone();
         if let Some(newest) = newest.filter(|newest| newest.head().lsn <= position) {

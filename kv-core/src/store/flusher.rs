@@ -1,11 +1,12 @@
-//! The flusher: a background job that flushes writes which no thread waits for. Those with
-//! [`Durability::Process`](crate::Durability::Process) it flushes after the flush interval,
+//! The flusher: a background job that flushes writes that no thread flushes itself. It flushes
+//! writes with [`Durability::Process`](crate::Durability::Process) after the flush interval, and
 //! deferred commits at once.
 //!
-//! No request is lost. A writer raises its flag after its record was applied, and wakes the job if
-//! the flag was down. The job lowers the flag before it flushes. Both swap the flag, so whichever
-//! comes second sees what the other did before. If the writer comes first, the job's flush covers
-//! its record. If the job comes first, the writer finds the flag down, and wakes the job again.
+//! No request is lost. A writer raises a flag after its record was applied, and wakes the job if
+//! the flag was down. The job lowers the flag before it flushes. Both use a swap, so the second of
+//! them sees everything that the first did before its own swap. If the writer comes first, the
+//! job's flush covers its record. If the job comes first, the writer finds the flag down, and wakes
+//! the job again.
 
 use std::sync::{Arc, OnceLock, atomic::Ordering};
 
@@ -17,13 +18,13 @@ use crate::{
     sync::AtomicBool,
 };
 
-/// The first failure of a flush, which is final: no flush is requested after it, even if the log
+/// The first failure of a flush. It is final: the log is asked for no flush after it, even if it
 /// would accept one.
 #[derive(Debug, Default)]
 pub(super) struct FlushFailure {
     /// Set before the flag is raised.
     cause: OnceLock<Arc<Error>>,
-    /// A flag besides, because loom models atomics but not `OnceLock`.
+    /// A separate flag, because loom models atomics but not `OnceLock`.
     is_set: AtomicBool,
 }
 
@@ -83,13 +84,13 @@ impl Shared {
 }
 
 impl Shared {
-    /// How many flushes were not even tried, because the medium refused what the log needs to begin
-    /// to write. That is not final.
+    /// How many flushes were not even tried, because the medium refused what the log has to write
+    /// before its first record. That is not final.
     pub(super) fn refusals(&self) -> u64 {
         self.flush_refusals.load(Ordering::Acquire)
     }
 
-    /// Wakes the commits that wait for the flusher. They ask the log themselves then, and get its
+    /// Wakes the commits that wait for the flusher. Each then calls the log itself and gets its
     /// error.
     fn note_refusal(&self) {
         self.flush_refusals.fetch_add(1, Ordering::AcqRel);
@@ -102,8 +103,9 @@ pub(super) fn spawn(shared: &Arc<Shared>) -> Result<Box<dyn Wake>> {
     shared.options.scheduler.spawn("kv-flush", Box::new(job))
 }
 
-/// The job. The first write after a flush wakes it. It then lets the interval pass, so that all
-/// writes in it share the flush, unless a flush is wanted now.
+/// The job. The first write after a flush wakes it. It then waits for the flush interval, so that
+/// all writes in the interval share one flush. It does not wait if an immediate flush was
+/// requested.
 struct Flusher {
     shared: Arc<Shared>,
     /// Whether the interval is running.
@@ -123,7 +125,7 @@ impl Job for Flusher {
         match guarded("the flusher", || self.shared.sync()) {
             Ok(()) => {}
             Err(Error::DiskFull { .. } | Error::Io { .. }) => self.shared.note_refusal(),
-            // `sync` has recorded a failure of the log already. A panic is recorded here.
+            // If the log failed, `sync` has recorded that already. A panic is recorded here.
             Err(error) => drop(self.shared.fail_flush(error)),
         }
         Next::WhenWoken

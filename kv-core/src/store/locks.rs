@@ -1,9 +1,9 @@
 //! The store's locks, and the rule that wakers never run under one.
 //!
-//! A waker is foreign code and may do anything, even call the store that wakes it. And wakers can
-//! become due while this thread holds a lock: the closure of a transaction may sync this store or
-//! another, or poll a commit. So each thread counts the store locks that it holds, of all stores.
-//! Wakers that become due meanwhile run when it releases the last one.
+//! A waker is foreign code and may do anything, even call the store that wakes it. Wakers can
+//! become due while a thread holds a lock: for example, the closure of a transaction may sync this
+//! store or another, or poll a commit. So each thread counts the store locks that it holds, of all
+//! stores. Wakers that become due meanwhile run when it releases the last one.
 
 use std::{
     cell::RefCell,
@@ -25,12 +25,12 @@ thread_local! {
 struct Locks {
     /// How many locks this thread holds.
     held: usize,
-    /// The wakers to run when it holds none; empty while it holds none. Never dropped, so that a
-    /// store can be used while its thread ends.
+    /// The wakers to run when this thread holds no lock any more; empty while it holds none. Never
+    /// dropped, so that a store can still be used while the thread ends.
     due: ManuallyDrop<Vec<Waker>>,
 }
 
-/// A held lock of a store. While it lives, [`wake`] only collects.
+/// A held lock of a store. While its thread holds one, [`wake`] only collects the wakers.
 pub(super) struct Guard<'a, T> {
     // Dropped in this order: the lock is released before wakers run.
     guard: MutexGuard<'a, T>,

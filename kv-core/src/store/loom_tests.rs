@@ -44,8 +44,8 @@ impl Wake for Calls {
     }
 }
 
-/// Registers for `lsn` and looks again. Returns whether it has been reached by then, and the waker
-/// that is called otherwise.
+/// Registers for `lsn` and then checks the position. Returns whether `lsn` had been reached, and
+/// the waker that is called otherwise.
 fn wait(subject: &Subject, lsn: Lsn) -> (bool, Arc<Calls>) {
     let calls = Arc::new(Calls::default());
     subject.waiters.register(subject.waiters.number(lsn), &Waker::from(Arc::clone(&calls)));

@@ -5,7 +5,8 @@ use crate::{
     background::{Scheduler, Threads},
 };
 
-/// How a [`Store`](crate::Store) behaves. Plain data: change what should differ from the default.
+/// How a [`Store`](crate::Store) behaves. This is plain data: change the fields that should differ
+/// from the default.
 ///
 /// ```
 /// use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::{
 ///
 /// let options = StoreOptions {
 ///     durability: Durability::Process,
-///     flush_interval: Duration::from_millis(20), // a power cut takes no more than that
+///     flush_interval: Duration::from_millis(20), // a power cut takes about this much
 ///     ..StoreOptions::default()
 /// };
 /// ```
@@ -37,26 +38,28 @@ pub struct StoreOptions {
     /// What an acknowledged write survives, unless the write says otherwise. Default:
     /// [`Durability::Disk`].
     pub durability: Durability,
-    /// How large names, keys, values and batches of new writes may be.
+    /// How large names, keys, values and batches of new writes may be, and how many collections
+    /// there may be.
     pub limits: Limits,
-    /// A checkpoint is made in the background when records of this many bytes have been logged
-    /// since the last one. Default: 32 MiB.
+    /// A background checkpoint is due when records of this many bytes in total have been logged
+    /// since the last attempt at one began. Default: 32 MiB.
     pub checkpoint_record_bytes: u64,
-    /// A checkpoint is also made when the log has grown on its medium by about this many bytes
-    /// since the last one, because small synced records take far more than their own length.
-    /// Default: 256 MiB.
+    /// A background checkpoint is also due when the log has grown on its medium by about this many
+    /// bytes since the last attempt began, because small synced records take far more than their
+    /// own length. Default: 256 MiB.
     pub checkpoint_medium_bytes: u64,
-    /// On close, a checkpoint is made if records of this many bytes have been logged since the last
-    /// one. Default: 8 MiB.
+    /// On close, a checkpoint is made if something was written since opening, and records of this
+    /// many bytes in total have been logged since the last attempt (or the log has grown as above).
+    /// Default: 8 MiB.
     pub close_checkpoint_record_bytes: u64,
-    /// How long a write with [`Durability::Process`] may wait for a flush. A power cut takes at
-    /// most the writes of this interval. Default: 100 ms.
+    /// How long a write with [`Durability::Process`] may wait until its flush begins. Default: 100
+    /// ms. A power cut takes the writes of about this interval, and those made while a flush runs.
     pub flush_interval: Duration,
-    /// Where background jobs run. The scheduler must run all of them. Default: a thread for each
-    /// job.
+    /// Runs the background jobs. It must run all of them. Default: a thread for each job.
     pub scheduler: Arc<dyn Scheduler>,
-    /// Tells whether this process may write, and holds what that right depends on, such as the lock
-    /// of a directory. Default: none, for a medium that no other process can reach, such as memory.
+    /// Says whether this process may write, and holds what that right depends on, such as the lock
+    /// on a directory. Default: none, which suits a medium that no other process can reach, such as
+    /// memory.
     pub owner: Option<Arc<dyn Owner>>,
 }
 

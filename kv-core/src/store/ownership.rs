@@ -1,5 +1,6 @@
-//! Whether this process may write to the store. This is checked before any lock is taken, because
-//! in a child made by `fork` a lock may be held for ever by a thread that only the parent has.
+//! Checks whether this process may write to the store. The check comes before any lock is taken,
+//! because in a child made by `fork`, a lock may stay held for ever by a thread that exists only in
+//! the parent.
 
 use std::sync::{Arc, OnceLock};
 
@@ -53,8 +54,8 @@ impl JobHandle {
         self.0.as_ref().map_or(Ok(()), |job| job.wake())
     }
 
-    /// Gives up the job without ending it: in a child its thread does not exist, and cannot be
-    /// waited for.
+    /// Gives up the job without ending it. In a child the job's thread does not exist, so it cannot
+    /// be joined.
     pub(super) fn leave(&mut self) {
         std::mem::forget(self.0.take());
     }

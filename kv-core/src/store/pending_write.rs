@@ -15,11 +15,12 @@ use crate::{
     operation::{OPERATION_HEADER_BYTES, Operation, RecordBuilder, created_here},
 };
 
-/// Changes on top of everything applied so far, which may become one record. It is used only while
-/// the writer's lock is held, so the state below it does not change.
+/// Changes on top of everything that was applied so far. They become one record, or nothing. A
+/// pending write is used only while the writer's lock is held, so the state below it does not
+/// change.
 ///
-/// Callers have checked keys and values to be written against the limits, and everything else
-/// against the caps of the format. New names are checked here.
+/// Callers have checked new keys and values against the limits, and everything else against the
+/// caps of the format. New names are checked here.
 pub(super) struct PendingWrite<'a> {
     collections: &'a Arc<Collections>,
     writer: &'a WriterToken,
@@ -27,11 +28,12 @@ pub(super) struct PendingWrite<'a> {
     record: RecordBuilder,
     /// The collections that were touched, by their names.
     touched: HashMap<Arc<str>, Touched>,
-    /// The collection looked up last, because most changes are to the same one.
+    /// The collection that was looked up last. It is kept because most changes are to the same
+    /// collection as the one before.
     resolved: Option<(Arc<str>, CollectionId)>,
-    /// How many collections there would be.
+    /// How many collections there would be after these changes.
     live: usize,
-    /// Whether the changes may be read, and so have to be kept.
+    /// Whether the changes may be read before they are committed, and so have to be kept.
     reads_own_writes: bool,
     observed: Observed,
 }
@@ -40,7 +42,8 @@ pub(super) struct PendingWrite<'a> {
 /// [`Lsn::START`] if there were none. An answer depends on it.
 ///
 /// It is atomic because a closure may share its transaction among threads. `Relaxed` is enough: the
-/// position is used after the closure has ended, and with it its borrows in other threads.
+/// position is used only after the closure has ended, and its borrows in other threads have ended
+/// by then, too.
 #[derive(Debug, Default)]
 pub(super) struct Observed(AtomicU64);
 
@@ -56,7 +59,7 @@ impl Observed {
     }
 }
 
-/// What a pending write leaves to be committed.
+/// What is left of a pending write, to be committed.
 pub(super) struct Finished {
     /// The record; `None` if nothing was changed.
     pub(super) record: Option<Vec<u8>>,
@@ -103,7 +106,7 @@ impl<'a> PendingWrite<'a> {
         &self.observed
     }
 
-    /// The record, and what was looked at.
+    /// The record, and what was read.
     pub(super) fn finish(self) -> Finished {
         let observed = self.observed.position();
         Finished { record: (!self.record.is_empty()).then(|| self.record.finish()), observed }
@@ -155,7 +158,7 @@ impl<'a> PendingWrite<'a> {
         Ok(())
     }
 
-    /// Empties a collection, by replacing it with one that has another identity.
+    /// Empties a collection by replacing it with a new one, which has another identity.
     ///
     /// # Errors
     /// [`CollectionNotFound`](Error::CollectionNotFound).
@@ -194,7 +197,7 @@ impl<'a> PendingWrite<'a> {
         }
     }
 
-    /// Calls `read` with the value of a key; `false`, without a call, if it is absent.
+    /// Calls `read` with the value of a key. Returns `false`, without a call, if the key is absent.
     pub(super) fn get_with(&self, name: &str, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
         match self.changed(name, key) {
             Some(Some(value)) => {
@@ -215,8 +218,8 @@ impl<'a> PendingWrite<'a> {
         Ok(found)
     }
 
-    /// The entries of a collection within the bounds, to be used before anything else is written.
-    /// The caller notes what they [depend on](Entries::depends_on).
+    /// The entries of a collection within the bounds. They must be used before anything else is
+    /// written. The caller notes what they [depend on](Entries::depends_on).
     pub(super) fn range(&self, name: &str, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Entries {
         let is_within = |key: &Value| RangeBounds::<[u8]>::contains(&(Bound::Unbounded, upper), &**key);
         let changes = self.touched.get(name).map(|touched| &touched.changes);
@@ -286,8 +289,9 @@ impl<'a> PendingWrite<'a> {
         Ok(self.record.push(operation))
     }
 
-    /// Checks that there is room for all of the operations. That is done before the first of them
-    /// is added, because a transaction may go on after an error.
+    /// Checks that there is room for all of the operations. Callers check before they add the first
+    /// of them, because a transaction may go on after an error and must not be left with some of
+    /// them.
     fn check_room(&self, operations: &[Operation<'_>]) -> Result<()> {
         let bytes: usize = operations.iter().map(|operation| OPERATION_HEADER_BYTES + operation.bytes()).sum();
         self.limits.check_batch(self.record.len() + bytes)

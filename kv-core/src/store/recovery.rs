@@ -1,12 +1,13 @@
 //! Recovery: which checkpoint to begin with, and what to replay on top of it.
 //!
-//! `decide` is the table in docs/durability.md, section "Recovery". The tests below and those in
-//! `tests/it/recovery.rs` walk all its rows.
+//! The table in docs/durability.md, section "Recovery", says how a store decides. `decide`
+//! implements that table. The tests below and those in `tests/it/recovery.rs` cover all its rows.
 //!
-//! "Bad" means that [`Checkpointer::open`] fails with [`Error::Corrupt`]. Only the checkpoints of
-//! the two newest positions are tried. Older ones are left over from a removal, and the log does
-//! not reach back to them. If a checkpoint belongs to another log, or was written by a newer
-//! version, the store refuses to open, whatever else there is.
+//! "Bad" means that [`Checkpointer::open`] fails with [`Error::Corrupt`]. Checkpoints are tried
+//! from the newest on, until one opens. Only those of the two newest positions are tried: older
+//! ones are left over from a removal, and the log does not reach back to them. If one that is tried
+//! belongs to another log, or cannot be opened for any reason but damage (such as a newer version),
+//! the store refuses to open, whatever else there is.
 
 use std::{fmt, sync::Arc};
 
@@ -37,10 +38,10 @@ pub struct Recovery {
     pub position: Lsn,
     /// The epoch of this opening.
     pub epoch: Epoch,
-    /// Checkpoints that could not be used, newest first, and why. The next checkpoint sets them
-    /// aside.
+    /// Checkpoints that were damaged, newest first, each with its error. The next checkpoint that
+    /// is made sets them aside.
     pub bad_checkpoints: Vec<(CheckpointId, Arc<Error>)>,
-    /// What the log reports of its own opening: a torn tail that it cut, say.
+    /// What the log reports about its own opening, for example a torn tail that it truncated.
     pub log_notes: Vec<String>,
 }
 
@@ -69,7 +70,7 @@ pub(super) struct Recovered {
     pub(super) recovery: Recovery,
 }
 
-/// Carries out the table.
+/// Recovers the state as the table says.
 pub(super) fn recover(log: &dyn Log, checkpointer: &dyn Checkpointer) -> Result<Recovered> {
     let bounds = log.bounds();
     let found = examine(log, checkpointer)?;
@@ -88,7 +89,7 @@ pub(super) fn recover(log: &dyn Log, checkpointer: &dyn Checkpointer) -> Result<
     Ok(Recovered { collections, writer, recovery })
 }
 
-/// The checkpoints that were tried: bad ones, newest first, up to a good one.
+/// The checkpoints that were tried: the bad ones, newest first, and the first good one.
 struct Found {
     bad: Vec<(CheckpointId, Arc<Error>)>,
     good: Option<Arc<dyn Checkpoint>>,
@@ -138,8 +139,8 @@ fn refuse_foreign(log: &dyn Log, checkpoint: &dyn Checkpoint) -> Result<()> {
     Err(Error::Unrecoverable(Refusal::ForeignCheckpoint { checkpoint: checkpoint.id(), found, expected }))
 }
 
-/// The table: which checkpoint to begin with. The candidates are those that were tried, newest
-/// first; only the last one can be good.
+/// Implements the table: decides which checkpoint to begin with. The candidates are the checkpoints
+/// that were tried, newest first; only the last one can be good.
 fn decide(candidates: &[Candidate], log: &Bounds) -> Result<Option<CheckpointId>, Refusal> {
     if let Some(newest) = candidates.first()
         && log.durable < newest.id.lsn
@@ -174,7 +175,7 @@ fn replay(log: &dyn Log, collections: &Collections, writer: &mut WriterToken, re
     Ok(())
 }
 
-/// The error for a record that the log returned intact, but that is not an operation of a store.
+/// The error for a record that the log returned intact, but that is not a record of a store.
 pub(super) fn undecodable(lsn: Lsn, error: DecodeError) -> Error {
     match error {
         DecodeError::Malformed { offset, what } => Error::corrupt(lsn, offset as u64, what),

@@ -16,8 +16,8 @@ thread_local! {
 
 /// The number of the thread that runs a closure under the writer's lock; 0 if there is none.
 ///
-/// `Relaxed` is enough: a thread only compares the number with its own, and only that thread itself
-/// stores and removes it. No other value that it may see is equal to its own.
+/// `Relaxed` is enough: a thread only compares the stored number with its own number, and no other
+/// thread stores or removes that number. Any other value that it may see differs from its own.
 #[derive(Debug, Default)]
 pub(super) struct ReentrancyGuard(AtomicU64);
 

@@ -3,11 +3,11 @@ use std::{fmt, ops::RangeBounds, sync::Arc};
 use super::collection::checked;
 use crate::{CollectionInfo, Entries, Entry, Lsn, Result, Value, collections};
 
-/// Every collection as it was at one position of the log, for as long as this value lives. Clones
-/// are cheap and see the same state.
+/// Shows every collection as it was at one position of the log, for as long as this value lives.
+/// Clones are cheap and see the same state.
 ///
-/// It is a read-only transaction that costs nothing to begin, never waits, and makes no writer
-/// wait. What it sees is kept in memory while it lives.
+/// A snapshot is a read-only transaction. It is cheap to begin, never waits for a write or a flush,
+/// and no write waits for it. While it lives, the old versions that it sees stay in memory.
 ///
 /// ```
 /// # let store = kv_core::Store::in_memory()?;
@@ -86,8 +86,8 @@ impl Snapshot {
         self.0.get_with(collection, checked(key.as_ref())?, &mut |_| {})
     }
 
-    /// How many keys the collection has, exactly. It costs as much as has changed since the last
-    /// checkpoint.
+    /// How many keys the collection has, exactly. The cost grows with the number of keys that have
+    /// changed in all collections since the last checkpoint.
     ///
     /// # Errors
     /// As [`get`](Snapshot::get).
@@ -95,7 +95,7 @@ impl Snapshot {
         self.0.len(collection)
     }
 
-    /// Whether the collection has no keys, or there is no such collection. It costs as much as
+    /// Whether the collection has no keys, or there is no such collection. This costs as much as
     /// [`first`](Snapshot::first).
     ///
     /// # Errors
@@ -106,9 +106,9 @@ impl Snapshot {
 
     /// All entries of a collection, in byte order of their keys.
     ///
-    /// After a checkpoint, the first scan of a collection costs as much as has changed in all
-    /// collections since then. The cost comes with the first entry, not with this call. From then
-    /// on writers keep the collection's keys in order.
+    /// The cost of the first scan of a collection after a checkpoint grows with the number of keys
+    /// that have changed in all collections since then. The first entry bears that cost, not this
+    /// call. From then on, writers keep the collection's keys in order.
     pub fn iter(&self, collection: &str) -> Entries {
         self.0.prefix(collection, &[])
     }
@@ -151,8 +151,8 @@ impl Snapshot {
         self.iter(collection).next_back().transpose()
     }
 
-    /// All collections and their sizes, in order of their names. It costs as much as has changed
-    /// since the last checkpoint.
+    /// All collections and their sizes, in order of their names. The cost grows with the number of
+    /// keys that have changed since the last checkpoint.
     ///
     /// ```
     /// # let store = kv_core::Store::in_memory()?;

@@ -5,8 +5,9 @@ use crate::{Bounds, CheckpointId, LogId, Lsn, collections::ReadView, sync::lock}
 
 /// Positions and sizes of a store. Displays as one line.
 ///
-/// The figures are taken one after the other, so they are of about the same moment. Taking them
-/// does not wait for a write or a flush, but does wait while the log begins to write or is sealed.
+/// The figures are taken one after the other, so they are only of about the same moment. Taking
+/// them does not wait for a write or a flush, but it does wait while the log makes its first write
+/// or is sealed.
 ///
 /// ```
 /// # let store = kv_core::Store::in_memory()?;
@@ -26,7 +27,7 @@ pub struct Stats {
     pub log_id: LogId,
     /// The positions that the log has reached.
     pub log: Bounds,
-    /// About how many bytes of its medium the log has taken since the checkpoint.
+    /// About how many bytes of the medium the log has taken since the newest checkpoint.
     pub log_medium_bytes: u64,
     /// The published position: readers see every write up to it.
     pub published: Lsn,
@@ -36,12 +37,12 @@ pub struct Stats {
     pub checkpoint_entries: u64,
     /// The bytes of the keys and values in the newest checkpoint.
     pub checkpoint_bytes: u64,
-    /// How many keys have changed since the checkpoint. These are in memory.
+    /// How many keys have changed since the newest checkpoint. Their changes are in memory.
     pub memory_entries: u64,
-    /// About how many bytes of memory they take.
+    /// About how many bytes of memory those changes take.
     pub memory_bytes: u64,
-    /// Why the last checkpoint was not finished, if it was not: an error, a panic, or that the job
-    /// which should have made it is dead.
+    /// Why the last attempt at a checkpoint failed: an error, a panic, or a dead background job.
+    /// `None` if it succeeded.
     pub checkpoint_error: Option<String>,
 }
 

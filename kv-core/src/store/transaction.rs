@@ -17,9 +17,9 @@ use crate::{Durability, Entries, Entry, Error, Limits, Result, Value, panics::di
 
 /// What the closure of [`Store::transact`] works on: the newest state, and its own changes to it.
 ///
-/// Reads see everything written before, even if it is not published yet, and what the transaction
-/// itself has written. It has the verbs of a [`Collection`](crate::Collection), with the
-/// collection's name first. A put creates a collection that does not exist.
+/// Reads see everything that was written before, even if it is not published yet, and what the
+/// transaction itself has written. It has the verbs of a [`Collection`](crate::Collection), with
+/// the collection's name first. A put creates a collection that does not exist.
 ///
 /// ```
 /// # let store = kv_core::Store::in_memory()?;
@@ -103,7 +103,8 @@ impl Transaction<'_> {
         key: impl AsRef<[u8]>,
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        // By way of a handle: if `read` panics, what it saw has been noted by then.
+        // Reads through a handle, so that what `read` sees is noted before `read` runs: it may
+        // panic.
         Ok(self.get(collection, key)?.map(|value| read(&value)))
     }
 
@@ -232,7 +233,7 @@ impl Transaction<'_> {
     /// As [`Collection::compare_and_set`](crate::Collection::compare_and_set).
     ///
     /// # Errors
-    /// As [`put`](Transaction::put). A different value is no error of the outer result.
+    /// As [`put`](Transaction::put). If the value differs, the outer result is still `Ok`.
     pub fn compare_and_set(
         &mut self,
         collection: &str,
@@ -317,8 +318,8 @@ impl fmt::Debug for Transaction<'_> {
 #[derive(Debug)]
 pub struct TransactionEntries<'a> {
     entries: Entries,
-    /// Those of the transaction, which may see unpublished entries because its answer waits for
-    /// everything noted here.
+    /// What the transaction has observed. The iterator may return unpublished entries, because the
+    /// transaction's answer waits for everything that is noted here.
     observed: &'a Observed,
 }
 
@@ -344,16 +345,17 @@ impl FusedIterator for TransactionEntries<'_> {}
 
 impl Store {
     /// Runs `transaction` alone on the newest state, and makes its changes, all of them or none,
-    /// with the store's durability. Returns its result once that is as durable as requested, and
-    /// published.
+    /// with the store's durability. Returns its result once the changes, or what it read if there
+    /// are none, are published and as durable as requested.
     ///
     /// Transactions behave as if they ran one at a time, in the order of the log (strict
-    /// serializability). An error or a panic in the closure leaves no trace. A transaction that
-    /// only reads is better done on a [`snapshot`](Store::snapshot), which never waits.
+    /// serializability). An error or a panic in the closure leaves no trace. To read only, use a
+    /// [`snapshot`](Store::snapshot) instead: it does not wait for writers or flushes.
     ///
     /// While the closure runs, other writers wait; readers do not. So the closure must not wait for
-    /// another thread that writes to this store. Nor must it wait for a thread that waits for a
-    /// write which the closure makes to another store: wakers run only after the closure has ended.
+    /// another thread that writes to this store. If it writes to another store, it must not wait
+    /// for a thread that is woken by that write either, because wakers run only after the closure
+    /// has ended.
     ///
     /// The closure's errors are [`Error`]s. For an error type of your own, use
     /// [`try_transact`](Store::try_transact).
@@ -372,11 +374,11 @@ impl Store {
     /// ```
     ///
     /// # Panics
-    /// If the closure panics, the panic goes on in the caller once everything that the closure read
-    /// is published and as durable as requested, just as an error of the closure is returned then.
-    /// If that fails, the panic ends here, and the call fails with
-    /// [`OutcomeUnknown`](Error::OutcomeUnknown). What the closure passes on in other ways than its
-    /// result is not held back. It may come from writes that are not published yet.
+    /// If the closure panics, the panic resumes in the caller, but, like an error of the closure,
+    /// only once everything that the closure read is published and as durable as requested. If that
+    /// fails, the panic ends here, and the call fails with
+    /// [`OutcomeUnknown`](Error::OutcomeUnknown). Only the result is held back: what the closure
+    /// passes on in other ways may come from writes that are not published yet.
     ///
     /// # Errors
     /// The closure's own; otherwise as [`Collection::put`](crate::Collection::put). Inside the
@@ -398,8 +400,8 @@ impl Store {
         self.try_transact_with(durability, transaction)
     }
 
-    /// As [`transact`](Store::transact), for a closure with an error type of its own. The type has
-    /// to be named somewhere, here or in the surrounding function.
+    /// As [`transact`](Store::transact), for a closure with an error type of its own. The compiler
+    /// cannot infer that type, so it has to be named, for example by a type annotation.
     ///
     /// ```
     /// # let store = kv_core::Store::in_memory()?;
@@ -441,8 +443,8 @@ impl Store {
 }
 
 impl Inner {
-    /// Runs a transaction. Returns its result, and what has to be waited for before that may be
-    /// passed on.
+    /// Runs a transaction. Returns its result, and what has to be waited for before the result may
+    /// be passed on.
     pub(super) fn transact_deferred<T, E: From<Error>>(
         &self,
         durability: Durability,
@@ -452,10 +454,10 @@ impl Inner {
         let limits = &self.options.limits;
         let mut tx =
             Transaction { pending: PendingWrite::new(&self.collections, &writer.token, limits, 0, true), limits };
-        // The panic is caught here because one that left this function would poison the writer's
-        // lock, and every later writer would take the state for half changed. It is also an answer
-        // like any other: it may carry what the closure read, so it goes on only once that is
-        // published.
+        // The panic is caught here because a panic that left this function would poison the
+        // writer's lock, and every later writer would take the state for half changed. A panic is
+        // also an answer like any other: it may carry what the closure read, so it resumes only
+        // once that is published.
         let outcome = {
             let _running = self.reentrancy.enter();
             catch_unwind(AssertUnwindSafe(|| transaction(&mut tx)))

@@ -10,18 +10,18 @@ use crate::{
 
 /// Wakers, each with the position that it waits for.
 ///
-/// Wakers are foreign code: none is cloned, woken or dropped under the lock, because it may call
-/// back into this. Nor do they run under another lock of the store ([`locks`]).
+/// Wakers are foreign code. None is cloned, woken or dropped under the lock of this set, because it
+/// may call back into it. They do not run under any other lock of the store either ([`locks`]).
 ///
-/// No wake-up is lost. A waiter stores its waker, changes `waiting`, and then looks at the
-/// position. The other side raises the position, then changes `waiting`, and then takes wakers.
-/// Both changes are read-modify-writes of one atomic, so one of them comes second and synchronizes
-/// with the first. If the waiter comes second, it sees the position. If the other side comes
-/// second, it sees the waiter.
+/// No wake-up is lost. A waiter stores its waker, changes `waiting`, and then reads the position.
+/// The other side raises the position, then changes `waiting`, and then takes wakers. Both changes
+/// are read-modify-writes of one atomic, so one of them comes second and synchronizes with the
+/// first. If the waiter comes second, it sees the position. If the other side comes second, it sees
+/// the waiter.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     /// How many wakers there are. [`wake`](Waiters::wake) reads it by adding 0, which is a change
-    /// in the sense above; a plain load could miss a waiter that missed the position.
+    /// in the sense above. With a plain load, it could miss a waiter that has missed the position.
     waiting: AtomicUsize,
     wakers: Mutex<BTreeMap<Waiting, Waker>>,
     last_number: AtomicU64,
@@ -62,7 +62,7 @@ impl Waiters {
         };
     }
 
-    /// Wakes the waiters for positions up to `reached`. The caller has raised the position before.
+    /// Wakes the waiters for positions up to `reached`. The caller has already raised the position.
     pub(super) fn wake(&self, reached: Lsn) {
         if self.waiting.fetch_add(0, Ordering::AcqRel) == 0 {
             return;

@@ -3,8 +3,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use loom::sync::atomic::{AtomicUsize, Ordering};
 
 /// A stand-in for `arc_swap::ArcSwap`, which loom cannot look into. It promises no more than the
-/// code relies on: a load acquires what a store released, and may return an older pointer unless
-/// something that happened before rules it out.
+/// code relies on: a load acquires what a store released, and may return an older pointer unless a
+/// happens-before relation rules that out.
 #[derive(Debug)]
 pub(crate) struct ArcSwap<T> {
     /// The index of the newest pointer in `stored`.

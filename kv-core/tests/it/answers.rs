@@ -362,7 +362,7 @@ fn an_answer_does_not_wait_for_what_it_did_not_look_at() {
     }
 }
 
-/// The checkpoint holds what the answer depends on, so it is on disk, whatever the log reports.
+/// The checkpoint holds what the answer depends on, so that is on disk, whatever the log reports.
 #[test]
 fn an_answer_from_a_checkpoint_waits_for_nothing() {
     for call in calls() {
@@ -415,7 +415,8 @@ fn poll(commit: &mut Commit) -> Poll<Result<()>> {
     std::pin::Pin::new(commit).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Waiting for it means waiting for what it looked at, and the flusher flushes no more than that.
+/// To wait for a deferred answer is to wait for what it looked at, and the flusher flushes no more
+/// than that.
 #[test]
 fn a_deferred_answer_is_due_when_what_it_looked_at_is_durable_as_asked() {
     let subject = Subject::new();

@@ -100,7 +100,8 @@ fn a_snapshot_and_the_feed_after_it_are_the_state_at_every_position() {
     }
 }
 
-/// Including the names of collections, when the log no longer reaches back to their creation.
+/// That includes the names of collections, even when the log no longer reaches back to their
+/// creation.
 #[test]
 fn what_is_trimmed_is_refused_and_what_is_not_goes_on_from_a_checkpoint() {
     let media = Media::default();

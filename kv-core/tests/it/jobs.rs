@@ -1,4 +1,5 @@
-//! No job dies unnoticed: a background job that panics is a flush or a checkpoint that failed.
+//! No job dies unnoticed: if a background job panics, that counts as a failed flush or a failed
+//! checkpoint.
 
 use std::{
     pin::Pin,

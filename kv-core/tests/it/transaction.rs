@@ -130,8 +130,8 @@ fn no_update_is_lost() {
     assert_eq!(number(&store, "counter"), 2000);
 }
 
-/// Each thread takes one away if both numbers together are two. With write skew both would, and
-/// leave none.
+/// Each thread takes one away if the two numbers add up to two. With write skew both threads would,
+/// and nothing would be left.
 #[test]
 fn there_is_no_write_skew() {
     for _ in 0..50 {
@@ -159,7 +159,7 @@ fn there_is_no_write_skew() {
     }
 }
 
-/// Each thread adds its entry if the range is empty. With phantoms both would.
+/// Each thread adds its entry if the range is empty. With phantoms, both threads would.
 #[test]
 fn there_are_no_phantoms() {
     for _ in 0..50 {
