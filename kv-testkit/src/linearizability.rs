@@ -51,7 +51,7 @@ pub enum Action {
     Put(Vec<u8>),
     /// It deleted the key.
     Delete {
-        /// Whether the answer was that the key existed; `None` if the call does not tell.
+        /// Whether the answer says that the key existed; `None` if it does not say.
         existed: Option<bool>,
     },
     /// It compared and set.
@@ -79,8 +79,8 @@ impl Part {
         Self { key: key.into(), action, is_certain: true }
     }
 
-    /// The call may have done this, may do it later, or never will. A call that failed without
-    /// effect has no part at all, and neither has a read that failed.
+    /// The call may have done this already, may do it later, or may never do it. A call that failed
+    /// without effect has no part at all, and neither has a read that failed.
     pub fn maybe(key: impl Into<Vec<u8>>, action: Action) -> Self {
         Self { key: key.into(), action, is_certain: false }
     }
@@ -206,7 +206,7 @@ impl fmt::Display for Violation {
         let show = |bytes: &[u8]| bytes.escape_ascii().to_string();
         write!(f, "not linearizable: key {}, ", show(&self.key))?;
         writeln!(f, "which was {} where no call could follow", self.state.as_deref().map_or("absent".into(), show))?;
-        // Calls long before and after this one tell nothing.
+        // Calls long before or after this one explain nothing.
         let stuck = self.calls.iter().position(|call| call.starts_with('?')).unwrap_or_default();
         for call in self.calls.iter().skip(stuck.saturating_sub(20)).take(60) {
             writeln!(f, "  {call}")?;

@@ -52,7 +52,7 @@ impl Place {
 }
 
 impl DamageCase {
-    /// Every damage except to single places.
+    /// All damage except that to single bytes.
     pub fn coarse(fixture: &Fixture) -> Vec<Self> {
         let mut cases = Vec::new();
         for (file, name) in fixture.names.iter().enumerate() {

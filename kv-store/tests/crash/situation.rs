@@ -60,7 +60,7 @@ impl Situation {
         Ok((driver, vec![self.step(), Step::Reopen, Step::Put(7, Durability::Disk)]))
     }
 
-    /// Whether the verb needs pending work to wait for, where that does not change the state.
+    /// Whether the verb needs pending work to wait for, and pending work does not end the state.
     fn has_work(self) -> bool {
         matches!(self.verb, Verb::Wait | Verb::Background) && !matches!(self.state, State::Fresh | State::Sealed)
     }

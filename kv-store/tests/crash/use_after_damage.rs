@@ -16,10 +16,10 @@ use crate::{
 /// What the damage may still cost after the store was used and the power was cut once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MayLose {
-    /// Nothing: the damage was already read, or is never read.
+    /// Nothing: the damage was already read, or no opening reads it.
     Nothing,
-    /// The last group. The damage was not read because a seal followed it; now it is read, and
-    /// refused if it is proven.
+    /// The last group. If a seal followed the damage, the first opening did not read it. The next
+    /// one does, and may refuse because something proves the damage.
     LastGroup,
 }
 

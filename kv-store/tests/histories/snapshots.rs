@@ -1,5 +1,5 @@
 //! Reading the whole store: at once, in snapshots that are kept for a while, and in iterations that
-//! are left half done.
+//! continue later.
 
 use std::{ops::Bound, thread};
 
@@ -74,7 +74,7 @@ pub fn random_key(rng: &mut fastrand::Rng) -> Vec<u8> {
     format!("k{}", rng.u8(..10)).into_bytes()
 }
 
-/// One of these collections, or of the others.
+/// The name of one of these collections, or `single` or `group`.
 pub fn random_collection(rng: &mut fastrand::Rng) -> &'static str {
     match rng.u8(..8) {
         0 => "single",

@@ -170,7 +170,7 @@ pub fn key(n: usize) -> Vec<u8> {
     format!("key {n:06}").into_bytes()
 }
 
-/// Random bytes, up to 200 of them, the same for the same arguments.
+/// Up to 200 random bytes, the same for the same arguments.
 pub fn value(seed: u64, n: usize) -> Vec<u8> {
     let mut bytes = vec![0; n * 31 % 200];
     Rng::with_seed(seed << 32 | n as u64).fill(&mut bytes);

@@ -161,8 +161,7 @@ impl SimDisk {
         self.lock().lies = true;
     }
 
-    /// Limits the space that files may take, in bytes, counted in pages of 4 KiB. Beyond that there
-    /// is no space.
+    /// Limits the space that files may take, in bytes, counted in pages of 4 KiB.
     pub fn limit_space(&self, bytes_max: u64) {
         self.lock().state.space_bytes_max = bytes_max;
     }
@@ -231,7 +230,7 @@ impl SimDisk {
         self.lock().crash(units, survivors)
     }
 
-    /// Equal if readers see the same.
+    /// A number that is equal for two disks if readers see the same on both.
     pub(super) fn fingerprint(&self) -> u64 {
         self.lock().state.fingerprint()
     }
