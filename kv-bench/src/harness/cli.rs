@@ -161,7 +161,7 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
 }
 
 impl Arguments {
-    /// Fails unless the plan continues the stopped run: its figures are not overwritten by
+    /// Fails unless the plan continues the stopped run. So its figures are not overwritten by
     /// accident.
     fn can_go_on(&self, last: &Run, plan: &Plan) -> Result {
         let Some(difference) = last.differs(plan) else { return Ok(()) };

@@ -103,7 +103,7 @@ impl Database for Memory {
 
 struct Calls<'a> {
     memory: &'a Memory,
-    /// Made by the first put: most sessions have none.
+    /// The session's file. The first put makes it, so most sessions have none.
     mapped: Option<Mapped>,
 }
 
