@@ -81,7 +81,7 @@
 //! // Deferred commits: thousands in flight from one thread. They become visible once they are durable.
 //! let people = store.collection("people")?;
 //! let commits: Result<Vec<_>, _> = (0..100_u32).map(|n| people.put_deferred(n.to_be_bytes(), "x")).collect();
-//! commits?.pop().unwrap().wait()?; // the last one is durable, and so are all before it
+//! commits?.pop().unwrap().wait()?; // the last one is durable, so all before it are, too
 //! # block_on(&mut Box::pin(async {
 //! people.put_deferred("dora", "Dora")?.await?; // in async code, under any runtime
 //! # Ok(()) }))?;

@@ -166,8 +166,8 @@ impl Arguments {
     fn can_go_on(&self, last: &Run, plan: &Plan) -> Result {
         let Some(difference) = last.differs(plan) else { return Ok(()) };
         Err(format!(
-            "the run of {} in {} was stopped, and this cannot go on with it: {difference}. Finish it with `{}`, or replace it with \
-             --fresh; --output keeps both",
+            "the run of {} in {} was stopped, and this command cannot continue it: {difference}. Finish it with `{}`, or replace it \
+             with --fresh; another --output keeps both",
             last.header.started,
             self.output.display(),
             last.header.command

@@ -34,7 +34,7 @@ const SIGKILL: i32 = 9;
 pub fn killed_in_mid_write(dir: &Path, collection: &str, prefix: &str) -> Result<(HashSet<String>, String), Failure> {
     let mut child = spawn(dir, collection, prefix).doing(|| "cannot start a child process".into())?;
     let acknowledged = kill_after_enough(&mut child);
-    // The child must not outlive this process, whatever went wrong.
+    // The child must not outlive this process, even if something went wrong.
     let _ = child.kill();
     let status = child.wait().doing(|| "cannot wait for the child process".into())?;
     let acknowledged = acknowledged.doing(|| "cannot read from the child process".into())?;

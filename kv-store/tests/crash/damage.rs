@@ -169,7 +169,7 @@ impl Damages {
                 check_unchanged(&disk)?;
                 return check_verification(fixture, case, true).map(drop);
             }
-            Err(error) => return Err(Violation::wrong(format!("damage is answered by {error:?}"))),
+            Err(error) => return Err(Violation::wrong(format!("damage gave the wrong error: {error:?}"))),
         };
         let position = engine.store.recovery().position;
         if position < fixture.promised {
@@ -183,7 +183,7 @@ impl Damages {
             Ok(None) => false,
             Ok(Some(difference)) => return Err(Violation::loss(difference)),
             Err(Error::Corrupt { .. }) => true,
-            Err(error) => return Err(Violation::wrong(format!("damage is answered by {error:?}"))),
+            Err(error) => return Err(Violation::wrong(format!("damage gave the wrong error: {error:?}"))),
         };
         let is_replaced = !engine.store.recovery().bad_checkpoints.is_empty();
         if is_met {

@@ -54,8 +54,8 @@ impl<'a> FaultyRun<'a> {
         }
     }
 
-    /// Opens the store and runs the steps, whatever their outcome. Crashes after the first failure,
-    /// and at the end.
+    /// Opens the store and runs the steps, even if some of them fail. Crashes after the first
+    /// failure, and at the end.
     pub fn run(&mut self, steps: &[Step], before: &mut dyn FnMut(usize, &SimDisk)) -> Verdict {
         before(0, &self.disk);
         if self.driver.engine.is_none() {

@@ -60,8 +60,8 @@ impl Fixture {
 
     /// What a killed process leaves after these steps. If the last one closes the store, everything
     /// is promised. Otherwise the tail that only the kernel had is not promised: if it is damaged,
-    /// it may be taken for torn. If the last step is a checkpoint with something beside it, the
-    /// process is killed half-way.
+    /// it may be taken for torn. If the last step is a checkpoint during which something else is
+    /// done, the process is killed half-way through that step.
     fn new(name: &'static str, seed: u64, steps: &[Step]) -> Verdict<Self> {
         let mut driver = Driver::new(&SimDisk::new(seed), Oracle::nothing());
         let mut versions = Vec::new();

@@ -150,7 +150,7 @@ fn check(cut: &PowerCut, case: &MarkedCase, verb: Verb, coverage: &Coverage) -> 
     let engine = match Engine::open(&disk) {
         Ok(engine) => engine,
         Err(Error::Corrupt { .. } | Error::Unrecoverable(_)) => return Ok(()),
-        Err(error) => return Err(Violation::wrong(format!("damage is answered by {error:?}"))),
+        Err(error) => return Err(Violation::wrong(format!("damage gave the wrong error: {error:?}"))),
     };
     let (position, floor) = (engine.store.recovery().position, cut.floor(choice, damage));
     if position < floor {
@@ -167,6 +167,6 @@ fn check(cut: &PowerCut, case: &MarkedCase, verb: Verb, coverage: &Coverage) -> 
         }
         Ok(Some(difference)) => Err(Violation::loss(format!("at position {position}, {difference}"))),
         Err(Error::Corrupt { .. }) => Ok(()),
-        Err(error) => Err(Violation::wrong(format!("damage is answered by {error:?}"))),
+        Err(error) => Err(Violation::wrong(format!("damage gave the wrong error: {error:?}"))),
     }
 }

@@ -26,7 +26,7 @@ impl Situation {
     pub fn all() -> impl Iterator<Item = Self> {
         let situations =
             State::ALL.iter().flat_map(|state| Verb::ALL.iter().map(|verb| Self { state: *state, verb: *verb }));
-        // While one checkpoint is written, another waits for it. Whatever the first one still does
+        // While one checkpoint is written, another waits for it. What the first one still has to do
         // is done in this state anyway.
         let can_be = |situation: &Self| (situation.state, situation.verb) != (State::Frozen, Verb::Checkpoint);
         situations

@@ -34,7 +34,7 @@ pub fn use_and_crash(engine: Engine, disk: &SimDisk, oracle: &Oracle, verb: Verb
             Ok(()) => {}
             Err(Error::Corrupt { .. }) if driver.engine.is_some() => {}
             Err(Error::Closed) => {}
-            Err(error) => return Err(Violation::refusal(&format!("it opens, and then {step:?} fails"), &error)),
+            Err(error) => return Err(Violation::refusal(&format!("the store opens, but then {step:?} fails"), &error)),
         }
     }
     let left = disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
@@ -50,7 +50,7 @@ pub fn use_and_crash(engine: Engine, disk: &SimDisk, oracle: &Oracle, verb: Verb
     match difference(&engine.store, expected) {
         Ok(None) | Err(Error::Corrupt { .. }) => Ok(()),
         Ok(Some(difference)) => Err(Violation::loss(format!("later, at position {position}, {difference}"))),
-        Err(error) => Err(Violation::wrong(format!("damage is answered by {error:?}"))),
+        Err(error) => Err(Violation::wrong(format!("damage gave the wrong error: {error:?}"))),
     }
 }
 

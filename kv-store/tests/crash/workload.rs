@@ -37,8 +37,8 @@ pub enum Step {
 /// The reference workload: puts, overwrites, deletions, comparisons, batches and transactions over
 /// three collections, two of which are dropped, created again, cleared and renamed; at both
 /// durabilities, some of them deferred; feeds; background work now and then, so that segments are
-/// also made on demand; checkpoints, one of which fails, and one with a write beside it; clean
-/// closes and openings.
+/// also made on demand; checkpoints, one of which fails, and one during which a write is made;
+/// clean closes and openings.
 pub fn reference(seed: u64) -> Vec<Step> {
     let mut steps =
         rounds(seed, 55, &[Step::Checkpoint, Step::Reopen, Step::Checkpoint, Step::FailedCheckpoint, Step::Close]);

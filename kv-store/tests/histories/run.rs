@@ -233,13 +233,13 @@ impl Run {
         self.count.incarnations += 1;
         self.count.writes += self.commits.lock().len() as u64 - opened.0;
         self.count.failures += self.known.failures - failures;
-        assert!(!plan.is_fault_free() || self.known.failures == failures, "nothing was injected, and something failed");
+        assert!(!plan.is_fault_free() || self.known.failures == failures, "something failed without a fault");
     }
 
     /// Ends the process as planned, and notes what must be there afterwards.
     fn end(&mut self, plan: &Plan, store: &Store) {
         let closed = plan.end == End::Close && store.close().is_ok();
-        assert!(closed || plan.end != End::Close || !plan.is_fault_free(), "nothing was injected, and closing failed");
+        assert!(closed || plan.end != End::Close || !plan.is_fault_free(), "closing failed without a fault");
         // A sync that fails and drops data also loses what only the kernel had.
         let forgets = matches!(plan.disk_fault, Some(DiskFault::SyncFails { forgets: true, .. }));
         let keeps_all = plan.crashes().all(|crash| crash.model == CrashModel::Killed) && !forgets;

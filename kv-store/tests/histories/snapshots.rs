@@ -127,7 +127,7 @@ impl Worker<'_> {
         let snapshot = self.store.snapshot();
         let (position, begun) = (snapshot.position(), Lsn(self.commits.lock().len() as u64));
         assert!(position >= from, "a snapshot is at {position}, after {from} was acknowledged or seen");
-        assert!(position <= begun, "a snapshot is at {position}, before anything after {begun} was begun");
+        assert!(position <= begun, "a snapshot is at {position}, but nothing above {begun} was begun");
         self.commits.seen(position);
         self.known.published = self.known.published.max(position);
         snapshot

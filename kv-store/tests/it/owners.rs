@@ -92,7 +92,7 @@ fn an_owner_whose_lock_is_not_seen_keeps_others_out_until_it_closes() {
     let owner = || {
         let store = place.open().unwrap();
         put(&store, "owner").unwrap();
-        assert!(store.checkpoint().unwrap().is_some()); // which takes a lock, too
+        assert!(store.checkpoint().unwrap().is_some()); // a checkpoint takes a lock, too
         place.lose_locks();
         place.signal("written");
         place.wait_for("refused");

@@ -69,8 +69,8 @@ impl SimDisk {
     }
 
     /// The disk after a crash at this instant. This one goes on as if nothing had happened: open
-    /// files stay open, and changes to one disk do not show on the other. Locks end on the returned
-    /// disk, and so do faults, a stop and a limit of space.
+    /// files stay open, and changes to one disk do not show on the other. The returned disk has no
+    /// locks, no faults, no stop and no limit of space.
     #[must_use = "the crash happens to the disk that is returned"]
     pub fn crash(&self, choice: &CrashChoice) -> Self {
         let inner = self.lock();

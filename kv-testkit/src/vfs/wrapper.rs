@@ -53,8 +53,8 @@ impl TestVfs {
         self.control.heal();
     }
 
-    /// How many operations have failed because of a fault. A loop that lets the n-th operation
-    /// fail, for each n, ends when no operation has failed.
+    /// How many operations have failed because of a fault. A loop that makes the n-th operation
+    /// fail, for each n, ends when a run causes no failure.
     pub fn failures(&self) -> u64 {
         self.control.failures()
     }

@@ -1,5 +1,5 @@
-//! Either puts that survive a killed process, or a table that is loaded and read. A database is
-//! used for one of the two.
+//! A database of this level takes either puts that survive a killed process, or loads and reads of
+//! a table.
 
 use std::{
     fs::File,

@@ -71,7 +71,7 @@ pub struct PowerCut {
     disk: SimDisk,
 }
 
-/// What survives beside the mark: everything, or nothing that was not synced.
+/// What survives of the files other than the mark: everything, or only what was synced.
 const PICKS: [(Survivors, &str); 2] = [(Survivors::Everything, "all"), (Survivors::Nothing, "synced")];
 
 impl PowerCut {

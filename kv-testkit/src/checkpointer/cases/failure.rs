@@ -109,7 +109,7 @@ fn crash_in_a_write<H: CheckpointerHarness + ?Sized>(harness: &mut H, crash: imp
             Ok(Go::On)
         });
         let result = write_with(&*checkpointer, Some(before.id), &mut changes);
-        assert!(result.is_ok(), "C2: a crash of another medium disturbed a write: {:?}", result.err());
+        assert!(result.is_ok(), "C2: a write failed though only a copy of its medium crashed: {:?}", result.err());
         assert!(crashed.get(), "C5: a write did not read its changes to the end");
         drop((result, changes, checkpointer));
         before.assert_unchanged(&*open(harness));

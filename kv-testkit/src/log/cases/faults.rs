@@ -84,7 +84,7 @@ pub fn l6_failure_reaches_every_waiter(harness: &mut dyn LogFaults) {
         let threads: Vec<_> = (DURABLE + 1..=APPENDED).map(wait_for).collect();
         join_all(threads)
     });
-    assert!(causes.iter().all(|cause| *cause == causes[0]), "L6: the waiters were told different causes: {causes:?}");
+    assert!(causes.iter().all(|cause| *cause == causes[0]), "L6: the waiters got different causes: {causes:?}");
 }
 
 /// Readers and bounds keep working after a failure, up to the durable position and no further.
