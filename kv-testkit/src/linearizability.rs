@@ -205,7 +205,7 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let show = |bytes: &[u8]| bytes.escape_ascii().to_string();
         write!(f, "not linearizable: key {}, ", show(&self.key))?;
-        writeln!(f, "which was {} at the point where no further call fits", self.state.as_deref().map_or("absent".into(), show))?;
+        writeln!(f, "which was {} where no further call fits", self.state.as_deref().map_or("absent".into(), show))?;
         // Calls long before or after this one explain nothing.
         let stuck = self.calls.iter().position(|call| call.starts_with('?')).unwrap_or_default();
         for call in self.calls.iter().skip(stuck.saturating_sub(20)).take(60) {
