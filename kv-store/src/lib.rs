@@ -33,7 +33,7 @@
 //!
 //! // Open: `kv_store::open(path)`, or with options, which are plain data.
 //! let mut options = Options::default().durability(Durability::Disk); // the default: acknowledged writes survive a power cut
-//! options.store.flush_interval = Duration::from_millis(20); // a power cut may take the `Process` writes of about this time
+//! options.store.flush_interval = Duration::from_millis(20); // a power cut may take the `Process` writes of about the last 20 ms
 //! let store = options.open(&path)?;
 //! println!("{}", store.recovery()); // what opening found and did
 //!
