@@ -25,7 +25,7 @@ pub(super) fn epochs_rise<H: LogHarness + ?Sized>(harness: &mut H, end: impl Fn(
         let epoch = log.bounds().epoch;
         assert!(log.bounds().durable >= Lsn(epochs.len() as u64), "L3: synced records are gone");
         for read in read_after(&*log, Lsn::START) {
-            assert!(read.epoch < epoch, "L10: opening {round} has epoch {epoch}, record {} has {}", read.lsn, read.epoch);
+            assert!(read.epoch < epoch, "L10: opening {round} has epoch {epoch}, record {} {}", read.lsn, read.epoch);
             assert_eq!(epochs.get(&read.lsn), Some(&read.epoch), "L10: record {} changed its epoch", read.lsn);
         }
         if round == 2 {
