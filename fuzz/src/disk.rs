@@ -1,5 +1,5 @@
-//! A plain file layer in memory: the decoder is measured and fuzzed, not the disk. A map shares the
-//! file's bytes.
+//! A plain file layer in memory, because the decoder is fuzzed and measured, and not the disk. A
+//! map shares the file's bytes.
 
 use std::{
     collections::BTreeMap,

@@ -52,8 +52,7 @@ fn try_format(file: &Bytes) {
     }
 }
 
-/// The same file as the code that writes it makes it. That code does not know the compatible
-/// features.
+/// The same file, made by the code that writes it. That code knows no compatible features.
 fn written_again(file: &[u8]) -> Vec<u8> {
     let mut again = file[..BYTES].to_vec();
     Preamble { magic: *b"kvstore1", version: 1, incompatible_known: 0 }.seal(

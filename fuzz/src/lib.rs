@@ -1,13 +1,14 @@
 //! Hostile bytes for every decoder of kv.
 //!
-//! A *target* is a function that feeds any bytes to a decoder. It panics unless the decoder decodes
-//! them, or refuses them with an error that names a place in the file. It also checks what must
-//! hold for everything that is decoded: writing it again gives the same bytes, two ways to read
-//! agree, and what verifies opens. The same functions run in `cargo test`, over the corpus in
+//! A *target* is a function that feeds any bytes to a decoder. It panics unless the decoder either
+//! decodes them or refuses them with an error that names a place in the file. It also checks what
+//! must hold for everything that is decoded: writing it again gives the same bytes, two ways to
+//! read agree, and what verifies opens. The same functions run in `cargo test`, over the corpus in
 //! `corpus/` and mutations of it, and under libFuzzer: `cargo xtask fuzz`.
 //!
-//! A checksum would reject nearly every input at once. So the targets correct the checksums, with
-//! code of their own, and the decoders see what an attacker who knows the format could give them.
+//! A checksum would reject nearly every input at once. So the targets have code of their own that
+//! corrects the checksums. The decoders then see what an attacker could give them who knows the
+//! format.
 //!
 //! Targets reach the decoders through the public interfaces of the crates: a decoder that cannot be
 //! reached cannot be attacked. The readers of import rows belong to a command, which has no public

@@ -29,9 +29,9 @@ const HEADER_BYTES: usize = 128;
 const MARK_SLOT_BYTES: usize = 128;
 const MARK_SLOTS_AT: [usize; 2] = [0, 64 << 10];
 const MARK: &str = "MARK";
-/// How many records are written of an input.
+/// How many records are made from an input, at most.
 const RECORDS_MAX: usize = 32;
-/// Longer inputs only take longer.
+/// Longer inputs are ignored: they would take longer and reach nothing new.
 const INPUT_BYTES_MAX: usize = 128 << 10;
 
 /// Frames after a valid header, with their checksums corrected. The input is also cut into records,
@@ -57,8 +57,8 @@ pub(crate) fn segment(input: &[u8]) {
     }
 }
 
-/// A mark and two segments: 256 bytes of mark, two of the first segment's length, the first
-/// segment, the second.
+/// A mark and two segments. The input holds 256 bytes of mark, the length of the first segment in
+/// two bytes, the first segment, and the second.
 pub(crate) fn log(input: &[u8]) {
     if input.len() > INPUT_BYTES_MAX {
         return;
@@ -175,8 +175,8 @@ fn try_log(folder: &Arc<Folder>) -> Option<Vec<Record>> {
     Some(records)
 }
 
-/// A log that verifies can be written to, and is accepted afterwards, too. (After a clean shutdown
-/// opening does not read the records, so damage shows only later.)
+/// Asserts that a log that verifies can be written to, and opens again afterwards. (After a clean
+/// shutdown, opening does not read the records. So damage to them shows only later.)
 fn goes_on(folder: &Arc<Folder>, log: SegmentedLog, records: &[Record]) {
     let last = decoded(log.append(b"one more", Durability::Disk).and_then(|lsn| log.sync(lsn)), folder);
     let epoch = log.bounds().epoch.0;
@@ -204,8 +204,8 @@ fn read(log: &SegmentedLog) -> Result<Vec<Record>> {
     Ok(records)
 }
 
-/// The input as records. A byte before each gives its length, and in its highest bit how it is
-/// written.
+/// Writes the input as records, and reads them back. A byte before each record gives its length,
+/// and in the highest bit its durability.
 fn written_is_read(input: &[u8]) {
     let folder = Folder::new();
     let mut written = Vec::new();

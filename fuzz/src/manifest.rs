@@ -23,7 +23,7 @@ use crate::{
 const HEADER_BYTES: usize = 96;
 const PAYLOAD_BYTES_AT: usize = 56;
 const PAYLOAD_CHECKSUM_AT: usize = 64;
-/// Longer inputs only take longer.
+/// Longer inputs are ignored: they would take longer and reach nothing new.
 const INPUT_BYTES_MAX: usize = 1 << 20;
 
 /// A whole manifest: as it is, and with its checksums and the length of its payload corrected.

@@ -19,7 +19,7 @@ mod model;
 
 use model::Model;
 
-/// Longer inputs only take longer.
+/// Longer inputs are ignored: they would take longer and reach nothing new.
 const INPUT_BYTES_MAX: usize = 1 << 20;
 
 /// A record of a log.

@@ -24,7 +24,7 @@ use checksums::{BLOCK_BYTES, with_tree};
 
 /// The part of a header or a footer that is not always zero.
 const ENDS_BYTES: usize = 80;
-/// Longer inputs only take longer.
+/// Longer inputs are ignored: they would take longer and reach nothing new.
 const INPUT_BYTES_MAX: usize = 256 << 10;
 const NAME: &str = "table";
 
@@ -39,8 +39,8 @@ pub(crate) fn part(input: &[u8]) {
     }
 }
 
-/// The directory, the anchors and the slots of a table whose entries are valid, one after the
-/// other.
+/// The directory, the anchors and the slots, one after the other, of a table whose entries are
+/// valid.
 pub(crate) fn index(input: &[u8]) {
     let base = seeds::indexed();
     let mut body = base.body.clone();

@@ -28,7 +28,7 @@
 //!
 //! # How it measures
 //!
-//! Each step of a scenario runs in a child process: memory is then the memory of one engine, and a
+//! Each step of a scenario runs in a child process. So memory is the memory of one engine, and a
 //! kill is a real kill. Engines take turns, repetition after repetition. Each outcome is appended
 //! to `runs.jsonl`, so a run that was stopped can go on. At the end the medians are written to
 //! `compare.json`.

@@ -95,7 +95,8 @@ pub fn fill(batch: &mut Batch, indexes: impl Iterator<Item = u64>) {
 }
 
 /// Calls `operation` in `threads` threads, with the number of the thread and with each round below
-/// `rounds`. Returns the time from when all threads are ready until all are done.
+/// `rounds`. Returns the time from the moment when all threads are ready to the moment when all are
+/// done.
 pub fn together(threads: u64, rounds: u64, operation: impl Fn(u64, u64) + Sync) -> Duration {
     let (ready, operation) = (&Barrier::new(threads as usize + 1), &operation);
     let start = thread::scope(|scope| {
@@ -136,7 +137,7 @@ fn copy_files(from: &Path, to: &Path, copy_file: impl Fn(&Path, &Path) -> io::Re
     }
 }
 
-/// Synced, so that opening the image does not flush the whole copy.
+/// The copy is synced, so that opening the image does not flush all of it.
 fn copy_and_sync(from: &Path, to: &Path) -> io::Result<()> {
     fs::copy(from, to)?;
     fs::File::open(to)?.sync_all()

@@ -71,7 +71,7 @@ fn a_run_that_was_stopped_goes_on() {
     assert!(part.notes.contains(&"the run is not complete".to_owned()));
     let other = run(directory.path(), &format!("{LITTLE} --engines kv --only get-1"));
     let errors = String::from_utf8(other.stderr).unwrap();
-    assert!(!other.status.success() && errors.contains("was stopped, and this cannot go on with it"), "{errors}");
+    assert!(!other.status.success() && errors.contains("was stopped, and this command cannot continue it"), "{errors}");
     let (again, printed) = succeeds(directory.path(), arguments);
     assert!(printed.contains("going on") && printed.contains("[  5 of 12]"), "{printed}");
     assert!(!printed.contains("[  4 of 12]"), "{printed}");

@@ -82,8 +82,9 @@ UTF-8 as \\x and two hexadecimal digits. Everything else is printed as it is.
 {\"key\":…}, with \"key_base64\" instead for a key that is not UTF-8.";
 
 const VERIFY_HELP: &str = "\
-Nothing is changed, unless --clear is given. Damage of log/MARK is not reported:
-it looks like what a power cut may leave there.";
+Nothing is changed, unless --clear is given. Damage that looks like the remains
+of a crash is not reported: damage to log/MARK, to a tail of the log that was
+never flushed, to the end of a closed log, and to the record in LOCK.";
 
 /// A durable key-value store in a directory.
 #[derive(Debug, Parser)]
@@ -137,7 +138,7 @@ pub enum Command {
     Stats(Stats),
     /// Show a store at work: import, overwrite, kill the process, recover, checkpoint
     ///
-    /// Works in ./kv-demo, or in the directory that --dir names; KV_DIR does not count. The store
+    /// Works in ./kv-demo, or in the directory that --dir names; KV_DIR is ignored. The store
     /// stays there, so that you can try things out.
     Demo,
     /// The process that the demo kills
@@ -209,8 +210,7 @@ pub struct Export {
 
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// If nothing is damaged, forget damage that was found before: until then no checkpoints are
-    /// written
+    /// If nothing is damaged any more, allow checkpoints again. They stop when a read meets damage
     #[arg(long)]
     pub clear: bool,
 }

@@ -1,4 +1,4 @@
-//! One module for each command, or a few. Each gets its arguments, and where to write its data.
+//! Each module has one command or a few. A command gets its arguments, and where to write its data.
 
 mod export;
 pub mod import;

@@ -42,9 +42,9 @@ impl From<&Error> for Exit {
             | Error::BatchTooLarge { .. }
             | Error::TooManyCollections { .. }
             | Error::InvalidCollectionName { .. } => Self::Refused,
-            // Fenced: another writer has taken over, which calls for the same reaction.
+            // `Fenced`: another writer has taken over. The user has to do the same as for a lock.
             Error::Locked { .. } | Error::Forked | Error::Fenced => Self::Locked,
-            // Trimmed can come only from opening, if a part of the log is missing.
+            // `Trimmed` can only come from an opening that misses a part of the log.
             Error::Corrupt { .. } | Error::Unrecoverable(_) | Error::Trimmed { .. } => Self::Damaged,
             Error::NewerVersion { .. }
             | Error::OlderVersion { .. }
@@ -57,7 +57,7 @@ impl From<&Error> for Exit {
             | Error::Cancelled
             | Error::UnsupportedDurability { .. }
             | Error::Misuse(_) => Self::Io,
-            // The enum can grow. An error that is not known here is not the input's fault.
+            // The enum can grow. An error that is not known here does not come from the input.
             _ => Self::Io,
         }
     }

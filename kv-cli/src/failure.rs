@@ -19,7 +19,7 @@ pub enum Failure {
     Damaged(String),
     /// The store failed while doing `what`.
     Store { what: String, source: Error },
-    /// A process failed, or a file that is not the store's.
+    /// An I/O error outside of the store: in another file, in a pipe or in a child process.
     Io { what: String, source: io::Error },
     /// Writing to stdout failed.
     Output(io::Error),

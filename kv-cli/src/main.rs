@@ -28,7 +28,8 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are such errors, too. Printing fails only with a broken pipe.
+            // For clap, help and version are errors, too. Printing fails only if the pipe is
+            // broken.
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
 }
 
 /// Makes a write beyond the limit on the size of files (`ulimit -f`) fail, as on a full disk, so
-/// that it is reported. By default its signal kills the process.
+/// that it is reported. By default, the signal SIGXFSZ kills the process.
 fn outlive_file_size_limit() -> io::Result<()> {
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).map(|_| ())
 }

@@ -31,8 +31,8 @@ pub fn is_absence(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound)
 }
 
-/// The failure of a command that found no store. The path is absolute, since a relative one is
-/// often looked for in the wrong directory.
+/// The failure of a command that found no store. The path in it is absolute, because a relative one
+/// is often looked for in the wrong directory.
 pub fn absent(dir: &Path) -> Failure {
     let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     Failure::Absent(format!(
@@ -81,7 +81,8 @@ pub fn name_of(name: &OsStr) -> Result<&str, Failure> {
     name.to_str().ok_or_else(|| Failure::Refused(format!("the collection name {name:?} is not UTF-8")))
 }
 
-/// Closes a store that was written to. A failure is only reported: what was acknowledged is safe.
+/// Closes a store that was written to. A failure is only reported and is not fatal, because what
+/// was acknowledged is safe.
 pub fn close(store: &Store) {
     if let Err(error) = store.close() {
         let line = explain("warning: cannot close the store cleanly", &error);

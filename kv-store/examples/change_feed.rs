@@ -14,8 +14,8 @@ fn main() -> Result<()> {
         words.put_if_absent(word, "")?;
     }
 
-    // The existing entries, and then every change after that position. Nothing is missed or seen
-    // twice.
+    // First the existing entries, then every change after the snapshot's position. So nothing is
+    // missed or seen twice.
     let snapshot = store.snapshot();
     let mut counts: BTreeMap<u8, i64> = BTreeMap::new();
     for entry in snapshot.iter("words") {

@@ -1,5 +1,5 @@
-//! Runs the engine over a log of your own: here one that counts its calls, wrapped around the log
-//! in memory. Run it with `cargo run -p kv-store --example own_backend`.
+//! Runs the engine over a log of your own. Here, that log counts its calls and passes them on to
+//! the log in memory. Run it with `cargo run -p kv-store --example own_backend`.
 #![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::sync::{

@@ -1,4 +1,4 @@
-//! Threads move money concurrently, and none is lost or made. Run it with `cargo run -p kv-store
+//! Threads move money concurrently. No money is lost or created. Run it with `cargo run -p kv-store
 //! --example transactions`.
 #![expect(clippy::print_stdout, reason = "an example prints its results")]
 
@@ -34,7 +34,7 @@ fn main() -> Result<(), TransferError> {
         }
     });
 
-    let snapshot = store.snapshot(); // one position, for as long as it lives
+    let snapshot = store.snapshot(); // it shows one position, as long as it is held
     let mut sum = 0;
     for entry in snapshot.iter("accounts") {
         let entry = entry?;

@@ -33,7 +33,7 @@
 //!
 //! // Open: `kv_store::open(path)`, or with options, which are plain data.
 //! let mut options = Options::default().durability(Durability::Disk); // the default: acknowledged writes survive a power cut
-//! options.store.flush_interval = Duration::from_millis(20); // `Process` survives a kill; a power cut takes about this much
+//! options.store.flush_interval = Duration::from_millis(20); // a power cut may take the `Process` writes of about the last 20 ms
 //! let store = options.open(&path)?;
 //! println!("{}", store.recovery()); // what opening found and did
 //!
@@ -72,7 +72,7 @@
 //! })?;
 //! assert_eq!(visited, 1);
 //!
-//! // Snapshots: every collection at one position, for as long as you hold it. No other call waits for a snapshot.
+//! // Snapshots: every collection at one position, for as long as you hold it. Holding one blocks no other call.
 //! let snapshot = store.snapshot();
 //! store.rename_collection("users", "people")?; // also create_, clear_ and drop_collection; the cost does not depend on size
 //! assert_eq!(snapshot.get("users", "carol")?.unwrap(), "Carol");
@@ -81,7 +81,7 @@
 //! // Deferred commits: thousands in flight from one thread. They become visible once they are durable.
 //! let people = store.collection("people")?;
 //! let commits: Result<Vec<_>, _> = (0..100_u32).map(|n| people.put_deferred(n.to_be_bytes(), "x")).collect();
-//! commits?.pop().unwrap().wait()?; // the last one is durable, and so are all before it
+//! commits?.pop().unwrap().wait()?; // the last one is durable, so all before it are, too
 //! # block_on(&mut Box::pin(async {
 //! people.put_deferred("dora", "Dora")?.await?; // in async code, under any runtime
 //! # Ok(()) }))?;
@@ -100,13 +100,13 @@
 //!
 //! // Maintenance: none is needed. Flushes and checkpoints run in the background; these calls run them now.
 //! store.sync()?; // everything written so far survives a power cut
-//! store.checkpoint()?; // the next opening has nothing to replay
+//! store.checkpoint()?; // an opening right after this has nothing to replay
 //! println!("{}", store.stats());
 //!
 //! // Errors say what happened, where, and what to do. There is a variant for each case to handle differently.
 //! let refused = people.put("", "no key").unwrap_err();
 //! assert_eq!(refused.chain(), "invalid key of 0 bytes: a key has 1 to 65535 bytes");
-//! store.close()?; // reports whether all went well; otherwise dropping the last handle closes the store
+//! store.close()?; // reports errors; without this call, dropping the last handle closes the store
 //! drop((feed, users, visits, people, store)); // once every handle is gone, the directory can be opened again
 //! assert!(kv_store::verify(&path)?.damage.is_empty()); // reads every byte of every file
 //! # Ok::<(), kv_store::Error>(())
@@ -168,7 +168,8 @@ pub use verify::{Verification, clear_damage, verify, verify_in};
 /// # Ok::<(), Error>(())
 /// ```
 ///
-/// The store belongs to this process, and not to children made by `fork`: see [`Options::open`].
+/// The store belongs to this process. A child made by `fork` cannot write to it: see
+/// [`Options::open`].
 ///
 /// # Errors
 /// See [`Options::open`].
@@ -181,7 +182,7 @@ pub fn open(path: impl AsRef<Path>) -> Result<Store> {
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// And so are those of the README of the whole.
+/// The examples of the workspace's README are compiled, too.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct WorkspaceReadme;

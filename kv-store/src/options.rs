@@ -19,7 +19,7 @@ pub(crate) const LOCK: &str = "LOCK";
 const LOG: &str = "log";
 const CHECKPOINTS: &str = "checkpoints";
 
-/// Names that an interrupted creation may leave, and that file systems create themselves.
+/// Names that an interrupted creation may leave, and `lost+found`, which file systems create.
 const OWN_NAMES: [&str; 6] = [LOCK, format::NAME, format::TEMPORARY, LOG, CHECKPOINTS, "lost+found"];
 
 /// How a store in a directory is opened.
@@ -64,7 +64,8 @@ impl Options {
         self
     }
 
-    /// Opens the store in a directory, and recovers it. [`Store::recovery`] reports what that took.
+    /// Opens the store in a directory, and recovers it. [`Store::recovery`] reports what the
+    /// recovery found and did.
     ///
     /// ```
     /// # use std::io::ErrorKind;
@@ -88,12 +89,12 @@ impl Options {
     /// moment.
     ///
     /// # Errors
-    /// - [`Error::Locked`]: it is open already, in another process or this one. A handle of a store
-    ///   that was closed still counts.
+    /// - [`Error::Locked`]: the store is open already, in another process or this one. It counts as
+    ///   open, even after `close`, until its last handle is dropped.
     /// - [`Error::Io`], with [`NotFound`](io::ErrorKind::NotFound) if there is no store and none
     ///   should be created, and with [`DirectoryNotEmpty`](io::ErrorKind::DirectoryNotEmpty) if the
     ///   directory holds other things.
-    /// - [`Error::Corrupt`], [`Error::Unrecoverable`]: it is damaged. Nothing was changed.
+    /// - [`Error::Corrupt`], [`Error::Unrecoverable`]: the store is damaged. Nothing was changed.
     /// - [`Error::NewerVersion`]: a newer version of kv wrote it.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Store> {
         self.open_as(directory(path.as_ref(), self.create)?, Process::this())
@@ -141,7 +142,7 @@ pub(crate) fn directory(path: &Path, create: bool) -> Result<Arc<dyn Vfs>> {
     opened.map(|vfs| vfs as _).map_err(Error::from)
 }
 
-/// Locks a store's directory. Nothing in it may be believed before that.
+/// Locks a store's directory. Before that, another process may be changing everything in it.
 ///
 /// # Errors
 /// [`Error::Locked`]. If nothing should be created and there is no store, an error that says so.
@@ -156,7 +157,7 @@ fn lock_or_create(vfs: &dyn Vfs) -> Result<Option<Lock>> {
     vfs.try_lock(LOCK, Access::ReadWrite).map_err(Error::from)
 }
 
-/// Locks the directory of an existing store. Creates no file if there is none.
+/// Locks the directory of an existing store. Creates no file if there is no store.
 fn lock_existing(vfs: &dyn Vfs) -> Result<Option<Lock>> {
     let lock = || match vfs.try_lock(LOCK, Access::Read) {
         Err(absent) if absent.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -166,11 +167,11 @@ fn lock_existing(vfs: &dyn Vfs) -> Result<Option<Lock>> {
         return Ok(locked);
     }
     if format::read(vfs)?.is_some() {
-        return vfs.try_lock(LOCK, Access::ReadWrite).map_err(Error::from); // a copy without it
+        return vfs.try_lock(LOCK, Access::ReadWrite).map_err(Error::from); // a copy without a lock file
     }
     let no_store = no_format(vfs);
-    // If another process has locked it meanwhile, it is creating a store, and what was just read
-    // means nothing.
+    // If another process has locked the directory meanwhile, that process is creating a store. What
+    // was read here before then means nothing.
     lock()?.map_or_else(|| Err(no_store?), Ok)
 }
 
@@ -223,8 +224,8 @@ impl Directory {
         let checkpointer = self.open_checkpointer()?;
         let log = self.open_log(&*checkpointer, options)?;
         if self.log_id.is_none() {
-            // The log may be left from a creation that was killed, with names that only the kernel
-            // knows. FORMAT must not become durable before them.
+            // The log may come from a creation that was killed before it made the names in it
+            // durable. FORMAT must not become durable before them.
             self.log.sync_directory()?;
             format::write(&*self.vfs, log.id())?;
         }
@@ -297,7 +298,7 @@ fn lost_format(vfs: &dyn Vfs) -> Error {
     Error::corrupt_whole(vfs.path().join(format::NAME), detail)
 }
 
-/// The error for a directory without a FORMAT file in which nothing should be created: either there
+/// The error for a directory that has no FORMAT file, if no store should be created: either there
 /// is no store, or the store has lost that file.
 fn no_format(vfs: &dyn Vfs) -> Result<Error> {
     if let (Ok(log), Ok(checkpoints)) = (vfs.open_directory(LOG), vfs.open_directory(CHECKPOINTS))

@@ -10,15 +10,16 @@ use kv_wal::SegmentedLog;
 
 use crate::record::Record;
 
-/// The claim of this process on a store's directory, which it has locked as far as locks reach.
+/// The claim of this process on a store's directory, which it has locked.
 ///
-/// The lock keeps a second owner out. Where the lock does not reach, only the record in the `LOCK`
-/// file is left. An opening reads the record, and is refused beside a process that is alive. Before
-/// its first write it reads the record again, since another owner may have come and gone meanwhile,
-/// and then writes a record of its own. So an opening that only reads writes nothing.
+/// The lock keeps a second owner out. On some mounts a second process does not see the lock, and
+/// only the record in the `LOCK` file is left. An opening reads the record, and is refused if the
+/// process that it names is alive. Before its first write it reads the record again, since another
+/// owner may have come and gone meanwhile, and then writes a record of its own. So an opening that
+/// only reads writes nothing.
 pub(crate) struct Claim {
     directory: Arc<dyn Vfs>,
-    /// `None` where processes cannot be told apart; then there is only the lock.
+    /// `None` if `/proc` does not identify this process; then there is only the lock.
     this: Option<Process>,
     /// The record that was found when the directory was locked; an error if it could not be read.
     found: kv_vfs::Result<Option<Record>>,
@@ -38,8 +39,8 @@ impl Claim {
         Ok(claim)
     }
 
-    /// Returns the error met while opening, or one that explains it: another owner began to write
-    /// meanwhile.
+    /// Returns `error`, which was met while opening, or the cause of it: another owner began to
+    /// write meanwhile.
     pub(crate) fn explain(&self, error: Error) -> Error {
         match Record::read(&*self.directory) {
             Ok(Some(now)) => self.refuse_beside(&now).err().unwrap_or(error),

@@ -11,17 +11,17 @@
 //! |---|---|---|
 //! | 0 | 56 | the [preamble](kv_vfs::preamble) of every file: magic `kvowner1`, checksum, version 1, features, zero for the store id |
 //! | 56 | 16 | token: a random number for each opening that writes |
-//! | 72 | 16 | boot: identifies the machine since it was started |
+//! | 72 | 16 | boot: identifies this boot of this machine |
 //! | 88 | 8 | namespace: the one in which the process number is valid |
 //! | 96 | 8 | started: when the process was started, in the kernel's ticks since the boot |
 //! | 104 | 4 | id: the number of the process |
 //! | 108 | 4 | open: 1 until the store is closed, then 0 |
 //! | 112 | 16 | device and inode: which file this is, so that a copy can be recognized |
 //!
-//! It is written before the first write of an opening (creating a store is one), and when its last
-//! handle is dropped. It is never synced, because it says nothing that outlives the boot. Anything
-//! that is not a whole record, such as an empty or torn file, says nothing, and so never keeps an
-//! opener out.
+//! An opening writes the record before its first other write (creating a store counts as one), and
+//! again when its last handle is dropped. The record is never synced, because it means nothing
+//! after a reboot. Anything that is not a whole record, such as an empty or torn file, is ignored,
+//! and so never keeps an opener out.
 
 use std::io::ErrorKind;
 
@@ -50,8 +50,8 @@ pub(crate) struct Record {
     pub(crate) token: u128,
     pub(crate) process: Process,
     pub(crate) open: bool,
-    /// Whether it was written into the very file that it was read from. Otherwise the store is a
-    /// copy.
+    /// Whether the record was written into the same file that it was read from. Otherwise the store
+    /// is a copy.
     pub(crate) is_here: bool,
 }
 
@@ -75,13 +75,13 @@ impl Record {
         file.write_all_at(&self.encode(file.identity()?), 0)
     }
 
-    /// Whether another process than `this` has the store open, as far as that can be known: it runs
-    /// on this machine, or ran when it was last checked.
+    /// Whether a process other than `this` has the store open, as far as the record tells: the
+    /// record was not closed, is no copy, and names a process that is alive here.
     pub(crate) fn is_held_by_another_than(&self, this: &Process) -> bool {
         self.open && self.is_here && self.process != *this && self.process.is_alive()
     }
 
-    /// The number of the process that has the store open, as far as the record tells it.
+    /// The number of the process that has the store open, if the record names one that is alive.
     fn holder(&self) -> Option<u32> {
         let id = self.process.id;
         (self.open && self.is_here && Process::of(id) == Some(self.process)).then_some(id)
@@ -123,7 +123,7 @@ impl Record {
     }
 }
 
-/// The number of the process that has locked the directory, if that can be told.
+/// The number of the process that has locked the directory, if the kernel or the record tells it.
 pub(crate) fn lock_holder(directory: &dyn Vfs) -> Option<u32> {
     directory.lock_holder(LOCK).or_else(|| Record::read(directory).ok()??.holder())
 }

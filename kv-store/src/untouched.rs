@@ -1,4 +1,4 @@
-//! A file layer that changes nothing, whatever is done above it.
+//! A file layer that passes reads on and refuses every change.
 
 use std::{io, path::Path, sync::Arc};
 

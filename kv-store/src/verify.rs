@@ -26,8 +26,10 @@ pub struct Verification {
     pub bytes: u64,
 }
 
-/// Reads every file in a store's directory and checks every byte. Works also for a store that
-/// refuses to open. The store must not be open elsewhere.
+/// Reads every file in a store's directory and checks every byte. Damage that looks like the
+/// remains of a crash is not reported: damage to the log's acknowledgement mark, to a tail of the
+/// log that was never flushed, to the seal and the last padding of a closed log, and to the record
+/// in `LOCK`. Works also for a store that refuses to open. The store must not be open elsewhere.
 ///
 /// It changes and creates nothing, not even lock files. While it runs, it locks the lock files that
 /// exist.

@@ -35,10 +35,10 @@ pub trait CheckpointerPowerCut: CheckpointerHarness {
 /// [`checkpointer_fault_suite!`](crate::checkpointer_fault_suite).
 pub trait CheckpointerFaults: CheckpointerHarness {
     /// Makes the n-th operation on the medium from now on fail once, counted from 1. Only
-    /// operations count that a `write` does and cannot succeed without: writing, syncing, renaming.
+    /// operations that a `write` needs for its success count: writing, syncing, renaming.
     fn fail_nth_operation(&mut self, n: u64);
 
-    /// Cancels a requested failure that has not happened yet, and returns whether it had.
+    /// Returns whether the requested failure has happened. If it has not, it is cancelled.
     fn failed(&mut self) -> bool;
 }
 
@@ -46,8 +46,8 @@ pub trait CheckpointerFaults: CheckpointerHarness {
 /// [`checkpointer_damage_suite!`](crate::checkpointer_damage_suite). Nothing is open when these
 /// methods are called.
 pub trait CheckpointerDamage: CheckpointerHarness {
-    /// Changes at least one byte of what is stored for a checkpoint, but not its name; at another
-    /// place for each number.
+    /// Changes at least one byte of what is stored for a checkpoint, but not its name. Each number
+    /// selects another place.
     fn damage(&mut self, id: CheckpointId, number: u64);
 
     /// Repairs all damage.

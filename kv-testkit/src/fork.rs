@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A child that takes longer than this is taken to hang.
+/// A child that runs longer than this counts as hanging.
 const LIMIT: Duration = Duration::from_secs(20);
 const FAILED: i32 = 101;
 
@@ -32,8 +32,8 @@ pub struct Child(libc::pid_t);
 /// ```
 pub fn fork() -> Option<Child> {
     // SAFETY: POSIX allows a child of a process with threads little more than to end. The C
-    // libraries that tests run on also allow it to allocate memory. Other locks may be held for
-    // ever, which `wait` detects.
+    // libraries that tests run on also allow it to allocate memory. Any other lock may stay locked
+    // for ever in the child. `wait` detects that as a hang.
     match unsafe { libc::fork() } {
         0 => None,
         -1 => panic!("cannot fork: {}", io::Error::last_os_error()),
@@ -41,7 +41,7 @@ pub fn fork() -> Option<Child> {
     }
 }
 
-/// Runs the child's work and ends the child, without running this process's destructors.
+/// Runs the child's work, and ends the child without running the destructors that it inherited.
 pub fn end(run: impl FnOnce()) -> ! {
     let outcome = catch_unwind(AssertUnwindSafe(run));
     let code = outcome.map_or_else(|panic| tell(&*panic), |()| 0);
@@ -50,8 +50,8 @@ pub fn end(run: impl FnOnce()) -> ! {
 }
 
 /// Releases the locks that this process holds on files below a directory, without the process
-/// noticing. Another process then sees no lock, as through a mount that does not pass locks on,
-/// though the files are the same. Needs `/proc`.
+/// noticing. Another process then sees the same files and no lock, as it would through a mount that
+/// does not pass locks on. Needs `/proc`.
 pub fn lose_locks(directory: impl AsRef<Path>) {
     let directory = directory.as_ref().canonicalize().unwrap();
     for entry in fs::read_dir("/proc/self/fd").unwrap().flatten() {
@@ -66,7 +66,7 @@ pub fn lose_locks(directory: impl AsRef<Path>) {
     }
 }
 
-/// Bypasses the test harness, which captures output in its own process only.
+/// Reports a panic directly on stderr: the test harness captures output in its own process only.
 fn tell(panic: &(dyn Any + Send)) -> i32 {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref().copied());
     let _ = writeln!(io::stderr(), "in a child: {}", text.unwrap_or("it panicked"));
@@ -77,8 +77,8 @@ impl Child {
     /// Waits until the child has ended.
     ///
     /// # Errors
-    /// How the child ended, if not normally: a panic, a signal, or a hang, in which case it is
-    /// killed.
+    /// Says how the child ended, if not normally: by a panic, by a signal, or in a hang. A child
+    /// that hangs is killed.
     pub fn wait(self) -> Result<(), String> {
         let deadline = Instant::now() + LIMIT;
         let mut status = 0;

@@ -8,9 +8,9 @@ use std::{
 };
 
 /// Runs `model`, whose locks, atomics and threads are loom's, once for every interleaving of their
-/// steps, or for those with at most `preemptions_max` preemptions. Prints how many there were, and
-/// returns the set of the runs' results. A test compares this set with the results it expects, and
-/// so sees that the search reached them.
+/// steps, or for those with at most `preemptions_max` preemptions. Prints how many runs there were,
+/// and returns the set of their results. A test compares this set with the results that it expects.
+/// So it notices if the search does not reach one of them.
 ///
 /// # Panics
 /// If a run panics, if its threads deadlock, or if the model is not deterministic.

@@ -9,9 +9,10 @@
 //!   copied.
 //! - [`linearizability`]: checks whether what several threads saw of a store is consistent with
 //!   some sequential order.
-//! - [`sim::SimDisk`]: a disk in memory that crashes in every way a file system may, fails, lies,
-//!   fills up and rots. [`sim::Exploration`] goes through the states that crashes of a workload may
-//!   leave. [Their guide](sim) shows how to test any code that keeps files.
+//! - [`sim::SimDisk`]: a disk in memory that fails, lies, fills up and rots, and that crashes into
+//!   the states that real file systems may leave. [`sim::Exploration`] tries the states that
+//!   crashes of a workload may leave. [Their guide](sim) shows how to test any code that keeps
+//!   files.
 //! - [`ManualScheduler`]: runs background jobs only when the test says so.
 //! - [`recoverable`]: the state that an opening would recover from a disk at a given moment.
 //! - [`Model`]: what a store must hold, as a map of maps; [`store`] compares the two step by step.

@@ -22,8 +22,8 @@
 //!
 //! A call whose outcome is unknown, or that never returned, is a [`maybe`](Part::maybe): it took
 //! effect at some time after it was made, or never. A [crash](History::crash) ends that time: a
-//! pending call took effect before the crash, or never will. So acknowledged writes must be there
-//! after a crash, and so must everything that was once read.
+//! pending call took effect before the crash, or never will. So acknowledged writes and everything
+//! that was once read must be there after a crash.
 //!
 //! The search is that of Wing and Gong (*Testing and Verifying Concurrent Objects*, 1993), with the
 //! cache of visited states that Lowe added (*Testing for Linearizability*, 2017). Linearizability
@@ -51,7 +51,7 @@ pub enum Action {
     Put(Vec<u8>),
     /// It deleted the key.
     Delete {
-        /// Whether the answer was that the key existed; `None` if the call does not tell.
+        /// Whether the answer says that the key existed; `None` if it does not say.
         existed: Option<bool>,
     },
     /// It compared and set.
@@ -79,8 +79,8 @@ impl Part {
         Self { key: key.into(), action, is_certain: true }
     }
 
-    /// The call may have done this, may do it later, or never will. A call that failed without
-    /// effect has no part at all, and neither has a read that failed.
+    /// The call may have done this already, may do it later, or may never do it. A call that failed
+    /// without effect has no part, and neither has a read that failed.
     pub fn maybe(key: impl Into<Vec<u8>>, action: Action) -> Self {
         Self { key: key.into(), action, is_certain: false }
     }
@@ -205,8 +205,8 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let show = |bytes: &[u8]| bytes.escape_ascii().to_string();
         write!(f, "not linearizable: key {}, ", show(&self.key))?;
-        writeln!(f, "which was {} where no call could follow", self.state.as_deref().map_or("absent".into(), show))?;
-        // Calls long before and after this one tell nothing.
+        writeln!(f, "which was {} where no further call fits", self.state.as_deref().map_or("absent".into(), show))?;
+        // Calls long before or after this one explain nothing.
         let stuck = self.calls.iter().position(|call| call.starts_with('?')).unwrap_or_default();
         for call in self.calls.iter().skip(stuck.saturating_sub(20)).take(60) {
             writeln!(f, "  {call}")?;

@@ -3,8 +3,8 @@
 //! A backend brings a harness, most easily one of [`harness`](crate::harness), and enrols with one
 //! line per suite. Each line makes a module with one named `#[test]` per case, and a case is named
 //! after the guarantee that it checks. What only some harnesses can do (cut the power, make a flush
-//! fail, fill the disk, damage files) has a trait and a suite of its own. Where such a line is
-//! missing, the tests are missing too, so no test passes without testing anything.
+//! fail, fill the disk, damage files) has a trait and a suite of its own. A harness that lacks an
+//! ability has no line for its suite, and so no tests. No test passes without testing anything.
 //!
 //! The cases are plain functions in [`cases`]. They panic if the guarantee is broken.
 

@@ -178,7 +178,8 @@ impl Model {
         }
     }
 
-    /// Makes all changes in order, or none. The answer is then that of the first refused change.
+    /// Makes all changes in order, or none if one of them is refused. The answer is then that of
+    /// the first refused change.
     pub fn apply_batch(&mut self, operations: &[Operation]) -> Outcome {
         let mut changed = self.clone();
         for operation in operations {

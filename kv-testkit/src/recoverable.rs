@@ -38,7 +38,7 @@ pub struct Recovered {
 /// ```
 ///
 /// # Errors
-/// Why the opening is refused, or what cannot be read.
+/// If the opening is refused, or if something cannot be read.
 pub fn recoverable(image: &SimDisk, open: impl FnOnce(Arc<dyn Vfs>) -> Result<Store>) -> Result<Recovered> {
     let store = open(image.killed().vfs())?;
     let mut state = Model::default();

@@ -13,7 +13,7 @@ use kv_core::{
 };
 
 /// A [`Scheduler`] that runs jobs only when the test says so, on the test's thread. A job that
-/// panics is dead, and its panic is resumed in the test.
+/// panics never runs again, and its panic is resumed in the test.
 ///
 /// ```
 /// use kv_core::background::{Job, Next, Scheduler};
@@ -118,7 +118,7 @@ impl Shared {
     }
 
     /// Runs a job without holding the lock, since the job may wake and spawn jobs and end itself.
-    /// `None` if it is gone, or is running in another thread.
+    /// Returns `None` if the job is gone, or is running in another thread.
     fn run(&self, id: u64) -> Option<Next> {
         let mut job = self.start(id)?;
         let ran = catch_unwind(AssertUnwindSafe(|| job.run()));

@@ -1,4 +1,5 @@
-//! [`SimDisk`]: a disk in memory that does everything real disks and file systems may do.
+//! [`SimDisk`]: a disk in memory that crashes, fails and damages data as real disks and file
+//! systems may.
 //!
 //! A crash is a *value*: [`SimDisk::crash`] returns the disk after a crash, in one of the states
 //! that are legal at that instant, while the original disk carries on. A crash test is therefore a
@@ -70,12 +71,13 @@
 //! (at the end; lost: sector 0 of number; found as ext4:numbered:0)
 //! ```
 //!
-//! The line names the moment (by the number of the operation that would have come next), the kind
-//! of file system, and what was lost: here the first *persistence unit* that was not synced. Before
-//! a failure is printed, it is shrunk: it loses and tears only what it must to fail at the same
-//! line. With that line in its environment, the test checks this one state and panics in the
-//! ordinary way, with a backtrace. `KV_CRASH_STATES` and `KV_CRASH_SEED` set how many states are
-//! checked, and which ones are sampled. [`Exploration`] says how states are chosen.
+//! `KV_CRASH_REPLAY` names the moment (by the number of the operation that would have come next),
+//! the kind of file system, and what was lost: here the first *persistence unit* that was not
+//! synced. Before a failure is printed, its state is shrunk: it loses and tears as little as
+//! possible, and still fails at the same line of code. Run the test with the two variables in its
+//! environment, and it checks this one state and panics in the ordinary way, with a backtrace.
+//! `KV_CRASH_STATES` and `KV_CRASH_SEED` set how many states are checked, and which ones are
+//! sampled. [`Exploration`] says how states are chosen.
 //!
 //! Next, crash again while the code recovers ([`Exploration::again`]) and inject failures (below).
 //! Finally, break the code or the disk ([`SimDisk::lie`]) on purpose, to see that the test notices.
@@ -108,16 +110,16 @@
 //! kind, once or for ever: errors of any kind; short, empty and torn writes; a failed allocation
 //! that leaves the file longer; a sync that fails, drops the data and then succeeds; a sync that
 //! lies; damage to data as it is read. [`limit_space`](SimDisk::limit_space) fills the disk: a
-//! write takes as much as fits, and the next one nothing. [`damage`](SimDisk::damage) makes it rot:
-//! bits flip, and sectors are zeroed, swapped, [stale](SimDisk::stale_sector) or
+//! write takes as much as fits, and the next one nothing. [`damage`](SimDisk::damage) makes the
+//! disk rot: bits flip, and sectors are zeroed, swapped, [stale](SimDisk::stale_sector) or
 //! [misdirected](SimDisk::misdirected_sector). [`stop_at`](SimDisk::stop_at) ends the process at
 //! any operation.
 //!
 //! # Traces
 //!
 //! [`take_trace`](SimDisk::take_trace) returns every operation that changed the disk, one line
-//! each: `write log/a 4096+512`, `rename a.tmp a`, `sync directory log`. Compared with a stored
-//! text, it shows a write or sync that is missing or superfluous.
+//! each: `write log/a 4096+512`, `rename a.tmp a`, `sync directory log`. A comparison with a stored
+//! trace shows each write or sync that is missing or superfluous.
 //!
 //! # Where this comes from
 //!

@@ -9,7 +9,7 @@ use crate::{Model, Operation};
 use change::{batch, change, outcome, transact};
 pub use same::assert_same;
 
-/// How a store is opened on its media, and what a killed process leaves of them.
+/// Opens a store on its media, and knows what a killed process leaves on them.
 pub trait StoreHarness {
     /// Opens the store, or reopens it.
     fn open(&mut self) -> Result<Store>;

@@ -11,8 +11,8 @@ pub fn join_all<'scope, T>(threads: impl IntoIterator<Item = ScopedJoinHandle<'s
     results.into_iter().map(|result| result.unwrap_or_else(|panic| resume_unwind(panic))).collect()
 }
 
-/// A flag that is set when something is done, whether it returned or panicked, so that no thread
-/// waits for it for ever.
+/// A flag that is set when some work ends, by a return or by a panic. So no thread waits for it for
+/// ever.
 #[derive(Default)]
 pub struct DoneFlag(AtomicBool);
 

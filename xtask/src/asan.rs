@@ -1,9 +1,9 @@
 //! The tests of the crates that make maps or read through them, under AddressSanitizer.
 //!
 //! It finds reads outside of allocated memory and reads of freed memory. It also finds every access
-//! to memory that is not mapped, or no longer: a read that outlives its map, or goes beyond its
-//! last page. It does not find a read beyond the end of a file within the last page of its map:
-//! there are zeroes, which the kernel put there.
+//! to memory that is not mapped, or not any more: a read after the end of its map, or beyond the
+//! map's last page. It does not find a read beyond the end of a file but within the last page of
+//! its map: the kernel has filled the rest of that page with zeroes.
 
 use crate::{Result, command::run as run_command, sanitizers::Build};
 
@@ -12,13 +12,15 @@ use crate::{Result, command::run as run_command, sanitizers::Build};
 const PACKAGES: [&str; 2] = ["kv-vfs", "kv-snapshot"];
 
 const SKIPPED: [&str; 2] = [
-    // Power cuts of a simulated disk, whose maps are copies: they take long, without unsafe code.
+    // Power cuts of a simulated disk. They take long and run no unsafe code, because its maps are
+    // copies.
     "crash::",
-    // It limits the address space of a child, but AddressSanitizer needs terabytes of it.
+    // This test limits the address space of a child, but AddressSanitizer needs terabytes of
+    // address space.
     "a_map_that_finds_no_room",
 ];
 
-/// Runs the tests. An error if the compiler has no runtime for this machine.
+/// Runs the tests. Fails if the compiler has no runtime for this machine.
 pub fn run() -> Result {
     let build = Build::new("asan")?;
     if !build.has_address_sanitizer()? {

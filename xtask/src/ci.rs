@@ -18,14 +18,14 @@ use crate::{
 struct Step {
     name: &'static str,
     checks: &'static str,
-    /// What it needs and this machine may lack.
+    /// What the step needs and this machine may lack.
     needs: Option<Need>,
     check: fn() -> Result,
 }
 
 struct Need {
     is_met: fn() -> bool,
-    /// What to print if it is not met.
+    /// What to print if the need is not met.
     otherwise: &'static str,
 }
 
@@ -65,7 +65,7 @@ const STEPS: &[Step] = &[
     step("loom", "locks and atomics are right in every interleaving that loom tries", loom::run),
     step("tests", "cargo test --workspace", || cargo(["test", "--workspace"])),
     step("compare", "the comparison works, without its peers", compare::test),
-    Step { needs: Some(ADDRESS_SANITIZER), ..step("asan", "no test of maps reads outside of them", asan::run) },
+    Step { needs: Some(ADDRESS_SANITIZER), ..step("asan", "no test of maps reads outside of a map", asan::run) },
     step("crash", "crashes, failures, full disks and damage on a simulated disk do no harm", || crash::run(&[])),
     step("mutants", "the tests catch known bugs (a fast subset)", || mutants::run(&["--quick"])),
 ];
@@ -79,7 +79,7 @@ pub fn steps_help() -> String {
     STEPS.iter().map(|step| format!("  {:10} {}\n", step.name, step.checks)).collect()
 }
 
-/// Runs the steps, also after one has failed, and then prints how each went.
+/// Runs all steps, even after one has failed, and then prints how each went.
 pub fn run(arguments: &[&str]) -> Result {
     let mut results = Vec::new();
     for step in selected(arguments)? {

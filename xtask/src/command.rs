@@ -12,7 +12,7 @@ use crate::Result;
 /// The cargo that runs this command.
 pub fn cargo_command() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
-    // Messages name crates by paths from the root, wherever this command was called.
+    // So paths in messages begin at the root, wherever this command was called.
     command.current_dir(crate::root()).stdin(Stdio::null());
     command
 }
@@ -22,7 +22,7 @@ pub fn cargo<const N: usize>(arguments: [&str; N]) -> Result {
     run(cargo_command().args(arguments))
 }
 
-/// Runs a command, and shows what it prints. An error if it fails.
+/// Runs a command, and shows what it prints. Returns an error if the command fails.
 pub fn run(command: &mut Command) -> Result {
     let status = command.status().map_err(|error| format!("cannot run {command:?}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{} ({status})", shown(command))) }

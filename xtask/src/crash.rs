@@ -12,10 +12,10 @@ const USAGE: &str = "usage: cargo xtask crash [--states N [--part I/M] [--covera
 /// What to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Wanted<'a> {
-    /// How many states. The seed chooses them if these are not all.
+    /// How many states to try. If there are more, the seed chooses among them.
     states: u64,
     seed: u64,
-    /// Only this state, as a failure has printed it.
+    /// Try only this state, in the form that a failure has printed.
     replay: Option<&'a str>,
     /// Only one of several parts, as in `1/4`. No two parts have a state in common, and together
     /// they have all.
@@ -24,8 +24,8 @@ struct Wanted<'a> {
     coverage: bool,
 }
 
-/// How many states a run tries by default: enough for all phases that have an end, and about as
-/// many crashes.
+/// How many states a run tries by default: enough to finish all phases that can be finished, and
+/// about as many crashes again.
 const STATES: u64 = 500_000;
 
 pub fn run(arguments: &[&str]) -> Result {

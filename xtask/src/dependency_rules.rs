@@ -2,8 +2,8 @@
 //!
 //! The table has the columns `crate` and `may use`; others are ignored. Its rows are all crates of
 //! the workspace, and the comparison, from the bottom to the top: a crate may use only those in
-//! rows above its own. What a row allows must be used, so that every new dependency is a decision
-//! that shows in a change of the document.
+//! rows above its own. A dependency that a row allows must be used. So every new dependency needs a
+//! change of the document.
 
 use std::fs;
 

@@ -12,8 +12,8 @@ use crate::{Result, command::run as run_command, sanitizers::Build};
 /// How long each target runs by default.
 const SECONDS: u64 = 20;
 
-/// What the compiler must add to the code for libFuzzer: counters of edges, and the operands of
-/// comparisons.
+/// What the compiler must add to the code for libFuzzer: counters of edges, and reports of the
+/// operands of comparisons.
 const FLAGS: [&str; 7] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -111,8 +111,8 @@ impl Report {
         let last = |before| log.lines().rev().find_map(|line| after(line, before));
         let artifact =
             log.lines().find_map(|line| line.split_once("Test unit written to ").map(|(_, path)| path.into()));
-        // A run that did not end by itself has no statistics, only progress lines, which begin with
-        // the number.
+        // A run that was cut short prints no statistics, only progress lines. These begin with the
+        // number.
         let progress = || log.lines().rev().find_map(|line| after(line, "#"));
         let executions = last("stat::number_of_executed_units:").or_else(progress).unwrap_or(0);
         Self { executions, coverage: last(" cov: ").unwrap_or(0), artifact }

@@ -8,8 +8,8 @@ use crate::{
     metadata,
 };
 
-/// Builds with `--cfg loom` and runs the loom tests. The target directory is another one, so that
-/// the usual build stays as it is.
+/// Builds with `--cfg loom` and runs the loom tests. It uses another target directory, so that the
+/// usual build stays as it is.
 pub fn run() -> Result {
     // Loom's primitives work only in its models, so the other unit tests cannot run.
     test(&["--package", "kv-core", "--lib", "--", "--nocapture", "loom_tests"])?;

@@ -1,8 +1,8 @@
 //! The chores of the workspace: `cargo xtask --help`.
 //!
-//! `ci` changes nothing and is everything that continuous integration checks; `fix` changes what
-//! can be changed automatically. `bench` and `compare` measure; `mutants` shows that the tests can
-//! fail.
+//! `ci` runs everything that continuous integration checks, and changes no source file. `fix`
+//! repairs what can be repaired automatically. `bench` and `compare` measure; `mutants` shows that
+//! the tests can fail.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
 mod asan;
@@ -31,8 +31,8 @@ The chores of the kv workspace.
 Usage: cargo xtask COMMAND
 
   ci [STEP]... [--skip STEP]...
-            check everything that continuous integration checks, or only the named steps; changes
-            no file
+            check everything that continuous integration checks, or only the named steps. This changes
+            no file outside of cargo's target directory
   fix       format the code, and apply clippy's automatic fixes
   loom      run the tests in which loom tries the interleavings of threads
   bench [FILTER] [--quick]
@@ -45,8 +45,8 @@ Usage: cargo xtask COMMAND
   histories [--seeds N] [--seed S]
             check the histories of N runs (1000) with threads, crashes and faults, from seed S (0)
   fuzz [TARGET]... [--seconds N]
-            feed hostile bytes to the decoders with libFuzzer: all targets, or the named ones,
-            each for N seconds (20)
+            feed hostile bytes to the decoders with libFuzzer. Each target, or each named one, runs
+            for N seconds (20)
   asan      run the tests of maps and of their readers under AddressSanitizer
   crash [--states N [--part I/M] [--coverage] | --replay STATE] [--seed S]
             run the engine with crashes, failures, full disks and damage on a simulated disk, in
@@ -54,8 +54,9 @@ Usage: cargo xtask COMMAND
             equal parts of them; --coverage prints which verbs, states and faults were reached
             together
   crash --real [--every N] [--seed S]
-            run it on the real system: killed and failed at each system call, or at one in N; with
-            power cuts, full disks and failing flushes on ext4, XFS and btrfs (as root)
+            run the `kv` command on the real system: kill it, and make it fail, at each system call or
+            at one in N; with power cuts, full disks and failing flushes on ext4, XFS and btrfs (these
+            need root)
   mutants [NAME]... [--quick] [--list]
             put known bugs into a copy of the code, one at a time, and check that the tests catch
             each. NAMEs select some, --quick a few fast ones; --list prints what there is

@@ -70,8 +70,8 @@ pub fn own_packages() -> Result<Vec<Package>> {
     Ok(packages)
 }
 
-/// The crates of a workspace and all that they need on this machine, by its Cargo.lock. An error if
-/// that is not current.
+/// The crates of a workspace and all that they need on this machine, as its Cargo.lock says. Fails
+/// if the Cargo.lock is not current.
 pub fn everything(workspace: &str) -> Result<Metadata> {
     metadata(workspace, &["--locked", "--filter-platform", &host()?])
 }

@@ -1,10 +1,10 @@
-//! Shows that the tests can fail: one of them must catch each deliberately broken variant of the
-//! software.
+//! Shows that the tests can fail: for each deliberately broken variant of the software, a test must
+//! fail.
 //!
 //! There are two kinds of variants. The *flawed backends* are in kv-testkit's tests, which run the
 //! suites over them. The *seeded bugs* are edits of the real code, kept as text in `xtask/mutants/`
-//! (its README says how to add one). Each edit is made in a copy of the workspace, the tests that
-//! should notice it are run, and it is undone.
+//! (its README says how to add one). For each of them, this command makes the edit in a copy of the
+//! workspace, runs the tests that should notice it, and undoes it.
 
 mod backends;
 mod libtest;
@@ -23,7 +23,8 @@ use mutant::Mutant;
 use testing::{Selection, Testing};
 use workspace::WorkspaceCopy;
 
-/// How long the unbroken software may take for all tests that are named for one test binary.
+/// How long the software without a bug may take for all the tests of one test binary that the
+/// tables name.
 const SOUND_LIMIT: Duration = Duration::from_secs(900);
 /// How long a broken variant may take, unless it is expected to hang.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -115,7 +116,7 @@ pub fn run(arguments: &[&str]) -> Result {
 }
 
 /// Tries the mutants whose tests are among `tests`. Each of these tests must exist, and must pass
-/// without a bug: otherwise it would "catch" everything.
+/// without a bug. A test that always fails would "catch" everything.
 fn try_all(testing: &Testing, tests: &Selection, mutants: &[&Mutant], tally: &mut Tally) {
     let begun = Instant::now();
     let passed = match testing.test(tests, SOUND_LIMIT) {

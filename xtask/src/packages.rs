@@ -9,7 +9,7 @@ use crate::{
     metadata::{self, Package, WORKSPACES},
 };
 
-/// The parts of deny.toml that are checked here, too.
+/// The parts of deny.toml that this module checks.
 #[derive(Deserialize)]
 struct Deny {
     licenses: Licences,
@@ -33,14 +33,14 @@ struct Locked {
     source: Option<String>,
 }
 
-/// Each Cargo.lock fits its Cargo.toml files.
+/// Checks that each Cargo.lock fits its Cargo.toml files.
 pub fn check_lock() -> Result {
     WORKSPACES.into_iter().try_for_each(|workspace| metadata::everything(workspace).map(drop))
 }
 
-/// Every package in either Cargo.lock, for every platform, comes from cargo's own registry or is
-/// one of this project: no crate of the project names another registry, and no Cargo.lock has a
-/// second one.
+/// Checks that every package in either Cargo.lock, for every platform, comes from cargo's own
+/// registry or is one of this project: no crate of the project names another registry, and no
+/// Cargo.lock has a package from a second one.
 pub fn check_sources() -> Result {
     let own = metadata::own_packages()?;
     let named = own.iter().flat_map(|package| {
@@ -63,7 +63,7 @@ pub fn check_sources() -> Result {
     none_of(named.chain(foreign))
 }
 
-/// Every package that is needed on this platform has licences that deny.toml allows.
+/// Checks that every package that is needed on this platform has licences that deny.toml allows.
 pub fn check_licences() -> Result {
     let allowed = read::<Deny>(Path::new("deny.toml"))?.licenses.allow;
     let mut packages = Vec::new();

@@ -16,7 +16,7 @@ pub struct Build {
 }
 
 impl Build {
-    /// In the folder `name` of cargo's target directory.
+    /// A build in the folder `name` of cargo's target directory.
     pub fn new(name: &str) -> Result<Self> {
         Ok(Self { host: metadata::host()?, directory: metadata::workspace()?.target_directory.join(name) })
     }
@@ -39,7 +39,7 @@ impl Build {
         cargo
     }
 
-    /// Whether the compiler has AddressSanitizer's runtime for this machine.
+    /// Whether the compiler has the runtime of AddressSanitizer for this machine.
     pub fn has_address_sanitizer(&self) -> Result<bool> {
         let libraries = output(metadata::rustc().args(["--print", "target-libdir", "--target", &self.host]))?;
         let libraries = PathBuf::from(String::from_utf8_lossy(&libraries).trim());

@@ -1,5 +1,5 @@
-//! Runs the tests of kv-cli on the real system at every point. Continuous integration tries only
-//! some of the points.
+//! Runs the tests of kv-cli on the real system. They interfere at every point, such as every system
+//! call; continuous integration tries only some of the points.
 
 use std::{
     collections::BTreeSet,

@@ -13,7 +13,7 @@ use super::{BLOCK_BYTES, Folder, HEADER_BYTES, MARK, MARK_SLOT_BYTES, MARK_SLOTS
 enum Step {
     Append(usize, Durability),
     Sync,
-    /// As after a kill: what was not written is gone.
+    /// Reopens the log as after a kill: what was not written is gone.
     Reopen,
     CloseAndReopen,
 }

@@ -1,4 +1,4 @@
-//! The meaning of records, by a second, plain decoder: it follows the table in kv-core's
+//! A second, plain decoder, which gives the meaning of records. It follows the table in kv-core's
 //! `operation.rs`.
 
 use std::collections::BTreeMap;

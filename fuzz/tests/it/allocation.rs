@@ -1,4 +1,5 @@
-//! No input makes a decoder allocate more than four times its length and a mebibyte.
+//! Checks that no input of the corpus, no mutation and no heavy input makes a decoder allocate more
+//! than four times its length plus a mebibyte.
 
 use fastrand::Rng;
 use kv_fuzz::{TARGETS, Target, mutation::mutated};
@@ -18,7 +19,7 @@ fn check(target: &Target, bytes: usize, what: &str, decode: impl FnOnce()) {
     assert!(taken <= allowed, "{}: {bytes} bytes ({what}) took {taken}, but {allowed} are allowed", target.name);
 }
 
-/// Measures the whole target: what it compares with counts, too.
+/// Measures the whole target, including what it allocates for its comparisons.
 #[track_caller]
 fn check_all_of(target: &Target, input: &[u8], what: &str) {
     check(target, input.len(), what, || target.run(input));

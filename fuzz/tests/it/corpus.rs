@@ -66,7 +66,7 @@ fn every_target_has_a_binary() {
     assert_eq!(files, names);
 }
 
-/// The corpus holds the seeds, and beside them inputs that were found later.
+/// The corpus holds all seeds. It also holds inputs that were found later.
 #[test]
 fn the_corpus_holds_the_seeds() {
     for target in TARGETS {

@@ -21,7 +21,7 @@ pub const ARGUMENT: &str = "measure";
 
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 const KILL_TIME_MAX: Duration = Duration::from_secs(30);
-/// A step that takes longer is killed, and has failed.
+/// A step that takes longer is killed, and counts as failed.
 const TIME_MAX: Duration = Duration::from_secs(20 * 60);
 
 /// What a child must do.
@@ -70,7 +70,7 @@ pub struct Outcome {
     pub kill: bool,
 }
 
-/// Does the task in this process.
+/// Carries out the task in this process.
 ///
 /// # Errors
 /// If the task cannot be parsed, or the outcome cannot be written. A failure of the engine is part
@@ -117,14 +117,14 @@ fn write(outcome: &Outcome, path: &Path) -> Result {
     Ok(fs::rename(unfinished, path)?)
 }
 
-/// Does the task in a child process, and returns how it ended.
+/// Carries out the task in a child process, and returns how it ended.
 ///
 /// # Errors
 /// If the child cannot be started. What fails in the child is part of the outcome.
 pub fn run(task: &Task) -> Result<Outcome> {
     fs::create_dir_all(&task.directory)?;
     let _ = fs::remove_file(task.outcome());
-    // This very program, even if a build has replaced its file since it started.
+    // The program that is running, even if a build has replaced its file since.
     let mut child = Command::new("/proc/self/exe")
         .arg(ARGUMENT)
         .arg(serde_json::to_string(task)?)

@@ -161,13 +161,13 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
 }
 
 impl Arguments {
-    /// Fails unless the plan continues the stopped run: its figures are not overwritten by
+    /// Fails unless the plan continues the stopped run. So its figures are not overwritten by
     /// accident.
     fn can_go_on(&self, last: &Run, plan: &Plan) -> Result {
         let Some(difference) = last.differs(plan) else { return Ok(()) };
         Err(format!(
-            "the run of {} in {} was stopped, and this cannot go on with it: {difference}. Finish it with `{}`, or replace it with \
-             --fresh; --output keeps both",
+            "the run of {} in {} was stopped, and this command cannot continue it: {difference}. Finish it with `{}`, or replace it \
+             with --fresh; another --output keeps both",
             last.header.started,
             self.output.display(),
             last.header.command

@@ -1,4 +1,5 @@
-//! A check that an engine does the work that it is asked for. Without it, its figures mean nothing.
+//! A check that an engine really does the work that it is asked for. Without this check, its
+//! figures would mean nothing.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -115,7 +116,7 @@ fn scanned(
             found = found.into_iter().collect::<Entries>().into_iter().collect();
         }
         if from.is_empty() {
-            found.sort(); // some engines have no order
+            found.sort(); // an engine without an order returns entries in any order
         }
         let expected: Vec<_> =
             model.range(from.to_vec()..).take(most).map(|(key, value)| (key.clone(), value.clone())).collect();

@@ -10,8 +10,8 @@ const VALUE_BYTES_MAX: usize = 64 << 10;
 
 pub use crate::key;
 
-/// The values of all indexes. They are slices of one pool of random bytes, so that making one costs
-/// nothing.
+/// The values of all indexes. They are slices of one pool of random bytes, so that it costs nothing
+/// to make one.
 pub struct Values {
     pool: Vec<u8>,
     bytes: usize,

@@ -44,7 +44,7 @@ pub enum Promise {
     Disk,
     /// The write survives a killed process. A power cut may take it.
     Process,
-    /// The write survives neither until some later flush: a killed process may take it.
+    /// Until some later flush, the write survives neither: a killed process may take it.
     Later,
     /// Nothing is stored: the data are lost with the process.
     Nothing,
@@ -81,7 +81,7 @@ pub enum Role {
     Part,
     /// Another engine, with which ours is compared.
     Peer,
-    /// A map in memory. It stores nothing, and shows how fast a store could be at most.
+    /// A map in memory. It stores nothing, and shows the speed that no store can exceed.
     Ceiling,
     /// The machine itself: plain loops without an engine, which are the limit.
     Limit,
@@ -159,7 +159,7 @@ pub trait Session {
     }
 
     /// Calls `read` with each entry whose key is at least `from`, in the order of the keys, until
-    /// it returns `false`. All entries are of one moment if the engine has snapshots. An engine
+    /// it returns `false`. If the engine has snapshots, all entries show the same moment. An engine
     /// without an order supports an empty `from` only, and lists the entries in any order.
     fn scan(&mut self, from: &[u8], read: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result {
         let _ = (from, read);

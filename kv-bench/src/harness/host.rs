@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command, thread};
 
 use super::{engine::Result, measure::number_after};
 
-/// Ticks of /proc a second, on every Linux.
+/// Ticks of /proc per second, the same on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Processor, memory, kernel, and the file system of a directory: one line each, as far as the
@@ -59,7 +59,7 @@ fn printed(command: &mut Command) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Processor time used until some moment, in seconds of one core.
+/// The processor time that was used up to some moment, in seconds of one core.
 #[derive(Clone, Copy, Debug)]
 pub struct Processors {
     /// By this process and its children that have ended.

@@ -17,12 +17,12 @@ impl<L: Default, T> Default for LoadOnce<L, T> {
 }
 
 impl<L: Default, T> LoadOnce<L, T> {
-    /// An empty one: nothing has been loaded.
+    /// An empty value: nothing has been loaded.
     pub fn new() -> Self {
         Self { loading: Mutex::default(), loaded: OnceLock::new() }
     }
 
-    /// One that was loaded before, as when an existing database is opened.
+    /// A value that was loaded before, as when an existing database is opened.
     pub fn loaded(loaded: T) -> Self {
         Self { loading: Mutex::default(), loaded: loaded.into() }
     }

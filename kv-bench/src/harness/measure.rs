@@ -17,7 +17,7 @@ use rand::{SeedableRng, rngs::SmallRng};
 
 use super::engine::{Database, Result, Session};
 
-/// The state of one thread that does operations.
+/// The state of one working thread.
 pub struct Worker<'a> {
     /// The thread's own session.
     pub session: Box<dyn Session + 'a>,
@@ -46,12 +46,12 @@ impl Work {
     }
 }
 
-/// Whether each operation is timed, which costs a reading of the clock.
+/// Whether each operation is timed, which costs one reading of the clock per operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Latencies {
     /// Each operation is timed.
     Each,
-    /// Only the whole is timed.
+    /// Only the whole measurement is timed.
     Off,
 }
 
@@ -164,7 +164,7 @@ fn repeat(
     }
 }
 
-/// Up to one minute, with three significant digits.
+/// A histogram of latencies up to one minute, with three significant digits.
 fn histogram() -> Result<Histogram<u64>> {
     Ok(Histogram::new_with_bounds(1, 60_000_000_000, 3)?)
 }
@@ -179,8 +179,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// The memory of this process and of the database's processes. A page that those share, for
-    /// instance after a fork, is counted once in total.
+    /// The memory of this process and of the database's processes. A page that these processes
+    /// share, for instance after a fork, is counted once in total.
     ///
     /// # Errors
     /// If /proc cannot be read.

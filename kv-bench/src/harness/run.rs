@@ -110,7 +110,8 @@ impl Run {
         Ok(Self { header, records: Vec::new(), directory: directory.to_owned(), bytes: line.len() })
     }
 
-    /// Why the run cannot go on with a plan: its figures would not be comparable. `None` if it can.
+    /// Why the run cannot continue with a plan: the new figures would not be comparable with the
+    /// old ones. `None` if it can.
     pub fn differs(&self, plan: &Plan) -> Option<&'static str> {
         let differences = [
             (self.header.plan != *plan, "it measures something else"),
@@ -167,8 +168,8 @@ impl Run {
         items
     }
 
-    /// Measures what is missing. `progress` is called with a line before each measurement, and with
-    /// its error or disturbance after it.
+    /// Makes the measurements that are missing. `progress` is called with a line before each
+    /// measurement, and with its error or disturbance after it.
     ///
     /// # Errors
     /// If a record cannot be written. A failure of an engine is part of its record.
@@ -224,7 +225,7 @@ impl Run {
             }
         }
         remove(&directory)?;
-        // So that the removal does not slow the next measurement down.
+        // Waits for the removal to finish, so that it does not slow the next measurement down.
         rustix::fs::syncfs(File::open(&self.directory)?)?;
         let (scenario, engine) = (scenario.name.to_owned(), engine.name().to_owned());
         Ok(Record { scenario, engine, repetition, outcome, others: others / capacity })

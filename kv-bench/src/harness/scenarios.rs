@@ -1,5 +1,5 @@
-//! The scenarios: what is done to measure the workloads. Workloads that can share a loaded database
-//! form one scenario. A child process runs it for one engine, so the load is paid once and memory
+//! The scenarios measure the workloads. Workloads that can share a loaded database form one
+//! scenario. A child process runs it for one engine. So the database is loaded once, and the memory
 //! is that of one engine.
 
 mod gets;
@@ -44,7 +44,7 @@ pub struct Scenario {
     pub large: bool,
 }
 
-/// A step of a scenario. A database that it returns stays open until the process is killed.
+/// A step of a scenario. If a step returns a database, that stays open until the process is killed.
 pub type Step = fn(&mut Bench<'_>) -> Result<Option<Box<dyn Database>>>;
 
 /// All scenarios, in the order in which they run.
@@ -124,7 +124,7 @@ pub struct Bench<'a> {
     pub directory: PathBuf,
     /// How much is measured.
     pub scale: Scale,
-    /// The number of entries: those of the indexes below this one.
+    /// The number of entries. They have the indexes below this number.
     pub entries: u64,
     /// The seed of random numbers, which differs between repetitions.
     pub seed: u64,
@@ -218,7 +218,7 @@ impl Bench<'_> {
         self.found.curves.push((workload.to_owned(), curve));
     }
 
-    /// Overwrites every tenth entry, and returns how many: 0 if the engine has no puts.
+    /// Overwrites every tenth entry, and returns how many there were: 0 if the engine has no puts.
     fn overwrite_tenth(&self, database: &dyn Database, values: &Values) -> Result<u64> {
         let mut session = database.session()?;
         for index in (0..self.entries).step_by(10) {
@@ -256,7 +256,7 @@ const QUANTILES: &[f64] = &[
     0.9992, 0.9994, 0.9996, 0.9998, 0.9999, 0.99992, 0.99994, 0.99996, 0.99998, 0.99999,
 ];
 
-/// The level that a database is opened for if a scenario asks for `level`.
+/// The level for which a database is opened if a scenario asks for `level`.
 fn level_of(engine: &dyn Engine, level: Level) -> Level {
     let other = match level {
         Level::Disk => Level::Process,

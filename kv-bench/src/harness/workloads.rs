@@ -14,8 +14,8 @@ pub struct Workload {
     /// A sentence that says exactly what is done.
     pub what: &'static str,
     /// The level whose promise the figures keep. A database for loads or reads is opened for
-    /// [`Level::Process`], if the engine has that level, and synced after the load: then the data
-    /// are on disk.
+    /// [`Level::Process`], if the engine has that level. It is synced after the load, so that the
+    /// data are on disk.
     pub level: Level,
     /// The metric that is charted and ranks the engines.
     pub headline: Metric,
@@ -37,7 +37,7 @@ pub enum Metric {
     P999,
     /// The longest latency.
     Max,
-    /// The duration of the whole.
+    /// The duration of the whole workload.
     Time,
     /// Memory that is not backed by a file, per entry.
     Anonymous,
@@ -47,7 +47,7 @@ pub enum Metric {
     Disk,
     /// Bytes written to files for each byte of keys and values that was put (write amplification).
     Written,
-    /// The peak of anonymous memory above its level before.
+    /// How far anonymous memory rises above its level before the workload, at its peak.
     Extra,
 }
 

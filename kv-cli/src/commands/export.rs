@@ -16,8 +16,8 @@ pub fn run(dir: &Path, args: &Export, out: &mut dyn Write) -> Result<(), Failure
     let store = opening::existing(dir)?;
     let collection = opening::existing_collection(&store, &args.collection)?;
     if args.format != Format::Jsonl {
-        // A pass of its own, so that nothing is printed if not everything can be. Nothing changes
-        // between the passes: the store is locked.
+        // A first pass checks all entries, so that nothing is printed if one of them cannot be.
+        // Nothing changes between the passes, because the store is locked.
         must_carry(&collection, args.format)?;
     }
     let what = || format!("cannot export {:?}", collection.name());

@@ -19,7 +19,7 @@ use crate::{
 };
 
 const BATCH_ROWS_MAX: usize = 1_000;
-/// A batch is committed once it holds this much, with the row that crosses the limit.
+/// A batch is committed once it holds this much. It includes the row that crosses the limit.
 const BATCH_BYTES_MAX: usize = 4 << 20;
 
 pub fn run(dir: &Path, args: Import) -> Result<(), Failure> {
@@ -80,7 +80,7 @@ fn open_input(file: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
     Ok((Box::new(input), bytes))
 }
 
-/// A bar if stderr is a terminal, otherwise one that draws nothing.
+/// A progress bar, which draws nothing if stderr is no terminal.
 fn progress_bar(bytes: Option<u64>) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -115,7 +115,7 @@ impl<'a> Loader<'a> {
         Self { store, collection, batch: Batch::new(), batch_line: 1, rows_committed: 0 }
     }
 
-    /// Commits all rows, or those in batches before the first that fails.
+    /// Commits all rows, or all batches before the first one that fails.
     pub fn load(&mut self, rows: &mut dyn Rows) -> Result<(), Stop> {
         while let Some(row) = rows.next().map_err(Stop::Row)? {
             self.add(&row);

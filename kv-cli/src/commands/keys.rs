@@ -75,7 +75,7 @@ pub fn delete(dir: &Path, args: &Key) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says whether the key is absent, or the whole collection.
+/// The failure for an absent key. It says if the whole collection is absent.
 fn absent(store: &Store, collection: &str, key: &[u8]) -> Failure {
     match opening::exists(store, collection) {
         Ok(true) => Failure::Absent(format!("there is no key \"{}\" in the collection {collection:?}", escaped(key))),

@@ -23,8 +23,8 @@ use crate::{
 /// first.
 const ACKNOWLEDGED_ENOUGH: usize = 2_000;
 const TIME_ENOUGH: Duration = Duration::from_secs(2);
-/// How long the first may take: on a busy machine a process starts slowly, and a disk flushes
-/// slowly.
+/// How long the first acknowledged write may take: on a busy machine a process starts slowly, and a
+/// disk flushes slowly.
 const TIME_TO_BEGIN: Duration = Duration::from_secs(60);
 
 const SIGKILL: i32 = 9;
@@ -34,7 +34,7 @@ const SIGKILL: i32 = 9;
 pub fn killed_in_mid_write(dir: &Path, collection: &str, prefix: &str) -> Result<(HashSet<String>, String), Failure> {
     let mut child = spawn(dir, collection, prefix).doing(|| "cannot start a child process".into())?;
     let acknowledged = kill_after_enough(&mut child);
-    // The child must not outlive this process, whatever went wrong.
+    // The child must not outlive this process, even if something went wrong.
     let _ = child.kill();
     let status = child.wait().doing(|| "cannot wait for the child process".into())?;
     let acknowledged = acknowledged.doing(|| "cannot read from the child process".into())?;
@@ -97,8 +97,8 @@ fn lines_of(pipe: ChildStdout) -> mpsc::Receiver<io::Result<String>> {
     receiver
 }
 
-/// Checks that every acknowledged write is there with its value, and of the others at most the one
-/// that each thread was waiting for.
+/// Checks that every acknowledged write is there with its value. Of the other writes, only the one
+/// that each thread was waiting for may be there.
 pub fn check(
     store: &Store,
     collection: &str,

@@ -38,8 +38,8 @@ impl Unicode {
         Ok(Self { expected: original.clone(), original })
     }
 
-    /// Checks that the store holds what is expected, by key and in order. Entries of the user's are
-    /// only counted.
+    /// Checks that the store holds what is expected, by key and in order. Entries that the user has
+    /// added are only counted.
     pub fn check(&self, store: &Store) -> Result<((), String), Failure> {
         let doing = || format!("cannot read {UNICODE:?} back");
         let collection = store.collection(UNICODE).doing(doing)?;
@@ -95,7 +95,8 @@ fn with_note(object: &[u8]) -> Vec<u8> {
     [open, b",\"note\":\"overwritten by the demo\"}"].concat()
 }
 
-/// The rows that are not a character, but the first or last one of a range.
+/// The rows that stand for the first or last character of a range, and not for a character of their
+/// own.
 pub fn deletions(entries: &Entries) -> Vec<Vec<u8>> {
     let end_of_range = |value: &[u8]| contains(value, b", First>\"") || contains(value, b", Last>\"");
     entries.iter().filter(|(_, value)| end_of_range(value)).map(|(key, _)| key.clone()).collect()

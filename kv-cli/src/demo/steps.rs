@@ -59,7 +59,7 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// A word as a shell takes it.
+/// A word, quoted so that a shell takes it as one word.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }

@@ -1,4 +1,4 @@
-//! csv: RFC 4180 in UTF-8, read strictly, so that a misplaced quote is an error, and does not put
+//! csv: RFC 4180 in UTF-8, read strictly: a misplaced quote is an error. Otherwise it could put
 //! half of the file into one field. Rows are written with a line feed at the end, and read with a
 //! line feed or with carriage return and line feed.
 
@@ -96,7 +96,8 @@ impl Header {
             let reason = format!("{}, but {} in the header", counted(fields.len()), self.names.len());
             return Err(RowError::refused(record.line, reason));
         }
-        // Escapes make it up to six times as long: its length is checked before it is allocated.
+        // Escapes make the value up to six times as long as the row. So its length is checked
+        // before it is allocated.
         let mut length = Length(0);
         self.write_object(&fields, &mut length)?;
         Row::check_value_length(record.line, length.0)?;

@@ -1,5 +1,5 @@
-//! jsonl: one JSON object per line. Bytes that are not UTF-8 have a member of another name, in
-//! base64.
+//! jsonl: one JSON object per line. Bytes that are not UTF-8 are in base64, in a member with
+//! another name.
 
 use std::{
     fmt,
@@ -82,14 +82,15 @@ fn object(line: &[u8]) -> Result<&str, String> {
     }
 }
 
-/// What serde_json says of a line that is no key and value.
+/// Why a line is not a key and a value, in the words of serde_json.
 fn pair_reason(error: &serde_json::Error) -> String {
     let reason = reason(error);
     let hint = if reason.starts_with("unknown field") { "; for other objects, --key names a field" } else { "" };
     reason + hint
 }
 
-/// What serde_json says, without the number of the line, which it takes for the first.
+/// The message of serde_json without the line number: serde_json sees one line only, and calls it
+/// line 1.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or(&text);

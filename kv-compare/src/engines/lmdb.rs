@@ -1,12 +1,12 @@
-//! LMDB, by heed: a copy-on-write tree in a mapped file.
+//! LMDB, through the crate heed: a copy-on-write tree in a mapped file.
 
 use std::{ops::Bound, path::Path};
 
 use heed::{CommitOrAbort, Database as Tree, Env, EnvFlags, EnvOpenOptions, types::Bytes};
 use kv_bench::harness::engine::{Database, Engine, Level, Promise, Result, Role, Session};
 
-/// More than any comparison stores. It takes address space only: the file is as long as its
-/// content.
+/// The size of the map, which is more than any comparison stores. It takes only address space: the
+/// file is as long as its content.
 const MAP_BYTES: usize = 64 << 30;
 /// The maximum number of threads that read.
 const READERS: u32 = 512;

@@ -6,7 +6,7 @@ use papaya::{HashMap, Operation};
 
 use super::maps::MapEngine;
 
-/// It has the hash function of the other hash tables, so that only the tables differ.
+/// The map has the hash function of the other hash tables, so that only the tables differ.
 type Table = HashMap<Box<[u8]>, Box<[u8]>, DefaultHashBuilder>;
 
 /// papaya's map.

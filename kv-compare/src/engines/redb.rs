@@ -43,8 +43,8 @@ impl Engine for Redb {
     }
 }
 
-/// redb has no level in between: a commit with `None` stays in memory until the next `Immediate`
-/// one, and a killed process loses it.
+/// redb has no level that survives only a killed process: a commit with `None` stays in memory
+/// until the next `Immediate` one, and a killed process loses it.
 fn durability(level: Level) -> Durability {
     match level {
         Level::Disk => Durability::Immediate,

@@ -64,9 +64,9 @@ impl Database for Opened {
         Ok(Box::new(Calls(self.server.connect()?)))
     }
 
-    /// Redis 7.0 has no command that flushes. But under `always`, the reply to a write comes after
-    /// a flush of the file, which covers all earlier writes. This write goes to a database of its
-    /// own.
+    /// Redis 7.0 has no command that flushes. But with `always`, the reply to a write comes after a
+    /// flush of the file, which covers all earlier writes. So this makes a write, to a database of
+    /// its own.
     fn sync(&self) -> Result {
         if self.level == Level::Process {
             let mut connection = self.server.connect()?;
@@ -83,7 +83,7 @@ impl Database for Opened {
     }
 
     /// The server and, during a rewrite of its file, the child that does it. The two share
-    /// unchanged pages, so their memory is to be read as proportional sizes.
+    /// unchanged pages, so their memory must be measured in proportional sizes.
     fn processes(&self) -> Vec<u32> {
         self.server.processes()
     }

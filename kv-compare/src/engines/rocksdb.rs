@@ -1,4 +1,4 @@
-//! RocksDB, by rocksdb: a log-structured merge tree.
+//! RocksDB, through the crate rocksdb: a log-structured merge tree.
 
 use std::path::Path;
 
@@ -48,9 +48,9 @@ fn options() -> Options {
     options.set_bytes_per_sync(1 << 20);
     options.set_compaction_pri(CompactionPri::MinOverlappingRatio);
     options.set_block_based_table_factory(&tables());
-    // Transactions look for conflicts in the memtables that are kept. With this minimum, memory is
-    // the same as without transactions, and a transaction that began before a flush of a memtable
-    // is retried.
+    // Transactions look for conflicts in the memtables that are kept. With this minimum,
+    // transactions need no more memory. A transaction that began before a memtable was flushed is
+    // retried.
     options.set_max_write_buffer_size_to_maintain(1);
     options
 }

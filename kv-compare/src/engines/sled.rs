@@ -62,7 +62,7 @@ impl Database for Opened {
         Ok(())
     }
 
-    /// The last handle writes out the rest when it is dropped.
+    /// When the last handle is dropped, it writes out the rest.
     fn close(self: Box<Self>) -> Result {
         self.sync()
     }

@@ -1,5 +1,5 @@
-//! SQLite, by rusqlite: a B-tree of pages, and a write-ahead log of pages. `cargo xtask compare`
-//! builds it as distributions do, so that it flushes with fdatasync.
+//! SQLite, through the crate rusqlite: a B-tree of pages, and a write-ahead log of pages. `cargo
+//! xtask compare` builds it as distributions do, so that it flushes with fdatasync.
 
 use std::{
     path::{Path, PathBuf},

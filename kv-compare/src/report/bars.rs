@@ -43,7 +43,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// For the page: so narrow that the text is readable on a narrow page.
+    /// For the page: narrow enough that its text is readable on a narrow page.
     pub const PAGE: Layout = Layout {
         width: 360.0,
         row: 22.0,

@@ -14,8 +14,8 @@ use plotters::{
 
 use super::palette::{self, Colour};
 
-/// Units of the drawing in a pixel. Coordinates are whole units, and two units to a pixel make
-/// lines smooth.
+/// Units of the drawing in a pixel. Coordinates are whole units. With two units in a pixel, lines
+/// are smooth.
 const DENSITY: f64 = 2.0;
 /// plotters divides font sizes by this.
 const FONT_SCALE: f64 = 1.24;

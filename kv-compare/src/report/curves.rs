@@ -19,7 +19,8 @@ const HEIGHT: f64 = 260.0;
 const LEFT: f64 = 48.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = HEIGHT - 26.0;
-/// The rarest operations that are drawn, one in this many. A run has too few of rarer ones.
+/// The end of the curves: the latency that one operation in this many exceeds. A run has too few
+/// operations for anything rarer.
 const RAREST: f64 = 1e4;
 /// How many peers have a colour and a name. More lines cannot be told apart.
 const NAMED: usize = 5;

@@ -1,5 +1,4 @@
-//! Reads RESULTS.md back, so that the picture beside it can be drawn again by the code that is
-//! here.
+//! Reads RESULTS.md back, so that the present code can draw the picture beside it again.
 
 use std::fs;
 

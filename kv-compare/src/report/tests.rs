@@ -230,7 +230,8 @@ fn figures_without_a_number_do_no_harm() {
     let _ = written_from_any(&summary);
 }
 
-/// Without `compare.json`, because JSON has no numbers such as NaN. The drawings must bear them.
+/// The page and the text for a summary with any numbers. `compare.json` is left out, because JSON
+/// has no numbers such as NaN.
 fn written_from_any(summary: &Summary) -> (String, String) {
     let views = View::all(summary, example::CATALOGUE);
     (page::html(&views, summary).unwrap(), headline::svg(&views).unwrap())

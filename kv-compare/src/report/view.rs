@@ -10,7 +10,7 @@ use kv_bench::harness::{
 pub struct View<'a> {
     pub name: &'a str,
     pub title: &'a str,
-    /// What is done. Empty if the workload is not in the catalogue.
+    /// What the workload does. Empty if the workload is not in the catalogue.
     pub what: &'a str,
     pub level: Option<Level>,
     /// The promise that a figure needs to be compared.

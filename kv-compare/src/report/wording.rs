@@ -4,7 +4,7 @@ use kv_bench::harness::{engine::Level, number, summary::Figure};
 
 use super::view::{Verdict, View};
 
-/// Which settings a workload uses if it does not put at a level of its own.
+/// Which settings a workload uses if it does not measure puts at one of the levels.
 pub const LOADED: &str = "Loads, and everything that is read, opened or weighed after a load, use the settings that \
      survive a killed process, if an engine has them. The load ends with a sync: from then on the data are on disk.";
 

@@ -15,17 +15,18 @@ use crate::{
     space,
 };
 
-/// The maximum share of all states, in percent, of each phase that can be exhausted.
+/// The largest share of all states, in percent, for each phase that has a countable number of
+/// cases.
 const EVERY_OPERATION_PERCENT: u64 = 15;
 const MARKS_PERCENT: u64 = 20;
 const DAMAGE_PERCENT: u64 = 20;
 const FAULTS_PERCENT: u64 = 25;
 const SPACE_PERCENT: u64 = 5;
-/// The share of the rest for damage to unused space, and the share that it may take if that makes
-/// it complete.
+/// The share of the states that are left then, in percent, for damage to unused space. If all of
+/// that damage can be checked with the larger share, it gets as much.
 const UNUSED_PERCENT: u64 = 10;
 const UNUSED_PERCENT_MAX: u64 = 75;
-/// The share of what is left after that for crashes after a crash.
+/// The share of the states that are left after that, in percent, for crashes after a crash.
 const AGAIN_PERCENT: u64 = 40;
 
 const EVERY_OPERATION: &str = "after every operation";
@@ -71,7 +72,7 @@ impl Campaign {
         assert!(!is_checked || gaps.is_empty(), "there are gaps in the coverage: see above");
     }
 
-    /// Checks evenly spaced states of all runs, first those that every campaign checks.
+    /// Checks evenly spaced states of all runs.
     fn every_operation(&mut self) {
         let (seed, part, share) = (self.plan.seed, self.plan.part, self.plan.share(EVERY_OPERATION_PERCENT));
         let Some(every_operation) = self.phase("every run", 0, |_| EveryOperation::new(seed)) else { return };
@@ -105,8 +106,8 @@ impl Campaign {
         Some(damages)
     }
 
-    /// Damage to unused space costs the most states and finds the least. All of it is checked if
-    /// most of what is left suffices for that; otherwise a small part.
+    /// Damage to unused space costs the most states and finds the least. All of it is checked if at
+    /// most 75 % of the states that are left suffice for that; otherwise a small part.
     fn damage_unused(&mut self, damages: &Damages) {
         let (left, part) = (self.plan.left(), self.plan.part);
         let is_enough = damages.unused() <= left * UNUSED_PERCENT_MAX / 100;
@@ -155,7 +156,8 @@ impl Campaign {
         self.notes.extend(count.map(|count| format!("{CRASHES}: {count}")));
     }
 
-    /// Runs a phase that checks about `states` states; none if it prepares another phase.
+    /// Runs a phase that checks about `states` states. That number is 0 for the preparation of a
+    /// phase.
     fn phase<T>(&mut self, name: &'static str, states: u64, run: impl FnOnce(&Findings) -> Verdict<T>) -> Option<T> {
         let findings = Findings::new(name, self.plan.seed, states, &self.coverage);
         let result = findings.run(&name, || run(&findings));

@@ -1,9 +1,9 @@
 //! What the campaign has reached: which verb met which fault, in which state of log and
 //! checkpoints.
 //!
-//! A campaign finds nothing where it never goes. So every combination is counted, and one that is
-//! never reached fails the run, unless [`impossible`](crate::impossible) says why it cannot be
-//! reached.
+//! A campaign finds nothing where it never goes. So every combination is counted. In a run that
+//! checks coverage, one that is never reached is an error, unless [`impossible`](crate::impossible)
+//! says why it cannot or need not be reached.
 
 use std::{
     fmt,
@@ -45,6 +45,15 @@ names! {
 
 names! {
     /// The states of the log and the checkpoints. Several may hold at once.
+    ///
+    /// - fresh: nothing was ever logged.
+    /// - sealed: the log was closed cleanly, and nothing was logged since.
+    /// - torn: the last opening found a torn tail, or a power cut has just left one.
+    /// - rolled: more than one segment is in use.
+    /// - trimmed: the first segment was removed.
+    /// - frozen: a checkpoint is in progress.
+    /// - failed checkpoint: the last checkpoint failed.
+    /// - damaged: the newest checkpoint was damaged.
     State {
         Fresh "fresh", Sealed "sealed", Torn "torn", Rolled "rolled", Trimmed "trimmed", Frozen "frozen",
         FailedCheckpoint "failed checkpoint", Damaged "damaged",
@@ -110,7 +119,7 @@ const VERBS: usize = Verb::ALL.len();
 const STATES: usize = State::ALL.len();
 const FAULTS: usize = FaultKind::ALL.len();
 
-/// Two things that came together, or should.
+/// Two things that were met together, or should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Combination {
     StateFault(State, FaultKind),
@@ -204,8 +213,8 @@ impl Coverage {
         self.counter(combination).load(Ordering::Relaxed)
     }
 
-    /// The combinations that should have been reached and were not, and those that were reached
-    /// although they are listed as impossible.
+    /// Describes each combination that should have been reached and was not, and each that was
+    /// reached although it is listed as impossible.
     pub fn wrong(&self) -> Vec<String> {
         let gap = |combination| match (self.reached(combination), why_not(combination)) {
             (0, None) if why_maybe(combination).is_none() => Some(format!("never reached: {combination}")),

@@ -40,8 +40,8 @@ impl ReferenceRun {
             findings.examine(&case, || self.oracle.check(moment.operation, choice.model, left));
         });
         if !findings.is_clean() {
-            // Explores again, so that the exploration shrinks the first violation and prints the
-            // simplest state.
+            // Explores once more, and panics at a violation. The exploration then shrinks the first
+            // one, and prints the simplest state.
             let _ = catch_unwind(AssertUnwindSafe(|| {
                 exploration.run("store", &self.moments, &CrashModel::ALL, &|moment, choice, left| {
                     let verdict = self.oracle.check(moment.operation, choice.model, left);
@@ -58,7 +58,7 @@ impl ReferenceRun {
         let mut firsts: Vec<_> = self.moments.iter().flat_map(|moment| corner_cases(moment, self.seed)).collect();
         let mut rng = fastrand::Rng::with_seed(self.seed);
         rng.shuffle(&mut firsts);
-        // As many first crashes as second crashes for each of them.
+        // There are about as many first crashes as there are second crashes after each of them.
         let each = states_max.isqrt().max(64);
         firsts.truncate((states_max / each) as usize);
         let firsts = part.of(firsts);

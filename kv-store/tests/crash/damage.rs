@@ -1,5 +1,5 @@
-//! Damage to every file of small stores: it is refused at opening, reported by the read that meets
-//! it, or harmless.
+//! Damage to every file of small stores: the store refuses to open, the read that meets the damage
+//! reports it, or it is harmless.
 
 use std::{
     io::ErrorKind,
@@ -29,7 +29,7 @@ pub struct Outcomes {
     /// The older checkpoint replaced the newest.
     replaced: AtomicU64,
     harmless: AtomicU64,
-    /// Of the damage that no read met, how much a verification finds.
+    /// How much of the damage that no read met was found by a verification.
     verified: AtomicU64,
 }
 
@@ -61,7 +61,8 @@ pub struct Damages {
 }
 
 impl Damages {
-    /// In an order that follows from the seed, so that any prefix is a sample.
+    /// Makes the stores, and lists all damage to them in an order that follows from the seed. So
+    /// any prefix of the list is a sample.
     pub fn new(seed: u64) -> Verdict<Self> {
         let small = Fixture::small(seed)?;
         let in_places = small.len();
@@ -168,7 +169,7 @@ impl Damages {
                 check_unchanged(&disk)?;
                 return check_verification(fixture, case, true).map(drop);
             }
-            Err(error) => return Err(Violation::wrong(format!("damage is answered by {error:?}"))),
+            Err(error) => return Err(Violation::wrong(format!("damage gave the wrong error: {error:?}"))),
         };
         let position = engine.store.recovery().position;
         if position < fixture.promised {
@@ -182,7 +183,7 @@ impl Damages {
             Ok(None) => false,
             Ok(Some(difference)) => return Err(Violation::loss(difference)),
             Err(Error::Corrupt { .. }) => true,
-            Err(error) => return Err(Violation::wrong(format!("damage is answered by {error:?}"))),
+            Err(error) => return Err(Violation::wrong(format!("damage gave the wrong error: {error:?}"))),
         };
         let is_replaced = !engine.store.recovery().bad_checkpoints.is_empty();
         if is_met {
@@ -243,14 +244,14 @@ fn check_each(engine: &Engine, fixture: &Fixture, position: Lsn) -> Verdict {
     Ok(())
 }
 
-/// Whether a verification finds damage. It must if `is_damaged`.
+/// Returns whether a verification finds damage. If `is_damaged`, it must.
 fn check_verification(fixture: &Fixture, case: &DamageCase, is_damaged: bool) -> Verdict<bool> {
     let verification = kv_store::verify_in(fixture.damaged(case).vfs());
     if let (DamageCase::Missing(file), Err(Error::Io { source, .. })) = (case, &verification)
         && (fixture.names[*file] == "FORMAT", fixture.oracle.last(), source.kind())
             == (true, Lsn::START, ErrorKind::NotFound)
     {
-        return Ok(true); // nothing was ever written, so this is not a store but may become one
+        return Ok(true); // nothing was ever written: without FORMAT this is a directory that may become a store
     }
     let verification = verification.map_err(|error| Violation::refusal("the store cannot be verified", &error))?;
     if is_damaged && verification.damage.is_empty() {

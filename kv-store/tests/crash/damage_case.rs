@@ -52,7 +52,7 @@ impl Place {
 }
 
 impl DamageCase {
-    /// Every damage except to single places.
+    /// All damage except that to single bytes.
     pub fn coarse(fixture: &Fixture) -> Vec<Self> {
         let mut cases = Vec::new();
         for (file, name) in fixture.names.iter().enumerate() {
@@ -122,8 +122,8 @@ fn of_sector(fixture: &Fixture, file: usize, sector: u64, cases: &mut Vec<Damage
     }
 }
 
-/// Names that differ from this one in the last digit of one of their numbers, and existing names of
-/// the same kind.
+/// Names that differ from this one in the last digit of one of their numbers. Also existing names
+/// of the same kind.
 fn neighbours(fixture: &Fixture, path: &str) -> BTreeSet<String> {
     let kind = |path: &str| path.rsplit_once('.').map(|(_, kind)| kind.to_owned());
     let same_kind = |other: &&String| kind(other).is_some() && kind(other) == kind(path);

@@ -175,7 +175,7 @@ impl Driver {
         }
     }
 
-    /// What the store reports about itself is a promise, too.
+    /// Notes what the store reports about itself, which is a promise, too.
     fn note(&mut self) {
         let Some(Engine { store, .. }) = &self.engine else { return };
         let stats = store.stats();
@@ -247,8 +247,8 @@ impl Driver {
             )
         };
         let answer = match done {
-            // A write of unknown outcome is not visible to the store, which answers by its old
-            // state.
+            // A write of unknown outcome is not visible in the store. So the store answers as if it
+            // had not happened.
             Ok(_) if appended < last && self.may_miss_writes() => {
                 self.oracle.take_back();
                 Ok(())
@@ -289,7 +289,7 @@ impl Driver {
         Ok(answer)
     }
 
-    /// Whether the store may not know a write that the oracle knows, because its log has failed.
+    /// Whether the store may lack a write that the oracle knows, because its log has failed.
     fn may_miss_writes(&self) -> bool {
         self.has_unknown_outcome || self.disk.failures() > self.failures
     }
@@ -310,8 +310,8 @@ impl Driver {
         })
     }
 
-    /// The checkpoint runs on a thread of its own. One of the two threads waits at any time, so
-    /// everything always happens in the same order.
+    /// The checkpoint runs on a thread of its own. At any time, one of the two threads waits. So
+    /// every run does everything in the same order.
     fn checkpoint_beside(&mut self, step: Step) -> Verdict<Result<()>> {
         self.begin_activity(Verb::Checkpoint);
         let Some(Engine { store, .. }) = &self.engine else { return Ok(Ok(())) };
@@ -351,7 +351,7 @@ impl Driver {
         self.failures += u64::from(met);
         match self.checkpointed(made) {
             Err(Error::Io { .. }) if met => Ok(Ok(())),
-            Ok(()) if met => Err(Violation::wrong("a checkpoint without its file is reported as made".to_owned())),
+            Ok(()) if met => Err(Violation::wrong("a failed checkpoint is reported as made".to_owned())),
             answer => Ok(answer),
         }
     }
@@ -376,13 +376,13 @@ impl Driver {
 
     fn crash(&mut self, choice: &CrashChoice) -> Verdict<Result<()>> {
         let left = self.disk.crash(choice);
-        self.drop_store(); // whatever it still writes goes to the old disk
+        self.drop_store(); // what it may still write goes to the old disk
         self.disk = left;
         self.oracle = self.oracle.clone().after_crash(choice.model);
         self.sealed = None;
         self.timeline.as_mut().map(std::mem::take);
         let opened = self.open()?;
-        // What is acknowledged from now on is with the new kernel.
+        // Writes that are acknowledged from now on are in the memory of the new kernel.
         self.oracle.kernel_forgets = false;
         Ok(opened)
     }

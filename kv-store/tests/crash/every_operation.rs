@@ -1,5 +1,5 @@
-//! After every operation of a run, what the disk holds can be recovered: as a killed process leaves
-//! it, and after power cuts that lose everything unsynced, or nothing.
+//! After every operation of a run, the disk can be recovered: as a killed process leaves it, and
+//! after power cuts that lose everything unsynced, or nothing.
 
 use kv_testkit::{
     recoverable,
@@ -25,8 +25,8 @@ pub struct RecordedRun {
     timeline: Timeline,
 }
 
-/// The crashes that are tried after each operation: everything that can be lost is lost, or
-/// nothing.
+/// The crashes that are tried after each operation: everything that can be lost is lost, or nothing
+/// is.
 pub const ENDS: [CrashChoice; 5] = [
     CrashChoice { model: CrashModel::Killed, survivors: Survivors::Everything },
     CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing },
@@ -109,8 +109,8 @@ fn examine_moment(run: &RecordedRun, moment: &Moment, end: &CrashChoice, finding
     }
 }
 
-/// Checks that what such a crash leaves is a state that the store once had, with everything
-/// promised by then.
+/// Checks that such a crash leaves a state that the store once had, with everything promised by
+/// then.
 pub fn check(oracle: &Oracle, moment: &Moment, end: &CrashChoice) -> Verdict {
     let recovered = recoverable(&moment.disk.crash(end), |vfs| Engine::open_in(vfs).map(|engine| engine.store));
     let recovered = recovered.map_err(|error| Violation::refusal("not recoverable", &error))?;

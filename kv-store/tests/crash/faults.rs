@@ -1,5 +1,5 @@
-//! Every operation of the reference workload fails, and every operation of recoveries, in every way
-//! in which it may.
+//! Makes every operation of the reference workload and of recoveries fail, in each way that applies
+//! to it.
 
 use std::{
     collections::BTreeSet,
@@ -100,7 +100,7 @@ impl Effect {
 enum Start {
     /// Nothing. The reference workload follows.
     Empty,
-    /// What a killed process or a power cut left. Recovery and first steps follow.
+    /// What a killed process or a power cut left. The recovery and the first steps after it follow.
     Killed,
     Torn,
     /// A store that is open, in some state. The verb follows.
@@ -196,8 +196,8 @@ pub fn cases(seed: u64) -> Verdict<Vec<FaultCase>> {
                 continue;
             }
             for (effect, _) in EFFECTS.into_iter().filter(|(effect, _)| effect.meets(kind)) {
-                // If every read were damaged, the proof of what a damaged read has missed would be
-                // damaged too.
+                // Only one read is damaged. If all were, so would be the evidence that shows what
+                // the damaged read missed.
                 let for_ever = if effect == Effect::Misreads { &[false][..] } else { &[false, true] };
                 cases.extend(for_ever.iter().map(|for_ever| FaultCase {
                     start,

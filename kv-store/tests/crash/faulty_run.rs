@@ -26,12 +26,13 @@ pub struct FaultyRun<'a> {
     /// Which errors are right.
     pub is_right: fn(&Error) -> bool,
     failed: bool,
-    /// The operation that begins the step in which the disk is also checked between operations.
+    /// The first step that begins at this operation or later is the one in which the disk is also
+    /// checked between operations.
     pub watched_from: u64,
     watched: Option<Oracle>,
 }
 
-/// How many operations are checked of a step in which something fails.
+/// At how many operations the disk is checked in a step in which something fails, at most.
 const MOMENTS_MAX: usize = 4;
 
 impl<'a> FaultyRun<'a> {
@@ -53,8 +54,8 @@ impl<'a> FaultyRun<'a> {
         }
     }
 
-    /// Opens the store and runs the steps, whatever their outcome. Crashes after the first failure,
-    /// and at the end.
+    /// Opens the store and runs the steps, even if some of them fail. Crashes after the first
+    /// failure, and at the end.
     pub fn run(&mut self, steps: &[Step], before: &mut dyn FnMut(usize, &SimDisk)) -> Verdict {
         before(0, &self.disk);
         if self.driver.engine.is_none() {
@@ -87,8 +88,9 @@ impl<'a> FaultyRun<'a> {
     }
 
     /// Checks that what was on the disk between the operations of the failing step can be
-    /// recovered. Writes that a reopening step does not find again were known before it, so the
-    /// earlier oracle is used for them.
+    /// recovered. A step that reopens the store may find fewer writes than before, and the oracle
+    /// then forgets the others. They may still be on the disk earlier in the step, so the oracle
+    /// from before the step is used.
     fn check_moments(&mut self) {
         let Some(before) = self.watched.take() else { return };
         let moments = self.disk.take_recording();
@@ -114,15 +116,15 @@ impl<'a> FaultyRun<'a> {
         Ok(())
     }
 
-    /// After a write of unknown outcome, the steps assume a state that is not visible.
+    /// Whether the error follows from a write of unknown outcome: the steps assume that it is
+    /// visible, and it is not.
     fn is_missed(&self, error: &Error) -> bool {
         let oracle = &self.driver.oracle;
         oracle.last() > oracle.acknowledged()
             && matches!(error, Error::KeyNotFound { .. } | Error::CollectionNotFound { .. })
     }
 
-    /// What is published is what was acknowledged, and perhaps more, but nothing of unknown
-    /// outcome.
+    /// Readers must see everything that was acknowledged, and nothing of unknown outcome.
     fn check_reads(&self) -> Verdict {
         let Some(engine) = &self.driver.engine else { return Ok(()) };
         let published = engine.store.stats().published;

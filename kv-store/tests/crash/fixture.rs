@@ -59,9 +59,9 @@ impl Fixture {
     }
 
     /// What a killed process leaves after these steps. If the last one closes the store, everything
-    /// is promised. Otherwise the tail that only the kernel had may be taken for torn if it is
-    /// damaged. If the last step is a checkpoint with something beside it, the process is killed
-    /// half-way.
+    /// is promised. Otherwise the tail that only the kernel had is not promised: if it is damaged,
+    /// it may be taken for torn. If the last step is a checkpoint during which something else is
+    /// done, the process is killed half-way through that step.
     fn new(name: &'static str, seed: u64, steps: &[Step]) -> Verdict<Self> {
         let mut driver = Driver::new(&SimDisk::new(seed), Oracle::nothing());
         let mut versions = Vec::new();
@@ -130,7 +130,7 @@ impl Fixture {
         }
     }
 
-    /// A sector of a file; short at the end of the file, and empty beyond.
+    /// A sector of a file; shorter where the file ends within it, and empty beyond the end.
     pub fn sector(&self, file: usize, sector: u64) -> &[u8] {
         sector_of(&self.files[file], sector)
     }

@@ -7,8 +7,8 @@ use std::{
 
 use kv_vfs::{Access, File, Lock, Result, Space, Vfs};
 
-/// A gate that a checkpoint passes when it has frozen the state and creates its first file. If the
-/// gate is closed, one checkpoint waits at it.
+/// A gate that a checkpoint passes after it has frozen the state, when it creates its first file.
+/// If the gate is closed, one checkpoint waits at it.
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Arc<Mutex<Option<Handshake>>>);
 
@@ -18,7 +18,7 @@ struct Handshake {
     opened: mpsc::Receiver<()>,
 }
 
-/// A gate that was closed, for the thread that opens it.
+/// A closed gate, in the hands of the thread that opens it.
 pub struct ClosedGate {
     reached: mpsc::Receiver<()>,
     opened: mpsc::Sender<()>,

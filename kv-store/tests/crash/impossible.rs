@@ -2,7 +2,7 @@
 
 use crate::coverage::{Combination, FaultKind, State, Verb};
 
-/// Why the campaign can never reach the combination; `None` if it must.
+/// Why the campaign can never reach the combination; `None` if it can.
 pub fn why_not(combination: Combination) -> Option<&'static str> {
     match combination {
         Combination::StateVerb(state, verb) => state_verb(state, verb),

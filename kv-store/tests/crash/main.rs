@@ -10,8 +10,8 @@
 //!
 //! | phase | what it checks |
 //! |---|---|
-//! | after every operation | the reference workload, the small ones, and every verb in every state: the process killed, or the power cut with all or nothing lost |
-//! | damage after a power cut | one damage to the log's segments, with every state in which a power cut may leave the ack mark |
+//! | after every operation | the reference workload, the small ones, and every verb in every state: the process is killed, or the power is cut and all or nothing unsynced is lost |
+//! | damage after a power cut | one damage to the log's segments, with states in which a power cut may leave the acknowledgement mark |
 //! | damage | small stores, closed and killed: every bit flipped, every length, sectors zeroed, swapped, stale and misdirected, files missing, older, or copied to a neighbour's name |
 //! | every operation fails | each operation of the reference workload and of recoveries, with each error, once and for ever; then crashes |
 //! | every size of the disk | space runs out at each size and at each step; then crashes, and there is space again |
@@ -24,8 +24,9 @@
 //! A second recovery gives the same state as the first. Damage is reported as damage, and nothing
 //! else is. The store stays usable, and what it acknowledges later survives the next crash.
 //!
-//! The campaign also counts which verb, state and fault came together. A pair that is never reached
-//! is an error, unless it is listed as impossible.
+//! The campaign also counts which verb, state and fault came together. With
+//! `KV_CRASH_COVERAGE=check`, a pair that is never reached is an error, unless it is listed as
+//! impossible.
 //!
 //! # How a failure is replayed
 //!
@@ -38,11 +39,11 @@
 //! With these variables in the environment, or with `cargo xtask crash --replay`, the campaign
 //! checks this state alone.
 //!
-//! `cargo test` checks a small share of the states; `cargo xtask crash` checks as many as it is
-//! told to. `KV_CRASH_STATES` bounds the number of states, and `KV_CRASH_SEED` chooses among them.
-//! `KV_CRASH_PART` selects a part of them, such as `1/4`. `KV_CRASH_COVERAGE=check` makes it an
-//! error that a combination of verb, state and fault is not reached; `table` also prints all
-//! counts.
+//! `cargo test` checks a small share of the states. `cargo xtask crash` checks 500,000, or as many
+//! as `--states` says. `KV_CRASH_STATES` bounds the number of states, and `KV_CRASH_SEED` chooses
+//! among them. `KV_CRASH_PART` selects a part of them, such as `1/4`. `KV_CRASH_COVERAGE=check`
+//! makes it an error that a combination of verb, state and fault is not reached; `table` also
+//! prints all counts.
 //!
 //! # Modules
 //!
@@ -51,7 +52,7 @@
 //! - [`verbs`]: calls each verb of the engine and checks its answer.
 //! - [`situation`]: every verb in every state, with the steps that lead there.
 //! - [`engine`]: opens the engine on a simulated disk, and compares its content with the model.
-//! - [`driver`]: leads a store through steps, and tells the oracle what was acknowledged.
+//! - [`driver`]: drives a store through steps, and tells the oracle what was acknowledged.
 //! - [`gate`]: holds a checkpoint half-way while something else is done.
 //!
 //! What must hold:
@@ -66,7 +67,8 @@
 //! - [`plan`]: the environment, and how the states are shared out.
 //! - [`every_operation`]: after every operation.
 //! - [`marks`]: damage after a power cut.
-//! - [`damage`], on the stores of [`fixture`] with the cases of [`damage_case`].
+//! - [`damage`]: damage to small stores. [`fixture`] makes the stores, and [`damage_case`] lists
+//!   the damage.
 //! - [`faults`]: every operation fails.
 //! - [`space`]: every size of the disk.
 //! - [`crashes`]: crash at every operation, and crash after a crash.
@@ -80,9 +82,12 @@
 //! - **choice**: which state a crash leaves, as in `posix:only:17`; see [`kv_testkit::sim`].
 //! - **case**: one thing to check, with a name that replays it.
 //! - **verb**: a call of the engine's interface. **State**: what holds of log and checkpoints, such
-//!   as "torn" or "frozen". **Fault**: what the disk does.
+//!   as "torn" or "frozen"; [`coverage::State`] lists them. **Fault**: what the disk does.
 //! - **activity**: a verb together with the states that hold when it begins.
 //! - **promise**: the position up to which a crash of some kind must leave everything.
+//! - **mark**: the acknowledgement mark (ack mark), the file `log/MARK`. It states which position
+//!   was durable at the last acknowledgement, and so proves it.
+//! - **claim**: the position that one written state of the mark proves.
 //! - **group**: the records that one flush makes durable.
 
 mod campaign;

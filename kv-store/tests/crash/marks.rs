@@ -1,9 +1,9 @@
-//! One damage to the log after a power cut, combined with every state in which the power cut may
-//! leave the ack mark.
+//! One damage to the log after a power cut, combined with states in which the power cut may leave
+//! the ack mark; [`mark_states`] says which.
 //!
-//! After a killed process the mark is exact, and one damage costs nothing silently. A power cut may
-//! leave any older mark, or none. Then one damage may cost the last flushed group, which nothing
-//! later names, but never what a later frame or the mark proves.
+//! A killed process leaves the newest mark, and then one damage makes nothing disappear silently. A
+//! power cut may leave any older mark, or none. Then one damage may cost the last flushed group,
+//! because no later frame names it. It must never cost what a later frame or the mark proves.
 
 mod mark_states;
 mod power_cut;
@@ -124,8 +124,8 @@ impl MarkedDamages {
         check(&self.cuts[case.cut], case, Verb::Put, &Coverage::default()).err()
     }
 
-    /// Prints, of the failing cases of the same cut, the one with the smallest damage and the mark
-    /// nearest to the exact one.
+    /// Prints the simplest failing case of the same cut: the smallest damage, with the mark nearest
+    /// to the exact one.
     fn print_simplest(&self, case: &MarkedCase, findings: &Findings) {
         let cut = &self.cuts[case.cut];
         let mut candidates: Vec<_> = self.cases.iter().filter(|other| other.cut == case.cut).collect();
@@ -138,7 +138,7 @@ impl MarkedDamages {
 }
 
 /// Damage to a single sector is combined with this many states of the mark, damage to a block with
-/// all of them. Most blocks have only one sector in use.
+/// all of them. (In most blocks only one sector is in use, so damage to the block covers it.)
 const BESIDE_SECTORS: usize = 8;
 
 /// How many cases are tried in search of the simplest failing one.
@@ -150,7 +150,7 @@ fn check(cut: &PowerCut, case: &MarkedCase, verb: Verb, coverage: &Coverage) -> 
     let engine = match Engine::open(&disk) {
         Ok(engine) => engine,
         Err(Error::Corrupt { .. } | Error::Unrecoverable(_)) => return Ok(()),
-        Err(error) => return Err(Violation::wrong(format!("damage is answered by {error:?}"))),
+        Err(error) => return Err(Violation::wrong(format!("damage gave the wrong error: {error:?}"))),
     };
     let (position, floor) = (engine.store.recovery().position, cut.floor(choice, damage));
     if position < floor {
@@ -167,6 +167,6 @@ fn check(cut: &PowerCut, case: &MarkedCase, verb: Verb, coverage: &Coverage) -> 
         }
         Ok(Some(difference)) => Err(Violation::loss(format!("at position {position}, {difference}"))),
         Err(Error::Corrupt { .. }) => Ok(()),
-        Err(error) => Err(Violation::wrong(format!("damage is answered by {error:?}"))),
+        Err(error) => Err(Violation::wrong(format!("damage gave the wrong error: {error:?}"))),
     }
 }

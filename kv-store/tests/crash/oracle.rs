@@ -54,15 +54,16 @@ impl Oracle {
         }
     }
 
-    /// The same store as found at this position. Nothing is known but what led to it.
+    /// The oracle for the same store, found at this position: it keeps the states that led there,
+    /// and no acknowledgements.
     pub fn found_at(&self, position: Lsn) -> Self {
         let states = &self.states[..=position.0 as usize];
         let states = states.iter().map(|(_, model)| (0, Arc::clone(model))).collect();
         Self { states, is_damaged: self.is_damaged, ..Self::nothing() }
     }
 
-    /// The same, on the disk that such a crash leaves: everything was known before its first
-    /// operation.
+    /// The same oracle, for the disk that such a crash leaves. Everything counts as known before
+    /// the first operation of that disk.
     pub fn after_crash(mut self, model: CrashModel) -> Self {
         self.kernel_forgets |= model != CrashModel::Killed;
         self.states.iter_mut().for_each(|(at, _)| *at = 0);
@@ -71,7 +72,8 @@ impl Oracle {
         self
     }
 
-    /// What was known after this many operations, though more writes may have been begun.
+    /// The same oracle with only the promises that were known after this many operations. It keeps
+    /// all writes, also those that were begun later.
     pub fn at(&self, at: u64) -> Self {
         let mut oracle = self.clone();
         let Self { durable, written, checkpoints, flushed, .. } = &mut oracle;
@@ -97,19 +99,19 @@ impl Oracle {
         self.states.push((at, Arc::new(model)));
     }
 
-    /// The last write was refused, so it has no position.
+    /// Forgets the last write, which was refused and so has no position.
     pub fn take_back(&mut self) {
         self.states.pop();
     }
 
-    /// The store was found at this position. What came after it was legally lost.
+    /// Forgets what came after this position, where the store was found: it was legally lost.
     pub fn forget_beyond(&mut self, position: Lsn) {
         self.states.truncate(position.0 as usize + 1);
         self.written.retain(|(_, lsn)| *lsn <= position);
         self.flushed.retain(|(_, lsn)| *lsn <= position);
     }
 
-    /// Everything that was begun is acknowledged.
+    /// Notes that everything that was begun is acknowledged.
     pub fn acknowledge(&mut self, at: u64, durability: Durability) {
         self.written.push((at, self.last()));
         if durability == Durability::Disk {
@@ -117,7 +119,7 @@ impl Oracle {
         }
     }
 
-    /// Everything that was acknowledged now also survives a power cut.
+    /// Notes that everything that was acknowledged also survives a power cut now.
     pub fn synced(&mut self, at: u64) {
         self.durable.push((at, self.acknowledged()));
     }

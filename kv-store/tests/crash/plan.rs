@@ -79,7 +79,7 @@ impl Plan {
         }
     }
 
-    /// This percentage of all states.
+    /// The number of states that this percentage of all states is.
     pub fn share(&self, percent: u64) -> u64 {
         self.states_max * percent / 100
     }

@@ -1,4 +1,4 @@
-//! Tests of the campaign itself: it contains what it should, and finds what it should.
+//! Tests of the campaign itself: it does everything that it should, and it finds faults.
 
 use std::collections::BTreeSet;
 
@@ -108,8 +108,8 @@ fn parts_are_disjoint_and_complete() {
     assert!(["0/3", "4/3", "3", "1/0", "x/3"].iter().all(|text| text.parse::<RunPart>().is_err()));
 }
 
-/// The marks that are combined with damage are those that a power cut may leave: every one written
-/// since the last sync of the file. For each, the test knows what it proves.
+/// The marks that are combined with damage are those that a power cut may leave: the one at the
+/// last sync of the file, and those written since. The campaign knows what each of them proves.
 #[test]
 fn a_mark_proves_what_was_durable_when_it_was_written() {
     let Ok(cuts) = marks::cuts_of("first", 0) else { panic!("the scenario fails") };

@@ -26,7 +26,7 @@ impl Situation {
     pub fn all() -> impl Iterator<Item = Self> {
         let situations =
             State::ALL.iter().flat_map(|state| Verb::ALL.iter().map(|verb| Self { state: *state, verb: *verb }));
-        // While one checkpoint is written, another waits for it. Whatever the first one still does
+        // While one checkpoint is written, another waits for it. What the first one still has to do
         // is done in this state anyway.
         let can_be = |situation: &Self| (situation.state, situation.verb) != (State::Frozen, Verb::Checkpoint);
         situations
@@ -60,7 +60,7 @@ impl Situation {
         Ok((driver, vec![self.step(), Step::Reopen, Step::Put(7, Durability::Disk)]))
     }
 
-    /// Whether the verb needs pending work to wait for, where that does not change the state.
+    /// Whether the verb needs pending work to wait for, and pending work does not end the state.
     fn has_work(self) -> bool {
         matches!(self.verb, Verb::Wait | Verb::Background) && !matches!(self.state, State::Fresh | State::Sealed)
     }

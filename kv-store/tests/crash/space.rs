@@ -1,4 +1,4 @@
-//! The disk is full: at every size, and at every step of the reference workload.
+//! Runs the reference workload on disks of every size, and on disks that fill up at each step.
 
 use std::{fmt, str::FromStr};
 
@@ -24,15 +24,15 @@ pub const STATES_EACH: u64 = 13;
 /// How many pages the disk has.
 #[derive(Clone, Copy, Debug)]
 pub enum SpaceCase {
-    /// From this step of the reference workload on: this many more than are used then. For step 0:
-    /// this many in all.
+    /// From this step of the reference workload on, the disk has this many pages more than are used
+    /// then. At step 0, it has this many pages in all.
     From(usize, u64),
-    /// For a verb in a state: this many more than are used then.
+    /// While a verb runs in a state, the disk has this many pages more than are used then.
     At(Situation, u64),
 }
 
-/// Every size of the disk from nothing to what the workload takes; and from every step on, little
-/// more than is used.
+/// Every size of the disk from nothing to what the workload takes. Also, from every step on, a disk
+/// with little more than is used.
 pub fn cases(seed: u64) -> Verdict<Vec<SpaceCase>> {
     let disk = SimDisk::new(seed);
     let steps = reference(seed);
@@ -66,7 +66,7 @@ impl SpaceCase {
             }
             Self::At(situation, pages) => {
                 let mut states = driver.states();
-                states.add(situation.state); // the step itself may bring it about
+                states.add(situation.state); // the step itself may lead to the state
                 findings.coverage.met(Activity { verb: situation.verb, states }, FaultKind::FullDisk);
                 (0, *pages)
             }
@@ -89,7 +89,7 @@ fn is_right(error: &Error) -> bool {
     matches!(error, Error::DiskFull { .. })
 }
 
-/// There is space again: everything works without another opening.
+/// After there is space again, everything works without another opening.
 fn check_going_on(faulty_run: &mut FaultyRun<'_>) -> Verdict {
     faulty_run.disk.heal();
     if faulty_run.driver.engine.is_none() {

@@ -16,10 +16,10 @@ use crate::{
 /// What the damage may still cost after the store was used and the power was cut once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MayLose {
-    /// Nothing: the damage was already read, or is never read.
+    /// Nothing: the damage was already read, or no opening reads it.
     Nothing,
-    /// The last group. The damage was not read because a seal followed it; now it is read, and
-    /// refused if it is proven.
+    /// The last group. If a seal followed the damage, the first opening did not read it. The next
+    /// one does, and may refuse because something proves the damage.
     LastGroup,
 }
 
@@ -34,7 +34,7 @@ pub fn use_and_crash(engine: Engine, disk: &SimDisk, oracle: &Oracle, verb: Verb
             Ok(()) => {}
             Err(Error::Corrupt { .. }) if driver.engine.is_some() => {}
             Err(Error::Closed) => {}
-            Err(error) => return Err(Violation::refusal(&format!("it opens, and then {step:?} fails"), &error)),
+            Err(error) => return Err(Violation::refusal(&format!("the store opens, but then {step:?} fails"), &error)),
         }
     }
     let left = disk.crash(&CrashChoice { model: CrashModel::Posix, survivors: Survivors::Nothing });
@@ -50,7 +50,7 @@ pub fn use_and_crash(engine: Engine, disk: &SimDisk, oracle: &Oracle, verb: Verb
     match difference(&engine.store, expected) {
         Ok(None) | Err(Error::Corrupt { .. }) => Ok(()),
         Ok(Some(difference)) => Err(Violation::loss(format!("later, at position {position}, {difference}"))),
-        Err(error) => Err(Violation::wrong(format!("damage is answered by {error:?}"))),
+        Err(error) => Err(Violation::wrong(format!("damage gave the wrong error: {error:?}"))),
     }
 }
 

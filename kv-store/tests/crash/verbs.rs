@@ -10,7 +10,7 @@ use crate::{
     workload::WriteCall,
 };
 
-/// The result of a change.
+/// The result of a successful change.
 pub enum Done {
     Written,
     /// It has its position, and becomes durable later.
@@ -70,7 +70,7 @@ pub fn write(store: &Store, change: &WriteCall, model: &Model) -> Result<Done> {
     }
 }
 
-/// Calls a verb where it has nothing to do. Returns whether it has answered so.
+/// Calls a verb where it has nothing to do. Returns whether its answer says so.
 pub fn no_op(store: &Store, verb: Verb, collection: &str, key: &[u8]) -> Result<bool> {
     let refused = |result: Result<()>| match result {
         Ok(()) => Ok(false),

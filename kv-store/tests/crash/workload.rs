@@ -10,7 +10,8 @@ use crate::coverage::Verb;
 pub enum Step {
     /// A random action, which follows from the seed and from what the store holds then.
     Usual(u64),
-    /// This verb, with something to do if there is anything; the details follow from the seed.
+    /// This verb, called so that it has something to do, if that is possible. The details follow
+    /// from the seed.
     Verb(Verb, u64),
     /// Puts this key into two collections.
     Put(u8, Durability),
@@ -36,8 +37,8 @@ pub enum Step {
 /// The reference workload: puts, overwrites, deletions, comparisons, batches and transactions over
 /// three collections, two of which are dropped, created again, cleared and renamed; at both
 /// durabilities, some of them deferred; feeds; background work now and then, so that segments are
-/// also made on demand; checkpoints, one of which fails, and one with a write beside it; clean
-/// closes and openings.
+/// also made on demand; checkpoints, one of which fails, and one during which a write is made;
+/// clean closes and openings.
 pub fn reference(seed: u64) -> Vec<Step> {
     let mut steps =
         rounds(seed, 55, &[Step::Checkpoint, Step::Reopen, Step::Checkpoint, Step::FailedCheckpoint, Step::Close]);
@@ -52,7 +53,7 @@ pub fn first_steps() -> Vec<Step> {
 }
 
 /// The smallest workload with everything in it: two checkpoints, segments before and after them, a
-/// tail that only the kernel has, and perhaps a clean end.
+/// tail that only the kernel has, and a clean end if `closed`.
 pub fn small(closed: bool) -> Vec<Step> {
     let tail = (0..4).map(|key| Step::Put(key, if key < 2 { Durability::Disk } else { Durability::Process }));
     let end = closed.then_some(Step::Close);
@@ -65,7 +66,7 @@ pub fn small(closed: bool) -> Vec<Step> {
 /// The key whose value takes blocks of its own.
 pub const LARGE: u8 = 99;
 
-/// Mostly zeroes, so that there is little in it to damage in different ways.
+/// Mostly zeroes, so that few of its bytes have to be damaged one by one.
 pub fn large_value() -> Vec<u8> {
     (0..6000).map(|at| u8::from(at % 500 == 7)).collect()
 }
@@ -78,7 +79,7 @@ fn rounds(seed: u64, usual: u64, endings: &[Step]) -> Vec<Step> {
     (0..).zip(endings).flat_map(driver).collect()
 }
 
-/// Changes that are made together, and by which verb.
+/// Changes that are made together, and the verb that makes them.
 #[derive(Clone, Debug)]
 pub struct WriteCall {
     pub verb: Verb,

@@ -106,7 +106,8 @@ impl Worker<'_> {
         self.write(call, vec![Operation::delete_if_present("single", key)], action(true), delete, key);
     }
 
-    /// Expects the value it saw last, or sometimes another one; sometimes deletes the key.
+    /// Expects the value that the worker saw last, or sometimes another one. Sometimes deletes the
+    /// key.
     fn compare_and_set(&mut self, key: &str) {
         let (call, value) = self.new_value();
         let seen = self.last_seen.get(&format!("single/{key}")).cloned().unwrap_or_default();

@@ -27,7 +27,7 @@ use crate::{
 /// How many commits a worker leaves in flight.
 const IN_FLIGHT_MAX: usize = 8;
 
-/// A write that was made and not waited for.
+/// A write that was made and not yet waited for.
 pub struct InFlight {
     pub call: u64,
     pub invoked: Invoked,
@@ -86,7 +86,7 @@ impl Worker<'_> {
         let at = self.rng.usize(..self.in_flight.len());
         let InFlight { call, invoked, done, answer, commit } = self.in_flight.remove(at);
         let outcome = match self.rng.u8(..8) {
-            // It may become durable anyway, or the crash loses it.
+            // The write may still become durable, or the crash loses it.
             0 => return self.returned(&invoked, done, Part::maybe),
             1..4 => commit.wait(),
             _ if self.has_threads => block_on(commit),
@@ -112,7 +112,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Commits that were not waited for are in flight during the crash.
+    /// Records that the remaining commits are in flight during the crash.
     pub fn leave_in_flight(&mut self) {
         for InFlight { invoked, done, .. } in std::mem::take(&mut self.in_flight) {
             self.returned(&invoked, done, Part::maybe);
@@ -120,7 +120,7 @@ impl Worker<'_> {
     }
 }
 
-/// Wakes a thread, and remembers that it did, since a thread may also resume by itself.
+/// Wakes a thread, and remembers that it did: a parked thread may also resume by itself.
 struct Unpark {
     thread: Thread,
     is_woken: AtomicBool,
@@ -133,8 +133,8 @@ impl Wake for Unpark {
     }
 }
 
-/// Awaits the commit on this thread. Polls it again only after the waker was called, which must
-/// happen.
+/// Awaits the commit on this thread. Polls it again only after its waker was called, and fails if
+/// that does not happen.
 fn block_on(commit: Commit) -> Result<()> {
     let woken = Arc::new(Unpark { thread: thread::current(), is_woken: AtomicBool::new(false) });
     let (waker, begun) = (Waker::from(Arc::clone(&woken)), Instant::now());

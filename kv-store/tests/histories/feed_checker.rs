@@ -1,5 +1,5 @@
-//! The feed checker: reads the change feed over all incarnations. What the feed gave leads from a
-//! snapshot to the state at each position.
+//! The feed checker: reads the change feed over all incarnations. The changes that the feed gave
+//! must lead from a snapshot to the state at each position.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -49,7 +49,7 @@ fn operation(change: &RecordedChange) -> Operation {
 pub struct FeedChecker {
     rng: fastrand::Rng,
     feed: Option<ChangeFeed>,
-    /// The position up to which it has everything; `None` if it has nothing.
+    /// The position up to which the checker has read everything; `None` if it has read nothing.
     position: Option<Lsn>,
     epoch: Epoch,
     /// What the feed gave in the current incarnation.
@@ -80,14 +80,14 @@ impl FeedChecker {
         }
     }
 
-    /// The store was opened. Resumes where it was, unless that was a snapshot that a power cut has
-    /// lost.
+    /// Notes that the store was opened at this position. The checker resumes where it was, unless
+    /// it had started from a snapshot that a power cut has lost.
     pub fn begin(&mut self, opened: Lsn) {
         assert!(self.given <= opened, "the feed gave {}, but {opened} was recovered", self.given);
         self.position = self.position.filter(|position| *position <= opened);
     }
 
-    /// The store is gone.
+    /// Notes that the store was closed or crashed.
     pub fn end(&mut self) {
         self.feed = None;
     }

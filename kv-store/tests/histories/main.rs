@@ -5,52 +5,57 @@
 //! A run has at least three incarnations of a store. In each of them:
 //!
 //! - Several workers put, get, delete, compare and set, update and take keys. They write batches
-//!   and transactions, and wait for them at once, later or never. They iterate, and keep snapshots.
+//!   and transactions. They wait for a write at once, later or never. They iterate, and keep
+//!   snapshots.
 //! - A feed checker reads the change feed.
 //! - Checkpoints are made. Collections are cleared, renamed, dropped and created.
 //! - The disk fails, fills up, or stops at some operation.
-//! - At the end the power is cut or the process killed. Some of the next openings are interrupted.
+//! - At the end, the power is cut or the process is killed. Some of the next openings are
+//!   interrupted by another crash.
 //!
 //! # What is checked
 //!
 //! - **Linearizability.** What all workers saw of single keys and of the group, over all
-//!   incarnations, has a sequential order. Acknowledged writes stay; a call that was pending in a
-//!   crash took effect before it or never. Where a crash may lose acknowledged writes (a power cut,
-//!   and [`Durability::Process`](kv_core::Durability)), a new history begins.
-//! - **Prefix.** The recovered state is a prefix of the commits, in which each write finds the
-//!   state that it was decided on. It has every write that was acknowledged, seen, or given by the
-//!   feed, at a level that survives the crash.
-//! - **Strict serializability.** What was seen of the whole store is the state at one position, and
-//!   at the right one (below).
-//! - **Feed.** Over all incarnations, the feed gave every record once and in order, and leads from
-//!   a snapshot to the state at each position. Every later snapshot has what the feed gave, and no
-//!   crash takes it back.
-//! - **Answers without a write.** Each is right at a position that was recovered, if its level
-//!   survives the crash: what it looked at is still there.
-//! - Iterations see batches whole, and errors are those that the injected faults lead to.
+//!   incarnations, has a sequential order. Acknowledged writes stay. A call that was pending in a
+//!   crash took effect before the crash, or never. Where a crash may lose acknowledged writes (a
+//!   power cut, and [`Durability::Process`](kv_core::Durability)), a new history begins.
+//! - **Prefix.** The recovered state is the result of a prefix of the commits, in which each write
+//!   finds the state that it was decided on. The prefix has every write that was acknowledged,
+//!   seen, or given by the feed, at a level that survives the crash.
+//! - **Strict serializability.** All reads of one transaction or snapshot show the state at a
+//!   single position, and at the right one (see below).
+//! - **Feed.** Over all incarnations, the feed gave every record once and in order. Its records
+//!   lead from a snapshot to the state at each position. Every later snapshot has what the feed
+//!   gave, and no crash takes it back.
+//! - **Answers without a write.** Each answer at a level that survives the crash is right at a
+//!   position that was recovered: what the call looked at is still there.
+//! - **Others.** Iterations see batches whole. Calls fail only with errors that the injected faults
+//!   lead to.
 //!
 //! Strict serializability needs no search, because the order of commits is known: a recording log
-//! knows which call each record comes from. So there is one model, to which the writes are applied
-//! in that order. Each transaction is checked against the model, step by step, at one position:
+//! knows which call each record comes from. So the writes are applied to one model, in that order.
+//! Each transaction is checked against the model, step by step, at one position:
 //!
 //! - A transaction that wrote is checked at the position before its own.
 //! - One that wrote nothing, failed or panicked is checked at any position between the last one
 //!   that any caller was told of when it began, and the last one that was published when it ended.
 //!
 //! If each transaction has read the state before its own place in the order, the history is
-//! serializable: a lost update, write skew or a phantom would show as a different read. It is
-//! strict, because no place lies before one that a caller was told of before the call began.
+//! serializable: a lost update, a write skew or a phantom would show as a read that differs from
+//! the model. It is strict, because no transaction has a place before a position that any caller
+//! had been told of when the transaction began.
 //!
-//! A snapshot reports its position, so every answer of it, however late, must be the state there.
-//! Its position lies between what callers had been told of when it was taken and what had been
-//! begun. Reads without a snapshot have the same bounds as transactions that wrote nothing.
+//! A snapshot reports its position, so each of its answers, however late, must match the state
+//! there. That position must not be below what callers had been told of when the snapshot was
+//! taken, nor above what had been begun by then. Reads without a snapshot have the same bounds as
+//! transactions that wrote nothing.
 //!
 //! # How a failure is replayed
 //!
 //! A run that fails prints its seed and the command that repeats it. `KV_HISTORIES_SEEDS=N` runs N
 //! seeds instead of the default number, from `KV_HISTORIES_SEED` on (or 0). On one thread, a seed
-//! always gives the same run. With threads, the seed decides what is done but not how it
-//! interleaves, so run it many times: `KV_HISTORIES_SEED=S KV_HISTORIES_SEEDS=1
+//! always gives the same run. With threads, the seed decides what each thread does, but not how the
+//! threads interleave. So run a seed many times: `KV_HISTORIES_SEED=S KV_HISTORIES_SEEDS=1
 //! KV_HISTORIES_TIMES=100`.
 //!
 //! # Modules
@@ -73,7 +78,7 @@
 //! # Words
 //!
 //! - **incarnation**: one opening of the store, up to its close or crash.
-//! - **call**: one call of a worker, with a number that is also the value it writes.
+//! - **call**: one call of a worker. Its number is also the value that it writes.
 //! - **group**: keys that only batches write, always together and with one value.
 //! - **tag**: a value without its padding; it names the call that wrote it.
 //! - **observation**: reads that must all be right at one position.

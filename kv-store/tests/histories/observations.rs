@@ -1,5 +1,5 @@
-//! Checks what calls saw of the whole store against the states that the writes, in commit order,
-//! lead to.
+//! Checks what calls saw of the whole store against the states that the writes lead to, in commit
+//! order.
 
 use std::{
     borrow::Cow,
@@ -24,9 +24,10 @@ pub type Pair = (Vec<u8>, Vec<u8>);
 pub struct Observation {
     /// The call, if it may have written. Then it saw the state before its own position.
     pub call: Option<u64>,
-    /// The lowest position that it can have seen: this was acknowledged or seen before it began.
+    /// The lowest position that it can have seen. Everything up to here was acknowledged or seen
+    /// before it began.
     pub from: Lsn,
-    /// The highest position that it can have seen: nothing later existed when it ended.
+    /// The highest position that it can have seen. Nothing above was visible when it ended.
     pub upto: Lsn,
     pub steps: Vec<ObservedStep>,
 }
@@ -102,8 +103,8 @@ fn sizes(model: &Model) -> Vec<(String, u64, u64)> {
 }
 
 impl Observation {
-    /// If it has written, fixes the position whose state it saw. That position must also fit real
-    /// time.
+    /// If the call has written, fixes the position whose state it saw. The order of positions must
+    /// agree with real time.
     fn decide(&mut self, positions: &HashMap<u64, Lsn>) {
         let Some(own) = self.call.and_then(|call| positions.get(&call)) else { return };
         let before = Lsn(own.0 - 1);
@@ -139,8 +140,8 @@ pub fn check_answers(commits: &Commits, recovered: Lsn, mut answers: Vec<Observa
     assert!(answers.is_empty(), "a crash lost what these answers depend on; {recovered} was recovered: {answers:?}");
 }
 
-/// Checks that each observation is right at some position at which it can have been made, and that
-/// the feed leads to the state at each position. `opened` is the position at which the current
+/// Checks that each observation is right at some position between its `from` and its `upto`, and
+/// that the feed leads to the state at each position. `opened` is the position at which the current
 /// incarnation began.
 pub fn check(
     commits: &Commits,

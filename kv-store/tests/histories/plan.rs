@@ -17,8 +17,8 @@ pub struct Plan {
     pub disk_fault: Option<DiskFault>,
     pub end: End,
     pub crash: CrashChoice,
-    /// Openings after the crash that are interrupted before the one that succeeds: after how many
-    /// operations of the disk, and by which crash.
+    /// The openings after the crash that are interrupted, before one succeeds. Each has the number
+    /// of disk operations after which it is interrupted, and the crash.
     pub interrupted_openings: Vec<(u64, CrashChoice)>,
 }
 

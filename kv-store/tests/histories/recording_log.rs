@@ -1,4 +1,4 @@
-//! The recording log: knows which call each record comes from, so the order of commits is known,
+//! The recording log notes which call each record comes from. So the order of commits is known,
 //! whatever the threads do.
 
 use std::{
@@ -55,18 +55,19 @@ impl Commits {
         Lsn(self.floor.load(Ordering::SeqCst))
     }
 
-    /// A caller was told that the current state is the one at this position.
+    /// Notes that a caller was told of the state at this position.
     pub fn seen(&self, position: Lsn) {
         self.floor.fetch_max(position.0, Ordering::SeqCst);
     }
 
-    /// The call was acknowledged. It may have written nothing.
+    /// Notes that the call was acknowledged. It may have written nothing.
     pub fn acknowledged(&self, call: u64) {
         let at = self.lock().iter().rposition(|write| write.call == call);
         self.seen(Lsn(at.map_or(0, |at| at as u64 + 1)));
     }
 
-    /// Drops the writes that a crash lost. The others are there from now on.
+    /// Drops the writes above this position, which a crash lost. The others are never lost any
+    /// more.
     pub fn cut(&self, position: Lsn) {
         self.lock().truncate(position.0 as usize);
         self.floor.store(position.0, Ordering::SeqCst);
@@ -132,7 +133,7 @@ impl Log for RecordingLog {
         let appended = self.inner.append(record, durability);
         let position = match &appended {
             Ok(lsn) => Some(*lsn),
-            // It may be there after the next opening, behind everything else.
+            // The record may be there after the next opening, behind all others.
             Err(Error::OutcomeUnknown { .. }) => Some(self.inner.bounds().appended),
             Err(_) => None,
         };

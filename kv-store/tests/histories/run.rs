@@ -1,5 +1,4 @@
-//! A run: a store that is opened, used and crashed, several times, and the checks of what must
-//! hold.
+//! A run: opens, uses and crashes a store several times, and checks what must hold.
 
 use std::{
     sync::{Arc, atomic::AtomicU64},
@@ -38,7 +37,7 @@ pub enum Mode {
     Threads,
     /// Everything runs on one thread, in an order that follows from the seed.
     OneThread,
-    /// The same, on a disk that reports syncs which it has not done.
+    /// The same, on a disk that reports success for syncs which it has not done.
     LyingDisk,
 }
 
@@ -234,13 +233,13 @@ impl Run {
         self.count.incarnations += 1;
         self.count.writes += self.commits.lock().len() as u64 - opened.0;
         self.count.failures += self.known.failures - failures;
-        assert!(!plan.is_fault_free() || self.known.failures == failures, "nothing was injected, and something failed");
+        assert!(!plan.is_fault_free() || self.known.failures == failures, "something failed without a fault");
     }
 
     /// Ends the process as planned, and notes what must be there afterwards.
     fn end(&mut self, plan: &Plan, store: &Store) {
         let closed = plan.end == End::Close && store.close().is_ok();
-        assert!(closed || plan.end != End::Close || !plan.is_fault_free(), "nothing was injected, and closing failed");
+        assert!(closed || plan.end != End::Close || !plan.is_fault_free(), "closing failed without a fault");
         // A sync that fails and drops data also loses what only the kernel had.
         let forgets = matches!(plan.disk_fault, Some(DiskFault::SyncFails { forgets: true, .. }));
         let keeps_all = plan.crashes().all(|crash| crash.model == CrashModel::Killed) && !forgets;
@@ -250,9 +249,9 @@ impl Run {
         self.history.crash();
     }
 
-    /// The last position that must be there. If the kernel keeps everything, that is everything
-    /// acknowledged or seen. Otherwise it is the last `Disk` write up to there, which was durable
-    /// before it was published.
+    /// The last position that must be there. If the kernel keeps everything, this is the last write
+    /// that was acknowledged or seen. Otherwise it is the last `Disk` write up to that one: it was
+    /// durable before anything above it was published.
     fn promise(&self, keeps_all: bool) -> Lsn {
         let (mut promised, mut last_disk) = (self.promised, Lsn::START);
         for (lsn, write) in (1..).map(Lsn).zip(self.commits.lock().iter()) {

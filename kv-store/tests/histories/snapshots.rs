@@ -1,5 +1,5 @@
 //! Reading the whole store: at once, in snapshots that are kept for a while, and in iterations that
-//! are left half done.
+//! continue later.
 
 use std::{ops::Bound, thread};
 
@@ -74,7 +74,7 @@ pub fn random_key(rng: &mut fastrand::Rng) -> Vec<u8> {
     format!("k{}", rng.u8(..10)).into_bytes()
 }
 
-/// One of these collections, or of the others.
+/// The name of one of these collections, or `single` or `group`.
 pub fn random_collection(rng: &mut fastrand::Rng) -> &'static str {
     match rng.u8(..8) {
         0 => "single",
@@ -127,7 +127,7 @@ impl Worker<'_> {
         let snapshot = self.store.snapshot();
         let (position, begun) = (snapshot.position(), Lsn(self.commits.lock().len() as u64));
         assert!(position >= from, "a snapshot is at {position}, after {from} was acknowledged or seen");
-        assert!(position <= begun, "a snapshot is at {position}, before anything after {begun} was begun");
+        assert!(position <= begun, "a snapshot is at {position}, but nothing above {begun} was begun");
         self.commits.seen(position);
         self.known.published = self.known.published.max(position);
         snapshot

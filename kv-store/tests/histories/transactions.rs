@@ -1,4 +1,4 @@
-//! Random transactions. Each answer is recorded, also of reads of their own writes.
+//! Random transactions. Each answer is recorded, also where a transaction reads its own writes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -51,7 +51,8 @@ impl Worker<'_> {
         let outcome = catch_unwind(AssertUnwindSafe(transact));
         let upto = match &outcome {
             Ok(Ok(()) | Err(RollBack::OnPurpose)) => self.store.stats().published,
-            // It may have seen what is not published, and the store has acknowledged nothing.
+            // The transaction may have seen writes that are not published yet: the store has
+            // acknowledged nothing to it.
             Ok(Err(RollBack::Store(_))) | Err(_) => Lsn(self.commits.lock().len() as u64),
         };
         let was_answered = matches!(outcome, Ok(Ok(()) | Err(RollBack::OnPurpose)));

@@ -1,5 +1,5 @@
-//! Verbs that read a key and write it in one step. In the history, each is a compare-and-set with
-//! what it found.
+//! Verbs that read a key and write it in one step. In the history, each is a compare-and-set that
+//! expects what the verb found.
 
 use kv_core::{Collection, Value};
 use kv_testkit::{Operation, linearizability::Action};
@@ -36,7 +36,7 @@ impl Worker<'_> {
                 None => Action::Get(None),
             })))
         };
-        // If it fails, it is not known whether it has deleted anything.
+        // If the call fails, it is not known whether it has deleted anything.
         let done = action(Action::Delete { existed: None });
         self.write(call, vec![Operation::delete("single", key)], done, take, key);
         if taken.is_some() {

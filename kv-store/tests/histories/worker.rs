@@ -1,4 +1,4 @@
-//! A worker: one user of the store, who makes random calls and records each answer.
+//! A worker: one user of the store, which makes random calls and records each answer.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -18,8 +18,9 @@ use crate::{
     snapshots::Scan,
 };
 
-/// The maximum padding at the end of values, which gives records different lengths.
+/// The byte that values are padded with at their end, so that records have different lengths.
 const PADDING: u8 = b'.';
+/// The maximum length of the padding.
 const PADDING_BYTES_MAX: usize = 400;
 
 /// The durability of the writes of one incarnation.
@@ -56,7 +57,7 @@ pub struct ClientKnowledge {
     pub acknowledged: BTreeSet<u64>,
     /// Writes whose values were seen.
     pub seen: BTreeSet<u64>,
-    /// The last position of which there was a snapshot.
+    /// The highest position of any snapshot.
     pub published: Lsn,
     /// The last position that was reported to survive a power cut.
     pub synced: Lsn,
@@ -140,8 +141,8 @@ impl<'a> Worker<'a> {
         });
     }
 
-    /// Makes a call that may write. It has `done` what it intended, unless it answers that it did
-    /// something else.
+    /// Makes a call that may write. `make` returns `None` if the call did what it intended, which
+    /// is `done`; otherwise it returns what the call answered.
     pub fn called(&mut self, write: Write, done: Parts, make: impl FnOnce(&Store) -> Result<Option<Parts>>) {
         let (call, durability, from) = (write.call, write.durability, self.commits.floor());
         announce(write);
@@ -159,8 +160,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// A call was answered. If it changed nothing, the answer must be right at a position between
-    /// `from` and what is published now.
+    /// Records the answer of a call. If the call changed nothing, the answer must be right at a
+    /// position between `from` and what is published now.
     pub fn answered(&mut self, durability: Durability, from: Lsn, answered: &Parts) {
         let steps: Option<Vec<_>> = answered.iter().map(|(path, action)| found(path, action)).collect();
         let Some(steps) = steps else { return };
@@ -169,7 +170,7 @@ impl<'a> Worker<'a> {
         self.promised(durability, answer);
     }
 
-    /// A call that changed nothing was answered at this durability.
+    /// Records the answer of a call that changed nothing. At `Disk`, it must survive a power cut.
     pub fn promised(&mut self, durability: Durability, answer: Observation) {
         if durability == Durability::Disk {
             self.known.answers.push(answer);
@@ -184,13 +185,13 @@ impl<'a> Worker<'a> {
         self.recorder.returned(invoked, parts(done, part));
     }
 
-    /// The call was acknowledged.
+    /// Records that the call was acknowledged.
     pub fn acknowledged(&mut self, call: u64) {
         self.known.acknowledged.insert(call);
         self.commits.acknowledged(call);
     }
 
-    /// The call failed. It may still have taken effect.
+    /// Records that the call failed. It may still have taken effect.
     pub fn failed(&mut self, invoked: &Invoked, done: Parts, error: &Error) {
         if matches!(error, Error::OutcomeUnknown { .. }) {
             self.returned(invoked, done, Part::maybe);
@@ -235,7 +236,7 @@ pub fn assert_expected(error: &Error) {
     assert!(is_expected, "{}", error.chain());
 }
 
-/// What an action found that changed nothing; `None` for one that changed something.
+/// What an action has read, if it changed nothing; otherwise `None`.
 fn found(path: &str, action: &Action) -> Option<ObservedStep> {
     let tag = match action {
         Action::Get(found) | Action::CompareAndSet { answer: Err(found), .. } => found.clone(),

@@ -36,7 +36,8 @@ const ASK: &[Ask] = &[
     }),
 ];
 
-/// Seen on a real file system: a key was back that `delete_if_present` had called absent.
+/// This happened on a real file system: `delete_if_present` had called a key absent, and after a
+/// power cut the key was back.
 #[test]
 fn what_was_called_absent_is_not_back_after_a_power_cut() {
     let delete: fn(&Store, &Collection) = |_, all| all.with_durability(Durability::Process).delete("k").unwrap();

@@ -1,4 +1,4 @@
-//! What an error tells about who has a store open, and about what is missing.
+//! What errors say about the process that has a store open, and about missing files.
 
 use kv_store::{Error, LockHolder, Lsn, Place};
 use kv_testkit::fork;
@@ -10,7 +10,7 @@ fn holder(error: &Error) -> LockHolder {
     *holder
 }
 
-/// Whichever kind of handle is left, and though the store was closed.
+/// This holds for each kind of handle, and even after `close`.
 #[test]
 fn a_store_that_is_open_in_this_process_says_so_until_the_last_handle_is_dropped() {
     let parent = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! One flipped bit anywhere in a store is refused at opening, reported by the read that meets it,
-//! or harmless. It never gives wrong data.
+//! One flipped bit anywhere in a store never gives wrong data: the store refuses to open, the read
+//! that meets the bit reports it, or it is harmless.
 
 use std::{fs, path::Path};
 
@@ -70,7 +70,7 @@ fn flip_bits(original: &Path, expected: &Expected) {
     for (name, bytes) in files(original) {
         let target = scratch.join(Path::new(&name).strip_prefix(original).unwrap());
         let mut damaged = bytes.clone();
-        // Of a long run of zeroes, only the edges and a few places in the middle are tried.
+        // In a long run of zeroes, only the edges and a few places in the middle are tried.
         let interesting = |at: &usize| {
             let around = &bytes[at.saturating_sub(8)..bytes.len().min(at + 9)];
             around.iter().any(|&byte| byte != 0) || at.is_multiple_of(1021)

@@ -1,5 +1,5 @@
-//! The change feed over real files. It writes nothing, and needs no checkpoint where the log goes
-//! back to the beginning.
+//! The change feed over real files. Reading it writes nothing. It needs no checkpoint if the log
+//! reaches back to its beginning.
 
 use std::{fs, path::Path, time::Duration};
 

@@ -1,5 +1,6 @@
-//! A child, made by `fork`, of the process that opened the store. Everything that would write is
-//! refused. The child touches, waits for and ends nothing, and the parent is not affected.
+//! A child made by `fork` from the process that opened the store. Everything that would write is
+//! refused. The child touches no file, waits for nothing and ends nothing. The parent is not
+//! affected.
 
 use std::{
     future::Future,

@@ -1,4 +1,4 @@
-//! The directory: its creation, its lock, what is missing in it, and that opening writes nothing.
+//! The directory: its creation, its lock and its missing files. Also, opening writes nothing.
 
 use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 

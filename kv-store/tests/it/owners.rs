@@ -1,5 +1,5 @@
-//! One owner, even where locks do not reach: a second one is refused, and a record that may be of a
-//! dead owner keeps no opener out. Also, what an owner notices about its directory.
+//! There is one owner, even where locks do not reach: a second one is refused, but the record of an
+//! owner that has ended keeps no opener out. Also, what an owner notices about its directory.
 
 use std::{
     fs, io,
@@ -92,7 +92,7 @@ fn an_owner_whose_lock_is_not_seen_keeps_others_out_until_it_closes() {
     let owner = || {
         let store = place.open().unwrap();
         put(&store, "owner").unwrap();
-        assert!(store.checkpoint().unwrap().is_some()); // which takes a lock, too
+        assert!(store.checkpoint().unwrap().is_some()); // a checkpoint takes a lock, too
         place.lose_locks();
         place.signal("written");
         place.wait_for("refused");
@@ -150,15 +150,15 @@ fn a_killed_owner_keeps_no_opener_out() {
     assert_eq!(keys(&place.open().unwrap()), ["owner"]);
 }
 
-/// A process number is reused; a machine is restarted, or is another one; a container has numbers
-/// of its own; and a record that was being written during a power cut may hold anything. Nor does
-/// an owner keep others from a copy of its store.
+/// The number in a record may mean nothing here: it was given to another process, the machine was
+/// restarted, or the record is of another machine or container. A record that a power cut has torn
+/// may hold anything. A copy of a store also has the record of the original's owner.
 #[test]
 fn a_record_of_no_live_process_keeps_no_opener_out() {
     let place = Place::new();
     let lock = place.store().join("LOCK");
     let (boot, namespace, started) = (72, 88, 96);
-    let id = 107; // a byte that no number of a process has
+    let id = 107; // the highest byte of the process number, which is 0 in every real one
     let (device, inode) = (112, 120);
     let owner = || {
         let store = place.open().unwrap();
@@ -171,7 +171,7 @@ fn a_record_of_no_live_process_keeps_no_opener_out() {
     place.two(owner, || {
         place.wait_for("written");
         let record = fs::read(&lock).unwrap();
-        is_in_use(place.open()); // what it is compared with
+        is_in_use(place.open()); // unchanged, the record keeps others out
         let let_in = |what: &str, bytes: &[u8]| {
             fs::write(&lock, bytes).unwrap(); // in place: it is the same file
             let opened = place.open();
@@ -270,7 +270,7 @@ fn an_owner_notices_at_the_next_checkpoint_that_another_has_taken_over() {
     let error = first.checkpoint().unwrap_err();
     assert!(matches!(&error, Error::Poisoned { cause } if matches!(**cause, Error::Fenced)), "{error:?}");
     assert!(matches!(put(&first, "late"), Err(Error::Poisoned { .. })));
-    drop(first); // and seals nothing
+    drop(first); // dropping it seals nothing
     put(&second, "goes on").unwrap();
     second.close().unwrap();
     drop(second);
@@ -393,7 +393,7 @@ enum Visitor {
 impl Visitor {
     const ALL: [Self; 3] = [Self::Creates, Self::Opens, Self::Verifies];
 
-    /// Returns the store if this has opened it; then it has also written to it.
+    /// Returns the store, if this visit opens one. In that case it has also written to it.
     fn visit(self, vfs: Arc<dyn Vfs>, case: &str) -> Option<Store> {
         let create = matches!(self, Self::Creates);
         let opened = match self {

@@ -82,7 +82,7 @@ fn absent(store: &Store) -> Commit {
     store.write_deferred(Batch::new().delete_if_present("c", "absent")).unwrap()
 }
 
-/// Here the flusher requests the sync. Its refusal is an answer, and not the end of the store.
+/// Here the flusher requests the sync. The caller gets the refusal, and the store goes on.
 #[test]
 fn a_deferred_answer_that_is_refused_before_anything_was_written_is_not_final() {
     for awaited in [false, true] {

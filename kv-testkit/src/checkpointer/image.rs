@@ -38,7 +38,7 @@ impl Image {
         self.changes.insert((id, key.to_vec()), Some(value.to_vec()));
     }
 
-    /// Deletes a key that may be absent: a key that was put and deleted since the last checkpoint
+    /// Deletes a key that may be absent. A key that was put and deleted since the last checkpoint
     /// leaves such a change.
     pub fn delete(&mut self, id: CollectionId, key: &[u8]) {
         self.collections.get_mut(&id).unwrap().1.remove(key);

@@ -80,10 +80,10 @@ fn check_key(checkpoint: &dyn Checkpoint, id: CollectionId, key: &[u8], expected
     }
     let mut seen = None;
     let got_with = ok_or_corrupt(checkpoint.get_with(id, key, &mut |value| {
-        assert!(seen.replace(value.to_vec()).is_none(), "get_with calls twice");
+        assert!(seen.replace(value.to_vec()).is_none(), "get_with calls its closure twice");
     }));
     if let Some(found) = got_with {
-        assert_eq!(found, seen.is_some(), "get_with says {found}");
+        assert_eq!(found, seen.is_some(), "get_with returned {found}");
         assert!(seen.as_ref() == expected, "C5: get_with gives another value of {}", key.escape_ascii());
     }
     usize::from(got.is_none()) + usize::from(got_with.is_none())
@@ -170,7 +170,7 @@ pub fn key(n: usize) -> Vec<u8> {
     format!("key {n:06}").into_bytes()
 }
 
-/// Random bytes, up to 200 of them, the same for the same arguments.
+/// Up to 200 random bytes, the same for the same arguments.
 pub fn value(seed: u64, n: usize) -> Vec<u8> {
     let mut bytes = vec![0; n * 31 % 200];
     Rng::with_seed(seed << 32 | n as u64).fill(&mut bytes);

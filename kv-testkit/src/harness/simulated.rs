@@ -9,8 +9,8 @@ use crate::{
 pub struct Simulated {
     disk: SimDisk,
     cuts: u64,
-    /// The files that were last restored, and a disk that holds them. Restoring similar files is
-    /// fast from there.
+    /// The files that were last restored, and a disk that holds them. Similar files are restored
+    /// fast from it.
     restored: (Files, SimDisk),
 }
 

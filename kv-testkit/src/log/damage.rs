@@ -16,8 +16,9 @@ use crate::vfs::Files;
 
 /// A log that is not open, as it was left.
 pub struct LogAtRest {
-    /// The files as they are, and as they were after each step, oldest first.
+    /// The files as they are now.
     pub files: Files,
+    /// The files as they were after each step, oldest first.
     pub older: Vec<Files>,
     id: LogId,
     /// The records in the undamaged log.
@@ -25,7 +26,7 @@ pub struct LogAtRest {
     promise: Promise,
 }
 
-/// The position up to which no record may be missing silently.
+/// The position up to which every record must be there, unless damage is reported.
 #[derive(Clone, Copy)]
 pub struct Promise {
     /// If a block is damaged.
@@ -86,7 +87,7 @@ impl Workload {
     fn append(&mut self, len: usize) {
         let n = self.records.len() as u64 + 1;
         let mut record = payload(n, 20 + n as usize * 7 % 60);
-        // The rest is zeroes, so little of it is worth damaging.
+        // The rest of the record is zeroes, which are damaged in a few places only.
         record.resize(record.len().max(len), 0);
         append(&*self.log, &record);
         self.records.push(record);
@@ -273,7 +274,8 @@ impl Expectation {
         position: Lsn,
     ) -> DamageOutcome {
         let mut records = self.records[..position.0 as usize].to_vec();
-        // It has the length of the next old record, so what was cut lies directly behind it.
+        // The new record has the length of the next old one. So what was cut off lies directly
+        // behind it.
         records.push(payload(77, self.records.get(records.len()).map_or(10, Vec::len)));
         let last = append(&*log, &records[position.0 as usize]);
         sync_all(&*log);

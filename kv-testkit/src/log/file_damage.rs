@@ -114,8 +114,8 @@ fn misplaced<'a>(blocks: &'a [Block<'a>], size: usize) -> impl Iterator<Item = F
     pairs.map(|(block, other)| block.with(other.content, &format!("holds what is in {} at {}", other.file, other.at)))
 }
 
-/// Cuts every file, removes it, restores an older copy, replaces it by another file, or exchanges
-/// two of its blocks.
+/// Does each of these to every file: cuts it, removes it, restores an older copy, replaces it by
+/// another file, or exchanges two of its blocks.
 pub fn damaged_files(files: &Files, older: &[Files]) -> Vec<FileDamage> {
     let mut damages = Vec::new();
     for (name, bytes) in files {

@@ -29,8 +29,8 @@ impl CrashModel {
     }
 }
 
-/// Which of the possible crash states to take. Together with the disk it determines everything. It
-/// prints as in `posix:only:17`, and parses from that.
+/// Which of the possible crash states to take. The disk and this choice determine the state
+/// completely. Its text is for example `posix:only:17`, which can be parsed again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CrashChoice {
     /// The kind of crash.
@@ -56,12 +56,12 @@ pub enum Survivors {
     Without(usize),
     /// This unit alone, with the units it depends on.
     Only(usize),
-    /// The state with this number, where all states are counted.
+    /// The state with this number, if the number of all states can be counted.
     Numbered(u64),
-    /// A random choice that follows from this seed.
+    /// A random choice that this seed determines.
     Sample(u64),
-    /// All units but these, in order: what a failure is shrunk to. It prints as in
-    /// `posix:except:3+9~40`.
+    /// All units but these, which are in order. A failure is shrunk to such a choice. Its text is
+    /// for example `posix:except:3+9~40`: unit 3 is lost, and 40 bytes of unit 9 survive.
     Except(Vec<LostUnit>),
 }
 

@@ -7,7 +7,8 @@ use std::{
 
 /// The size of a page: the unit that copies share and in which space is counted, in bytes.
 pub(super) const PAGE_BYTES: usize = 4096;
-/// The maximum length of a file, in bytes. The table of its pages is in memory.
+/// The maximum length of a file, in bytes. It is limited because the table of its pages is in
+/// memory.
 pub(super) const FILE_BYTES_MAX: u64 = 4 << 30;
 
 #[derive(Clone, Debug, Default)]
@@ -28,7 +29,7 @@ enum Page {
 #[derive(Clone, Debug)]
 struct Data {
     bytes: [u8; PAGE_BYTES],
-    /// The hash of the bytes, once it was needed.
+    /// The hash of the bytes, computed when it is first needed.
     hash: OnceLock<u64>,
 }
 

@@ -41,7 +41,7 @@ struct Cut<'a> {
 }
 
 impl Cut<'_> {
-    /// The outcome of one part of a change. A part that is not a unit is safe.
+    /// The outcome of one part of a change. A part that is not a unit always survives.
     fn outcome(&self, seq: Seq, sub: u32) -> UnitOutcome {
         self.units.find(seq, sub).map_or(UnitOutcome::Kept, |at| self.outcomes[at])
     }

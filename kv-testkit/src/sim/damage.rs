@@ -20,7 +20,7 @@ pub enum Damage {
 }
 
 impl Damage {
-    /// What readers see if the file were damaged. The file itself is not changed.
+    /// What readers would see if the file had this damage. The file itself is not changed.
     pub(super) fn seen(&self, file: &FileNode) -> Content {
         let mut damaged = FileNode { seen: file.seen.clone(), ..FileNode::default() };
         self.apply(&mut damaged);

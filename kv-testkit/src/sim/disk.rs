@@ -69,8 +69,8 @@ impl SimDisk {
     }
 
     /// The disk after a crash at this instant. This one goes on as if nothing had happened: open
-    /// files stay open, and changes to one disk do not show on the other. Locks end on the returned
-    /// disk, and so do faults, a stop and a limit of space.
+    /// files stay open, and changes to one disk do not show on the other. The returned disk has no
+    /// locks, no faults, no stop and no limit of space.
     #[must_use = "the crash happens to the disk that is returned"]
     pub fn crash(&self, choice: &CrashChoice) -> Self {
         let inner = self.lock();
@@ -161,8 +161,7 @@ impl SimDisk {
         self.lock().lies = true;
     }
 
-    /// Limits the space that files may take, in bytes, counted in pages of 4 KiB. Beyond that there
-    /// is no space.
+    /// Limits the space that files may take, in bytes, counted in pages of 4 KiB.
     pub fn limit_space(&self, bytes_max: u64) {
         self.lock().state.space_bytes_max = bytes_max;
     }
@@ -231,7 +230,7 @@ impl SimDisk {
         self.lock().crash(units, survivors)
     }
 
-    /// Equal if readers see the same.
+    /// A number that is equal for two disks if readers see the same on both.
     pub(super) fn fingerprint(&self) -> u64 {
         self.lock().state.fingerprint()
     }

@@ -29,21 +29,21 @@ const STATES_TAKEN: usize = 16;
 
 /// Goes through the states that crashes of a recorded workload may leave.
 ///
-/// For each moment and model, all legal states are checked if at most 4,096 can be counted.
-/// Otherwise the corner cases are checked (nothing and everything survives, every prefix, each unit
-/// lost, each unit kept) and 1,000 samples that follow from the seed. If all of these are more than
-/// `states_max`, that number is shared out: moments with fewer states leave the rest to others, and
-/// "nothing" and "everything" come first. If they are fewer, the rest goes to further samples where
-/// not all states were checked. Consecutive moments with the same disk count as one. If several
-/// choices leave the same disk at a moment, under any power cut, one is checked, so each counted
-/// state is a different disk.
+/// For each moment and model, all legal states are checked if there are at most 4,096 combinations
+/// of outcomes. Otherwise the corner cases are checked (nothing and everything survives, every
+/// prefix, each unit lost, each unit kept) and 1,000 samples that follow from the seed. If these
+/// are more than `states_max` in total, that number is shared out: moments with fewer states leave
+/// the rest to others, and "nothing" and "everything" come first. If they are fewer, further
+/// samples use up the rest, where not all states were checked. Consecutive moments with the same
+/// disk count as one. If several choices leave the same disk at a moment, in any of the models of
+/// power cuts, only one of them is checked. So each counted state of a moment is a different disk.
 ///
 /// One thread per core shares the work. Which states are checked does not depend on the number of
 /// threads.
 ///
-/// If a check panics, the exploration searches for a state that loses less and still panics there.
-/// It prints that state in the form that `KV_CRASH_REPLAY` accepts to check it alone; for a crash
-/// after a crash it prints both.
+/// If a check panics, the exploration searches for a state that loses less and still panics at the
+/// same line. It prints that state in the form that `KV_CRASH_REPLAY` accepts to check it alone;
+/// for a crash after a crash it prints both.
 #[derive(Clone, Debug)]
 pub struct Exploration {
     states_max: u64,

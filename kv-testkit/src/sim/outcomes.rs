@@ -17,7 +17,7 @@ pub(super) enum UnitOutcome {
     Torn(u16),
 }
 
-/// The states that are always checked where not all are.
+/// The states to check beside random samples, where not all states are checked.
 pub(super) fn corner_cases(units: &Units) -> impl Iterator<Item = Survivors> + use<> {
     let count = units.all().len();
     [Survivors::Nothing, Survivors::Everything]
@@ -28,8 +28,8 @@ pub(super) fn corner_cases(units: &Units) -> impl Iterator<Item = Survivors> + u
 }
 
 impl Units {
-    /// How many combinations of outcomes there are; `None` if they cannot be counted. Some may lead
-    /// to the same disk.
+    /// How many combinations of outcomes there are; `None` if the number does not fit into 64 bits.
+    /// Several may lead to the same disk.
     pub fn count(&self) -> Option<u64> {
         let journaled = if self.model.has_journal() { self.journaled().count() as u64 + 1 } else { 1 };
         let free = self.all().iter().filter(|unit| self.is_free(unit));

@@ -18,8 +18,8 @@ pub(super) struct Unit {
     /// [`WHOLE`](Unit::WHOLE), or one more than the index of the sector in the write.
     pub sub: u32,
     pub kind: UnitKind,
-    /// The numbers of bytes that may survive of a torn sector so that it is neither the old nor the
-    /// new one. Empty if the unit cannot be torn.
+    /// How many bytes may survive of a torn sector, so that it equals neither the old nor the new
+    /// one. Empty if the unit cannot be torn.
     pub tears: Range<u16>,
 }
 
@@ -78,7 +78,7 @@ impl Units {
         (0..self.units.len()).filter(|at| self.units[*at].is_journaled())
     }
 
-    /// The index of a part of a change; `None` if it is safe or changes nothing.
+    /// The index of a part of a change; `None` if that part cannot be lost or changes nothing.
     pub fn find(&self, seq: Seq, sub: u32) -> Option<usize> {
         self.units.binary_search_by_key(&(seq, sub), |unit| (unit.seq, unit.sub)).ok()
     }
@@ -155,9 +155,9 @@ impl<'a> FileUnits<'a> {
     }
 }
 
-/// The range from the first to the last byte that differs from what is there. `None` if writing
-/// them changes nothing. With a journal, a write beyond the end always changes something, because
-/// the file is as long as the data written to it.
+/// The range from the first to the last of these bytes that differs from what is there. `None` if
+/// writing them changes nothing. With a journal, a write beyond the end always changes something,
+/// because the file is as long as the data written to it.
 fn differing(content: &Content, at: u64, bytes: &[u8], model: CrashModel) -> Option<Range<usize>> {
     if model.has_journal() && at + bytes.len() as u64 > content.len() {
         return Some(0..bytes.len());

@@ -19,7 +19,7 @@ pub(super) struct Control {
     counts: [AtomicU64; Kind::Map as usize + 1],
     trace: Mutex<String>,
     random: Mutex<fastrand::Rng>,
-    /// Held for reading during every operation.
+    /// Locked for reading during every operation, and for writing while all are halted.
     halt: RwLock<()>,
 }
 

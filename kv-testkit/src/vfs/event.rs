@@ -24,8 +24,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether it changes what is on the disk, or what of it survives a crash. Only such operations
-    /// are in a [trace](crate::vfs::TestVfs::take_trace).
+    /// Whether it changes what is on the disk, or how much of that survives a crash. Only such
+    /// operations are in a [trace](crate::vfs::TestVfs::take_trace).
     pub fn changes(self) -> bool {
         use Kind::{Create, CreateDirectory, Remove, Rename, SetLen, Sync, SyncDirectory, Write};
         matches!(self, Create | CreateDirectory | Remove | Rename | SetLen | Sync | SyncDirectory | Write)

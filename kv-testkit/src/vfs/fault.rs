@@ -3,8 +3,8 @@ use std::{fmt, io};
 use super::{Event, Kind};
 use crate::sim::Damage;
 
-/// A failure to inject: which operations it applies to, from which of them on, and what they
-/// return.
+/// A failure to inject: the operations that it applies to, the first of them that fails, and what
+/// they return.
 ///
 /// ```
 /// use std::io::ErrorKind;

@@ -53,8 +53,8 @@ impl TestVfs {
         self.control.heal();
     }
 
-    /// How many operations have failed because of a fault. A loop over "the n-th operation fails"
-    /// ends when there are none.
+    /// How many operations have failed because of a fault. A loop that makes the n-th operation
+    /// fail, for each n, ends when a run causes no failure.
     pub fn failures(&self) -> u64 {
         self.control.failures()
     }
@@ -70,8 +70,9 @@ impl TestVfs {
         self.control.take_trace()
     }
 
-    /// Copies the directory to `to`, which must not exist, while every operation waits: what a
-    /// process killed at this instant leaves. Only for a `Vfs` over files of the operating system.
+    /// Copies the directory to `to`, which must not exist, while every operation waits. The copy is
+    /// what a process killed at this instant leaves. Only for a `Vfs` over files of the operating
+    /// system.
     pub fn image(&self, to: impl AsRef<Path>) -> io::Result<()> {
         self.control.while_halted(|| copy_directory(self.inner.path(), to))
     }

@@ -20,8 +20,8 @@ pub enum Outcome {
     Passed,
     /// The first test that failed.
     Failed(String),
-    /// The process ended in another way, such as an abort. The test is known only if tests run one
-    /// by one.
+    /// The process ended in another way, such as an abort. Which test ended it is known only if
+    /// tests run one by one.
     Died(ExitStatus, Option<String>),
     TimedOut,
 }
@@ -73,7 +73,8 @@ pub fn run(command: &mut Command, limit: Duration) -> Result<Report> {
     let mut report = Report { outcome: Outcome::Passed, passed: Vec::new(), lines: Vec::new() };
     let cut_short = watch(&mut child, Instant::now() + limit, &mut report);
     if let Some(group) = Pid::from_raw(child.id().cast_signed()) {
-        // Also what a test started and left running. An error means that all have ended.
+        // This also kills what a test started and left running. An error means that all have ended
+        // already.
         let _ = kill_process_group(group, Signal::KILL);
     }
     let status = child.wait().map_err(cannot)?;
@@ -89,7 +90,7 @@ pub fn run(command: &mut Command, limit: Duration) -> Result<Report> {
 fn watch(child: &mut Child, deadline: Instant, report: &mut Report) -> Option<Outcome> {
     let printed = BufReader::new(child.stdout.take()?);
     let (sender, lines) = mpsc::channel();
-    // Ends with the pipe, or once the receiver is gone.
+    // The thread ends when the pipe ends, or when the receiver is gone.
     thread::spawn(move || printed.lines().map_while(std::result::Result::ok).try_for_each(|line| sender.send(line)));
     loop {
         let line = match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {

@@ -16,7 +16,7 @@ const CRASH_STATES: &str = "2000";
 
 /// Some tests of one test binary: a package, a target (`lib`, or the name of a file or folder in
 /// its `tests`), and filters. It selects the tests whose names contain one of the filters, or all
-/// tests if there are none. It is written as words with spaces between.
+/// tests if there are none. In the tables it is written as words separated by spaces.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Selection {
@@ -71,7 +71,7 @@ pub fn merged<'a>(selections: impl IntoIterator<Item = &'a Selection>) -> Vec<Se
 /// Where tests are built and run.
 pub struct Testing {
     pub sources: WorkspaceCopy,
-    /// Kept from one run to the next, so that only changes are built.
+    /// The target directory. It is kept from one run to the next, so that only changes are built.
     pub target: PathBuf,
 }
 
@@ -112,7 +112,7 @@ impl Testing {
             name => cargo.args(["--test", name]),
         };
         cargo.current_dir(self.sources.root()).env("CARGO_TARGET_DIR", &self.target);
-        // Built often and debugged never.
+        // These builds are frequent, and need no debug information.
         cargo.env("CARGO_INCREMENTAL", "1").env("CARGO_PROFILE_DEV_DEBUG", "0");
         let output = cargo.output().map_err(|error| format!("cannot run cargo: {error}"))?;
         if !output.status.success() {

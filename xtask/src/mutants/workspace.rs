@@ -16,9 +16,9 @@ pub struct WorkspaceCopy {
 }
 
 impl WorkspaceCopy {
-    /// Makes the copy in `to` the same as `from`, except for hidden files, and names in the root
-    /// that `.gitignore` has. Files that are the same already stay untouched, so that cargo does
-    /// not build them again.
+    /// Makes the copy in `to` the same as `from`, without hidden files and without names in the
+    /// root that `.gitignore` has. Files that are already the same stay untouched, so that cargo
+    /// does not build them again.
     pub fn refresh(from: &Path, to: PathBuf) -> Result<Self> {
         let ignored = fs::read_to_string(from.join(".gitignore")).unwrap_or_default();
         let ignored: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('/')).collect();

@@ -1,4 +1,4 @@
-//! The little of Markdown that has to be understood, in files and in comments.
+//! The small part of Markdown that the checks need, in files and in comments.
 
 use super::prose::{Kind, Line};
 
@@ -12,7 +12,7 @@ pub fn mark(lines: &mut [Line]) {
 
 #[derive(Default)]
 struct Reader {
-    /// The fence that opened the code block that goes on.
+    /// The fence that opened the current code block.
     fence: Option<String>,
     /// Whether the last line was blank, or there was none.
     after_blank: Option<bool>,
@@ -40,7 +40,8 @@ impl Reader {
         }
     }
 
-    /// Four spaces after a blank line, but for what goes on with an item of a list.
+    /// Whether the line is code because it has four spaces after a blank line. Lines that continue
+    /// an item of a list are not.
     fn is_indented_code(&mut self, text: &str, trimmed: &str) -> bool {
         let after_blank = self.after_blank.replace(trimmed.is_empty()).unwrap_or(true);
         if trimmed.is_empty() {
@@ -75,8 +76,8 @@ pub fn item_marker(trimmed: &str) -> Option<&str> {
     (trimmed.as_bytes().get(mark) == Some(&b' ')).then(|| &trimmed[..=mark])
 }
 
-/// The text with everything in backticks replaced by spaces: that is code. Spans do not reach over
-/// a blank line.
+/// The text without code: each span between backticks is replaced by one backtick and the line ends
+/// in it. Spans do not reach over a blank line.
 pub fn without_code_spans(text: &str) -> String {
     let paragraphs: Vec<String> = text.split("\n\n").map(paragraph_without_code_spans).collect();
     paragraphs.join("\n\n")
@@ -94,7 +95,7 @@ fn paragraph_without_code_spans(text: &str) -> String {
             continue;
         };
         kept.push_str(&rest[..at]);
-        // Not a space: the words before and behind do not follow one another.
+        // Not a space: the words before and behind the span must not look like one phrase.
         kept.push('`');
         kept.extend(behind[..end].chars().filter(|c| *c == '\n'));
         rest = &behind[end + ticks..];

@@ -1,6 +1,6 @@
 //! One style of module files.
 
-/// A module with modules of its own is `name.rs` beside the folder `name`.
+/// Refuses `mod.rs`: a module that has modules is the file `name.rs` beside the folder `name`.
 pub fn check(path: &str) -> Option<(usize, String)> {
     let (folder, _) = path.rsplit_once('/').filter(|(_, name)| *name == "mod.rs")?;
     Some((1, format!("modules are not files named mod.rs here: move it to {folder}.rs")))

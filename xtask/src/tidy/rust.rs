@@ -1,4 +1,4 @@
-//! The comments and string literals of Rust, told from its code.
+//! Finds the comments and string literals in Rust code.
 
 use super::prose::{Block, Line, Source};
 
@@ -135,7 +135,7 @@ impl Scanner<'_> {
         self.literal(first, &text);
     }
 
-    /// A string with escapes, for which spaces stand where they are no text.
+    /// A string with escapes. An escape that does not stand for text becomes a space.
     fn string(&mut self) {
         self.at += 1;
         let first = self.line;
@@ -177,7 +177,7 @@ impl Scanner<'_> {
     }
 }
 
-/// Whether a comment in this line goes on with the block.
+/// Whether a comment in this line continues the block.
 fn goes_on(block: &Block, line: usize) -> bool {
     let last = block.lines.last().filter(|last| last.columns > 0 && last.number + 1 == line);
     block.source == Source::Comment && last.is_some()

@@ -8,7 +8,8 @@ use super::{
 /// How many columns a line of a comment or of Markdown has at most.
 const COLUMNS_MAX: usize = 100;
 
-/// The lines that are too wide. Code blocks, tables and what cannot be wrapped may be.
+/// The lines that are too wide. Code blocks, tables and lines that cannot be wrapped may be too
+/// wide.
 pub fn check(block: &Block) -> impl Iterator<Item = (usize, String)> {
     let is_too_wide = |line: &&Line| {
         let is_wrapped = block.source != Source::Literal && line.kind == Kind::Prose;

@@ -51,7 +51,7 @@ impl Words {
         let tokens = LazyCell::new(|| tokens(&text));
         let mut found = Vec::new();
         for word in self.word.iter().filter(|word| word.is_about(path)) {
-            // Most blocks have none of the words: these are not taken apart.
+            // Most blocks have none of the words, and are not split into tokens.
             let present = |phrase: &&String| phrase.split(' ').all(|part| lower_case.contains(part));
             for phrase in word.find.iter().filter(present) {
                 let places = occurrences(&tokens, phrase).filter(|place| !word.is_excepted(&tokens, place));
@@ -87,7 +87,7 @@ struct Token<'a> {
     at: usize,
     text: &'a str,
     lower_case: String,
-    /// Whether only space is between the word before and this one.
+    /// Whether only space separates this word from the one before.
     follows: bool,
 }
 
@@ -96,7 +96,7 @@ impl Token<'_> {
         self.at + self.text.len()
     }
 
-    /// Whether it is that word, or its genitive.
+    /// Whether the token is that word or its genitive.
     fn is(&self, word: &str) -> bool {
         self.lower_case.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest == "'s")
     }

@@ -29,9 +29,9 @@ const COLLECTION: CollectionId = CollectionId { lsn: Lsn(1), index: 0 };
 /// | checkpoint | copies the newest checkpoint into a whole new one: the time of writing, without that of sorting |
 /// | open | opens the newest checkpoint |
 ///
-/// Nothing survives before the sync. It is therefore opened for [`Level::Process`], the level for
-/// loads and reads, with the promise [`Promise::Later`]. There are no puts and no updates, and no
-/// batches once there is a checkpoint.
+/// Nothing survives before the sync. So a checkpointer is opened for [`Level::Process`], the level
+/// for loads and reads, with the promise [`Promise::Later`]. There are no puts and no updates, and
+/// no batches once there is a checkpoint.
 ///
 /// ```
 /// use std::sync::Arc;

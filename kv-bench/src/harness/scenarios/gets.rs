@@ -11,8 +11,8 @@ const ZIPF_EXPONENT: f64 = 0.99;
 /// How many indexes are drawn by Zipf's law in advance. Drawing one takes longer than the get of
 /// some engines.
 const ZIPF_DRAWN: usize = 1 << 22;
-/// A prime above any number of entries. Multiplying by it scatters the keys that are drawn most
-/// often.
+/// A prime above any number of entries. A multiplication by it scatters the keys that are drawn
+/// most often.
 const SCATTER: u64 = 2_654_435_761;
 
 /// Measures the workloads whose names start with `name`.

@@ -1,5 +1,4 @@
-//! Gets from a database with ten times as many entries, of which the processor's caches hold
-//! little.
+//! Gets from a database with ten times as many entries. The processor's caches hold little of it.
 
 use super::{Bench, Scenario, USUAL, VALUE_BYTES, gets::gets};
 use crate::harness::{

@@ -145,8 +145,8 @@ fn checkpoint(bench: &mut Bench<'_>, database: &dyn Database, values: &Values, b
         get(&mut *worker.session, &key(index), true)
     });
     bench.measure("checkpoint", |bench| {
-        // Timed together: some engines write out during the overwrites, and have little left to do
-        // then.
+        // The overwrites and the checkpoint are timed together: some engines write out during the
+        // overwrites, and their checkpoint has little left to do.
         let start = Instant::now();
         bench.overwrite_tenth(database, values)?;
         database.checkpoint()?;

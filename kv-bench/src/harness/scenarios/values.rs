@@ -8,7 +8,7 @@ use crate::harness::{
     workloads::Metric,
 };
 
-/// After this many bytes of values the first value is replaced.
+/// After this many bytes of values, puts start again at the first key.
 const BYTES_MAX: u64 = 1 << 30;
 
 pub const KIB_1: Scenario = Scenario {

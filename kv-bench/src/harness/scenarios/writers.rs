@@ -16,8 +16,8 @@ use crate::harness::{
 
 const ALONE: &str = "writers-alone";
 const CHECKPOINT: &str = "writers-checkpoint";
-/// How often memory is sampled. Sampling another process stops it from changing its memory for some
-/// milliseconds, so that is done less often.
+/// How often memory is sampled. Another process is sampled less often, because the sample keeps it
+/// from changing its memory for some milliseconds.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(10);
 const MEMORY_INTERVAL_OF_OTHERS: Duration = Duration::from_millis(100);
 

@@ -1,5 +1,5 @@
-//! Either puts that survive a killed process, or a table that is loaded and read. A database is
-//! used for one of the two.
+//! A database of this level takes either puts that survive a killed process, or loads and reads of
+//! a table.
 
 use std::{
     fs::File,
@@ -103,7 +103,7 @@ impl Database for Memory {
 
 struct Calls<'a> {
     memory: &'a Memory,
-    /// Made by the first put: most sessions have none.
+    /// The session's file. The first put makes it, so most sessions have none.
     mapped: Option<Mapped>,
 }
 

@@ -1,4 +1,4 @@
-//! The fastest lookup that a store could do: a hash table of offsets into an arena.
+//! A lookup that hardly any store can beat: a hash table of offsets into an arena.
 
 use std::hash::BuildHasher;
 

@@ -96,7 +96,8 @@ impl Server {
     /// Makes the server flush its file and exit.
     pub(super) fn shut_down(mut self) -> Result {
         match cmd("SHUTDOWN").exec(&mut self.connect()?) {
-            // The server refuses. Otherwise the connection ends without a reply.
+            // The server refuses to shut down. If it does shut down, the connection ends without a
+            // reply.
             Err(error) if !error.is_io_error() => return Err(error.into()),
             _ => {}
         }

@@ -1,18 +1,19 @@
 //! The states in which a power cut may leave the ack mark.
 //!
 //! These come from the simulated disk's own record of unsynced writes to the file, and do not
-//! depend on the mark's format. Each sector with such writes is left as it was synced, as any later
-//! write made it, or torn between two of these, independently of the others.
+//! depend on the mark's format. A power cut leaves each sector that has such writes as it was
+//! synced, as a later write made it, or torn between two of these, independently of the other
+//! sectors.
 //!
 //! # Which combinations are checked
 //!
-//! A sector holds one slot, and a slot has a checksum. So a sector says what a whole write said, or
-//! nothing. Torn sectors differ only in bytes that a checksum rejects, so a few of them represent
-//! all. Of the valid slots, the log takes the newer one, as to the position and, where there is
-//! one, the epoch. So a combination says no more than its newer half, and each whole state of
-//! either slot is a *claim*. Each claim is combined with a partner that is as old as possible, as
-//! new as possible, and torn, so every claim occurs as the newer half and as the older one. If
-//! there are few whole states, all pairs of them are checked.
+//! A sector holds one slot, and a slot has a checksum. So a sector states what one whole write
+//! stated, or nothing. The checksum rejects every torn sector, so a few of them represent all. Of
+//! two valid slots, the log takes the higher position and the higher epoch. So a pair states no
+//! more than the higher of its two slots, and each whole state of a slot is a *claim*. Each claim
+//! is combined with three states of the other slot: the oldest, the newest, and a torn one. So
+//! every claim occurs as the higher and as the lower of the two. If there are few whole states, all
+//! pairs of them are checked; if there are many, only some of the claims.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,8 +30,8 @@ const CLAIMS_MAX: usize = 12;
 /// How many torn states of each sector are checked.
 const TORN_MAX: usize = 3;
 
-/// The durable position that was known when a sector of the mark was written. The sector states at
-/// least that.
+/// For each written state of a sector of the mark: the durable position that was known then. The
+/// sector states at least that position.
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
     now: Vec<u8>,
@@ -45,8 +46,9 @@ impl Claims {
         let changed: Vec<_> = (0..now.len().div_ceil(SECTOR_BYTES))
             .filter(|at| sector(&now, *at) != sector(&self.now, *at) && sector(&now, *at).iter().any(|byte| *byte != 0))
             .collect();
-        // The last write states what is durable when it is acknowledged. Of two writes, it is not
-        // known from outside which was the last.
+        // The last write states what is durable when the step is acknowledged. If both sectors were
+        // written, it is not known from outside which was the last, so neither claims more than was
+        // durable before.
         let claim = if changed.len() == 1 { after } else { before };
         for at in changed {
             self.said.entry((at, sector(&now, at))).or_insert(claim);
@@ -54,7 +56,7 @@ impl Claims {
         self.now = now;
     }
 
-    /// What the sectors state that were synced and not written since.
+    /// The highest position that the sectors without unsynced writes state.
     fn synced(&self, written: &BTreeMap<u64, kv_testkit::sim::Remains>) -> Lsn {
         let now = self.now.chunks(SECTOR_BYTES).enumerate();
         let synced = now.filter(|(at, _)| !written.contains_key(&(*at as u64)));
@@ -66,7 +68,7 @@ impl Claims {
 #[derive(Clone, Debug)]
 pub struct MarkStates {
     sectors: Vec<Sector>,
-    /// What the sectors state that can no longer be lost.
+    /// The position that the sectors without unsynced writes state. It cannot be lost.
     synced: Lsn,
 }
 
@@ -101,8 +103,8 @@ impl MarkStates {
         Self { sectors: written.into_iter().map(sector).collect(), synced }
     }
 
-    /// The combinations that are checked: first everything as old as possible, then as new as
-    /// possible, then torn.
+    /// The combinations that are checked. The first has all sectors as old as possible, the second
+    /// as new as possible, the third torn.
     pub fn choices(&self) -> Vec<MarkChoice> {
         let all = |state: &dyn Fn(&Sector) -> usize| self.sectors.iter().map(state).collect::<MarkChoice>();
         let bases = [all(&|_| 0), all(&Sector::newest), all(&|sector| sector.whole % sector.states.len())];
@@ -155,8 +157,7 @@ impl MarkStates {
         }
     }
 
-    /// As in `3+7~`: the number of the first sector's whole state, and of the other sector's torn
-    /// state.
+    /// A name such as `3+7~`: whole state 3 of the first sector, and torn state 7 of the other.
     pub fn name(&self, choice: &MarkChoice) -> String {
         let name = |(sector, state): (&Sector, &usize)| {
             if *state < sector.whole { state.to_string() } else { format!("{}~", state - sector.whole) }

@@ -71,7 +71,7 @@ pub struct PowerCut {
     disk: SimDisk,
 }
 
-/// What survives beside the mark: everything, or nothing that was not synced.
+/// What survives of the files other than the mark: everything, or only what was synced.
 const PICKS: [(Survivors, &str); 2] = [(Survivors::Everything, "all"), (Survivors::Nothing, "synced")];
 
 impl PowerCut {
@@ -115,8 +115,8 @@ impl PowerCut {
         let Some(moment) = moments.get(moments.len() / 2) else { return Vec::new() };
         let mut states = driver.states();
         states.add(State::Frozen);
-        // What is known at the end of the step was begun by then; the promises are those of this
-        // operation.
+        // The oracle at the end of the step has everything that was begun. Only the promises up to
+        // this operation count.
         let oracle = driver.oracle.at(moment.operation);
         Self::at(&format!("{}/frozen", scenario.name), &moment.disk, &oracle, states, claims, before)
     }
@@ -151,12 +151,12 @@ impl PowerCut {
         disk
     }
 
-    /// The position up to which everything must be there, or the opening must be refused, whatever
-    /// the one damage costs.
+    /// The position up to which nothing may be missing, unless the opening is refused.
     pub fn floor(&self, choice: &MarkChoice, damage: &SegmentDamage) -> Lsn {
         let is_sealed = self.states.iter().any(|state| state == State::Sealed);
         let by_frames = if is_sealed && !matches!(damage, SegmentDamage::Swapped(..)) {
-            // The seal names everything before it, and is not needed where all of that is whole.
+            // The seal names everything before it, so damage before the seal is noticed. Damage to
+            // the seal itself costs nothing, because everything before it is whole.
             self.oracle.promised(u64::MAX, CrashModel::Posix)
         } else {
             self.oracle.all_but_the_last_group(u64::MAX)

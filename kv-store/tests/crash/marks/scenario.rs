@@ -1,4 +1,4 @@
-//! The workloads that lead to the disks which are damaged, each with a log of another shape.
+//! The workloads that prepare the disks to be damaged. Each gives the log another shape.
 
 use kv_store::Durability::{Disk, Process};
 
@@ -7,7 +7,7 @@ use crate::{
     workload::{LARGE, Step, small},
 };
 
-/// A workload, and the number of its last steps after which the power is cut.
+/// A workload. The power is cut after each of its last `cuts` steps.
 pub struct Scenario {
     pub name: String,
     pub steps: Vec<Step>,

@@ -83,8 +83,8 @@ impl SegmentDamage {
         damages
     }
 
-    /// One bit of every used block's first frame, and of its last byte in use. These fail wherever
-    /// a block is read at all.
+    /// One bit of every used block's first frame, and of its last byte in use. These are noticed
+    /// wherever a block is read at all.
     pub fn to_headers(image: &Image) -> impl Iterator<Item = Self> {
         let spans = (0..image.files.len()).flat_map(|file| image.used(file, BLOCK_SECTORS));
         spans.flat_map(|span| {

@@ -29,7 +29,7 @@ pub fn reads_with_threads_beside_a_write(harness: &mut dyn CheckpointerHarness) 
         let readers = [(); 2].map(|()| scope.spawn(read_on));
         let mut changes = next.changes().with(|given| {
             if given == 150 {
-                // The write waits until these have read everything.
+                // The write waits until these threads have read everything.
                 thread::scope(|scope| join_all([(); 2].map(|()| scope.spawn(read_everything))));
             }
             Ok(Go::On)

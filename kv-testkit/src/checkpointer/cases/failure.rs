@@ -52,8 +52,8 @@ impl Before {
 pub fn c2_cancelled_write_leaves_nothing(harness: &mut dyn CheckpointerHarness) {
     let checkpointer = open(harness);
     let before = before(&*checkpointer, 1000);
-    // Once it is cancelled, each further change takes a millisecond, which leaves the writer enough
-    // time to ask.
+    // After the cancellation, each further change takes a millisecond. That gives the writer time
+    // to ask whether to stop.
     let mut changes = before.next.changes().with(|given| match given {
         0..100 => Ok(Go::On),
         _ => {
@@ -109,7 +109,7 @@ fn crash_in_a_write<H: CheckpointerHarness + ?Sized>(harness: &mut H, crash: imp
             Ok(Go::On)
         });
         let result = write_with(&*checkpointer, Some(before.id), &mut changes);
-        assert!(result.is_ok(), "C2: a crash of another medium disturbed a write: {:?}", result.err());
+        assert!(result.is_ok(), "C2: a write failed though only a copy of its medium crashed: {:?}", result.err());
         assert!(crashed.get(), "C5: a write did not read its changes to the end");
         drop((result, changes, checkpointer));
         before.assert_unchanged(&*open(harness));
@@ -117,8 +117,9 @@ fn crash_in_a_write<H: CheckpointerHarness + ?Sized>(harness: &mut H, crash: imp
     write(&*open(harness), Some(before.id), &before.next);
 }
 
-/// Each operation of a write on its medium fails in turn, from the first one until none fails any
-/// more. Each time the write fails, the list is as it was, and the next write succeeds.
+/// Each operation of a write on its medium fails in turn: the first, then the second, and so on,
+/// until a write has no operation left that could fail. Each time, the write fails, the list stays
+/// as it was, and the next write succeeds.
 pub fn c2_failed_write_leaves_nothing(harness: &mut dyn CheckpointerFaults) {
     let mut checkpointer = open(harness);
     let before = before(&*checkpointer, 30);

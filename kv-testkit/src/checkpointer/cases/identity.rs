@@ -6,7 +6,8 @@ use crate::checkpointer::{
     support::{assert_opens_as, assert_state, changed, list, open, sample, write},
 };
 
-/// The list has the newest first, whether it is newer by epoch, by position, or by neither.
+/// The list has the newest first, whether a checkpoint is newer by epoch, by position, or only by
+/// its sequence number.
 pub fn c3_lists_newest_first(harness: &mut dyn CheckpointerHarness) {
     let checkpointer = open(harness);
     assert_eq!(list(&*checkpointer), [], "C3: a new medium has checkpoints");

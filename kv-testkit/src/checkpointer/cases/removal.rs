@@ -8,8 +8,8 @@ use crate::checkpointer::{
 };
 use crate::threads::join_all;
 
-/// A removed checkpoint can no longer be opened, now or after reopening, but stays usable where it
-/// is open.
+/// A removed checkpoint can no longer be opened, now or after reopening. Where it is open already,
+/// it stays usable.
 pub fn c6_removal_leaves_open_checkpoints_readable(harness: &mut dyn CheckpointerHarness) {
     let checkpointer = open(harness);
     let first = sample(1, 10, 300);

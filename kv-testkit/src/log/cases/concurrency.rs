@@ -17,8 +17,8 @@ use crate::{
 const THREADS: u64 = 4;
 const RECORDS: u64 = 60;
 
-/// Threads that append at once get dense positions, which rise for each thread and hold what it
-/// appended.
+/// Threads that append at once get dense positions. The positions of each thread rise, and hold
+/// what that thread appended.
 pub fn l1_dense_with_threads(harness: &mut dyn LogHarness) {
     let log = open(harness);
     let appended = in_threads(|thread, n| {

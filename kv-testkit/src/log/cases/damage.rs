@@ -74,7 +74,7 @@ pub fn l14_damaged_files_after_power_cut<H: LogDamage + LogPowerCut>(harness: &m
 }
 
 /// A torn tail is cut. The log still opens, reports the cut, and the cut records do not come back.
-/// A log that hands no record to the kernel before its flush has no such tail.
+/// A log that gives no record to the kernel before its flush has no such tail.
 pub fn l14_torn_tail_is_cut_and_reported(harness: &mut dyn LogDamage) {
     for shape in [3, 6] {
         let left = killed(harness, shape);

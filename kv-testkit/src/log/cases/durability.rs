@@ -74,7 +74,7 @@ pub fn l4_process_survives_kill(harness: &mut dyn LogHarness) {
     }
 }
 
-/// A `Process` record behind `Disk` records survives if they do, and never without them.
+/// A `Process` record behind `Disk` records survives if these survive, and never without them.
 pub fn l4_process_behind_disk_survives_with_it(harness: &mut dyn LogHarness) {
     let log = open(harness);
     let mut records = vec![payload(1, 500), payload(2, 500)];

@@ -67,8 +67,8 @@ pub fn l6_first_failure_is_final(harness: &mut dyn LogFaults) {
     assert_eq!(bounds.appended, Lsn(APPENDED), "L6: a record took a position after the failure");
 }
 
-/// Every thread that waits for a failing flush gets an error; none hangs, and none is told
-/// "durable".
+/// Every thread that waits for a failing flush gets an error. None hangs, and none gets a durable
+/// position.
 pub fn l6_failure_reaches_every_waiter(harness: &mut dyn LogFaults) {
     let log = about_to_fail(harness);
     let waiters = (APPENDED - DURABLE) as usize;
@@ -84,7 +84,7 @@ pub fn l6_failure_reaches_every_waiter(harness: &mut dyn LogFaults) {
         let threads: Vec<_> = (DURABLE + 1..=APPENDED).map(wait_for).collect();
         join_all(threads)
     });
-    assert!(causes.iter().all(|cause| *cause == causes[0]), "L6: the waiters were told different causes: {causes:?}");
+    assert!(causes.iter().all(|cause| *cause == causes[0]), "L6: the waiters got different causes: {causes:?}");
 }
 
 /// Readers and bounds keep working after a failure, up to the durable position and no further.
@@ -100,7 +100,8 @@ pub fn l6_reading_goes_on(harness: &mut dyn LogFaults) {
     log.id();
 }
 
-/// `close` promises that everything is durable. After a failure it is not, and `close` must fail.
+/// A `close` that succeeds promises that everything is durable. After a failure some records are
+/// not durable, so `close` must fail.
 pub fn l6_close_does_not_hide_a_failure(harness: &mut dyn LogFaults) {
     let log = about_to_fail(harness);
     assert!(log.close().is_err(), "L6: a close whose flush failed succeeded");

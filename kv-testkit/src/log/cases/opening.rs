@@ -17,7 +17,7 @@ pub fn l10_epochs_rise(harness: &mut dyn LogHarness) {
     });
 }
 
-/// Appends in one opening after the other, each ended by `end`, and checks the epochs.
+/// Appends in several openings, ends each with `end`, and checks the epochs.
 pub(super) fn epochs_rise<H: LogHarness + ?Sized>(harness: &mut H, end: impl Fn(&mut H, u64)) {
     let mut epochs: BTreeMap<Lsn, Epoch> = BTreeMap::new();
     for round in 0..6 {

@@ -5,8 +5,8 @@ use crate::log::{
     support::{append, append_all, assert_bounds, assert_holds, open, payload, payloads, sync_all},
 };
 
-/// The first record has position 1 and each further one the next, also across openings, whether
-/// closed cleanly or not.
+/// The first record has position 1, and each further record has the next position. This holds
+/// across openings, whether the log was closed cleanly or not.
 pub fn l1_dense_positions(harness: &mut dyn LogHarness) {
     let mut records = payloads(15);
     let log = open(harness);

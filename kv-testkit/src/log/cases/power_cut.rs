@@ -15,7 +15,7 @@ pub fn l3_synced_survives_power_cut(harness: &mut dyn LogPowerCut) {
     durability::synced_survives(harness, <dyn LogPowerCut>::cut_power);
 }
 
-/// A record that was once read cannot be taken back.
+/// A record that a reader returned survives a power cut.
 pub fn l7_what_was_read_survives_power_cut(harness: &mut dyn LogPowerCut) {
     let mut records: Vec<Vec<u8>> = Vec::new();
     for round in 0..8 {

@@ -26,7 +26,8 @@ pub fn l7_starts_after_any_position(harness: &mut dyn LogHarness) {
     }
 }
 
-/// At the end, a reader gives `None`, and continues when there is more, also over many files.
+/// At the end, a reader gives `None`. It continues when there is more, even if the log grows by
+/// many files.
 pub fn l7_goes_on_after_the_end(harness: &mut dyn LogHarness) {
     let log = open(harness);
     let mut reader = reader(&*log, Lsn::START);

@@ -10,7 +10,7 @@ const RECORD_BYTES_MAX: usize = 1 << 30;
 /// What a full medium may still accept, in bytes.
 const SPARE_BYTES_MAX: usize = 64 << 20;
 
-/// A record that is too large is refused, leaves no trace, and the log keeps working.
+/// A record that is too large is refused and leaves no trace. The log keeps working.
 pub fn l5_too_large_logs_nothing(harness: &mut dyn LogHarness) {
     let mut records = payloads(6);
     let log = open(harness);

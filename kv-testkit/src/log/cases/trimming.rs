@@ -8,7 +8,7 @@ use crate::log::{
 };
 use crate::threads::{DoneFlag, join_all};
 
-/// However much and often is trimmed, the records above remain, now and after each kind of
+/// Trims of any extent, and any number of them, leave the records above, now and after each kind of
 /// reopening.
 pub fn l8_keeps_what_is_above(harness: &mut dyn LogHarness) {
     let mut records: Vec<_> = (0..300).map(|n| payload(n, 1000)).collect();

@@ -9,9 +9,9 @@ pub struct Count {
     pub moments: u64,
     /// Disks that were checked. A disk that several power cuts at one moment leave is counted once.
     pub states: u64,
-    /// Pairs of moment and model of which every legal state was checked.
+    /// Pairs of a moment and a model for which every legal state was checked.
     pub exhausted: u64,
-    /// Pairs of moment and model of which some states were checked.
+    /// Pairs of a moment and a model for which only some states were checked.
     pub sampled: u64,
     pub(super) by_kind: BTreeMap<(CrashModel, &'static str), u64>,
 }

@@ -46,7 +46,7 @@ impl FailureReport {
         }
     }
 
-    /// The same, with a crash that came before it.
+    /// The same report, with a crash that came before this one.
     #[must_use]
     pub fn after(self, name: &str, moment: &Moment, choice: &CrashChoice) -> Self {
         Self { replay: format!("{},{}", entry(name, moment, choice), self.replay), ..self }

@@ -42,8 +42,8 @@ struct Shrinking<F> {
 }
 
 impl<F: FnMut(&CrashChoice) -> Option<Panic>> Shrinking<F> {
-    /// Keeps units that need not be lost: all, halves, quarters, down to single units as long as
-    /// that helps.
+    /// Keeps units that need not be lost. Tries all of them, then halves, then quarters, down to
+    /// single units, as long as that helps.
     fn leave_out(&mut self) {
         let mut chunk = self.losses.len();
         while chunk != 0 {

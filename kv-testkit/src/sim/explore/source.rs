@@ -38,8 +38,8 @@ struct Visit<'a> {
 /// Yields the states to check, one after the other.
 pub(super) struct Source<'a> {
     visits: vec::IntoIter<Visit<'a>>,
-    /// Of the remaining visits: the number of states that they ask for, and how many could use
-    /// more.
+    /// The number of states that the remaining visits ask for, and how many of these visits could
+    /// use more.
     asked: u64,
     inexhaustible: u64,
     /// How many more states may be checked.
@@ -172,7 +172,7 @@ impl<'a> Visit<'a> {
         self.count.is_none_or(|count| count > self.states)
     }
 
-    /// The choices, with spare ones in place of those that leave equal disks.
+    /// The choices to try. There are spare ones, to replace those that leave equal disks.
     fn candidates(&self, units: &Units, share: u64, seed: u64) -> Box<dyn Iterator<Item = Survivors> + Send> {
         if let Some(count) = self.count
             && count <= share
@@ -201,7 +201,7 @@ fn samples(mut rng: fastrand::Rng) -> impl Iterator<Item = Survivors> + Send {
     std::iter::repeat_with(move || Survivors::Sample(rng.u64(..1 << 48)))
 }
 
-/// Of consecutive moments with equal disks, the last one, which has the most promises.
+/// Keeps the last of consecutive moments with equal disks, because the most promises hold there.
 pub(super) fn distinct(moments: &[Moment]) -> impl Iterator<Item = &Moment> {
     let is_last = |at: usize| moments.get(at + 1).is_none_or(|next| !moments[at].disk.is_same(&next.disk));
     moments.iter().enumerate().filter(move |(at, _)| is_last(*at)).map(|(_, moment)| moment)

@@ -20,7 +20,7 @@ pub(in crate::sim) struct FileNode {
     pub pending: Vec<FileChange>,
     pub seen: Content,
     pub created: Seq,
-    /// The minimum length after a power cut on ext4, which gives a file that replaces another its
+    /// The minimum length after a power cut on ext4. There, a file that replaces another keeps its
     /// length even if its bytes are lost.
     pub length_kept: u64,
     /// Readers see data that was not written and never will be, because a sync failed.
@@ -77,7 +77,7 @@ pub(in crate::sim) enum FileChangeKind {
 
 impl State {
     /// Writes as much as there is space for, and returns how many bytes that is. Fails with
-    /// [`ErrorKind::StorageFull`] if it is none.
+    /// [`ErrorKind::StorageFull`] if there is space for none.
     pub fn write(&mut self, node: NodeId, offset: u64, bytes: &[u8]) -> Result<usize> {
         let end = offset.checked_add(bytes.len() as u64).ok_or(ErrorKind::FileTooLarge)?;
         if end > FILE_BYTES_MAX {

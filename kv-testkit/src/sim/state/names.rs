@@ -32,7 +32,7 @@ pub(in crate::sim) enum NameChangeKind {
 }
 
 impl NameChange {
-    /// Applies it where the names still refer to the node it was made for.
+    /// Applies the change. A name that now refers to another node is not removed.
     pub fn apply(&self, names: &mut Names) {
         match &self.kind {
             NameChangeKind::Link(name) => {
