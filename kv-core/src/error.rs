@@ -78,7 +78,7 @@ pub enum Error {
 
     /// The store already has as many collections as are allowed. Nothing was written: drop one that
     /// is not needed.
-    #[error("there are {max} collections already, and no more are allowed")]
+    #[error("there are {max} collections already, and no more are allowed: drop one that is not needed")]
     TooManyCollections {
         /// How many are allowed at a time.
         max: usize,
@@ -184,9 +184,9 @@ pub enum Error {
     )]
     Forked,
 
-    /// The directory was removed or replaced while the store was open, so what is written now would
+    /// The directory was removed or replaced while it was open, so what is written now would
     /// be lost. This is final. Put the directory back, and open it again.
-    #[error("the directory {} was removed or replaced while the store was open", path.display())]
+    #[error("the directory {} was removed or replaced while it was open", path.display())]
     DirectoryReplaced {
         /// Where the directory was.
         path: PathBuf,
