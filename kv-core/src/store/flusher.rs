@@ -121,6 +121,8 @@ impl Job for Flusher {
             return Next::After(self.shared.options.flush_interval);
         }
         self.waiting = false;
+        // A swap, not a store: it reads the `true` of every writer that found the flag raised, and
+        // so what that writer applied happens before the load of the position in `sync`.
         self.shared.flush_requested.swap(false, Ordering::AcqRel);
         match guarded("the flusher", || self.shared.sync()) {
             Ok(()) => {}
