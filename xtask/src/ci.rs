@@ -62,6 +62,7 @@ const STEPS: &[Step] = &[
     step("fmt", "the code is formatted", fmt),
     step("clippy", "no lint warns, in tests and benchmarks too", clippy),
     step("docs", "the documentation builds without a warning", docs),
+    step("package", "the library crates can be packaged for a registry", package),
     step("loom", "locks and atomics are right in every interleaving that loom tries", loom::run),
     step("tests", "cargo test --workspace", || cargo(["test", "--workspace"])),
     step("compare", "the comparison works, without its peers", compare::test),
@@ -155,6 +156,15 @@ fn docs() -> Result {
     let mut workspace = cargo_command();
     run_command(workspace.args(["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", &flags))?;
     run_command(compare::cargo("doc", &["--locked", "--no-deps"])?.env("RUSTDOCFLAGS", &flags))
+}
+
+/// The members that are not libraries for others.
+const NOT_PACKAGED: [&str; 4] = ["kv-bench", "kv-cli", "kv-fuzz", "xtask"];
+
+fn package() -> Result {
+    let mut command = cargo_command();
+    command.args(["package", "--workspace", "--offline", "--locked", "--no-verify", "--allow-dirty"]);
+    run_command(command.args(NOT_PACKAGED.map(|name| ["--exclude", name]).as_flattened()))
 }
 
 fn deny() -> Result {

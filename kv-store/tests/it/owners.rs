@@ -309,10 +309,7 @@ fn a_store_notices_that_its_directory_was_removed_or_replaced() {
             let path = place.store().join(part);
             let said = format!("the directory {}", path.display().to_string().trim_end_matches('/'));
             let (text, cause) = (error.chain(), format!("{error:?}"));
-            assert!(
-                text.contains(&said) && text.contains("removed or replaced while it was open"),
-                "{case}: {text}"
-            );
+            assert!(text.contains(&said) && text.contains("removed or replaced while it was open"), "{case}: {text}");
             assert!(matches!(error, Error::Poisoned { .. }) && cause.contains("DirectoryReplaced"), "{case}: {cause}");
             assert!(matches!(put(&store, "after"), Err(Error::Poisoned { .. })), "{case}: it is final");
             assert!(store.close().is_err(), "{case}");
