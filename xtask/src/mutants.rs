@@ -9,6 +9,7 @@
 mod backends;
 mod libtest;
 mod mutant;
+mod selection;
 mod testing;
 mod workspace;
 
@@ -20,7 +21,8 @@ use std::{
 use crate::{Result, metadata};
 use libtest::{Outcome, Report};
 use mutant::Mutant;
-use testing::{Selection, Testing};
+use selection::Selection;
+use testing::Testing;
 use workspace::WorkspaceCopy;
 
 /// How long the software without a bug may take for all the tests of one test binary that the
@@ -108,7 +110,7 @@ pub fn run(arguments: &[&str]) -> Result {
     if let Some(unknown) = backends.iter().find(|name| !tally.names.iter().any(|known| known == *name)) {
         return Err(format!("there is no variant {unknown:?}; see cargo xtask mutants --list"));
     }
-    for tests in testing::merged(mutants.iter().map(|mutant| &mutant.test)) {
+    for tests in selection::merged(mutants.iter().map(|mutant| &mutant.test)) {
         let mutants: Vec<_> = mutants.iter().filter(|mutant| mutant.test.is_of_same_binary(&tests)).collect();
         try_all(&testing, &tests, &mutants, &mut tally);
     }

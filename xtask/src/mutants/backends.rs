@@ -1,11 +1,7 @@
 //! The flawed backends of kv-testkit's own tests. Each of those tests passes if cases of the suites
 //! find its flaw, and prints which cases did.
 
-use super::{
-    SOUND_LIMIT, Tally, Verdict,
-    libtest::Outcome,
-    testing::{Selection, Testing},
-};
+use super::{SOUND_LIMIT, Tally, Verdict, libtest::Outcome, selection::Selection, testing::Testing};
 use crate::Result;
 
 const TESTS: &str = "kv-testkit it flawed_";

@@ -4,7 +4,7 @@ use std::{collections::HashSet, fmt, fs, path::Path};
 
 use serde::Deserialize;
 
-use super::testing::Selection;
+use super::selection::Selection;
 use crate::Result;
 
 /// A bug that is put into the real code.
