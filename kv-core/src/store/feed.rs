@@ -99,8 +99,8 @@ pub enum RecordedChange {
 ///
 /// As an iterator, the feed gives the changes made so far and then `None`. It goes on when there
 /// are more, and [`wait`](ChangeFeed::wait) waits for them. After an error it stays where it is,
-/// and the next call tries the same record again, so no change is skipped. A feed keeps the store
-/// open.
+/// and the next call tries the same record again, so no change is skipped. If the log has failed,
+/// the last thing that the feed gives is that error, once. A feed keeps the store open.
 ///
 /// A feed does not keep the log from being trimmed. If it lags behind the older of the two
 /// checkpoints that are kept, every later call may fail with [`Trimmed`](Error::Trimmed), but there
@@ -127,6 +127,8 @@ pub struct ChangeFeed {
     /// Whether the record after that position was read but not returned, because of an error. The
     /// reader is then past the record, so a new reader is needed to read it again.
     has_failed: bool,
+    /// Whether the failure of the log was returned. Nothing comes after it, so it is returned once.
+    has_ended: bool,
     /// The names of the collections at that position. `None` while the position is not settled: the
     /// log gives only durable records, and a feed must not flush the log, because that writes.
     names: Option<Names>,
@@ -173,7 +175,7 @@ impl Store {
         self.inner.check_owner()?;
         let reader = self.inner.log.reader(after)?;
         let names = self.inner.has_settled(after).then(|| self.inner.names_at(after)).transpose()?;
-        Ok(ChangeFeed { inner: Arc::clone(&self.inner), reader, after, has_failed: false, names })
+        Ok(ChangeFeed { inner: Arc::clone(&self.inner), reader, after, has_failed: false, has_ended: false, names })
     }
 }
 
@@ -209,7 +211,8 @@ impl ChangeFeed {
         loop {
             // The waker is registered before the position is checked, as in `Commit::poll`.
             waiters.register(waiting, &Waker::from(Arc::new(Unpark(thread::current()))));
-            if self.inner.has_settled(self.after.next()) || self.inner.flush_failure.is_set() {
+            let has_failure = !self.has_ended && self.inner.flush_failure.is_set();
+            if has_failure || self.inner.has_settled(self.after.next()) {
                 return true;
             }
             let Some(left) = timeout.checked_sub(start.elapsed()) else { return false };
@@ -219,9 +222,13 @@ impl ChangeFeed {
 
     fn try_next(&mut self) -> Result<Option<ChangeRecord>> {
         self.inner.check_owner()?;
+        // Looked at first: nothing settles after a failure, so the last record comes before it.
+        let failure = self.inner.flush_failure.cause();
         if !self.inner.has_settled(self.after.next()) {
-            // After a failed flush there will be no more records.
-            return self.inner.flush_failure.cause().map_or(Ok(None), |cause| Err(Error::Poisoned { cause }));
+            return match failure {
+                Some(cause) if !std::mem::replace(&mut self.has_ended, true) => Err(Error::Poisoned { cause }),
+                _ => Ok(None),
+            };
         }
         if self.has_failed {
             self.reader = self.inner.log.reader(self.after)?;

@@ -272,4 +272,7 @@ fn a_feed_gives_the_failure_of_the_log_after_everything_that_settled() {
     let mut feed = store.changes(Lsn::START).unwrap();
     assert_eq!(feed.next().unwrap().unwrap().lsn, Lsn(1));
     assert_error!(feed.next().unwrap(), Error::Poisoned { .. });
+    // A program that goes on in spite of it neither spins nor reads for ever.
+    assert!(feed.next().is_none() && !feed.wait(Duration::ZERO));
+    assert_eq!(store.changes(Lsn::START).unwrap().count(), 2);
 }
