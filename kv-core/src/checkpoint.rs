@@ -1,43 +1,53 @@
 use std::{ops::Bound, sync::Arc};
 
-use crate::{CheckpointId, CollectionId, Epoch, LogId, Lsn, Result, Value};
+use crate::{CheckpointId, CollectionId, Epoch, Error, LogId, Lsn, Result, Value};
 
 /// Keeps checkpoints: durable images of every collection at one position of the log.
 ///
 /// The checkpointer sets no policy. The store decides which checkpoint to open, when to fall back
-/// to an older one, and which to remove. All methods may be called from any thread. There is one
-/// writer at a time: calls of [`write`](Checkpointer::write) and
-/// [`maintain`](Checkpointer::maintain) wait for each other.
+/// to an older one, and which to remove. All methods may be called from any thread. Calls of
+/// [`write`](Checkpointer::write) wait for each other, and so do calls of
+/// [`maintain`](Checkpointer::maintain); but neither waits for the other.
+///
+/// The names of the collections are entries of a checkpoint like all others, in the reserved
+/// collection [`CollectionId::NAMES`]. A collection that has no entry there does not exist: its
+/// entries are never read, and may be left out.
 ///
 /// A checkpointer guarantees the following. The suite in kv-testkit checks each guarantee under its
 /// number.
 ///
-/// - **C1 durable**: a checkpoint that `write` returned is listed, and opens, after any crash.
-/// - **C2 all or nothing**: after a `write` that failed, was cancelled or was cut off by a crash,
-///   the list is as it was before.
+/// - **C1 durable**: a checkpoint that `write` or `maintain` returned is listed, and opens, after
+///   any crash.
+/// - **C2 all or nothing**: after a `write` or `maintain` that failed, was cancelled or was cut off
+///   by a crash, the list is as it was before.
 /// - **C3 list**: `list` returns the newest first and looks only at names, so a checkpoint with
 ///   damaged content is still listed.
 /// - **C4 never wrong**: if a checkpoint is damaged, `open`, or the first read that touches the
 ///   damage, fails with [`Error::Corrupt`](crate::Error::Corrupt). This includes reads that would
 ///   otherwise report a key as absent. No damaged byte is returned.
-/// - **C5 state**: a checkpoint holds `previous` with the changes applied. It has exactly the
-///   collections in the head of the changes; each holds the changes of its keys and, for keys
-///   without a change, the entries of `previous`. `get` and `range` agree; keys are in byte order.
+/// - **C5 state**: a checkpoint holds `previous` with the changes applied. For each key it has the
+///   change, or else the entry of `previous`. `get`, `get_with`, `get_many`, `range` and `size`
+///   agree; keys are in byte order. What `maintain` returns holds the same state as what it was
+///   made from.
 /// - **C6 removal**: `remove` never disturbs a checkpoint that is open. Removing a checkpoint that
 ///   does not exist is not an error.
 /// - **C7 set aside**: when `write` succeeds, checkpoints newer than `previous` are no longer
-///   listed: the caller has found them bad. Their content is moved out of the way and never
-///   deleted.
+///   listed, except those that `maintain` made from it: the caller has found the others bad. Their
+///   content is moved out of the way and never deleted.
 /// - **C8 identity**: the id of a new checkpoint is newer than every id in the list, and its `seq`
-///   is above every `seq` there.
-/// - **C9 damage stops maintenance**: after a read of an open checkpoint found damage, `write`,
-///   `maintain` and `remove` fail with [`Error::Corrupt`](crate::Error::Corrupt), also after
-///   reopening, until a full verification of the backend has found no damage. So nothing that a
-///   repair may need is deleted.
+///   is above every `seq` there. No `seq` is used twice, not even after a failure.
+/// - **C9 damage stops removal**: after a read of an open checkpoint found damage,
+///   [`damage`](Checkpointer::damage) returns it and `remove` fails with
+///   [`Error::Corrupt`](crate::Error::Corrupt), so nothing that can heal the damage is deleted.
+///   This lasts until `open` has examined the damage after the checkpointer was opened again.
+/// - **C10 damage is examined**: `open` reads the part of a checkpoint in which damage was met
+///   earlier, and fails with [`Error::Corrupt`](crate::Error::Corrupt) if it is still there.
+///   [`open_damaged`](Checkpointer::open_damaged) opens the checkpoint nevertheless: what is not
+///   damaged can be read, and `write` goes on above it.
 ///
 /// ```
-/// use std::sync::Arc;
-/// use kv_core::{Checkpoint, Checkpointer, MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+/// use std::{ops::Bound, sync::Arc};
+/// use kv_core::{Checkpoint, Checkpointer, CollectionId, MemoryCheckpointer, MemoryLog, Store, StoreOptions};
 ///
 /// let checkpointer = Arc::new(MemoryCheckpointer::new()); // or kv-snapshot's `MmapCheckpointer`, or yours
 /// let store = Store::with_backends(Arc::new(MemoryLog::new()), checkpointer.clone(), StoreOptions::default())?;
@@ -46,9 +56,12 @@ use crate::{CheckpointId, CollectionId, Epoch, LogId, Lsn, Result, Value};
 ///
 /// let newest = checkpointer.list()?[0];
 /// let checkpoint = checkpointer.open(newest)?;
-/// let users = &checkpoint.head().collections[0];
-/// assert_eq!((users.name.as_str(), users.entries), ("users", 1));
-/// assert_eq!(checkpoint.get(users.id, b"alice")?.unwrap(), "Alice");
+/// let mut names = checkpoint.range(CollectionId::NAMES, Bound::Unbounded, Bound::Unbounded)?;
+/// assert!(names.advance()?);
+/// assert_eq!(names.value(), b"users");
+/// let users = CollectionId::from_key(names.key()).unwrap();
+/// assert_eq!(checkpoint.size(users)?.entries, 1);
+/// assert_eq!(checkpoint.get(users, b"alice")?.unwrap(), "Alice");
 /// # Ok::<(), kv_core::Error>(())
 /// ```
 pub trait Checkpointer: Send + Sync {
@@ -56,12 +69,27 @@ pub trait Checkpointer: Send + Sync {
     fn list(&self) -> Result<Vec<CheckpointId>>;
 
     /// Opens a checkpoint for reading in place. Verifies its head now, and its entries as they are
-    /// read (C4).
+    /// read (C4). Verifies entirely what a read has found damaged before (C10).
     ///
     /// # Errors
     /// [`Corrupt`](crate::Error::Corrupt) if it is damaged or incomplete;
-    /// [`NewerVersion`](crate::Error::NewerVersion).
+    /// [`NewerVersion`](crate::Error::NewerVersion), [`OlderVersion`](crate::Error::OlderVersion).
     fn open(&self, id: CheckpointId) -> Result<Arc<dyn Checkpoint>>;
+
+    /// Opens a checkpoint that `open` refuses because a part of it is damaged. Reads that touch
+    /// the damage fail, and all others succeed (C10). The default is `open`.
+    ///
+    /// # Errors
+    /// As [`open`](Checkpointer::open), if too much is damaged for that.
+    fn open_damaged(&self, id: CheckpointId) -> Result<Arc<dyn Checkpoint>> {
+        self.open(id)
+    }
+
+    /// The damage that reads have met and that no opening has examined yet (C9). While there is
+    /// any, the store removes no checkpoint and does not trim the log.
+    fn damage(&self) -> Option<Arc<Error>> {
+        None
+    }
 
     /// Makes a new checkpoint: `previous` with `changes` applied (C5). When this returns, the
     /// checkpoint is durable: the contents of its files, and their names (C1).
@@ -71,17 +99,36 @@ pub trait Checkpointer: Send + Sync {
     /// error leaves the list as it was (C2).
     fn write(&self, previous: Option<CheckpointId>, changes: &mut dyn Changes) -> Result<Arc<dyn Checkpoint>>;
 
-    /// Maintains the newest checkpoint in the background, for example by merging stacked files.
-    /// Writes about `budget_bytes` at most. The result holds the same state under a new id. Returns
-    /// `None` if there is nothing worth doing; the default always does. The store does not call
-    /// this yet.
-    fn maintain(&self, newest: CheckpointId, budget_bytes: u64) -> Result<Option<Arc<dyn Checkpoint>>> {
-        let _ = (newest, budget_bytes);
+    /// Does one piece of background work on the newest checkpoint, such as merging some of the
+    /// files that it is stacked from. Returns the same state under a new id, or `None` if there is
+    /// nothing worth doing; the default always does. The store calls this again until it returns
+    /// `None`.
+    ///
+    /// A checkpoint may be written meanwhile. Then the result holds the state of that checkpoint,
+    /// and its id is newer.
+    ///
+    /// # Errors
+    /// [`Cancelled`](crate::Error::Cancelled) if `cancelled` returned `true`. It is called every
+    /// few milliseconds. Every error leaves the list as it was (C2).
+    fn maintain(&self, effort: Effort, cancelled: &dyn Fn() -> bool) -> Result<Option<Arc<dyn Checkpoint>>> {
+        let _ = (effort, cancelled);
         Ok(None)
     }
 
     /// Removes a checkpoint (C6).
     fn remove(&self, id: CheckpointId) -> Result<()>;
+}
+
+/// How much [`Checkpointer::maintain`] should do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effort {
+    /// What keeps reads fast and the medium small while the store is written to.
+    Needed,
+    /// Also what pays only because nothing is written at present.
+    AtRest,
+    /// Everything: the result takes as little of the medium as possible, and all of it has been
+    /// read and verified.
+    Full,
 }
 
 /// What has changed since the previous checkpoint.
@@ -106,12 +153,12 @@ pub trait Checkpointer: Send + Sync {
 /// }
 /// ```
 pub trait Changes {
-    /// Describes the new checkpoint. It lists all collections that exist at its position, in order
-    /// of their ids, with their counts after the changes.
+    /// Describes the new checkpoint.
     fn head(&self) -> &CheckpointHead;
 
     /// The next change in order of (collection, key), or `None` after the last. Each key occurs at
-    /// most once. Collections that are not in the head have no changes here.
+    /// most once. The changes of names come first, because [`CollectionId::NAMES`] is the lowest
+    /// collection.
     fn next(&mut self) -> Result<Option<Change<'_>>>;
 
     /// Whether to stop. Call this every few milliseconds in every step, because closing the store
@@ -131,7 +178,7 @@ pub struct Change<'a> {
 }
 
 /// The description of a checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckpointHead {
     /// The epoch in which it was made.
     pub epoch: Epoch,
@@ -139,8 +186,6 @@ pub struct CheckpointHead {
     pub lsn: Lsn,
     /// The identity of the log that it belongs to.
     pub log_id: LogId,
-    /// The collections that exist at the position, in order of their ids.
-    pub collections: Vec<CollectionInfo>,
 }
 
 /// A collection and its size.
@@ -165,14 +210,43 @@ pub struct CollectionInfo {
     pub bytes: u64,
 }
 
+/// How much a collection holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CollectionSize {
+    /// How many keys there are.
+    pub entries: u64,
+    /// The bytes of all keys and values together.
+    pub bytes: u64,
+}
+
+/// What a checkpoint takes on its medium.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckpointStats {
+    /// How many immutable parts it is stacked from.
+    pub parts: usize,
+    /// How many of them are small and waiting to be merged. Writers are slowed down while there
+    /// are many.
+    pub unmerged_parts: usize,
+    /// How many entries the parts hold, with those that newer parts hide, and deletions.
+    pub entries: u64,
+    /// The bytes of the parts.
+    pub bytes: u64,
+}
+
 /// A checkpoint, readable in place. It stays readable and unchanged for as long as anything holds
 /// it.
 ///
 /// ```
-/// # use kv_core::{Checkpoint, CheckpointId, Result};
-/// /// The size of a checkpoint, without reading its entries.
-/// fn bytes(checkpoint: &dyn Checkpoint) -> u64 {
-///     checkpoint.head().collections.iter().map(|info| info.bytes).sum()
+/// # use std::ops::Bound;
+/// # use kv_core::{Checkpoint, CollectionId, Result};
+/// /// The names of the collections in a checkpoint.
+/// fn names(checkpoint: &dyn Checkpoint) -> Result<Vec<String>> {
+///     let mut names = Vec::new();
+///     let mut cursor = checkpoint.range(CollectionId::NAMES, Bound::Unbounded, Bound::Unbounded)?;
+///     while cursor.advance()? {
+///         names.push(String::from_utf8_lossy(cursor.value()).into_owned());
+///     }
+///     Ok(names)
 /// }
 /// ```
 pub trait Checkpoint: Send + Sync {
@@ -200,6 +274,13 @@ pub trait Checkpoint: Send + Sync {
     /// They can be taken from both ends. Bounds that contain nothing, inverted ones too, give an
     /// empty cursor.
     fn range(&self, collection: CollectionId, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Result<Box<dyn Cursor>>;
+
+    /// How much a collection holds. The first call may have to read, at a cost that follows what
+    /// has changed since the last such call.
+    fn size(&self, collection: CollectionId) -> Result<CollectionSize>;
+
+    /// What the checkpoint takes on its medium. Reads nothing.
+    fn stats(&self) -> CheckpointStats;
 }
 
 /// Entries in byte order of their keys, taken one by one from either end. A cursor is owned: it
@@ -212,7 +293,7 @@ pub trait Checkpoint: Send + Sync {
 /// # let store = Store::with_backends(Arc::new(MemoryLog::new()), checkpointer.clone(), StoreOptions::default())?;
 /// # store.collection("users")?.put("alice", "Alice")?;
 /// # let checkpoint = checkpointer.open(store.checkpoint()?.unwrap())?;
-/// let users = checkpoint.head().collections[0].id;
+/// let users = store.collections()?[0].id;
 /// let mut cursor = checkpoint.range(users, Bound::Unbounded, Bound::Unbounded)?;
 /// while cursor.advance()? {
 ///     println!("{:?} has {} bytes", cursor.key(), cursor.value().len());

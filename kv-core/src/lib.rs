@@ -74,7 +74,10 @@ mod store;
 mod sync;
 mod value;
 
-pub use checkpoint::{Change, Changes, Checkpoint, CheckpointHead, Checkpointer, CollectionInfo, Cursor};
+pub use checkpoint::{
+    Change, Changes, Checkpoint, CheckpointHead, CheckpointStats, Checkpointer, CollectionInfo, CollectionSize, Cursor,
+    Effort,
+};
 pub use collections::{Entries, Entry};
 pub use durability::Durability;
 pub use error::{Error, LockHolder, Place, Refusal, Result};

@@ -96,6 +96,28 @@ pub struct CollectionId {
     pub index: u32,
 }
 
+impl CollectionId {
+    /// The collection that every checkpoint has, and that no user sees: for each collection that
+    /// exists, it holds its [key](CollectionId::to_key) with its name as the value.
+    pub const NAMES: Self = Self { lsn: Lsn::START, index: 0 };
+
+    /// The key of this collection in [`NAMES`](CollectionId::NAMES). Keys sort as identities do.
+    pub fn to_key(self) -> [u8; 12] {
+        let mut key = [0; 12];
+        key[..8].copy_from_slice(&self.lsn.0.to_be_bytes());
+        key[8..].copy_from_slice(&self.index.to_be_bytes());
+        key
+    }
+
+    /// The collection that a key of [`NAMES`](CollectionId::NAMES) stands for; `None` if it is not
+    /// such a key.
+    pub fn from_key(key: &[u8]) -> Option<Self> {
+        let (lsn, index) = key.split_first_chunk::<8>()?;
+        let index = index.try_into().ok()?;
+        Some(Self { lsn: Lsn(u64::from_be_bytes(*lsn)), index: u32::from_be_bytes(index) })
+    }
+}
+
 /// The identity of a checkpoint. The ids in one directory sort by age.
 ///
 /// ```
