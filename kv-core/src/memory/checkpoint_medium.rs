@@ -148,6 +148,9 @@ pub(super) type Collections = BTreeMap<CollectionId, Arc<Entries>>;
 /// A checkpoint. It never changes once it is made.
 pub(super) struct Image {
     pub id: CheckpointId,
+    /// The `seq` of the checkpoint that was written with this state: another one's if maintenance
+    /// made this one.
+    pub written: u64,
     pub head: CheckpointHead,
     pub collections: Collections,
 }
@@ -269,14 +272,38 @@ impl State {
         if self.listed.keys().any(|other| *other > id) {
             return Err(Error::Misuse("a new checkpoint must be newer than every checkpoint in the list".into()));
         }
-        let newer = match previous {
-            Some(previous) => self.listed.split_off(&CheckpointId { seq: previous.seq + 1, ..previous }),
-            None => mem::take(&mut self.listed),
+        let written = previous.and_then(|id| self.listed.get(&id)).map(|image| image.written);
+        let is_kept = |(other, image): &(CheckpointId, Arc<Image>)| {
+            Some(*other) <= previous || Some(image.written) == written // maintenance keeps the state
         };
-        self.set_aside.extend(newer);
+        let bad;
+        (self.listed, bad) = mem::take(&mut self.listed).into_iter().partition(is_kept);
+        self.set_aside.extend::<BTreeMap<_, _>>(bad);
+        Ok(self.add(image))
+    }
+
+    /// Adds the newest checkpoint under another id, after verifying it. `None` if it was made in
+    /// this way itself.
+    pub(super) fn maintain(&mut self) -> Result<Option<Arc<Image>>> {
+        let Some(newest) = self.newest_to_maintain() else { return Ok(None) };
+        self.check_head(newest.id)?;
+        if let Some(part) = self.damaged_part_of(&newest) {
+            return Err(self.meet_damage(newest.id, part));
+        }
+        let id = CheckpointId { seq: self.next_seq(), ..newest.id };
+        let image = Image { id, written: newest.written, head: newest.head, collections: newest.collections.clone() };
+        Ok(Some(self.add(image)))
+    }
+
+    pub(super) fn newest_to_maintain(&self) -> Option<Arc<Image>> {
+        let (_, newest) = self.listed.last_key_value()?;
+        (newest.written == newest.id.seq).then(|| Arc::clone(newest))
+    }
+
+    fn add(&mut self, image: Image) -> Arc<Image> {
         let image = Arc::new(image);
-        self.listed.insert(id, Arc::clone(&image));
-        Ok(image)
+        self.listed.insert(image.id, Arc::clone(&image));
+        image
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 use super::checkpoint_medium::{Collections, Entries, Entry, Image, MemoryCheckpointMedium};
 use crate::{
     Changes, Checkpoint, CheckpointHead, CheckpointId, CheckpointStats, Checkpointer, CollectionId, CollectionSize,
-    Cursor, Error, Result, Value,
+    Cursor, Effort, Error, Result, Value,
 };
 
 /// A [`Checkpointer`] in memory.
@@ -87,8 +87,21 @@ impl Checkpointer for MemoryCheckpointer {
         apply(&mut collections, changes, seq)?;
         keep_named(&mut collections);
         let id = CheckpointId { epoch: head.epoch, lsn: head.lsn, seq };
-        let image = self.medium.state().publish(previous, Image { id, head, collections })?;
+        let image = self.medium.state().publish(previous, Image { id, written: seq, head, collections })?;
         Ok(self.checkpoint(image))
+    }
+
+    /// With [`Effort::Full`] this verifies the newest checkpoint, and keeps it under a new id as
+    /// well. With less there is nothing to do, because a checkpoint in memory is never stacked.
+    fn maintain(&self, effort: Effort, cancelled: &dyn Fn() -> bool) -> Result<Option<Arc<dyn Checkpoint>>> {
+        if effort < Effort::Full || self.medium.state().newest_to_maintain().is_none() {
+            return Ok(None);
+        }
+        if cancelled() {
+            return Err(Error::Cancelled);
+        }
+        let image = self.medium.state().maintain()?;
+        Ok(image.map(|image| self.checkpoint(image)))
     }
 
     fn remove(&self, id: CheckpointId) -> Result<()> {
