@@ -18,7 +18,7 @@ pub(crate) struct ReadView {
 
 /// A memtable that takes no more changes.
 #[derive(Clone)]
-pub(super) struct Frozen {
+pub(crate) struct Frozen {
     pub(crate) memtable: Arc<Memtable>,
     /// The position of the last change before it was frozen.
     pub(crate) lsn: Lsn,
