@@ -27,7 +27,10 @@ use std::{
     borrow::Borrow,
     fmt,
     sync::{Arc, atomic::Ordering},
+    thread,
 };
+
+use crossbeam_channel::RecvTimeoutError;
 
 pub use batch::Batch;
 pub use collection::Collection;
@@ -436,15 +439,39 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// Errors from flushing the log, or from the checkpoint.
+    /// Errors from flushing the log, or from the checkpoint;
+    /// [`StillClosing`](crate::Error::StillClosing) if they do not end.
     pub fn close(&self) -> Result<()> {
-        self.inner.close()
+        self.inner.close_in_time()
     }
 }
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// Closes the store on a thread of its own, so that the caller can stop waiting for it.
+    fn close_in_time(&self) -> Result<()> {
+        drop(self.lock_writer()?);
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        let shared = Arc::clone(&self.shared);
+        let close = move || drop(sender.send(shared.close())); // fails if nothing waits any more
+        let Ok(thread) = thread::Builder::new().name("kv-close".to_owned()).spawn(close) else {
+            return self.shared.close(); // there may be no more threads
+        };
+        match receiver.recv_timeout(self.options.close_wait) {
+            Ok(closed) => {
+                let _ = thread.join(); // so that it holds nothing of the store any more
+                closed
+            }
+            Err(RecvTimeoutError::Timeout) => Err(Error::StillClosing { waited: self.options.close_wait }),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(Error::Panicked { what: "closing the store", message: "the thread has ended".to_owned() })
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod answers;
 mod api;
 mod background;
+mod backpressure;
 mod checkpoint;
 mod closures;
 mod concurrency;
