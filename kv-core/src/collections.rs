@@ -114,7 +114,7 @@ impl Collections {
 
     /// How many small parts of the checkpoint wait to be merged.
     pub(crate) fn unmerged_parts(&self) -> usize {
-        self.view.load().checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.stats().unmerged_parts)
+        self.view.load().checkpoint_stats.unmerged_parts
     }
 
     /// How many bytes of memory the active memtable takes.

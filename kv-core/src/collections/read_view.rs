@@ -4,7 +4,7 @@ use super::{
     memtable::{Changed, Memtable},
     steps::{self, GoOn, STEP_ENTRIES},
 };
-use crate::{Checkpoint, CheckpointId, CollectionId, CollectionInfo, CollectionSize, Error, Lsn, Place, Result, Value};
+use crate::{Checkpoint, CheckpointId, CheckpointStats, CollectionId, CollectionInfo, CollectionSize, Error, Lsn, Place, Result, Value};
 
 /// Where readers look: first in the active memtable, then in the frozen ones, then in the
 /// checkpoint. A view never changes; a new view replaces it.
@@ -14,6 +14,8 @@ pub(crate) struct ReadView {
     /// number.
     pub(crate) frozen: Vec<Frozen>,
     pub(crate) checkpoint: Option<Arc<dyn Checkpoint>>,
+    /// What the checkpoint takes on its medium. Asked for once, because writers need it.
+    pub(crate) checkpoint_stats: CheckpointStats,
 }
 
 /// A memtable that takes no more changes.
@@ -28,7 +30,8 @@ pub(crate) struct Frozen {
 
 impl ReadView {
     pub(crate) fn new(checkpoint: Option<Arc<dyn Checkpoint>>) -> Self {
-        Self { active: Arc::new(Memtable::new()), frozen: Vec::new(), checkpoint }
+        let checkpoint_stats = checkpoint.as_ref().map(|checkpoint| checkpoint.stats()).unwrap_or_default();
+        Self { active: Arc::new(Memtable::new()), frozen: Vec::new(), checkpoint, checkpoint_stats }
     }
 
     /// A view in which the active memtable is frozen and a new one is active. `lsn` is the position
@@ -41,6 +44,7 @@ impl ReadView {
             active: Arc::new(Memtable::new()),
             frozen: std::iter::once(newest).chain(self.frozen.iter().cloned()).collect(),
             checkpoint: self.checkpoint.clone(),
+            checkpoint_stats: self.checkpoint_stats,
         }
     }
 
@@ -57,6 +61,7 @@ impl ReadView {
         Some(Self {
             active: Arc::clone(&self.active),
             frozen: self.frozen.iter().filter(|frozen| frozen.lsn > id.lsn).cloned().collect(),
+            checkpoint_stats: checkpoint.stats(),
             checkpoint: Some(checkpoint),
         })
     }

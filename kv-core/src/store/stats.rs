@@ -13,11 +13,11 @@ use crate::{Bounds, CheckpointId, CheckpointStats, LogId, Lsn, sync::lock};
 /// # let store = kv_core::Store::in_memory()?;
 /// store.collection("users")?.put("alice", "Alice Liddell")?;
 /// let stats = store.stats();
-/// assert_eq!((stats.memory_entries, stats.checkpoint_size.entries), (2, 0)); // alice, and the name of the collection
+/// assert_eq!((stats.memory_entries, stats.checkpoint_size.entries), (1, 0));
 /// assert!(stats.to_string().starts_with("published up to position 1"));
 /// store.checkpoint()?; // moves what was in memory to a file
 /// let stats = store.stats();
-/// assert_eq!((stats.memory_entries, stats.checkpoint_size.entries), (0, 2));
+/// assert_eq!((stats.memory_entries, stats.checkpoint_size.entries), (0, 2)); // alice, and the name of the collection
 /// # Ok::<(), kv_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -35,9 +35,8 @@ pub struct Stats {
     pub checkpoint: Option<CheckpointId>,
     /// What the newest checkpoint takes on its medium.
     pub checkpoint_size: CheckpointStats,
-    /// How many keys have changed since the newest checkpoint. Their changes are in memory. A
-    /// change of a collection's name counts as one, and a key that has changed before and after a
-    /// freeze counts twice.
+    /// How many keys have changed since the newest checkpoint. Their changes are in memory. A key
+    /// that has changed before and after a freeze counts twice.
     pub memory_entries: u64,
     /// About how many bytes of memory those changes take.
     pub memory_bytes: u64,
@@ -103,7 +102,7 @@ impl Shared {
             log_medium_bytes: self.log.medium_bytes_after(view.checkpoint_lsn()),
             published: self.collections.horizon().published(),
             checkpoint: view.checkpoint_id(),
-            checkpoint_size: view.checkpoint.as_ref().map(|checkpoint| checkpoint.stats()).unwrap_or_default(),
+            checkpoint_size: view.checkpoint_stats,
             memory_entries: view.memtables().map(|memtable| memtable.entries() as u64).sum(),
             memory_bytes: view.memtables().map(|memtable| memtable.bytes() as u64).sum(),
             frozen_memtables: view.frozen.len(),
