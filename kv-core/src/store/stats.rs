@@ -67,7 +67,7 @@ impl fmt::Display for Stats {
         match self.checkpoint {
             Some(id) => write!(
                 f,
-                "checkpoint at position {}: {} entries, {} bytes in {} parts; ",
+                "checkpoint at position {}: {} entries, {} bytes, parts: {}; ",
                 id.lsn, self.checkpoint_size.entries, self.checkpoint_size.bytes, self.checkpoint_size.parts
             )?,
             None => f.write_str("no checkpoint; ")?,

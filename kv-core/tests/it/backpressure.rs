@@ -188,7 +188,7 @@ fn writers_are_slowed_down_before_they_have_to_wait() {
     let store = Store::with_backends(Arc::new(MemoryLog::new()), checkpointer.clone(), options).unwrap();
     checkpointer.shut();
     let a = store.collection("a").unwrap();
-    let mut time_upto = |thresholds: u64, key: u8| {
+    let time_upto = |thresholds: u64, key: u8| {
         let start = Instant::now();
         for number in 0_u32.. {
             if store.stats().unwritten_bytes >= thresholds << 20 {
