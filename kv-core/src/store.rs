@@ -15,6 +15,7 @@ mod merging;
 mod options;
 mod ownership;
 mod pending_write;
+mod pins;
 pub mod recovery;
 mod reentrancy;
 mod room;
@@ -38,6 +39,7 @@ pub use conditional::Mismatch;
 pub use deferred::Commit;
 pub use feed::{ChangeFeed, ChangeRecord, RecordedChange};
 pub use options::StoreOptions;
+pub use pins::Pin;
 pub use recovery::Recovery;
 pub use snapshot::Snapshot;
 pub use stats::Stats;
@@ -46,6 +48,7 @@ pub use transaction::{Transaction, TransactionEntries};
 use commit::{Expected, Publication, Writer};
 use flusher::FlushFailure;
 use ownership::{JobHandle, Ownership};
+use pins::Pins;
 use reentrancy::ReentrancyGuard;
 use room::Room;
 use waiters::Waiters;
@@ -129,6 +132,7 @@ pub(crate) struct Shared {
     /// Why the last attempt at merging failed; `None` if it succeeded.
     merge_error: Mutex<Option<String>>,
     room: Room,
+    pins: Pins,
     /// Tells a background checkpoint to stop.
     closing: AtomicBool,
     /// Whether a flush within the interval was requested and has not begun.
@@ -212,6 +216,7 @@ impl Store {
             checkpoint: Mutex::default(),
             merge_error: Mutex::default(),
             room: Room::default(),
+            pins: Pins::default(),
             closing: AtomicBool::new(false),
             flush_requested: AtomicBool::new(false),
             flush_requested_now: AtomicBool::new(false),

@@ -160,7 +160,10 @@ impl ReadView {
         key: &[u8],
         position: impl Fn() -> Lsn,
     ) -> Option<(Lsn, Option<Value>)> {
-        self.memtables().find_map(|memtable| memtable.version(collection, key, &position))
+        // A memtable that is empty costs nothing. A reader that takes one for empty although a key was
+        // added since began before that key was published.
+        let mut memtables = self.memtables().filter(|memtable| memtable.entries() > 0);
+        memtables.find_map(|memtable| memtable.version(collection, key, &position))
     }
 
     /// Calls `read` with the checkpoint's value of a key. Returns `false` if it has none.

@@ -168,28 +168,6 @@ impl Shared {
         self.room.wake();
         Ok(id)
     }
-
-    /// Removes the checkpoints that are no longer needed, and trims the log.
-    ///
-    /// Two checkpoints are kept, of different positions, and the log back to the older of them. So
-    /// one bad checkpoint loses nothing. While there is damage that no opening has examined, nothing
-    /// is removed or trimmed, because it may be what heals that damage.
-    pub(super) fn release(&self) -> Result<()> {
-        if self.checkpointer.damage().is_some() {
-            return Ok(());
-        }
-        let Some(newest) = self.collections.checkpoint_id() else { return Ok(()) };
-        let ids = self.checkpointer.list()?;
-        let Some(older) = ids.iter().find(|id| id.lsn < newest.lsn) else {
-            return self.remove(ids.iter().filter(|id| **id < newest));
-        };
-        self.remove(ids.iter().filter(|id| **id < newest && *id != older))?;
-        self.log.trim(older.lsn)
-    }
-
-    fn remove<'a>(&self, mut ids: impl Iterator<Item = &'a CheckpointId>) -> Result<()> {
-        ids.try_for_each(|id| self.checkpointer.remove(*id))
-    }
 }
 
 /// The changes of a frozen memtable.

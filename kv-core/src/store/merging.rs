@@ -54,18 +54,6 @@ impl Shared {
     fn note_merge(&self, error: Option<&Error>) {
         *lock(&self.merge_error) = error.filter(|error| !matches!(error, Error::Cancelled)).map(Error::chain);
     }
-
-    /// Keeps only the newest checkpoint, which has just been verified, and the log from it on.
-    fn release_all(&self) -> Result<()> {
-        if self.checkpointer.damage().is_some() {
-            return Ok(());
-        }
-        let Some(newest) = self.collections.checkpoint_id() else { return Ok(()) };
-        for id in self.checkpointer.list()?.into_iter().filter(|id| *id < newest) {
-            self.checkpointer.remove(id)?;
-        }
-        self.log.trim(newest.lsn)
-    }
 }
 
 /// Starts the job that merges in the background.
