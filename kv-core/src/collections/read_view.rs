@@ -4,7 +4,10 @@ use super::{
     memtable::{Changed, Memtable},
     steps::{self, GoOn, STEP_ENTRIES},
 };
-use crate::{Checkpoint, CheckpointId, CheckpointStats, CollectionId, CollectionInfo, CollectionSize, Error, Lsn, Place, Result, Value};
+use crate::{
+    Checkpoint, CheckpointId, CheckpointStats, CollectionId, CollectionInfo, CollectionSize, Error, Lsn, Place, Result,
+    Value,
+};
 
 /// Where readers look: first in the active memtable, then in the frozen ones, then in the
 /// checkpoint. A view never changes; a new view replaces it.
