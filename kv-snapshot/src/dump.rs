@@ -81,14 +81,18 @@ impl Printer<'_> {
     }
 
     fn section(&mut self, part: &Part, section: &Section) -> Result<()> {
-        let (id, entries, bytes) = (section.id, section.entries, section.bytes);
-        self.line(format_args!("collection {}.{}: {entries} entries, {bytes} bytes", id.lsn, id.index))?;
+        let (id, entries, tombstones, bytes) = (section.id, section.entries, section.tombstones, section.bytes);
+        let counts = format_args!("{entries} entries, {tombstones} of them tombstones, {bytes} bytes");
+        self.line(format_args!("collection {}.{}: {counts}", id.lsn, id.index))?;
         self.line(format_args!("  entries {}..{}", section.entries_offset, section.entries_end))?;
         let mut offset = section.entries_offset;
         while offset < section.entries_end {
             let entry = part.entry(section, offset)?;
             let (key, value) = (Shown(part.key(entry)), Shown(part.value(entry)?));
-            self.line(format_args!("    {offset} put {key} = {value}"))?;
+            match entry.is_tombstone() {
+                true => self.line(format_args!("    {offset} tombstone {key}"))?,
+                false => self.line(format_args!("    {offset} put {key} = {value}"))?,
+            }
             offset = entry.end();
         }
         self.line(format_args!(

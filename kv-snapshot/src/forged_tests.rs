@@ -20,7 +20,7 @@ use crate::{
         part::{Footer, Header, SECTION_BYTES, Summary},
         tree::Tree,
     },
-    read::{cursor::TableCursor, part::Part},
+    read::{cursor::PartCursor, part::Part},
     verify::entries::verify_entries,
     write::part_writer::PartWriter,
 };
@@ -31,7 +31,8 @@ fn small_part(vfs: &dyn Vfs) -> Vec<u8> {
     for index in 0..3 {
         writer.start_collection(CollectionId { lsn: Lsn(1), index }, 0, &mut || Ok(())).unwrap();
         for n in 0..index * 20 {
-            writer.insert(format!("key {n:02}").as_bytes(), &vec![b'v'; n as usize]).unwrap();
+            let value = vec![b'v'; n as usize];
+            writer.insert(format!("key {n:02}").as_bytes(), (n % 5 != 4).then_some(&value[..])).unwrap();
         }
     }
     writer.finish(&mut || Ok(())).unwrap();
@@ -71,7 +72,7 @@ fn read_all(vfs: &dyn Vfs) -> Result<()> {
     for section in part.sections() {
         for key in [&b"key 00"[..], b"key 07", b"key 39", b"key", b"z"] {
             keep(part.find(section, key).and_then(|entry| entry.map_or(Ok(()), |entry| part.value(entry).map(drop))));
-            let cursor = TableCursor::new(part.clone(), *section, Bound::Included(key), Bound::Unbounded);
+            let cursor = PartCursor::new(part.clone(), *section, Bound::Included(key), Bound::Unbounded);
             keep(cursor.and_then(|mut cursor| {
                 while cursor.advance()? {
                     assert!(!cursor.key().is_empty());

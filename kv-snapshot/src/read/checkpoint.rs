@@ -13,6 +13,7 @@ use crate::{
     format::{
         manifest::{MANIFEST_BYTES_MAX, Manifest, PartRef},
         names,
+        part::Section,
     },
 };
 
@@ -37,7 +38,7 @@ impl MmapCheckpoint {
 
     fn find(&self, collection: CollectionId, key: &[u8]) -> Result<Option<Entry>> {
         match self.part.section(collection) {
-            Some(section) => self.part.find(section, key),
+            Some(section) => Ok(self.part.find(section, key)?.filter(|entry| !entry.is_tombstone())),
             None => Ok(None),
         }
     }
@@ -86,7 +87,8 @@ pub(crate) fn open_part(vfs: &dyn Vfs, named: &PartRef) -> Result<Part> {
 /// Checks that a part belongs to the log of its manifest, and holds the collections that the
 /// manifest states.
 pub(crate) fn check_collections(part: &Part, manifest: &Manifest) -> Result<()> {
-    let in_part = part.sections().iter().map(|section| (section.id, section.entries, section.bytes));
+    let puts = |section: &Section| section.entries - section.tombstones;
+    let in_part = part.sections().iter().map(|section| (section.id, puts(section), section.bytes));
     let in_manifest = manifest.collections.iter().map(|info| (info.id, info.entries, info.bytes));
     if part.header().store != manifest.log_id.0 || !in_part.eq(in_manifest) {
         let detail = "it does not hold the collections that its manifest states";

@@ -76,14 +76,14 @@ impl Merge<'_> {
                 _ => break,
             };
             if let (Some(old), Ordering::Less) = (&old, order) {
-                self.writer.insert(old.key(), old.value())?;
+                self.writer.insert(old.key(), Some(old.value()))?;
             }
             if order != Ordering::Greater {
                 has_old = advance(&mut old)?;
             }
             if order != Ordering::Less {
                 if !self.change.deletes {
-                    self.writer.insert(&self.change.key, &self.change.value)?;
+                    self.writer.insert(&self.change.key, Some(&self.change.value))?;
                 }
                 self.next_change()?;
             }
