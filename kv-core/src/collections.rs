@@ -1,9 +1,14 @@
 //! The collections in memory: the tail of a log over a checkpoint.
 //!
-//! Changes are kept in *memtables*. The active memtable takes all new changes. A checkpoint freezes
-//! it and starts a new one. Once the checkpoint is written, the frozen memtable is dropped whole,
-//! so entries are never evicted one by one. Readers look through a [`ReadView`]: the active
-//! memtable, the frozen one, the checkpoint. They see versions up to the published position.
+//! Changes are kept in *memtables*. The active memtable takes all new changes. When it is full, or
+//! a checkpoint is asked for, it is frozen and a new one becomes active. Once a checkpoint holds
+//! the changes of a frozen memtable, it is dropped whole, so entries are never evicted one by one.
+//! Readers look through a [`ReadView`]: the active memtable, the frozen ones, the checkpoint. They
+//! see versions up to the published position.
+//!
+//! The names of collections are in the [table of names](Names), where readers find them. Each
+//! change of a name is also a change of the reserved collection [`CollectionId::NAMES`], so that it
+//! gets into the next checkpoint as all other changes do.
 //!
 //! # Which threads wait for which
 //!
@@ -43,6 +48,7 @@ mod writer;
 
 use std::{
     collections::BTreeMap,
+    ops::Bound,
     sync::{Arc, Weak},
 };
 
@@ -56,7 +62,11 @@ pub(crate) use snapshot::{Snapshot, prefix_bounds};
 use writer::Superseded;
 pub(crate) use writer::WriterToken;
 
-use crate::{Checkpoint, CollectionId, Lsn, Owner, Result, Value, operation::Operation, sync::ArcSwap};
+use crate::{
+    Checkpoint, CollectionId, Error, Lsn, Owner, Result, Value,
+    operation::Operation,
+    sync::{ArcSwap, Mutex, lock},
+};
 
 /// The position at which every applied change is visible, published or not. Only the writer reads
 /// at it.
@@ -66,6 +76,8 @@ const NEWEST: Lsn = Lsn(u64::MAX);
 pub(crate) struct Collections {
     pub(crate) names: Names,
     view: ArcSwap<ReadView>,
+    /// Held while the read view is loaded, changed and stored again.
+    view_edits: Mutex<()>,
     horizon: Horizon,
     /// The owner of the store. The reference is weak because a snapshot may outlive the store, and
     /// must not keep its owner alive.
@@ -74,14 +86,16 @@ pub(crate) struct Collections {
 
 impl Collections {
     /// The collections that `checkpoint` holds, or none; and the token of their one writer.
-    pub(crate) fn new(checkpoint: Option<Arc<dyn Checkpoint>>) -> (Self, WriterToken) {
-        let head = checkpoint.as_ref().map(|checkpoint| checkpoint.head());
-        let position = head.map_or(Lsn::START, |head| head.lsn);
-        let names = Names::of(head.map_or(&[], |head| &head.collections));
+    ///
+    /// # Errors
+    /// If the names cannot be read from the checkpoint.
+    pub(crate) fn new(checkpoint: Option<Arc<dyn Checkpoint>>) -> Result<(Self, WriterToken)> {
+        let position = checkpoint.as_ref().map_or(Lsn::START, |checkpoint| checkpoint.head().lsn);
+        let names = Names::of(&checkpoint.as_deref().map_or(Ok(Vec::new()), names_in)?);
         let view = ArcSwap::from_pointee(ReadView::new(checkpoint));
-        let collections = Self { names, view, horizon: Horizon::default(), owner: None };
+        let collections = Self { names, view, view_edits: Mutex::default(), horizon: Horizon::default(), owner: None };
         collections.horizon.publish(position, position);
-        (collections, WriterToken::new())
+        Ok((collections, WriterToken::new()))
     }
 
     pub(crate) fn horizon(&self) -> &Horizon {
@@ -91,6 +105,21 @@ impl Collections {
     /// The current view. It does not change while it is held; later views replace it.
     pub(crate) fn view(&self) -> Arc<ReadView> {
         self.view.load_full()
+    }
+
+    /// How many bytes of changes no checkpoint has taken yet.
+    pub(crate) fn unwritten_bytes(&self) -> u64 {
+        self.view.load().unwritten_bytes()
+    }
+
+    /// How many small parts of the checkpoint wait to be merged.
+    pub(crate) fn unmerged_parts(&self) -> usize {
+        self.view.load().checkpoint_stats.unmerged_parts
+    }
+
+    /// How many bytes of memory the active memtable takes.
+    pub(crate) fn active_bytes(&self) -> u64 {
+        self.view.load().active.bytes() as u64
     }
 
     /// Applies the changes of the record at `lsn`, which is already logged.
@@ -109,7 +138,7 @@ impl Collections {
         // reader could look up an intermediate value and take it for the state at this position.
         let mut names = BTreeMap::new();
         for (index, operation) in (0..).zip(operations) {
-            let mut change = |collection, key, value| {
+            let mut change = |collection, key: &[u8], value| {
                 if let Some(key) = view.active.apply(writer, lsn, collection, key, value, &visible) {
                     writer.superseded.push(lsn, collection, key);
                 }
@@ -118,9 +147,19 @@ impl Collections {
             match operation {
                 Operation::Put { collection, key, value } => change(collection, key, Some(value)),
                 Operation::Delete { collection, key } => change(collection, key, None),
-                Operation::Create { name } => drop(names.insert(name, Some(CollectionId { lsn, index }))),
-                Operation::Drop { collection: _, name } => drop(names.insert(name, None)),
-                Operation::Rename { collection, from, to } => names.extend([(from, None), (to, Some(collection))]),
+                Operation::Create { name } => {
+                    let id = CollectionId { lsn, index };
+                    names.insert(name, Some(id));
+                    change(CollectionId::NAMES, &id.to_key(), Some(name.as_bytes()));
+                }
+                Operation::Drop { collection, name } => {
+                    names.insert(name, None);
+                    change(CollectionId::NAMES, &collection.to_key(), None);
+                }
+                Operation::Rename { collection, from, to } => {
+                    names.extend([(from, None), (to, Some(collection))]);
+                    change(CollectionId::NAMES, &collection.to_key(), Some(to.as_bytes()));
+                }
             }
         }
         for (name, id) in names {
@@ -128,25 +167,25 @@ impl Collections {
         }
     }
 
-    /// Freezes the active memtable and starts a new one. There must be no frozen memtable.
-    ///
-    /// The read view is loaded, changed and stored. Nothing else may store one in between: both
-    /// this method and [`checkpointed`](Collections::checkpointed) are called under the store's
-    /// checkpoint lock.
-    pub(crate) fn freeze(&self, writer: &mut WriterToken) {
+    /// Freezes the active memtable and starts a new one. `lsn` is the position of the last change,
+    /// and `record_bytes` are the bytes of the memtable's records in the log.
+    pub(crate) fn freeze(&self, writer: &mut WriterToken, lsn: Lsn, record_bytes: u64) {
         writer.superseded = Superseded::default(); // a frozen memtable is not pruned
-        self.view.store(Arc::new(self.view.load().with_active_frozen()));
+        let _edit = lock(&self.view_edits);
+        self.view.store(Arc::new(self.view.load().with_active_frozen(lsn, record_bytes)));
     }
 
-    /// Replaces the frozen memtable with `checkpoint`, which holds its changes. The position of the
-    /// checkpoint must be published. Called under the store's checkpoint lock, as is
-    /// [`freeze`](Collections::freeze).
-    pub(crate) fn checkpointed(&self, checkpoint: Arc<dyn Checkpoint>) {
+    /// Makes `checkpoint` the checkpoint of the view, unless the view has a newer one. Drops the
+    /// frozen memtables whose changes it holds. The position of the checkpoint must be published.
+    pub(crate) fn install(&self, checkpoint: Arc<dyn Checkpoint>) {
         debug_assert!(
             self.horizon.published() >= checkpoint.head().lsn,
             "the checkpoint would show unpublished changes"
         );
-        self.view.store(Arc::new(self.view.load().with_checkpoint(checkpoint)));
+        let _edit = lock(&self.view_edits);
+        if let Some(view) = self.view.load().with_checkpoint(checkpoint) {
+            self.view.store(Arc::new(view));
+        }
     }
 
     /// The value of a key after every applied change, and the position of the change that the value
@@ -241,6 +280,19 @@ impl Collections {
     pub(crate) fn snapshot(self: &Arc<Self>) -> Snapshot {
         Snapshot::take(self)
     }
+}
+
+/// The collections that a checkpoint holds, in order of identity, and their names.
+pub(crate) fn names_in(checkpoint: &dyn Checkpoint) -> Result<Vec<(CollectionId, Arc<str>)>> {
+    let wrong = || Error::corrupt_whole(checkpoint.id(), "it holds something that is not the name of a collection");
+    let mut names = Vec::new();
+    let mut cursor = checkpoint.range(CollectionId::NAMES, Bound::Unbounded, Bound::Unbounded)?;
+    while cursor.advance()? {
+        let id = CollectionId::from_key(cursor.key()).ok_or_else(wrong)?;
+        let name = str::from_utf8(cursor.value()).map_err(|_| wrong())?;
+        names.push((id, Arc::from(name)));
+    }
+    Ok(names)
 }
 
 /// Where a key is, if it exists.

@@ -204,6 +204,30 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// Memory holds as many changes as it may, and no checkpoint has taken them yet. Nothing was
+    /// written. Try again later. A write waits for a while before it fails with this; a deferred
+    /// write does not wait.
+    #[error(
+        "{unwritten_bytes} bytes of changes wait for a checkpoint, and no more are taken: try again when one was made"
+    )]
+    Busy {
+        /// The bytes of changes in memory that no checkpoint holds.
+        unwritten_bytes: u64,
+    },
+
+    /// Memory holds as many changes as it may, and writing them to a checkpoint fails. Nothing was
+    /// written. Reads go on, and so do writes once a checkpoint succeeds. Each write tries to make
+    /// one, at most once a second.
+    #[error(
+        "{unwritten_bytes} bytes of changes wait for a checkpoint, no more are taken, and the last checkpoint failed: {cause}"
+    )]
+    CheckpointsFail {
+        /// The bytes of changes in memory that no checkpoint holds.
+        unwritten_bytes: u64,
+        /// Why the last checkpoint failed.
+        cause: String,
+    },
+
     /// A system call failed, for example one that reads or writes a file.
     #[error("cannot {operation} {}", path.display())]
     Io {

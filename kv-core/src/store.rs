@@ -11,11 +11,13 @@ mod flusher;
 mod locks;
 #[cfg(all(test, loom))]
 mod loom_tests;
+mod merging;
 mod options;
 mod ownership;
 mod pending_write;
 pub mod recovery;
 mod reentrancy;
+mod room;
 mod snapshot;
 mod stats;
 mod transaction;
@@ -38,11 +40,11 @@ pub use snapshot::Snapshot;
 pub use stats::Stats;
 pub use transaction::{Transaction, TransactionEntries};
 
-use checkpoint::CheckpointState;
 use commit::{Expected, Publication, Writer};
 use flusher::FlushFailure;
 use ownership::{JobHandle, Ownership};
 use reentrancy::ReentrancyGuard;
+use room::Room;
 use waiters::Waiters;
 
 use crate::{
@@ -94,6 +96,8 @@ pub struct Store {
 pub(crate) struct Inner {
     flusher: JobHandle,
     checkpoint_job: JobHandle,
+    /// The checkpoint job has the other handle.
+    merge_job: Arc<JobHandle>,
     shared: Arc<Shared>,
 }
 
@@ -110,16 +114,18 @@ impl std::ops::Deref for Inner {
 ///
 /// Locks are taken in this order: `checkpoint`, then `writer`, then those inside `collections`,
 /// `log` and the waiters. Under one of the last group, neither of the first two is taken. Nothing
-/// is locked while `checkpoint_error` is held. Wakers run under none of these locks; see [`locks`].
+/// is locked while `merge_error` or the lock in `room` is held. Wakers run under none of these locks; see [`locks`].
 /// Everything else here is atomic, set once, or read-only.
 pub(crate) struct Shared {
     collections: Arc<Collections>,
     writer: Mutex<Writer>,
     reentrancy: ReentrancyGuard,
     publication: Publication,
-    checkpoint: Mutex<CheckpointState>,
-    /// Why the last attempt at a checkpoint failed; `None` if it succeeded.
-    checkpoint_error: Mutex<Option<String>>,
+    /// Held while a checkpoint is written.
+    checkpoint: Mutex<()>,
+    /// Why the last attempt at merging failed; `None` if it succeeded.
+    merge_error: Mutex<Option<String>>,
+    room: Room,
     /// Tells a background checkpoint to stop.
     closing: AtomicBool,
     /// Whether a flush within the interval was requested and has not begun.
@@ -193,15 +199,16 @@ impl Store {
         options: StoreOptions,
     ) -> Result<Self> {
         let options = StoreOptions { limits: options.limits.capped(), ..options };
-        let mut recovered = recovery::recover(&*log, &*checkpointer)?;
+        let mut recovered = recovery::recover(&*log, &*checkpointer, options.checkpoint_record_bytes)?;
         recovered.collections.owner = options.owner.as_ref().map(Arc::downgrade);
         let checkpoint_lsn = recovered.collections.view().checkpoint_lsn();
         let shared = Arc::new(Shared {
             publication: Publication::new(recovered.recovery.position),
-            writer: Mutex::new(Writer::new(recovered.writer, recovered.recovery.replayed_bytes, checkpoint_lsn)),
+            writer: Mutex::new(Writer::new(recovered.writer, recovered.record_bytes, checkpoint_lsn)),
             reentrancy: ReentrancyGuard::default(),
             checkpoint: Mutex::default(),
-            checkpoint_error: Mutex::default(),
+            merge_error: Mutex::default(),
+            room: Room::default(),
             closing: AtomicBool::new(false),
             flush_requested: AtomicBool::new(false),
             flush_requested_now: AtomicBool::new(false),
@@ -217,7 +224,9 @@ impl Store {
             options,
         });
         let flusher = JobHandle::new(flusher::spawn(&shared)?);
-        let inner = Inner { flusher, checkpoint_job: JobHandle::new(checkpoint::spawn(&shared)?), shared };
+        let merge_job = Arc::new(JobHandle::new(merging::spawn(&shared)?));
+        let checkpoint_job = JobHandle::new(checkpoint::spawn(&shared, &merge_job)?);
+        let inner = Inner { flusher, checkpoint_job, merge_job, shared };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -365,7 +374,32 @@ impl Store {
     /// If the error came from removing what is no longer needed, the checkpoint was made.
     pub fn checkpoint(&self) -> Result<Option<CheckpointId>> {
         drop(self.inner.writer()?); // fails if the store is closed
-        self.inner.checkpoint(&|| false)
+        self.inner.checkpoint_now()
+    }
+
+    /// Makes the store as small on its medium as possible: makes a checkpoint, merges everything
+    /// that it is stacked from, and verifies the result. Only then removes the older checkpoint
+    /// and the log before the new one. Returns the identity of the newest checkpoint, or `None` if
+    /// there was nothing to do. Readers and writers go on meanwhile.
+    ///
+    /// This reads and writes the whole store, and needs room for a second copy of it. Afterwards
+    /// there is one checkpoint instead of two until the next one is made, so damage to it cannot be
+    /// healed from an older one.
+    ///
+    /// ```
+    /// # let store = kv_core::Store::in_memory()?;
+    /// store.collection("users")?.put("alice", "Alice Liddell")?;
+    /// store.drop_collection("users")?;
+    /// store.compact()?;
+    /// assert_eq!(store.collections()?, []);
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`checkpoint`](Store::checkpoint).
+    pub fn compact(&self) -> Result<Option<CheckpointId>> {
+        drop(self.inner.writer()?); // fails if the store is closed
+        self.inner.compact()
     }
 
     /// What opening the store found and did.
@@ -422,6 +456,7 @@ impl Shared {
         // `closed` was set under the writer's lock, so no write can follow. `closing` stops a
         // background checkpoint, and keeps a new one from starting.
         self.closing.store(true, Ordering::Release);
+        self.room.wake();
         let checkpointed = guarded("the checkpoint", || self.checkpoint_on_close());
         self.close_log()?;
         self.publish();
@@ -445,6 +480,7 @@ impl Drop for Inner {
         if self.check_owner().is_err() {
             self.flusher.leave();
             self.checkpoint_job.leave();
+            std::mem::forget(Arc::clone(&self.merge_job));
         }
     }
 }

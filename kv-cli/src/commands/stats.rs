@@ -46,8 +46,8 @@ impl Figures {
                 "position": id.lsn.0,
                 "epoch": id.epoch.0,
                 "seq": id.seq,
-                "entries": store.checkpoint_entries,
-                "bytes": store.checkpoint_bytes,
+                "entries": store.checkpoint_size.entries,
+                "bytes": store.checkpoint_size.bytes,
             })
         });
         json!({
@@ -74,8 +74,8 @@ impl Figures {
         let checkpoint = match store.checkpoint {
             Some(id) => format!(
                 "{}, {}, at position {}",
-                entries(store.checkpoint_entries),
-                size(store.checkpoint_bytes),
+                entries(store.checkpoint_size.entries),
+                size(store.checkpoint_size.bytes),
                 grouped(id.lsn.0)
             ),
             None => "none yet".into(),

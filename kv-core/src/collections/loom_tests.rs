@@ -130,7 +130,7 @@ fn apply(collections: &Collections, writer: &mut WriterToken, lsn: Lsn, operatio
 
 /// The collection `all`, with the key `k`, at position 1.
 fn collections() -> (Arc<Collections>, WriterToken) {
-    let (collections, mut writer) = Collections::new(None);
+    let (collections, mut writer) = Collections::new(None).unwrap();
     let operations = [Operation::Create { name: "all" }, Operation::Put { collection: ALL, key: b"k", value: b"1" }];
     apply(&collections, &mut writer, Lsn(1), &operations);
     (Arc::new(collections), writer)
@@ -146,7 +146,7 @@ fn a_snapshot_takes_a_view_that_has_all_up_to_its_position() {
         let writer = thread::spawn({
             let collections = Arc::clone(&collections);
             move || {
-                collections.freeze(&mut token);
+                collections.freeze(&mut token, Lsn(1), 0);
                 let operations =
                     [Operation::Create { name: "new" }, Operation::Put { collection: NEW, key: b"k", value: b"2" }];
                 apply(&collections, &mut token, Lsn(2), &operations);

@@ -71,7 +71,7 @@ impl Memtable {
         }
     }
 
-    /// How many keys the memtable holds.
+    /// How many keys the memtable holds, without the changes of collections' names.
     pub(crate) fn entries(&self) -> usize {
         self.entries.load(Ordering::Relaxed)
     }
@@ -134,7 +134,9 @@ impl Memtable {
                 let (key, value) = copy_together(key, value);
                 let value_len = value.as_ref().map_or(0, |value| value.len());
                 self.bytes.fetch_add(ENTRY_BYTES + key.len() + value_len, Ordering::Relaxed);
-                self.entries.fetch_add(1, Ordering::Relaxed);
+                if collection != CollectionId::NAMES {
+                    self.entries.fetch_add(1, Ordering::Relaxed);
+                }
                 self.orders.insert(collection, &key);
                 vacant.insert(Entry { collection, key, versions: Versions::new(lsn, value) });
                 None

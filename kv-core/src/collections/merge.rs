@@ -51,7 +51,7 @@ impl Scan {
         let sources = vec![Source { ready, rest: None }];
         let mut merge = Merge { direction, sources, cursor: None, depends_on: Lsn::START };
         if let Some(stored) = self.stored {
-            for memtable in self.view.memtables() {
+            for memtable in self.view.memtables().filter(|memtable| memtable.entries() > 0) {
                 let rest = Rest {
                     memtable: Arc::clone(memtable),
                     order: memtable.in_order(stored.collection),

@@ -9,7 +9,7 @@ use std::{
 
 use super::{WriterToken, horizon::Visible, versions::Versions};
 use crate::{
-    CollectionId, CollectionInfo, Lsn,
+    CollectionId, Lsn,
     sync::{ArcSwap, AtomicUsize, RandomState},
 };
 
@@ -38,12 +38,12 @@ type Shard = HashMap<Arc<str>, Arc<Versions<CollectionId>>, RandomState>;
 
 impl Names {
     /// The names of these collections, as they have been since the collections were created.
-    pub(crate) fn of(collections: &[CollectionInfo]) -> Self {
+    pub(crate) fn of(collections: &[(CollectionId, Arc<str>)]) -> Self {
         let hasher = RandomState::default();
         let mut shards = vec![Shard::with_hasher(hasher.clone()); SHARDS];
-        for CollectionInfo { id, name, .. } in collections {
+        for (id, name) in collections {
             let versions = Arc::new(Versions::new(id.lsn, Some(*id)));
-            shards[shard_of(&hasher, name)].insert(name.as_str().into(), versions);
+            shards[shard_of(&hasher, name)].insert(Arc::clone(name), versions);
         }
         let live = shards.iter().map(HashMap::len).sum();
         let shards = shards.into_iter().map(ArcSwap::from_pointee).collect();

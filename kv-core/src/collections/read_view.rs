@@ -4,40 +4,77 @@ use super::{
     memtable::{Changed, Memtable},
     steps::{self, GoOn, STEP_ENTRIES},
 };
-use crate::{Checkpoint, CheckpointId, CollectionId, CollectionInfo, Error, Lsn, Place, Result, Value};
+use crate::{Checkpoint, CheckpointId, CheckpointStats, CollectionId, CollectionInfo, CollectionSize, Error, Lsn, Place, Result, Value};
 
-/// Where readers look: first in the active memtable, then in the frozen one, then in the
+/// Where readers look: first in the active memtable, then in the frozen ones, then in the
 /// checkpoint. A view never changes; a new view replaces it.
 pub(crate) struct ReadView {
     pub(crate) active: Arc<Memtable>,
-    /// The memtable that is being written to a checkpoint, or that was left over when writing it
-    /// failed. There is at most one, so that reads do not become slower while the disk stays full.
-    pub(crate) frozen: Option<Arc<Memtable>>,
+    /// The memtables that no checkpoint has taken yet, newest first. Backpressure bounds their
+    /// number.
+    pub(crate) frozen: Vec<Frozen>,
     pub(crate) checkpoint: Option<Arc<dyn Checkpoint>>,
+    /// What the checkpoint takes on its medium. Asked for once, because writers need it.
+    pub(crate) checkpoint_stats: CheckpointStats,
+}
+
+/// A memtable that takes no more changes.
+#[derive(Clone)]
+pub(crate) struct Frozen {
+    pub(crate) memtable: Arc<Memtable>,
+    /// The position of the last change before it was frozen.
+    pub(crate) lsn: Lsn,
+    /// What it counts as in the bound of memory, in bytes.
+    pub(crate) bytes: u64,
 }
 
 impl ReadView {
     pub(crate) fn new(checkpoint: Option<Arc<dyn Checkpoint>>) -> Self {
-        Self { active: Arc::new(Memtable::new()), frozen: None, checkpoint }
+        let checkpoint_stats = checkpoint.as_ref().map(|checkpoint| checkpoint.stats()).unwrap_or_default();
+        Self { active: Arc::new(Memtable::new()), frozen: Vec::new(), checkpoint, checkpoint_stats }
     }
 
-    /// A view in which the active memtable is frozen and a new one is active.
-    pub(crate) fn with_active_frozen(&self) -> Self {
-        debug_assert!(self.frozen.is_none(), "the frozen memtable would be lost");
+    /// A view in which the active memtable is frozen and a new one is active. `lsn` is the position
+    /// of the last change that was applied; `record_bytes` are the bytes of the active memtable's
+    /// records in the log.
+    pub(crate) fn with_active_frozen(&self, lsn: Lsn, record_bytes: u64) -> Self {
+        let bytes = record_bytes.max(self.active.bytes() as u64);
+        let newest = Frozen { memtable: Arc::clone(&self.active), lsn, bytes };
         Self {
             active: Arc::new(Memtable::new()),
-            frozen: Some(Arc::clone(&self.active)),
+            frozen: std::iter::once(newest).chain(self.frozen.iter().cloned()).collect(),
             checkpoint: self.checkpoint.clone(),
+            checkpoint_stats: self.checkpoint_stats,
         }
     }
 
-    /// A view in which `checkpoint` replaces everything but the active memtable.
-    pub(crate) fn with_checkpoint(&self, checkpoint: Arc<dyn Checkpoint>) -> Self {
-        Self { active: Arc::clone(&self.active), frozen: None, checkpoint: Some(checkpoint) }
+    /// A view in which `checkpoint` replaces the checkpoint, and the frozen memtables whose changes
+    /// it holds; `None` if the view has a newer checkpoint.
+    ///
+    /// A checkpoint and a merge may be installed in another order than they were published. What
+    /// was published later holds what was published before, so the older of the two is not needed.
+    pub(crate) fn with_checkpoint(&self, checkpoint: Arc<dyn Checkpoint>) -> Option<Self> {
+        let id = checkpoint.id();
+        if self.checkpoint_id().is_some_and(|current| current >= id) {
+            return None;
+        }
+        Some(Self {
+            active: Arc::clone(&self.active),
+            frozen: self.frozen.iter().filter(|frozen| frozen.lsn > id.lsn).cloned().collect(),
+            checkpoint_stats: checkpoint.stats(),
+            checkpoint: Some(checkpoint),
+        })
     }
 
+    /// The memtables, newest first.
     pub(crate) fn memtables(&self) -> impl Iterator<Item = &Arc<Memtable>> {
-        std::iter::once(&self.active).chain(&self.frozen)
+        std::iter::once(&self.active).chain(self.frozen.iter().map(|frozen| &frozen.memtable))
+    }
+
+    /// How many bytes count in the bound of what no checkpoint has taken yet. For a frozen memtable
+    /// these are the bytes of memory or of the log, whichever are more.
+    pub(crate) fn unwritten_bytes(&self) -> u64 {
+        self.active.bytes() as u64 + self.frozen.iter().map(|frozen| frozen.bytes).sum::<u64>()
     }
 
     pub(crate) fn checkpoint_id(&self) -> Option<CheckpointId> {
@@ -140,19 +177,40 @@ impl ReadView {
         wanted: impl Fn(CollectionId, &[u8]) -> bool,
         go_on: GoOn<'_>,
     ) -> Result<Vec<Changed>> {
-        let mut changed = Vec::new();
-        for memtable in self.memtables() {
-            memtable.collect(position, &wanted, &mut changed, go_on)?;
-        }
-        // The sort is stable, and newer memtables come first. So the first of equal keys is the
-        // newest.
-        let mut changed = steps::sort(changed, |a, b| (a.collection, &a.key).cmp(&(b.collection, &b.key)), go_on)?;
-        changed.dedup_by(|later, first| (later.collection, &later.key) == (first.collection, &first.key));
-        Ok(changed)
+        changes(self.memtables(), position, &wanted, go_on)
     }
 
-    /// The sizes of `collections`: the counts in the checkpoint, adjusted by what has `changed`
-    /// since. Both arguments are in order of identity.
+    /// What the next checkpoint adds to this view's checkpoint: the changes of the oldest frozen
+    /// memtable, in order of (collection, key), without those of collections that no longer exist.
+    pub(crate) fn oldest_changes(&self, go_on: GoOn<'_>) -> Result<Vec<Changed>> {
+        let Some(oldest) = self.frozen.last() else { return Ok(Vec::new()) };
+        let mut changed = changes([&oldest.memtable], oldest.lsn, &|_, _| true, go_on)?;
+        let (mut collection, mut exists) = (CollectionId::NAMES, true);
+        let mut failure = None;
+        changed.retain(|change| {
+            if change.collection != collection {
+                collection = change.collection;
+                exists = self.existed(collection, oldest).unwrap_or_else(|error| {
+                    failure.get_or_insert(error);
+                    true
+                });
+            }
+            exists
+        });
+        failure.map_or(Ok(changed), Err)
+    }
+
+    /// Whether a collection existed when the oldest memtable was frozen.
+    fn existed(&self, collection: CollectionId, oldest: &Frozen) -> Result<bool> {
+        let key = collection.to_key();
+        match oldest.memtable.version(CollectionId::NAMES, &key, || oldest.lsn) {
+            Some((_, name)) => Ok(name.is_some()),
+            None => self.in_checkpoint(CollectionId::NAMES, &key, &mut |_| {}),
+        }
+    }
+
+    /// The sizes of `collections`: those in the checkpoint, adjusted by what has `changed` since.
+    /// Both arguments are in order of identity.
     pub(crate) fn sizes(
         &self,
         collections: Vec<(CollectionId, Arc<str>)>,
@@ -161,7 +219,10 @@ impl ReadView {
     ) -> Result<Vec<CollectionInfo>> {
         let mut infos = Vec::with_capacity(collections.len());
         for (id, name) in collections {
-            let mut size = self.size_in_checkpoint(id);
+            let mut size = match &self.checkpoint {
+                Some(checkpoint) => checkpoint.size(id)?,
+                None => CollectionSize::default(),
+            };
             let first = changed.partition_point(|change| change.collection < id);
             let of_collection = changed[first..].iter().take_while(|change| change.collection == id);
             for (number, change) in of_collection.enumerate() {
@@ -170,50 +231,51 @@ impl ReadView {
                 }
                 let mut replaced = None;
                 self.in_checkpoint(id, &change.key, &mut |old| replaced = Some(old.len()))?;
-                size = size.after(change, replaced).ok_or_else(|| self.miscounted(&name))?;
+                size = after(size, change, replaced).ok_or_else(|| self.miscounted(&name))?;
             }
-            let Size { entries, bytes } = size;
+            let CollectionSize { entries, bytes } = size;
             infos.push(CollectionInfo { id, name: name.as_ref().to_owned(), entries, bytes });
         }
         Ok(infos)
     }
 
-    fn size_in_checkpoint(&self, id: CollectionId) -> Size {
-        let Some(checkpoint) = &self.checkpoint else { return Size::default() };
-        let collections = &checkpoint.head().collections;
-        collections
-            .binary_search_by_key(&id, |collection| collection.id)
-            .map_or(Size::default(), |at| Size { entries: collections[at].entries, bytes: collections[at].bytes })
-    }
-
-    /// The error for a checkpoint that holds more entries or bytes than its counts say.
+    /// The error for a checkpoint that holds more entries or bytes than its sizes say.
     fn miscounted(&self, name: &str) -> Error {
         let detail = format!("it holds more of the collection {name:?} than its counts say");
         Error::corrupt_whole(self.checkpoint_id().map_or(Place::Record(Lsn::START), Place::Checkpoint), detail)
     }
 }
 
-/// The size of a collection.
-#[derive(Clone, Copy, Debug, Default)]
-struct Size {
-    entries: u64,
-    bytes: u64,
+/// The keys that `wanted` selects in `memtables`, which come newest first, as they were at
+/// `position`, in order of (collection, key).
+fn changes<'a>(
+    memtables: impl IntoIterator<Item = &'a Arc<Memtable>>,
+    position: Lsn,
+    wanted: &impl Fn(CollectionId, &[u8]) -> bool,
+    go_on: GoOn<'_>,
+) -> Result<Vec<Changed>> {
+    let mut changed = Vec::new();
+    for memtable in memtables {
+        memtable.collect(position, wanted, &mut changed, go_on)?;
+    }
+    // The sort is stable, and newer memtables come first. So the first of equal keys is the newest.
+    let mut changed = steps::sort(changed, |a, b| (a.collection, &a.key).cmp(&(b.collection, &b.key)), go_on)?;
+    changed.dedup_by(|later, first| (later.collection, &later.key) == (first.collection, &first.key));
+    Ok(changed)
 }
 
-impl Size {
-    /// The size after `change` to a key. `replaced` is the length of the key's old value, or `None`
-    /// if the key was absent. Returns `None` if the size would become negative.
-    fn after(self, change: &Changed, replaced: Option<usize>) -> Option<Self> {
-        let entry_bytes = |value_len: usize| (change.key.len() + value_len) as u64;
-        let Self { mut entries, mut bytes } = self;
-        if let Some(value_len) = replaced {
-            entries = entries.checked_sub(1)?;
-            bytes = bytes.checked_sub(entry_bytes(value_len))?;
-        }
-        if let Some(value) = &change.value {
-            entries += 1;
-            bytes += entry_bytes(value.len());
-        }
-        Some(Self { entries, bytes })
+/// The size of a collection after `change` to a key. `replaced` is the length of the key's old
+/// value, or `None` if the key was absent. Returns `None` if the size would become negative.
+fn after(size: CollectionSize, change: &Changed, replaced: Option<usize>) -> Option<CollectionSize> {
+    let entry_bytes = |value_len: usize| (change.key.len() + value_len) as u64;
+    let CollectionSize { mut entries, mut bytes } = size;
+    if let Some(value_len) = replaced {
+        entries = entries.checked_sub(1)?;
+        bytes = bytes.checked_sub(entry_bytes(value_len))?;
     }
+    if let Some(value) = &change.value {
+        entries += 1;
+        bytes += entry_bytes(value.len());
+    }
+    Some(CollectionSize { entries, bytes })
 }

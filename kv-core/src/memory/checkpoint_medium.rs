@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, fmt, io, mem, sync::Arc};
 
 use crate::{
-    CheckpointHead, CheckpointId, CollectionId, Error, Result, Value,
+    CheckpointHead, CheckpointId, CollectionId, CollectionSize, Error, Result, Value,
     sync::{Mutex, MutexGuard, lock},
 };
 
@@ -39,7 +39,8 @@ pub struct MemoryCheckpointMedium {
 pub enum CheckpointDamage {
     /// The head: the checkpoint cannot be opened.
     Head,
-    /// The entries: the checkpoint can be opened, but not read.
+    /// The entries that the checkpoint did not take over from the one before it, except names. It
+    /// can be opened. Reads of these entries fail, here and in every checkpoint made from this one.
     Entries,
 }
 
@@ -65,7 +66,7 @@ impl MemoryCheckpointMedium {
 
     /// Damages a checkpoint.
     pub fn damage(&self, id: CheckpointId, damage: CheckpointDamage) {
-        self.state().damaged.insert(id, damage);
+        self.state().damaged.insert(id.seq, damage);
     }
 
     /// Undoes all damage.
@@ -73,18 +74,16 @@ impl MemoryCheckpointMedium {
         self.state().damaged.clear();
     }
 
-    /// Verifies everything. If no checkpoint is damaged any more, checkpoints may be written and
-    /// removed again (C9).
+    /// Verifies every checkpoint in the list.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] if a checkpoint is damaged.
+    /// [`Error::Corrupt`] if one is damaged.
     pub fn verify(&self) -> Result<()> {
-        let mut state = self.state();
-        if let Some(id) = state.listed.keys().find(|id| state.damaged.contains_key(id)) {
-            return Err(corrupt(*id, "a test damaged it"));
-        }
-        state.damage_met = None;
-        Ok(())
+        let state = self.state();
+        state.listed.values().try_for_each(|image| {
+            state.check_head(image.id)?;
+            state.damaged_part_of(image).map_or(Ok(()), |_| Err(damaged_entries(image.id)))
+        })
     }
 
     /// The checkpoints that were set aside (C7), oldest first.
@@ -108,96 +107,219 @@ impl fmt::Debug for MemoryCheckpointMedium {
     }
 }
 
-pub(super) type Entries = BTreeMap<Value, Value>;
+/// Entries of one collection.
+#[derive(Clone, Default)]
+pub(super) struct Entries {
+    pub map: BTreeMap<Value, Entry>,
+    /// The bytes of all keys and values together.
+    pub bytes: u64,
+}
+
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub value: Value,
+    /// The `seq` of the checkpoint that was written with this entry. Damage to that one also
+    /// affects the checkpoints that took the entry over.
+    pub part: u64,
+}
+
+impl Entries {
+    pub(super) fn put(&mut self, key: Value, entry: Entry) {
+        self.bytes += (key.len() + entry.value.len()) as u64;
+        let key_len = key.len();
+        if let Some(old) = self.map.insert(key, entry) {
+            self.bytes -= (key_len + old.value.len()) as u64;
+        }
+    }
+
+    pub(super) fn delete(&mut self, key: &[u8]) {
+        if let Some(old) = self.map.remove(key) {
+            self.bytes -= (key.len() + old.value.len()) as u64;
+        }
+    }
+
+    pub(super) fn size(&self) -> CollectionSize {
+        CollectionSize { entries: self.map.len() as u64, bytes: self.bytes }
+    }
+}
+
 pub(super) type Collections = BTreeMap<CollectionId, Arc<Entries>>;
 
 /// A checkpoint. It never changes once it is made.
 pub(super) struct Image {
     pub id: CheckpointId,
+    /// The `seq` of the checkpoint that was written with this state: another one's if maintenance
+    /// made this one.
+    pub written: u64,
     pub head: CheckpointHead,
     pub collections: Collections,
+}
+
+/// Damage that a read has met.
+#[derive(Clone, Copy)]
+struct Met {
+    /// The opening of the medium in which it was met last.
+    opening: u64,
+    /// Whether a later opening has examined it (C9).
+    examined: bool,
 }
 
 #[derive(Clone, Default)]
 pub(super) struct State {
     listed: BTreeMap<CheckpointId, Arc<Image>>,
     set_aside: BTreeMap<CheckpointId, Arc<Image>>,
-    damaged: BTreeMap<CheckpointId, CheckpointDamage>,
-    /// The checkpoint in which a read met damage (C9).
-    damage_met: Option<CheckpointId>,
+    /// By the `seq` of the checkpoint.
+    damaged: BTreeMap<u64, CheckpointDamage>,
+    /// The damage that was met, by the `seq` of the checkpoint that was written with it. It is kept
+    /// until an examination finds that it is gone (C10).
+    met: BTreeMap<u64, Met>,
+    /// How often the medium was opened.
+    openings: u64,
+    /// The highest `seq` that was ever used (C8).
+    last_seq: u64,
     write_fails: bool,
 }
 
 impl State {
+    /// Begins another opening of the medium.
+    pub(super) fn begin_opening(&mut self) {
+        self.openings += 1;
+    }
+
     pub(super) fn list(&self) -> Vec<CheckpointId> {
         self.listed.keys().rev().copied().collect()
     }
 
+    pub(super) fn find(&self, id: CheckpointId) -> Result<Arc<Image>> {
+        self.check_head(id)?;
+        self.listed.get(&id).cloned().ok_or_else(|| corrupt(id, "there is no such checkpoint"))
+    }
+
+    fn check_head(&self, id: CheckpointId) -> Result<()> {
+        match self.damaged.get(&id.seq) {
+            Some(CheckpointDamage::Head) => Err(corrupt(id, "a test damaged its head")),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn remove(&mut self, id: CheckpointId) -> Result<()> {
-        self.check_no_damage_met()?;
+        if let Some(damage) = self.damage() {
+            return Err(damage);
+        }
         self.listed.remove(&id);
         Ok(())
     }
 
-    /// The collections that a new checkpoint starts from.
-    pub(super) fn entries_of(&mut self, previous: Option<CheckpointId>) -> Result<Collections> {
-        self.check_no_damage_met()?;
-        let Some(id) = previous else { return Ok(Collections::new()) };
-        self.check_entries(id)?;
-        self.find(id).map(|image| image.collections.clone())
+    /// The damage that was met and not examined since (C9).
+    pub(super) fn damage(&self) -> Option<Error> {
+        let (part, _) = self.met.iter().find(|(_, met)| !met.examined)?;
+        Some(Error::corrupt_whole(PLACE, format!("a read met damage in what was written under number {part}")))
     }
 
-    pub(super) fn find(&self, id: CheckpointId) -> Result<Arc<Image>> {
-        if self.damaged.get(&id) == Some(&CheckpointDamage::Head) {
-            return Err(corrupt(id, "a test damaged its head"));
-        }
-        self.listed.get(&id).cloned().ok_or_else(|| corrupt(id, "there is no such checkpoint"))
+    /// Whether entries that were written with a checkpoint are damaged.
+    pub(super) fn is_damaged(&self, part: u64) -> bool {
+        self.damaged.get(&part) == Some(&CheckpointDamage::Entries)
     }
 
-    pub(super) fn check_entries(&mut self, id: CheckpointId) -> Result<()> {
-        if self.damaged.get(&id) == Some(&CheckpointDamage::Entries) {
-            self.damage_met = Some(id);
-            return Err(corrupt(id, "a test damaged its entries"));
-        }
-        Ok(())
+    /// Remembers that a read of a checkpoint met damage (C9), and returns the error for it.
+    pub(super) fn meet_damage(&mut self, id: CheckpointId, part: u64) -> Error {
+        self.met.insert(part, Met { opening: self.openings, examined: false });
+        damaged_entries(id)
     }
 
-    fn check_no_damage_met(&self) -> Result<()> {
-        match self.damage_met {
-            Some(id) => Err(corrupt(
-                id,
-                "a read met damage in it: nothing is written or removed until a verification finds none",
-            )),
-            None => Ok(()),
+    /// The damaged part, if any, that a lookup of an absent key or of a range depends on.
+    pub(super) fn damaged_part_below(&self, id: CheckpointId, entries: Option<&Entries>) -> Option<u64> {
+        if self.damaged.is_empty() {
+            return None; // no test has damaged anything
         }
+        let parts = entries.into_iter().flat_map(|entries| entries.map.values()).map(|entry| entry.part);
+        parts.chain([id.seq]).find(|part| self.is_damaged(*part))
+    }
+
+    fn damaged_part_of(&self, image: &Image) -> Option<u64> {
+        user_collections(image).find_map(|entries| self.damaged_part_below(image.id, entries))
+    }
+
+    /// Verifies those parts of a checkpoint in which damage was met earlier (C10).
+    pub(super) fn examine(&mut self, image: &Image) -> Result<()> {
+        let openings = self.openings;
+        let parts: Vec<u64> = self.met.keys().copied().filter(|part| uses(image, *part)).collect();
+        let mut damage_is_there = false;
+        for part in parts {
+            let is_damaged = self.is_damaged(part);
+            damage_is_there |= is_damaged;
+            let Some(met) = self.met.get_mut(&part) else { continue };
+            met.examined |= met.opening < openings;
+            if met.examined && !is_damaged {
+                self.met.remove(&part);
+            }
+        }
+        if damage_is_there { Err(damaged_entries(image.id)) } else { Ok(()) }
+    }
+
+    /// The number for the next checkpoint. It is used up even if that one is never published (C8).
+    pub(super) fn next_seq(&mut self) -> u64 {
+        self.last_seq += 1;
+        self.last_seq
     }
 
     /// Adds a checkpoint. Everything that can fail comes before the first change (C2).
-    pub(super) fn publish(
-        &mut self,
-        previous: Option<CheckpointId>,
-        head: CheckpointHead,
-        collections: Collections,
-    ) -> Result<Arc<Image>> {
-        self.check_no_damage_met()?;
+    pub(super) fn publish(&mut self, previous: Option<CheckpointId>, image: Image) -> Result<Arc<Image>> {
         if mem::take(&mut self.write_fails) {
             return Err(Error::from_io("write", PLACE, io::Error::other("a failure that a test asked for")));
         }
-        let known = || self.listed.keys().chain(self.set_aside.keys());
-        let seq = known().map(|id| id.seq + 1).max().unwrap_or(1);
-        let id = CheckpointId { epoch: head.epoch, lsn: head.lsn, seq };
+        let id = image.id;
         if self.listed.keys().any(|other| *other > id) {
             return Err(Error::Misuse("a new checkpoint must be newer than every checkpoint in the list".into()));
         }
-        let newer = match previous {
-            Some(previous) => self.listed.split_off(&CheckpointId { seq: previous.seq + 1, ..previous }),
-            None => mem::take(&mut self.listed),
+        let written = previous.and_then(|id| self.listed.get(&id)).map(|image| image.written);
+        let is_kept = |(other, image): &(CheckpointId, Arc<Image>)| {
+            Some(*other) <= previous || Some(image.written) == written // maintenance keeps the state
         };
-        self.set_aside.extend(newer);
-        let image = Arc::new(Image { id, head, collections });
-        self.listed.insert(id, Arc::clone(&image));
-        Ok(image)
+        let bad;
+        (self.listed, bad) = mem::take(&mut self.listed).into_iter().partition(is_kept);
+        self.set_aside.extend::<BTreeMap<_, _>>(bad);
+        Ok(self.add(image))
     }
+
+    /// Adds the newest checkpoint under another id, after verifying it. `None` if it was made in
+    /// this way itself.
+    pub(super) fn maintain(&mut self) -> Result<Option<Arc<Image>>> {
+        let Some(newest) = self.newest_to_maintain() else { return Ok(None) };
+        self.check_head(newest.id)?;
+        if let Some(part) = self.damaged_part_of(&newest) {
+            return Err(self.meet_damage(newest.id, part));
+        }
+        let id = CheckpointId { seq: self.next_seq(), ..newest.id };
+        let image = Image { id, written: newest.written, head: newest.head, collections: newest.collections.clone() };
+        Ok(Some(self.add(image)))
+    }
+
+    pub(super) fn newest_to_maintain(&self) -> Option<Arc<Image>> {
+        let (_, newest) = self.listed.last_key_value()?;
+        (newest.written == newest.id.seq).then(|| Arc::clone(newest))
+    }
+
+    fn add(&mut self, image: Image) -> Arc<Image> {
+        let image = Arc::new(image);
+        self.listed.insert(image.id, Arc::clone(&image));
+        image
+    }
+}
+
+/// The entries of each collection that is not reserved, and `None` for a collection that has none.
+fn user_collections(image: &Image) -> impl Iterator<Item = Option<&Entries>> {
+    let named = image.collections.iter().filter(|(id, _)| **id != CollectionId::NAMES);
+    named.map(|(_, entries)| Some(&**entries)).chain([None])
+}
+
+fn uses(image: &Image, part: u64) -> bool {
+    let mut entries = user_collections(image).flatten().flat_map(|entries| entries.map.values());
+    image.id.seq == part || entries.any(|entry| entry.part == part)
+}
+
+fn damaged_entries(id: CheckpointId) -> Error {
+    corrupt(id, "a test damaged its entries")
 }
 
 fn corrupt(id: CheckpointId, detail: &str) -> Error {

@@ -1,93 +1,69 @@
-//! Making checkpoints: freeze the memtable, sync the log, write, install the new read view, trim
-//! the log, remove old checkpoints.
+//! Making checkpoints: freeze the memtable, sync the log, write what is frozen, install the new
+//! read view, remove old checkpoints, trim the log.
 //!
-//! Two locks are involved, always taken in this order: the lock on [`CheckpointState`], which a
-//! thread holds while it writes a checkpoint, and the writer's lock, which it holds for the moment
-//! of the freeze. So writers wait for a freeze, but never while a checkpoint is written.
+//! A writer that fills the active memtable freezes it, and the background job writes the frozen
+//! memtables to checkpoints, the oldest first. Merging is another job, in [`merging`](super::merging).
+//!
+//! Two locks are involved, always taken in this order: `checkpoint`, which a thread holds while it
+//! writes a checkpoint, and the writer's lock, which it holds for the moment of the freeze. So
+//! writers wait for a freeze, but never while a checkpoint is written.
 
 use std::{
     sync::{Arc, atomic::Ordering},
     vec,
 };
 
-use super::{Inner, Shared, locks::Guard};
+use super::{Inner, Shared, commit::Writer, locks::Guard, ownership::JobHandle};
 use crate::{
-    Change, Changes, CheckpointHead, CheckpointId, CollectionId, Epoch, Error, Lsn, Result,
+    Change, Changes, CheckpointHead, CheckpointId, Error, Lsn, Result,
     background::{Job, Next, Wake},
     collections::Changed,
     panics::guarded,
     sync::lock,
 };
 
-/// What the checkpoint lock protects.
-#[derive(Debug, Default)]
-pub(super) struct CheckpointState {
-    /// What was frozen and is not in a checkpoint yet. It stays here if writing the checkpoint
-    /// fails.
-    frozen: Option<Frozen>,
-}
-
-/// A position at which the active memtable was frozen.
-#[derive(Debug)]
-struct Frozen {
-    epoch: Epoch,
-    lsn: Lsn,
-    collections: Vec<(CollectionId, Arc<str>)>,
-}
-
 impl Inner {
     /// Requests a checkpoint in the background. If the job is dead, that counts as a failed
     /// checkpoint.
     pub(super) fn request_checkpoint(&self) {
         if let Err(dead) = self.checkpoint_job.wake() {
-            self.note_checkpoint(Some(&dead));
+            self.room.note_attempt(Some(&dead));
         }
+    }
+
+    /// Makes a checkpoint of the present state. Returns `None` if nothing has changed since the
+    /// last checkpoint.
+    pub(super) fn checkpoint_now(&self) -> Result<Option<CheckpointId>> {
+        let made = self.checkpoint(&|| false);
+        self.request_merge();
+        made
     }
 }
 
 impl Shared {
     /// Makes a checkpoint of the present state. If an earlier attempt froze something and did not
-    /// finish, writes that first. Returns `None` if nothing has changed since the last checkpoint.
+    /// finish, writes that first, and freezes nothing more if that fails. Returns `None` if nothing
+    /// has changed since the last checkpoint.
     pub(super) fn checkpoint(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
-        let result = guarded("the checkpoint", || self.freeze_and_write(cancelled));
-        self.note_checkpoint(result.as_ref().err());
-        result
+        self.attempt(|| {
+            self.reset_medium_trigger()?;
+            let finished = self.write_frozen(cancelled)?;
+            let lsn = self.freeze_now()?;
+            Ok(self.write_frozen_upto(lsn, cancelled)?.or(finished))
+        })
     }
 
-    fn note_checkpoint(&self, error: Option<&Error>) {
-        *lock(&self.checkpoint_error) = error.map(Error::chain);
-    }
-
-    fn freeze_and_write(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
-        self.reset_triggers()?;
-        let left_over = self.checkpoint_state().frozen.as_ref().map(|frozen| frozen.lsn);
-        let finished = self.finish(left_over, cancelled)?;
-        let frozen = self.freeze()?;
-        Ok(self.finish(frozen, cancelled)?.or(finished))
-    }
-
-    fn checkpoint_state(&self) -> Guard<'_, CheckpointState> {
-        Guard::new(lock(&self.checkpoint))
-    }
-
-    /// Writes what was frozen at `lsn` to a checkpoint, unless another thread has done so
-    /// meanwhile.
-    ///
-    /// The flush and the publication come before the checkpoint lock is taken. Both wake waiters.
-    /// Under the lock, the wakers would run only after the checkpoint was written, and a waker may
-    /// request a checkpoint itself. Nothing goes wrong between the flush and the lock: the position
-    /// only has to be durable before its checkpoint is, and what is frozen is looked up again under
-    /// the lock.
-    fn finish(&self, lsn: Option<Lsn>, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
-        let Some(lsn) = lsn else { return Ok(None) };
-        self.confirm_owner()?;
-        self.sync_log(lsn)?; // a checkpoint is never ahead of the durable log
-        self.publish_upto(lsn)?;
-        let mut state = self.checkpoint_state();
-        match &state.frozen {
-            Some(frozen) if frozen.lsn == lsn => self.write_frozen(&mut state, cancelled),
-            _ => Ok(None),
+    /// Makes the checkpoints that are due: of what writers have frozen, and of the present state if
+    /// the log has outgrown its medium.
+    fn checkpoint_if_due(&self, cancelled: &dyn Fn() -> bool) -> Result<()> {
+        let outgrown = {
+            let writer = self.lock_writer()?;
+            self.log_has_outgrown(&writer)
+        };
+        if outgrown {
+            return self.checkpoint(cancelled).map(drop);
         }
+        self.attempt(|| self.write_frozen(cancelled)).map(drop)
     }
 
     /// Makes the checkpoint on close, if something was written since opening and enough has
@@ -98,81 +74,123 @@ impl Shared {
             let much = writer.record_bytes >= self.options.close_checkpoint_record_bytes;
             writer.has_written() && (much || self.log_has_outgrown(&writer))
         };
-        if due || self.checkpoint_state().frozen.is_some() {
+        if due {
             self.checkpoint(&|| false)?;
+        } else if !self.collections.view().frozen.is_empty() {
+            self.attempt(|| self.write_frozen(&|| false))?;
         }
         Ok(())
     }
 
-    /// Resets the counts that trigger a checkpoint, whether this attempt succeeds or not. So the
-    /// next attempt is due only when as much has changed again.
-    fn reset_triggers(&self) -> Result<()> {
+    /// Runs an attempt at a checkpoint, and notes whether it failed.
+    fn attempt<T>(&self, attempt: impl FnOnce() -> Result<T>) -> Result<T> {
+        let result = guarded("the checkpoint", attempt);
+        self.room.note_attempt(result.as_ref().err());
+        result
+    }
+
+    /// Has the log's size on its medium counted from here on, whether this attempt succeeds or not.
+    /// So the next attempt is due only when the log has grown as much again.
+    fn reset_medium_trigger(&self) -> Result<()> {
+        self.lock_writer()?.checkpoint_begun = self.publication.applied();
+        Ok(())
+    }
+
+    /// Freezes the active memtable, if it has any changes. Returns the position of the newest
+    /// frozen memtable.
+    fn freeze_now(&self) -> Result<Option<Lsn>> {
         let mut writer = self.lock_writer()?;
-        writer.record_bytes = 0;
-        writer.checkpoint_begun = self.publication.applied();
-        Ok(())
+        self.freeze(&mut writer);
+        Ok(self.collections.view().frozen.first().map(|frozen| frozen.lsn))
     }
 
-    /// Freezes the active memtable, if anything has changed since the last checkpoint, and returns
-    /// the position of what is frozen.
-    ///
-    /// If another thread has frozen something since this call began, that is used. It is new
-    /// enough: this call began before that freeze, so the caller's own writes are in it.
-    fn freeze(&self) -> Result<Option<Lsn>> {
-        let epoch = self.log.bounds().epoch; // read first: the log may panic, which must not leave a freeze half done
-        let mut state = self.checkpoint_state();
-        if state.frozen.is_none() {
-            let mut writer = self.lock_writer()?;
-            let lsn = self.publication.applied();
-            if lsn == self.collections.view().checkpoint_lsn() {
-                return Ok(None);
-            }
-            self.collections.freeze(&mut writer.token);
-            state.frozen = Some(Frozen { epoch, lsn, collections: self.collections.names.all_at(lsn) });
-        }
-        Ok(state.frozen.as_ref().map(|frozen| frozen.lsn))
-    }
-
-    /// Writes what is frozen, if anything is, to a checkpoint, and removes what is no longer
-    /// needed. If writing fails, what is frozen stays for the next attempt.
-    ///
-    /// The new read view is installed before `frozen` is cleared and the log is trimmed. So at any
-    /// moment each change is in the frozen memtable or in the checkpoint of the current view, and
-    /// the log reaches back to a checkpoint that exists.
-    fn write_frozen(&self, state: &mut CheckpointState, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
-        let Some(frozen) = &state.frozen else { return Ok(None) };
+    /// Freezes the active memtable, if it has any changes, and starts a new one.
+    pub(super) fn freeze(&self, writer: &mut Writer) {
         let view = self.collections.view();
-        let previous = view.checkpoint_id();
-        let lives = |id, _: &[u8]| frozen.collections.binary_search_by_key(&id, |&(id, _)| id).is_ok();
-        let go_on = &mut || if cancelled() { Err(Error::Cancelled) } else { Ok(()) };
-        let changed = view.changed(frozen.lsn, lives, go_on)?;
-        let head = CheckpointHead {
-            epoch: frozen.epoch,
-            lsn: frozen.lsn,
-            log_id: self.log.id(),
-            collections: view.sizes(frozen.collections.clone(), &changed, go_on)?,
-        };
-        let mut changes = FrozenChanges { head, changed: changed.into_iter(), current: None, cancelled };
-        let checkpoint = self.checkpointer.write(previous, &mut changes)?;
-
-        let id = checkpoint.id();
-        self.collections.checkpointed(checkpoint);
-        state.frozen = None;
-        self.trim_and_prune(previous, id)?;
-        Ok(Some(id))
+        let lsn = self.publication.applied();
+        let last = view.frozen.first().map_or(view.checkpoint_lsn(), |frozen| frozen.lsn);
+        if lsn > last {
+            self.collections.freeze(&mut writer.token, lsn, writer.record_bytes);
+            writer.record_bytes = 0;
+        }
     }
 
-    /// Trims the log up to the previous checkpoint and removes older ones. Two checkpoints are
-    /// kept, and the log back to the older of them, so that one bad checkpoint loses nothing.
-    fn trim_and_prune(&self, previous: Option<CheckpointId>, newest: CheckpointId) -> Result<()> {
-        let Some(previous) = previous else { return Ok(()) };
-        self.log.trim(previous.lsn)?;
-        for id in self.checkpointer.list()? {
-            if id != previous && id != newest {
-                self.checkpointer.remove(id)?;
-            }
+    /// Writes everything that is frozen now to checkpoints.
+    fn write_frozen(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
+        let newest = self.collections.view().frozen.first().map(|frozen| frozen.lsn);
+        self.write_frozen_upto(newest, cancelled)
+    }
+
+    /// Writes what is frozen up to position `lsn` to checkpoints, the oldest first. Returns the
+    /// last checkpoint that was made. Another thread may write some of it meanwhile.
+    ///
+    /// The flush and the publication come before the checkpoint lock is taken. Both wake waiters.
+    /// Under the lock, the wakers would run only after the checkpoint was written, and a waker may
+    /// request a checkpoint itself. Nothing goes wrong between the flush and the lock: the position
+    /// only has to be durable before its checkpoint is, and what is frozen is looked up again under
+    /// the lock.
+    fn write_frozen_upto(&self, lsn: Option<Lsn>, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
+        let Some(lsn) = lsn else { return Ok(None) };
+        if self.oldest_frozen().is_none_or(|oldest| oldest > lsn) {
+            return Ok(None);
         }
-        Ok(())
+        self.confirm_owner()?;
+        self.sync_log(lsn)?; // a checkpoint is never ahead of the durable log
+        self.publish_upto(lsn)?;
+        let mut made = None;
+        loop {
+            let writing = Guard::new(lock(&self.checkpoint));
+            if self.oldest_frozen().is_none_or(|oldest| oldest > lsn) {
+                return Ok(made);
+            }
+            made = Some(self.write_oldest(cancelled)?);
+            drop(writing);
+            self.release()?;
+        }
+    }
+
+    fn oldest_frozen(&self) -> Option<Lsn> {
+        self.collections.view().frozen.last().map(|oldest| oldest.lsn)
+    }
+
+    /// Writes the oldest frozen memtable to a checkpoint and installs that. The caller holds the
+    /// checkpoint lock, so no other thread writes the same memtable.
+    ///
+    /// If writing fails, what is frozen stays for the next attempt.
+    fn write_oldest(&self, cancelled: &dyn Fn() -> bool) -> Result<CheckpointId> {
+        let view = self.collections.view();
+        let Some(oldest) = view.frozen.last() else { return Err(Error::Cancelled) };
+        let go_on = &mut || if cancelled() { Err(Error::Cancelled) } else { Ok(()) };
+        let head = CheckpointHead { epoch: self.recovery.epoch, lsn: oldest.lsn, log_id: self.log.id() };
+        let changed = view.oldest_changes(go_on)?.into_iter();
+        let mut changes = FrozenChanges { head, changed, current: None, cancelled };
+        let checkpoint = self.checkpointer.write(view.checkpoint_id(), &mut changes)?;
+        let id = checkpoint.id();
+        self.collections.install(checkpoint);
+        self.room.wake();
+        Ok(id)
+    }
+
+    /// Removes the checkpoints that are no longer needed, and trims the log.
+    ///
+    /// Two checkpoints are kept, of different positions, and the log back to the older of them. So
+    /// one bad checkpoint loses nothing. While there is damage that no opening has examined, nothing
+    /// is removed or trimmed, because it may be what heals that damage.
+    pub(super) fn release(&self) -> Result<()> {
+        if self.checkpointer.damage().is_some() {
+            return Ok(());
+        }
+        let Some(newest) = self.collections.view().checkpoint_id() else { return Ok(()) };
+        let ids = self.checkpointer.list()?;
+        let Some(older) = ids.iter().find(|id| id.lsn < newest.lsn) else {
+            return self.remove(ids.iter().filter(|id| **id < newest));
+        };
+        self.remove(ids.iter().filter(|id| **id < newest && *id != older))?;
+        self.log.trim(older.lsn)
+    }
+
+    fn remove<'a>(&self, mut ids: impl Iterator<Item = &'a CheckpointId>) -> Result<()> {
+        ids.try_for_each(|id| self.checkpointer.remove(*id))
     }
 }
 
@@ -203,20 +221,25 @@ impl Changes for FrozenChanges<'_> {
     }
 }
 
-/// Starts the job that makes checkpoints in the background.
-pub(super) fn spawn(shared: &Arc<Shared>) -> Result<Box<dyn Wake>> {
-    let job = CheckpointJob(Arc::clone(shared));
+/// Starts the job that makes checkpoints in the background. It wakes the job that merges.
+pub(super) fn spawn(shared: &Arc<Shared>, merge_job: &Arc<JobHandle>) -> Result<Box<dyn Wake>> {
+    let job = CheckpointJob { shared: Arc::clone(shared), merge_job: Arc::clone(merge_job) };
     shared.options.scheduler.spawn("kv-checkpoint", Box::new(job))
 }
 
-struct CheckpointJob(Arc<Shared>);
+struct CheckpointJob {
+    shared: Arc<Shared>,
+    merge_job: Arc<JobHandle>,
+}
 
 impl Job for CheckpointJob {
     fn run(&mut self) -> Next {
-        let closing = || self.0.closing.load(Ordering::Acquire);
+        let closing = || self.shared.closing.load(Ordering::Acquire);
         if !closing() {
-            // A failure has been recorded for `Stats`, and leaves everything as it was.
-            let _ = self.0.checkpoint(&closing);
+            // A failure has been recorded for `Stats` and for the waiting writers, and leaves
+            // everything as it was.
+            let _ = self.shared.checkpoint_if_due(&closing);
+            self.shared.wake_merging(&self.merge_job);
         }
         Next::WhenWoken
     }

@@ -6,6 +6,7 @@ use super::{
     Inner, Shared,
     locks::Guard,
     pending_write::{Finished, PendingWrite},
+    room::Patience,
 };
 use crate::{
     Durability, Error, Log, Lsn, Result,
@@ -24,7 +25,7 @@ pub(super) struct Writer {
     pub(super) closed: bool,
     /// Lets the holder of this lock change the collections.
     pub(super) token: WriterToken,
-    /// The bytes of the records logged since the last checkpoint began.
+    /// The bytes of the records in the active memtable.
     pub(super) record_bytes: u64,
     /// The position at which the last checkpoint began, whether it was finished or not.
     pub(super) checkpoint_begun: Lsn,
@@ -157,20 +158,21 @@ impl Inner {
         build: impl FnOnce(&mut PendingWrite<'_>) -> Result<T>,
         expected: Expected,
     ) -> Result<T> {
-        let (value, dependency) = self.write_deferred(durability, build, expected)?;
+        let (value, dependency) = self.write_unawaited(durability, build, expected, Patience::Waits)?;
         self.wait_for(dependency)?;
         Ok(value)
     }
 
     /// As [`write`](Inner::write), but on success returns at once, together with what has to be
     /// waited for. An error is returned only once everything that it depends on is published.
-    pub(super) fn write_deferred<T>(
+    pub(super) fn write_unawaited<T>(
         &self,
         durability: Durability,
         build: impl FnOnce(&mut PendingWrite<'_>) -> Result<T>,
         expected: Expected,
+        patience: Patience,
     ) -> Result<(T, Dependency)> {
-        let writer = self.writer()?;
+        let writer = self.writer_with_room(patience)?;
         let (limits, Expected { bytes, reads_own_writes }) = (&self.options.limits, expected);
         let mut pending = PendingWrite::new(&self.collections, &writer.token, limits, bytes, reads_own_writes);
         match build(&mut pending) {
@@ -265,12 +267,17 @@ impl Inner {
         self.collections.apply(&mut writer.token, lsn, operations);
     }
 
-    /// Counts what was logged, and returns whether a checkpoint is due.
+    /// Counts what was logged, freezes the memtable if it is full, and returns whether a checkpoint
+    /// is due.
     fn note_growth(&self, writer: &mut Writer, record_bytes: usize) -> bool {
         writer.record_bytes += record_bytes as u64;
         writer.commits += 1;
-        writer.record_bytes >= self.options.checkpoint_record_bytes
-            || (writer.commits.is_multiple_of(COMMITS_BETWEEN_LOOKS) && self.log_has_outgrown(writer))
+        self.owe(record_bytes);
+        let is_full = writer.record_bytes.max(self.collections.active_bytes()) >= self.options.checkpoint_record_bytes;
+        if is_full {
+            self.freeze(writer);
+        }
+        is_full || (writer.commits.is_multiple_of(COMMITS_BETWEEN_LOOKS) && self.log_has_outgrown(writer))
     }
 }
 

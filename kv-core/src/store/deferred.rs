@@ -12,6 +12,7 @@ use super::{
     Collection, Inner, Store, Transaction,
     commit::{Dependency, Expected},
     pending_write::PendingWrite,
+    room::Patience,
     waiters::{Waiters, Waiting},
 };
 use crate::{Batch, Durability, Error, Lsn, Result};
@@ -141,8 +142,8 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// As [`write`](Store::write): nothing was written. The call waits for other writers, and for
-    /// the log if too many bytes already wait for the disk. Before it returns an error that depends
+    /// As [`write`](Store::write), and [`Busy`](Error::Busy) if there is no room: nothing was written.
+    /// The call waits for other writers, and for the log if too many bytes already wait for the disk. Before it returns an error that depends
     /// on what it read, such as [`KeyNotFound`](Error::KeyNotFound), it waits until that is
     /// published and as durable as requested.
     pub fn write_deferred(&self, batch: impl Borrow<Batch>) -> Result<Commit> {
@@ -158,7 +159,7 @@ impl Store {
         let bytes = batch.check(&self.inner.options.limits)?;
         let expected = Expected { bytes, reads_own_writes: batch.reads_own_writes() };
         let build = |pending: &mut PendingWrite<'_>| batch.build(pending);
-        let ((), dependency) = self.inner.write_deferred(durability, build, expected)?;
+        let ((), dependency) = self.inner.write_unawaited(durability, build, expected, Patience::Refuses)?;
         Ok(Commit::new(&self.inner, dependency))
     }
 
@@ -219,7 +220,7 @@ impl Store {
         durability: Durability,
         transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<(T, Commit), E> {
-        let (value, dependency) = self.inner.transact_deferred(durability, transaction)?;
+        let (value, dependency) = self.inner.transact_unawaited(durability, transaction, Patience::Refuses)?;
         Ok((value, Commit::new(&self.inner, dependency)))
     }
 }
@@ -234,7 +235,8 @@ impl Collection {
         self.check_put(key, value)?;
         let inner = &self.store().inner;
         let build = |pending: &mut PendingWrite<'_>| pending.put(self.name(), key, value);
-        let ((), dependency) = inner.write_deferred(self.durability(), build, Expected::one(key, value.len()))?;
+        let expected = Expected::one(key, value.len());
+        let ((), dependency) = inner.write_unawaited(self.durability(), build, expected, Patience::Refuses)?;
         Ok(Commit::new(inner, dependency))
     }
 }

@@ -12,6 +12,7 @@ use std::{
 use super::{Inner, Shared, Store, recovery::undecodable, waiters::Waiting};
 use crate::{
     Checkpoint, CollectionId, Epoch, Error, LogReader, Lsn, Result, Value,
+    collections::names_in,
     operation::{Operation, decode},
 };
 
@@ -284,9 +285,8 @@ impl Shared {
         let mut names = Names::new();
         let mut reached = Lsn::START;
         if let Some(checkpoint) = checkpoint {
-            let head = checkpoint.head();
-            names.extend(head.collections.iter().map(|info| (info.id, info.name.as_str().into())));
-            reached = head.lsn;
+            names.extend(names_in(&*checkpoint)?);
+            reached = checkpoint.head().lsn;
         }
         let mut reader = self.log.reader(reached)?;
         while reached < position {

@@ -41,9 +41,25 @@ pub struct StoreOptions {
     /// How large names, keys, values and batches of new writes may be, and how many collections
     /// there may be.
     pub limits: Limits,
-    /// A background checkpoint is due when records of this many bytes in total have been logged
-    /// since the last attempt at one began. Default: 32 MiB.
+    /// The threshold of memory. When the changes since the last checkpoint take this many bytes, of
+    /// records in the log or of memory, a background checkpoint writes them out. Meanwhile writes
+    /// go on in a new memtable. Default: 32 MiB.
     pub checkpoint_record_bytes: u64,
+    /// Writes are slowed down when changes of more than this many thresholds wait for a checkpoint.
+    /// Default: 2.
+    pub slow_thresholds: u32,
+    /// Writes wait when changes of this many thresholds wait for a checkpoint. So this bounds
+    /// memory, and what the next opening has to replay. Default: 4.
+    pub wait_thresholds: u32,
+    /// Writes are slowed down when this many small parts of the newest checkpoint wait to be
+    /// merged. Default: 8.
+    pub slow_unmerged_parts: usize,
+    /// How long a write waits for a checkpoint before it fails with
+    /// [`Busy`](crate::Error::Busy), if checkpoints do not fail. Default: 30 s.
+    pub room_wait: Duration,
+    /// How long the store has to be left alone before merging goes on for the sake of reads.
+    /// Default: 5 s.
+    pub rest_interval: Duration,
     /// A background checkpoint is also due when the log has grown on its medium by about this many
     /// bytes since the last attempt began, because small synced records take far more than their
     /// own length. Default: 256 MiB.
@@ -69,6 +85,11 @@ impl Default for StoreOptions {
             durability: Durability::default(),
             limits: Limits::default(),
             checkpoint_record_bytes: 32 << 20,
+            slow_thresholds: 2,
+            wait_thresholds: 4,
+            slow_unmerged_parts: 8,
+            room_wait: Duration::from_secs(30),
+            rest_interval: Duration::from_secs(5),
             checkpoint_medium_bytes: 256 << 20,
             close_checkpoint_record_bytes: 8 << 20,
             flush_interval: Duration::from_millis(100),
@@ -84,6 +105,11 @@ impl fmt::Debug for StoreOptions {
             .field("durability", &self.durability)
             .field("limits", &self.limits)
             .field("checkpoint_record_bytes", &self.checkpoint_record_bytes)
+            .field("slow_thresholds", &self.slow_thresholds)
+            .field("wait_thresholds", &self.wait_thresholds)
+            .field("slow_unmerged_parts", &self.slow_unmerged_parts)
+            .field("room_wait", &self.room_wait)
+            .field("rest_interval", &self.rest_interval)
             .field("checkpoint_medium_bytes", &self.checkpoint_medium_bytes)
             .field("close_checkpoint_record_bytes", &self.close_checkpoint_record_bytes)
             .field("flush_interval", &self.flush_interval)

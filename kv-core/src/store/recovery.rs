@@ -68,14 +68,19 @@ pub(super) struct Recovered {
     pub(super) collections: Collections,
     pub(super) writer: WriterToken,
     pub(super) recovery: Recovery,
+    /// The bytes of the records in the active memtable.
+    pub(super) record_bytes: u64,
 }
 
-/// Recovers the state as the table says.
-pub(super) fn recover(log: &dyn Log, checkpointer: &dyn Checkpointer) -> Result<Recovered> {
+/// Recovers the state as the table says. Memtables are frozen when they reach `threshold` bytes.
+pub(super) fn recover(log: &dyn Log, checkpointer: &dyn Checkpointer, threshold: u64) -> Result<Recovered> {
     let bounds = log.bounds();
-    let found = examine(log, checkpointer)?;
-    let chosen = decide(&found.positions(), &bounds).map_err(Error::Unrecoverable)?;
-    let (collections, mut writer) = Collections::new(found.good);
+    let mut found = examine(log, checkpointer)?;
+    let chosen = match decide(&found.positions(), &bounds) {
+        Err(Refusal::HistoryMissing { .. }) if found.open_damaged(log, checkpointer, &bounds) => found.good_id(),
+        decided => decided.map_err(Error::Unrecoverable)?,
+    };
+    let (collections, mut writer) = Collections::new(found.good)?;
     let mut recovery = Recovery {
         checkpoint: chosen,
         replayed_records: 0,
@@ -85,8 +90,8 @@ pub(super) fn recover(log: &dyn Log, checkpointer: &dyn Checkpointer) -> Result<
         bad_checkpoints: found.bad,
         log_notes: log.opening_notes(),
     };
-    replay(log, &collections, &mut writer, &mut recovery)?;
-    Ok(Recovered { collections, writer, recovery })
+    let record_bytes = replay(log, &collections, &mut writer, &mut recovery, threshold)?;
+    Ok(Recovered { collections, writer, recovery, record_bytes })
 }
 
 /// The checkpoints that were tried: the bad ones, newest first, and the first good one.
@@ -99,6 +104,19 @@ impl Found {
     fn positions(&self) -> Vec<Candidate> {
         let bad = self.bad.iter().map(|&(id, _)| Candidate { id, good: false });
         bad.chain(self.good.iter().map(|good| Candidate { id: good.id(), good: true })).collect()
+    }
+
+    fn good_id(&self) -> Option<CheckpointId> {
+        self.good.as_ref().map(|good| good.id())
+    }
+
+    /// Nothing that remains restores everything. Opens the newest checkpoint nevertheless that can
+    /// be read in part, and that the log reaches back to; `false` if there is none.
+    fn open_damaged(&mut self, log: &dyn Log, checkpointer: &dyn Checkpointer, bounds: &Bounds) -> bool {
+        let reached = self.bad.iter().filter(|(id, _)| bounds.trimmed <= id.lsn);
+        let opened = reached.filter_map(|(id, _)| checkpointer.open_damaged(*id).ok());
+        self.good = { opened }.find(|checkpoint| checkpoint.head().log_id == log.id());
+        self.good.is_some()
     }
 }
 
@@ -155,8 +173,15 @@ fn decide(candidates: &[Candidate], log: &Bounds) -> Result<Option<CheckpointId>
 }
 
 /// Applies the records of the log after the position of the state. Each record is checked as a
-/// whole before any of it is applied.
-fn replay(log: &dyn Log, collections: &Collections, writer: &mut WriterToken, recovery: &mut Recovery) -> Result<()> {
+/// whole before any of it is applied. Returns the bytes of the records in the active memtable.
+fn replay(
+    log: &dyn Log,
+    collections: &Collections,
+    writer: &mut WriterToken,
+    recovery: &mut Recovery,
+    threshold: u64,
+) -> Result<u64> {
+    let mut record_bytes = 0;
     let mut reader = log.reader(recovery.position)?;
     while let Some(record) = reader.next()? {
         let lsn = record.lsn;
@@ -171,8 +196,13 @@ fn replay(log: &dyn Log, collections: &Collections, writer: &mut WriterToken, re
         recovery.replayed_records += 1;
         recovery.replayed_bytes += record.payload.len() as u64;
         recovery.position = lsn;
+        record_bytes += record.payload.len() as u64;
+        if record_bytes.max(collections.active_bytes()) >= threshold {
+            collections.freeze(writer, lsn, record_bytes);
+            record_bytes = 0;
+        }
     }
-    Ok(())
+    Ok(record_bytes)
 }
 
 /// The error for a record that the log returned intact, but that is not a record of a store.

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::Shared;
-use crate::{Bounds, CheckpointId, LogId, Lsn, collections::ReadView, sync::lock};
+use crate::{Bounds, CheckpointId, CheckpointStats, LogId, Lsn, sync::lock};
 
 /// Positions and sizes of a store. Displays as one line.
 ///
@@ -13,11 +13,11 @@ use crate::{Bounds, CheckpointId, LogId, Lsn, collections::ReadView, sync::lock}
 /// # let store = kv_core::Store::in_memory()?;
 /// store.collection("users")?.put("alice", "Alice Liddell")?;
 /// let stats = store.stats();
-/// assert_eq!((stats.memory_entries, stats.checkpoint_entries), (1, 0));
+/// assert_eq!((stats.memory_entries, stats.checkpoint_size.entries), (1, 0));
 /// assert!(stats.to_string().starts_with("published up to position 1"));
 /// store.checkpoint()?; // moves what was in memory to a file
 /// let stats = store.stats();
-/// assert_eq!((stats.memory_entries, stats.checkpoint_entries), (0, 1));
+/// assert_eq!((stats.memory_entries, stats.checkpoint_size.entries), (0, 2)); // alice, and the name of the collection
 /// # Ok::<(), kv_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -33,17 +33,31 @@ pub struct Stats {
     pub published: Lsn,
     /// The newest checkpoint.
     pub checkpoint: Option<CheckpointId>,
-    /// How many entries the newest checkpoint holds.
-    pub checkpoint_entries: u64,
-    /// The bytes of the keys and values in the newest checkpoint.
-    pub checkpoint_bytes: u64,
-    /// How many keys have changed since the newest checkpoint. Their changes are in memory.
+    /// What the newest checkpoint takes on its medium.
+    pub checkpoint_size: CheckpointStats,
+    /// How many keys have changed since the newest checkpoint. Their changes are in memory. A key
+    /// that has changed before and after a freeze counts twice.
     pub memory_entries: u64,
     /// About how many bytes of memory those changes take.
     pub memory_bytes: u64,
+    /// How many memtables are frozen and wait for a checkpoint.
+    pub frozen_memtables: usize,
+    /// The bytes of changes that wait for a checkpoint, as [`StoreOptions`](crate::StoreOptions)
+    /// counts them against its thresholds.
+    pub unwritten_bytes: u64,
+    /// From this many unwritten bytes on, writes are slowed down.
+    pub slow_bytes: u64,
+    /// From this many unwritten bytes on, writes wait.
+    pub wait_bytes: u64,
     /// Why the last attempt at a checkpoint failed: an error, a panic, or a dead background job.
     /// `None` if it succeeded.
     pub checkpoint_error: Option<String>,
+    /// Why the last attempt at merging parts failed; `None` if it succeeded.
+    pub merge_error: Option<String>,
+    /// Damage that a read has met in a checkpoint. No checkpoint is removed and the log is not
+    /// trimmed until the store is opened again, which heals the damage if something that remains
+    /// can heal it.
+    pub damage: Option<String>,
 }
 
 impl fmt::Display for Stats {
@@ -53,41 +67,51 @@ impl fmt::Display for Stats {
         match self.checkpoint {
             Some(id) => write!(
                 f,
-                "checkpoint at position {}: {} entries, {} bytes; ",
-                id.lsn, self.checkpoint_entries, self.checkpoint_bytes
+                "checkpoint at position {}: {} entries, {} bytes in {} parts; ",
+                id.lsn, self.checkpoint_size.entries, self.checkpoint_size.bytes, self.checkpoint_size.parts
             )?,
             None => f.write_str("no checkpoint; ")?,
         }
         write!(f, "changed since: {} entries, {} bytes of memory; ", self.memory_entries, self.memory_bytes)?;
         write!(f, "log: trimmed up to {trimmed}, durable up to {durable}, appended up to {appended}, ")?;
         write!(f, "{} bytes since the checkpoint", self.log_medium_bytes)?;
-        match &self.checkpoint_error {
-            Some(error) => write!(f, "; the last checkpoint failed: {error}"),
-            None => Ok(()),
+        if self.frozen_memtables > 0 {
+            write!(f, "; {} bytes of changes wait for a checkpoint", self.unwritten_bytes)?;
         }
+        let troubles = [
+            ("the last checkpoint failed", &self.checkpoint_error),
+            ("the last merge failed", &self.merge_error),
+            ("nothing is removed before the next opening, because a read met damage", &self.damage),
+        ];
+        for (trouble, cause) in troubles {
+            if let Some(cause) = cause {
+                write!(f, "; {trouble}: {cause}")?;
+            }
+        }
+        Ok(())
     }
 }
 
 impl Shared {
     pub(super) fn stats(&self) -> Stats {
         let view = self.collections.view();
-        let (checkpoint_entries, checkpoint_bytes) = checkpoint_size(&view);
+        let threshold = self.options.checkpoint_record_bytes;
         Stats {
             log_id: self.log.id(),
             log: self.log.bounds(),
             log_medium_bytes: self.log.medium_bytes_after(view.checkpoint_lsn()),
             published: self.collections.horizon().published(),
             checkpoint: view.checkpoint_id(),
-            checkpoint_entries,
-            checkpoint_bytes,
+            checkpoint_size: view.checkpoint_stats,
             memory_entries: view.memtables().map(|memtable| memtable.entries() as u64).sum(),
             memory_bytes: view.memtables().map(|memtable| memtable.bytes() as u64).sum(),
-            checkpoint_error: lock(&self.checkpoint_error).clone(),
+            frozen_memtables: view.frozen.len(),
+            unwritten_bytes: view.unwritten_bytes(),
+            slow_bytes: threshold.saturating_mul(self.options.slow_thresholds.into()),
+            wait_bytes: threshold.saturating_mul(self.options.wait_thresholds.into()),
+            checkpoint_error: self.room.failure(),
+            merge_error: lock(&self.merge_error).clone(),
+            damage: self.checkpointer.damage().map(|damage| damage.chain()),
         }
     }
-}
-
-fn checkpoint_size(view: &ReadView) -> (u64, u64) {
-    let collections = view.checkpoint.iter().flat_map(|checkpoint| &checkpoint.head().collections);
-    collections.fold((0, 0), |(entries, bytes), info| (entries + info.entries, bytes + info.bytes))
 }

@@ -12,6 +12,7 @@ use super::{
     collection::checked,
     commit::Dependency,
     pending_write::{Observed, PendingWrite},
+    room::Patience,
 };
 use crate::{Durability, Entries, Entry, Error, Limits, Result, Value, panics::discard};
 
@@ -436,7 +437,7 @@ impl Store {
         durability: Durability,
         transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let (value, dependency) = self.inner.transact_deferred(durability, transaction)?;
+        let (value, dependency) = self.inner.transact_unawaited(durability, transaction, Patience::Waits)?;
         self.inner.wait_for(dependency)?;
         Ok(value)
     }
@@ -445,12 +446,13 @@ impl Store {
 impl Inner {
     /// Runs a transaction. Returns its result, and what has to be waited for before the result may
     /// be passed on.
-    pub(super) fn transact_deferred<T, E: From<Error>>(
+    pub(super) fn transact_unawaited<T, E: From<Error>>(
         &self,
         durability: Durability,
         transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
+        patience: Patience,
     ) -> Result<(T, Dependency), E> {
-        let writer = self.writer()?;
+        let writer = self.writer_with_room(patience)?;
         let limits = &self.options.limits;
         let mut tx =
             Transaction { pending: PendingWrite::new(&self.collections, &writer.token, limits, 0, true), limits };

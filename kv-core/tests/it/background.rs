@@ -138,7 +138,7 @@ fn a_checkpoint_that_failed_in_the_background_is_made_again_later() {
     a.put("k2", vec![0; 1000]).unwrap();
     scheduler.run_woken();
     assert_eq!(store.stats().checkpoint_error, None);
-    assert_eq!(store.stats().checkpoint_entries, 2);
+    assert_eq!(store.stats().checkpoint_size.entries, 3);
 }
 
 #[test]

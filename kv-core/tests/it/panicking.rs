@@ -12,7 +12,7 @@ use std::{
 };
 
 use kv_core::{
-    Bounds, Changes, Checkpoint, CheckpointHead, CheckpointId, Checkpointer, CollectionId, Cursor, Durability, Log,
+    Bounds, Changes, Checkpoint, CheckpointHead, CheckpointId, CheckpointStats, Checkpointer, CollectionId, CollectionSize, Cursor, Effort, Durability, Log,
     LogId, LogReader, Lsn, MemoryLog, Result, Value,
 };
 
@@ -160,8 +160,16 @@ impl Checkpointer for PanickingCheckpointer {
         self.calls.call(|| self.inner.write(previous, changes)).map(|inner| self.wrap(inner))
     }
 
-    fn maintain(&self, newest: CheckpointId, budget_bytes: u64) -> Result<Option<Arc<dyn Checkpoint>>> {
-        let maintained = self.calls.call(|| self.inner.maintain(newest, budget_bytes))?;
+    fn open_damaged(&self, id: CheckpointId) -> Result<Arc<dyn Checkpoint>> {
+        self.calls.call(|| self.inner.open_damaged(id)).map(|inner| self.wrap(inner))
+    }
+
+    fn damage(&self) -> Option<Arc<Error>> {
+        self.calls.call(|| self.inner.damage())
+    }
+
+    fn maintain(&self, effort: Effort, cancelled: &dyn Fn() -> bool) -> Result<Option<Arc<dyn Checkpoint>>> {
+        let maintained = self.calls.call(|| self.inner.maintain(effort, cancelled))?;
         Ok(maintained.map(|inner| self.wrap(inner)))
     }
 
@@ -195,6 +203,14 @@ impl Checkpoint for PanickingCheckpoint {
 
     fn get_many(&self, collection: CollectionId, keys: &[&[u8]]) -> Result<Vec<Option<Value>>> {
         self.calls.call(|| self.inner.get_many(collection, keys))
+    }
+
+    fn size(&self, collection: CollectionId) -> Result<CollectionSize> {
+        self.calls.call(|| self.inner.size(collection))
+    }
+
+    fn stats(&self) -> CheckpointStats {
+        self.calls.call(|| self.inner.stats())
     }
 
     fn range(&self, collection: CollectionId, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Result<Box<dyn Cursor>> {

@@ -1,0 +1,102 @@
+//! Background merging: the checkpointer merges the parts that checkpoints are stacked from, so that
+//! reads stay fast and the medium small.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use super::{Inner, Shared, ownership::JobHandle};
+use crate::{
+    CheckpointId, Effort, Error, Result,
+    background::{Job, Next, Wake},
+    panics::guarded,
+    sync::lock,
+};
+
+impl Inner {
+    pub(super) fn request_merge(&self) {
+        self.wake_merging(&self.merge_job);
+    }
+
+    /// Makes a checkpoint, merges everything into as little as possible, verifies that, and then
+    /// removes the older checkpoint and the log before the newest one.
+    pub(super) fn compact(&self) -> Result<Option<CheckpointId>> {
+        let made = self.checkpoint(&|| false)?;
+        let merged = self.merge(Effort::Full, &|| false)?;
+        self.release_all()?;
+        Ok(merged.or(made))
+    }
+}
+
+impl Shared {
+    /// Wakes the job that merges. If it is dead, that counts as a failed merge.
+    pub(super) fn wake_merging(&self, job: &JobHandle) {
+        if let Err(dead) = job.wake() {
+            self.note_merge(Some(&dead));
+        }
+    }
+
+    /// Lets the checkpointer work until nothing is left to do. Returns the last checkpoint that
+    /// this made.
+    fn merge(&self, effort: Effort, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
+        let merged = guarded("a merge", || {
+            let mut last = None;
+            self.confirm_owner()?;
+            while let Some(checkpoint) = self.checkpointer.maintain(effort, cancelled)? {
+                last = Some(checkpoint.id());
+                self.collections.install(checkpoint);
+                self.release()?;
+            }
+            Ok(last)
+        });
+        self.note_merge(merged.as_ref().err());
+        merged
+    }
+
+    fn note_merge(&self, error: Option<&Error>) {
+        *lock(&self.merge_error) = error.filter(|error| !matches!(error, Error::Cancelled)).map(Error::chain);
+    }
+
+    /// Keeps only the newest checkpoint, which has just been verified, and the log from it on.
+    fn release_all(&self) -> Result<()> {
+        if self.checkpointer.damage().is_some() {
+            return Ok(());
+        }
+        let Some(newest) = self.collections.view().checkpoint_id() else { return Ok(()) };
+        for id in self.checkpointer.list()?.into_iter().filter(|id| *id < newest) {
+            self.checkpointer.remove(id)?;
+        }
+        self.log.trim(newest.lsn)
+    }
+}
+
+/// Starts the job that merges in the background.
+pub(super) fn spawn(shared: &Arc<Shared>) -> Result<Box<dyn Wake>> {
+    let job = MergeJob { shared: Arc::clone(shared), seen: None };
+    shared.options.scheduler.spawn("kv-merge", Box::new(job))
+}
+
+struct MergeJob {
+    shared: Arc<Shared>,
+    /// The newest checkpoint when the job ended its last run.
+    seen: Option<CheckpointId>,
+}
+
+impl Job for MergeJob {
+    /// A new checkpoint wakes the job. It runs once more when there was no other checkpoint for a
+    /// while, and then does what pays only at rest.
+    fn run(&mut self) -> Next {
+        let shared = &self.shared;
+        let newest = || shared.collections.view().checkpoint_id();
+        let closing = || shared.closing.load(Ordering::Acquire);
+        if closing() {
+            return Next::WhenWoken;
+        }
+        let at_rest = newest() == self.seen;
+        let effort = if at_rest { Effort::AtRest } else { Effort::Needed };
+        let merged = shared.merge(effort, &closing); // a failure has been recorded for `Stats`
+        self.seen = newest();
+        match (at_rest, merged) {
+            (false, Ok(_)) => Next::After(shared.options.rest_interval),
+            _ => Next::WhenWoken,
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Backpressure: writers are slowed down, and wait at last, when background work does not keep up.
+//!
+//! Two things are bounded: the changes in memory that no checkpoint has taken yet, and the small
+//! parts of the newest checkpoint that were not merged yet. A writer looks for room before it takes
+//! the writer's lock and looks again when it has the lock. It never waits under it.
+
+use std::{
+    sync::{
+        Condvar,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{Inner, Shared, commit::Writer, locks::Guard};
+use crate::{Error, Result};
+
+/// What a byte of the log costs in waiting when writers are slowed down as much as possible: 4 MB
+/// per second.
+const NANOS_PER_BYTE_MAX: f64 = 250.0;
+/// Waits shorter than this are added up, because a thread cannot sleep for less.
+const SLEEP_MIN: Duration = Duration::from_micros(200);
+/// No single write is held up for longer than this by slowing down.
+const SLEEP_MAX: Duration = Duration::from_millis(4);
+/// The shortest time between two checkpoints that writers without room ask for while checkpoints
+/// fail.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Whether a write may wait for room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// It waits.
+    Waits,
+    /// It fails at once, as deferred writes do.
+    Refuses,
+}
+
+/// What writers without room wait for.
+#[derive(Default)]
+pub(super) struct Room {
+    attempts: std::sync::Mutex<Attempts>,
+    attempted: Condvar,
+    /// How long writers still have to wait for what was written, in nanoseconds.
+    owed: AtomicU64,
+}
+
+/// The attempts at a checkpoint.
+#[derive(Default)]
+struct Attempts {
+    count: u64,
+    /// When the last attempt failed, and why; `None` if it succeeded.
+    failure: Option<(Instant, String)>,
+}
+
+impl Room {
+    /// Notes the outcome of an attempt at a checkpoint, and wakes the waiting writers.
+    pub(super) fn note_attempt(&self, failure: Option<&Error>) {
+        let mut attempts = self.attempts();
+        attempts.count += 1;
+        attempts.failure = failure.map(|error| (Instant::now(), error.chain()));
+        self.wake();
+    }
+
+    /// Makes the waiting writers look again.
+    pub(super) fn wake(&self) {
+        self.attempted.notify_all();
+    }
+
+    /// Why the last attempt failed; `None` if it succeeded.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.attempts().failure.as_ref().map(|(_, cause)| cause.clone())
+    }
+
+    fn attempts(&self) -> std::sync::MutexGuard<'_, Attempts> {
+        self.attempts.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Takes the time that is owed, if a thread can sleep for that long.
+    fn take_owed(&self) -> Option<Duration> {
+        let owed = self.owed.load(Ordering::Relaxed);
+        if owed < SLEEP_MIN.as_nanos() as u64 {
+            return None;
+        }
+        self.owed.fetch_sub(owed.min(self.owed.load(Ordering::Relaxed)), Ordering::Relaxed);
+        Some(Duration::from_nanos(owed).min(SLEEP_MAX))
+    }
+}
+
+impl Shared {
+    /// How much writers are slowed down: 0 not at all, 1 as much as possible.
+    fn pressure(&self) -> f64 {
+        let threshold = self.options.checkpoint_record_bytes as f64;
+        let (slow, wait) = (f64::from(self.options.slow_thresholds), f64::from(self.options.wait_thresholds));
+        let of_memory = (self.collections.unwritten_bytes() as f64 / threshold - slow) / (wait - slow).max(1.0);
+        let most = self.options.slow_unmerged_parts as f64;
+        let of_parts = (self.collections.unmerged_parts() as f64 - most) / most.max(1.0);
+        of_memory.max(of_parts).clamp(0.0, 1.0)
+    }
+
+    /// Whether writers have to wait until a checkpoint was made.
+    fn is_full(&self) -> bool {
+        let most = self.options.checkpoint_record_bytes.saturating_mul(self.options.wait_thresholds.into());
+        self.collections.unwritten_bytes() >= most
+    }
+
+    /// Counts a record of `bytes` bytes. Writers pay for it with time if they are slowed down.
+    pub(super) fn owe(&self, bytes: usize) {
+        let pressure = self.pressure();
+        if pressure > 0.0 {
+            let nanos = bytes as f64 * NANOS_PER_BYTE_MAX * pressure * pressure;
+            self.room.owed.fetch_add(nanos as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Inner {
+    /// Takes the writer's lock, if the store is open, once there is room for another record.
+    ///
+    /// # Errors
+    /// [`Busy`](Error::Busy), [`CheckpointsFail`](Error::CheckpointsFail); otherwise as
+    /// [`writer`](Shared::writer).
+    pub(super) fn writer_with_room(&self, patience: Patience) -> Result<Guard<'_, Writer>> {
+        loop {
+            if let Some(owed) = self.room.take_owed()
+                && patience == Patience::Waits
+            {
+                thread::sleep(owed);
+            }
+            let writer = self.writer()?;
+            if !self.is_full() {
+                return Ok(writer);
+            }
+            drop(writer);
+            self.wait_for_room(patience)?;
+        }
+    }
+
+    /// Waits until there is room, the store is closed, or waiting is of no use.
+    fn wait_for_room(&self, patience: Patience) -> Result<()> {
+        let started = Instant::now();
+        let mut attempts = self.room.attempts();
+        let first = attempts.count;
+        let failed_lately = attempts.failure.as_ref().is_some_and(|(failed, _)| failed.elapsed() < RETRY_INTERVAL);
+        if !failed_lately {
+            drop(attempts);
+            self.request_checkpoint();
+            attempts = self.room.attempts();
+        }
+        while self.is_full() && !self.closing.load(Ordering::Acquire) {
+            if let Some((_, cause)) = &attempts.failure
+                && (failed_lately || attempts.count != first)
+            {
+                return Err(Error::CheckpointsFail { unwritten_bytes: self.unwritten_bytes(), cause: cause.clone() });
+            }
+            let left = self.options.room_wait.saturating_sub(started.elapsed());
+            if patience == Patience::Refuses || left.is_zero() {
+                return Err(Error::Busy { unwritten_bytes: self.unwritten_bytes() });
+            }
+            let waited = self.room.attempted.wait_timeout(attempts, left);
+            attempts = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(attempts, _)| attempts);
+        }
+        Ok(())
+    }
+
+    fn unwritten_bytes(&self) -> u64 {
+        self.collections.unwritten_bytes()
+    }
+}
