@@ -138,6 +138,11 @@ impl Damage {
         }
     }
 
+    /// Whether there is any flag.
+    pub(crate) fn has_flags(&self) -> bool {
+        !self.flags().is_empty()
+    }
+
     /// Whether any flag has to be looked at.
     pub(crate) fn is_open(&self) -> bool {
         self.origin.is_here() && self.flags().values().any(Flag::is_open)

@@ -56,14 +56,12 @@ impl Printer<'_> {
             self.line(format_args!("made from {}", Id(previous)))?;
         }
         self.line(format_args!("log {}", manifest.log_id))?;
-        for info in &manifest.collections {
-            let (id, name, entries, bytes) = (info.id, &info.name, info.entries, info.bytes);
-            self.line(format_args!("collection {}.{} {name:?}: {entries} entries, {bytes} bytes", id.lsn, id.index))?;
-        }
         for part in &manifest.parts {
             let s = part.summary;
             let pins = format_args!("identity {:032x}, digest {:032x}", s.identity, s.digest);
-            self.line(format_args!("part {}: {} bytes, {pins}", part.seq, s.bytes))?;
+            let (entries, tombstones) = (part.entries, part.tombstones);
+            let held = format_args!("{entries} entries, {tombstones} of them tombstones");
+            self.line(format_args!("part {}: {} bytes, {held}, {pins}", part.seq, s.bytes))?;
         }
         Ok(())
     }

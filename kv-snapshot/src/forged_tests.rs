@@ -16,7 +16,7 @@ use crate::{
     error::DecodeError,
     format::{
         block::{BLOCK_BYTES, Block, checksum},
-        manifest::{Manifest, PartRef},
+        manifest::{Manifest, PARTS_MAX, PartRef},
         part::{Footer, Header, SECTION_BYTES, Summary},
         tree::Tree,
     },
@@ -146,19 +146,13 @@ fn forged_footers() {
 #[test]
 fn forged_manifests() {
     let id = CheckpointId { epoch: Epoch(1), lsn: Lsn(2), seq: 3 };
-    let info = |index, name: &str| kv_core::CollectionInfo {
-        id: CollectionId { lsn: Lsn(1), index },
-        name: name.to_owned(),
-        entries: 1,
-        bytes: 2,
-    };
     let summary = Summary { bytes: 8192, identity: 1, digest: 2 };
+    let part = |seq| PartRef { seq, summary, entries: 9, tombstones: 2 };
     let manifest = Manifest {
         id,
         previous: None,
         log_id: kv_core::LogId(9),
-        collections: vec![info(1, "one"), info(2, "two")],
-        parts: vec![PartRef { seq: 3, summary }],
+        parts: vec![part(3), part(1)],
     };
     let good = manifest.encode().unwrap();
     assert_eq!(Manifest::decode(&good, id), Ok(manifest.clone()));
@@ -179,8 +173,16 @@ fn forged_manifests() {
             assert_eq!(decoded.id, id);
         }
     }
-    let two_parts = Manifest { parts: vec![manifest.parts[0]; 2], ..manifest.clone() };
-    assert_eq!(two_parts.encode(), None, "a feature that this version does not write");
-    let unordered = Manifest { collections: vec![info(2, "two"), info(1, "one")], ..manifest };
-    assert_eq!(unordered.encode(), None);
+    let refused = [
+        ("a part twice", vec![part(3), part(1), part(3)]),
+        ("more tombstones than entries", vec![PartRef { tombstones: 10, ..part(3) }]),
+        ("too many parts", (0..=PARTS_MAX as u64).map(part).collect()),
+    ];
+    for (what, parts) in refused {
+        assert_eq!(Manifest { parts, ..manifest.clone() }.encode(), None, "{what}");
+    }
+    for count in [0, PARTS_MAX as u64] {
+        let largest = Manifest { previous: Some(id), parts: (0..count).map(part).collect(), ..manifest.clone() };
+        assert_eq!(Manifest::decode(&largest.encode().unwrap(), id), Ok(largest), "{count} parts");
+    }
 }

@@ -36,6 +36,11 @@ pub(crate) struct Named {
 }
 
 impl Named {
+    /// Every part may be named.
+    pub(crate) fn everything() -> Self {
+        Self { unreadable_listed: u64::MAX, ..Self::default() }
+    }
+
     /// Whether a listed manifest names this part, or may name it.
     pub(crate) fn is_listed(&self, seq: u64) -> bool {
         self.listed.contains(&seq) || seq <= self.unreadable_listed

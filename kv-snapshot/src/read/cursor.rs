@@ -57,7 +57,7 @@ impl Cursor for TableCursor {
 }
 
 /// Goes through the entries of a collection of a part, including its tombstones.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct PartCursor {
     part: Arc<Part>,
     section: Section,
@@ -85,6 +85,11 @@ impl PartCursor {
             Bound::Excluded(key) => part.seek(&section, key, false)?,
         };
         Ok(Self { part, section, next, end, before_end: Vec::new(), current: None })
+    }
+
+    /// Whether there are no more entries.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.next >= self.end
     }
 
     /// Whether it stands on a tombstone. Its value is empty.

@@ -98,12 +98,6 @@ impl PartWriter {
         Ok(())
     }
 
-    /// The number of entries in the current collection, and the bytes of the keys and values of its
-    /// puts.
-    pub(crate) fn counts(&self) -> (u64, u64) {
-        self.sections.last().map_or((0, 0), |section| (section.entries, section.bytes))
-    }
-
     /// The number of bytes so far.
     pub(crate) fn position(&self) -> u64 {
         self.output.position()
