@@ -63,7 +63,7 @@ use writer::Superseded;
 pub(crate) use writer::WriterToken;
 
 use crate::{
-    Checkpoint, CollectionId, Error, Lsn, Owner, Result, Value,
+    Checkpoint, CheckpointId, CollectionId, Error, Lsn, Owner, Result, Value,
     operation::Operation,
     sync::{ArcSwap, Mutex, lock},
 };
@@ -110,6 +110,16 @@ impl Collections {
     /// How many bytes of changes no checkpoint has taken yet.
     pub(crate) fn unwritten_bytes(&self) -> u64 {
         self.view.load().unwritten_bytes()
+    }
+
+    /// The checkpoint of the current view.
+    pub(crate) fn checkpoint_id(&self) -> Option<CheckpointId> {
+        self.view.load().checkpoint_id()
+    }
+
+    /// Whether any memtable is frozen and waits for a checkpoint.
+    pub(crate) fn is_frozen(&self) -> bool {
+        !self.view.load().frozen.is_empty()
     }
 
     /// How many small parts of the checkpoint wait to be merged.
@@ -268,7 +278,7 @@ impl Collections {
                     return value.map_or(Ok(None), |value| read(Place::Memory(value)));
                 }
                 (None, None) => return Ok(None),
-                (None, Some(checkpoint)) if checkpoint.id().lsn <= known => {
+                (None, Some(checkpoint)) if view.checkpoint_lsn() <= known => {
                     return read(Place::Checkpoint(&**checkpoint, collection));
                 }
                 _ => {}

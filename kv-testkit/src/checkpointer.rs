@@ -35,7 +35,8 @@ pub trait CheckpointerPowerCut: CheckpointerHarness {
 /// [`checkpointer_fault_suite!`](crate::checkpointer_fault_suite).
 pub trait CheckpointerFaults: CheckpointerHarness {
     /// Makes the n-th operation on the medium from now on fail once, counted from 1. Only
-    /// operations that a `write` needs for its success count: writing, syncing, renaming.
+    /// operations that a `write` or `maintain` needs for its success count: writing, syncing,
+    /// renaming.
     fn fail_nth_operation(&mut self, n: u64);
 
     /// Returns whether the requested failure has happened. If it has not, it is cancelled.
@@ -53,7 +54,7 @@ pub trait CheckpointerDamage: CheckpointerHarness {
     /// Repairs all damage.
     fn repair(&mut self);
 
-    /// Runs the backend's full verification. If it finds nothing, maintenance may continue (C9).
+    /// Runs the backend's full verification.
     fn verify(&mut self) -> Result<()>;
 }
 
@@ -64,29 +65,40 @@ pub trait CheckpointerDamage: CheckpointerHarness {
 macro_rules! checkpointer_suite {
     ($module:ident, $make:expr) => {
         $crate::enrol! { $module, $make, checkpointer, [
+            c1_maintained_survives_kill,
             c1_written_survives_kill,
+            c2_cancelled_maintenance_leaves_nothing,
             c2_cancelled_write_leaves_nothing,
             c2_failed_changes_leave_nothing,
+            c2_killed_maintenance_leaves_nothing,
             c2_killed_write_leaves_nothing,
             c3_lists_newest_first,
             c5_applies_changes,
             c5_bounds_of_every_kind,
             c5_collections_are_independent,
+            c5_deletions_of_nothing,
             c5_drops_collections,
             c5_empty,
-            c5_keeps_state_in_maintenance,
             c5_keys_in_byte_order,
             c5_large_and_empty_values,
+            c5_maintenance_keeps_the_state,
+            c5_maintenance_of_nothing,
+            c5_maintenance_takes_in_a_write,
             c5_many_entries,
+            c5_renames_collections,
             c5_taken_from_both_ends,
             c5_tombstones,
             c6_removal_leaves_open_checkpoints_readable,
             c6_removing_what_is_not_there,
+            c7_keeps_what_maintenance_made,
             c7_sets_newer_ones_aside,
             c7_sets_all_aside_without_previous,
             c8_ids_rise,
+            c8_no_number_is_used_twice,
             checkpoint_stays_as_it_is,
             cursor_is_owned,
+            maintenance_beside_writes,
+            maintenance_does_not_wait_for_a_write,
             reads_with_threads_beside_a_write,
             writers_wait_for_each_other,
         ] }
@@ -100,7 +112,9 @@ macro_rules! checkpointer_suite {
 macro_rules! checkpointer_power_cut_suite {
     ($module:ident, $make:expr) => {
         $crate::enrol! { $module, $make, checkpointer, [
+            c1_maintained_survives_power_cut,
             c1_written_survives_power_cut,
+            c2_power_cut_in_maintenance_leaves_nothing,
             c2_power_cut_in_a_write_leaves_nothing,
         ] }
     };
@@ -112,7 +126,10 @@ macro_rules! checkpointer_power_cut_suite {
 #[macro_export]
 macro_rules! checkpointer_fault_suite {
     ($module:ident, $make:expr) => {
-        $crate::enrol! { $module, $make, checkpointer, [c2_failed_write_leaves_nothing] }
+        $crate::enrol! { $module, $make, checkpointer, [
+            c2_failed_maintenance_leaves_nothing,
+            c2_failed_write_leaves_nothing,
+        ] }
     };
 }
 
@@ -126,7 +143,9 @@ macro_rules! checkpointer_damage_suite {
             c3_lists_what_is_damaged,
             c4_damage_is_never_data,
             c7_sets_damaged_ones_aside,
-            c9_damage_stops_maintenance,
+            c9_damage_stops_removal,
+            c9_damage_that_is_set_aside_stops_nothing,
+            c10_damage_is_examined,
         ] }
     };
 }

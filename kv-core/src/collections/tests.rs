@@ -29,8 +29,9 @@ impl Written {
         self.collections.horizon.publish(self.lsn, self.lsn);
     }
 
+    /// The versions of keys. The name of the collection has one, too.
     fn versions(&self) -> usize {
-        self.collections.view().active.versions()
+        self.collections.view().active.versions() - 1
     }
 
     fn waiting(&self) -> usize {
@@ -130,7 +131,7 @@ fn a_snapshot_dropped_in_a_child_releases_nothing() {
 
     impl Owner for FakeOwner {
         fn check(&self) -> Result<()> {
-            if self.0.load(Ordering::Relaxed) { Err(crate::Error::Forked) } else { Ok(()) }
+            if self.0.load(Ordering::Relaxed) { Err(Error::Forked) } else { Ok(()) }
         }
     }
 

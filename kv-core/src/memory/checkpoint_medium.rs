@@ -59,7 +59,9 @@ impl MemoryCheckpointMedium {
         Self { writer: Arc::default(), state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Makes the next [`write`](crate::Checkpointer::write) fail, as on a disk that cannot write.
+    /// Makes the next [`write`](crate::Checkpointer::write), or
+    /// [`maintain`](crate::Checkpointer::maintain) that finds something to do, fail, as on a disk
+    /// that cannot write.
     pub fn fail_next_write(&self) {
         self.state().write_fails = true;
     }
@@ -265,9 +267,7 @@ impl State {
 
     /// Adds a checkpoint. Everything that can fail comes before the first change (C2).
     pub(super) fn publish(&mut self, previous: Option<CheckpointId>, image: Image) -> Result<Arc<Image>> {
-        if mem::take(&mut self.write_fails) {
-            return Err(Error::from_io("write", PLACE, io::Error::other("a failure that a test asked for")));
-        }
+        self.fail_if_asked()?;
         let id = image.id;
         if self.listed.keys().any(|other| *other > id) {
             return Err(Error::Misuse("a new checkpoint must be newer than every checkpoint in the list".into()));
@@ -290,6 +290,7 @@ impl State {
         if let Some(part) = self.damaged_part_of(&newest) {
             return Err(self.meet_damage(newest.id, part));
         }
+        self.fail_if_asked()?;
         let id = CheckpointId { seq: self.next_seq(), ..newest.id };
         let image = Image { id, written: newest.written, head: newest.head, collections: newest.collections.clone() };
         Ok(Some(self.add(image)))
@@ -298,6 +299,13 @@ impl State {
     pub(super) fn newest_to_maintain(&self) -> Option<Arc<Image>> {
         let (_, newest) = self.listed.last_key_value()?;
         (newest.written == newest.id.seq).then(|| Arc::clone(newest))
+    }
+
+    fn fail_if_asked(&mut self) -> Result<()> {
+        match mem::take(&mut self.write_fails) {
+            true => Err(Error::from_io("write", PLACE, io::Error::other("a failure that a test asked for"))),
+            false => Ok(()),
+        }
     }
 
     fn add(&mut self, image: Image) -> Arc<Image> {

@@ -57,6 +57,9 @@ pub struct StoreOptions {
     /// How long a write waits for a checkpoint before it fails with
     /// [`Busy`](crate::Error::Busy), if checkpoints do not fail. Default: 30 s.
     pub room_wait: Duration,
+    /// How long [`close`](crate::Store::close) waits for flushes and checkpoints before it fails
+    /// with [`StillClosing`](crate::Error::StillClosing). Default: 120 s.
+    pub close_wait: Duration,
     /// How long the store has to be left alone before merging goes on for the sake of reads.
     /// Default: 5 s.
     pub rest_interval: Duration,
@@ -89,6 +92,7 @@ impl Default for StoreOptions {
             wait_thresholds: 4,
             slow_unmerged_parts: 8,
             room_wait: Duration::from_secs(30),
+            close_wait: Duration::from_secs(120),
             rest_interval: Duration::from_secs(5),
             checkpoint_medium_bytes: 256 << 20,
             close_checkpoint_record_bytes: 8 << 20,
@@ -109,6 +113,7 @@ impl fmt::Debug for StoreOptions {
             .field("wait_thresholds", &self.wait_thresholds)
             .field("slow_unmerged_parts", &self.slow_unmerged_parts)
             .field("room_wait", &self.room_wait)
+            .field("close_wait", &self.close_wait)
             .field("rest_interval", &self.rest_interval)
             .field("checkpoint_medium_bytes", &self.checkpoint_medium_bytes)
             .field("close_checkpoint_record_bytes", &self.close_checkpoint_record_bytes)

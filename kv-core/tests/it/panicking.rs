@@ -12,8 +12,8 @@ use std::{
 };
 
 use kv_core::{
-    Bounds, Changes, Checkpoint, CheckpointHead, CheckpointId, CheckpointStats, Checkpointer, CollectionId, CollectionSize, Cursor, Effort, Durability, Log,
-    LogId, LogReader, Lsn, MemoryLog, Result, Value,
+    Bounds, Changes, Checkpoint, CheckpointHead, CheckpointId, CheckpointStats, Checkpointer, CollectionId,
+    CollectionSize, Cursor, Durability, Effort, Error, Log, LogId, LogReader, Lsn, MemoryLog, Result, Value,
 };
 
 /// The payload of a panic. Its drop panics, too.

@@ -7,6 +7,7 @@ mod damage;
 mod durability;
 mod failure;
 mod identity;
+mod maintenance;
 mod removal;
 mod state;
 
@@ -15,5 +16,6 @@ pub use damage::*;
 pub use durability::*;
 pub use failure::*;
 pub use identity::*;
+pub use maintenance::*;
 pub use removal::*;
 pub use state::*;

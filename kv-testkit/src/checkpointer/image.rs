@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
-use kv_core::{Change, Changes, CheckpointHead, CollectionId, CollectionInfo, Epoch, LogId, Lsn, Result};
+use kv_core::{Change, Changes, CheckpointHead, CollectionId, Epoch, LogId, Lsn, Result};
 
 /// The log that all checkpoints of the suite belong to.
 pub const LOG_ID: LogId = LogId(0x0123_4567_89ab_cdef);
 
-type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+pub type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// What a checkpoint must hold, and what changed since the last one.
 #[derive(Clone, Default)]
@@ -25,12 +25,19 @@ impl Image {
     pub fn create(&mut self, index: u32, name: &str) -> CollectionId {
         let id = CollectionId { lsn: Lsn(1), index };
         self.collections.insert(id, (name.to_owned(), Entries::new()));
+        self.changes.insert((CollectionId::NAMES, id.to_key().to_vec()), Some(name.as_bytes().to_vec()));
         id
+    }
+
+    pub fn rename(&mut self, id: CollectionId, name: &str) {
+        self.collections.get_mut(&id).unwrap().0 = name.to_owned();
+        self.changes.insert((CollectionId::NAMES, id.to_key().to_vec()), Some(name.as_bytes().to_vec()));
     }
 
     pub fn drop_collection(&mut self, id: CollectionId) {
         self.collections.remove(&id);
         self.changes.retain(|(collection, _), _| *collection != id);
+        self.changes.insert((CollectionId::NAMES, id.to_key().to_vec()), None);
     }
 
     pub fn put(&mut self, id: CollectionId, key: &[u8], value: &[u8]) {
@@ -58,6 +65,8 @@ impl Image {
     /// The same state with every entry as a change, to be written without a previous checkpoint.
     pub fn all_changed(&self) -> Self {
         let mut image = self.at_same_position();
+        let names = self.names().into_iter();
+        image.changes.extend(names.map(|(key, name)| ((CollectionId::NAMES, key), Some(name))));
         for (id, (_, entries)) in &self.collections {
             image.changes.extend(entries.iter().map(|(key, value)| ((*id, key.clone()), Some(value.clone()))));
         }
@@ -65,18 +74,13 @@ impl Image {
     }
 
     pub fn head(&self) -> CheckpointHead {
-        let info = |(id, (name, entries)): (&CollectionId, &(String, Entries))| CollectionInfo {
-            id: *id,
-            name: name.clone(),
-            entries: entries.len() as u64,
-            bytes: entries.iter().map(|(key, value)| key.len() as u64 + value.len() as u64).sum(),
-        };
-        CheckpointHead {
-            epoch: self.epoch,
-            lsn: self.lsn,
-            log_id: LOG_ID,
-            collections: self.collections.iter().map(info).collect(),
-        }
+        CheckpointHead { epoch: self.epoch, lsn: self.lsn, log_id: LOG_ID }
+    }
+
+    /// The entries of [`CollectionId::NAMES`].
+    pub fn names(&self) -> Entries {
+        let name = |(id, (name, _)): (&CollectionId, &(String, _))| (id.to_key().to_vec(), name.clone().into_bytes());
+        self.collections.iter().map(name).collect()
     }
 
     pub fn changes(&self) -> ImageChanges<'_> {

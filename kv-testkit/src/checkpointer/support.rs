@@ -1,9 +1,14 @@
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{ops::Bound, sync::Arc};
 
 use fastrand::Rng;
-use kv_core::{Changes, Checkpoint, CheckpointId, Checkpointer, CollectionId, Cursor, Error, Lsn, Result};
+use kv_core::{
+    Changes, Checkpoint, CheckpointId, Checkpointer, CollectionId, CollectionSize, Cursor, Effort, Error, Lsn, Result,
+};
 
-use super::{CheckpointerHarness, image::Image};
+use super::{
+    CheckpointerHarness,
+    image::{Entries, Image},
+};
 
 pub fn open(harness: &mut (impl CheckpointerHarness + ?Sized)) -> Arc<dyn Checkpointer> {
     harness.open().unwrap_or_else(|error| panic!("the checkpointer does not open: {error:?}"))
@@ -38,6 +43,37 @@ pub fn write_with(
     checkpointer.write(previous, changes)
 }
 
+/// How often maintenance may find something to do after a few small writes. A backend that goes on
+/// for longer never ends.
+const MAINTENANCE_MAX: usize = 100;
+
+/// Runs one piece of maintenance. Checks that its result holds the state of the newest checkpoint,
+/// its id and the list.
+pub fn maintain(checkpointer: &dyn Checkpointer, effort: Effort, image: &Image) -> Option<CheckpointId> {
+    let before = list(checkpointer);
+    let maintained = checkpointer.maintain(effort, &|| false);
+    let maintained = maintained.unwrap_or_else(|error| panic!("maintenance fails: {error:?}"));
+    let Some(checkpoint) = maintained else {
+        assert_eq!(list(checkpointer), before, "C2: maintenance that did nothing shows in the list");
+        return None;
+    };
+    let id = checkpoint.id();
+    assert!(before.iter().all(|other| *other < id && other.seq < id.seq), "C8: {id:?} is not newer than {before:?}");
+    let expected = [id].into_iter().chain(before).collect::<Vec<_>>();
+    assert_eq!(list(checkpointer), expected, "C7: the list after maintenance");
+    assert_state(&*checkpoint, image);
+    assert_opens_as(checkpointer, id, image);
+    Some(id)
+}
+
+/// Runs maintenance until there is nothing to do. Returns the ids that it made, oldest first.
+pub fn maintain_all(checkpointer: &dyn Checkpointer, effort: Effort, image: &Image) -> Vec<CheckpointId> {
+    let pieces = (0..=MAINTENANCE_MAX).map_while(|_| maintain(checkpointer, effort, image));
+    let made: Vec<_> = pieces.collect();
+    assert!(made.len() <= MAINTENANCE_MAX, "C5: maintenance never ends");
+    made
+}
+
 pub fn open_checkpoint(checkpointer: &dyn Checkpointer, id: CheckpointId) -> Arc<dyn Checkpoint> {
     let checkpoint = checkpointer.open(id).unwrap_or_else(|error| panic!("{id:?} does not open: {error:?}"));
     assert_eq!(checkpoint.id(), id, "C3: another checkpoint was opened");
@@ -58,18 +94,31 @@ pub fn assert_state(checkpoint: &dyn Checkpoint, image: &Image) {
 /// how many reported damage.
 pub fn check_reads(checkpoint: &dyn Checkpoint, image: &Image) -> usize {
     assert_eq!(*checkpoint.head(), image.head(), "C5: the head differs from the one written");
-    let mut damage_met = 0;
+    let mut damage_met = check_collection(checkpoint, CollectionId::NAMES, &image.names());
     for (id, (_, entries)) in &image.collections {
-        damage_met += check_range(checkpoint, *id, entries) + check_many(checkpoint, *id, entries);
-        for (key, value) in entries {
-            damage_met += check_key(checkpoint, *id, key, Some(value));
-            let (longer, shorter) = ([key, &b"\0"[..]].concat(), &key[..key.len() - 1]);
-            damage_met += check_key(checkpoint, *id, &longer, entries.get(&longer));
-            damage_met += check_key(checkpoint, *id, shorter, entries.get(shorter));
-        }
+        damage_met += check_collection(checkpoint, *id, entries);
     }
     let unknown = CollectionId { lsn: Lsn(u64::MAX), index: 7 };
-    damage_met + check_key(checkpoint, unknown, b"key", None) + check_range(checkpoint, unknown, &BTreeMap::new())
+    damage_met += check_collection(checkpoint, unknown, &Entries::new());
+    damage_met + check_key(checkpoint, unknown, b"key", None)
+}
+
+fn check_collection(checkpoint: &dyn Checkpoint, id: CollectionId, entries: &Entries) -> usize {
+    let mut damage_met = check_range(checkpoint, id, entries) + check_many(checkpoint, id, entries);
+    for (key, value) in entries {
+        damage_met += check_key(checkpoint, id, key, Some(value));
+        let (longer, shorter) = ([key, &b"\0"[..]].concat(), &key[..key.len() - 1]);
+        damage_met += check_key(checkpoint, id, &longer, entries.get(&longer));
+        damage_met += check_key(checkpoint, id, shorter, entries.get(shorter));
+    }
+    damage_met + check_size(checkpoint, id, entries)
+}
+
+fn check_size(checkpoint: &dyn Checkpoint, id: CollectionId, expected: &Entries) -> usize {
+    let Some(size) = ok_or_corrupt(checkpoint.size(id)) else { return 1 };
+    let bytes = expected.iter().map(|(key, value)| key.len() as u64 + value.len() as u64).sum();
+    assert_eq!(size, CollectionSize { entries: expected.len() as u64, bytes }, "C5: size gives another one");
+    0
 }
 
 fn check_key(checkpoint: &dyn Checkpoint, id: CollectionId, key: &[u8], expected: Option<&Vec<u8>>) -> usize {
@@ -90,7 +139,7 @@ fn check_key(checkpoint: &dyn Checkpoint, id: CollectionId, key: &[u8], expected
 }
 
 /// All keys at once, with absent ones in between.
-fn check_many(checkpoint: &dyn Checkpoint, id: CollectionId, expected: &BTreeMap<Vec<u8>, Vec<u8>>) -> usize {
+fn check_many(checkpoint: &dyn Checkpoint, id: CollectionId, expected: &Entries) -> usize {
     let absent: Vec<_> = expected.keys().map(|key| [key, &b"\0"[..]].concat()).collect();
     let keys: Vec<&[u8]> = expected.keys().zip(&absent).flat_map(|(key, absent)| [&key[..], &absent[..]]).collect();
     let Some(values) = ok_or_corrupt(checkpoint.get_many(id, &keys)) else { return 1 };
@@ -99,7 +148,7 @@ fn check_many(checkpoint: &dyn Checkpoint, id: CollectionId, expected: &BTreeMap
     0
 }
 
-fn check_range(checkpoint: &dyn Checkpoint, id: CollectionId, expected: &BTreeMap<Vec<u8>, Vec<u8>>) -> usize {
+fn check_range(checkpoint: &dyn Checkpoint, id: CollectionId, expected: &Entries) -> usize {
     check_entries(checkpoint, id, expected.iter(), |cursor| cursor.advance())
         + check_entries(checkpoint, id, expected.iter().rev(), |cursor| cursor.retreat())
 }

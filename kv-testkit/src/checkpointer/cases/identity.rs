@@ -1,9 +1,12 @@
+use std::sync::Arc;
+
 use fastrand::Rng;
-use kv_core::{Epoch, Lsn};
+use kv_core::{Checkpoint, Effort, Epoch, Error, Lsn};
 
 use crate::checkpointer::{
     CheckpointerHarness,
-    support::{assert_opens_as, assert_state, changed, list, open, sample, write},
+    image::{Go, Image},
+    support::{assert_opens_as, assert_state, changed, key, list, maintain_all, open, sample, write, write_with},
 };
 
 /// The list has the newest first, whether a checkpoint is newer by epoch, by position, or only by
@@ -42,6 +45,68 @@ pub fn c8_ids_rise(harness: &mut dyn CheckpointerHarness) {
         previous = Some(again.id());
         image = changed(&image, &mut rng);
     }
+}
+
+/// No number is used twice: not after the newest checkpoint was removed or set aside, nor after a
+/// failure. What is open under an older number stays as it is.
+pub fn c8_no_number_is_used_twice(harness: &mut dyn CheckpointerHarness) {
+    let checkpointer = open(harness);
+    let image = sample(1, 10, 20);
+    let first = write(&*checkpointer, None, &image);
+    let mut held: Vec<(Arc<dyn Checkpoint>, Image)> = vec![(Arc::clone(&first), image.clone())];
+    for round in 0..8 {
+        let mut next = image.later();
+        next.lsn.0 += round;
+        next.put(*image.collections.keys().next().unwrap(), &key(round as usize), b"of this round");
+        let mut failing = next.changes().with(|given| match given {
+            0 => Ok(Go::On),
+            _ => Err(Error::Misuse("the changes cannot be read: a failure injected by a test".into())),
+        });
+        assert!(write_with(&*checkpointer, Some(first.id()), &mut failing).is_err(), "C2: the changes were not read");
+        drop(failing);
+        let written = write(&*checkpointer, Some(first.id()), &next);
+        let used = held.iter().any(|(other, _)| other.id().seq == written.id().seq);
+        assert!(!used, "C8: the number of {:?} was used before", written.id());
+        if round % 2 == 0 {
+            checkpointer.remove(written.id()).unwrap();
+        }
+        held.push((written, next));
+    }
+    for (checkpoint, image) in &held {
+        assert_state(&**checkpoint, image);
+    }
+}
+
+/// A write that builds on the same checkpoint as maintenance leaves in the list what maintenance
+/// made from it, and builds on it like any other.
+pub fn c7_keeps_what_maintenance_made(harness: &mut dyn CheckpointerHarness) {
+    let mut rng = Rng::with_seed(70);
+    let checkpointer = open(harness);
+    let mut image = sample(1, 10, 30);
+    let mut listed = Vec::new();
+    for _ in 0..6 {
+        let previous = listed.first().copied();
+        listed.insert(0, write(&*checkpointer, previous, &image).id());
+        image = changed(&image, &mut rng);
+    }
+    let before = image.clone();
+    let previous = write(&*checkpointer, listed.first().copied(), &image).id();
+    listed.insert(0, previous);
+    for made in maintain_all(&*checkpointer, Effort::Full, &image) {
+        listed.insert(0, made);
+    }
+    image = changed(&image, &mut rng);
+    let written = checkpointer.write(Some(previous), &mut image.changes()).unwrap();
+    assert_state(&*written, &image);
+    listed.insert(0, written.id());
+    assert_eq!(list(&*checkpointer), listed, "C7: the list after a write beside maintenance");
+    drop((written, checkpointer));
+
+    let checkpointer = open(harness);
+    assert_eq!(list(&*checkpointer), listed, "C7: the list changed by reopening");
+    assert_opens_as(&*checkpointer, listed[0], &image);
+    assert_opens_as(&*checkpointer, listed[1], &before);
+    maintain_all(&*checkpointer, Effort::Full, &image);
 }
 
 /// Checkpoints newer than the one that a write builds on are no longer listed; older ones are.
