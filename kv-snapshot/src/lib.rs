@@ -41,6 +41,8 @@ mod error;
 mod forged_tests;
 mod format;
 mod inventory;
+#[cfg(test)]
+mod part_tests;
 mod read;
 mod table;
 mod verify;

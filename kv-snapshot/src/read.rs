@@ -5,4 +5,5 @@ pub(crate) mod checkpoint;
 pub(crate) mod cursor;
 pub(crate) mod part;
 mod prefetch;
+mod search;
 mod stripes;

@@ -102,13 +102,13 @@ fn a_file_that_a_newer_version_wrote_is_not_damaged() {
     let directory = TempDir::new().unwrap();
     let checkpointer = open(&directory);
     let id = checkpointer.write(None, &mut state().take()).unwrap().id();
-    for (name, header_bytes) in [("0000000000000001.part", 4096), ("manifest", 96)] {
+    for (name, header_bytes, version) in [("0000000000000001.part", 4096, 3), ("manifest", 96, 2)] {
         let name = names(&directory).into_iter().find(|found| found.ends_with(name)).unwrap();
         let path = directory.path().join(name);
         let good = fs::read(&path).unwrap();
-        for (at, what) in [(16, "version 2"), (24, "features 0x2")] {
+        for (at, byte, what) in [(16, version, "version "), (24, 2, "features 0x2")] {
             let mut newer = good.clone();
-            newer[at] = 2;
+            newer[at] = byte;
             let checksum = xxhash_rust::xxh3::xxh3_64(&newer[16..header_bytes]);
             newer[8..16].copy_from_slice(&checksum.to_le_bytes());
             fs::write(&path, &newer).unwrap();
