@@ -147,7 +147,8 @@ fn an_index_that_disagrees_with_the_entries_is_found() {
     };
     let anchor = section.anchors_offset as usize;
     let entry = section.entries_offset as usize;
-    let forgeries: [(&str, &dyn Fn(&mut Vec<u8>)); 15] = [
+    type Forgery<'a> = (&'a str, &'a dyn Fn(&mut Vec<u8>));
+    let forgeries: [Forgery<'_>; 15] = [
         ("a tag is another", &|file| file[used] ^= 2),
         ("a tag is empty", &|file| file[used..used + 2].fill(0)),
         ("an entry is there twice", &|file| {

@@ -1,5 +1,9 @@
 //! A part against a map with the same entries, tombstones included, sound and damaged.
-#![expect(clippy::disallowed_methods, reason = "files are damaged behind the file layer's back")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "files are damaged behind the file layer's back"
+)]
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +28,8 @@ use crate::{
 const COLLECTION: CollectionId = CollectionId { lsn: Lsn(0), index: 0 };
 
 /// A value, or `None` for a tombstone.
-type Entries = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+type ValueOrNone = Option<Vec<u8>>;
+type Entries = BTreeMap<Vec<u8>, ValueOrNone>;
 
 /// Keys of 1 to 300 bytes, some of them alike in their first bytes, and values of all lengths that
 /// take another header.
@@ -54,7 +59,7 @@ fn write(vfs: &dyn Vfs, entries: &Entries) {
     writer.finish(&mut || Ok(())).unwrap();
 }
 
-fn read_entries(mut cursor: PartCursor, backwards: bool) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+fn read_entries(mut cursor: PartCursor, backwards: bool) -> Result<Vec<(Vec<u8>, ValueOrNone)>> {
     let mut entries = Vec::new();
     while if backwards { cursor.retreat()? } else { cursor.advance()? } {
         let value = (!cursor.is_tombstone()).then(|| cursor.value().to_vec());
@@ -64,7 +69,7 @@ fn read_entries(mut cursor: PartCursor, backwards: bool) -> Result<Vec<(Vec<u8>,
     Ok(entries)
 }
 
-fn find(part: &Part, section: &Section, key: &[u8]) -> Result<Option<Option<Vec<u8>>>> {
+fn find(part: &Part, section: &Section, key: &[u8]) -> Result<Option<ValueOrNone>> {
     let Some(entry) = part.find(section, key)? else { return Ok(None) };
     assert_eq!(part.key(entry), key);
     let value = part.value(entry)?;
