@@ -156,7 +156,7 @@ fn a_block_is_verified_on_first_touch_only() {
     assert_eq!(table.get(b"a").unwrap().unwrap(), [b'x'; 100]);
     let file = fs::OpenOptions::new().write(true).open(directory.path().join("table")).unwrap();
     let overwrite = |at| file.write_all_at(b"z", at).unwrap();
-    overwrite(4096 + 9);
+    overwrite(4096 + 4);
     overwrite(8192 + 50);
     assert_eq!(table.get(b"a").unwrap().unwrap()[0], b'z', "the block had been verified before");
     assert!(is_damage(&table.get(b"b").map(drop)), "its second block had not");
