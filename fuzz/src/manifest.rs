@@ -1,4 +1,4 @@
-//! The decoder of a manifest, in a checkpoint whose part is valid.
+//! The decoder of a manifest, in a checkpoint whose parts are valid.
 
 use std::{
     ops::Bound,
@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use kv_core::{
-    Change, Changes, Checkpoint, CheckpointHead, CheckpointId, Checkpointer, CollectionId, CollectionInfo, Epoch,
+    Change, Changes, Checkpoint, CheckpointHead, CheckpointId, Checkpointer, CollectionId, CollectionSize, Epoch,
     LogId, Lsn, Result,
 };
 use kv_snapshot::MmapCheckpointer;
@@ -23,6 +23,13 @@ use crate::{
 const HEADER_BYTES: usize = 96;
 const PAYLOAD_BYTES_AT: usize = 56;
 const PAYLOAD_CHECKSUM_AT: usize = 64;
+/// The identities of the checkpoint, of the previous one, and of the log.
+const ID_BYTES: usize = 24;
+const LOG_ID_BYTES: usize = 16;
+/// A part in the list of parts.
+const PART_BYTES: usize = 64;
+/// The most parts that a manifest may name.
+const PARTS_MAX: u64 = 1 << 10;
 /// Longer inputs are ignored: they would take longer and reach nothing new.
 const INPUT_BYTES_MAX: usize = 1 << 20;
 
@@ -49,8 +56,9 @@ fn with_checksums(input: &[u8]) -> Bytes {
 
 /// Tries everything that can be done with a checkpoint.
 fn try_manifest(file: &Bytes) {
-    let folder = base().copy();
-    folder.put(&name(&folder), file.clone());
+    let Base { folder, id, name } = base();
+    let folder = folder.copy();
+    folder.put(name, file.clone());
     let checkpointer = must_succeed(MmapCheckpointer::open(Arc::clone(&folder) as _));
     let verification = must_succeed(checkpointer.verify());
     verification.findings.iter().for_each(|finding| check(finding, &folder));
@@ -58,92 +66,110 @@ fn try_manifest(file: &Bytes) {
         decoded(kv_snapshot::dump(&*folder, &name, &mut std::io::sink()), &folder);
     }
     let ids = must_succeed(checkpointer.list());
-    assert_eq!(ids, [ID]);
-    let opened = checkpointer.open(ID);
+    assert_eq!(ids, [*id]);
+    let opened = checkpointer.open(*id);
     assert!(opened.is_ok() || !verification.is_clean(), "a checkpoint that verifies does not open");
     let Some(checkpoint) = decoded(opened, &folder) else { return };
-    assert_eq!(checkpoint.id(), ID);
-    assert_eq!(encoded(checkpoint.head()), stated(file), "the manifest states what was decoded");
-    let read = read(&*checkpoint);
+    assert_eq!(checkpoint.id(), *id);
+    let head = CheckpointHead { epoch: id.epoch, lsn: id.lsn, log_id: stated_log_id(file) };
+    assert_eq!(*checkpoint.head(), head, "the manifest states what was decoded");
+    let read = read(&*checkpoint, verification.is_clean());
     assert!(read.is_ok() || !verification.is_clean(), "a checkpoint that verifies cannot be read");
     decoded(read, &folder);
 }
 
-fn read(checkpoint: &dyn Checkpoint) -> Result<()> {
-    for info in &checkpoint.head().collections {
-        let mut cursor = checkpoint.range(info.id, Bound::Unbounded, Bound::Unbounded)?;
+/// Reads each entry in each way. If everything was verified, the sizes are right as well.
+fn read(checkpoint: &dyn Checkpoint, is_clean: bool) -> Result<()> {
+    let mut names = checkpoint.range(CollectionId::NAMES, Bound::Unbounded, Bound::Unbounded)?;
+    while names.advance()? {
+        let Some(id) = CollectionId::from_key(names.key()) else { continue };
+        let mut read = CollectionSize::default();
+        let mut cursor = checkpoint.range(id, Bound::Unbounded, Bound::Unbounded)?;
         while cursor.advance()? {
-            let value = checkpoint.get(info.id, cursor.key())?;
+            let value = checkpoint.get(id, cursor.key())?;
             assert_eq!(value.as_deref(), Some(cursor.value()));
+            read.entries += 1;
+            read.bytes += (cursor.key().len() + cursor.value().len()) as u64;
         }
-        checkpoint.get(info.id, b"absent")?;
+        checkpoint.get(id, b"absent")?;
+        let size = checkpoint.size(id)?;
+        assert!(size == read || !is_clean, "a checkpoint that verifies states {size:?} and holds {read:?}");
     }
     Ok(())
 }
 
-/// The checkpoint's head in the layout of a manifest: the log's identity and the collections.
-fn encoded(head: &CheckpointHead) -> Vec<u8> {
-    let mut bytes = head.log_id.0.to_le_bytes().to_vec();
-    bytes.extend((head.collections.len() as u64).to_le_bytes());
-    for CollectionInfo { id, name, entries, bytes: held } in &head.collections {
-        bytes.extend(id.lsn.0.to_le_bytes());
-        bytes.extend(id.index.to_le_bytes());
-        bytes.extend((name.len() as u64).to_le_bytes());
-        bytes.extend(name.as_bytes());
-        bytes.extend(entries.to_le_bytes());
-        bytes.extend(held.to_le_bytes());
-    }
-    bytes
+/// Where the identity of the log is in a manifest: after the identities of the checkpoint and of
+/// the previous one, if there was one.
+fn log_id_at(file: &[u8]) -> usize {
+    let previous_at = HEADER_BYTES + ID_BYTES;
+    previous_at + 1 + if file[previous_at] == 0 { 0 } else { ID_BYTES }
 }
 
-/// The same bytes in a file: after the identities of the checkpoint and of the previous one, if
-/// there was one, and before the list of its one part.
-fn stated(file: &[u8]) -> &[u8] {
-    let payload = &file[HEADER_BYTES..];
-    let at = if payload[24] == 0 { 25 } else { 49 };
-    &payload[at..payload.len() - (8 + 48)]
+fn stated_log_id(file: &[u8]) -> LogId {
+    let at = log_id_at(file);
+    let bytes = file[at..at + LOG_ID_BYTES].try_into();
+    LogId(u128::from_le_bytes(bytes.unwrap_or_else(|_| unreachable!("16 bytes were taken"))))
 }
 
-const ID: CheckpointId = CheckpointId { epoch: Epoch(1), lsn: Lsn(5), seq: 1 };
+/// A directory with one checkpoint, of three collections in two parts.
+struct Base {
+    folder: Arc<Folder>,
+    id: CheckpointId,
+    /// The name of the manifest.
+    name: String,
+}
 
-/// A directory with a checkpoint of three collections.
-fn base() -> &'static Arc<Folder> {
-    static BASE: OnceLock<Arc<Folder>> = OnceLock::new();
+fn base() -> &'static Base {
+    static BASE: OnceLock<Base> = OnceLock::new();
     BASE.get_or_init(|| {
         let folder = Folder::new();
         let checkpointer = must_succeed(MmapCheckpointer::open(Arc::clone(&folder) as _));
-        let written = must_succeed(checkpointer.write(None, &mut Sample::new()));
-        assert_eq!(written.id(), ID);
-        folder
+        let older = must_succeed(checkpointer.write(None, &mut Sample::first())).id();
+        let id = must_succeed(checkpointer.write(Some(older), &mut Sample::second())).id();
+        must_succeed(checkpointer.remove(older));
+        let mut names = folder.files().into_iter().map(|(name, _)| name);
+        let name = names.find(|name| name.ends_with(".manifest")).unwrap_or_else(|| panic!("there is no manifest"));
+        Base { folder, id, name }
     })
 }
 
-fn name(folder: &Folder) -> String {
-    let mut names = folder.files().into_iter().map(|(name, _)| name);
-    names.find(|name| name.ends_with(".manifest")).unwrap_or_else(|| panic!("there is no manifest"))
-}
-
-/// Three collections of a few entries.
+/// Changes of three collections.
 struct Sample {
     head: CheckpointHead,
-    entries: Vec<(CollectionId, String)>,
+    changes: Vec<(CollectionId, Vec<u8>, Option<&'static [u8]>)>,
     next: usize,
 }
 
 impl Sample {
-    fn new() -> Self {
-        let id = |index| CollectionId { lsn: Lsn(1), index };
-        let info = |index: u32| CollectionInfo {
-            id: id(index),
-            name: format!("collection {index}"),
-            entries: u64::from(index),
-            bytes: u64::from(index) * 10,
-        };
-        let entries = (1..3).flat_map(|index| (0..index).map(move |n| (id(index), format!("key {n}"))));
-        let collections = (0..3).map(info).collect();
-        let head = CheckpointHead { epoch: ID.epoch, lsn: ID.lsn, log_id: LogId(7), collections };
-        Self { head, entries: entries.collect(), next: 0 }
+    /// Names, and a few entries.
+    fn first() -> Self {
+        let names = (0..3).map(|index| (CollectionId::NAMES, id(index).to_key().to_vec(), Some(&b"a name"[..])));
+        let keys = (1..3).flat_map(|index| (0..=index).map(move |n| (index, n)));
+        let entries = keys.map(|(index, n)| (id(index), format!("key {n}").into_bytes(), Some(&b"a value"[..])));
+        Self::at(Lsn(4), names.chain(entries).collect())
     }
+
+    /// Another name, another value, a new key and deletions.
+    fn second() -> Self {
+        let name = (CollectionId::NAMES, id(1).to_key().to_vec(), Some(&b"another name"[..]));
+        let change = |index, key: &str, value| (id(index), key.as_bytes().to_vec(), value);
+        let changes = [
+            name,
+            change(1, "key 0", Some(&b"another value"[..])),
+            change(1, "key 9", None),
+            change(2, "key 1", None),
+            change(2, "key 8", Some(&b""[..])),
+        ];
+        Self::at(Lsn(5), changes.into())
+    }
+
+    fn at(lsn: Lsn, changes: Vec<(CollectionId, Vec<u8>, Option<&'static [u8]>)>) -> Self {
+        Self { head: CheckpointHead { epoch: Epoch(1), lsn, log_id: LogId(7) }, changes, next: 0 }
+    }
+}
+
+fn id(index: u32) -> CollectionId {
+    CollectionId { lsn: Lsn(1), index }
 }
 
 impl Changes for Sample {
@@ -153,12 +179,8 @@ impl Changes for Sample {
 
     fn next(&mut self) -> Result<Option<Change<'_>>> {
         self.next += 1;
-        let entry = self.entries.get(self.next - 1);
-        Ok(entry.map(|(collection, key)| Change {
-            collection: *collection,
-            key: key.as_bytes(),
-            value: Some(key.as_bytes()),
-        }))
+        let change = self.changes.get(self.next - 1);
+        Ok(change.map(|(collection, key, value)| Change { collection: *collection, key, value: *value }))
     }
 
     fn cancelled(&self) -> bool {
@@ -166,34 +188,39 @@ impl Changes for Sample {
     }
 }
 
-/// The inputs to start from.
+/// The inputs to start from: the manifest of two parts, one of the older part alone, and one whose
+/// list states that it is longer than any memory.
 pub(crate) fn seeds(_: &str) -> Vec<crate::Seed> {
-    let first = base().bytes(&name(base()));
-    let mut second = first[..HEADER_BYTES + 24].to_vec(); // made from an older one
-    second.push(1);
-    second.extend([&[1_u64, 1, 0].map(u64::to_le_bytes).concat(), &first[HEADER_BYTES + 25..]].concat());
-    vec![("first".to_owned(), first.into()), ("made-from-another".to_owned(), with_checksums(&second).into())]
+    let stacked = base().folder.bytes(&base().name);
+    let parts_at = log_id_at(&stacked) + LOG_ID_BYTES;
+    let older_part = &stacked[stacked.len() - PART_BYTES..];
+    let mut first = stacked[..HEADER_BYTES + ID_BYTES].to_vec();
+    first.push(0); // made from none
+    first.extend([&stacked[parts_at - LOG_ID_BYTES..parts_at], &1_u64.to_le_bytes(), older_part].concat());
+    let mut too_long = stacked.to_vec();
+    put_u64(&mut too_long, parts_at, u64::MAX / PART_BYTES as u64);
+    vec![
+        ("first".to_owned(), with_checksums(&first).into()),
+        ("list-too-long".to_owned(), with_checksums(&too_long).into()),
+        ("stacked".to_owned(), stacked.into()),
+    ]
 }
 
-/// A great number of collections with the shortest names.
+/// As many parts as a manifest may name.
 pub(crate) fn heavy(_: &str) -> Vec<Heavy> {
-    let first = base().bytes(&name(base()));
-    let collections: Vec<CollectionInfo> = (0..100_000)
-        .map(|index| CollectionInfo {
-            id: CollectionId { lsn: Lsn(1), index },
-            name: "n".to_owned(),
-            entries: 0,
-            bytes: 0,
-        })
-        .collect();
-    let head = CheckpointHead { epoch: ID.epoch, lsn: ID.lsn, log_id: LogId(7), collections };
-    let parts = &first[first.len() - (8 + 48)..];
-    let file = with_checksums(&[&first[..HEADER_BYTES + 25], &encoded(&head), parts].concat());
-    let folder = base().copy();
-    folder.put(&name(&folder), file.clone());
+    let Base { folder, id, name } = base();
+    let stacked = folder.bytes(name);
+    let parts_at = log_id_at(&stacked) + LOG_ID_BYTES;
+    let mut file = [&stacked[..parts_at], &PARTS_MAX.to_le_bytes()].concat();
+    for number in 0..PARTS_MAX {
+        file.extend([&number.to_le_bytes()[..], &stacked[parts_at + 16..parts_at + 8 + PART_BYTES]].concat());
+    }
+    let file = with_checksums(&file);
+    let folder = folder.copy();
+    folder.put(name, file.clone());
     let decode = move || {
         let checkpointer = must_succeed(MmapCheckpointer::open(Arc::clone(&folder) as _));
-        assert!(checkpointer.open(ID).is_err(), "the part has three collections");
+        assert!(checkpointer.open(*id).is_err(), "there are two parts");
     };
-    vec![Heavy { what: "many collections", bytes: file.len(), decode: Box::new(decode) }]
+    vec![Heavy { what: "many parts", bytes: file.len(), decode: Box::new(decode) }]
 }

@@ -14,6 +14,7 @@ mod loom_tests;
 mod merging;
 mod options;
 mod ownership;
+mod patrol;
 mod pending_write;
 mod pins;
 pub mod recovery;
@@ -104,6 +105,7 @@ pub(crate) struct Inner {
     checkpoint_job: JobHandle,
     /// The checkpoint job has the other handle.
     merge_job: Arc<JobHandle>,
+    patrol_job: Option<JobHandle>,
     shared: Arc<Shared>,
 }
 
@@ -234,7 +236,8 @@ impl Store {
         let flusher = JobHandle::new(flusher::spawn(&shared)?);
         let merge_job = Arc::new(JobHandle::new(merging::spawn(&shared)?));
         let checkpoint_job = JobHandle::new(checkpoint::spawn(&shared, &merge_job)?);
-        let inner = Inner { flusher, checkpoint_job, merge_job, shared };
+        let patrol_job = patrol::spawn(&shared)?.map(JobHandle::new);
+        let inner = Inner { flusher, checkpoint_job, merge_job, patrol_job, shared };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -512,6 +515,7 @@ impl Drop for Inner {
         if self.check_owner().is_err() {
             self.flusher.leave();
             self.checkpoint_job.leave();
+            self.patrol_job.iter_mut().for_each(JobHandle::leave);
             std::mem::forget(Arc::clone(&self.merge_job));
         }
     }

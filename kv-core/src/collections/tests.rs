@@ -11,7 +11,7 @@ struct Written {
 
 impl Written {
     fn new() -> Self {
-        let (collections, writer) = Collections::new(None).unwrap();
+        let (collections, writer) = Collections::new(None, &[]);
         Self { collections: Arc::new(collections), writer, lsn: Lsn::START }
     }
 
@@ -136,7 +136,7 @@ fn a_snapshot_dropped_in_a_child_releases_nothing() {
     }
 
     let owner: Arc<FakeOwner> = Arc::new(FakeOwner(AtomicBool::new(false)));
-    let (mut collections, _writer) = Collections::new(None).unwrap();
+    let (mut collections, _writer) = Collections::new(None, &[]);
     let weak: Weak<FakeOwner> = Arc::downgrade(&owner);
     collections.owner = Some(weak);
     let collections = Arc::new(collections);

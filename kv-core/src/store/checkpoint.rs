@@ -65,19 +65,17 @@ impl Shared {
     }
 
     /// Makes the checkpoint on close, if something was written since opening and enough has
-    /// changed, or if an earlier checkpoint was not finished.
+    /// changed, or an earlier checkpoint was not finished.
     pub(super) fn checkpoint_on_close(&self) -> Result<()> {
         let (begun, has_written, record_bytes) = {
             let writer = self.lock_writer()?;
             (writer.checkpoint_begun, writer.has_written(), writer.record_bytes)
         };
         let is_much = || record_bytes >= self.options.close_checkpoint_record_bytes || self.log_has_outgrown(begun);
-        if has_written && is_much() {
-            self.checkpoint(&|| false)?;
-        } else if self.collections.is_frozen() {
-            self.attempt(|| self.write_frozen(&|| false))?;
+        if !has_written {
+            return Ok(());
         }
-        Ok(())
+        if is_much() { self.checkpoint(&|| false) } else { self.attempt(|| self.write_frozen(&|| false)) }.map(drop)
     }
 
     /// Runs an attempt at a checkpoint, and notes whether it failed.

@@ -282,7 +282,7 @@ impl Inner {
         let is_first = writer.commits == 1;
         let looks = is_first || writer.commits.is_multiple_of(COMMITS_BETWEEN_LOOKS);
         is_full
-            || (is_first && self.collections.is_frozen())
+            || (is_first && self.collections.frozen() > 0)
             || (looks && self.log_has_outgrown(writer.checkpoint_begun))
     }
 }

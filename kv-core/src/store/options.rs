@@ -74,6 +74,13 @@ pub struct StoreOptions {
     /// How long a write with [`Durability::Process`] may wait until its flush begins. Default: 100
     /// ms. A power cut takes the writes of about this interval, and those made while a flush runs.
     pub flush_interval: Duration,
+    /// Whether a background job reads and verifies the whole checkpoint after opening, so that
+    /// later reads find it in memory. Opening does not wait for it. Default: `false`, so that a
+    /// block is read and verified when it is needed for the first time.
+    pub warm: bool,
+    /// At this rate a background job reads and verifies the newest checkpoint again and again, to
+    /// find damage while the older checkpoint and the log can still heal it. Default: 0, never.
+    pub patrol_bytes_per_second: u64,
     /// Runs the background jobs. It must run all of them. Default: a thread for each job.
     pub scheduler: Arc<dyn Scheduler>,
     /// Says whether this process may write, and holds what that right depends on, such as the lock
@@ -97,6 +104,8 @@ impl Default for StoreOptions {
             checkpoint_medium_bytes: 256 << 20,
             close_checkpoint_record_bytes: 8 << 20,
             flush_interval: Duration::from_millis(100),
+            warm: false,
+            patrol_bytes_per_second: 0,
             scheduler: Threads::shared(),
             owner: None,
         }
@@ -118,6 +127,8 @@ impl fmt::Debug for StoreOptions {
             .field("checkpoint_medium_bytes", &self.checkpoint_medium_bytes)
             .field("close_checkpoint_record_bytes", &self.close_checkpoint_record_bytes)
             .field("flush_interval", &self.flush_interval)
+            .field("warm", &self.warm)
+            .field("patrol_bytes_per_second", &self.patrol_bytes_per_second)
             .finish_non_exhaustive()
     }
 }

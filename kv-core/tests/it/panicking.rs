@@ -209,6 +209,10 @@ impl Checkpoint for PanickingCheckpoint {
         self.calls.call(|| self.inner.size(collection))
     }
 
+    fn scrub(&self, from: u64, bytes: u64) -> Result<Option<u64>> {
+        self.calls.call(|| self.inner.scrub(from, bytes))
+    }
+
     fn stats(&self) -> CheckpointStats {
         self.calls.call(|| self.inner.stats())
     }

@@ -2,14 +2,13 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Iter},
+    mem,
     ops::Bound,
     path::Path,
     sync::Arc,
 };
 
-use kv_core::{
-    Change, Changes, Checkpoint, CheckpointHead, Checkpointer, CollectionId, CollectionInfo, Cursor, Epoch, LogId, Lsn,
-};
+use kv_core::{Change, Changes, Checkpoint, CheckpointHead, Checkpointer, CollectionId, Cursor, Epoch, LogId, Lsn};
 
 use crate::harness::{
     engine::{Database, Engine, Level, Promise, Result, Role, Session, Unsupported},
@@ -172,17 +171,15 @@ impl Session for &Opened {
 /// The source of the first checkpoint.
 struct Loaded<'a> {
     head: CheckpointHead,
+    name: [u8; 12],
+    name_is_given: bool,
     entries: Iter<'a, Box<[u8]>, Box<[u8]>>,
 }
 
 impl<'a> Loaded<'a> {
     fn new(entries: &'a Entries) -> Self {
-        let bytes = entries.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum();
-        let collection =
-            CollectionInfo { id: COLLECTION, name: "bench".to_owned(), entries: entries.len() as u64, bytes };
-        let head =
-            CheckpointHead { epoch: Epoch(1), lsn: COLLECTION.lsn, log_id: LogId(1), collections: vec![collection] };
-        Self { head, entries: entries.iter() }
+        let head = CheckpointHead { epoch: Epoch(1), lsn: COLLECTION.lsn, log_id: LogId(1) };
+        Self { head, name: COLLECTION.to_key(), name_is_given: false, entries: entries.iter() }
     }
 }
 
@@ -192,6 +189,9 @@ impl Changes for Loaded<'_> {
     }
 
     fn next(&mut self) -> kv_core::Result<Option<Change<'_>>> {
+        if !mem::replace(&mut self.name_is_given, true) {
+            return Ok(Some(name_of_the_collection(&self.name)));
+        }
         Ok(self.entries.next().map(|(key, value)| Change { collection: COLLECTION, key, value: Some(value) }))
     }
 
@@ -200,16 +200,24 @@ impl Changes for Loaded<'_> {
     }
 }
 
+/// The change that every first checkpoint begins with.
+fn name_of_the_collection(key: &[u8; 12]) -> Change<'_> {
+    Change { collection: CollectionId::NAMES, key, value: Some(b"bench") }
+}
+
 /// The source of a further checkpoint: all entries of an open one.
 struct Copied {
     head: CheckpointHead,
+    name: [u8; 12],
+    name_is_given: bool,
     entries: Box<dyn Cursor>,
 }
 
 impl Copied {
     fn new(checkpoint: &dyn Checkpoint, lsn: Lsn) -> kv_core::Result<Self> {
-        let head = CheckpointHead { lsn, ..checkpoint.head().clone() };
-        Ok(Self { head, entries: checkpoint.range(COLLECTION, Bound::Unbounded, Bound::Unbounded)? })
+        let head = CheckpointHead { lsn, ..*checkpoint.head() };
+        let entries = checkpoint.range(COLLECTION, Bound::Unbounded, Bound::Unbounded)?;
+        Ok(Self { head, name: COLLECTION.to_key(), name_is_given: false, entries })
     }
 }
 
@@ -219,6 +227,9 @@ impl Changes for Copied {
     }
 
     fn next(&mut self) -> kv_core::Result<Option<Change<'_>>> {
+        if !mem::replace(&mut self.name_is_given, true) {
+            return Ok(Some(name_of_the_collection(&self.name)));
+        }
         let Self { entries, .. } = self;
         let is_there = entries.advance()?;
         Ok(is_there.then(|| Change { collection: COLLECTION, key: entries.key(), value: Some(entries.value()) }))

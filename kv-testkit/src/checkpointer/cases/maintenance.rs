@@ -16,7 +16,7 @@ use crate::checkpointer::{
 use crate::threads::{DoneFlag, join_all};
 
 /// How long something may take that must not wait. It is over at once in a sound backend.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// Some checkpoints, each a little different from the one before it, so that there is something to
 /// maintain.

@@ -1,84 +1,177 @@
-use std::{
-    collections::VecDeque,
-    ops::Bound,
-    sync::{
-        Arc, Mutex, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+mod changes;
+mod checkpoint;
+mod cursor;
+
+use std::sync::{Arc, Mutex, atomic::Ordering};
 
 use kv_core::{
-    Change, Changes, Checkpoint, CheckpointHead, CheckpointId, Checkpointer, CollectionId, Cursor, Error,
+    Changes, Checkpoint, CheckpointHead, CheckpointId, Checkpointer, CollectionId, Effort, Epoch, Error, LogId, Lsn,
     MemoryCheckpointer, Result, Value,
 };
 
+use changes::{Altered, Unasked};
+use checkpoint::FlawedCheckpoint;
+pub use checkpoint::Shared;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
+    None,
     BoundsAreExclusive,
     CancelledIsDone,
     CollectionsAreOne,
     CursorBackwards,
     CursorEndsWithCheckpoint,
     DamageIsAbsence,
+    DamageIsNeverOver,
+    DamageIsNotReported,
     DropsTombstones,
     EmptyIsAbsent,
     EndsPassEachOther,
     FailureLosesOld,
     FailureSucceeds,
     FollowsNewest,
+    ForgetsDamageAtOpening,
     ForgetsNewestAtOpening,
     GetManySkipsTheAbsent,
     GetWithForgetsToCall,
     HidesDamaged,
-    IgnoresDamageMet,
     KeepsDroppedCollections,
+    KeepsOldNames,
     ListsOldestFirst,
     ListsWhatIsSetAside,
+    MaintainsForEver,
+    MaintainsBeforeAsking,
+    MaintainsNothing,
+    MaintainsOverNewer,
     MaintainsToNothing,
+    MaintainsWithoutAKey,
+    MaintenanceWaitsForWrites,
+    NamesAreMissing,
+    OpenDamagedRefuses,
+    OpenDoesNotExamine,
     PublishesFirst,
     RemoveClosesIt,
     RemoveFailsIfAbsent,
+    RemovesThoughDamageWasMet,
     RetreatsFromTheFront,
+    SeqIsUsedAgain,
     SeqStays,
+    SetsMaintainedAside,
+    SizeCountsDeletionsOfNothing,
+    SizeIgnoresDeletions,
+    TombstoneIsAnEntry,
     TruncatesKeys,
     WriteDisturbsReaders,
+    WriteStopsAtDamage,
     WritersMix,
 }
 
 pub struct Flawed {
     pub inner: MemoryCheckpointer,
     pub flaw: Flaw,
-    pub removed: Arc<Mutex<Vec<CheckpointId>>>,
-    pub newest: Arc<Mutex<Option<Arc<dyn Checkpoint>>>>,
-    pub writing: Arc<AtomicBool>,
+    pub shared: Arc<Shared>,
     pub hidden: Option<CheckpointId>,
     /// The checkpoint of the last writer, which replaces the one that a write should build on.
+    /// Locked while a checkpoint is written.
     pub mixed: Mutex<Option<CheckpointId>>,
+    /// The number of the checkpoint that was removed last, which is used again.
+    pub free_seq: Mutex<Option<u64>>,
 }
 
 impl Flawed {
+    pub fn new(inner: MemoryCheckpointer, flaw: Flaw, shared: Arc<Shared>) -> Result<Self> {
+        let newest = inner.list()?.first().copied();
+        let hidden = newest.filter(|_| flaw == Flaw::ForgetsNewestAtOpening);
+        Ok(Self { inner, flaw, shared, hidden, mixed: Mutex::default(), free_seq: Mutex::default() })
+    }
+
     fn is(&self, flaw: Flaw) -> bool {
         self.flaw == flaw
     }
 
-    fn wrap(&self, inner: Arc<dyn Checkpoint>, previous: Option<Arc<dyn Checkpoint>>) -> Arc<dyn Checkpoint> {
-        Arc::new(FlawedCheckpoint {
-            inner,
-            flaw: self.flaw,
-            previous,
-            removed: Arc::clone(&self.removed),
-            newest: Arc::clone(&self.newest),
-            writing: Arc::clone(&self.writing),
-            alive: Arc::default(),
-        })
+    fn wrap(
+        &self,
+        inner: Arc<dyn Checkpoint>,
+        previous: Option<Arc<dyn Checkpoint>>,
+        deletions: u64,
+    ) -> Arc<dyn Checkpoint> {
+        let (id, flaw, shared) = (self.shown_id(inner.id()), self.flaw, Arc::clone(&self.shared));
+        Arc::new(FlawedCheckpoint { inner, id, flaw, previous, deletions, shared, alive: Arc::default() })
+    }
+
+    /// The id under which a checkpoint is known outside.
+    fn shown_id(&self, id: CheckpointId) -> CheckpointId {
+        let free = *self.free_seq.lock().unwrap();
+        let seq = match self.flaw {
+            Flaw::SeqStays => 1,
+            Flaw::SeqIsUsedAgain if free.is_some_and(|free| id.seq > free) => id.seq - 1,
+            _ => id.seq,
+        };
+        CheckpointId { seq, ..id }
     }
 
     /// The checkpoint's real id.
     fn true_id(&self, id: CheckpointId) -> CheckpointId {
-        let listed = self.inner.list().unwrap();
-        let same = listed.into_iter().find(|other| (other.epoch, other.lsn) == (id.epoch, id.lsn));
-        if self.is(Flaw::SeqStays) { same.unwrap_or(id) } else { id }
+        let mut listed = self.inner.list().unwrap().into_iter();
+        listed.find(|listed| self.shown_id(*listed) == id).unwrap_or(id)
     }
+
+    fn newest(&self) -> Result<Option<Arc<dyn Checkpoint>>> {
+        self.inner.list()?.first().map(|id| self.inner.open_damaged(*id)).transpose()
+    }
+
+    fn maintain_nothing(&self) -> Result<Option<Arc<dyn Checkpoint>>> {
+        if !self.is(Flaw::MaintainsNothing) {
+            return Ok(None);
+        }
+        let head = CheckpointHead { epoch: Epoch(1), lsn: Lsn(1), log_id: LogId(1) };
+        self.inner.write(None, &mut Unasked::none(head)).map(Some)
+    }
+
+    /// Maintains with a flaw.
+    fn maintain_wrongly(&self, effort: Effort, cancelled: &dyn Fn() -> bool) -> Result<Option<Arc<dyn Checkpoint>>> {
+        let Some(newest) = self.newest()? else { return self.maintain_nothing() };
+        let head = *newest.head();
+        match self.flaw {
+            Flaw::MaintainsBeforeAsking => {
+                let maintained = self.inner.maintain(effort, &|| false);
+                if cancelled() { Err(Error::Cancelled) } else { maintained }
+            }
+            Flaw::MaintainsForEver => self.inner.write(Some(newest.id()), &mut Unasked::none(head)).map(Some),
+            Flaw::MaintainsOverNewer => {
+                if cancelled() {
+                    return Err(Error::Cancelled);
+                }
+                let newer = self.newest()?.map_or(head, |newer| *newer.head());
+                self.inner.write(Some(newest.id()), &mut Unasked::none(newer)).map(Some)
+            }
+            Flaw::MaintainsToNothing => self.inner.write(None, &mut Unasked::none(head)).map(Some),
+            Flaw::MaintainsWithoutAKey => match first_entry(&*newest)? {
+                Some((id, key)) => self.inner.write(Some(newest.id()), &mut Unasked::deletion(head, id, key)).map(Some),
+                None => Ok(None),
+            },
+            Flaw::MaintenanceWaitsForWrites => {
+                let _one_writer = self.mixed.lock().unwrap();
+                self.inner.maintain(effort, cancelled)
+            }
+            Flaw::FailureSucceeds => self.inner.maintain(effort, cancelled).or(Ok(Some(newest))),
+            _ => self.inner.maintain(effort, cancelled),
+        }
+    }
+}
+
+/// The first entry of the first collection that is not reserved.
+fn first_entry(checkpoint: &dyn Checkpoint) -> Result<Option<(CollectionId, Value)>> {
+    use std::ops::Bound::Unbounded;
+    let mut names = checkpoint.range(CollectionId::NAMES, Unbounded, Unbounded)?;
+    while names.advance()? {
+        let Some(id) = CollectionId::from_key(names.key()) else { continue };
+        let mut entries = checkpoint.range(id, Unbounded, Unbounded)?;
+        if entries.advance()? {
+            return Ok(Some((id, entries.key_handle())));
+        }
+    }
+    Ok(None)
 }
 
 #[deny(clippy::missing_trait_methods, reason = "a wrapper forwards every method")]
@@ -92,40 +185,58 @@ impl Checkpointer for Flawed {
                 list.sort_by(|a, b| b.cmp(a));
             }
             Flaw::HidesDamaged => list.retain(|id| self.inner.open(*id).is_ok()),
-            Flaw::SeqStays => list.iter_mut().for_each(|id| id.seq = 1),
             _ => {}
         }
         list.retain(|id| Some(*id) != self.hidden);
-        Ok(list)
+        Ok(list.into_iter().map(|id| self.shown_id(id)).collect())
     }
 
     fn open(&self, id: CheckpointId) -> Result<Arc<dyn Checkpoint>> {
-        Ok(self.wrap(self.inner.open(self.true_id(id))?, None))
+        let id = self.true_id(id);
+        let opened = if self.is(Flaw::OpenDoesNotExamine) { self.inner.open_damaged(id) } else { self.inner.open(id) };
+        Ok(self.wrap(opened?, None, 0))
+    }
+
+    fn open_damaged(&self, id: CheckpointId) -> Result<Arc<dyn Checkpoint>> {
+        if self.is(Flaw::OpenDamagedRefuses) {
+            return self.open(id);
+        }
+        Ok(self.wrap(self.inner.open_damaged(self.true_id(id))?, None, 0))
+    }
+
+    fn damage(&self) -> Option<Arc<Error>> {
+        let met = self.shared.met_damage.load(Ordering::Acquire);
+        match self.flaw {
+            Flaw::DamageIsNotReported => None,
+            Flaw::ForgetsDamageAtOpening if !met => None,
+            Flaw::DamageIsNeverOver if met => Some(Arc::new(Error::corrupt_whole("(checkpoints)", "it was damaged"))),
+            _ => self.inner.damage(),
+        }
     }
 
     fn write(&self, previous: Option<CheckpointId>, changes: &mut dyn Changes) -> Result<Arc<dyn Checkpoint>> {
         let mut mixed = self.mixed.lock().unwrap();
         let mut previous = previous.map(|id| self.true_id(id));
-        let head = changes.head().clone();
+        let head = *changes.head();
+        if let Some(damage) = self.inner.damage().filter(|_| self.is(Flaw::WriteStopsAtDamage)) {
+            return Err(Error::corrupt_whole("(checkpoints)", damage.to_string()));
+        }
         if self.is(Flaw::PublishesFirst) && previous.is_some() {
-            previous = Some(self.inner.write(previous, &mut Nothing { head: head.clone() })?.id());
+            previous = Some(self.inner.write(previous, &mut Unasked::none(head))?.id());
         }
         if self.is(Flaw::WritersMix) {
             previous = mixed.or(previous);
         }
-        let before = previous.and_then(|id| self.inner.open(id).ok());
-        self.writing.store(true, Ordering::Release);
-        let result = match self.flaw {
-            Flaw::DropsTombstones => self.inner.write(previous, &mut WithoutTombstones(changes)),
-            _ => self.inner.write(previous, changes),
-        };
-        self.writing.store(false, Ordering::Release);
+        let before = previous.and_then(|id| self.inner.open_damaged(id).ok());
+        let mut changes = Altered::new(changes, self.flaw, before.clone());
+        self.shared.writing.store(true, Ordering::Release);
+        let result = self.inner.write(previous, &mut changes);
+        self.shared.writing.store(false, Ordering::Release);
         let written = match result {
             Err(Error::Cancelled) if self.is(Flaw::CancelledIsDone) => {
-                self.inner.write(previous, &mut Nothing { head })?;
+                self.inner.write(previous, &mut Unasked::none(head))?;
                 return Err(Error::Cancelled);
             }
-            Err(Error::Corrupt { .. }) if self.is(Flaw::IgnoresDamageMet) => self.inner.open(previous.unwrap())?,
             Err(_) if self.is(Flaw::FailureSucceeds) => self.inner.open(previous.unwrap())?,
             Err(error) => {
                 if let Some(id) = previous.filter(|_| self.is(Flaw::FailureLosesOld)) {
@@ -138,207 +249,32 @@ impl Checkpointer for Flawed {
         if self.is(Flaw::WritersMix) && before.is_some() {
             *mixed = Some(written.id());
         }
-        *self.newest.lock().unwrap() = Some(Arc::clone(&written));
-        Ok(self.wrap(written, before))
+        if self.is(Flaw::SetsMaintainedAside) {
+            let newer = self.inner.list()?.into_iter().filter(|id| *id < written.id() && Some(*id) > previous);
+            newer.into_iter().try_for_each(|id| self.inner.remove(id))?;
+        }
+        *self.shared.newest.lock().unwrap() = Some(Arc::clone(&written));
+        Ok(self.wrap(written, before, changes.deletions))
     }
 
-    fn maintain(&self, newest: CheckpointId, _budget_bytes: u64) -> Result<Option<Arc<dyn Checkpoint>>> {
-        if !self.is(Flaw::MaintainsToNothing) {
-            return Ok(None);
-        }
-        let head = self.inner.open(newest)?.head().clone();
-        self.inner.write(None, &mut Nothing { head }).map(Some)
+    fn maintain(&self, effort: Effort, cancelled: &dyn Fn() -> bool) -> Result<Option<Arc<dyn Checkpoint>>> {
+        let maintained = self.maintain_wrongly(effort, cancelled)?;
+        Ok(maintained.map(|maintained| self.wrap(maintained, None, 0)))
     }
 
     fn remove(&self, id: CheckpointId) -> Result<()> {
+        let true_id = self.true_id(id);
         if self.is(Flaw::RemoveFailsIfAbsent) && !self.inner.list()?.contains(&id) {
             return Err(Error::Misuse("it is not there".into()));
         }
-        self.removed.lock().unwrap().push(id);
-        self.inner.remove(self.true_id(id))
-    }
-}
-
-/// A source of changes that has none.
-struct Nothing {
-    head: CheckpointHead,
-}
-
-impl Changes for Nothing {
-    fn head(&self) -> &CheckpointHead {
-        &self.head
-    }
-
-    fn next(&mut self) -> Result<Option<Change<'_>>> {
-        Ok(None)
-    }
-
-    fn cancelled(&self) -> bool {
-        false
-    }
-}
-
-struct WithoutTombstones<'a>(&'a mut dyn Changes);
-
-#[deny(clippy::missing_trait_methods, reason = "a wrapper forwards every method")]
-impl Changes for WithoutTombstones<'_> {
-    fn head(&self) -> &CheckpointHead {
-        self.0.head()
-    }
-
-    fn next(&mut self) -> Result<Option<Change<'_>>> {
-        // A deleted key keeps some value.
-        Ok(self.0.next()?.map(|change| Change { value: change.value.or(Some(b"still here")), ..change }))
-    }
-
-    fn cancelled(&self) -> bool {
-        self.0.cancelled()
-    }
-}
-
-struct FlawedCheckpoint {
-    inner: Arc<dyn Checkpoint>,
-    flaw: Flaw,
-    previous: Option<Arc<dyn Checkpoint>>,
-    removed: Arc<Mutex<Vec<CheckpointId>>>,
-    newest: Arc<Mutex<Option<Arc<dyn Checkpoint>>>>,
-    writing: Arc<AtomicBool>,
-    /// Not shared, so it ends with this checkpoint.
-    alive: Arc<()>,
-}
-
-#[deny(clippy::missing_trait_methods, reason = "a wrapper forwards every method")]
-impl Checkpoint for FlawedCheckpoint {
-    fn id(&self) -> CheckpointId {
-        let id = self.inner.id();
-        if self.flaw == Flaw::SeqStays { CheckpointId { seq: 1, ..id } } else { id }
-    }
-
-    fn head(&self) -> &CheckpointHead {
-        self.inner.head()
-    }
-
-    fn get(&self, collection: CollectionId, key: &[u8]) -> Result<Option<Value>> {
-        let key = if self.flaw == Flaw::TruncatesKeys { &key[..key.len().min(65_535)] } else { key };
-        let newest = self.newest.lock().unwrap().clone().filter(|_| self.flaw == Flaw::FollowsNewest);
-        match newest.as_ref().unwrap_or(&self.inner).get(collection, key) {
-            Ok(_) if self.flaw == Flaw::WriteDisturbsReaders && self.writing.load(Ordering::Acquire) => Ok(None),
-            Ok(Some(value)) if self.flaw == Flaw::EmptyIsAbsent && value.is_empty() => Ok(None),
-            Ok(_) if self.flaw == Flaw::CollectionsAreOne => self.inner.get(self.head().collections[0].id, key),
-            Err(Error::Corrupt { .. }) if self.flaw == Flaw::DamageIsAbsence => Ok(None),
-            _ if self.flaw == Flaw::RemoveClosesIt && self.removed.lock().unwrap().contains(&self.id()) => Ok(None),
-            Ok(None) if self.flaw == Flaw::KeepsDroppedCollections => match &self.previous {
-                Some(previous) if self.head().collections.iter().all(|info| info.id != collection) => {
-                    previous.get(collection, key)
-                }
-                _ => Ok(None),
-            },
-            got => got,
+        let damage = if self.is(Flaw::RemovesThoughDamageWasMet) { self.inner.damage() } else { None };
+        if damage.is_some() {
+            return Ok(());
         }
-    }
-
-    fn get_many(&self, collection: CollectionId, keys: &[&[u8]]) -> Result<Vec<Option<Value>>> {
-        let mut values = keys.iter().map(|key| self.get(collection, key)).collect::<Result<Vec<_>>>()?;
-        if self.flaw == Flaw::GetManySkipsTheAbsent {
-            values.retain(Option::is_some);
+        if self.inner.list()?.first() == Some(&true_id) {
+            self.free_seq.lock().unwrap().get_or_insert(true_id.seq);
         }
-        Ok(values)
-    }
-
-    fn get_with(&self, collection: CollectionId, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        if self.flaw == Flaw::GetWithForgetsToCall {
-            return Ok(self.inner.get(collection, key)?.is_some());
-        }
-        self.inner.get_with(collection, key, read)
-    }
-
-    fn range(&self, collection: CollectionId, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Result<Box<dyn Cursor>> {
-        let upper = match upper {
-            Bound::Included(key) if self.flaw == Flaw::BoundsAreExclusive => Bound::Excluded(key),
-            upper => upper,
-        };
-        let mut cursor = self.inner.range(collection, lower, upper)?;
-        match self.flaw {
-            Flaw::CursorBackwards | Flaw::RetreatsFromTheFront | Flaw::EndsPassEachOther => {}
-            Flaw::CursorEndsWithCheckpoint => {
-                return Ok(Box::new(Ending { cursor, checkpoint: Arc::downgrade(&self.alive) }));
-            }
-            _ => return Ok(cursor),
-        }
-        let mut entries = VecDeque::new();
-        while cursor.advance()? {
-            entries.push_back((cursor.key_handle(), cursor.value_handle()));
-        }
-        Ok(Box::new(Collected { from_end: entries.clone(), entries, flaw: self.flaw, at: None }))
-    }
-}
-
-struct Ending {
-    cursor: Box<dyn Cursor>,
-    checkpoint: Weak<()>,
-}
-
-#[deny(clippy::missing_trait_methods, reason = "a wrapper forwards every method")]
-impl Cursor for Ending {
-    fn advance(&mut self) -> Result<bool> {
-        Ok(self.checkpoint.strong_count() > 0 && self.cursor.advance()?)
-    }
-
-    fn retreat(&mut self) -> Result<bool> {
-        Ok(self.checkpoint.strong_count() > 0 && self.cursor.retreat()?)
-    }
-
-    fn key(&self) -> &[u8] {
-        self.cursor.key()
-    }
-
-    fn value(&self) -> &[u8] {
-        self.cursor.value()
-    }
-
-    fn key_handle(&self) -> Value {
-        self.cursor.key_handle()
-    }
-
-    fn value_handle(&self) -> Value {
-        self.cursor.value_handle()
-    }
-}
-
-struct Collected {
-    entries: VecDeque<(Value, Value)>,
-    /// The same entries again, for an end that does not notice what was taken from the other end.
-    from_end: VecDeque<(Value, Value)>,
-    flaw: Flaw,
-    at: Option<(Value, Value)>,
-}
-
-impl Cursor for Collected {
-    fn advance(&mut self) -> Result<bool> {
-        let backwards = self.flaw == Flaw::CursorBackwards;
-        self.at = if backwards { self.entries.pop_back() } else { self.entries.pop_front() };
-        if self.entries.is_empty() {
-            self.from_end.clear();
-        }
-        Ok(self.at.is_some())
-    }
-
-    fn retreat(&mut self) -> Result<bool> {
-        self.at = match self.flaw {
-            Flaw::EndsPassEachOther => self.from_end.pop_back(),
-            _ => self.entries.pop_front(),
-        };
-        if self.from_end.is_empty() {
-            self.entries.clear();
-        }
-        Ok(self.at.is_some())
-    }
-
-    fn key(&self) -> &[u8] {
-        self.at.as_ref().map_or(&[], |(key, _)| key)
-    }
-
-    fn value(&self) -> &[u8] {
-        self.at.as_ref().map_or(&[], |(_, value)| value)
+        self.shared.removed.lock().unwrap().push(id);
+        self.inner.remove(true_id)
     }
 }
