@@ -39,7 +39,7 @@ pub(crate) fn part(input: &[u8]) {
     }
 }
 
-/// The directory, the anchors and the slots, one after the other, of a table whose entries are
+/// The directory, the anchors, the groups and the offsets, one after the other, of a table whose entries are
 /// valid.
 pub(crate) fn index(input: &[u8]) {
     let base = seeds::indexed();
@@ -108,7 +108,7 @@ struct Pieces {
     footer: Vec<u8>,
     /// The bytes between the header and the checksum tree.
     body: Vec<u8>,
-    /// The places of the directory, the anchors and the slots in the body.
+    /// The places of the directory, the anchors, the groups and the offsets in the body.
     index: Vec<Range<usize>>,
 }
 
@@ -118,14 +118,17 @@ impl Pieces {
         let covered = get_u64(file, footer_at + 40) as usize * BLOCK_BYTES;
         let directory = get_u64(file, footer_at + 48) as usize;
         let place = |at| get_u64(file, directory + at) as usize - BLOCK_BYTES;
-        let (anchors, slots, slots_bytes) = (place(56), place(64), get_u64(file, directory + 72) as usize * 8);
-        let anchors_bytes = get_u64(file, directory + 16).div_ceil(16) as usize * 16;
+        let (entries, groups) = (get_u64(file, directory + 16), get_u64(file, directory + 72) as usize);
+        let (anchors, anchors_end) = (place(56), place(56) + entries.div_ceil(32) as usize * 16);
+        let (tags, tags_end) = (place(64), place(64) + groups * 32);
+        let offsets = tags_end.next_multiple_of(64);
+        let offsets_end = offsets + groups * 15 * get_u64(file, directory + 88) as usize;
         let directory = directory - BLOCK_BYTES;
         Self {
             header: file[..ENDS_BYTES].to_vec(),
             footer: file[footer_at..footer_at + ENDS_BYTES].to_vec(),
             body: file[BLOCK_BYTES..covered].to_vec(),
-            index: vec![directory..directory + 96, anchors..anchors + anchors_bytes, slots..slots + slots_bytes],
+            index: vec![directory..directory + 96, anchors..anchors_end, tags..tags_end, offsets..offsets_end],
         }
     }
 }

@@ -78,7 +78,8 @@ pub trait Checkpointer: Send + Sync {
     fn open(&self, id: CheckpointId) -> Result<Arc<dyn Checkpoint>>;
 
     /// Opens a checkpoint that `open` refuses because a part of it is damaged. Reads that touch
-    /// the damage fail, and all others succeed (C10). The default is `open`.
+    /// the damage fail, and all others succeed (C10). What is known to be damaged then is not
+    /// reported again by [`damage`](Checkpointer::damage). The default is `open`.
     ///
     /// # Errors
     /// As [`open`](Checkpointer::open), if too much is damaged for that.

@@ -7,13 +7,7 @@ use kv_vfs::{Access, Vfs, little_endian::get_u64};
 
 use crate::{
     error::not_opened,
-    format::{
-        block::BLOCK_BYTES,
-        index::{self, EMPTY_SLOT},
-        manifest::Manifest,
-        names::Name,
-        part::Section,
-    },
+    format::{block::BLOCK_BYTES, index::LANES, manifest::Manifest, names::Name, part::Section},
     read::{checkpoint::read_manifest, part::Part},
 };
 
@@ -21,7 +15,7 @@ use crate::{
 const SHOWN_BYTES: usize = 32;
 
 /// Prints the file `name`: as a manifest if it has the name of one, otherwise as a part or table,
-/// with each entry, anchor, used slot and checksum.
+/// with each entry, anchor, used lane of the hash index and checksum.
 ///
 /// # Errors
 /// [`Error::Io`] if the file is missing (of the kind [`NotFound`](std::io::ErrorKind::NotFound)) or
@@ -101,12 +95,19 @@ impl Printer<'_> {
             let (prefix, offset) = part.anchor(section, anchor)?;
             self.line(format_args!("    {prefix:016x} -> {offset}"))?;
         }
-        self.line(format_args!("  slots at {}: {}, {} homes", section.slots_offset, section.slots, section.homes))?;
-        for number in 0..section.slots {
-            let slot = part.slot(section, number)?;
-            if slot != EMPTY_SLOT {
-                let (tag, offset) = (index::slot_tag(slot), index::slot_offset(slot));
-                self.line(format_args!("    {number} tag {tag:04x} -> {offset}"))?;
+        self.groups(part, section)
+    }
+
+    fn groups(&mut self, part: &Part, section: &Section) -> Result<()> {
+        let (groups, homes, width) = (section.groups, section.homes, section.offset_width.bytes());
+        self.line(format_args!("  groups at {}: {groups}, {homes} homes", section.groups_offset))?;
+        self.line(format_args!("  offsets of {width} bytes at {}", section.offsets_offset()))?;
+        for number in 0..groups {
+            let group = part.group(section, number)?;
+            self.line(format_args!("    {number} filter {:016b}", group.filter()))?;
+            for lane in (0..LANES).filter(|lane| group.tag(*lane) != 0) {
+                let offset = part.indexed(section, number, lane as u64)?;
+                self.line(format_args!("      tag {:04x} -> {offset}", group.tag(lane)))?;
             }
         }
         Ok(())

@@ -17,7 +17,7 @@ use crate::{
     format::{
         block::{BLOCK_BYTES, Block, checksum},
         manifest::{Manifest, PARTS_MAX, PartRef},
-        part::{Footer, Header, SECTION_BYTES, Summary},
+        part::{Footer, Header, SECTION_BYTES, Section, Summary},
         tree::Tree,
     },
     read::{cursor::PartCursor, part::Part},
@@ -119,6 +119,94 @@ fn forged_parts() {
         refused += usize::from(read.is_err());
     }
     assert!(refused > 2000, "only {refused} files were refused");
+}
+
+/// The place of the last collection's record, and that collection.
+fn last_section(file: &[u8]) -> (usize, Section) {
+    let at = footer_of(file).0.directory_offset as usize + 2 * SECTION_BYTES;
+    let record = file[at..].first_chunk().unwrap();
+    (at, Section::decode(record, u64::MAX).unwrap())
+}
+
+/// What the index says must be what the entries say, in each way in which it can differ.
+#[test]
+fn an_index_that_disagrees_with_the_entries_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let vfs = OsVfs::open(directory.path()).unwrap();
+    let path = directory.path().join("part");
+    let good = small_part(&*vfs);
+    let (record, section) = last_section(&good);
+    let groups = section.groups_offset as usize..section.groups_offset as usize + 32 * section.groups as usize;
+    let is_empty = |lane: &usize| good[*lane] == 0 && good[*lane + 1] == 0;
+    let lanes = || groups.clone().step_by(32).flat_map(|group| (group..group + 30).step_by(2));
+    let (used, empty) = (lanes().find(|lane| !is_empty(lane)).unwrap(), lanes().find(is_empty).unwrap());
+    let filter_of = |lane: usize| lane - (lane - groups.start) % 32 + 30;
+    let offset_of = |lane: usize| {
+        let (group, lane) = ((lane - groups.start) / 32, (lane - groups.start) % 32 / 2);
+        section.offset_of(group as u64, lane as u64).0 as usize
+    };
+    let anchor = section.anchors_offset as usize;
+    let entry = section.entries_offset as usize;
+    type Forgery<'a> = (&'a str, &'a dyn Fn(&mut Vec<u8>));
+    let forgeries: [Forgery<'_>; 15] = [
+        ("a tag is another", &|file| file[used] ^= 2),
+        ("a tag is empty", &|file| file[used..used + 2].fill(0)),
+        ("an entry is there twice", &|file| {
+            file.copy_within(used..used + 2, empty);
+            file.copy_within(offset_of(used)..offset_of(used) + 4, offset_of(empty));
+        }),
+        ("an offset is that of another entry", &|file| {
+            file.copy_within(offset_of(used)..offset_of(used) + 4, offset_of(used + 2));
+        }),
+        ("an offset is outside", &|file| file[offset_of(used) + 3] = 0xff),
+        ("an empty lane has an offset", &|file| file[offset_of(empty)] = 1),
+        ("a group that has room was passed", &|file| file[filter_of(empty)] = 1),
+        ("an anchor has another prefix", &|file| file[anchor] ^= 1),
+        ("an anchor has another offset", &|file| file[anchor + 8] ^= 1),
+        ("a key is out of order", &|file| file[entry + 3] = b'z'),
+        ("a tombstone is a put", &|file| {
+            let at = file.windows(9).position(|bytes| bytes == b"\x02\x06\0key 34").unwrap();
+            file[at] = 1;
+        }),
+        ("another number of entries", &|file| file[record + 16] -= 1),
+        ("another number of tombstones", &|file| file[record + 24] -= 1),
+        ("another number of bytes", &|file| file[record + 32] ^= 1),
+        ("the last group is missing", &|file| file[record + 72] -= 1),
+    ];
+    for (what, change) in forgeries {
+        let mut file = good.clone();
+        change(&mut file);
+        assert!(file != good, "{what}");
+        seal(&mut file, |_| {});
+        fs::write(&path, &file).unwrap();
+        let verified = Part::open(&*vfs, "part").and_then(|part| verify_entries(&part));
+        assert!(matches!(verified, Err(Error::Corrupt { .. })), "{what}: {verified:?}");
+    }
+}
+
+/// A full group that keeps no note of an entry that it had no room for: that entry is not found.
+#[test]
+fn an_overflow_filter_without_a_bit_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let vfs = OsVfs::open(directory.path()).unwrap();
+    let mut writer = PartWriter::new(vfs.create("part").unwrap(), 1, 77).unwrap();
+    writer.start_collection(CollectionId { lsn: Lsn(1), index: 0 }, 0, &mut || Ok(())).unwrap();
+    (0..2000_u32).for_each(|n| writer.insert(&n.to_be_bytes(), None).unwrap());
+    writer.finish(&mut || Ok(())).unwrap();
+    let path = directory.path().join("part");
+    let good = fs::read(&path).unwrap();
+    let section = Part::open(&*vfs, "part").unwrap().sections()[0];
+    let groups = section.groups_offset as usize..section.groups_offset as usize + 32 * section.groups as usize;
+    let passed: Vec<_> = groups.step_by(32).filter(|group| good[group + 30] | good[group + 31] != 0).collect();
+    assert!((5..50).contains(&passed.len()), "{} of {} groups", passed.len(), section.groups);
+    for group in passed {
+        let mut file = good.clone();
+        file[group + 30..group + 32].fill(0);
+        seal(&mut file, |_| {});
+        fs::write(&path, &file).unwrap();
+        let verified = Part::open(&*vfs, "part").and_then(|part| verify_entries(&part));
+        assert!(matches!(verified, Err(Error::Corrupt { .. })), "group at {group}: {verified:?}");
+    }
 }
 
 #[test]

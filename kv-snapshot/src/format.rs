@@ -2,8 +2,10 @@
 
 pub(crate) mod block;
 pub(crate) mod codec;
+pub(crate) mod entry;
 pub(crate) mod index;
 pub(crate) mod manifest;
 pub(crate) mod names;
 pub(crate) mod part;
+pub(crate) mod section;
 pub(crate) mod tree;

@@ -43,6 +43,8 @@ mod forged_tests;
 mod format;
 mod inventory;
 mod merging;
+#[cfg(test)]
+mod part_tests;
 mod read;
 mod table;
 mod verify;

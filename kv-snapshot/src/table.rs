@@ -104,8 +104,12 @@ impl Table {
     /// # Errors
     /// As for [`get`](Table::get).
     pub fn get_with<T>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>> {
-        let entry = self.part.find(&self.section, key)?;
-        Ok(entry.map(|entry| self.part.put_value(entry)).transpose()?.map(read))
+        Ok(self.get_in_place(key)?.map(read))
+    }
+
+    /// What [`get_with`](Self::get_with) does in every crate alike, compiled in this one.
+    fn get_in_place(&self, key: &[u8]) -> Result<Option<&[u8]>> {
+        self.part.find(&self.section, key)?.map(|entry| self.part.put_value(entry)).transpose()
     }
 
     /// The entries whose keys are in a range, in byte order of the keys. `..` is all of them.

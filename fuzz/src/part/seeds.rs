@@ -12,7 +12,7 @@ use super::{
     must_succeed,
 };
 
-/// A table with several anchors and more than one line of slots.
+/// A table with several anchors and groups.
 pub(super) fn indexed() -> &'static Pieces {
     static TABLE: OnceLock<Pieces> = OnceLock::new();
     TABLE.get_or_init(|| Pieces::of(&table(0..40, 3)))
@@ -51,6 +51,7 @@ pub(super) fn many_collections() -> Bytes {
         for at in [40, 48, 56, 64] {
             put_u64(record, at, BLOCK_BYTES as u64);
         }
+        put_u64(record, 88, 4);
     }
     for (at, value) in [(32, blocks + 3), (40, blocks + 1), (48, BLOCK_BYTES), (56, records)] {
         put_u64(&mut footer, at, value as u64);

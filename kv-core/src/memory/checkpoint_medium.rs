@@ -164,6 +164,8 @@ struct Met {
     opening: u64,
     /// Whether a later opening has examined it (C9).
     examined: bool,
+    /// Whether its checkpoint was opened nevertheless, in this opening of the medium (C10).
+    accepted: bool,
 }
 
 #[derive(Clone, Default)]
@@ -186,6 +188,7 @@ impl State {
     /// Begins another opening of the medium.
     pub(super) fn begin_opening(&mut self) {
         self.openings += 1;
+        self.met.values_mut().for_each(|met| met.accepted = false);
     }
 
     pub(super) fn list(&self) -> Vec<CheckpointId> {
@@ -225,8 +228,16 @@ impl State {
 
     /// Remembers that a read of a checkpoint met damage (C9), and returns the error for it.
     pub(super) fn meet_damage(&mut self, id: CheckpointId, part: u64) -> Error {
-        self.met.insert(part, Met { opening: self.openings, examined: false });
+        let accepted = self.met.get(&part).is_some_and(|met| met.accepted);
+        self.met.insert(part, Met { opening: self.openings, examined: accepted, accepted });
         damaged_entries(id)
+    }
+
+    /// Accepts the damage that was met in a checkpoint: it is not reported again (C10).
+    pub(super) fn accept_damage(&mut self, image: &Image) {
+        for (_, met) in self.met.iter_mut().filter(|(part, _)| uses(image, **part)) {
+            (met.examined, met.accepted) = (true, true);
+        }
     }
 
     /// The damaged part, if any, that a lookup of an absent key or of a range depends on.

@@ -68,7 +68,9 @@ impl Checkpointer for MemoryCheckpointer {
     }
 
     fn open_damaged(&self, id: CheckpointId) -> Result<Arc<dyn Checkpoint>> {
-        let image = self.medium.state().find(id)?;
+        let mut state = self.medium.state();
+        let image = state.find(id)?;
+        state.accept_damage(&image);
         Ok(self.checkpoint(image))
     }
 

@@ -4,15 +4,16 @@ use std::{cmp::Ordering, ops::Range};
 
 use bytes::Bytes;
 use kv_core::{CollectionId, Error, Result, Value};
-use kv_vfs::{Access, Vfs, little_endian::get_u64};
+use kv_vfs::{Access, Vfs};
 
 use super::{blocks::Blocks, stripes::Stripes};
 use crate::{
     error::{DecodeError, not_opened},
     format::{
         block::{BLOCK_BYTES, Block},
-        index::{self, ANCHOR_BYTES, ANCHOR_ENTRIES, EMPTY_SLOT, SLOT_BYTES},
-        part::{ENTRY_HEADER_BYTES, EntryHeader, Footer, Header, SECTION_BYTES, Section, Summary, digest},
+        entry::{ENTRY_BYTES_MIN, EntryHeader, HEADER_BYTES_MAX, Kind},
+        index::{self, ANCHOR_BYTES, ANCHOR_ENTRIES},
+        part::{Footer, Header, SECTION_BYTES, Section, Summary, digest},
         tree::Tree,
     },
 };
@@ -32,23 +33,23 @@ pub(crate) struct Part {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
     offset: u64,
-    lengths: EntryHeader,
+    key_start: u64,
+    header: EntryHeader,
 }
 
 impl Entry {
-    fn key_start(self) -> u64 {
-        self.offset + ENTRY_HEADER_BYTES as u64
-    }
-
+    #[inline]
     fn value_start(self) -> u64 {
-        self.key_start() + self.lengths.key_bytes as u64
+        self.key_start + self.header.key_bytes as u64
     }
 
     /// Where the next entry begins.
+    #[inline]
     pub(crate) fn end(self) -> u64 {
-        self.offset + self.lengths.bytes()
+        self.value_start() + self.header.value_bytes as u64
     }
 
+    #[inline]
     pub(crate) fn offset(self) -> u64 {
         self.offset
     }
@@ -56,13 +57,15 @@ impl Entry {
     /// Whether the key is deleted. A tombstone has no value.
     #[inline]
     pub(crate) fn is_tombstone(self) -> bool {
-        self.lengths.tombstone
+        self.header.kind == Kind::Tombstone
     }
 
+    #[inline]
     pub(crate) fn key_range(self) -> Range<usize> {
-        self.key_start() as usize..self.value_start() as usize
+        self.key_start as usize..self.value_start() as usize
     }
 
+    #[inline]
     pub(crate) fn value_range(self) -> Range<usize> {
         self.value_start() as usize..self.end() as usize
     }
@@ -163,36 +166,6 @@ impl Part {
         self.sections.get(at)
     }
 
-    /// The entry of a key, through the hash index. It may be a tombstone.
-    #[inline]
-    pub(crate) fn find(&self, section: &Section, key: &[u8]) -> Result<Option<Entry>> {
-        let hash = index::hash(key, self.blocks.seed());
-        let mut start = section.slots_offset + index::home(hash, section.homes) * SLOT_BYTES;
-        let slots_end = section.slots_offset + section.slots * SLOT_BYTES;
-        while start < slots_end {
-            let end = Blocks::block_end(start).min(slots_end);
-            for slot in self.blocks.bytes(start, end)?.as_chunks().0 {
-                let slot = u64::from_le_bytes(*slot);
-                if slot == EMPTY_SLOT {
-                    return Ok(None);
-                }
-                if let Some(offset) = index::slot_candidate(slot, hash) {
-                    let entry = self.entry(section, offset)?;
-                    if self.key(entry) == key {
-                        return Ok(Some(entry));
-                    }
-                }
-            }
-            start = end;
-        }
-        Ok(None)
-    }
-
-    pub(crate) fn slot(&self, section: &Section, slot: u64) -> Result<u64> {
-        let offset = section.slots_offset + slot * SLOT_BYTES;
-        Ok(get_u64(self.blocks.bytes(offset, offset + SLOT_BYTES)?, 0))
-    }
-
     /// The prefix and the offset in an anchor.
     pub(crate) fn anchor(&self, section: &Section, anchor: u64) -> Result<(u64, u64)> {
         let offset = section.anchors_offset + anchor * ANCHOR_BYTES;
@@ -202,24 +175,54 @@ impl Part {
     /// The entry at `offset`. Its value is not verified yet.
     #[inline]
     pub(crate) fn entry(&self, section: &Section, offset: u64) -> Result<Entry> {
-        let header_end = offset.saturating_add(ENTRY_HEADER_BYTES as u64);
-        if offset < section.entries_offset || header_end > section.entries_end {
+        match self.short_entry(section, offset) {
+            Some(entry) => Ok(entry),
+            None => self.any_entry(section, offset),
+        }
+    }
+
+    /// The entry at `offset`, if its lengths are short, and its header and key lie in one block that
+    /// has been verified.
+    #[inline]
+    pub(super) fn short_entry(&self, section: &Section, offset: u64) -> Option<Entry> {
+        let least_end = offset.saturating_add(ENTRY_BYTES_MIN);
+        if offset < section.entries_offset || least_end > section.entries_end {
+            return None;
+        }
+        let first = self.blocks.bytes_of_verified_block(offset, least_end)?.first_chunk()?;
+        let (header, header_bytes) = EntryHeader::decode_short(first)?;
+        let entry = Entry { offset, key_start: offset + header_bytes as u64, header };
+        let is_near = Blocks::is_one_block(offset, entry.value_start()) && entry.end() <= section.entries_end;
+        is_near.then_some(entry)
+    }
+
+    #[inline(never)]
+    pub(super) fn any_entry(&self, section: &Section, offset: u64) -> Result<Entry> {
+        if offset < section.entries_offset || offset >= section.entries_end {
             return Err(self.outside(offset));
         }
-        let header = self.blocks.bytes(offset, header_end)?.first_chunk().ok_or_else(|| self.outside(offset))?;
-        let lengths = EntryHeader::decode(header).map_err(|fault| fault.at(self.blocks.file(), offset))?;
-        let entry = Entry { offset, lengths };
+        let longest = (offset + HEADER_BYTES_MAX as u64).min(section.entries_end);
+        // A header that ends within its block must not fail because the next block is damaged.
+        let in_block = self.header_of(offset, longest.min(Blocks::block_end(offset)))?;
+        let (header, header_bytes) = match in_block {
+            Some(header) => header,
+            None => self.header_of(offset, longest)?.ok_or_else(|| self.outside(offset))?,
+        };
+        let entry = Entry { offset, key_start: offset + header_bytes as u64, header };
         if entry.end() > section.entries_end {
             return Err(self.outside(offset));
         }
-        if !Blocks::is_one_block(offset, entry.value_start()) {
-            self.blocks.bytes(offset, entry.value_start())?;
-        }
+        self.blocks.bytes(offset, entry.value_start())?;
         Ok(entry)
     }
 
+    /// The header of the entry at `start`, and its length; `None` if it does not end before `end`.
+    fn header_of(&self, start: u64, end: u64) -> Result<Option<(EntryHeader, usize)>> {
+        EntryHeader::decode(self.blocks.bytes(start, end)?).map_err(|fault| fault.at(self.blocks.file(), start))
+    }
+
     #[cold]
-    fn outside(&self, offset: u64) -> Error {
+    pub(super) fn outside(&self, offset: u64) -> Error {
         // The offset comes from the file, and may lie outside it.
         let offset = offset.min(self.blocks.map().len() as u64);
         Error::corrupt(self.blocks.file(), offset, "an entry reaches past the end of its collection")

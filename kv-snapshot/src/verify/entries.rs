@@ -1,19 +1,19 @@
-//! Verifies that the entries, anchors, slots and directory of a part agree with each other, which
+//! Verifies that the entries, anchors, groups and directory of a part agree with each other, which
 //! no checksum shows.
 
 use kv_core::{Error, Result};
 
 use crate::{
     format::{
-        index::{self, ANCHOR_ENTRIES, EMPTY_SLOT},
+        index::{self, ANCHOR_ENTRIES, GROUP_BYTES, Group, LANES},
         part::Section,
     },
     read::part::{Entry, Part},
 };
 
 /// Verifies each collection of a part: its entries are in order, and as many as the directory says;
-/// each entry is found through the slots; each anchor leads to its entry; and the slots hold
-/// nothing else.
+/// each entry is found through the hash index; each anchor leads to its entry; and the hash index
+/// holds nothing else.
 pub(crate) fn verify_entries(part: &Part) -> Result<()> {
     part.sections().iter().try_for_each(|section| Collection { part, section }.verify())
 }
@@ -55,7 +55,7 @@ impl Collection<'_> {
             let detail = "the directory states a wrong number of entries, tombstones or bytes";
             return Err(self.wrong(section.entries_offset, detail));
         }
-        self.verify_slots()
+        self.verify_groups()
     }
 
     fn verify_anchor(&self, anchor: u64, key: &[u8], offset: u64) -> Result<()> {
@@ -67,17 +67,33 @@ impl Collection<'_> {
         Ok(())
     }
 
-    /// Every entry has been found through the slots. So if as many slots are used as there are
-    /// entries, no slot points anywhere else.
-    fn verify_slots(&self) -> Result<()> {
+    /// Every entry has been found through the hash index. So if as many lanes are used as there are
+    /// entries, no lane leads anywhere else.
+    fn verify_groups(&self) -> Result<()> {
         let mut used = 0;
-        for slot in 0..self.section.slots {
-            used += u64::from(self.part.slot(self.section, slot)? != EMPTY_SLOT);
+        for number in 0..self.section.groups {
+            let group = self.part.group(self.section, number)?;
+            used += self.verify_group(number, group)?;
         }
         if used != self.section.entries {
-            return Err(self.wrong(self.section.slots_offset, "the index does not hold as many entries as there are"));
+            return Err(self.wrong(self.section.groups_offset, "the index does not hold as many entries as there are"));
         }
         Ok(())
+    }
+
+    /// Returns the number of lanes that are used.
+    fn verify_group(&self, number: u64, group: Group<'_>) -> Result<u64> {
+        let wrong = |detail| Err(self.wrong(self.section.groups_offset + number * GROUP_BYTES, detail));
+        let used = LANES as u64 - group.empty_lanes().count();
+        if used < LANES as u64 && group.filter() != 0 {
+            return wrong("a group of the index has room, and entries have passed it");
+        }
+        for lane in group.empty_lanes() {
+            if lane < used || self.part.indexed(self.section, number, lane)? != self.section.entries_offset {
+                return wrong("an empty lane of the index is before a used one, or holds an offset");
+            }
+        }
+        Ok(used)
     }
 
     fn wrong(&self, offset: u64, detail: &str) -> Error {

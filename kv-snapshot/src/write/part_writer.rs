@@ -6,8 +6,9 @@ use kv_vfs::File;
 use super::{index::IndexBuilder, output::Output, steps::GoOn};
 use crate::format::{
     block::{ALIGN_BYTES, BLOCK_BYTES},
-    index::hash,
-    part::{EntryHeader, Footer, Header, PART_BYTES_MAX, Section, Summary, VALUE_BYTES_CAP, digest},
+    entry::{EntryHeader, HEADER_BYTES_MAX, Kind, VALUE_BYTES_CAP},
+    index::{OffsetWidth, hash},
+    part::{Footer, Header, PART_BYTES_MAX, Section, Summary, digest},
 };
 
 /// Writes a part into an empty file: collections in order of their ids, and the entries of each in
@@ -40,8 +41,8 @@ impl PartWriter {
         self.end_collection(go_on)?;
         self.output.pad_to(ALIGN_BYTES)?;
         self.last_key.clear();
-        self.index = IndexBuilder::new(entries);
         let at = self.output.position();
+        self.index = IndexBuilder::new(entries, at);
         self.sections.push(Section {
             id,
             common_bytes: 0,
@@ -51,9 +52,10 @@ impl PartWriter {
             entries_offset: at,
             entries_end: at,
             anchors_offset: at,
-            slots_offset: at,
-            slots: 0,
+            groups_offset: at,
+            groups: 0,
             homes: 0,
+            offset_width: OffsetWidth::for_offsets_below(0),
         });
         Ok(())
     }
@@ -61,7 +63,7 @@ impl PartWriter {
     /// Adds an entry to the current collection: a put, or without a value a tombstone. Its key must
     /// be above those before it.
     pub(crate) fn insert(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        let tombstone = value.is_none();
+        let kind = if value.is_some() { Kind::Put } else { Kind::Tombstone };
         let value = value.unwrap_or_default();
         let Some(section) = self.sections.last_mut() else {
             return Err(Error::Misuse("start a collection before inserting an entry".into()));
@@ -77,20 +79,22 @@ impl PartWriter {
         if key <= &self.last_key[..] {
             return Err(Error::Misuse("keys must be inserted in order, each once".into()));
         }
-        let entry = EntryHeader { tombstone, key_bytes: key.len(), value_bytes: value.len() };
+        let entry = EntryHeader { kind, key_bytes: key.len(), value_bytes: value.len() };
+        let mut header = [0; HEADER_BYTES_MAX];
+        let header_bytes = entry.encode(&mut header);
+        let header = &header[..header_bytes];
         let offset = self.output.position();
-        if offset + entry.bytes() > PART_BYTES_MAX {
+        if offset + (header.len() + key.len() + value.len()) as u64 > PART_BYTES_MAX {
             return Err(Error::Misuse("a part can have at most 256 TiB".into()));
         }
-        self.output.write(&entry.encode())?;
+        self.output.write(header)?;
         self.output.write(key)?;
         self.output.write(value)?;
         self.index.add(key, hash(key, self.header.seed()), offset);
         section.entries += 1;
-        if tombstone {
-            section.tombstones += 1;
-        } else {
-            section.bytes += (key.len() + value.len()) as u64;
+        match kind {
+            Kind::Put => section.bytes += (key.len() + value.len()) as u64,
+            Kind::Tombstone => section.tombstones += 1,
         }
         section.entries_end = self.output.position();
         self.last_key.clear();
@@ -131,12 +135,13 @@ impl PartWriter {
 
     fn end_collection(&mut self, go_on: GoOn<'_>) -> Result<()> {
         if let Some(section) = self.sections.last_mut() {
-            let index = std::mem::take(&mut self.index).write(&mut self.output, go_on)?;
+            let index = std::mem::take(&mut self.index).write(section.entries_end, &mut self.output, go_on)?;
             section.common_bytes = index.common_bytes;
             section.anchors_offset = index.anchors_offset;
-            section.slots_offset = index.slots_offset;
-            section.slots = index.slots;
+            section.groups_offset = index.groups_offset;
+            section.groups = index.groups;
             section.homes = index.homes;
+            section.offset_width = index.offset_width;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Mutex};
 
-use kv_core::{CheckpointId, Checkpointer, CollectionId, Error, Result};
+use kv_core::{CheckpointId, Checkpointer, CollectionId, Effort, Error, Result};
 use kv_snapshot::MmapCheckpointer;
 use kv_testkit::sim::{Count, CrashChoice, CrashModel, Damage, Exploration, Moment, SimDisk, Survivors};
 
@@ -71,6 +71,13 @@ impl<'a> Workload<'a> {
         Ok(id)
     }
 
+    /// Merges the newest checkpoint, which is in force.
+    fn merge(&mut self, effort: Effort) -> Result<Option<CheckpointId>> {
+        let made = self.checkpointer.maintain(effort, &|| false)?.map(|made| made.id());
+        self.known.made.extend(made.map(|id| (self.disk.operations(), id)));
+        Ok(made)
+    }
+
     fn remove(&mut self, id: CheckpointId) -> Result<()> {
         self.known.removed.push((self.disk.operations(), id));
         self.checkpointer.remove(id)
@@ -78,8 +85,10 @@ impl<'a> Workload<'a> {
 
     fn change(&mut self, round: u8) {
         for n in 0..12_u8 {
+            // A dropped collection is not created again: that would be another one.
+            let index = if n % 3 == 2 && round > 2 { 5 } else { n % 3 };
             self.state.put(
-                u32::from(n % 3),
+                u32::from(index),
                 &[b'k', n.wrapping_mul(round + 3) % 20],
                 &vec![round; usize::from(n) * 40],
             );
@@ -92,7 +101,8 @@ impl<'a> Workload<'a> {
 }
 
 /// Checkpoints, each made from the one before it, except that one follows a damaged one, which is
-/// set aside. The older ones are removed. The checkpointer is opened again in between.
+/// set aside. Some are merged, and the older ones are removed. The checkpointer is opened again in
+/// between.
 fn long_workload(disk: &SimDisk) -> Result<Known> {
     let mut workload = Workload::begin(disk, Known::default(), State::default())?;
     let mut kept: Vec<CheckpointId> = Vec::new();
@@ -106,6 +116,11 @@ fn long_workload(disk: &SimDisk) -> Result<Known> {
         }
         if round == 3 {
             workload.checkpointer = MmapCheckpointer::open(disk.vfs())?;
+        }
+        if let Some(effort) = [Effort::Needed, Effort::Full].get(round as usize % 4)
+            && let Some(merged) = workload.merge(*effort)?
+        {
+            workload.remove(std::mem::replace(kept.last_mut().unwrap(), merged))?;
         }
         while kept.len() > 2 {
             workload.remove(kept.remove(0))?;
@@ -135,6 +150,7 @@ fn workload_after_a_crash(disk: &SimDisk, known: &Known, operation: u64) -> Resu
     workload.change(9);
     workload.known.removed.extend(list.iter().filter(|id| Some(**id) > newest).map(|id| (0, *id)));
     workload.write(newest)?;
+    workload.merge(Effort::Full)?;
     for id in list {
         workload.remove(id)?;
     }

@@ -6,6 +6,7 @@
     reason = "tests damage and read files behind the file layer's back"
 )]
 
+mod beside;
 mod cancel;
 mod checkpointer;
 mod conformance;
@@ -13,6 +14,7 @@ mod crash;
 mod damage;
 mod faults;
 mod golden;
+mod healing;
 mod model;
 mod owner;
 mod removal;

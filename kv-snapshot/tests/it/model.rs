@@ -1,10 +1,12 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     ops::{Bound, RangeBounds},
+    sync::Arc,
 };
 
-use kv_core::Checkpointer;
-use kv_snapshot::MmapCheckpointer;
+use kv_core::{Checkpoint, CheckpointId, Checkpointer, Effort};
+use kv_snapshot::{MmapCheckpointer, SnapshotOptions};
+use kv_testkit::vfs::TestVfs;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -16,6 +18,8 @@ enum Step {
     Delete(u32, Vec<u8>),
     Drop(u32),
     Checkpoint,
+    Merge(Effort),
+    Remove(prop::sample::Index),
     Reopen,
 }
 
@@ -39,7 +43,9 @@ fn step() -> impl Strategy<Value = Step> {
         40 => (0..3u32, key(), value()).prop_map(|(c, k, v)| Step::Put(c, k, v)),
         15 => (0..3u32, key()).prop_map(|(c, k)| Step::Delete(c, k)),
         1 => (0..3u32).prop_map(Step::Drop),
-        2 => Just(Step::Checkpoint),
+        5 => Just(Step::Checkpoint),
+        2 => prop::sample::select(vec![Effort::Needed, Effort::AtRest, Effort::Full]).prop_map(Step::Merge),
+        1 => any::<prop::sample::Index>().prop_map(Step::Remove),
         1 => Just(Step::Reopen),
     ]
 }
@@ -54,7 +60,7 @@ fn bound() -> impl Strategy<Value = Bound<Vec<u8>>> {
 }
 
 fn check_range(
-    checkpoint: &dyn kv_core::Checkpoint,
+    checkpoint: &dyn Checkpoint,
     collections: &BTreeMap<kv_core::CollectionId, Entries>,
     (lower, upper): &(Bound<Vec<u8>>, Bound<Vec<u8>>),
 ) {
@@ -67,6 +73,95 @@ fn check_range(
     }
 }
 
+/// Checkpoints, each with what a map holds at its position.
+struct Model {
+    vfs: Arc<TestVfs>,
+    checkpointer: MmapCheckpointer,
+    state: State,
+    /// Newest first.
+    listed: Vec<(CheckpointId, BTreeMap<kv_core::CollectionId, Entries>)>,
+    /// How often each collection was dropped: created again, it is another collection.
+    dropped: [u32; 3],
+    ranges: Vec<(Bound<Vec<u8>>, Bound<Vec<u8>>)>,
+}
+
+impl Model {
+    fn new(vfs: Arc<TestVfs>, ranges: Vec<(Bound<Vec<u8>>, Bound<Vec<u8>>)>) -> Self {
+        let checkpointer = Self::open(&vfs);
+        Self { vfs, checkpointer, state: State::default(), listed: Vec::new(), dropped: [0; 3], ranges }
+    }
+
+    /// With classes so small that all kinds of merges happen.
+    fn open(vfs: &Arc<TestVfs>) -> MmapCheckpointer {
+        let options = SnapshotOptions { class_bytes: 24 << 10, ..SnapshotOptions::default() };
+        MmapCheckpointer::open_with(vfs.clone(), options).unwrap()
+    }
+
+    fn index(&self, collection: u32) -> u32 {
+        collection + 10 * self.dropped[collection as usize]
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Put(c, key, value) => self.state.put(self.index(c), &key, &value),
+            Step::Delete(c, key) => self.state.delete(self.index(c), &key),
+            Step::Drop(c) => {
+                self.state.drop_collection(self.index(c));
+                self.dropped[c as usize] += 1;
+            }
+            Step::Reopen => {
+                self.checkpointer = Self::open(&self.vfs);
+                for (id, expected) in &self.listed {
+                    compare(&*self.checkpointer.open(*id).unwrap(), expected).unwrap();
+                }
+            }
+            Step::Remove(which) if !self.listed.is_empty() => {
+                // The newest is never removed by a store.
+                let at = which.index(self.listed.len());
+                if at > 0 {
+                    self.checkpointer.remove(self.listed.remove(at).0).unwrap();
+                }
+            }
+            Step::Remove(_) => {}
+            Step::Checkpoint => {
+                let previous = self.listed.first().map(|(id, _)| *id);
+                let written = self.checkpointer.write(previous, &mut self.state.take()).unwrap();
+                self.made(written, self.state.collections.clone());
+            }
+            Step::Merge(effort) => {
+                for round in 0.. {
+                    assert!(round < 20, "there is always something to merge");
+                    let Some(made) = self.checkpointer.maintain(effort, &|| false).unwrap() else { break };
+                    let expected = self.listed[0].1.clone();
+                    let stats = made.stats();
+                    assert!(effort < Effort::Full || stats.parts == 1, "{stats:?}");
+                    self.made(made, expected);
+                }
+            }
+        }
+    }
+
+    fn made(&mut self, made: Arc<dyn Checkpoint>, expected: BTreeMap<kv_core::CollectionId, Entries>) {
+        assert_eq!(self.checkpointer.list().unwrap()[0], made.id());
+        for checkpoint in [made.clone(), self.checkpointer.open(made.id()).unwrap()] {
+            assert_eq!(checkpoint.head(), made.head());
+            compare(&*checkpoint, &expected).unwrap();
+            self.ranges.iter().for_each(|range| check_range(&*checkpoint, &expected, range));
+        }
+        self.listed.insert(0, (made.id(), expected));
+    }
+
+    fn finish(&self) {
+        let listed: Vec<_> = self.listed.iter().map(|(id, _)| *id).collect();
+        assert_eq!(self.checkpointer.list().unwrap(), listed);
+        for (id, expected) in &self.listed {
+            compare(&*self.checkpointer.open(*id).unwrap(), expected).unwrap();
+        }
+        let report = self.checkpointer.verify().unwrap();
+        assert!(report.is_clean() && report.checkpoints == listed.len(), "{report:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -76,37 +171,48 @@ proptest! {
         ranges in prop::collection::vec((bound(), bound()), 8),
     ) {
         let directory = TempDir::new().unwrap();
-        let vfs = test_vfs(directory.path());
-        let mut checkpointer = MmapCheckpointer::open(vfs.clone()).unwrap();
-        let mut state = State::default();
-        let mut newest = None;
-        let mut dropped = [0; 3];
-        for step in steps.into_iter().chain([Step::Checkpoint]) {
-            match step {
-                Step::Put(c, key, value) => state.put(c + 10 * dropped[c as usize], &key, &value),
-                Step::Delete(c, key) => state.delete(c + 10 * dropped[c as usize], &key),
-                Step::Drop(c) => {
-                    state.drop_collection(c + 10 * dropped[c as usize]);
-                    dropped[c as usize] += 1; // created again, it is another collection
-                }
-                Step::Reopen => {
-                    drop(checkpointer);
-                    checkpointer = MmapCheckpointer::open(vfs.clone()).unwrap();
-                }
-                Step::Checkpoint => {
-                    let written = checkpointer.write(newest, &mut state.take()).unwrap();
-                    prop_assert_eq!(checkpointer.list().unwrap()[0], written.id());
-                    newest = Some(written.id());
-                    for checkpoint in [written.clone(), checkpointer.open(written.id()).unwrap()] {
-                        prop_assert_eq!(checkpoint.head(), written.head());
-                        compare(&*checkpoint, &state.collections).unwrap();
-                        ranges.iter().for_each(|range| check_range(&*checkpoint, &state.collections, range));
-                    }
-                }
+        let mut model = Model::new(test_vfs(directory.path()), ranges);
+        steps.into_iter().chain([Step::Checkpoint, Step::Merge(Effort::Full)]).for_each(|step| model.step(step));
+        model.finish();
+    }
+}
+
+/// Both ends of a cursor over several parts meet, wherever each of them is then.
+#[test]
+fn a_stack_is_taken_from_both_ends() {
+    let directory = TempDir::new().unwrap();
+    let checkpointer = MmapCheckpointer::open(test_vfs(directory.path())).unwrap();
+    let mut state = State::default();
+    let mut rng = fastrand::Rng::with_seed(8);
+    let mut newest: Option<Arc<dyn Checkpoint>> = None;
+    for round in 0..5_u8 {
+        for _ in 0..12 {
+            let key = [rng.u8(0..30)];
+            match rng.u8(0..3) {
+                0 => state.delete(1, &key),
+                _ => state.put(1, &key, &[round]),
             }
         }
-        let report = checkpointer.verify().unwrap();
-        prop_assert!(report.is_clean(), "{:?}", report);
+        newest = Some(checkpointer.write(newest.map(|newest| newest.id()), &mut state.take()).unwrap());
+    }
+    let newest = newest.unwrap();
+    assert_eq!(newest.stats().parts, 5);
+    for _ in 0..2000 {
+        let mut expected: VecDeque<_> = state.collections[&collection(1)].iter().collect();
+        let mut cursor = newest.range(collection(1), Bound::Unbounded, Bound::Unbounded).unwrap();
+        let first_ones = rng.usize(0..4);
+        loop {
+            let from_the_front = rng.usize(0..4) < first_ones;
+            let (moved, entry) = match from_the_front {
+                true => (cursor.advance().unwrap(), expected.pop_front()),
+                false => (cursor.retreat().unwrap(), expected.pop_back()),
+            };
+            assert_eq!(moved, entry.is_some());
+            let Some((key, value)) = entry else { break };
+            assert_eq!((cursor.key(), cursor.value()), (&key[..], &value[..]));
+            assert_eq!((&*cursor.key_handle(), &*cursor.value_handle()), (&key[..], &value[..]));
+        }
+        assert!(!cursor.advance().unwrap() && !cursor.retreat().unwrap() && cursor.key().is_empty());
     }
 }
 

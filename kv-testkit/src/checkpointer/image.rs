@@ -22,6 +22,7 @@ impl Image {
         Self { epoch: Epoch(epoch), lsn: Lsn(lsn), ..Self::default() }
     }
 
+    /// Creates a collection. No `index` may be used twice in the history of an image.
     pub fn create(&mut self, index: u32, name: &str) -> CollectionId {
         let id = CollectionId { lsn: Lsn(1), index };
         self.collections.insert(id, (name.to_owned(), Entries::new()));
