@@ -155,10 +155,10 @@ impl Sample {
         let change = |index, key: &str, value| (id(index), key.as_bytes().to_vec(), value);
         let changes = [
             name,
-            change(1, "key 0", Some(b"another value")),
+            change(1, "key 0", Some(&b"another value"[..])),
             change(1, "key 9", None),
             change(2, "key 1", None),
-            change(2, "key 8", Some(b"")),
+            change(2, "key 8", Some(&b""[..])),
         ];
         Self::at(Lsn(5), changes.into())
     }

@@ -279,6 +279,17 @@ pub trait Checkpoint: Send + Sync {
     /// has changed since the last such call.
     fn size(&self, collection: CollectionId) -> Result<CollectionSize>;
 
+    /// Reads about `bytes` bytes of the checkpoint and verifies them, also if that was done before.
+    /// Returns where the next piece begins, or `None` at the end. The first piece begins at 0; a
+    /// piece beyond the end is empty. Entries that were read are in memory if the system has room.
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::Error::Corrupt) if something in the piece is damaged.
+    fn scrub(&self, from: u64, bytes: u64) -> Result<Option<u64>> {
+        let _ = (from, bytes);
+        Ok(None)
+    }
+
     /// What the checkpoint takes on its medium. Reads nothing.
     fn stats(&self) -> CheckpointStats;
 }

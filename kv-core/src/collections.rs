@@ -63,7 +63,7 @@ use writer::Superseded;
 pub(crate) use writer::WriterToken;
 
 use crate::{
-    Checkpoint, CollectionId, Error, Lsn, Owner, Result, Value,
+    Checkpoint, CheckpointId, CollectionId, Error, Lsn, Owner, Result, Value,
     operation::Operation,
     sync::{ArcSwap, Mutex, lock},
 };
@@ -85,17 +85,15 @@ pub(crate) struct Collections {
 }
 
 impl Collections {
-    /// The collections that `checkpoint` holds, or none; and the token of their one writer.
-    ///
-    /// # Errors
-    /// If the names cannot be read from the checkpoint.
-    pub(crate) fn new(checkpoint: Option<Arc<dyn Checkpoint>>) -> Result<(Self, WriterToken)> {
+    /// The collections that `checkpoint` holds, or none, with their names; and the token of their
+    /// one writer.
+    pub(crate) fn new(checkpoint: Option<Arc<dyn Checkpoint>>, names: &[NamedCollection]) -> (Self, WriterToken) {
         let position = checkpoint.as_ref().map_or(Lsn::START, |checkpoint| checkpoint.head().lsn);
-        let names = Names::of(&checkpoint.as_deref().map_or(Ok(Vec::new()), names_in)?);
+        let names = Names::of(names);
         let view = ArcSwap::from_pointee(ReadView::new(checkpoint));
         let collections = Self { names, view, view_edits: Mutex::default(), horizon: Horizon::default(), owner: None };
         collections.horizon.publish(position, position);
-        Ok((collections, WriterToken::new()))
+        (collections, WriterToken::new())
     }
 
     pub(crate) fn horizon(&self) -> &Horizon {
@@ -110,6 +108,16 @@ impl Collections {
     /// How many bytes of changes no checkpoint has taken yet.
     pub(crate) fn unwritten_bytes(&self) -> u64 {
         self.view.load().unwritten_bytes()
+    }
+
+    /// The checkpoint of the current view.
+    pub(crate) fn checkpoint_id(&self) -> Option<CheckpointId> {
+        self.view.load().checkpoint_id()
+    }
+
+    /// How many memtables are frozen and wait for a checkpoint.
+    pub(crate) fn frozen(&self) -> usize {
+        self.view.load().frozen.len()
     }
 
     /// How many small parts of the checkpoint wait to be merged.
@@ -268,7 +276,7 @@ impl Collections {
                     return value.map_or(Ok(None), |value| read(Place::Memory(value)));
                 }
                 (None, None) => return Ok(None),
-                (None, Some(checkpoint)) if checkpoint.id().lsn <= known => {
+                (None, Some(checkpoint)) if view.checkpoint_lsn() <= known => {
                     return read(Place::Checkpoint(&**checkpoint, collection));
                 }
                 _ => {}
@@ -282,8 +290,11 @@ impl Collections {
     }
 }
 
+/// A collection and its name.
+pub(crate) type NamedCollection = (CollectionId, Arc<str>);
+
 /// The collections that a checkpoint holds, in order of identity, and their names.
-pub(crate) fn names_in(checkpoint: &dyn Checkpoint) -> Result<Vec<(CollectionId, Arc<str>)>> {
+pub(crate) fn names_in(checkpoint: &dyn Checkpoint) -> Result<Vec<NamedCollection>> {
     let wrong = || Error::corrupt_whole(checkpoint.id(), "it holds something that is not the name of a collection");
     let mut names = Vec::new();
     let mut cursor = checkpoint.range(CollectionId::NAMES, Bound::Unbounded, Bound::Unbounded)?;

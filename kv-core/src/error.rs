@@ -8,6 +8,7 @@ use std::{
     io,
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 pub use holder::LockHolder;
@@ -277,6 +278,14 @@ pub enum Error {
     /// The store or the log was closed before.
     #[error("already closed")]
     Closed,
+
+    /// A flush or a checkpoint has not ended within the time that closing may take. No more writes
+    /// are taken, and closing goes on in the background. Until it ends, the medium stays locked.
+    #[error("still closing after {waited:?}, because a flush or a checkpoint does not end")]
+    StillClosing {
+        /// How long the call has waited.
+        waited: Duration,
+    },
 
     /// The work was cancelled before it was complete. Nothing has changed.
     #[error("cancelled")]

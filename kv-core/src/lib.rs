@@ -88,8 +88,8 @@ pub use owner::Owner;
 pub use panics::guarded;
 pub use position::{CheckpointId, CollectionId, Epoch, LogId, Lsn};
 pub use store::{
-    Batch, ChangeFeed, ChangeRecord, Collection, Commit, Mismatch, RecordedChange, Recovery, Snapshot, Stats, Store,
-    StoreOptions, Transaction, TransactionEntries, recovery,
+    Batch, ChangeFeed, ChangeRecord, Collection, Commit, Mismatch, Pin, RecordedChange, Recovery, Snapshot, Stats,
+    Store, StoreOptions, Transaction, TransactionEntries, recovery,
 };
 pub use value::Value;
 

@@ -14,7 +14,9 @@ mod loom_tests;
 mod merging;
 mod options;
 mod ownership;
+mod patrol;
 mod pending_write;
+mod pins;
 pub mod recovery;
 mod reentrancy;
 mod room;
@@ -27,7 +29,10 @@ use std::{
     borrow::Borrow,
     fmt,
     sync::{Arc, atomic::Ordering},
+    thread,
 };
+
+use crossbeam_channel::RecvTimeoutError;
 
 pub use batch::Batch;
 pub use collection::Collection;
@@ -35,6 +40,7 @@ pub use conditional::Mismatch;
 pub use deferred::Commit;
 pub use feed::{ChangeFeed, ChangeRecord, RecordedChange};
 pub use options::StoreOptions;
+pub use pins::Pin;
 pub use recovery::Recovery;
 pub use snapshot::Snapshot;
 pub use stats::Stats;
@@ -43,6 +49,7 @@ pub use transaction::{Transaction, TransactionEntries};
 use commit::{Expected, Publication, Writer};
 use flusher::FlushFailure;
 use ownership::{JobHandle, Ownership};
+use pins::Pins;
 use reentrancy::ReentrancyGuard;
 use room::Room;
 use waiters::Waiters;
@@ -98,6 +105,7 @@ pub(crate) struct Inner {
     checkpoint_job: JobHandle,
     /// The checkpoint job has the other handle.
     merge_job: Arc<JobHandle>,
+    patrol_job: Option<JobHandle>,
     shared: Arc<Shared>,
 }
 
@@ -126,6 +134,7 @@ pub(crate) struct Shared {
     /// Why the last attempt at merging failed; `None` if it succeeded.
     merge_error: Mutex<Option<String>>,
     room: Room,
+    pins: Pins,
     /// Tells a background checkpoint to stop.
     closing: AtomicBool,
     /// Whether a flush within the interval was requested and has not begun.
@@ -209,6 +218,7 @@ impl Store {
             checkpoint: Mutex::default(),
             merge_error: Mutex::default(),
             room: Room::default(),
+            pins: Pins::default(),
             closing: AtomicBool::new(false),
             flush_requested: AtomicBool::new(false),
             flush_requested_now: AtomicBool::new(false),
@@ -226,7 +236,8 @@ impl Store {
         let flusher = JobHandle::new(flusher::spawn(&shared)?);
         let merge_job = Arc::new(JobHandle::new(merging::spawn(&shared)?));
         let checkpoint_job = JobHandle::new(checkpoint::spawn(&shared, &merge_job)?);
-        let inner = Inner { flusher, checkpoint_job, merge_job, shared };
+        let patrol_job = patrol::spawn(&shared)?.map(JobHandle::new);
+        let inner = Inner { flusher, checkpoint_job, merge_job, patrol_job, shared };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -436,15 +447,39 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// Errors from flushing the log, or from the checkpoint.
+    /// Errors from flushing the log, or from the checkpoint;
+    /// [`StillClosing`](crate::Error::StillClosing) if they do not end.
     pub fn close(&self) -> Result<()> {
-        self.inner.close()
+        self.inner.close_in_time()
     }
 }
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// Closes the store on a thread of its own, so that the caller can stop waiting for it.
+    fn close_in_time(&self) -> Result<()> {
+        drop(self.lock_writer()?);
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        let shared = Arc::clone(&self.shared);
+        let close = move || drop(sender.send(shared.close())); // fails if nothing waits any more
+        let Ok(thread) = thread::Builder::new().name("kv-close".to_owned()).spawn(close) else {
+            return self.shared.close(); // there may be no more threads
+        };
+        match receiver.recv_timeout(self.options.close_wait) {
+            Ok(closed) => {
+                let _ = thread.join(); // so that it holds nothing of the store any more
+                closed
+            }
+            Err(RecvTimeoutError::Timeout) => Err(Error::StillClosing { waited: self.options.close_wait }),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(Error::Panicked { what: "closing the store", message: "the thread has ended".to_owned() })
+            }
+        }
     }
 }
 
@@ -480,6 +515,7 @@ impl Drop for Inner {
         if self.check_owner().is_err() {
             self.flusher.leave();
             self.checkpoint_job.leave();
+            self.patrol_job.iter_mut().for_each(JobHandle::leave);
             std::mem::forget(Arc::clone(&self.merge_job));
         }
     }

@@ -56,14 +56,12 @@ impl Printer<'_> {
             self.line(format_args!("made from {}", Id(previous)))?;
         }
         self.line(format_args!("log {}", manifest.log_id))?;
-        for info in &manifest.collections {
-            let (id, name, entries, bytes) = (info.id, &info.name, info.entries, info.bytes);
-            self.line(format_args!("collection {}.{} {name:?}: {entries} entries, {bytes} bytes", id.lsn, id.index))?;
-        }
         for part in &manifest.parts {
             let s = part.summary;
             let pins = format_args!("identity {:032x}, digest {:032x}", s.identity, s.digest);
-            self.line(format_args!("part {}: {} bytes, {pins}", part.seq, s.bytes))?;
+            let (entries, tombstones) = (part.entries, part.tombstones);
+            let held = format_args!("{entries} entries, {tombstones} of them tombstones");
+            self.line(format_args!("part {}: {} bytes, {held}, {pins}", part.seq, s.bytes))?;
         }
         Ok(())
     }
@@ -81,14 +79,18 @@ impl Printer<'_> {
     }
 
     fn section(&mut self, part: &Part, section: &Section) -> Result<()> {
-        let (id, entries, bytes) = (section.id, section.entries, section.bytes);
-        self.line(format_args!("collection {}.{}: {entries} entries, {bytes} bytes", id.lsn, id.index))?;
+        let (id, entries, tombstones, bytes) = (section.id, section.entries, section.tombstones, section.bytes);
+        let counts = format_args!("{entries} entries, {tombstones} of them tombstones, {bytes} bytes");
+        self.line(format_args!("collection {}.{}: {counts}", id.lsn, id.index))?;
         self.line(format_args!("  entries {}..{}", section.entries_offset, section.entries_end))?;
         let mut offset = section.entries_offset;
         while offset < section.entries_end {
             let entry = part.entry(section, offset)?;
             let (key, value) = (Shown(part.key(entry)), Shown(part.value(entry)?));
-            self.line(format_args!("    {offset} put {key} = {value}"))?;
+            match entry.is_tombstone() {
+                true => self.line(format_args!("    {offset} tombstone {key}"))?,
+                false => self.line(format_args!("    {offset} put {key} = {value}"))?,
+            }
             offset = entry.end();
         }
         self.line(format_args!(

@@ -16,11 +16,11 @@ use crate::{
     error::DecodeError,
     format::{
         block::{BLOCK_BYTES, Block, checksum},
-        manifest::{Manifest, PartRef},
+        manifest::{Manifest, PARTS_MAX, PartRef},
         part::{Footer, Header, SECTION_BYTES, Summary},
         tree::Tree,
     },
-    read::{cursor::TableCursor, part::Part},
+    read::{cursor::PartCursor, part::Part},
     verify::entries::verify_entries,
     write::part_writer::PartWriter,
 };
@@ -31,7 +31,8 @@ fn small_part(vfs: &dyn Vfs) -> Vec<u8> {
     for index in 0..3 {
         writer.start_collection(CollectionId { lsn: Lsn(1), index }, 0, &mut || Ok(())).unwrap();
         for n in 0..index * 20 {
-            writer.insert(format!("key {n:02}").as_bytes(), &vec![b'v'; n as usize]).unwrap();
+            let value = vec![b'v'; n as usize];
+            writer.insert(format!("key {n:02}").as_bytes(), (n % 5 != 4).then_some(&value[..])).unwrap();
         }
     }
     writer.finish(&mut || Ok(())).unwrap();
@@ -71,7 +72,7 @@ fn read_all(vfs: &dyn Vfs) -> Result<()> {
     for section in part.sections() {
         for key in [&b"key 00"[..], b"key 07", b"key 39", b"key", b"z"] {
             keep(part.find(section, key).and_then(|entry| entry.map_or(Ok(()), |entry| part.value(entry).map(drop))));
-            let cursor = TableCursor::new(part.clone(), *section, Bound::Included(key), Bound::Unbounded);
+            let cursor = PartCursor::new(part.clone(), *section, Bound::Included(key), Bound::Unbounded);
             keep(cursor.and_then(|mut cursor| {
                 while cursor.advance()? {
                     assert!(!cursor.key().is_empty());
@@ -145,19 +146,13 @@ fn forged_footers() {
 #[test]
 fn forged_manifests() {
     let id = CheckpointId { epoch: Epoch(1), lsn: Lsn(2), seq: 3 };
-    let info = |index, name: &str| kv_core::CollectionInfo {
-        id: CollectionId { lsn: Lsn(1), index },
-        name: name.to_owned(),
-        entries: 1,
-        bytes: 2,
-    };
     let summary = Summary { bytes: 8192, identity: 1, digest: 2 };
+    let part = |seq| PartRef { seq, summary, entries: 9, tombstones: 2 };
     let manifest = Manifest {
         id,
         previous: None,
         log_id: kv_core::LogId(9),
-        collections: vec![info(1, "one"), info(2, "two")],
-        parts: vec![PartRef { seq: 3, summary }],
+        parts: vec![part(3), part(1)],
     };
     let good = manifest.encode().unwrap();
     assert_eq!(Manifest::decode(&good, id), Ok(manifest.clone()));
@@ -178,8 +173,16 @@ fn forged_manifests() {
             assert_eq!(decoded.id, id);
         }
     }
-    let two_parts = Manifest { parts: vec![manifest.parts[0]; 2], ..manifest.clone() };
-    assert_eq!(two_parts.encode(), None, "a feature that this version does not write");
-    let unordered = Manifest { collections: vec![info(2, "two"), info(1, "one")], ..manifest };
-    assert_eq!(unordered.encode(), None);
+    let refused = [
+        ("a part twice", vec![part(3), part(1), part(3)]),
+        ("more tombstones than entries", vec![PartRef { tombstones: 10, ..part(3) }]),
+        ("too many parts", (0..=PARTS_MAX as u64).map(part).collect()),
+    ];
+    for (what, parts) in refused {
+        assert_eq!(Manifest { parts, ..manifest.clone() }.encode(), None, "{what}");
+    }
+    for count in [0, PARTS_MAX as u64] {
+        let largest = Manifest { previous: Some(id), parts: (0..count).map(part).collect(), ..manifest.clone() };
+        assert_eq!(Manifest::decode(&largest.encode().unwrap(), id), Ok(largest), "{count} parts");
+    }
 }

@@ -17,62 +17,111 @@ pub(crate) struct Inventory {
     pub(crate) manifests: Vec<CheckpointId>,
     set_aside: Vec<CheckpointId>,
     parts: Vec<u64>,
-    temporaries: Vec<String>,
+    /// The parts that have the flag of damage.
+    pub(crate) flags: Vec<u64>,
+    temporaries: Vec<(u64, String)>,
+    /// The highest number in any name.
+    pub(crate) highest: u64,
+}
+
+/// The numbers of the parts that the manifests of a directory name.
+#[derive(Debug, Default)]
+pub(crate) struct Named {
+    listed: HashSet<u64>,
+    set_aside: HashSet<u64>,
+    /// If a manifest cannot be read, every part up to its number may be one of its parts: a
+    /// manifest has a number at least as high as those of its parts.
+    unreadable_listed: u64,
+    unreadable_set_aside: u64,
+}
+
+impl Named {
+    /// Every part may be named.
+    pub(crate) fn everything() -> Self {
+        Self { unreadable_listed: u64::MAX, ..Self::default() }
+    }
+
+    /// Whether a listed manifest names this part, or may name it.
+    pub(crate) fn is_listed(&self, seq: u64) -> bool {
+        self.listed.contains(&seq) || seq <= self.unreadable_listed
+    }
+
+    /// Whether any manifest names this part, or may name it; manifests that were set aside count as
+    /// well.
+    fn is_needed(&self, seq: u64) -> bool {
+        self.is_listed(seq) || self.set_aside.contains(&seq) || seq <= self.unreadable_set_aside
+    }
 }
 
 impl Inventory {
     pub(crate) fn read(vfs: &dyn Vfs) -> Result<Self> {
         let mut inventory = Self::default();
         for name in vfs.list()? {
-            match Name::parse(&name) {
-                Some(Name::Manifest(id)) => inventory.manifests.push(id),
-                Some(Name::SetAside(id)) => inventory.set_aside.push(id),
-                Some(Name::Part(seq)) => inventory.parts.push(seq),
-                Some(Name::Temporary) => inventory.temporaries.push(name),
-                None => {}
+            let Some(parsed) = Name::parse(&name) else { continue };
+            inventory.highest = inventory.highest.max(parsed.seq());
+            match parsed {
+                Name::Manifest(id) => inventory.manifests.push(id),
+                Name::SetAside(id) => inventory.set_aside.push(id),
+                Name::Part(seq) => inventory.parts.push(seq),
+                Name::Damaged(seq) => inventory.flags.push(seq),
+                Name::Temporary(seq) => inventory.temporaries.push((seq, name)),
             }
         }
         inventory.manifests.sort_unstable_by(|a, b| b.cmp(a));
         inventory.parts.sort_unstable();
+        inventory.flags.sort_unstable();
         inventory.temporaries.sort_unstable();
         Ok(inventory)
     }
 
-    /// A sequence number above every one that is in use in this directory.
-    pub(crate) fn next_seq(&self) -> Result<u64> {
-        let ids = self.manifests.iter().chain(&self.set_aside).map(|id| id.seq);
-        let highest = ids.chain(self.parts.iter().copied()).max().unwrap_or(0);
-        highest.checked_add(1).ok_or(Error::Misuse("no sequence number is left for another checkpoint".into()))
+    /// Reads all manifests.
+    pub(crate) fn named(&self, vfs: &dyn Vfs) -> Result<Named> {
+        let mut named = Named::default();
+        for id in &self.manifests {
+            let unreadable = &mut named.unreadable_listed;
+            add_parts(vfs, &names::manifest(*id), *id, &mut named.listed, unreadable)?;
+        }
+        for id in &self.set_aside {
+            let unreadable = &mut named.unreadable_set_aside;
+            add_parts(vfs, &names::set_aside(*id), *id, &mut named.set_aside, unreadable)?;
+        }
+        Ok(named)
     }
 
-    /// Removes the temporary files that interrupted writes left.
-    pub(crate) fn remove_temporaries(&self, vfs: &dyn Vfs) -> Result<()> {
-        self.temporaries.iter().try_for_each(|name| vfs.remove(name)).map_err(Error::from)
+    /// Removes the temporary files that interrupted writes left, but those of numbers `in_work`.
+    pub(crate) fn remove_temporaries(&self, vfs: &dyn Vfs, in_work: &dyn Fn(u64) -> bool) -> Result<()> {
+        let mut left = self.temporaries.iter().filter(|(seq, _)| !in_work(*seq));
+        left.try_for_each(|(_, name)| vfs.remove(name)).map_err(Error::from)
     }
 
-    /// Removes the parts that no manifest names; manifests that were set aside count as well.
-    ///
-    /// If a manifest cannot be read, every part up to its number may be one of its parts and is
-    /// kept. `writing` is the number of a checkpoint that is being written: its part exists before
-    /// the manifest that names it.
+    /// Removes the parts that no manifest names, but those of numbers `in_work`: such a part exists
+    /// before the manifest that names it.
     ///
     /// Nothing is synced: a part that a power cut brings back is removed the next time.
-    pub(crate) fn remove_unnamed_parts(&self, vfs: &dyn Vfs, writing: Option<u64>) -> Result<()> {
-        let mut named = HashSet::new();
-        let mut unreadable = 0;
-        let listed = self.manifests.iter().map(|id| (*id, names::manifest(*id)));
-        for (id, name) in listed.chain(self.set_aside.iter().map(|id| (*id, names::set_aside(*id)))) {
-            match read_manifest(vfs, &name, id) {
-                Ok(manifest) => named.extend(manifest.parts.iter().map(|part| part.seq)),
-                Err(Error::Corrupt { .. } | Error::OlderVersion { .. } | Error::NewerVersion { .. }) => {
-                    unreadable = unreadable.max(id.seq);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        let is_needed =
-            |seq: u64| named.contains(&seq) || seq <= unreadable || writing.is_some_and(|first| seq >= first);
-        let mut unneeded = self.parts.iter().filter(|seq| !is_needed(**seq));
+    pub(crate) fn remove_unnamed_parts(
+        &self,
+        vfs: &dyn Vfs,
+        named: &Named,
+        in_work: &dyn Fn(u64) -> bool,
+    ) -> Result<()> {
+        let mut unneeded = self.parts.iter().filter(|seq| !named.is_needed(**seq) && !in_work(**seq));
         unneeded.try_for_each(|seq| vfs.remove(&names::part(*seq))).map_err(Error::from)
     }
+}
+
+fn add_parts(
+    vfs: &dyn Vfs,
+    name: &str,
+    id: CheckpointId,
+    parts: &mut HashSet<u64>,
+    unreadable: &mut u64,
+) -> Result<()> {
+    match read_manifest(vfs, name, id) {
+        Ok(manifest) => parts.extend(manifest.parts.iter().map(|part| part.seq)),
+        Err(Error::Corrupt { .. } | Error::OlderVersion { .. } | Error::NewerVersion { .. }) => {
+            *unreadable = (*unreadable).max(id.seq);
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }

@@ -2,8 +2,9 @@
 //! of such files.
 //!
 //! - [`MmapCheckpointer`] keeps the checkpoints of a [`kv_core::Store`]. A checkpoint is a durable
-//!   image of the store at one position: a *part*, which is an immutable sorted table file, and a
-//!   *manifest*, which names the part. Both are read in place.
+//!   image of the store at one position: a stack of *parts*, which are immutable sorted table files,
+//!   and a *manifest*, which names the parts. A new checkpoint adds one part with what has changed,
+//!   and parts are merged in the background. All of them are read in place.
 //! - [`Table`] and [`TableWriter`] read and write such a table file outside of any checkpoint.
 //!
 //! A checkpoint is not a `Snapshot`: that is a read view of a running store, in memory.
@@ -18,7 +19,7 @@
 //!
 //! - **Only what was synced survives a power cut**, under a name that was synced with the
 //!   directory. So a file gets its name after its bytes are durable, and a manifest is written
-//!   after the name of its part is durable.
+//!   after the names of its parts are durable.
 //! - **A rename is atomic.** So a name stands for a whole file or for none.
 //! - **Stored bytes may change at any time.** So a checksum covers every byte. Every checksum is
 //!   verified when a file is written, and again before the first use after each opening.
@@ -31,16 +32,17 @@ compile_error!("kv needs a target with 64-bit pointers: it holds sizes of files 
 
 // `format` defines the bytes, `read` reads them through maps, `write` creates new files, and
 // `verify` verifies files from end to end. `checkpointer` and `table` are the public types over
-// these. `inventory` lists a directory of checkpoints, and `damage_flag` remembers that a read met
-// damage.
+// these. `inventory` lists a directory of checkpoints, `merging` chooses the parts to merge, and
+// `damage` remembers the damage that reads have met.
 mod checkpointer;
-mod damage_flag;
+mod damage;
 mod dump;
 mod error;
 #[cfg(test)]
 mod forged_tests;
 mod format;
 mod inventory;
+mod merging;
 mod read;
 mod table;
 mod verify;
@@ -48,12 +50,12 @@ mod write;
 
 // Re-exported so that a user of tables and checkpoints needs no other crate.
 pub use kv_core::{
-    Change, Changes, Checkpoint, CheckpointHead, CheckpointId, Checkpointer, CollectionId, CollectionInfo, Cursor,
-    Epoch, Error, LogId, Lsn, Place, Result, Value,
+    Change, Changes, Checkpoint, CheckpointHead, CheckpointId, CheckpointStats, Checkpointer, CollectionId,
+    CollectionSize, Cursor, Effort, Epoch, Error, LogId, Lsn, Place, Result, Value,
 };
 pub use kv_vfs::{OsVfs, Vfs};
 
-pub use checkpointer::MmapCheckpointer;
+pub use checkpointer::{MmapCheckpointer, SnapshotOptions};
 pub use dump::dump;
 pub use read::cursor::TableCursor;
 pub use table::{Table, TableWriter};

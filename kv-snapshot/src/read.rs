@@ -3,6 +3,11 @@
 pub(crate) mod blocks;
 pub(crate) mod checkpoint;
 pub(crate) mod cursor;
+pub(crate) mod merged;
+pub(crate) mod open_part;
 pub(crate) mod part;
 mod prefetch;
+pub(crate) mod range;
+mod size;
+pub(crate) mod stack;
 mod stripes;

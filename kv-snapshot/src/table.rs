@@ -62,8 +62,8 @@ impl Table {
     pub fn open(vfs: &dyn Vfs, name: &str) -> Result<Self> {
         let part = Arc::new(Part::open(vfs, name)?);
         match part.section(COLLECTION) {
-            Some(section) => Ok(Self { section: *section, part }),
-            None => Err(Error::corrupt_whole(part.blocks().file(), "it is a part of a checkpoint and not a table")),
+            Some(section) if section.tombstones == 0 => Ok(Self { section: *section, part }),
+            _ => Err(Error::corrupt_whole(part.blocks().file(), "it is a part of a checkpoint and not a table")),
         }
     }
 
@@ -84,7 +84,7 @@ impl Table {
     /// damaged.
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>> {
         let Some(entry) = self.part.find(&self.section, key)? else { return Ok(None) };
-        self.part.value(entry)?;
+        self.part.put_value(entry)?;
         Ok(Some(self.part.handle(entry.value_range())))
     }
 
@@ -105,7 +105,7 @@ impl Table {
     /// As for [`get`](Table::get).
     pub fn get_with<T>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>> {
         let entry = self.part.find(&self.section, key)?;
-        Ok(entry.map(|entry| self.part.value(entry)).transpose()?.map(read))
+        Ok(entry.map(|entry| self.part.put_value(entry)).transpose()?.map(read))
     }
 
     /// The entries whose keys are in a range, in byte order of the keys. `..` is all of them.
@@ -166,7 +166,7 @@ impl TableWriter {
     /// [`ValueTooLarge`](kv_core::Error::ValueTooLarge): nothing was added, and the writer can go
     /// on. After any other error, drop the writer.
     pub fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        self.writer.insert(key, value)
+        self.writer.insert(key, Some(value))
     }
 
     /// Completes the table: writes the rest, syncs the file, reads everything back from the disk

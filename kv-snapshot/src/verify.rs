@@ -3,21 +3,25 @@
 pub(crate) mod blocks;
 pub(crate) mod entries;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use blocks::verify_blocks;
 use entries::verify_entries;
-use kv_core::{CheckpointId, Error, Result};
+use kv_core::{CheckpointId, CollectionId, Cursor, Error, NAME_BYTES_MAX, Result};
 use kv_vfs::{Access, Vfs};
 
 use crate::{
-    damage_flag,
     format::{
         manifest::{Manifest, PartRef},
         names,
     },
     inventory::Inventory,
-    read::checkpoint::{check_collections, open_part, read_manifest},
+    read::{
+        checkpoint::read_manifest,
+        cursor::PartCursor,
+        open_part::open_part,
+        part::Part,
+    },
 };
 
 /// What [`verify`] found.
@@ -32,8 +36,8 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// What is wrong: damage, files that cannot be read, files that another version wrote.
     pub findings: Vec<Error>,
-    /// Whether the damage flag is set: a read met damage before, and nothing is written or removed
-    /// until [`MmapCheckpointer::verify`](crate::MmapCheckpointer::verify) has found nothing wrong.
+    /// Whether a part has the flag of damage: a read met damage in it before. The flag is removed
+    /// when the part is found to be intact, or when its checkpoint is set aside.
     pub damage_noted: bool,
 }
 
@@ -54,9 +58,10 @@ impl VerifyReport {
 /// # Errors
 /// [`Error::Io`] if the directory cannot be read. Damage is not an error: it is in the report.
 pub fn verify(vfs: &dyn Vfs) -> Result<VerifyReport> {
-    let mut report = VerifyReport { damage_noted: damage_flag::is_set(vfs)?, ..VerifyReport::default() };
+    let inventory = Inventory::read(vfs)?;
+    let mut report = VerifyReport { damage_noted: !inventory.flags.is_empty(), ..VerifyReport::default() };
     let mut parts = BTreeMap::new();
-    for id in Inventory::read(vfs)?.manifests {
+    for id in inventory.manifests {
         if let Err(error) = verify_checkpoint(vfs, id, &mut parts) {
             if !Inventory::read(vfs)?.manifests.contains(&id) {
                 continue;
@@ -71,7 +76,12 @@ pub fn verify(vfs: &dyn Vfs) -> Result<VerifyReport> {
 }
 
 fn verify_checkpoint(vfs: &dyn Vfs, id: CheckpointId, verified: &mut BTreeMap<u64, PartRef>) -> Result<()> {
-    let manifest = read_manifest(vfs, &names::manifest(id), id)?;
+    let name = names::manifest(id);
+    let manifest = read_manifest(vfs, &name, id)?;
+    if manifest.parts.last().is_some_and(|bottom| bottom.tombstones > 0) {
+        let detail = "the part at the bottom has tombstones, which hide nothing";
+        return Err(Error::corrupt_whole(vfs.path().join(name), detail));
+    }
     for part in &manifest.parts {
         if verified.get(&part.seq) != Some(part) {
             verify_part(vfs, &manifest, part)?;
@@ -84,10 +94,26 @@ fn verify_checkpoint(vfs: &dyn Vfs, id: CheckpointId, verified: &mut BTreeMap<u6
 fn verify_part(vfs: &dyn Vfs, manifest: &Manifest, named: &PartRef) -> Result<()> {
     // First open it as a reader does: if it is another file altogether, this gives the clearest
     // error.
-    let part = open_part(vfs, named)?;
-    check_collections(&part, manifest)?;
+    let part = Arc::new(open_part(vfs, manifest, named)?);
     let file = vfs.open(&names::part(named.seq), Access::Read)?;
     file.drop_cache()?;
     verify_blocks(&*file, &named.summary, || Ok(()))?;
-    verify_entries(&part)
+    verify_entries(&part)?;
+    verify_names(&part)
+}
+
+/// Verifies that the entries of the collection of names are names of collections.
+fn verify_names(part: &Arc<Part>) -> Result<()> {
+    let Some(section) = part.section(CollectionId::NAMES) else { return Ok(()) };
+    let mut cursor = PartCursor::new(part.clone(), *section, Bound::Unbounded, Bound::Unbounded)?;
+    while cursor.advance()? {
+        let name = cursor.value();
+        let is_name = CollectionId::from_key(cursor.key()).is_some()
+            && (cursor.is_tombstone() || (name.len() <= NAME_BYTES_MAX && std::str::from_utf8(name).is_ok()));
+        if !is_name {
+            let detail = "an entry of the collection of names is not the name of a collection";
+            return Err(Error::corrupt(part.blocks().file(), section.entries_offset, detail));
+        }
+    }
+    Ok(())
 }

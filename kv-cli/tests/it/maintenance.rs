@@ -30,7 +30,7 @@ fn what_was_noted_of_damage_is_told_and_cleared() {
     let kv = Kv::new();
     kv.ok(&["put", "c", "k", "v"]);
     kv.ok(&["checkpoint"]);
-    let note = kv.store().join("checkpoints/DAMAGED");
+    let note = kv.store().join("checkpoints/0000000000000001.part.damaged");
     std::fs::write(&note, "a block").unwrap();
     kv.ok(&["put", "c", "k", "w"]);
     kv.fails(5, &["checkpoint"]);

@@ -1,15 +1,9 @@
-use std::{
-    collections::VecDeque,
-    fmt,
-    iter::FusedIterator,
-    ops::{Bound, RangeBounds},
-    sync::Arc,
-};
+use std::{collections::VecDeque, fmt, iter::FusedIterator, mem, ops::Bound, sync::Arc};
 
 use super::{
     NEWEST, WriterToken,
     entry::Entry,
-    merge::{KeyChange, Merge, Scan, Stored},
+    merge::{KeyChange, Merge, Scan, Stored, bytes},
     order::Direction,
     read_view::ReadView,
     snapshot::Snapshot,
@@ -38,30 +32,28 @@ type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 /// # Ok::<(), kv_core::Error>(())
 /// ```
 pub struct Entries {
-    scan: Option<Scan>,
+    state: State,
     /// Keeps the versions of its position from being pruned.
     _snapshot: Option<Arc<Snapshot>>,
-    /// The entries that have not been taken yet lie between these bounds.
-    lower: Bound<Value>,
-    upper: Bound<Value>,
-    front: Option<Merge>,
-    back: Option<Merge>,
     /// The highest position of the changes in memory that were passed over or returned.
     depends_on: Lsn,
+}
+
+enum State {
+    /// Nothing has been taken yet. So an iterator that is never used costs next to nothing.
+    NotBegun {
+        scan: Scan,
+        lower: Bound<Value>,
+        upper: Bound<Value>,
+    },
+    Begun(Merge),
+    Ended,
 }
 
 impl Entries {
     /// No entries.
     pub(super) fn empty() -> Self {
-        Self {
-            scan: None,
-            _snapshot: None,
-            lower: Bound::Unbounded,
-            upper: Bound::Unbounded,
-            front: None,
-            back: None,
-            depends_on: Lsn::START,
-        }
+        Self { state: State::Ended, _snapshot: None, depends_on: Lsn::START }
     }
 
     /// The position of the newest change that the iteration depends on so far. At its end, this
@@ -95,41 +87,27 @@ impl Entries {
             return Self::empty();
         }
         let (lower, upper) = (lower.map(Value::copy_from), upper.map(Value::copy_from));
-        Self { scan: Some(scan), lower, upper, ..Self::empty() }
+        Self { state: State::NotBegun { scan, lower, upper }, ..Self::empty() }
     }
 
     fn take(&mut self, direction: Direction) -> Result<Option<Entry>> {
-        let Some(scan) = &self.scan else { return Ok(None) };
-        let end = match direction {
-            Direction::Forward => &mut self.front,
-            Direction::Backward => &mut self.back,
-        };
-        let merge = match end {
-            Some(merge) => merge,
-            None => end.insert(scan.merge(&self.lower, &self.upper, direction)?),
-        };
-        let entry = merge.next();
-        self.depends_on = self.depends_on.max(merge.depends_on());
-        // The other end may have taken it already.
-        let entry = entry?.filter(|entry| (self.lower.as_ref(), self.upper.as_ref()).contains(&entry.key));
-        match (&entry, direction) {
-            (Some(entry), Direction::Forward) => self.lower = Bound::Excluded(entry.key.clone()),
-            (Some(entry), Direction::Backward) => self.upper = Bound::Excluded(entry.key.clone()),
-            (None, _) => self.end(),
+        if let State::NotBegun { .. } = self.state
+            && let State::NotBegun { scan, lower, upper } = mem::replace(&mut self.state, State::Ended)
+        {
+            self.state = State::Begun(scan.merge((bytes(&lower), bytes(&upper)))?);
         }
-        Ok(entry)
+        let State::Begun(merge) = &mut self.state else { return Ok(None) };
+        let entry = merge.next(direction);
+        self.depends_on = merge.depends_on();
+        entry
     }
 
     fn take_or_end(&mut self, direction: Direction) -> Option<Result<Entry>> {
-        let taken = self.take(direction);
-        if taken.is_err() {
-            self.end();
+        let taken = self.take(direction).transpose();
+        if !matches!(taken, Some(Ok(_))) {
+            *self = Self { depends_on: self.depends_on, ..Self::empty() };
         }
-        taken.transpose()
-    }
-
-    fn end(&mut self) {
-        *self = Self { depends_on: self.depends_on, ..Self::empty() };
+        taken
     }
 }
 
@@ -162,6 +140,6 @@ impl FusedIterator for Entries {}
 
 impl fmt::Debug for Entries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entries").field("lower", &self.lower).field("upper", &self.upper).finish_non_exhaustive()
+        f.debug_struct("Entries").finish_non_exhaustive()
     }
 }

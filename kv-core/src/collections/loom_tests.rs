@@ -130,7 +130,7 @@ fn apply(collections: &Collections, writer: &mut WriterToken, lsn: Lsn, operatio
 
 /// The collection `all`, with the key `k`, at position 1.
 fn collections() -> (Arc<Collections>, WriterToken) {
-    let (collections, mut writer) = Collections::new(None).unwrap();
+    let (collections, mut writer) = Collections::new(None, &[]);
     let operations = [Operation::Create { name: "all" }, Operation::Put { collection: ALL, key: b"k", value: b"1" }];
     apply(&collections, &mut writer, Lsn(1), &operations);
     (Arc::new(collections), writer)

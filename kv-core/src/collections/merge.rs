@@ -1,11 +1,7 @@
-//! Merges the changes in memory with the entries of the checkpoint, in order of key, from one end.
+//! Merges the changes in memory with the entries of the checkpoint, in order of key, from both
+//! ends.
 
-use std::{
-    cmp::Ordering,
-    collections::VecDeque,
-    ops::{Bound, RangeBounds},
-    sync::Arc,
-};
+use std::{cmp::Ordering, collections::VecDeque, ops::Bound, sync::Arc};
 
 use super::{
     entry::Entry,
@@ -25,7 +21,8 @@ pub(super) struct Scan {
     pub(super) view: Arc<ReadView>,
     /// The collection and position to read. `None` if there are only pending changes.
     pub(super) stored: Option<Stored>,
-    /// The changes of a pending write in order of key. They replace what is stored.
+    /// The changes of a pending write within the bounds, in order of key. They replace what is
+    /// stored.
     pub(super) pending: VecDeque<KeyChange>,
 }
 
@@ -40,34 +37,28 @@ pub(super) struct Stored {
 pub(crate) type KeyChange = (Value, Option<Value>);
 
 impl Scan {
-    /// The entries within the bounds, from the end that `direction` begins at.
-    pub(super) fn merge(&self, lower: &Bound<Value>, upper: &Bound<Value>, direction: Direction) -> Result<Merge> {
-        let pending = self.pending.iter().filter(|(key, _)| (lower.as_ref(), upper.as_ref()).contains(key)).cloned();
-        let pending = pending.map(|(key, value)| ReadyChange { lsn: Lsn::START, key, value });
-        let ready = match direction {
-            Direction::Forward => pending.collect(),
-            Direction::Backward => pending.rev().collect(),
-        };
-        let sources = vec![Source { ready, rest: None }];
-        let mut merge = Merge { direction, sources, cursor: None, depends_on: Lsn::START };
+    /// The entries within the bounds.
+    pub(super) fn merge(self, (lower, upper): (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Merge> {
+        let pending = self.pending.into_iter().map(|(key, value)| ReadyChange { lsn: Lsn::START, key, value });
+        let pending = Source { front: pending.collect(), ..Source::default() };
+        let mut merge = Merge { sources: vec![pending], base: None, depends_on: Lsn::START };
         if let Some(stored) = self.stored {
             for memtable in self.view.memtables().filter(|memtable| memtable.entries() > 0) {
                 let rest = Rest {
                     memtable: Arc::clone(memtable),
                     order: memtable.in_order(stored.collection),
                     stored,
-                    direction,
-                    lower: lower.clone(),
-                    upper: upper.clone(),
+                    lower: lower.map(Value::copy_from),
+                    upper: upper.map(Value::copy_from),
                     count: KEYS_AT_ONCE,
                 };
-                merge.sources.push(Source { ready: VecDeque::new(), rest: Some(rest) });
+                merge.sources.push(Source { rest: Some(rest), ..Source::default() });
             }
             if let Some(checkpoint) = &self.view.checkpoint {
-                merge.cursor = Some(checkpoint.range(stored.collection, bytes(lower), bytes(upper))?);
+                let cursor = checkpoint.range(stored.collection, lower, upper)?;
+                merge.base = Some(Base { cursor, front: None, back: None });
             }
         }
-        merge.step_cursor()?;
         Ok(merge)
     }
 }
@@ -78,12 +69,11 @@ pub(super) fn bytes(bound: &Bound<Value>) -> Bound<&[u8]> {
 
 /// Merges several sources of entries. A newer source hides the same key in older ones.
 pub(super) struct Merge {
-    direction: Direction,
-    /// The changes in order of key, one source for each place; newer places come first.
+    /// The changes in order of key, one source for each place; newer places come first. Those that
+    /// are used up are left out.
     sources: Vec<Source>,
-    /// A cursor at the checkpoint's first entry that has not been taken yet. `None` if there are no
-    /// more.
-    cursor: Option<Box<dyn Cursor>>,
+    /// What the checkpoint has. `None` if there is nothing.
+    base: Option<Base>,
     /// The highest position of the changes that were taken, tombstones included. Keys that were
     /// only read ahead do not count.
     depends_on: Lsn,
@@ -96,22 +86,31 @@ impl Merge {
         self.depends_on
     }
 
-    pub(super) fn next(&mut self) -> Result<Option<Entry>> {
+    /// Takes the next entry from the end that `direction` begins at.
+    pub(super) fn next(&mut self, direction: Direction) -> Result<Option<Entry>> {
         loop {
-            self.sources.iter_mut().for_each(Source::make_ready);
-            let Some((first, key)) = self.first_changed() else { return self.take_from_cursor() };
-            let order = self.cursor.as_ref().map(|cursor| self.direction.compare(key, cursor.key()));
-            match order {
-                Some(Ordering::Greater) => return self.take_from_cursor(),
-                Some(Ordering::Equal) => self.step_cursor()?,
-                Some(Ordering::Less) | None => {}
+            if !self.sources.is_empty() {
+                self.sources.retain_mut(|source| source.make_ready(direction));
             }
+            let Some(first) = self.first_changed(direction) else {
+                return self.base.as_mut().map_or(Ok(None), |base| base.take(direction));
+            };
             let (newest, older) = self.sources[first..].split_at_mut(1);
-            let Some(ReadyChange { lsn, key, value }) = newest[0].ready.pop_front() else { continue };
+            let Some(ReadyChange { key, .. }) = newest[0].peek(direction) else { continue };
+            if let Some(base) = &mut self.base
+                && let Some(entry) = base.peek(direction)?
+            {
+                match direction.compare(key, &entry.key) {
+                    Ordering::Greater => return base.take(direction),
+                    Ordering::Equal => drop(base.take(direction)?),
+                    Ordering::Less => {}
+                }
+            }
+            let Some(ReadyChange { lsn, key, value }) = newest[0].take(direction) else { continue };
             self.depends_on = self.depends_on.max(lsn);
             for source in older {
-                if source.ready.front().is_some_and(|other| other.key == key) {
-                    source.ready.pop_front();
+                if source.peek(direction).is_some_and(|other| other.key == key) {
+                    source.take(direction);
                 }
             }
             if let Some(value) = value {
@@ -120,28 +119,46 @@ impl Merge {
         }
     }
 
-    /// The newest source that holds the first key, and that key.
-    fn first_changed(&self) -> Option<(usize, &[u8])> {
-        let keys = self.sources.iter().enumerate().filter_map(|(at, source)| Some((at, &*source.ready.front()?.key)));
-        keys.min_by(|(_, a), (_, b)| self.direction.compare(a, b)) // of equal keys the first, which is the newest
+    /// The newest source that holds the first key.
+    fn first_changed(&self, direction: Direction) -> Option<usize> {
+        let keys = self.sources.iter().enumerate().filter_map(|(at, source)| Some((at, &source.peek(direction)?.key)));
+        keys.min_by(|(_, a), (_, b)| direction.compare(a, b)).map(|(at, _)| at) // of equal keys the first, which is the newest
     }
+}
 
-    fn take_from_cursor(&mut self) -> Result<Option<Entry>> {
-        let entry = self.cursor.as_ref().map(|at| Entry { key: at.key_handle(), value: at.value_handle() });
-        self.step_cursor()?;
-        Ok(entry)
-    }
+/// The entries of the checkpoint, with one read ahead at each end where that was necessary to
+/// compare it.
+struct Base {
+    cursor: Box<dyn Cursor>,
+    front: Option<Entry>,
+    back: Option<Entry>,
+}
 
-    fn step_cursor(&mut self) -> Result<()> {
-        let Some(cursor) = &mut self.cursor else { return Ok(()) };
-        let found = match self.direction {
-            Direction::Forward => cursor.advance()?,
-            Direction::Backward => cursor.retreat()?,
+impl Base {
+    fn peek(&mut self, direction: Direction) -> Result<Option<&Entry>> {
+        let ahead = self.take(direction)?;
+        let place = match direction {
+            Direction::Forward => &mut self.front,
+            Direction::Backward => &mut self.back,
         };
-        if !found {
-            self.cursor = None;
+        *place = ahead;
+        Ok(place.as_ref())
+    }
+
+    fn take(&mut self, direction: Direction) -> Result<Option<Entry>> {
+        let (ahead, at_other_end) = match direction {
+            Direction::Forward => (&mut self.front, &mut self.back),
+            Direction::Backward => (&mut self.back, &mut self.front),
+        };
+        if ahead.is_some() {
+            return Ok(ahead.take());
         }
-        Ok(())
+        let found = match direction {
+            Direction::Forward => self.cursor.advance()?,
+            Direction::Backward => self.cursor.retreat()?,
+        };
+        let entry = || Entry { key: self.cursor.key_handle(), value: self.cursor.value_handle() };
+        Ok(if found { Some(entry()) } else { at_other_end.take() })
     }
 }
 
@@ -152,11 +169,50 @@ struct ReadyChange {
     value: Option<Value>,
 }
 
-/// The changes of one place, in order.
+/// The changes of one place: those that were read at the front, the rest, those that were read at
+/// the back, all in ascending order of key.
+#[derive(Default)]
 struct Source {
-    ready: VecDeque<ReadyChange>,
-    /// Where to read more.
+    front: VecDeque<ReadyChange>,
+    /// What has not been read yet. `None` if there is nothing; then all that was read is in `front`.
     rest: Option<Rest>,
+    back: VecDeque<ReadyChange>,
+}
+
+impl Source {
+    /// Reads until there is a change at the end that `direction` begins at. Returns `false` if the
+    /// source is used up.
+    fn make_ready(&mut self, direction: Direction) -> bool {
+        while self.peek(direction).is_none()
+            && let Some(rest) = &mut self.rest
+        {
+            let ready = match direction {
+                Direction::Forward => &mut self.front,
+                Direction::Backward => &mut self.back,
+            };
+            if !rest.take(ready, direction) {
+                self.rest = None;
+                self.front.append(&mut self.back);
+            }
+        }
+        self.peek(direction).is_some()
+    }
+
+    fn peek(&self, direction: Direction) -> Option<&ReadyChange> {
+        match direction {
+            Direction::Forward => self.front.front(),
+            Direction::Backward if self.rest.is_none() => self.front.back(),
+            Direction::Backward => self.back.back(),
+        }
+    }
+
+    fn take(&mut self, direction: Direction) -> Option<ReadyChange> {
+        match direction {
+            Direction::Forward => self.front.pop_front(),
+            Direction::Backward if self.rest.is_none() => self.front.pop_back(),
+            Direction::Backward => self.back.pop_back(),
+        }
+    }
 }
 
 /// The changes of a memtable that have not been read yet.
@@ -164,38 +220,28 @@ struct Rest {
     memtable: Arc<Memtable>,
     order: Arc<Order>,
     stored: Stored,
-    direction: Direction,
     lower: Bound<Value>,
     upper: Bound<Value>,
     count: usize,
 }
 
-impl Source {
-    /// Makes the next change ready, if there is one.
-    fn make_ready(&mut self) {
-        while self.ready.is_empty()
-            && let Some(rest) = &mut self.rest
-        {
-            if !rest.take(&mut self.ready) {
-                self.rest = None;
-            }
-        }
-    }
-}
-
 impl Rest {
-    /// Reads the next few keys. Some of them may have no version at the position. Returns `false`
-    /// if there are no more.
-    fn take(&mut self, ready: &mut VecDeque<ReadyChange>) -> bool {
-        let keys = self.order.keys(bytes(&self.lower), bytes(&self.upper), self.direction, self.count);
+    /// Reads the next few keys from the end that `direction` begins at. Some of them may have no
+    /// version at the position. Returns `false` if there are no more.
+    fn take(&mut self, ready: &mut VecDeque<ReadyChange>, direction: Direction) -> bool {
+        let keys = self.order.keys(bytes(&self.lower), bytes(&self.upper), direction, self.count);
         let Some(last) = keys.last().cloned() else { return false };
         let is_end = keys.len() < self.count;
         for key in keys {
             if let Some((lsn, value)) = self.memtable.version(self.stored.collection, &key, || self.stored.position) {
-                ready.push_back(ReadyChange { lsn, key, value });
+                let change = ReadyChange { lsn, key, value };
+                match direction {
+                    Direction::Forward => ready.push_back(change),
+                    Direction::Backward => ready.push_front(change),
+                }
             }
         }
-        match self.direction {
+        match direction {
             Direction::Forward => self.lower = Bound::Excluded(last),
             Direction::Backward => self.upper = Bound::Excluded(last),
         }

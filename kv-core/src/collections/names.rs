@@ -7,7 +7,7 @@ use std::{
     },
 };
 
-use super::{WriterToken, horizon::Visible, versions::Versions};
+use super::{NamedCollection, WriterToken, horizon::Visible, versions::Versions};
 use crate::{
     CollectionId, Lsn,
     sync::{ArcSwap, AtomicUsize, RandomState},
@@ -38,7 +38,7 @@ type Shard = HashMap<Arc<str>, Arc<Versions<CollectionId>>, RandomState>;
 
 impl Names {
     /// The names of these collections, as they have been since the collections were created.
-    pub(crate) fn of(collections: &[(CollectionId, Arc<str>)]) -> Self {
+    pub(crate) fn of(collections: &[NamedCollection]) -> Self {
         let hasher = RandomState::default();
         let mut shards = vec![Shard::with_hasher(hasher.clone()); SHARDS];
         for (id, name) in collections {

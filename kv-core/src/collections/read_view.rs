@@ -17,7 +17,9 @@ pub(crate) struct ReadView {
     /// number.
     pub(crate) frozen: Vec<Frozen>,
     pub(crate) checkpoint: Option<Arc<dyn Checkpoint>>,
-    /// What the checkpoint takes on its medium. Asked for once, because writers need it.
+    /// What the checkpoint says of itself. It is asked once: writers need this under their lock, and
+    /// the checkpoint may be foreign code.
+    checkpoint_id: Option<CheckpointId>,
     pub(crate) checkpoint_stats: CheckpointStats,
 }
 
@@ -34,7 +36,8 @@ pub(crate) struct Frozen {
 impl ReadView {
     pub(crate) fn new(checkpoint: Option<Arc<dyn Checkpoint>>) -> Self {
         let checkpoint_stats = checkpoint.as_ref().map(|checkpoint| checkpoint.stats()).unwrap_or_default();
-        Self { active: Arc::new(Memtable::new()), frozen: Vec::new(), checkpoint, checkpoint_stats }
+        let checkpoint_id = checkpoint.as_ref().map(|checkpoint| checkpoint.id());
+        Self { active: Arc::new(Memtable::new()), frozen: Vec::new(), checkpoint, checkpoint_id, checkpoint_stats }
     }
 
     /// A view in which the active memtable is frozen and a new one is active. `lsn` is the position
@@ -47,6 +50,7 @@ impl ReadView {
             active: Arc::new(Memtable::new()),
             frozen: std::iter::once(newest).chain(self.frozen.iter().cloned()).collect(),
             checkpoint: self.checkpoint.clone(),
+            checkpoint_id: self.checkpoint_id,
             checkpoint_stats: self.checkpoint_stats,
         }
     }
@@ -64,6 +68,7 @@ impl ReadView {
         Some(Self {
             active: Arc::clone(&self.active),
             frozen: self.frozen.iter().filter(|frozen| frozen.lsn > id.lsn).cloned().collect(),
+            checkpoint_id: Some(id),
             checkpoint_stats: checkpoint.stats(),
             checkpoint: Some(checkpoint),
         })
@@ -81,7 +86,7 @@ impl ReadView {
     }
 
     pub(crate) fn checkpoint_id(&self) -> Option<CheckpointId> {
-        self.checkpoint.as_ref().map(|checkpoint| checkpoint.id())
+        self.checkpoint_id
     }
 
     /// The position of the checkpoint, or [`Lsn::START`] if there is none.
@@ -155,7 +160,10 @@ impl ReadView {
         key: &[u8],
         position: impl Fn() -> Lsn,
     ) -> Option<(Lsn, Option<Value>)> {
-        self.memtables().find_map(|memtable| memtable.version(collection, key, &position))
+        // A memtable that is empty costs nothing. A reader that takes one for empty although a key was
+        // added since began before that key was published.
+        let mut memtables = self.memtables().filter(|memtable| memtable.entries() > 0);
+        memtables.find_map(|memtable| memtable.version(collection, key, &position))
     }
 
     /// Calls `read` with the checkpoint's value of a key. Returns `false` if it has none.

@@ -11,7 +11,7 @@ struct Written {
 
 impl Written {
     fn new() -> Self {
-        let (collections, writer) = Collections::new(None).unwrap();
+        let (collections, writer) = Collections::new(None, &[]);
         Self { collections: Arc::new(collections), writer, lsn: Lsn::START }
     }
 
@@ -29,8 +29,9 @@ impl Written {
         self.collections.horizon.publish(self.lsn, self.lsn);
     }
 
+    /// The versions of keys. The name of the collection has one, too.
     fn versions(&self) -> usize {
-        self.collections.view().active.versions()
+        self.collections.view().active.versions() - 1
     }
 
     fn waiting(&self) -> usize {
@@ -130,12 +131,12 @@ fn a_snapshot_dropped_in_a_child_releases_nothing() {
 
     impl Owner for FakeOwner {
         fn check(&self) -> Result<()> {
-            if self.0.load(Ordering::Relaxed) { Err(crate::Error::Forked) } else { Ok(()) }
+            if self.0.load(Ordering::Relaxed) { Err(Error::Forked) } else { Ok(()) }
         }
     }
 
     let owner: Arc<FakeOwner> = Arc::new(FakeOwner(AtomicBool::new(false)));
-    let (mut collections, _writer) = Collections::new(None).unwrap();
+    let (mut collections, _writer) = Collections::new(None, &[]);
     let weak: Weak<FakeOwner> = Arc::downgrade(&owner);
     collections.owner = Some(weak);
     let collections = Arc::new(collections);

@@ -45,41 +45,37 @@ impl Shared {
     /// finish, writes that first, and freezes nothing more if that fails. Returns `None` if nothing
     /// has changed since the last checkpoint.
     pub(super) fn checkpoint(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
-        self.attempt(|| {
-            self.reset_medium_trigger()?;
-            let finished = self.write_frozen(cancelled)?;
-            let lsn = self.freeze_now()?;
-            Ok(self.write_frozen_upto(lsn, cancelled)?.or(finished))
-        })
+        self.attempt(|| self.freeze_and_write(cancelled))
+    }
+
+    fn freeze_and_write(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
+        self.reset_medium_trigger()?;
+        let finished = self.write_frozen(cancelled)?;
+        let lsn = self.freeze_now()?;
+        Ok(self.write_frozen_upto(lsn, cancelled)?.or(finished))
     }
 
     /// Makes the checkpoints that are due: of what writers have frozen, and of the present state if
     /// the log has outgrown its medium.
-    fn checkpoint_if_due(&self, cancelled: &dyn Fn() -> bool) -> Result<()> {
-        let outgrown = {
-            let writer = self.lock_writer()?;
-            self.log_has_outgrown(&writer)
-        };
-        if outgrown {
-            return self.checkpoint(cancelled).map(drop);
-        }
-        self.attempt(|| self.write_frozen(cancelled)).map(drop)
+    fn checkpoint_if_due(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
+        self.attempt(|| {
+            let begun = self.lock_writer()?.checkpoint_begun;
+            if self.log_has_outgrown(begun) { self.freeze_and_write(cancelled) } else { self.write_frozen(cancelled) }
+        })
     }
 
     /// Makes the checkpoint on close, if something was written since opening and enough has
-    /// changed, or if an earlier checkpoint was not finished.
+    /// changed, or an earlier checkpoint was not finished.
     pub(super) fn checkpoint_on_close(&self) -> Result<()> {
-        let due = {
+        let (begun, has_written, record_bytes) = {
             let writer = self.lock_writer()?;
-            let much = writer.record_bytes >= self.options.close_checkpoint_record_bytes;
-            writer.has_written() && (much || self.log_has_outgrown(&writer))
+            (writer.checkpoint_begun, writer.has_written(), writer.record_bytes)
         };
-        if due {
-            self.checkpoint(&|| false)?;
-        } else if !self.collections.view().frozen.is_empty() {
-            self.attempt(|| self.write_frozen(&|| false))?;
+        let is_much = || record_bytes >= self.options.close_checkpoint_record_bytes || self.log_has_outgrown(begun);
+        if !has_written {
+            return Ok(());
         }
-        Ok(())
+        if is_much() { self.checkpoint(&|| false) } else { self.attempt(|| self.write_frozen(&|| false)) }.map(drop)
     }
 
     /// Runs an attempt at a checkpoint, and notes whether it failed.
@@ -169,28 +165,6 @@ impl Shared {
         self.collections.install(checkpoint);
         self.room.wake();
         Ok(id)
-    }
-
-    /// Removes the checkpoints that are no longer needed, and trims the log.
-    ///
-    /// Two checkpoints are kept, of different positions, and the log back to the older of them. So
-    /// one bad checkpoint loses nothing. While there is damage that no opening has examined, nothing
-    /// is removed or trimmed, because it may be what heals that damage.
-    pub(super) fn release(&self) -> Result<()> {
-        if self.checkpointer.damage().is_some() {
-            return Ok(());
-        }
-        let Some(newest) = self.collections.view().checkpoint_id() else { return Ok(()) };
-        let ids = self.checkpointer.list()?;
-        let Some(older) = ids.iter().find(|id| id.lsn < newest.lsn) else {
-            return self.remove(ids.iter().filter(|id| **id < newest));
-        };
-        self.remove(ids.iter().filter(|id| **id < newest && *id != older))?;
-        self.log.trim(older.lsn)
-    }
-
-    fn remove<'a>(&self, mut ids: impl Iterator<Item = &'a CheckpointId>) -> Result<()> {
-        ids.try_for_each(|id| self.checkpointer.remove(*id))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     sync::AtomicU64,
 };
 
-/// The size of the log on its medium is checked once in this many commits.
+/// The size of the log on its medium is checked at the first commit, and once in this many.
 const COMMITS_BETWEEN_LOOKS: u64 = 256;
 
 /// What the writer's lock protects. The order in which threads take that lock is the order of
@@ -277,7 +277,13 @@ impl Inner {
         if is_full {
             self.freeze(writer);
         }
-        is_full || (writer.commits.is_multiple_of(COMMITS_BETWEEN_LOOKS) && self.log_has_outgrown(writer))
+        // The first commit looks at everything, because what is due may be from an earlier opening,
+        // and opening a store writes nothing.
+        let is_first = writer.commits == 1;
+        let looks = is_first || writer.commits.is_multiple_of(COMMITS_BETWEEN_LOOKS);
+        is_full
+            || (is_first && self.collections.frozen() > 0)
+            || (looks && self.log_has_outgrown(writer.checkpoint_begun))
     }
 }
 
@@ -359,8 +365,9 @@ impl Shared {
         }
     }
 
-    /// Whether the log has taken too much of its medium since the last checkpoint began.
-    pub(super) fn log_has_outgrown(&self, writer: &Writer) -> bool {
-        self.log.medium_bytes_after(writer.checkpoint_begun) >= self.options.checkpoint_medium_bytes
+    /// Whether the log has taken too much of its medium since the last checkpoint began, at this
+    /// position.
+    pub(super) fn log_has_outgrown(&self, checkpoint_begun: Lsn) -> bool {
+        self.log.medium_bytes_after(checkpoint_begun) >= self.options.checkpoint_medium_bytes
     }
 }

@@ -54,18 +54,6 @@ impl Shared {
     fn note_merge(&self, error: Option<&Error>) {
         *lock(&self.merge_error) = error.filter(|error| !matches!(error, Error::Cancelled)).map(Error::chain);
     }
-
-    /// Keeps only the newest checkpoint, which has just been verified, and the log from it on.
-    fn release_all(&self) -> Result<()> {
-        if self.checkpointer.damage().is_some() {
-            return Ok(());
-        }
-        let Some(newest) = self.collections.view().checkpoint_id() else { return Ok(()) };
-        for id in self.checkpointer.list()?.into_iter().filter(|id| *id < newest) {
-            self.checkpointer.remove(id)?;
-        }
-        self.log.trim(newest.lsn)
-    }
 }
 
 /// Starts the job that merges in the background.
@@ -85,15 +73,14 @@ impl Job for MergeJob {
     /// while, and then does what pays only at rest.
     fn run(&mut self) -> Next {
         let shared = &self.shared;
-        let newest = || shared.collections.view().checkpoint_id();
         let closing = || shared.closing.load(Ordering::Acquire);
         if closing() {
             return Next::WhenWoken;
         }
-        let at_rest = newest() == self.seen;
+        let at_rest = shared.collections.checkpoint_id() == self.seen;
         let effort = if at_rest { Effort::AtRest } else { Effort::Needed };
         let merged = shared.merge(effort, &closing); // a failure has been recorded for `Stats`
-        self.seen = newest();
+        self.seen = shared.collections.checkpoint_id();
         match (at_rest, merged) {
             (false, Ok(_)) => Next::After(shared.options.rest_interval),
             _ => Next::WhenWoken,

@@ -57,6 +57,9 @@ pub struct StoreOptions {
     /// How long a write waits for a checkpoint before it fails with
     /// [`Busy`](crate::Error::Busy), if checkpoints do not fail. Default: 30 s.
     pub room_wait: Duration,
+    /// How long [`close`](crate::Store::close) waits for flushes and checkpoints before it fails
+    /// with [`StillClosing`](crate::Error::StillClosing). Default: 120 s.
+    pub close_wait: Duration,
     /// How long the store has to be left alone before merging goes on for the sake of reads.
     /// Default: 5 s.
     pub rest_interval: Duration,
@@ -71,6 +74,13 @@ pub struct StoreOptions {
     /// How long a write with [`Durability::Process`] may wait until its flush begins. Default: 100
     /// ms. A power cut takes the writes of about this interval, and those made while a flush runs.
     pub flush_interval: Duration,
+    /// Whether a background job reads and verifies the whole checkpoint after opening, so that
+    /// later reads find it in memory. Opening does not wait for it. Default: `false`, so that a
+    /// block is read and verified when it is needed for the first time.
+    pub warm: bool,
+    /// At this rate a background job reads and verifies the newest checkpoint again and again, to
+    /// find damage while the older checkpoint and the log can still heal it. Default: 0, never.
+    pub patrol_bytes_per_second: u64,
     /// Runs the background jobs. It must run all of them. Default: a thread for each job.
     pub scheduler: Arc<dyn Scheduler>,
     /// Says whether this process may write, and holds what that right depends on, such as the lock
@@ -89,10 +99,13 @@ impl Default for StoreOptions {
             wait_thresholds: 4,
             slow_unmerged_parts: 8,
             room_wait: Duration::from_secs(30),
+            close_wait: Duration::from_secs(120),
             rest_interval: Duration::from_secs(5),
             checkpoint_medium_bytes: 256 << 20,
             close_checkpoint_record_bytes: 8 << 20,
             flush_interval: Duration::from_millis(100),
+            warm: false,
+            patrol_bytes_per_second: 0,
             scheduler: Threads::shared(),
             owner: None,
         }
@@ -109,10 +122,13 @@ impl fmt::Debug for StoreOptions {
             .field("wait_thresholds", &self.wait_thresholds)
             .field("slow_unmerged_parts", &self.slow_unmerged_parts)
             .field("room_wait", &self.room_wait)
+            .field("close_wait", &self.close_wait)
             .field("rest_interval", &self.rest_interval)
             .field("checkpoint_medium_bytes", &self.checkpoint_medium_bytes)
             .field("close_checkpoint_record_bytes", &self.close_checkpoint_record_bytes)
             .field("flush_interval", &self.flush_interval)
+            .field("warm", &self.warm)
+            .field("patrol_bytes_per_second", &self.patrol_bytes_per_second)
             .finish_non_exhaustive()
     }
 }

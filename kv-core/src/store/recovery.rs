@@ -3,8 +3,8 @@
 //! The table in docs/durability.md, section "Recovery", says how a store decides. `decide`
 //! implements that table. The tests below and those in `tests/it/recovery.rs` cover all its rows.
 //!
-//! "Bad" means that [`Checkpointer::open`] fails with [`Error::Corrupt`]. Checkpoints are tried
-//! from the newest on, until one opens. Only those of the two newest positions are tried: older
+//! "Bad" means that [`Checkpointer::open`] fails with [`Error::Corrupt`], or that the names of the
+//! collections cannot be read. Checkpoints are tried from the newest on, until one opens. Only those of the two newest positions are tried: older
 //! ones are left over from a removal, and the log does not reach back to them. If one that is tried
 //! belongs to another log, or cannot be opened for any reason but damage (such as a newer version),
 //! the store refuses to open, whatever else there is.
@@ -13,7 +13,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     Bounds, Checkpoint, CheckpointId, Checkpointer, Epoch, Error, Log, Lsn, Refusal, Result,
-    collections::{Collections, WriterToken},
+    collections::{Collections, NamedCollection, WriterToken, names_in},
     operation::{DecodeError, decode},
 };
 
@@ -80,7 +80,7 @@ pub(super) fn recover(log: &dyn Log, checkpointer: &dyn Checkpointer, threshold:
         Err(Refusal::HistoryMissing { .. }) if found.open_damaged(log, checkpointer, &bounds) => found.good_id(),
         decided => decided.map_err(Error::Unrecoverable)?,
     };
-    let (collections, mut writer) = Collections::new(found.good)?;
+    let (collections, mut writer) = Collections::new(found.good, &found.names);
     let mut recovery = Recovery {
         checkpoint: chosen,
         replayed_records: 0,
@@ -98,6 +98,8 @@ pub(super) fn recover(log: &dyn Log, checkpointer: &dyn Checkpointer, threshold:
 struct Found {
     bad: Vec<(CheckpointId, Arc<Error>)>,
     good: Option<Arc<dyn Checkpoint>>,
+    /// The names of the collections in it.
+    names: Vec<NamedCollection>,
 }
 
 impl Found {
@@ -114,9 +116,12 @@ impl Found {
     /// be read in part, and that the log reaches back to; `false` if there is none.
     fn open_damaged(&mut self, log: &dyn Log, checkpointer: &dyn Checkpointer, bounds: &Bounds) -> bool {
         let reached = self.bad.iter().filter(|(id, _)| bounds.trimmed <= id.lsn);
-        let opened = reached.filter_map(|(id, _)| checkpointer.open_damaged(*id).ok());
-        self.good = { opened }.find(|checkpoint| checkpoint.head().log_id == log.id());
-        self.good.is_some()
+        let opened = reached.filter_map(|(id, _)| with_names(checkpointer.open_damaged(*id)).ok());
+        let Some((good, names)) = { opened }.find(|(checkpoint, _)| checkpoint.head().log_id == log.id()) else {
+            return false;
+        };
+        (self.good, self.names) = (Some(good), names);
+        true
     }
 }
 
@@ -127,7 +132,7 @@ struct Candidate {
 }
 
 fn examine(log: &dyn Log, checkpointer: &dyn Checkpointer) -> Result<Found> {
-    let mut found = Found { bad: Vec::new(), good: None };
+    let mut found = Found { bad: Vec::new(), good: None, names: Vec::new() };
     let mut positions = Vec::new();
     for id in checkpointer.list()? {
         if !positions.contains(&id.lsn) {
@@ -136,10 +141,10 @@ fn examine(log: &dyn Log, checkpointer: &dyn Checkpointer) -> Result<Found> {
         if positions.len() > 2 {
             break;
         }
-        match checkpointer.open(id) {
-            Ok(checkpoint) => {
+        match with_names(checkpointer.open(id)) {
+            Ok((checkpoint, names)) => {
                 refuse_foreign(log, &*checkpoint)?;
-                found.good = Some(checkpoint);
+                (found.good, found.names) = (Some(checkpoint), names);
                 break;
             }
             Err(error @ Error::Corrupt { .. }) => found.bad.push((id, Arc::new(error))),
@@ -147,6 +152,13 @@ fn examine(log: &dyn Log, checkpointer: &dyn Checkpointer) -> Result<Found> {
         }
     }
     Ok(found)
+}
+
+/// A checkpoint with the names of its collections. Without them it is of no use.
+fn with_names(opened: Result<Arc<dyn Checkpoint>>) -> Result<(Arc<dyn Checkpoint>, Vec<NamedCollection>)> {
+    let checkpoint = opened?;
+    let names = names_in(&*checkpoint)?;
+    Ok((checkpoint, names))
 }
 
 fn refuse_foreign(log: &dyn Log, checkpoint: &dyn Checkpoint) -> Result<()> {
@@ -171,6 +183,10 @@ fn decide(candidates: &[Candidate], log: &Bounds) -> Result<Option<CheckpointId>
     }
     Ok(chosen)
 }
+
+/// The most memtables that are frozen while the log is replayed. The log may hold far more than is
+/// left behind today, if the threshold was higher before.
+const FROZEN_MAX: usize = 8;
 
 /// Applies the records of the log after the position of the state. Each record is checked as a
 /// whole before any of it is applied. Returns the bytes of the records in the active memtable.
@@ -197,7 +213,7 @@ fn replay(
         recovery.replayed_bytes += record.payload.len() as u64;
         recovery.position = lsn;
         record_bytes += record.payload.len() as u64;
-        if record_bytes.max(collections.active_bytes()) >= threshold {
+        if record_bytes.max(collections.active_bytes()) >= threshold && collections.frozen() < FROZEN_MAX {
             collections.freeze(writer, lsn, record_bytes);
             record_bytes = 0;
         }

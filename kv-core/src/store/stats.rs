@@ -49,6 +49,10 @@ pub struct Stats {
     pub slow_bytes: u64,
     /// From this many unwritten bytes on, writes wait.
     pub wait_bytes: u64,
+    /// How many [pins](crate::Pin) there are.
+    pub pins: usize,
+    /// The lowest position that is pinned. The log is not trimmed beyond it.
+    pub pinned: Option<Lsn>,
     /// Why the last attempt at a checkpoint failed: an error, a panic, or a dead background job.
     /// `None` if it succeeded.
     pub checkpoint_error: Option<String>,
@@ -67,7 +71,7 @@ impl fmt::Display for Stats {
         match self.checkpoint {
             Some(id) => write!(
                 f,
-                "checkpoint at position {}: {} entries, {} bytes in {} parts; ",
+                "checkpoint at position {}: {} entries, {} bytes, parts: {}; ",
                 id.lsn, self.checkpoint_size.entries, self.checkpoint_size.bytes, self.checkpoint_size.parts
             )?,
             None => f.write_str("no checkpoint; ")?,
@@ -77,6 +81,9 @@ impl fmt::Display for Stats {
         write!(f, "{} bytes since the checkpoint", self.log_medium_bytes)?;
         if self.frozen_memtables > 0 {
             write!(f, "; {} bytes of changes wait for a checkpoint", self.unwritten_bytes)?;
+        }
+        if let Some(pinned) = self.pinned {
+            write!(f, "; kept for {} pins: everything after position {pinned}", self.pins)?;
         }
         let troubles = [
             ("the last checkpoint failed", &self.checkpoint_error),
@@ -109,6 +116,8 @@ impl Shared {
             unwritten_bytes: view.unwritten_bytes(),
             slow_bytes: threshold.saturating_mul(self.options.slow_thresholds.into()),
             wait_bytes: threshold.saturating_mul(self.options.wait_thresholds.into()),
+            pins: self.pins.count(),
+            pinned: self.pins.lowest(),
             checkpoint_error: self.room.failure(),
             merge_error: lock(&self.merge_error).clone(),
             damage: self.checkpointer.damage().map(|damage| damage.chain()),

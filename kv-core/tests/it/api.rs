@@ -193,7 +193,10 @@ fn statistics_read_as_a_sentence_and_a_log_has_its_number_in_hexadecimal() {
     assert!(text.starts_with("published up to position 1; no checkpoint; changed since: 1 entries, "), "{text}");
     store.checkpoint().unwrap();
     let text = store.stats().to_string();
-    assert!(text.contains("checkpoint at position 1: 1 entries, 6 bytes; changed since: 0 entries"), "{text}");
+    assert!(
+        text.contains("checkpoint at position 1: 2 entries, 21 bytes, parts: 1; changed since: 0 entries"),
+        "{text}"
+    );
     assert!(text.contains("durable up to 1, appended up to 1"), "{text}");
     assert_eq!(format!("{:?}", LogId(0xab)), "LogId(000000000000000000000000000000ab)");
 }

@@ -8,8 +8,8 @@ use std::{
 };
 
 use kv_core::{
-    Batch, ChangeFeed, ChangeRecord, Changes, Checkpoint, CheckpointId, Checkpointer, Durability, Error, Log, Lsn,
-    MemoryLog, RecordedChange, Result, Snapshot, Store, StoreOptions,
+    Batch, ChangeFeed, ChangeRecord, Changes, Checkpoint, CheckpointId, Checkpointer, Durability, Effort, Error, Log,
+    Lsn, MemoryLog, RecordedChange, Result, Snapshot, Store, StoreOptions,
 };
 
 use crate::{
@@ -199,8 +199,16 @@ impl Checkpointer for InterruptedCheckpointer {
         self.inner.write(previous, changes)
     }
 
-    fn maintain(&self, newest: CheckpointId, budget_bytes: u64) -> Result<Option<Arc<dyn Checkpoint>>> {
-        self.inner.maintain(newest, budget_bytes)
+    fn open_damaged(&self, id: CheckpointId) -> Result<Arc<dyn Checkpoint>> {
+        self.inner.open_damaged(id)
+    }
+
+    fn damage(&self) -> Option<Arc<Error>> {
+        self.inner.damage()
+    }
+
+    fn maintain(&self, effort: Effort, cancelled: &dyn Fn() -> bool) -> Result<Option<Arc<dyn Checkpoint>>> {
+        self.inner.maintain(effort, cancelled)
     }
 
     fn remove(&self, id: CheckpointId) -> Result<()> {

@@ -4,6 +4,7 @@
 mod answers;
 mod api;
 mod background;
+mod backpressure;
 mod checkpoint;
 mod closures;
 mod concurrency;
@@ -16,6 +17,7 @@ mod lowered_limits;
 mod model;
 mod owner;
 mod panicking;
+mod pins;
 mod publication;
 mod recovery;
 mod scans;

@@ -13,7 +13,7 @@ use std::{
 
 use kv_core::{
     Bounds, Changes, Checkpoint, CheckpointHead, CheckpointId, CheckpointStats, Checkpointer, CollectionId,
-    CollectionSize, Cursor, Durability, Effort, Log, LogId, LogReader, Lsn, MemoryLog, Result, Value,
+    CollectionSize, Cursor, Durability, Effort, Error, Log, LogId, LogReader, Lsn, MemoryLog, Result, Value,
 };
 
 /// The payload of a panic. Its drop panics, too.
@@ -207,6 +207,10 @@ impl Checkpoint for PanickingCheckpoint {
 
     fn size(&self, collection: CollectionId) -> Result<CollectionSize> {
         self.calls.call(|| self.inner.size(collection))
+    }
+
+    fn scrub(&self, from: u64, bytes: u64) -> Result<Option<u64>> {
+        self.calls.call(|| self.inner.scrub(from, bytes))
     }
 
     fn stats(&self) -> CheckpointStats {

@@ -14,8 +14,8 @@ use std::{
 };
 
 use kv_core::{
-    Changes, Checkpoint, CheckpointId, Checkpointer, Commit, Error, MemoryCheckpointer, MemoryLog, Result, Store,
-    StoreOptions,
+    Changes, Checkpoint, CheckpointId, Checkpointer, Commit, Effort, Error, MemoryCheckpointer, MemoryLog, Result,
+    Store, StoreOptions,
 };
 use kv_testkit::ManualScheduler;
 
@@ -55,10 +55,11 @@ fn within_time<T: Send + 'static>(what: &str, call: impl FnOnce() -> T + Send + 
     receive.recv_timeout(Duration::from_secs(20)).unwrap_or_else(|_| panic!("{what} hangs, or has panicked"))
 }
 
-/// A store whose jobs run only when the test runs them.
+/// A store whose jobs run only when the test runs them. A checkpoint is always due.
 fn quiet() -> (ManualScheduler, Store) {
     let scheduler = ManualScheduler::new();
-    let options = StoreOptions { scheduler: Arc::new(scheduler.clone()), ..StoreOptions::default() };
+    let options =
+        StoreOptions { checkpoint_medium_bytes: 0, scheduler: Arc::new(scheduler.clone()), ..StoreOptions::default() };
     let store = Store::with_backends(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), options).unwrap();
     (scheduler, store)
 }
@@ -166,8 +167,16 @@ impl Checkpointer for BlockedCheckpointer {
         self.inner.write(previous, changes)
     }
 
-    fn maintain(&self, newest: CheckpointId, budget_bytes: u64) -> Result<Option<Arc<dyn Checkpoint>>> {
-        self.inner.maintain(newest, budget_bytes)
+    fn open_damaged(&self, id: CheckpointId) -> Result<Arc<dyn Checkpoint>> {
+        self.inner.open_damaged(id)
+    }
+
+    fn damage(&self) -> Option<Arc<Error>> {
+        self.inner.damage()
+    }
+
+    fn maintain(&self, effort: Effort, cancelled: &dyn Fn() -> bool) -> Result<Option<Arc<dyn Checkpoint>>> {
+        self.inner.maintain(effort, cancelled)
     }
 
     fn remove(&self, id: CheckpointId) -> Result<()> {

@@ -1,12 +1,11 @@
 //! Encodes and decodes the payload of a manifest. This is the only place that uses bincode.
 //!
 //! Layout: the fields in order. Integers are little-endian and of fixed width; an option is a byte
-//! 0 or 1 and then the value; a list or a text is its length in 8 bytes and then its elements or
-//! its UTF-8. A golden test pins the bytes, so that another library that writes the same can
-//! replace bincode.
+//! 0 or 1 and then the value; a list is its length in 8 bytes and then its elements. A golden test
+//! pins the bytes, so that another library that writes the same can replace bincode.
 //!
-//! The decoder borrows the texts and reads the lists itself, so that a forged length cannot make it
-//! allocate memory. bincode would allocate a mebibyte and then double it as it goes.
+//! The decoder reads the list itself, so that a forged length cannot make it allocate memory.
+//! bincode would allocate a mebibyte and then double it as it goes.
 
 use bincode::error::DecodeError as BincodeError;
 use serde::{Deserialize, Serialize};
@@ -14,12 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::DecodeError;
 
 /// The longest payload that is read or written, in bytes. It also limits what bincode allocates.
-pub(crate) const PAYLOAD_BYTES_MAX: usize = 512 << 20;
+pub(crate) const PAYLOAD_BYTES_MAX: usize = 128 << 10;
 
-/// The least that a collection takes, in bytes: one without a name.
-const COLLECTION_BYTES_MIN: usize = 8 + 4 + 8 + 8 + 8;
 /// What a part takes, in bytes.
-const PART_BYTES: usize = 8 + 8 + 16 + 16;
+pub(crate) const PART_BYTES: usize = 8 + 8 + 16 + 16 + 8 + 8;
 
 const CONFIG: bincode::config::Configuration<
     bincode::config::LittleEndian,
@@ -28,11 +25,10 @@ const CONFIG: bincode::config::Configuration<
 > = bincode::config::legacy().with_limit::<PAYLOAD_BYTES_MAX>();
 
 #[derive(Debug, Serialize)]
-pub(crate) struct ManifestRecord<'a> {
+pub(crate) struct ManifestRecord {
     pub(crate) id: IdRecord,
     pub(crate) previous: Option<IdRecord>,
     pub(crate) log_id: u128,
-    pub(crate) collections: Vec<CollectionRecord<'a>>,
     pub(crate) parts: Vec<PartRecord>,
 }
 
@@ -43,30 +39,23 @@ pub(crate) struct IdRecord {
     pub(crate) seq: u64,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct CollectionRecord<'a> {
-    pub(crate) lsn: u64,
-    pub(crate) index: u32,
-    pub(crate) name: &'a str,
-    pub(crate) entries: u64,
-    pub(crate) bytes: u64,
-}
-
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct PartRecord {
     pub(crate) seq: u64,
     pub(crate) bytes: u64,
     pub(crate) identity: u128,
     pub(crate) digest: u128,
+    pub(crate) entries: u64,
+    pub(crate) tombstones: u64,
 }
 
 /// `None` if the payload would be too long.
-pub(crate) fn encode(record: &ManifestRecord<'_>) -> Option<Vec<u8>> {
+pub(crate) fn encode(record: &ManifestRecord) -> Option<Vec<u8>> {
     bincode::serde::encode_to_vec(record, CONFIG).ok().filter(|bytes| bytes.len() <= PAYLOAD_BYTES_MAX)
 }
 
 /// Decodes a payload whose checksum has been verified.
-pub(crate) fn decode(payload: &[u8]) -> Result<ManifestRecord<'_>, DecodeError> {
+pub(crate) fn decode(payload: &[u8]) -> Result<ManifestRecord, DecodeError> {
     let mut rest = payload;
     let record = decode_record(&mut rest)
         .map_err(|error| DecodeError::damaged(0, format!("the content cannot be decoded: {error}")))?;
@@ -76,14 +65,8 @@ pub(crate) fn decode(payload: &[u8]) -> Result<ManifestRecord<'_>, DecodeError> 
     }
 }
 
-fn decode_record<'a>(rest: &mut &'a [u8]) -> Result<ManifestRecord<'a>, BincodeError> {
-    Ok(ManifestRecord {
-        id: next(rest)?,
-        previous: next(rest)?,
-        log_id: next(rest)?,
-        collections: list(rest, COLLECTION_BYTES_MIN)?,
-        parts: list(rest, PART_BYTES)?,
-    })
+fn decode_record(rest: &mut &[u8]) -> Result<ManifestRecord, BincodeError> {
+    Ok(ManifestRecord { id: next(rest)?, previous: next(rest)?, log_id: next(rest)?, parts: list(rest, PART_BYTES)? })
 }
 
 fn next<'a, T: Deserialize<'a>>(rest: &mut &'a [u8]) -> Result<T, BincodeError> {

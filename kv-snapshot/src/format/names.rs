@@ -4,9 +4,9 @@
 //! |---|---|
 //! | `EEEEEEEEEEEEEEEE-LLLLLLLLLLLLLLLL-SSSSSSSSSSSSSSSS.manifest` | a checkpoint: its epoch, position and sequence number |
 //! | the same with `.bad` added | a manifest that was set aside, because it or its part is damaged |
-//! | `SSSSSSSSSSSSSSSS.part` | a part, by the sequence number of the checkpoint that it was made for |
+//! | `SSSSSSSSSSSSSSSS.part` | a part, by its number; parts and checkpoints share one sequence of numbers |
+//! | `SSSSSSSSSSSSSSSS.part.damaged` | a read met [damage](crate::damage) in that part |
 //! | a manifest's or part's name with `.tmp` added | being written, or left by an interrupted write |
-//! | `DAMAGED` | the [damage flag](crate::damage_flag) |
 //! | `LOCK` | locked by the process that writes |
 //!
 //! A number has 16 lower-case hexadecimal digits, so that names sort by age. Other names are left
@@ -16,13 +16,12 @@ use kv_core::{CheckpointId, Epoch, Lsn};
 
 /// Locked by the process that writes.
 pub(crate) const LOCK: &str = "LOCK";
-/// The damage flag.
-pub(crate) const DAMAGED: &str = "DAMAGED";
 
 const DIGITS: usize = 16;
 const MANIFEST: &str = ".manifest";
 const SET_ASIDE: &str = ".manifest.bad";
 const PART: &str = ".part";
+const DAMAGED: &str = ".part.damaged";
 const TEMPORARY: &str = ".tmp";
 
 /// What a name says about a file.
@@ -31,15 +30,20 @@ pub(crate) enum Name {
     Manifest(CheckpointId),
     SetAside(CheckpointId),
     Part(u64),
-    /// A manifest or part that is being written, or left by an interrupted write.
-    Temporary,
+    /// The flag of a part in which damage was met.
+    Damaged(u64),
+    /// A manifest or part of this number that is being written, or left by an interrupted write.
+    Temporary(u64),
 }
 
 impl Name {
     /// What `name` says; `None` if it is not a name from the table above.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         if let Some(of) = name.strip_suffix(TEMPORARY) {
-            return matches!(Self::parse(of)?, Self::Manifest(_) | Self::Part(_)).then_some(Self::Temporary);
+            return match Self::parse(of)? {
+                Self::Manifest(CheckpointId { seq, .. }) | Self::Part(seq) => Some(Self::Temporary(seq)),
+                _ => None,
+            };
         }
         if let Some(id) = name.strip_suffix(MANIFEST) {
             return parse_id(id).map(Self::Manifest);
@@ -47,7 +51,18 @@ impl Name {
         if let Some(id) = name.strip_suffix(SET_ASIDE) {
             return parse_id(id).map(Self::SetAside);
         }
+        if let Some(seq) = name.strip_suffix(DAMAGED) {
+            return parse_number(seq).map(Self::Damaged);
+        }
         parse_number(name.strip_suffix(PART)?).map(Self::Part)
+    }
+
+    /// The number in the name.
+    pub(crate) fn seq(self) -> u64 {
+        match self {
+            Self::Manifest(id) | Self::SetAside(id) => id.seq,
+            Self::Part(seq) | Self::Damaged(seq) | Self::Temporary(seq) => seq,
+        }
     }
 }
 
@@ -61,6 +76,11 @@ pub(crate) fn set_aside(id: CheckpointId) -> String {
 
 pub(crate) fn part(seq: u64) -> String {
     format!("{seq:016x}{PART}")
+}
+
+/// The flag of a part in which damage was met.
+pub(crate) fn damaged(seq: u64) -> String {
+    format!("{seq:016x}{DAMAGED}")
 }
 
 pub(crate) fn temporary(name: &str) -> String {
@@ -93,8 +113,9 @@ mod tests {
         assert_eq!(Name::parse(&manifest(id)), Some(Name::Manifest(id)));
         assert_eq!(Name::parse(&set_aside(id)), Some(Name::SetAside(id)));
         assert_eq!(Name::parse(&part(31)), Some(Name::Part(31)));
-        assert_eq!(Name::parse(&temporary(&part(31))), Some(Name::Temporary));
-        assert_eq!(Name::parse(&temporary(&manifest(id))), Some(Name::Temporary));
+        assert_eq!(Name::parse(&damaged(31)), Some(Name::Damaged(31)));
+        assert_eq!(Name::parse(&temporary(&part(31))), Some(Name::Temporary(31)));
+        assert_eq!(Name::parse(&temporary(&manifest(id))), Some(Name::Temporary(0x1f)));
     }
 
     #[test]
@@ -103,6 +124,7 @@ mod tests {
             ["LOCK", "DAMAGED", ".tmp", "x.tmp", ".part", "1.part", "000000000000001F.part", "+00000000000001f.part"];
         let odd =
             odd.into_iter().chain(["0000000000000003-ffffffffffffffff.manifest", "00000000000000031.part", "é.part"]);
+        let odd = odd.chain(["000000000000001f.part.damaged.tmp", "1f.part.damaged"]);
         for name in odd {
             assert_eq!(Name::parse(name), None, "{name}");
         }

@@ -212,7 +212,10 @@ impl Footer {
 pub(crate) struct Section {
     pub(crate) id: CollectionId,
     pub(crate) common_bytes: usize,
+    /// The number of entries, including tombstones.
     pub(crate) entries: u64,
+    pub(crate) tombstones: u64,
+    /// The bytes of the keys and values of all puts.
     pub(crate) bytes: u64,
     pub(crate) entries_offset: u64,
     pub(crate) entries_end: u64,
@@ -229,6 +232,7 @@ impl Section {
         put_u32(&mut record, 8, self.id.index);
         put_u16(&mut record, 12, self.common_bytes as u16);
         put_u64(&mut record, 16, self.entries);
+        put_u64(&mut record, 24, self.tombstones);
         put_u64(&mut record, 32, self.bytes);
         put_u64(&mut record, 40, self.entries_offset);
         put_u64(&mut record, 48, self.entries_end);
@@ -248,13 +252,11 @@ impl Section {
                 "a collection has flags {flags:#x}, which this software does not know"
             )));
         }
-        if get_u64(record, 24) != 0 {
-            return Err(DecodeError::newer("a collection has tombstones, which this software does not know"));
-        }
         let section = Self {
             id: CollectionId { lsn: Lsn(get_u64(record, 0)), index: get_u32(record, 8) },
             common_bytes: get_u16(record, 12).into(),
             entries: get_u64(record, 16),
+            tombstones: get_u64(record, 24),
             bytes: get_u64(record, 32),
             entries_offset: get_u64(record, 40),
             entries_end: get_u64(record, 48),
@@ -281,6 +283,7 @@ impl Section {
             && self.anchors_offset.is_multiple_of(ALIGN_BYTES)
             && fits(self.slots_offset, self.slots, SLOT_BYTES)
             && self.slots_offset.is_multiple_of(ALIGN_BYTES)
+            && self.tombstones <= self.entries
             && self.homes <= self.slots
             && (self.homes > 0 || self.entries == 0)
     }
@@ -291,16 +294,19 @@ impl Section {
     }
 }
 
-/// The lengths of an entry.
+/// The kind of an entry, and its lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EntryHeader {
+    /// Whether the key is deleted. A tombstone has no value.
+    pub(crate) tombstone: bool,
     pub(crate) key_bytes: usize,
     pub(crate) value_bytes: usize,
 }
 
 impl EntryHeader {
     pub(crate) fn encode(&self) -> [u8; ENTRY_HEADER_BYTES] {
-        let mut header = [ENTRY_PUT, 0, 0, 0, 0, 0, 0, 0];
+        let kind = if self.tombstone { ENTRY_TOMBSTONE } else { ENTRY_PUT };
+        let mut header = [kind, 0, 0, 0, 0, 0, 0, 0];
         put_u16(&mut header, 2, self.key_bytes as u16);
         put_u32(&mut header, 4, self.value_bytes as u32);
         header
@@ -310,18 +316,19 @@ impl EntryHeader {
     pub(crate) fn decode(header: &[u8; ENTRY_HEADER_BYTES]) -> Result<Self, DecodeError> {
         let key_bytes = usize::from(get_u16(header, 2));
         let value_bytes = get_u32(header, 4) as usize;
-        if get_u16(header, 0) != u16::from(ENTRY_PUT) || key_bytes == 0 || value_bytes > VALUE_BYTES_CAP {
+        let tombstone = get_u16(header, 0) == u16::from(ENTRY_TOMBSTONE);
+        let is_known = tombstone || get_u16(header, 0) == u16::from(ENTRY_PUT);
+        if !is_known || key_bytes == 0 || value_bytes > if tombstone { 0 } else { VALUE_BYTES_CAP } {
             return Err(Self::fault(header));
         }
-        Ok(Self { key_bytes, value_bytes })
+        Ok(Self { tombstone, key_bytes, value_bytes })
     }
 
     #[cold]
     fn fault(header: &[u8; ENTRY_HEADER_BYTES]) -> DecodeError {
         match (header[0], header[1]) {
             (0, _) => DecodeError::damaged(0, "there is no entry here"),
-            (ENTRY_PUT, 0) => DecodeError::damaged(2, "an entry has impossible lengths"),
-            (ENTRY_TOMBSTONE, 0) => DecodeError::newer("an entry is a tombstone, which this software does not know"),
+            (ENTRY_PUT | ENTRY_TOMBSTONE, 0) => DecodeError::damaged(2, "an entry has impossible lengths"),
             (kind, flags) => DecodeError::newer(format!(
                 "an entry of kind {kind} with flags {flags:#x}, which this software does not know"
             )),
@@ -357,7 +364,7 @@ mod tests {
 
     #[test]
     fn entries_that_are_not_known_are_newer_and_not_damaged() {
-        let header = EntryHeader { key_bytes: 3, value_bytes: 70_000 };
+        let header = EntryHeader { tombstone: false, key_bytes: 3, value_bytes: 70_000 };
         assert_eq!(EntryHeader::decode(&header.encode()), Ok(header));
         assert_eq!(header.bytes(), 8 + 3 + 70_000);
         let decode = |change: fn(&mut [u8; 8])| {
@@ -365,12 +372,16 @@ mod tests {
             change(&mut bytes);
             EntryHeader::decode(&bytes)
         };
-        let newer: [fn(&mut [u8; 8]); 4] =
-            [|entry| entry[0] = ENTRY_TOMBSTONE, |entry| entry[0] = 77, |entry| entry[1] = 1, |entry| entry[1] = 128];
+        let newer: [fn(&mut [u8; 8]); 3] = [|entry| entry[0] = 77, |entry| entry[1] = 1, |entry| entry[1] = 128];
         for change in newer {
             assert!(matches!(decode(change), Err(DecodeError::Newer { .. })));
         }
-        let damaged: [fn(&mut [u8; 8]); 3] = [|entry| *entry = [0; 8], |entry| entry[2] = 0, |entry| entry[7] = 0x80];
+        let damaged: [fn(&mut [u8; 8]); 4] = [
+            |entry| *entry = [0; 8],
+            |entry| entry[0] = ENTRY_TOMBSTONE,
+            |entry| entry[2] = 0,
+            |entry| entry[7] = 0x80,
+        ];
         for change in damaged {
             assert!(matches!(decode(change), Err(DecodeError::Damaged { .. })));
         }

@@ -29,8 +29,8 @@ const WORD_BITS: u64 = u64::BITS as u64;
 /// - A thread that does not see the bit yet verifies the block again, with the same result.
 /// - A block that does not match leaves its bit unset: every later read fails as well.
 ///
-/// A bit stays set for as long as the part is open. If the kernel drops the page and reads it from
-/// the disk again, the block is not verified again.
+/// A bit stays set for as long as the part is open and no damage was met in it. If the kernel drops
+/// the page and reads it from the disk again, the block is not verified again.
 #[derive(Debug)]
 pub(crate) struct Blocks {
     file: PathBuf,
@@ -91,6 +91,12 @@ impl Blocks {
             self.verify_all(first..=last)?;
         }
         Ok(&self.map[start as usize..end as usize])
+    }
+
+    /// Forgets which blocks were verified, so that each is verified again before its next use.
+    #[cold]
+    pub(crate) fn forget(&self) {
+        self.verified.iter().for_each(|word| word.store(0, Ordering::Relaxed));
     }
 
     #[inline(never)]

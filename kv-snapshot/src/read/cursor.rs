@@ -11,7 +11,54 @@ use crate::format::part::Section;
 /// Goes through the entries of a [`Table`](crate::Table) in order of their keys, from either end,
 /// reading in place. It keeps the file mapped.
 #[derive(Debug)]
-pub struct TableCursor {
+pub struct TableCursor(PartCursor);
+
+impl TableCursor {
+    /// The entries of a collection that has no tombstones. A tombstone that is there all the same
+    /// is damage.
+    pub(crate) fn new(part: Arc<Part>, section: Section, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Result<Self> {
+        PartCursor::new(part, section, lower, upper).map(Self)
+    }
+
+    fn check(&mut self, moved: Result<bool>) -> Result<bool> {
+        if self.0.is_tombstone() {
+            return Err(self.0.refuse_tombstone());
+        }
+        moved
+    }
+}
+
+impl Cursor for TableCursor {
+    fn advance(&mut self) -> Result<bool> {
+        let moved = self.0.advance();
+        self.check(moved)
+    }
+
+    fn retreat(&mut self) -> Result<bool> {
+        let moved = self.0.retreat();
+        self.check(moved)
+    }
+
+    fn key(&self) -> &[u8] {
+        self.0.key()
+    }
+
+    fn value(&self) -> &[u8] {
+        self.0.value()
+    }
+
+    fn key_handle(&self) -> Value {
+        self.0.key_handle()
+    }
+
+    fn value_handle(&self) -> Value {
+        self.0.value_handle()
+    }
+}
+
+/// Goes through the entries of a collection of a part, including its tombstones.
+#[derive(Clone, Debug)]
+pub(crate) struct PartCursor {
     part: Arc<Part>,
     section: Section,
     /// Where the entries that are still to come begin.
@@ -21,11 +68,11 @@ pub struct TableCursor {
     /// The offsets of the last few entries before `end`, from the last anchor on: an entry does not
     /// say where the one before it begins.
     before_end: Vec<u64>,
-    key: Range<usize>,
-    value: Range<usize>,
+    /// The entry that it stands on, verified.
+    current: Option<Entry>,
 }
 
-impl TableCursor {
+impl PartCursor {
     pub(crate) fn new(part: Arc<Part>, section: Section, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Result<Self> {
         let next = match lower {
             Bound::Unbounded => section.entries_offset,
@@ -37,7 +84,26 @@ impl TableCursor {
             Bound::Included(key) => part.seek(&section, key, true)?,
             Bound::Excluded(key) => part.seek(&section, key, false)?,
         };
-        Ok(Self { part, section, next, end, before_end: Vec::new(), key: 0..0, value: 0..0 })
+        Ok(Self { part, section, next, end, before_end: Vec::new(), current: None })
+    }
+
+    /// Whether there are no more entries.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.next >= self.end
+    }
+
+    /// Whether it stands on a tombstone. Its value is empty.
+    #[inline]
+    pub(crate) fn is_tombstone(&self) -> bool {
+        self.current.is_some_and(Entry::is_tombstone)
+    }
+
+    /// Ends the cursor at a tombstone that should not be there.
+    #[cold]
+    fn refuse_tombstone(&mut self) -> kv_core::Error {
+        self.next = self.end;
+        let offset = self.current.take().map_or(self.end, Entry::offset);
+        self.part.unexpected_tombstone(offset)
     }
 
     fn take_first(&mut self) -> Result<bool> {
@@ -64,23 +130,29 @@ impl TableCursor {
 
     fn move_to(&mut self, entry: Entry) -> Result<bool> {
         self.part.value(entry)?;
-        self.key = entry.key_range();
-        self.value = entry.value_range();
+        self.current = Some(entry);
         Ok(true)
     }
 
     fn take(&mut self, take: impl FnOnce(&mut Self) -> Result<bool>) -> Result<bool> {
-        self.key = 0..0;
-        self.value = 0..0;
+        self.current = None;
         let taken = take(self);
         if taken.is_err() {
             self.next = self.end;
         }
         taken
     }
+
+    fn key_range(&self) -> Range<usize> {
+        self.current.map_or(0..0, Entry::key_range)
+    }
+
+    fn value_range(&self) -> Range<usize> {
+        self.current.map_or(0..0, Entry::value_range)
+    }
 }
 
-impl Cursor for TableCursor {
+impl Cursor for PartCursor {
     fn advance(&mut self) -> Result<bool> {
         self.take(Self::take_first)
     }
@@ -90,18 +162,18 @@ impl Cursor for TableCursor {
     }
 
     fn key(&self) -> &[u8] {
-        &self.part.blocks().map()[self.key.clone()]
+        &self.part.blocks().map()[self.key_range()]
     }
 
     fn value(&self) -> &[u8] {
-        &self.part.blocks().map()[self.value.clone()]
+        &self.part.blocks().map()[self.value_range()]
     }
 
     fn key_handle(&self) -> Value {
-        self.part.handle(self.key.clone())
+        self.part.handle(self.key_range())
     }
 
     fn value_handle(&self) -> Value {
-        self.part.handle(self.value.clone())
+        self.part.handle(self.value_range())
     }
 }

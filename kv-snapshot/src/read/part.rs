@@ -53,6 +53,12 @@ impl Entry {
         self.offset
     }
 
+    /// Whether the key is deleted. A tombstone has no value.
+    #[inline]
+    pub(crate) fn is_tombstone(self) -> bool {
+        self.lengths.tombstone
+    }
+
     pub(crate) fn key_range(self) -> Range<usize> {
         self.key_start() as usize..self.value_start() as usize
     }
@@ -157,7 +163,7 @@ impl Part {
         self.sections.get(at)
     }
 
-    /// The entry of a key, through the hash index.
+    /// The entry of a key, through the hash index. It may be a tombstone.
     #[inline]
     pub(crate) fn find(&self, section: &Section, key: &[u8]) -> Result<Option<Entry>> {
         let hash = index::hash(key, self.blocks.seed());
@@ -225,13 +231,28 @@ impl Part {
         &self.blocks.map()[entry.key_range()]
     }
 
-    /// The value of an entry, verified.
+    /// The value of an entry, verified; empty for a tombstone.
     #[inline]
     pub(crate) fn value(&self, entry: Entry) -> Result<&[u8]> {
         if Blocks::is_one_block(entry.offset, entry.end()) {
             return Ok(&self.blocks.map()[entry.value_range()]); // verified when the entry was found
         }
         self.blocks.bytes(entry.value_start(), entry.end())
+    }
+
+    /// The value of an entry of a collection that states that it has no tombstones, verified.
+    #[inline]
+    pub(crate) fn put_value(&self, entry: Entry) -> Result<&[u8]> {
+        if entry.is_tombstone() {
+            return Err(self.unexpected_tombstone(entry.offset));
+        }
+        self.value(entry)
+    }
+
+    #[cold]
+    pub(super) fn unexpected_tombstone(&self, offset: u64) -> Error {
+        let detail = "there is a tombstone in a collection that should have none";
+        Error::corrupt(self.blocks.file(), offset, detail)
     }
 
     /// A handle to a range. The caller must have verified it.

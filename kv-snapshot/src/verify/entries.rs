@@ -26,7 +26,7 @@ struct Collection<'a> {
 impl Collection<'_> {
     fn verify(&self) -> Result<()> {
         let section = self.section;
-        let (mut entries, mut bytes) = (0, 0);
+        let (mut entries, mut tombstones, mut bytes) = (0, 0, 0);
         let mut offset = section.entries_offset;
         let mut last_key: &[u8] = &[];
         while offset < section.entries_end {
@@ -42,12 +42,18 @@ impl Collection<'_> {
                 self.verify_anchor(entries / ANCHOR_ENTRIES, key, offset)?;
             }
             entries += 1;
-            bytes += (key.len() + self.part.value(entry)?.len()) as u64;
+            let value = self.part.value(entry)?;
+            if entry.is_tombstone() {
+                tombstones += 1;
+            } else {
+                bytes += (key.len() + value.len()) as u64;
+            }
             last_key = key;
             offset = entry.end();
         }
-        if (entries, bytes) != (section.entries, section.bytes) {
-            return Err(self.wrong(section.entries_offset, "the directory states a wrong number of entries or bytes"));
+        if (entries, tombstones, bytes) != (section.entries, section.tombstones, section.bytes) {
+            let detail = "the directory states a wrong number of entries, tombstones or bytes";
+            return Err(self.wrong(section.entries_offset, detail));
         }
         self.verify_slots()
     }

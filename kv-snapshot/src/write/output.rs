@@ -14,6 +14,9 @@ use crate::format::{
 
 /// The size of a write, in bytes.
 const BUFFER_BYTES: usize = 1 << 20;
+/// The file is synced each time that so much was written. So there is little left to write at the
+/// end, and no long flush that those of the log would have to wait for.
+const SYNC_BYTES: u64 = 8 << 20;
 
 const _: () = assert!(BUFFER_BYTES.is_multiple_of(BLOCK_BYTES), "the buffer holds whole blocks");
 
@@ -22,6 +25,7 @@ pub(crate) struct Output {
     file: Arc<dyn File>,
     buffer: Vec<u8>,
     written: u64,
+    synced: u64,
     seed: u64,
     /// One for each block written since the last level of the tree began: 8 bytes per 4 KiB.
     checksums: Vec<u64>,
@@ -29,7 +33,7 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new(file: Arc<dyn File>, seed: u64) -> Self {
-        Self { file, buffer: Vec::with_capacity(BUFFER_BYTES), written: 0, seed, checksums: Vec::new() }
+        Self { file, buffer: Vec::with_capacity(BUFFER_BYTES), written: 0, synced: 0, seed, checksums: Vec::new() }
     }
 
     /// The offset of the next byte.
@@ -86,6 +90,10 @@ impl Output {
         self.file.write_all_at(&self.buffer, self.written)?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
+        if self.written - self.synced >= SYNC_BYTES {
+            self.file.sync_data()?;
+            self.synced = self.written;
+        }
         Ok(())
     }
 }

@@ -46,6 +46,7 @@ impl PartWriter {
             id,
             common_bytes: 0,
             entries: 0,
+            tombstones: 0,
             bytes: 0,
             entries_offset: at,
             entries_end: at,
@@ -57,8 +58,11 @@ impl PartWriter {
         Ok(())
     }
 
-    /// Adds an entry to the current collection. Its key must be above those before it.
-    pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+    /// Adds an entry to the current collection: a put, or without a value a tombstone. Its key must
+    /// be above those before it.
+    pub(crate) fn insert(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        let tombstone = value.is_none();
+        let value = value.unwrap_or_default();
         let Some(section) = self.sections.last_mut() else {
             return Err(Error::Misuse("start a collection before inserting an entry".into()));
         };
@@ -73,7 +77,7 @@ impl PartWriter {
         if key <= &self.last_key[..] {
             return Err(Error::Misuse("keys must be inserted in order, each once".into()));
         }
-        let entry = EntryHeader { key_bytes: key.len(), value_bytes: value.len() };
+        let entry = EntryHeader { tombstone, key_bytes: key.len(), value_bytes: value.len() };
         let offset = self.output.position();
         if offset + entry.bytes() > PART_BYTES_MAX {
             return Err(Error::Misuse("a part can have at most 256 TiB".into()));
@@ -83,16 +87,15 @@ impl PartWriter {
         self.output.write(value)?;
         self.index.add(key, hash(key, self.header.seed()), offset);
         section.entries += 1;
-        section.bytes += (key.len() + value.len()) as u64;
+        if tombstone {
+            section.tombstones += 1;
+        } else {
+            section.bytes += (key.len() + value.len()) as u64;
+        }
         section.entries_end = self.output.position();
         self.last_key.clear();
         self.last_key.extend_from_slice(key);
         Ok(())
-    }
-
-    /// The number of entries in the current collection, and the bytes of their keys and values.
-    pub(crate) fn counts(&self) -> (u64, u64) {
-        self.sections.last().map_or((0, 0), |section| (section.entries, section.bytes))
     }
 
     /// The number of bytes so far.

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use kv_core::{Change, Changes, CheckpointHead, Checkpointer, CollectionInfo, Epoch, Error, LogId, Lsn, Result};
+use kv_core::{Change, Changes, CheckpointHead, Checkpointer, Epoch, Error, LogId, Lsn, Result};
 use kv_snapshot::MmapCheckpointer;
 use kv_testkit::vfs::{Kind, TestVfs};
 use tempfile::TempDir;
@@ -34,9 +34,7 @@ struct Counted<'a> {
 
 impl<'a> Counted<'a> {
     fn new(vfs: &'a TestVfs, cancel_at: usize) -> Self {
-        let (entries, bytes) = (ENTRIES.into(), u64::from(ENTRIES) * 8);
-        let info = CollectionInfo { id: collection(0), name: "all".to_owned(), entries, bytes };
-        let head = CheckpointHead { epoch: Epoch(1), lsn: Lsn(1), log_id: LogId(1), collections: vec![info] };
+        let head = CheckpointHead { epoch: Epoch(1), lsn: Lsn(1), log_id: LogId(1) };
         let (asked, cancel_at) = (RefCell::default(), Cell::new(cancel_at));
         Self { head, key: [0; 4], taken: 0, vfs, asked, cancel_at }
     }

@@ -11,7 +11,7 @@ fn small() -> State {
     state.put(1, b"user:2", b"");
     state.put(1, b"user:20", &[0, 1, 254, 255]);
     state.put(2, b"\x00\xff", &[b'x'; 40]);
-    state.collections.insert(crate::support::collection(3), Default::default());
+    state.create(3);
     for n in 0..40 {
         state.put(4, format!("key {n:03}").as_bytes(), format!("value {n}").as_bytes());
     }

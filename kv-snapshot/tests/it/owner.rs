@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use kv_core::{Checkpointer, Error};
+use kv_core::{Checkpointer, Effort, Error};
 use kv_snapshot::MmapCheckpointer;
 use kv_testkit::fork;
 use kv_vfs::OsVfs;
@@ -23,11 +23,11 @@ fn a_child_is_refused_and_its_parent_continues() {
         let before = fs::read_dir(directory.path()).unwrap().count();
         match fork::fork() {
             None => fork::end(move || {
-                let id =
-                    first.unwrap_or(kv_core::CheckpointId { epoch: kv_core::Epoch(1), lsn: kv_core::Lsn(1), seq: 1 });
+                let never = kv_core::CheckpointId { epoch: kv_core::Epoch(1), lsn: kv_core::Lsn(1), seq: 1 };
+                let id = first.unwrap_or(never);
                 let refusals = [
                     checkpointer.write(first, &mut state.take_whole()).map(drop),
-                    checkpointer.maintain(id, 1 << 20).map(drop),
+                    checkpointer.maintain(Effort::Full, &|| false).map(drop),
                     checkpointer.remove(id),
                     checkpointer.check_owner(),
                 ];

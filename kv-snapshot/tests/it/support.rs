@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::Bound, path::Path, sync::Arc};
 
 use kv_core::{
-    Change, Changes, Checkpoint, CheckpointHead, CollectionId, CollectionInfo, Epoch, LogId, Lsn, Result, Value,
+    Change, Changes, Checkpoint, CheckpointHead, CollectionId, CollectionSize, Epoch, LogId, Lsn, Result, Value,
 };
 use kv_testkit::vfs::TestVfs;
 use kv_vfs::OsVfs;
@@ -30,41 +30,50 @@ pub struct State {
 impl State {
     pub fn put(&mut self, index: u32, key: &[u8], value: &[u8]) {
         let id = collection(index);
+        if !self.collections.contains_key(&id) {
+            self.create(index);
+        }
         self.lsn += 1;
-        self.collections.entry(id).or_default().insert(key.to_vec(), value.to_vec());
-        self.changes.insert((id, key.to_vec()), Some(value.to_vec()));
+        self.set(id, key, Some(value));
     }
 
     pub fn delete(&mut self, index: u32, key: &[u8]) {
         let id = collection(index);
         self.lsn += 1;
-        if let Some(entries) = self.collections.get_mut(&id) {
-            entries.remove(key);
-            self.changes.insert((id, key.to_vec()), None);
+        if self.collections.contains_key(&id) {
+            self.set(id, key, None);
         }
+    }
+
+    /// Creates a collection: gives it a name, which is an entry like others.
+    pub fn create(&mut self, index: u32) {
+        let id = collection(index);
+        self.collections.insert(id, Entries::new());
+        self.set(CollectionId::NAMES, &id.to_key(), Some(format!("collection {index}").as_bytes()));
     }
 
     pub fn drop_collection(&mut self, index: u32) {
         let id = collection(index);
         self.lsn += 1;
-        self.collections.remove(&id);
-        self.changes.retain(|(other, _), _| *other != id);
+        if self.collections.remove(&id).is_some() {
+            self.changes.retain(|(other, _), _| *other != id);
+            self.set(CollectionId::NAMES, &id.to_key(), None);
+        }
+    }
+
+    fn set(&mut self, id: CollectionId, key: &[u8], value: Option<&[u8]>) {
+        let entries = self.collections.entry(id).or_default();
+        match value {
+            Some(value) => entries.insert(key.to_vec(), value.to_vec()),
+            None => entries.remove(key),
+        };
+        self.changes.insert((id, key.to_vec()), value.map(<[u8]>::to_vec));
     }
 
     /// Takes the changes since the last checkpoint.
     pub fn take(&mut self) -> StateChanges {
-        let info = |(id, entries): (&CollectionId, &Entries)| CollectionInfo {
-            id: *id,
-            name: format!("collection {}", id.index),
-            entries: entries.len() as u64,
-            bytes: entries.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum(),
-        };
-        let head = CheckpointHead {
-            epoch: Epoch(7),
-            lsn: Lsn(self.lsn),
-            log_id: LogId(0x1111_2222_3333_4444_5555_6666_7777_8888),
-            collections: self.collections.iter().map(info).collect(),
-        };
+        let log_id = LogId(0x1111_2222_3333_4444_5555_6666_7777_8888);
+        let head = CheckpointHead { epoch: Epoch(7), lsn: Lsn(self.lsn), log_id };
         let changes: Vec<_> = std::mem::take(&mut self.changes).into_iter().collect();
         StateChanges { head, changes, next: 0, cancel_after: usize::MAX }
     }
@@ -133,17 +142,25 @@ pub fn read(checkpoint: &dyn Checkpoint, id: CollectionId, key: &[u8]) -> Result
     Ok(value)
 }
 
-/// Reads everything: every entry in every way, and some keys that are absent. Compares it with
-/// `state`. Returns the first error of a read.
+/// Reads everything: every entry in every way, from both ends, and some keys that are absent.
+/// Compares it with `state`. Returns the first error of a read.
 pub fn compare(checkpoint: &dyn Checkpoint, state: &BTreeMap<CollectionId, Entries>) -> Result<()> {
-    let ids: Vec<_> = checkpoint.head().collections.iter().map(|info| info.id).collect();
-    assert!(ids.iter().eq(state.keys()), "collections");
     for (id, entries) in state {
         let all = read_range(checkpoint, *id, Bound::Unbounded, Bound::Unbounded)?;
         assert!(all.iter().map(|(k, v)| (k, v)).eq(entries.iter()), "entries of {id:?}");
+        let mut backward = checkpoint.range(*id, Bound::Unbounded, Bound::Unbounded)?;
+        for (key, value) in entries.iter().rev() {
+            assert!(backward.retreat()?, "from the end: {key:?} of {id:?} is missing");
+            assert_eq!((backward.key(), backward.value()), (&key[..], &value[..]), "from the end");
+        }
+        assert!(!backward.retreat()? && !backward.advance()?);
         for (key, value) in entries {
             assert_eq!(read(checkpoint, *id, key)?.as_deref(), Some(&value[..]), "value of {key:?}");
         }
+        compare_many(checkpoint, *id, entries)?;
+        let bytes = entries.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum();
+        let expected = CollectionSize { entries: entries.len() as u64, bytes };
+        assert_eq!(checkpoint.size(*id)?, expected, "size of {id:?}");
     }
     for absent in [&b"absent"[..], b"", b"\xff\xff\xff\xff"] {
         for (id, entries) in state {
@@ -154,5 +171,16 @@ pub fn compare(checkpoint: &dyn Checkpoint, state: &BTreeMap<CollectionId, Entri
     }
     assert_eq!(checkpoint.get(collection(999), b"key")?, None);
     assert!(read_range(checkpoint, collection(999), Bound::Unbounded, Bound::Unbounded)?.is_empty());
+    assert_eq!(checkpoint.size(collection(999))?, CollectionSize::default());
+    Ok(())
+}
+
+/// Reads all keys at once, with absent ones between them.
+fn compare_many(checkpoint: &dyn Checkpoint, id: CollectionId, entries: &Entries) -> Result<()> {
+    let with_absent = entries.keys().flat_map(|key| [key.clone(), [&key[..], b"?"].concat()]);
+    let keys: Vec<Vec<u8>> = with_absent.collect();
+    let values = checkpoint.get_many(id, &keys.iter().map(|key| &key[..]).collect::<Vec<_>>())?;
+    let expected = keys.iter().map(|key| entries.get(key).map(|value| &value[..]));
+    assert!(values.iter().map(Option::as_deref).eq(expected), "many values of {id:?}");
     Ok(())
 }

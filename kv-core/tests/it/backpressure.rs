@@ -1,0 +1,237 @@
+//! Writers wait for background work, so that what waits for it stays bounded. Whatever does not end
+//! or always fails exhausts no memory, and `close` returns.
+
+use std::{
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use kv_core::{
+    Changes, Checkpoint, CheckpointId, Checkpointer, Durability, Error, Lsn, MemoryCheckpointer, MemoryLog, Result,
+    Store, StoreOptions,
+};
+
+use crate::{
+    assert_error,
+    support::{GatedLog, entries},
+};
+
+const THRESHOLD: u64 = 64 << 10;
+
+/// A checkpointer whose writes can be held up, or made to fail.
+#[derive(Default)]
+struct Slow {
+    inner: MemoryCheckpointer,
+    shut: Mutex<bool>,
+    opened: Condvar,
+    fails: AtomicBool,
+    writes: AtomicUsize,
+}
+
+impl Slow {
+    fn shut(&self) {
+        *self.shut.lock().unwrap() = true;
+    }
+
+    fn open(&self) {
+        *self.shut.lock().unwrap() = false;
+        self.opened.notify_all();
+    }
+
+    fn writes(&self) -> usize {
+        self.writes.load(Ordering::SeqCst)
+    }
+}
+
+impl Checkpointer for Slow {
+    fn list(&self) -> Result<Vec<CheckpointId>> {
+        self.inner.list()
+    }
+
+    fn open(&self, id: CheckpointId) -> Result<Arc<dyn Checkpoint>> {
+        self.inner.open(id)
+    }
+
+    fn write(&self, previous: Option<CheckpointId>, changes: &mut dyn Changes) -> Result<Arc<dyn Checkpoint>> {
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        drop(self.opened.wait_while(self.shut.lock().unwrap(), |shut| *shut).unwrap());
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(Error::Misuse("a test wants no checkpoint".into()));
+        }
+        self.inner.write(previous, changes)
+    }
+
+    fn remove(&self, id: CheckpointId) -> Result<()> {
+        self.inner.remove(id)
+    }
+}
+
+fn options() -> StoreOptions {
+    StoreOptions {
+        checkpoint_record_bytes: THRESHOLD,
+        room_wait: Duration::from_millis(50),
+        close_wait: Duration::from_millis(50),
+        ..StoreOptions::default()
+    }
+}
+
+fn store_on(checkpointer: &Arc<Slow>) -> Store {
+    Store::with_backends(Arc::new(MemoryLog::new()), checkpointer.clone(), options()).unwrap()
+}
+
+/// Puts keys until the store refuses one, and returns how many it took, and the refusal.
+fn fill(store: &Store, collection: &str, first: u32) -> (u32, Error) {
+    let collection = store.collection(collection).unwrap();
+    for number in first.. {
+        if let Err(error) = collection.put(number.to_be_bytes(), [7; 1000]) {
+            return (number - first, error);
+        }
+    }
+    unreachable!()
+}
+
+#[track_caller]
+fn assert_bounded(store: &Store) {
+    let stats = store.stats();
+    let most = stats.wait_bytes + 2000; // the last record may go beyond the bound
+    assert!(stats.unwritten_bytes <= most, "{} bytes wait, at most {most} may", stats.unwritten_bytes);
+    assert!(stats.frozen_memtables <= 4, "{} memtables are frozen", stats.frozen_memtables);
+}
+
+#[test]
+fn a_checkpoint_that_never_ends_exhausts_no_memory_and_hangs_neither_writers_nor_close() {
+    let checkpointer = Arc::new(Slow::default());
+    let store = store_on(&checkpointer);
+    checkpointer.shut();
+    let (taken, refusal) = fill(&store, "a", 0);
+    assert_error!(Err::<(), _>(refusal), Error::Busy { .. });
+    assert!(u64::from(taken) * 1000 > 2 * THRESHOLD, "{taken} is fewer than the bound allows");
+    assert_bounded(&store);
+    assert_eq!(store.collection("a").unwrap().len().unwrap(), taken.into(), "reads go on");
+    assert_error!(store.transact(|tx| tx.put("a", "k", "v")), Error::Busy { .. });
+    assert_error!(store.close(), Error::StillClosing { .. });
+    assert_error!(store.collection("a").unwrap().put("k", "v"), Error::Closed);
+
+    checkpointer.open();
+    while store.stats().frozen_memtables > 0 {
+        thread::sleep(Duration::from_millis(1)); // closing goes on in the background
+    }
+    assert_eq!(entries(&store, "a").len(), taken as usize);
+}
+
+#[test]
+fn writers_go_on_once_the_checkpoint_ends() {
+    let checkpointer = Arc::new(Slow::default());
+    let options = StoreOptions { room_wait: Duration::from_secs(60), ..options() };
+    let store = Store::with_backends(Arc::new(MemoryLog::new()), checkpointer.clone(), options).unwrap();
+    checkpointer.shut();
+    let writer = thread::spawn({
+        let store = store.clone();
+        move || (0..1000_u32).try_for_each(|key| store.collection("a")?.put(key.to_be_bytes(), [7; 1000]))
+    });
+    while store.stats().unwritten_bytes < store.stats().wait_bytes {
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert!(!writer.is_finished(), "it waits");
+    assert_bounded(&store);
+    checkpointer.open();
+    writer.join().unwrap().unwrap();
+    assert_eq!(store.collection("a").unwrap().len().unwrap(), 1000);
+}
+
+#[test]
+fn while_checkpoints_fail_writers_learn_why_and_go_on_afterwards() {
+    let checkpointer = Arc::new(Slow::default());
+    let store = store_on(&checkpointer);
+    checkpointer.fails.store(true, Ordering::SeqCst);
+    let (taken, refusal) = fill(&store, "a", 0);
+    let Error::CheckpointsFail { cause, .. } = &refusal else { panic!("{refusal:?}") };
+    assert!(cause.contains("a test wants no checkpoint"), "{cause}");
+    assert_bounded(&store);
+
+    let before = checkpointer.writes();
+    for _ in 0..100 {
+        assert_error!(store.collection("a").unwrap().put("k", "v"), Error::CheckpointsFail { .. });
+    }
+    assert!(checkpointer.writes() - before <= 1, "refused writers try a checkpoint once a second");
+
+    checkpointer.fails.store(false, Ordering::SeqCst);
+    thread::sleep(Duration::from_millis(1100));
+    store.collection("a").unwrap().put("k", "v").unwrap();
+    assert_eq!(store.collection("a").unwrap().len().unwrap(), u64::from(taken) + 1);
+}
+
+#[test]
+fn deferred_writes_never_wait_for_room() {
+    let checkpointer = Arc::new(Slow::default());
+    let options = StoreOptions { room_wait: Duration::from_secs(60), ..options() };
+    let store = Store::with_backends(Arc::new(MemoryLog::new()), checkpointer.clone(), options).unwrap();
+    checkpointer.shut();
+    let a = store.collection("a").unwrap();
+    let refused = (0..).find_map(|key: u32| a.put_deferred(key.to_be_bytes(), [7; 1000]).err()).unwrap();
+    let start = Instant::now();
+    assert_error!(Err::<(), _>(refused), Error::Busy { .. });
+    assert_error!(store.transact_deferred(|tx| tx.put("a", "k", "v")), Error::Busy { .. });
+    assert!(start.elapsed() < Duration::from_secs(10), "it waited");
+    assert_bounded(&store);
+    checkpointer.open();
+}
+
+#[test]
+fn writers_are_slowed_down_before_they_have_to_wait() {
+    let checkpointer = Arc::new(Slow::default());
+    let options = StoreOptions { checkpoint_record_bytes: 1 << 20, ..options() };
+    let store = Store::with_backends(Arc::new(MemoryLog::new()), checkpointer.clone(), options).unwrap();
+    checkpointer.shut();
+    let a = store.collection("a").unwrap();
+    let time_upto = |thresholds: u64, key: u8| {
+        let start = Instant::now();
+        for number in 0_u32.. {
+            if store.stats().unwritten_bytes >= thresholds << 20 {
+                break;
+            }
+            a.put([&[key][..], &number.to_be_bytes()].concat(), vec![7; 10_000]).unwrap();
+        }
+        start.elapsed()
+    };
+    time_upto(3, 0);
+    // Near the bound, a byte costs up to 250 ns: between 3 and 4 thresholds about 140 ms together.
+    let slow = time_upto(4, 1);
+    assert!(slow > Duration::from_millis(50), "a threshold took {slow:?}");
+    checkpointer.open();
+}
+
+#[test]
+fn a_flush_that_never_ends_exhausts_no_memory_and_does_not_hang_close() {
+    let log = GatedLog::new(MemoryLog::new());
+    let store = Store::with_backends(log.clone(), Arc::new(MemoryCheckpointer::new()), options()).unwrap();
+    log.shut();
+    let a = store.collection("a").unwrap().with_durability(Durability::Process);
+    let refused = (0..).find_map(|key: u32| a.put(key.to_be_bytes(), [7; 1000]).err()).unwrap();
+    assert_error!(Err::<(), _>(refused), Error::Busy { .. });
+    assert_bounded(&store);
+    assert_error!(store.close(), Error::StillClosing { .. });
+    log.open();
+}
+
+#[test]
+fn each_full_memtable_becomes_a_checkpoint_of_its_own_and_nothing_is_lost() {
+    let checkpointer = Arc::new(Slow::default());
+    let store = store_on(&checkpointer);
+    for key in 0..2000_u32 {
+        store.collection("a").unwrap().put((key % 700).to_be_bytes(), [key as u8; 500]).unwrap();
+    }
+    store.checkpoint().unwrap();
+    assert!(checkpointer.writes() > 10, "{} checkpoints", checkpointer.writes());
+    let stats = store.stats();
+    assert_eq!((stats.frozen_memtables, stats.memory_entries, stats.checkpoint.unwrap().lsn), (0, 0, Lsn(2000)));
+    let value = |key: u32| (0..2000).filter(|number| number % 700 == key).max().unwrap() as u8;
+    for (key, found) in entries(&store, "a") {
+        assert_eq!(found, [value(u32::from_be_bytes(key.try_into().unwrap())); 500]);
+    }
+    assert_eq!(store.collection("a").unwrap().len().unwrap(), 700);
+}

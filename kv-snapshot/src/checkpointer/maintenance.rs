@@ -1,0 +1,181 @@
+//! Merging parts in the background.
+
+use std::{ops::Range, sync::Arc};
+
+use kv_core::{CheckpointHead, CheckpointId, CollectionId, Effort, Error, Result};
+use kv_vfs::Access;
+
+use super::{
+    MmapCheckpointer,
+    directory::{Attempt, Directory},
+    lock,
+};
+use crate::{
+    format::{
+        manifest::{Manifest, PartRef},
+        names,
+    },
+    inventory::Inventory,
+    merging::{Candidate, choose},
+    read::{checkpoint::MmapCheckpoint, stack::Stack},
+    verify::blocks::verify_blocks,
+    write::{merge::Run, new_part::NewPart, pace::Pace},
+};
+
+/// What there is to do.
+enum Work<'a> {
+    Merge(Plan<'a>),
+    /// Everything is in this part already.
+    Verify(PartRef),
+}
+
+/// A merge that has begun.
+struct Plan<'a> {
+    attempt: Attempt<'a>,
+    /// The checkpoint in force when it began.
+    head: CheckpointHead,
+    stack: Stack,
+    run: Range<usize>,
+    /// The parts of the run, newest first.
+    replaced: Vec<PartRef>,
+    lineage: u64,
+}
+
+impl MmapCheckpointer {
+    pub(super) fn merge_parts(
+        &self,
+        effort: Effort,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Option<Arc<MmapCheckpoint>>> {
+        self.check_owner()?;
+        let mut just_verified = lock(&self.merger);
+        let go_on = &mut || if cancelled() { Err(Error::Cancelled) } else { Ok(()) };
+        match self.plan_merge(effort)? {
+            None => Ok(None),
+            Some(Work::Verify(part)) => {
+                // What was merged was read back, just before.
+                if just_verified.take() != Some(part.summary.identity) {
+                    self.verify_part(&part, go_on)?;
+                }
+                Ok(None)
+            }
+            Some(Work::Merge(mut plan)) => {
+                let merged = self.merge_planned(&mut plan, effort, go_on);
+                if !matches!(merged, Ok(Some(_))) {
+                    self.discard(&plan.attempt);
+                }
+                let Some((checkpoint, part)) = merged? else { return Ok(None) };
+                *just_verified = Some(part.summary.identity);
+                Ok(Some(checkpoint))
+            }
+        }
+    }
+
+    fn plan_merge(&self, effort: Effort) -> Result<Option<Work<'_>>> {
+        // Takes no lock on the directory as long as there is nothing to do.
+        if !lock(&self.directory).in_force.as_ref().is_some_and(|in_force| self.is_work(&in_force.manifest, effort)) {
+            return Ok(None);
+        }
+        let directory = self.lock_directory()?;
+        let inventory = self.take_inventory()?;
+        let Some(manifest) = newest_in_force(&directory, &inventory) else { return Ok(None) };
+        let damaged = || manifest.parts.iter().find_map(|part| self.damage.of_part(part.seq));
+        if effort == Effort::Full && let Some(error) = damaged() {
+            return Err(error);
+        }
+        let Some(run) = self.choose(manifest, effort) else {
+            let one = manifest.parts.first().filter(|_| effort == Effort::Full);
+            return Ok(one.map(|part| Work::Verify(*part)));
+        };
+        let stack = Stack::open(&self.parts, manifest)?;
+        self.clean(&inventory)?;
+        let replaced = manifest.parts[run.clone()].to_vec();
+        let attempt = Attempt::merge(self.numbers.start([].into_iter())?);
+        let (head, lineage) = (manifest.head(), directory.lineage);
+        Ok(Some(Work::Merge(Plan { attempt, head, stack, run, replaced, lineage })))
+    }
+
+    fn is_work(&self, manifest: &Manifest, effort: Effort) -> bool {
+        effort == Effort::Full || self.choose(manifest, effort).is_some()
+    }
+
+    fn choose(&self, manifest: &Manifest, effort: Effort) -> Option<Range<usize>> {
+        let candidate = |part: &PartRef| Candidate {
+            bytes: part.summary.bytes,
+            tombstones: part.tombstones,
+            is_blocked: self.damage.of_part(part.seq).is_some(),
+        };
+        let candidates: Vec<_> = manifest.parts.iter().map(candidate).collect();
+        choose(&candidates, effort, self.options.class_bytes)
+    }
+
+    /// Merges, and publishes the result. `None` if the checkpoint in force is another one now, which
+    /// does not have these parts.
+    fn merge_planned(
+        &self,
+        plan: &mut Plan<'_>,
+        effort: Effort,
+        go_on: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Option<(Arc<MmapCheckpoint>, PartRef)>> {
+        let mut part = NewPart::create(&self.vfs, plan.attempt.number.seq, plan.head.log_id)?;
+        let mut pace = match effort {
+            Effort::Full => Pace::unlimited(),
+            _ => Pace::following(&self.change_rate, self.options.merge_bytes_per_second),
+        };
+        let run = Run {
+            parts: &plan.stack.parts[plan.run.clone()],
+            is_bottom: plan.run.end == plan.stack.parts.len(),
+            exists: &|collection| exists(&plan.stack, collection),
+        };
+        run.merge(&mut part, &mut pace, go_on)?;
+        let part = part.finish(go_on)?;
+        let published = self.publish_merged(plan, part)?;
+        Ok(published.map(|checkpoint| (checkpoint, part)))
+    }
+
+    /// Replaces the parts of the run in the newest manifest, whatever was put on top of it.
+    fn publish_merged(&self, plan: &mut Plan<'_>, part: PartRef) -> Result<Option<Arc<MmapCheckpoint>>> {
+        let mut directory = self.lock_directory()?;
+        let inventory = Inventory::read(&*self.vfs)?;
+        let Some(base) = newest_in_force(&directory, &inventory).cloned() else { return Ok(None) };
+        let mut runs = base.parts.windows(plan.replaced.len());
+        let Some(start) = runs.position(|parts| parts == plan.replaced) else { return Ok(None) };
+        if directory.lineage != plan.lineage {
+            return Ok(None);
+        }
+        let mut parts = base.parts.clone();
+        parts.splice(start..start + plan.replaced.len(), [part]);
+        let head = base.head();
+        self.publish(&mut directory, &mut plan.attempt, &head, Some(&base), parts).map(Some)
+    }
+
+    fn verify_part(&self, part: &PartRef, go_on: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        let verified = self.vfs.open(&names::part(part.seq), Access::Read).map_err(Error::from).and_then(|file| {
+            file.drop_cache()?;
+            verify_blocks(&*file, &part.summary, go_on)
+        });
+        if let Err(error @ Error::Corrupt { .. }) = &verified {
+            self.damage.note(part.seq, error);
+        }
+        verified
+    }
+}
+
+/// The manifest in force, unless newer ones are listed, which are bad and not set aside yet, or it
+/// is not listed any more.
+fn newest_in_force<'a>(directory: &'a Directory, inventory: &Inventory) -> Option<&'a Arc<Manifest>> {
+    let manifest = &directory.in_force.as_ref()?.manifest;
+    let newest: Option<&CheckpointId> = inventory.manifests.first();
+    (newest == Some(&manifest.id)).then_some(manifest)
+}
+
+/// Whether a collection has a name. If that cannot be read, it may have one.
+fn exists(stack: &Stack, collection: CollectionId) -> Result<bool> {
+    if collection == CollectionId::NAMES {
+        return Ok(true);
+    }
+    match stack.find(CollectionId::NAMES, &collection.to_key()) {
+        Err(Error::Corrupt { .. }) => Ok(true),
+        found => Ok(found?.is_some()),
+    }
+}

@@ -1,0 +1,83 @@
+//! Opening a checkpoint, and examining what is known to be damaged.
+
+use std::sync::Arc;
+
+use kv_core::{CheckpointId, Error, Result};
+use kv_vfs::Access;
+
+use super::{MmapCheckpointer, lock};
+use crate::{
+    damage::Verdict,
+    error::missing_is_damage,
+    format::{
+        manifest::{Manifest, PartRef},
+        names,
+    },
+    inventory::{Inventory, Named},
+    read::{
+        checkpoint::{MmapCheckpoint, read_manifest},
+        stack::Stack,
+    },
+    verify::blocks::verify_blocks,
+};
+
+/// What to do with a checkpoint in which damage is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IfDamaged {
+    Refuse,
+    Open,
+}
+
+impl MmapCheckpointer {
+    pub(super) fn open_checkpoint(&self, id: CheckpointId, if_damaged: IfDamaged) -> Result<Arc<MmapCheckpoint>> {
+        self.damage.learn(&Inventory::read(&*self.vfs)?)?;
+        let manifest = Arc::new(read_manifest(&*self.vfs, &names::manifest(id), id)?);
+        self.examine(&manifest, if_damaged)?;
+        let stack = Stack::open(&self.parts, &manifest)?;
+        // A child made by `fork` may read, and takes no lock.
+        if self.check_owner().is_ok() {
+            lock(&self.directory).opened(&manifest);
+        }
+        Ok(Arc::new(MmapCheckpoint::new(manifest, stack, self.options.class_bytes)))
+    }
+
+    /// Reads every block of the parts in which damage was met.
+    fn examine(&self, manifest: &Manifest, if_damaged: IfDamaged) -> Result<()> {
+        for (part, verdict) in self.damage.flagged(&manifest.parts) {
+            if if_damaged == IfDamaged::Open && matches!(verdict, Verdict::Damaged | Verdict::Judged) {
+                self.damage.settle(part.seq, Verdict::Judged);
+                continue;
+            }
+            match (self.read_all_blocks(&part), if_damaged) {
+                (Ok(()), _) => {
+                    self.damage.settle(part.seq, Verdict::Intact);
+                    self.parts.forget(&part); // the file may be another one now
+                }
+                (Err(Error::Corrupt { .. }), IfDamaged::Open) => self.damage.settle(part.seq, Verdict::Judged),
+                (Err(error @ Error::Corrupt { .. }), IfDamaged::Refuse) => {
+                    self.damage.settle(part.seq, Verdict::Damaged);
+                    return Err(error);
+                }
+                (Err(error), _) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn read_all_blocks(&self, part: &PartRef) -> Result<()> {
+        let missing = "the file is missing, though a manifest names it: restore it from a backup";
+        let opened = self.vfs.open(&names::part(part.seq), Access::Read).map_err(Error::from);
+        let file = opened.map_err(|error| missing_is_damage(error, missing))?;
+        file.drop_cache()?;
+        verify_blocks(&*file, &part.summary, || Ok(()))
+    }
+
+    /// The first damage that is not examined, or that nothing was decided about.
+    pub(super) fn open_damage(&self) -> Option<Error> {
+        if !self.damage.is_open() {
+            return None;
+        }
+        let named = Inventory::read(&*self.vfs).and_then(|inventory| inventory.named(&*self.vfs));
+        self.damage.first_open(&named.unwrap_or_else(|_| Named::everything()))
+    }
+}

@@ -1,0 +1,76 @@
+use std::cmp::Ordering;
+
+use kv_core::{Cursor, Result};
+
+use super::{cursor::PartCursor, open_part::WatchedCursor};
+
+/// The end of their entries from which cursors are merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    First,
+    Last,
+}
+
+/// Merges the entries of one collection in several parts, in order of their keys from one end. Of
+/// entries with the same key, the one of the newest part wins. A tombstone is an entry like others.
+#[derive(Debug)]
+pub(crate) struct Merged {
+    from: From,
+    /// Newest part first.
+    cursors: Vec<WatchedCursor>,
+    /// The cursors that stand on the current key, newest part first.
+    winners: Vec<usize>,
+}
+
+impl Merged {
+    /// `cursors` have not moved yet, and are those of the newest part first.
+    pub(crate) fn new(from: From, cursors: Vec<WatchedCursor>) -> Self {
+        Self { from, winners: (0..cursors.len()).collect(), cursors }
+    }
+
+    /// Moves to the next entry. Returns `false` if there is none. After an error there is no next
+    /// entry.
+    pub(crate) fn step(&mut self) -> Result<bool> {
+        let moved = self.move_winners();
+        if moved.is_err() {
+            self.cursors.clear();
+        }
+        moved?;
+        self.winners.clear();
+        for (at, cursor) in self.cursors.iter().enumerate() {
+            let key = cursor.cursor.key();
+            if key.is_empty() {
+                continue; // it has no more entries
+            }
+            let order = match self.winners.first() {
+                Some(best) => key.cmp(self.cursors[*best].cursor.key()),
+                None => Ordering::Equal,
+            };
+            let order = if self.from == From::First { order } else { order.reverse() };
+            if order == Ordering::Less {
+                self.winners.clear();
+            }
+            if order != Ordering::Greater {
+                self.winners.push(at);
+            }
+        }
+        Ok(!self.winners.is_empty())
+    }
+
+    fn move_winners(&mut self) -> Result<()> {
+        for at in &self.winners {
+            let cursor = &mut self.cursors[*at];
+            match self.from {
+                From::First => cursor.advance()?,
+                From::Last => cursor.retreat()?,
+            };
+        }
+        Ok(())
+    }
+
+    /// The cursor on the current entry; `None` if there is none, as before the first step.
+    pub(crate) fn current(&self) -> Option<&PartCursor> {
+        let current = &self.cursors.get(*self.winners.first()?)?.cursor;
+        (!current.key().is_empty()).then_some(current)
+    }
+}

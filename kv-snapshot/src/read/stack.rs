@@ -1,0 +1,101 @@
+use std::sync::Arc;
+
+use kv_core::{CollectionId, Result, Value};
+
+use super::{
+    open_part::{OpenPart, OpenParts},
+    part::Entry,
+};
+use crate::format::manifest::Manifest;
+
+/// The parts of a checkpoint, newest first. The entry of a key is that of the newest part that has
+/// one; a tombstone says that the key is absent.
+#[derive(Clone, Debug)]
+pub(crate) struct Stack {
+    pub(crate) parts: Vec<Arc<OpenPart>>,
+}
+
+/// Where the entry of a key lies, in one of the parts. It is not a tombstone.
+#[derive(Clone, Copy)]
+pub(crate) struct Found<'a> {
+    part: &'a OpenPart,
+    entry: Entry,
+}
+
+impl<'a> Found<'a> {
+    /// `None` for a tombstone.
+    fn new(part: &'a OpenPart, entry: Entry) -> Option<Self> {
+        (!entry.is_tombstone()).then_some(Self { part, entry })
+    }
+
+    /// The value, verified.
+    #[inline]
+    pub(crate) fn value(self) -> Result<&'a [u8]> {
+        self.part.watch(self.part.part().value(self.entry))
+    }
+
+    /// A handle to the value, verified.
+    pub(crate) fn handle(self) -> Result<Value> {
+        self.value()?;
+        Ok(self.part.part().handle(self.entry.value_range()))
+    }
+
+    /// The bytes of the key and the value together.
+    pub(crate) fn bytes(self) -> usize {
+        self.entry.key_range().len() + self.entry.value_range().len()
+    }
+}
+
+impl Stack {
+    /// Opens the parts that a manifest names.
+    pub(crate) fn open(parts: &OpenParts, manifest: &Manifest) -> Result<Self> {
+        let opened = manifest.parts.iter().map(|named| parts.get(manifest, named));
+        Ok(Self { parts: opened.collect::<Result<_>>()? })
+    }
+
+    /// The entry of a key.
+    #[inline]
+    pub(crate) fn find(&self, collection: CollectionId, key: &[u8]) -> Result<Option<Found<'_>>> {
+        for part in &self.parts {
+            let Some(section) = part.section(collection) else { continue };
+            if let Some(entry) = part.find(section, key)? {
+                return Ok(Found::new(part, entry));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The entries of several keys, in the order of `keys`. The waits of the look-ups in one part
+    /// overlap.
+    pub(crate) fn find_many(&self, collection: CollectionId, keys: &[&[u8]]) -> Result<Vec<Option<Found<'_>>>> {
+        find_many(&self.parts, collection, keys)
+    }
+}
+
+/// As [`Stack::find_many`], in some of the parts of a stack.
+pub(super) fn find_many<'a>(
+    parts: &'a [Arc<OpenPart>],
+    collection: CollectionId,
+    keys: &[&[u8]],
+) -> Result<Vec<Option<Found<'a>>>> {
+    let mut found = vec![None; keys.len()];
+    let mut places: Vec<usize> = (0..keys.len()).collect();
+    let mut sought = keys.to_vec();
+    for part in parts {
+        let Some(section) = part.section(collection) else { continue };
+        if places.is_empty() {
+            break;
+        }
+        part.part().prefetch(section, &sought);
+        let mut missing = Vec::new();
+        for (place, key) in places.iter().zip(&sought) {
+            match part.find(section, key)? {
+                Some(entry) => found[*place] = Found::new(part, entry),
+                None => missing.push(*place),
+            }
+        }
+        sought = missing.iter().map(|place| keys[*place]).collect();
+        places = missing;
+    }
+    Ok(found)
+}
