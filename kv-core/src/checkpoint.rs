@@ -128,8 +128,9 @@ pub enum Effort {
     Needed,
     /// Also what pays only because nothing is written at present.
     AtRest,
-    /// Everything: the result takes as little of the medium as possible, and all of it has been
-    /// read and verified.
+    /// Everything: the checkpoint takes as little of the medium as possible. When there is nothing
+    /// left to do, all of it has been read and verified, and it is durable, even if the process that
+    /// made it was killed before it could make sure of that.
     Full,
 }
 

@@ -188,11 +188,12 @@ impl Checkpointer for MmapCheckpointer {
     }
 
     fn remove(&self, id: CheckpointId) -> Result<()> {
-        let _directory = self.lock_directory()?;
+        let mut directory = self.lock_directory()?;
         self.take_inventory()?;
         if let Some(damage) = self.open_damage() {
             return Err(damage);
         }
+        directory.make_names_durable(&*self.vfs)?;
         match self.vfs.remove(&names::manifest(id)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             removed => removed?,

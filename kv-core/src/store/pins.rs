@@ -54,6 +54,12 @@ impl Pins {
         lock(&self.counts).keys().next().copied()
     }
 
+    /// The checkpoints of a list, newest first, that are pinned.
+    fn pinned(&self, ids: &[CheckpointId]) -> Vec<CheckpointId> {
+        let before = |position: &Lsn| ids.iter().find(|id| id.lsn <= *position).copied();
+        lock(&self.counts).keys().filter_map(before).collect()
+    }
+
     /// How many pins there are.
     pub(super) fn count(&self) -> usize {
         lock(&self.counts).values().sum()
@@ -137,15 +143,13 @@ impl Shared {
             return Ok(());
         }
         let _removing = lock(&self.pins.removing);
-        let pinned = self.pins.lowest();
         let ids = self.checkpointer.list()?;
-        let older = older(&ids);
-        let for_pin = pinned.and_then(|pinned| ids.iter().find(|id| id.lsn <= pinned));
+        let (older, pinned) = (older(&ids), self.pins.pinned(&ids));
         if let Some(older) = older {
-            self.log.trim(pinned.map_or(older.lsn, |pinned| pinned.min(older.lsn)))?;
+            self.log.trim(self.pins.lowest().map_or(older.lsn, |lowest| lowest.min(older.lsn)))?;
         }
         for id in &ids {
-            if *id < newest && Some(*id) != older && Some(id) != for_pin {
+            if *id < newest && Some(*id) != older && !pinned.contains(id) {
                 self.checkpointer.remove(*id)?;
             }
         }

@@ -25,8 +25,8 @@ use crate::{
 /// What there is to do.
 enum Work<'a> {
     Merge(Plan<'a>),
-    /// Everything is in this part already.
-    Verify(PartRef),
+    /// There is nothing to merge, but these parts are to be verified.
+    Verify(Vec<PartRef>),
 }
 
 /// A merge that has begun.
@@ -52,11 +52,14 @@ impl MmapCheckpointer {
         let go_on = &mut || if cancelled() { Err(Error::Cancelled) } else { Ok(()) };
         match self.plan_merge(effort)? {
             None => Ok(None),
-            Some(Work::Verify(part)) => {
+            Some(Work::Verify(parts)) => {
                 // What was merged was read back, just before.
-                if just_verified.take() != Some(part.summary.identity) {
-                    self.verify_part(&part, go_on)?;
-                }
+                let verified = just_verified.take();
+                let unverified = parts.iter().filter(|part| verified != Some(part.summary.identity));
+                { unverified }.try_for_each(|part| self.verify_part(part, go_on))?;
+                // Its manifest may have been named by a process that was killed before it made the
+                // name durable. The caller removes the older checkpoint next.
+                self.vfs.sync_directory()?;
                 Ok(None)
             }
             Some(Work::Merge(mut plan)) => {
@@ -78,16 +81,16 @@ impl MmapCheckpointer {
         }
         let directory = self.lock_directory()?;
         let inventory = self.take_inventory()?;
-        let Some(manifest) = newest_in_force(&directory, &inventory) else { return Ok(None) };
-        let damaged = || manifest.parts.iter().find_map(|part| self.damage.of_part(part.seq));
+        let Some(in_force) = &directory.in_force else { return Ok(None) };
+        let damaged = || in_force.manifest.parts.iter().find_map(|part| self.damage.of_part(part.seq));
         if effort == Effort::Full
             && let Some(error) = damaged()
         {
             return Err(error);
         }
-        let Some(run) = self.choose(manifest, effort) else {
-            let one = manifest.parts.first().filter(|_| effort == Effort::Full);
-            return Ok(one.map(|part| Work::Verify(*part)));
+        let newest = newest_in_force(&directory, &inventory);
+        let Some((manifest, run)) = newest.and_then(|newest| Some((newest, self.choose(newest, effort)?))) else {
+            return Ok((effort == Effort::Full).then(|| Work::Verify(in_force.manifest.parts.clone())));
         };
         let stack = Stack::open(&self.parts, manifest)?;
         self.clean(&inventory)?;

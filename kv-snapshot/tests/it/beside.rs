@@ -89,7 +89,9 @@ impl Changes for Acting<'_> {
 
     fn next(&mut self) -> Result<Option<Change<'_>>> {
         self.1.set(self.1.get() + 1);
-        if self.1.get() > self.2 && let Some(act) = self.3.borrow_mut().take() {
+        if self.1.get() > self.2
+            && let Some(act) = self.3.borrow_mut().take()
+        {
             act();
         }
         self.0.next()
@@ -110,7 +112,9 @@ fn merge_and(
     let act = Cell::new(Some(act));
     let cancelled = || {
         asked.set(asked.get() + 1);
-        if asked.get() == at && let Some(act) = act.take() {
+        if asked.get() == at
+            && let Some(act) = act.take()
+        {
             act();
         }
         false
