@@ -236,12 +236,7 @@ fn forged_manifests() {
     let id = CheckpointId { epoch: Epoch(1), lsn: Lsn(2), seq: 3 };
     let summary = Summary { bytes: 8192, identity: 1, digest: 2 };
     let part = |seq| PartRef { seq, summary, entries: 9, tombstones: 2 };
-    let manifest = Manifest {
-        id,
-        previous: None,
-        log_id: kv_core::LogId(9),
-        parts: vec![part(3), part(1)],
-    };
+    let manifest = Manifest { id, previous: None, log_id: kv_core::LogId(9), parts: vec![part(3), part(1)] };
     let good = manifest.encode().unwrap();
     assert_eq!(Manifest::decode(&good, id), Ok(manifest.clone()));
     let other = Manifest::decode(&good, CheckpointId { seq: 4, ..id });

@@ -52,7 +52,8 @@ pub(crate) fn choose(parts: &[Candidate], effort: Effort, class_bytes: u64) -> O
 
 /// Four parts of class 0: merges those of them that are worth it, from the newest on.
 fn newest_parts(parts: &[Candidate], class_bytes: u64) -> Option<Range<usize>> {
-    let is_small = |at: &usize| parts.get(*at).is_some_and(|part| !part.is_blocked && class(part.bytes, class_bytes) == 0);
+    let is_small =
+        |at: &usize| parts.get(*at).is_some_and(|part| !part.is_blocked && class(part.bytes, class_bytes) == 0);
     let small: Vec<usize> = (0..parts.len()).filter(is_small).collect();
     if small.len() < PARTS_MERGED {
         return None;
@@ -91,7 +92,10 @@ fn four_of_a_class(parts: &[Candidate], class_bytes: u64) -> Option<Range<usize>
             }
             // As many as there are: five become one as well as four.
             let is_last = parts.get(at + 1).is_none_or(|next| next.is_blocked || classes[at + 1] > wanted);
-            if is_last && let [first, .., last] = of_class[..] && of_class.len() >= PARTS_MERGED {
+            if is_last
+                && let [first, .., last] = of_class[..]
+                && of_class.len() >= PARTS_MERGED
+            {
                 return Some(first..last + 1);
             }
         }
@@ -153,7 +157,11 @@ mod tests {
         assert_eq!(chosen(&[100, 100, 100, 300], Effort::Needed), None);
         assert_eq!(chosen(&[100, 100, 100, 100, 300], Effort::Needed), Some(0..4));
         assert_eq!(chosen(&[1, 100, 100, 100, 100, 300], Effort::Needed), Some(1..5));
-        assert_eq!(chosen(&[300, 100, 300, 300, 300, 2000], Effort::Needed), Some(0..5), "with the smaller one between");
+        assert_eq!(
+            chosen(&[300, 100, 300, 300, 300, 2000], Effort::Needed),
+            Some(0..5),
+            "with the smaller one between"
+        );
         assert_eq!(chosen(&[100, 100, 300, 100, 100], Effort::Needed), None, "a larger one lies between");
     }
 

@@ -16,12 +16,7 @@ use crate::{
         names,
     },
     inventory::Inventory,
-    read::{
-        checkpoint::read_manifest,
-        cursor::PartCursor,
-        open_part::open_part,
-        part::Part,
-    },
+    read::{checkpoint::read_manifest, cursor::PartCursor, open_part::open_part, part::Part},
 };
 
 /// What [`verify`] found.

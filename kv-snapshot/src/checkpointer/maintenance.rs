@@ -80,7 +80,9 @@ impl MmapCheckpointer {
         let inventory = self.take_inventory()?;
         let Some(manifest) = newest_in_force(&directory, &inventory) else { return Ok(None) };
         let damaged = || manifest.parts.iter().find_map(|part| self.damage.of_part(part.seq));
-        if effort == Effort::Full && let Some(error) = damaged() {
+        if effort == Effort::Full
+            && let Some(error) = damaged()
+        {
             return Err(error);
         }
         let Some(run) = self.choose(manifest, effort) else {
