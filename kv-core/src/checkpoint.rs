@@ -68,8 +68,9 @@ pub trait Checkpointer: Send + Sync {
     /// The ids of the checkpoints, newest first (C3).
     fn list(&self) -> Result<Vec<CheckpointId>>;
 
-    /// Opens a checkpoint for reading in place. Verifies its head now, and its entries as they are
-    /// read (C4). Verifies entirely what a read has found damaged before (C10).
+    /// Opens a checkpoint for reading in place. Verifies its head and the names of the collections
+    /// now, and all other entries as they are read (C4). Verifies entirely what a read has found
+    /// damaged before (C10).
     ///
     /// # Errors
     /// [`Corrupt`](crate::Error::Corrupt) if it is damaged or incomplete;

@@ -94,6 +94,7 @@ mod model;
 mod recoverable;
 mod scheduler;
 pub mod sim;
+pub mod stack_model;
 pub mod store;
 mod threads;
 pub mod vfs;

@@ -124,11 +124,10 @@ impl Shared {
         self.release_except(newest, |_| Some(newest))
     }
 
-    /// Removes the checkpoints below `newest`, except the one that `older` selects from the list
-    /// and what is pinned, and trims the log up to the older one. If `older` selects none, the log
-    /// is not trimmed.
+    /// Trims the log up to the checkpoint that `older` selects from the list, and removes all others
+    /// below `newest`, except what is pinned. If `older` selects none, the log is not trimmed.
     ///
-    /// The checkpoints come first. A crash in between leaves more of the log than is needed.
+    /// The log comes first: without a checkpoint before them, its records would be of no use.
     fn release_except(
         &self,
         newest: CheckpointId,
@@ -142,14 +141,14 @@ impl Shared {
         let ids = self.checkpointer.list()?;
         let older = older(&ids);
         let for_pin = pinned.and_then(|pinned| ids.iter().find(|id| id.lsn <= pinned));
+        if let Some(older) = older {
+            self.log.trim(pinned.map_or(older.lsn, |pinned| pinned.min(older.lsn)))?;
+        }
         for id in &ids {
             if *id < newest && Some(*id) != older && Some(id) != for_pin {
                 self.checkpointer.remove(*id)?;
             }
         }
-        match older {
-            Some(older) => self.log.trim(pinned.map_or(older.lsn, |pinned| pinned.min(older.lsn))),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }

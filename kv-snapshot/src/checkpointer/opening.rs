@@ -1,8 +1,8 @@
 //! Opening a checkpoint, and examining what is known to be damaged.
 
-use std::sync::Arc;
+use std::{ops::Bound, sync::Arc};
 
-use kv_core::{CheckpointId, Error, Result};
+use kv_core::{CheckpointId, CollectionId, Cursor, Error, Result};
 use kv_vfs::Access;
 
 use super::{MmapCheckpointer, lock};
@@ -16,6 +16,7 @@ use crate::{
     inventory::{Inventory, Named},
     read::{
         checkpoint::{MmapCheckpoint, read_manifest},
+        cursor::PartCursor,
         stack::Stack,
     },
     verify::blocks::verify_blocks,
@@ -34,6 +35,7 @@ impl MmapCheckpointer {
         let manifest = Arc::new(read_manifest(&*self.vfs, &names::manifest(id), id)?);
         self.examine(&manifest, if_damaged)?;
         let stack = Stack::open(&self.parts, &manifest)?;
+        read_names(&stack)?;
         // A child made by `fork` may read, and takes no lock.
         if self.check_owner().is_ok() {
             lock(&self.directory).opened(&manifest);
@@ -80,4 +82,15 @@ impl MmapCheckpointer {
         let named = Inventory::read(&*self.vfs).and_then(|inventory| inventory.named(&*self.vfs));
         self.damage.first_open(&named.unwrap_or_else(|_| Named::everything()))
     }
+}
+
+/// Reads and verifies the names of the collections. Without them a checkpoint is of no use, so damage
+/// to them is damage to the checkpoint as a whole, and leaves no flag.
+fn read_names(stack: &Stack) -> Result<()> {
+    for part in &stack.parts {
+        let Some(section) = part.section(CollectionId::NAMES) else { continue };
+        let mut names = PartCursor::new(part.part().clone(), *section, Bound::Unbounded, Bound::Unbounded)?;
+        while names.advance()? {}
+    }
+    Ok(())
 }

@@ -51,7 +51,7 @@ flaws! { run:
     damage_is_absence: Flaw::DamageIsAbsence => c4_damage_is_never_data "C5", c10_damage_is_examined "C5";
     damage_is_never_over: Flaw::DamageIsNeverOver
         => c9_damage_stops_removal "C9", c9_damage_that_is_set_aside_stops_nothing "C9";
-    damage_is_not_reported: Flaw::DamageIsNotReported => c9_damage_stops_removal "C9", c10_damage_is_examined "C9";
+    damage_is_not_reported: Flaw::DamageIsNotReported => c9_damage_stops_removal "C9";
     drops_tombstones: Flaw::DropsTombstones => c5_tombstones "C5", c5_applies_changes "C5";
     empty_is_absent: Flaw::EmptyIsAbsent => c5_large_and_empty_values "C5", c5_empty "C5", c5_many_entries "C5";
     ends_pass_each_other: Flaw::EndsPassEachOther => c5_taken_from_both_ends "C5";

@@ -14,4 +14,5 @@ mod scheduler;
 mod sim;
 mod sim_faults;
 mod sound_log;
+mod stack_model;
 mod vfs;
