@@ -1,6 +1,6 @@
 //! What merges leave out, what they leave alone, and numbers.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use kv_core::{Checkpointer, Effort};
 use kv_snapshot::{MmapCheckpointer, SnapshotOptions};
@@ -66,8 +66,7 @@ fn a_checkpoint_without_changes_has_the_same_parts() {
     scene.assert_sound();
 
     let scene = Scene::new(0);
-    let mut state = State::default();
-    state.lsn = 3;
+    let mut state = State { lsn: 3, ..State::default() };
     let mut deletes_only = state.take();
     deletes_only.changes.push(((crate::support::collection(1), b"absent".to_vec()), None));
     let empty = scene.checkpointer.write(None, &mut deletes_only).unwrap();
@@ -89,7 +88,7 @@ fn what_is_left_out() {
     let before = scene.checkpointer.open(scene.newest()).unwrap().stats();
     let hidden = before.entries;
     let merged = scene.checkpointer.maintain(Effort::Full, &|| false).unwrap().unwrap();
-    let held: usize = scene.state.collections.values().map(|entries| entries.len()).sum();
+    let held: usize = scene.state.collections.values().map(BTreeMap::len).sum();
     assert_eq!(merged.stats().entries, held as u64);
     assert!(hidden > held as u64 && merged.stats().bytes < before.bytes);
     assert_eq!((merged.stats().parts, merged.stats().unmerged_parts), (1, 1));
