@@ -188,7 +188,7 @@ mod tests {
         let mut merged = 0;
         for _ in 0..20_000 {
             let candidate = |_| Candidate {
-                bytes: rng.u64(1..100) * MIB << rng.u32(0..6),
+                bytes: (rng.u64(1..100) * MIB) << rng.u32(0..6),
                 tombstones: rng.u64(0..2),
                 is_blocked: rng.u8(0..5) == 0,
             };

@@ -80,7 +80,7 @@ impl NewPart {
     /// gives it its name, and makes the name durable. After an error it may have its name.
     pub(crate) fn finish(self, go_on: GoOn<'_>) -> Result<PartRef> {
         let summary = self.writer.finish(go_on)?;
-        self.new.commit(|file| verify_blocks(file, &summary, || go_on()))?;
+        self.new.commit(|file| verify_blocks(file, &summary, go_on))?;
         self.vfs.sync_directory()?;
         Ok(PartRef { seq: self.seq, summary, entries: self.entries, tombstones: self.tombstones })
     }

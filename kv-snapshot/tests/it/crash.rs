@@ -10,7 +10,7 @@ use kv_testkit::sim::{Count, CrashChoice, CrashModel, Damage, Exploration, Momen
 use crate::support::{Entries, State, compare};
 
 /// The number of crash states that a run tries by default, without those of second crashes.
-const STATES: u64 = 30_000;
+const STATES: u64 = 12_000;
 /// One in this many states is followed by a second crash ...
 const AGAIN_ONE_IN: u64 = 24;
 /// ... of which this many states are tried.

@@ -85,7 +85,7 @@ impl Scene {
 }
 
 fn is_damage<T>(result: Result<T>) -> bool {
-    matches!(result, Err(Error::Corrupt { .. }))
+    matches!(result.map(drop), Err(Error::Corrupt { .. }))
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod damage;
 mod faults;
 mod golden;
 mod healing;
+mod merges;
 mod model;
 mod owner;
 mod removal;

@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 use crate::support::{Entries, State, collection, compare, read_range, test_vfs};
 
+type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
 #[derive(Clone, Debug)]
 enum Step {
     Put(u32, Vec<u8>, Vec<u8>),
@@ -62,7 +64,7 @@ fn bound() -> impl Strategy<Value = Bound<Vec<u8>>> {
 fn check_range(
     checkpoint: &dyn Checkpoint,
     collections: &BTreeMap<kv_core::CollectionId, Entries>,
-    (lower, upper): &(Bound<Vec<u8>>, Bound<Vec<u8>>),
+    (lower, upper): &Bounds,
 ) {
     let bounds = (lower.as_ref().map(|k| &k[..]), upper.as_ref().map(|k| &k[..]));
     for (id, entries) in collections {
@@ -82,11 +84,11 @@ struct Model {
     listed: Vec<(CheckpointId, BTreeMap<kv_core::CollectionId, Entries>)>,
     /// How often each collection was dropped: created again, it is another collection.
     dropped: [u32; 3],
-    ranges: Vec<(Bound<Vec<u8>>, Bound<Vec<u8>>)>,
+    ranges: Vec<Bounds>,
 }
 
 impl Model {
-    fn new(vfs: Arc<TestVfs>, ranges: Vec<(Bound<Vec<u8>>, Bound<Vec<u8>>)>) -> Self {
+    fn new(vfs: Arc<TestVfs>, ranges: Vec<Bounds>) -> Self {
         let checkpointer = Self::open(&vfs);
         Self { vfs, checkpointer, state: State::default(), listed: Vec::new(), dropped: [0; 3], ranges }
     }
@@ -126,7 +128,7 @@ impl Model {
             Step::Checkpoint => {
                 let previous = self.listed.first().map(|(id, _)| *id);
                 let written = self.checkpointer.write(previous, &mut self.state.take()).unwrap();
-                self.made(written, self.state.collections.clone());
+                self.made(&written, self.state.collections.clone());
             }
             Step::Merge(effort) => {
                 for round in 0.. {
@@ -135,13 +137,13 @@ impl Model {
                     let expected = self.listed[0].1.clone();
                     let stats = made.stats();
                     assert!(effort < Effort::Full || stats.parts == 1, "{stats:?}");
-                    self.made(made, expected);
+                    self.made(&made, expected);
                 }
             }
         }
     }
 
-    fn made(&mut self, made: Arc<dyn Checkpoint>, expected: BTreeMap<kv_core::CollectionId, Entries>) {
+    fn made(&mut self, made: &Arc<dyn Checkpoint>, expected: BTreeMap<kv_core::CollectionId, Entries>) {
         assert_eq!(self.checkpointer.list().unwrap()[0], made.id());
         for checkpoint in [made.clone(), self.checkpointer.open(made.id()).unwrap()] {
             assert_eq!(checkpoint.head(), made.head());

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use kv_core::Checkpointer;
+use kv_core::{Checkpointer, Effort};
 use kv_snapshot::MmapCheckpointer;
 use kv_testkit::{sim::SimDisk, vfs::Fault};
 
@@ -43,5 +43,7 @@ fn life_of_checkpoints() {
     state.put(1, b"key", b"new");
     checkpointer.write(Some(second), &mut state.take()).unwrap();
     note(&left, "the next checkpoint");
+    checkpointer.maintain(Effort::Full, &|| false).unwrap();
+    note(&left, "merging everything");
     insta::assert_snapshot!(text);
 }
