@@ -80,6 +80,20 @@ pub trait Checkpointer: Send + Sync {
         Ok(None)
     }
 
+    /// Verifies a checkpoint, so that those before it can be let go. The default reads all entries.
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::Error::Corrupt) if it is damaged; otherwise as
+    /// [`open`](Checkpointer::open).
+    fn verify(&self, id: CheckpointId) -> Result<()> {
+        let checkpoint = self.open(id)?;
+        for collection in &checkpoint.head().collections {
+            let mut entries = checkpoint.range(collection.id, Bound::Unbounded, Bound::Unbounded)?;
+            while entries.advance()? {}
+        }
+        Ok(())
+    }
+
     /// Removes a checkpoint (C6).
     fn remove(&self, id: CheckpointId) -> Result<()>;
 }

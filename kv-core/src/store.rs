@@ -17,6 +17,7 @@ mod pending_write;
 pub mod recovery;
 mod reentrancy;
 mod snapshot;
+mod space;
 mod stats;
 mod transaction;
 mod waiters;
@@ -43,6 +44,7 @@ use commit::{Expected, Publication, Writer};
 use flusher::FlushFailure;
 use ownership::{JobHandle, Ownership};
 use reentrancy::ReentrancyGuard;
+use space::Space;
 use waiters::Waiters;
 
 use crate::{
@@ -108,7 +110,7 @@ impl std::ops::Deref for Inner {
 
 /// What the background jobs share with the handles.
 ///
-/// Locks are taken in this order: `checkpoint`, then `writer`, then those inside `collections`,
+/// Locks are taken in this order: the one in `space` for making room, `checkpoint`, then `writer`, then those inside `collections`,
 /// `log` and the waiters. Under one of the last group, neither of the first two is taken. Nothing
 /// is locked while `checkpoint_error` is held. Wakers run under none of these locks; see [`locks`].
 /// Everything else here is atomic, set once, or read-only.
@@ -117,6 +119,7 @@ pub(crate) struct Shared {
     writer: Mutex<Writer>,
     reentrancy: ReentrancyGuard,
     publication: Publication,
+    space: Space,
     checkpoint: Mutex<CheckpointState>,
     /// Why the last attempt at a checkpoint failed; `None` if it succeeded.
     checkpoint_error: Mutex<Option<String>>,
@@ -200,6 +203,7 @@ impl Store {
             publication: Publication::new(recovered.recovery.position),
             writer: Mutex::new(Writer::new(recovered.writer, recovered.recovery.replayed_bytes, checkpoint_lsn)),
             reentrancy: ReentrancyGuard::default(),
+            space: Space::new(&recovered.collections.view(), &options),
             checkpoint: Mutex::default(),
             checkpoint_error: Mutex::default(),
             closing: AtomicBool::new(false),

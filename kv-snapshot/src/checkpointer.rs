@@ -1,4 +1,7 @@
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+};
 
 use kv_core::{Changes, Checkpoint, CheckpointHead, CheckpointId, Checkpointer, Error, Result};
 use kv_vfs::{Access, Lock, Origin, Vfs};
@@ -273,6 +276,11 @@ impl Checkpointer for MmapCheckpointer {
         self.check_owner()?;
         self.damage_flag.check()?;
         Ok(None)
+    }
+
+    /// Reads it from the disk, as [`verify`](crate::verify()) does.
+    fn verify(&self, id: CheckpointId) -> Result<()> {
+        verify::verify_checkpoint(&*self.vfs, id, &mut BTreeMap::new())
     }
 
     fn remove(&self, id: CheckpointId) -> Result<()> {

@@ -70,7 +70,7 @@ pub fn verify(vfs: &dyn Vfs) -> Result<VerifyReport> {
     Ok(report)
 }
 
-fn verify_checkpoint(vfs: &dyn Vfs, id: CheckpointId, verified: &mut BTreeMap<u64, PartRef>) -> Result<()> {
+pub(crate) fn verify_checkpoint(vfs: &dyn Vfs, id: CheckpointId, verified: &mut BTreeMap<u64, PartRef>) -> Result<()> {
     let manifest = read_manifest(vfs, &names::manifest(id), id)?;
     for part in &manifest.parts {
         if verified.get(&part.seq) != Some(part) {

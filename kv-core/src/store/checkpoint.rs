@@ -49,7 +49,11 @@ impl Shared {
     /// Makes a checkpoint of the present state. If an earlier attempt froze something and did not
     /// finish, writes that first. Returns `None` if nothing has changed since the last checkpoint.
     pub(super) fn checkpoint(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
-        let result = guarded("the checkpoint", || self.freeze_and_write(cancelled));
+        let attempt = || guarded("the checkpoint", || self.freeze_and_write(cancelled));
+        let mut result = attempt();
+        if matches!(result, Err(Error::DiskFull { .. })) && self.let_older_checkpoints_go().unwrap_or_default() {
+            result = attempt();
+        }
         self.note_checkpoint(result.as_ref().err());
         result
     }
@@ -66,7 +70,7 @@ impl Shared {
         Ok(self.finish(frozen, cancelled)?.or(finished))
     }
 
-    fn checkpoint_state(&self) -> Guard<'_, CheckpointState> {
+    pub(super) fn checkpoint_state(&self) -> Guard<'_, CheckpointState> {
         Guard::new(lock(&self.checkpoint))
     }
 
@@ -157,6 +161,7 @@ impl Shared {
 
         let id = checkpoint.id();
         self.collections.checkpointed(checkpoint);
+        self.space.update(&self.collections.view());
         state.frozen = None;
         self.trim_and_prune(previous, id)?;
         Ok(Some(id))

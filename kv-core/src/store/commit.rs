@@ -6,6 +6,7 @@ use super::{
     Inner, Shared,
     locks::Guard,
     pending_write::{Finished, PendingWrite},
+    space::NoRoom,
 };
 use crate::{
     Durability, Error, Log, Lsn, Result,
@@ -15,8 +16,9 @@ use crate::{
     sync::AtomicU64,
 };
 
-/// The size of the log on its medium is checked once in this many commits.
-const COMMITS_BETWEEN_LOOKS: u64 = 256;
+/// The size of the log on its medium is checked at the first commit of an opening, and then once in
+/// this many commits.
+const COMMITS_BETWEEN_LOOKS: u64 = 16;
 
 /// What the writer's lock protects. The order in which threads take that lock is the order of
 /// writes.
@@ -28,6 +30,8 @@ pub(super) struct Writer {
     pub(super) record_bytes: u64,
     /// The position at which the last checkpoint began, whether it was finished or not.
     pub(super) checkpoint_begun: Lsn,
+    /// Set if the log has no room for the record that is being built.
+    pub(super) no_room: Option<NoRoom>,
     commits: u64,
 }
 
@@ -35,7 +39,7 @@ impl Writer {
     /// The state at opening: records of `record_bytes` bytes in total follow the checkpoint at
     /// position `checkpoint`.
     pub(super) fn new(token: WriterToken, record_bytes: u64, checkpoint: Lsn) -> Self {
-        Self { closed: false, token, record_bytes, checkpoint_begun: checkpoint, commits: 0 }
+        Self { closed: false, token, record_bytes, checkpoint_begun: checkpoint, no_room: None, commits: 0 }
     }
 
     /// Whether anything has been written since the store was opened.
@@ -170,7 +174,7 @@ impl Inner {
         build: impl FnOnce(&mut PendingWrite<'_>) -> Result<T>,
         expected: Expected,
     ) -> Result<(T, Dependency)> {
-        let writer = self.writer()?;
+        let writer = self.writer_with_room(expected.bytes)?;
         let (limits, Expected { bytes, reads_own_writes }) = (&self.options.limits, expected);
         let mut pending = PendingWrite::new(&self.collections, &writer.token, limits, bytes, reads_own_writes);
         match build(&mut pending) {
@@ -195,6 +199,9 @@ impl Inner {
         }
         if !writer.has_written() {
             self.confirm_owner()?;
+        }
+        if let Some(no_room) = writer.no_room.take() {
+            no_room.check_record(&record)?;
         }
         let lsn = self.log.append(&record, durability)?;
         self.apply(&mut writer, lsn, &record);
@@ -270,7 +277,7 @@ impl Inner {
         writer.record_bytes += record_bytes as u64;
         writer.commits += 1;
         writer.record_bytes >= self.options.checkpoint_record_bytes
-            || (writer.commits.is_multiple_of(COMMITS_BETWEEN_LOOKS) && self.log_has_outgrown(writer))
+            || (writer.commits % COMMITS_BETWEEN_LOOKS == 1 && self.log_has_outgrown(writer))
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
     collection::checked,
     commit::Dependency,
     pending_write::{Observed, PendingWrite},
+    space::NoRoom,
 };
 use crate::{Durability, Entries, Entry, Error, Limits, Result, Value, panics::discard};
 
@@ -450,8 +451,9 @@ impl Inner {
         durability: Durability,
         transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<(T, Dependency), E> {
-        let writer = self.writer()?;
         let limits = &self.options.limits;
+        let mut writer = self.writer_with_room(self.space.closure_bytes)?;
+        writer.no_room = writer.no_room.take().map(NoRoom::check_deletions).transpose()?;
         let mut tx =
             Transaction { pending: PendingWrite::new(&self.collections, &writer.token, limits, 0, true), limits };
         // The panic is caught here because a panic that left this function would poison the

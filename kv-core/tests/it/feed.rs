@@ -203,6 +203,10 @@ impl Checkpointer for InterruptedCheckpointer {
         self.inner.maintain(newest, budget_bytes)
     }
 
+    fn verify(&self, id: CheckpointId) -> Result<()> {
+        self.inner.verify(id)
+    }
+
     fn remove(&self, id: CheckpointId) -> Result<()> {
         self.inner.remove(id)
     }

@@ -170,6 +170,10 @@ impl Checkpointer for BlockedCheckpointer {
         self.inner.maintain(newest, budget_bytes)
     }
 
+    fn verify(&self, id: CheckpointId) -> Result<()> {
+        self.inner.verify(id)
+    }
+
     fn remove(&self, id: CheckpointId) -> Result<()> {
         self.inner.remove(id)
     }

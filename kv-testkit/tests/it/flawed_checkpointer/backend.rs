@@ -150,6 +150,10 @@ impl Checkpointer for Flawed {
         self.inner.write(None, &mut Nothing { head }).map(Some)
     }
 
+    fn verify(&self, id: CheckpointId) -> Result<()> {
+        self.inner.verify(id)
+    }
+
     fn remove(&self, id: CheckpointId) -> Result<()> {
         if self.is(Flaw::RemoveFailsIfAbsent) && !self.inner.list()?.contains(&id) {
             return Err(Error::Misuse("it is not there".into()));
