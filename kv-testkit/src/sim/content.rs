@@ -65,7 +65,7 @@ impl Content {
         for (page, in_page, range) in spans(offset, bytes.len()) {
             let bytes = &bytes[range];
             self.taken += usize::from(matches!(self.pages[page], Page::Hole));
-            if bytes.len() == PAGE_BYTES && bytes.iter().all(|byte| *byte == 0) {
+            if bytes == [0; PAGE_BYTES] {
                 self.pages[page] = Page::Zero;
             } else {
                 self.pages[page].to_mut()[in_page..][..bytes.len()].copy_from_slice(bytes);

@@ -63,5 +63,8 @@ pub(crate) fn check_space(vfs: &dyn Vfs, bytes: usize, kept_bytes: u64) -> Resul
     if free.saturating_sub(kept) >= bytes as u64 {
         return Ok(());
     }
-    Err(room::refusal(vfs, format!("{free} bytes are free, but {kept} must stay free: this file system copies on write")))
+    Err(room::refusal(
+        vfs,
+        format!("{free} bytes are free, but {kept} must stay free: this file system copies on write"),
+    ))
 }
