@@ -120,27 +120,28 @@ impl Shared {
     pub(super) fn release(&self) -> Result<()> {
         let Some(newest) = self.collections.checkpoint_id() else { return Ok(()) };
         let older = |ids: &[CheckpointId]| ids.iter().find(|id| id.lsn < newest.lsn).copied();
-        self.release_except(newest, older)
+        self.release_except(newest, older).map(drop)
     }
 
-    /// As [`release`](Shared::release), but keeps only the newest checkpoint, which the caller has
-    /// verified, and the log from there on.
-    pub(super) fn release_all(&self) -> Result<()> {
-        let Some(newest) = self.collections.checkpoint_id() else { return Ok(()) };
+    /// As [`release`](Shared::release), but keeps only this checkpoint, which the caller has verified,
+    /// and the log from there on. Returns whether a checkpoint was removed.
+    pub(super) fn release_all_before(&self, newest: CheckpointId) -> Result<bool> {
         self.release_except(newest, |_| Some(newest))
     }
 
     /// Trims the log up to the checkpoint that `older` selects from the list, and removes all others
     /// below `newest`, except what is pinned. If `older` selects none, the log is not trimmed.
     ///
+    /// Returns whether a checkpoint was removed.
+    ///
     /// The log comes first: without a checkpoint before them, its records would be of no use.
     fn release_except(
         &self,
         newest: CheckpointId,
         older: impl Fn(&[CheckpointId]) -> Option<CheckpointId>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         if self.checkpointer.damage().is_some() {
-            return Ok(());
+            return Ok(false);
         }
         let _removing = lock(&self.pins.removing);
         let ids = self.checkpointer.list()?;
@@ -148,11 +149,8 @@ impl Shared {
         if let Some(older) = older {
             self.log.trim(self.pins.lowest().map_or(older.lsn, |lowest| lowest.min(older.lsn)))?;
         }
-        for id in &ids {
-            if *id < newest && Some(*id) != older && !pinned.contains(id) {
-                self.checkpointer.remove(*id)?;
-            }
-        }
-        Ok(())
+        let mut unneeded = ids.iter().filter(|id| **id < newest && Some(**id) != older && !pinned.contains(id));
+        let removed = unneeded.try_fold(0, |removed, id| self.checkpointer.remove(*id).map(|()| removed + 1))?;
+        Ok(removed > 0)
     }
 }
