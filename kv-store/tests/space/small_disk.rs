@@ -17,12 +17,10 @@ fn puts_fill_the_disk_often(keys: u64, value_len: usize, durability: Durability)
     for (size, jobs_run) in SIZES.map(|size| (size, true)).into_iter().chain([(16, false)]) {
         let record_bytes = if durability == Durability::Disk { BLOCK_BYTES } else { value_len as u64 };
         let puts = FILLINGS * size * MIB / record_bytes;
-        let store = Stepped::open(&disk_of(size * MIB));
+        let disk = disk_of(size * MIB);
+        let store = if jobs_run { Stepped::open(&disk) } else { Stepped::open_without_jobs(&disk) };
         for _ in 0..puts.div_ceil(1000) {
             store.put(1000, keys, value_len, durability);
-            if jobs_run {
-                store.scheduler.run_woken();
-            }
         }
         assert_eq!(store.store.collection("c").unwrap().len().unwrap(), keys);
         store.store.close().unwrap();
@@ -58,9 +56,7 @@ fn a_million_puts_never_fill_a_disk() {
             let store = Stepped::open(&disk_of(size * MIB));
             for _ in 0..500 {
                 store.put(1000, keys, 900, Durability::Disk);
-                store.scheduler.run_woken();
                 store.put(1000, keys, 900, Durability::Process);
-                store.scheduler.run_woken();
             }
         }
     }
@@ -75,7 +71,6 @@ fn a_steady_set_of_a_sixth_of_the_disk_is_overwritten_for_ever() {
     let store = Stepped::open(&disk_of(DISK_BYTES));
     for _ in 0..15 * 6 {
         store.put(keys, keys, VALUE_BYTES, Durability::Process);
-        store.scheduler.run_woken();
     }
     assert_eq!(store.store.collection("c").unwrap().len().unwrap(), keys);
     assert_eq!(store.store.stats().checkpoint_error, None);
