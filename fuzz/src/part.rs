@@ -39,8 +39,8 @@ pub(crate) fn part(input: &[u8]) {
     }
 }
 
-/// The directory, the anchors, the groups and the offsets, one after the other, of a table whose entries are
-/// valid.
+/// The directory, the anchors, the groups and the offsets, one after the other, of a table whose
+/// entries are valid.
 pub(crate) fn index(input: &[u8]) {
     let base = seeds::indexed();
     let mut body = base.body.clone();

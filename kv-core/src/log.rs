@@ -100,6 +100,20 @@ pub trait Log: Send + Sync {
     /// The log's identity (L13).
     fn id(&self) -> LogId;
 
+    /// Makes sure, as far as that is possible, that the next record finds room if it has at most
+    /// `record_bytes` bytes. From now on, also for later records, the log leaves `kept_bytes` bytes
+    /// of the medium free. The store keeps that room for the checkpoint that allows it to trim the
+    /// log. Appends nothing. By default there is always room, and nothing is kept free.
+    ///
+    /// # Errors
+    /// [`DiskFull`](crate::Error::DiskFull) if there is no room: [`append`](Log::append) would
+    /// refuse such a record. [`Io`](crate::Error::Io), and, if it is final,
+    /// [`Poisoned`](crate::Error::Poisoned).
+    fn make_room(&self, record_bytes: usize, kept_bytes: u64) -> Result<()> {
+        let _ = (record_bytes, kept_bytes);
+        Ok(())
+    }
+
     /// Adds a record to the end of the log and returns its position. The record is durable only
     /// after [`sync`](Log::sync) up to that position.
     ///

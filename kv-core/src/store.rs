@@ -21,6 +21,7 @@ pub mod recovery;
 mod reentrancy;
 mod room;
 mod snapshot;
+mod space;
 mod stats;
 mod transaction;
 mod waiters;
@@ -52,6 +53,7 @@ use ownership::{JobHandle, Ownership};
 use pins::Pins;
 use reentrancy::ReentrancyGuard;
 use room::Room;
+use space::Space;
 use waiters::Waiters;
 
 use crate::{
@@ -120,7 +122,7 @@ impl std::ops::Deref for Inner {
 
 /// What the background jobs share with the handles.
 ///
-/// Locks are taken in this order: `checkpoint`, then `writer`, then those inside `collections`,
+/// Locks are taken in this order: the one in `space`, `checkpoint`, then `writer`, then those inside `collections`,
 /// `log` and the waiters. Under one of the last group, neither of the first two is taken. Nothing
 /// is locked while `merge_error` or the lock in `room` is held. Wakers run under none of these locks; see [`locks`].
 /// Everything else here is atomic, set once, or read-only.
@@ -134,6 +136,7 @@ pub(crate) struct Shared {
     /// Why the last attempt at merging failed; `None` if it succeeded.
     merge_error: Mutex<Option<String>>,
     room: Room,
+    space: Space,
     pins: Pins,
     /// Tells a background checkpoint to stop.
     closing: AtomicBool,
@@ -218,6 +221,7 @@ impl Store {
             checkpoint: Mutex::default(),
             merge_error: Mutex::default(),
             room: Room::default(),
+            space: Space::new(&options),
             pins: Pins::default(),
             closing: AtomicBool::new(false),
             flush_requested: AtomicBool::new(false),

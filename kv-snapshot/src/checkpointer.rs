@@ -71,9 +71,8 @@ pub struct MmapCheckpointer {
     lock: OnceLock<Lock>,
     /// Held by the writing thread for the whole write, so that there is one write at a time.
     writer: Mutex<()>,
-    /// Held by the merging thread for the whole merge. It holds the identity of the part that was
-    /// merged, and with that verified, last; `None` if that is some time ago.
-    merger: Mutex<Option<u128>>,
+    /// Held by the merging thread for the whole merge.
+    merger: Mutex<()>,
     /// Held while a write or a merge begins and while it publishes, and for a whole removal. Not
     /// held while a part is written, which may take long: its number is in work, so that nothing
     /// removes it. Taken after `writer` and `merger`.
@@ -187,12 +186,18 @@ impl Checkpointer for MmapCheckpointer {
         Ok(self.merge_parts(effort, cancelled)?.map(|checkpoint| checkpoint as Arc<dyn Checkpoint>))
     }
 
+    fn verify(&self, id: CheckpointId) -> Result<()> {
+        self.check_owner()?;
+        self.verify_whole(id)
+    }
+
     fn remove(&self, id: CheckpointId) -> Result<()> {
-        let _directory = self.lock_directory()?;
+        let mut directory = self.lock_directory()?;
         self.take_inventory()?;
         if let Some(damage) = self.open_damage() {
             return Err(damage);
         }
+        directory.make_names_durable(&*self.vfs)?;
         match self.vfs.remove(&names::manifest(id)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             removed => removed?,

@@ -27,6 +27,10 @@ impl Log for CountingLog {
         self.inner.id()
     }
 
+    fn make_room(&self, record_bytes: usize, kept_bytes: u64) -> Result<()> {
+        self.inner.make_room(record_bytes, kept_bytes)
+    }
+
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
         self.records.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(record.len() as u64, Ordering::Relaxed);

@@ -137,6 +137,7 @@ mod format;
 mod options;
 mod owner;
 mod record;
+mod sizes;
 mod untouched;
 mod verify;
 

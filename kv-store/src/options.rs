@@ -9,6 +9,7 @@ use crate::{
     format,
     owner::{Claim, Owner},
     record,
+    sizes::{self, Sized},
 };
 
 /// The highest epoch that is accepted from a checkpoint. It is far below the log's own limit, so
@@ -36,9 +37,12 @@ const OWN_NAMES: [&str; 6] = [LOCK, format::NAME, format::TEMPORARY, LOG, CHECKP
 pub struct Options {
     /// Whether to create the directory, and a store in it, if it does not exist. Default: yes.
     pub create: bool,
-    /// How the store behaves.
+    /// How the store behaves. On a small disk [`open`](Options::open) lowers its thresholds, so
+    /// that the log and the checkpoints fit: no threshold is above a sixteenth of the disk, unless
+    /// it is `u64::MAX`, which turns it off.
     pub store: StoreOptions,
-    /// How its log is kept. [`open`](Options::open) sets the epoch itself.
+    /// How its log is kept. [`open`](Options::open) sets the epoch itself, and makes segments no
+    /// longer than an eighth of [`StoreOptions::checkpoint_medium_bytes`].
     pub log: kv_wal::Options,
 }
 
@@ -127,11 +131,12 @@ impl Options {
 
     /// Opens the store in a directory that this process has claimed.
     pub(crate) fn open_claimed(&self, claim: Claim, directory: Directory) -> Result<Store> {
-        let (log, checkpointer) = directory.open_parts(&self.log).map_err(|error| claim.explain(error))?;
+        let Sized { log: log_options, store: store_options } = sizes::sized(&*directory.vfs, &self.log, &self.store);
+        let (log, checkpointer) = directory.open_parts(&log_options).map_err(|error| claim.explain(error))?;
         let Directory { vfs, log: log_directory, checkpoints, .. } = directory;
         let directories = [vfs, log_directory, checkpoints];
         let owner = Arc::new(Owner::new(claim, directories, Arc::clone(&log), Arc::clone(&checkpointer)));
-        let options = StoreOptions { owner: Some(Arc::clone(&owner) as _), ..self.store.clone() };
+        let options = StoreOptions { owner: Some(Arc::clone(&owner) as _), ..store_options };
         Store::with_backends(log, checkpointer, options).map_err(|error| owner.explain(error))
     }
 }

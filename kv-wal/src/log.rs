@@ -98,7 +98,7 @@ impl SegmentedLog {
     ///
     /// Each turn of the loop takes one step towards that, then looks at the whole state again: a
     /// step may release the lock, and anything may change meanwhile.
-    fn make_room(&self, record_bytes: usize) -> Result<Guard<'_>> {
+    fn wait_for_room(&self, record_bytes: usize) -> Result<Guard<'_>> {
         let mut state = self.shared.lock();
         let mut has_space = false;
         loop {
@@ -114,8 +114,9 @@ impl SegmentedLog {
             } else if state.active_fits(record_bytes) && (has_space || state.overwrites_in_place()) {
                 return Ok(state);
             } else if state.active_fits(record_bytes) {
+                let kept_bytes = state.kept_bytes;
                 drop(state);
-                check_space(&*self.shared.vfs, buffered + record_bytes)?;
+                check_space(&*self.shared.vfs, buffered + record_bytes, kept_bytes)?;
                 has_space = true;
                 state = self.shared.lock();
             } else if state.spare_fits(record_bytes) {
@@ -175,12 +176,17 @@ impl Log for SegmentedLog {
         self.shared.log_id
     }
 
+    fn make_room(&self, record_bytes: usize, kept_bytes: u64) -> Result<()> {
+        self.check_owner()?;
+        self.shared.make_room(record_bytes, kept_bytes)
+    }
+
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
         self.check_owner()?;
         if record.len() > self.record_bytes_max {
             return Err(Error::BatchTooLarge { bytes: record.len(), max: self.record_bytes_max });
         }
-        let mut state = self.make_room(record.len())?;
+        let mut state = self.wait_for_room(record.len())?;
         // Frames are written in order. So a `Process` record is written at once only if no earlier
         // record waits; otherwise it waits with that one (L4).
         let nothing_waits = state.written == state.appended;

@@ -18,11 +18,13 @@ pub struct Options {
     /// exist already.
     pub create: bool,
     /// The size that segment files grow to, in bytes: at least 16 KiB and four disk blocks. A
-    /// record that is too large for that gets a segment that is large enough for it. 64 MiB by
-    /// default.
+    /// record that is too large for that gets a segment that is large enough for it. The log is
+    /// trimmed in whole segments, so this should be a small part of the size that the log is
+    /// allowed to reach. 64 MiB by default.
     pub segment_bytes_max: u64,
     /// The size of the first segment file, in bytes; at most `segment_bytes_max`. Each time an
-    /// opening fills a segment, the next one is twice as large. 1 MiB by default.
+    /// opening fills a segment, the next one is twice as large. Where the disk lacks the room for a
+    /// segment, a smaller one is made, down to 16 KiB and four disk blocks. 1 MiB by default.
     pub segment_bytes_min: u64,
     /// The largest record that `append` accepts, in bytes; at most 2 GiB less one byte. A larger
     /// one fails with [`BatchTooLarge`](kv_core::Error::BatchTooLarge). Slightly more than the
@@ -70,6 +72,8 @@ impl fmt::Debug for Options {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sizes {
     pub(crate) block: u64,
+    /// The shortest segment that is made where there is little room.
+    pub(crate) segment_floor: u64,
     pub(crate) segment_min: u64,
     pub(crate) segment_max: u64,
     pub(crate) record_max: usize,
@@ -85,6 +89,7 @@ impl Options {
         let segment_max = whole_blocks(self.segment_bytes_max);
         Sizes {
             block,
+            segment_floor: whole_blocks(0),
             segment_min: whole_blocks(self.segment_bytes_min).min(segment_max),
             segment_max,
             record_max: self.record_bytes_max.min(PAYLOAD_BYTES_MAX),

@@ -46,6 +46,8 @@ pub(crate) struct LiveSegment {
     pub(crate) base: Lsn,
     /// The size of the header's block, before the first frame, in bytes.
     pub(crate) block: u64,
+    /// The length of the file in bytes.
+    pub(crate) length: u64,
     /// Where its last frame ends, in bytes from the start of the file. `None` while it is being
     /// written.
     pub(crate) end: Option<u64>,
@@ -144,6 +146,7 @@ impl Inventory<'_> {
                 identity: found.header.identity,
                 base: start.base,
                 block: u64::from(found.header.block_bytes),
+                length: found.header.length,
                 end: Some(end),
             });
             end = start.predecessor.map_or(0, |link| link.end);

@@ -26,6 +26,7 @@ mod buffer;
 mod foreign;
 mod in_place;
 mod poison;
+mod room;
 mod shared;
 mod state;
 mod trim;

@@ -1,5 +1,5 @@
-//! Gets from a table file, which is mapped and cached, beside gets from a hash table of offsets into
-//! an arena of the same entries: the least that a table in memory costs.
+//! Gets from a table file, which is mapped and cached, beside gets from a hash table of offsets
+//! into an arena of the same entries: the least that a table in memory costs.
 //!
 //! Each is measured in two loops. In the one that *overlaps*, the keys do not depend on values, and
 //! the processor works on several gets at once. In the *dependent* one, each key depends on the

@@ -45,7 +45,13 @@ impl Shared {
     /// finish, writes that first, and freezes nothing more if that fails. Returns `None` if nothing
     /// has changed since the last checkpoint.
     pub(super) fn checkpoint(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
-        self.attempt(|| self.freeze_and_write(cancelled))
+        let attempt = || guarded("the checkpoint", || self.freeze_and_write(cancelled));
+        let mut made = attempt();
+        if matches!(made, Err(Error::DiskFull { .. })) && self.let_older_checkpoints_go().unwrap_or_default() {
+            made = attempt();
+        }
+        self.room.note_attempt(made.as_ref().err());
+        made
     }
 
     fn freeze_and_write(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
@@ -213,6 +219,7 @@ impl Job for CheckpointJob {
             // A failure has been recorded for `Stats` and for the waiting writers, and leaves
             // everything as it was.
             let _ = self.shared.checkpoint_if_due(&closing);
+            let _ = self.shared.make_room_if_wanted(&closing);
             self.shared.wake_merging(&self.merge_job);
         }
         Next::WhenWoken

@@ -7,6 +7,7 @@ use super::{
     locks::Guard,
     pending_write::{Finished, PendingWrite},
     room::Patience,
+    space::NoRoom,
 };
 use crate::{
     Durability, Error, Log, Lsn, Result,
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// The size of the log on its medium is checked at the first commit, and once in this many.
-const COMMITS_BETWEEN_LOOKS: u64 = 256;
+const COMMITS_BETWEEN_LOOKS: u64 = 16;
 
 /// What the writer's lock protects. The order in which threads take that lock is the order of
 /// writes.
@@ -29,6 +30,8 @@ pub(super) struct Writer {
     pub(super) record_bytes: u64,
     /// The position at which the last checkpoint began, whether it was finished or not.
     pub(super) checkpoint_begun: Lsn,
+    /// Set if the log has no room for the record that is being built.
+    pub(super) no_room: Option<NoRoom>,
     commits: u64,
 }
 
@@ -36,7 +39,7 @@ impl Writer {
     /// The state at opening: records of `record_bytes` bytes in total follow the checkpoint at
     /// position `checkpoint`.
     pub(super) fn new(token: WriterToken, record_bytes: u64, checkpoint: Lsn) -> Self {
-        Self { closed: false, token, record_bytes, checkpoint_begun: checkpoint, commits: 0 }
+        Self { closed: false, token, record_bytes, checkpoint_begun: checkpoint, no_room: None, commits: 0 }
     }
 
     /// Whether anything has been written since the store was opened.
@@ -172,7 +175,7 @@ impl Inner {
         expected: Expected,
         patience: Patience,
     ) -> Result<(T, Dependency)> {
-        let writer = self.writer_with_room(patience)?;
+        let writer = self.writer_with_room(patience, expected.bytes)?;
         let (limits, Expected { bytes, reads_own_writes }) = (&self.options.limits, expected);
         let mut pending = PendingWrite::new(&self.collections, &writer.token, limits, bytes, reads_own_writes);
         match build(&mut pending) {
@@ -197,6 +200,9 @@ impl Inner {
         }
         if !writer.has_written() {
             self.confirm_owner()?;
+        }
+        if let Some(no_room) = writer.no_room.take() {
+            no_room.check_record(&record)?;
         }
         let lsn = self.log.append(&record, durability)?;
         self.apply(&mut writer, lsn, &record);

@@ -21,7 +21,7 @@ impl Inner {
     pub(super) fn compact(&self) -> Result<Option<CheckpointId>> {
         let made = self.checkpoint(&|| false)?;
         let merged = self.merge(Effort::Full, &|| false)?;
-        self.release_all()?;
+        self.let_older_checkpoints_go()?;
         Ok(merged.or(made))
     }
 }
@@ -36,7 +36,7 @@ impl Shared {
 
     /// Lets the checkpointer work until nothing is left to do. Returns the last checkpoint that
     /// this made.
-    fn merge(&self, effort: Effort, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
+    pub(super) fn merge(&self, effort: Effort, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
         let merged = guarded("a merge", || {
             let mut last = None;
             self.confirm_owner()?;

@@ -20,8 +20,9 @@ use crate::{
 /// ```
 ///
 /// For a store that makes checkpoints only when [`checkpoint`](crate::Store::checkpoint) is called,
-/// set all thresholds out of reach. Writes are still flushed in the background, but nothing else
-/// bounds the log, memory and the time to open.
+/// set all thresholds out of reach. Writes are still flushed in the background, but only the size of
+/// the disk bounds the log, memory and the time to open: a write that finds no room makes a
+/// checkpoint.
 ///
 /// ```
 /// use kv_core::StoreOptions;

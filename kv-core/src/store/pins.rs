@@ -54,6 +54,12 @@ impl Pins {
         lock(&self.counts).keys().next().copied()
     }
 
+    /// The checkpoints of a list, newest first, that are pinned.
+    fn pinned(&self, ids: &[CheckpointId]) -> Vec<CheckpointId> {
+        let before = |position: &Lsn| ids.iter().find(|id| id.lsn <= *position).copied();
+        lock(&self.counts).keys().filter_map(before).collect()
+    }
+
     /// How many pins there are.
     pub(super) fn count(&self) -> usize {
         lock(&self.counts).values().sum()
@@ -114,41 +120,37 @@ impl Shared {
     pub(super) fn release(&self) -> Result<()> {
         let Some(newest) = self.collections.checkpoint_id() else { return Ok(()) };
         let older = |ids: &[CheckpointId]| ids.iter().find(|id| id.lsn < newest.lsn).copied();
-        self.release_except(newest, older)
+        self.release_except(newest, older).map(drop)
     }
 
-    /// As [`release`](Shared::release), but keeps only the newest checkpoint, which the caller has
-    /// verified, and the log from there on.
-    pub(super) fn release_all(&self) -> Result<()> {
-        let Some(newest) = self.collections.checkpoint_id() else { return Ok(()) };
+    /// As [`release`](Shared::release), but keeps only this checkpoint, which the caller has verified,
+    /// and the log from there on. Returns whether a checkpoint was removed.
+    pub(super) fn release_all_before(&self, newest: CheckpointId) -> Result<bool> {
         self.release_except(newest, |_| Some(newest))
     }
 
     /// Trims the log up to the checkpoint that `older` selects from the list, and removes all others
     /// below `newest`, except what is pinned. If `older` selects none, the log is not trimmed.
     ///
+    /// Returns whether a checkpoint was removed.
+    ///
     /// The log comes first: without a checkpoint before them, its records would be of no use.
     fn release_except(
         &self,
         newest: CheckpointId,
         older: impl Fn(&[CheckpointId]) -> Option<CheckpointId>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         if self.checkpointer.damage().is_some() {
-            return Ok(());
+            return Ok(false);
         }
         let _removing = lock(&self.pins.removing);
-        let pinned = self.pins.lowest();
         let ids = self.checkpointer.list()?;
-        let older = older(&ids);
-        let for_pin = pinned.and_then(|pinned| ids.iter().find(|id| id.lsn <= pinned));
+        let (older, pinned) = (older(&ids), self.pins.pinned(&ids));
         if let Some(older) = older {
-            self.log.trim(pinned.map_or(older.lsn, |pinned| pinned.min(older.lsn)))?;
+            self.log.trim(self.pins.lowest().map_or(older.lsn, |lowest| lowest.min(older.lsn)))?;
         }
-        for id in &ids {
-            if *id < newest && Some(*id) != older && Some(id) != for_pin {
-                self.checkpointer.remove(*id)?;
-            }
-        }
-        Ok(())
+        let mut unneeded = ids.iter().filter(|id| **id < newest && Some(**id) != older && !pinned.contains(id));
+        let removed = unneeded.try_fold(0, |removed, id| self.checkpointer.remove(*id).map(|()| removed + 1))?;
+        Ok(removed > 0)
     }
 }

@@ -4,10 +4,14 @@
 //! implements that table. The tests below and those in `tests/it/recovery.rs` cover all its rows.
 //!
 //! "Bad" means that [`Checkpointer::open`] fails with [`Error::Corrupt`], or that the names of the
-//! collections cannot be read. Checkpoints are tried from the newest on, until one opens. Only those of the two newest positions are tried: older
-//! ones are left over from a removal, and the log does not reach back to them. If one that is tried
-//! belongs to another log, or cannot be opened for any reason but damage (such as a newer version),
-//! the store refuses to open, whatever else there is.
+//! collections cannot be read. Checkpoints are tried from the newest on, until one opens. Those of the
+//! two newest positions are always tried, and older ones if the log reaches back to them. (The others
+//! are left over from a removal.) If one that is tried belongs to another log, or cannot be opened for any reason but
+//! damage (such as a newer version), the store refuses to open, whatever else there is.
+//!
+//! If nothing that remains restores everything, but the log reaches back to a bad checkpoint that can
+//! be opened in part ([`Checkpointer::open_damaged`]), the store opens from that one: what is damaged
+//! cannot be read, and everything else can.
 
 use std::{fmt, sync::Arc};
 
@@ -138,7 +142,7 @@ fn examine(log: &dyn Log, checkpointer: &dyn Checkpointer) -> Result<Found> {
         if !positions.contains(&id.lsn) {
             positions.push(id.lsn);
         }
-        if positions.len() > 2 {
+        if positions.len() > 2 && id.lsn < log.bounds().trimmed {
             break;
         }
         match with_names(checkpointer.open(id)) {

@@ -115,12 +115,15 @@ impl Shared {
 }
 
 impl Inner {
-    /// Takes the writer's lock, if the store is open, once there is room for another record.
+    /// Takes the writer's lock, if the store is open, once memory has room for another record, and
+    /// the log for one of up to `record_bytes` bytes. If no room can be made in the log, says so in
+    /// [`Writer::no_room`]: a record that only deletes may still find some.
     ///
     /// # Errors
     /// [`Busy`](Error::Busy), [`CheckpointsFail`](Error::CheckpointsFail); otherwise as
-    /// [`writer`](Shared::writer).
-    pub(super) fn writer_with_room(&self, patience: Patience) -> Result<Guard<'_, Writer>> {
+    /// [`writer`](Shared::writer) and [`Log::make_room`](crate::Log::make_room). It fails with
+    /// [`DiskFull`](Error::DiskFull) only if it may not wait.
+    pub(super) fn writer_with_room(&self, patience: Patience, record_bytes: usize) -> Result<Guard<'_, Writer>> {
         loop {
             if let Some(owed) = self.room.take_owed()
                 && patience == Patience::Waits
@@ -129,7 +132,7 @@ impl Inner {
             }
             let writer = self.writer()?;
             if !self.is_full() {
-                return Ok(writer);
+                return self.with_room_in_log(writer, patience, record_bytes);
             }
             drop(writer);
             self.wait_for_room(patience)?;

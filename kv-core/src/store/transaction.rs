@@ -13,6 +13,7 @@ use super::{
     commit::Dependency,
     pending_write::{Observed, PendingWrite},
     room::Patience,
+    space::NoRoom,
 };
 use crate::{Durability, Entries, Entry, Error, Limits, Result, Value, panics::discard};
 
@@ -452,7 +453,8 @@ impl Inner {
         transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
         patience: Patience,
     ) -> Result<(T, Dependency), E> {
-        let writer = self.writer_with_room(patience)?;
+        let mut writer = self.writer_with_room(patience, self.space.closure_bytes)?;
+        writer.no_room = writer.no_room.take().map(NoRoom::check_deletions).transpose()?;
         let limits = &self.options.limits;
         let mut tx =
             Transaction { pending: PendingWrite::new(&self.collections, &writer.token, limits, 0, true), limits };

@@ -211,6 +211,10 @@ impl Checkpointer for InterruptedCheckpointer {
         self.inner.maintain(effort, cancelled)
     }
 
+    fn verify(&self, id: CheckpointId) -> Result<()> {
+        self.inner.verify(id)
+    }
+
     fn remove(&self, id: CheckpointId) -> Result<()> {
         self.inner.remove(id)
     }

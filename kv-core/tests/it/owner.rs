@@ -54,6 +54,10 @@ impl Log for RecordingLog {
         self.inner.id()
     }
 
+    fn make_room(&self, record_bytes: usize, kept_bytes: u64) -> Result<()> {
+        self.inner.make_room(record_bytes, kept_bytes)
+    }
+
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
         self.record("append");
         self.inner.append(record, durability)

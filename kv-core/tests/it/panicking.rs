@@ -102,6 +102,10 @@ impl Log for PanickingLog {
         self.calls.call(|| self.inner.id())
     }
 
+    fn make_room(&self, record_bytes: usize, kept_bytes: u64) -> Result<()> {
+        self.calls.call(|| self.inner.make_room(record_bytes, kept_bytes))
+    }
+
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
         self.calls.call(|| self.inner.append(record, durability))
     }
@@ -171,6 +175,10 @@ impl Checkpointer for PanickingCheckpointer {
     fn maintain(&self, effort: Effort, cancelled: &dyn Fn() -> bool) -> Result<Option<Arc<dyn Checkpoint>>> {
         let maintained = self.calls.call(|| self.inner.maintain(effort, cancelled))?;
         Ok(maintained.map(|inner| self.wrap(inner)))
+    }
+
+    fn verify(&self, id: CheckpointId) -> Result<()> {
+        self.calls.call(|| self.inner.verify(id))
     }
 
     fn remove(&self, id: CheckpointId) -> Result<()> {

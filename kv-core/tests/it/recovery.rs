@@ -146,6 +146,24 @@ fn a_bad_checkpoint_before_which_history_is_missing_is_refused() {
     assert_eq!(refusal(&media), Refusal::HistoryMissing { checkpoint: None, trimmed: Lsn(5) });
 }
 
+/// Met damage stops removal while new checkpoints are made above it. So what heals it may be the third.
+#[test]
+fn a_third_checkpoint_is_used_if_the_log_reaches_back_to_it() {
+    let media = Media::default();
+    let store = media.open().unwrap();
+    let (mut made, mut pins) = (Vec::new(), Vec::new());
+    for key in 0..3_u8 {
+        store.collection("a").unwrap().put([key], "v").unwrap();
+        made.push(store.checkpoint().unwrap().unwrap());
+        pins.push(store.pin(made[0].lsn).unwrap());
+    }
+    let media = media.after(Crash::Killed);
+    made[1..].iter().for_each(|id| media.checkpoints.damage(*id, CheckpointDamage::Head));
+    let store = media.open().unwrap();
+    assert_eq!(store.recovery().checkpoint, Some(made[0]));
+    assert_eq!((store.recovery().bad_checkpoints.len(), entries(&store, "a").len()), (2, 3));
+}
+
 #[test]
 fn a_checkpoint_of_another_log_is_refused() {
     let media = Media { log: closed(&[]).log, checkpoints: closed(&[8]).checkpoints };

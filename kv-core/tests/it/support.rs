@@ -130,6 +130,10 @@ impl Log for GatedLog {
         self.inner.id()
     }
 
+    fn make_room(&self, record_bytes: usize, kept_bytes: u64) -> Result<()> {
+        self.inner.make_room(record_bytes, kept_bytes)
+    }
+
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
         assert!(!self.panic.swap(false, Ordering::SeqCst), "on purpose");
         let appended = self.inner.append(record, durability);

@@ -179,6 +179,10 @@ impl Checkpointer for BlockedCheckpointer {
         self.inner.maintain(effort, cancelled)
     }
 
+    fn verify(&self, id: CheckpointId) -> Result<()> {
+        self.inner.verify(id)
+    }
+
     fn remove(&self, id: CheckpointId) -> Result<()> {
         self.inner.remove(id)
     }

@@ -4,7 +4,7 @@
 use std::sync::{Arc, MutexGuard};
 
 use kv_core::{CheckpointHead, CheckpointId, Error, Result};
-use kv_vfs::Access;
+use kv_vfs::{Access, Vfs};
 
 use super::{MmapCheckpointer, lock, numbers::InWork};
 use crate::{
@@ -25,6 +25,8 @@ pub(super) struct Directory {
     /// Counts how often the checkpoint in force was replaced by one that was not made from it. What
     /// a merge has learned of a checkpoint says nothing about the others.
     pub(super) lineage: u64,
+    /// Whether the names that were there at opening are known to be durable.
+    names_are_durable: bool,
 }
 
 #[derive(Debug)]
@@ -72,6 +74,17 @@ impl Directory {
             before.merged_from
         });
         self.in_force = Some(InForce { manifest, merged_from });
+        self.names_are_durable = true; // the directory was synced for this checkpoint
+    }
+
+    /// Makes the names durable that an earlier process has given and may not have synced. Otherwise
+    /// a power cut could keep the removal of an older checkpoint and lose the name of the newer one.
+    pub(super) fn make_names_durable(&mut self, vfs: &dyn Vfs) -> Result<()> {
+        if !self.names_are_durable {
+            vfs.sync_directory()?;
+            self.names_are_durable = true;
+        }
+        Ok(())
     }
 
     /// Takes a checkpoint that was opened, if it is newer than what is in force.

@@ -17,17 +17,13 @@ use crate::{
     },
     inventory::Inventory,
     merging::{Candidate, choose},
-    read::{checkpoint::MmapCheckpoint, stack::Stack},
+    read::{
+        checkpoint::{MmapCheckpoint, read_manifest},
+        stack::Stack,
+    },
     verify::blocks::verify_blocks,
     write::{merge::Run, new_part::NewPart, pace::Pace},
 };
-
-/// What there is to do.
-enum Work<'a> {
-    Merge(Plan<'a>),
-    /// Everything is in this part already.
-    Verify(PartRef),
-}
 
 /// A merge that has begun.
 struct Plan<'a> {
@@ -48,53 +44,48 @@ impl MmapCheckpointer {
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Option<Arc<MmapCheckpoint>>> {
         self.check_owner()?;
-        let mut just_verified = lock(&self.merger);
+        let _one_merger = lock(&self.merger);
         let go_on = &mut || if cancelled() { Err(Error::Cancelled) } else { Ok(()) };
-        match self.plan_merge(effort)? {
-            None => Ok(None),
-            Some(Work::Verify(part)) => {
-                // What was merged was read back, just before.
-                if just_verified.take() != Some(part.summary.identity) {
-                    self.verify_part(&part, go_on)?;
-                }
-                Ok(None)
-            }
-            Some(Work::Merge(mut plan)) => {
-                let merged = self.merge_planned(&mut plan, effort, go_on);
-                if !matches!(merged, Ok(Some(_))) {
-                    self.discard(&plan.attempt);
-                }
-                let Some((checkpoint, part)) = merged? else { return Ok(None) };
-                *just_verified = Some(part.summary.identity);
-                Ok(Some(checkpoint))
-            }
+        let Some(mut plan) = self.plan_merge(effort)? else { return Ok(None) };
+        let merged = self.merge_planned(&mut plan, effort, go_on);
+        if !matches!(merged, Ok(Some(_))) {
+            self.discard(&plan.attempt);
         }
+        merged
     }
 
-    fn plan_merge(&self, effort: Effort) -> Result<Option<Work<'_>>> {
+    /// Verifies every part of a checkpoint, and makes its name durable: it may have been given by a
+    /// process that was killed before it made sure of that.
+    pub(super) fn verify_whole(&self, id: CheckpointId) -> Result<()> {
+        let manifest = read_manifest(&*self.vfs, &names::manifest(id), id)?;
+        manifest.parts.iter().try_for_each(|part| self.verify_part(part))?;
+        self.lock_directory()?.make_names_durable(&*self.vfs)
+    }
+
+    fn plan_merge(&self, effort: Effort) -> Result<Option<Plan<'_>>> {
         // Takes no lock on the directory as long as there is nothing to do.
         if !lock(&self.directory).in_force.as_ref().is_some_and(|in_force| self.is_work(&in_force.manifest, effort)) {
             return Ok(None);
         }
         let directory = self.lock_directory()?;
         let inventory = self.take_inventory()?;
-        let Some(manifest) = newest_in_force(&directory, &inventory) else { return Ok(None) };
-        let damaged = || manifest.parts.iter().find_map(|part| self.damage.of_part(part.seq));
+        let Some(in_force) = &directory.in_force else { return Ok(None) };
+        let damaged = || in_force.manifest.parts.iter().find_map(|part| self.damage.of_part(part.seq));
         if effort == Effort::Full
             && let Some(error) = damaged()
         {
             return Err(error);
         }
-        let Some(run) = self.choose(manifest, effort) else {
-            let one = manifest.parts.first().filter(|_| effort == Effort::Full);
-            return Ok(one.map(|part| Work::Verify(*part)));
+        let newest = newest_in_force(&directory, &inventory);
+        let Some((manifest, run)) = newest.and_then(|newest| Some((newest, self.choose(newest, effort)?))) else {
+            return Ok(None);
         };
         let stack = Stack::open(&self.parts, manifest)?;
         self.clean(&inventory)?;
         let replaced = manifest.parts[run.clone()].to_vec();
         let attempt = Attempt::merge(self.numbers.start([].into_iter())?);
         let (head, lineage) = (manifest.head(), directory.lineage);
-        Ok(Some(Work::Merge(Plan { attempt, head, stack, run, replaced, lineage })))
+        Ok(Some(Plan { attempt, head, stack, run, replaced, lineage }))
     }
 
     fn is_work(&self, manifest: &Manifest, effort: Effort) -> bool {
@@ -118,7 +109,7 @@ impl MmapCheckpointer {
         plan: &mut Plan<'_>,
         effort: Effort,
         go_on: &mut dyn FnMut() -> Result<()>,
-    ) -> Result<Option<(Arc<MmapCheckpoint>, PartRef)>> {
+    ) -> Result<Option<Arc<MmapCheckpoint>>> {
         let mut part = NewPart::create(&self.vfs, plan.attempt.number.seq, plan.head.log_id)?;
         let mut pace = match effort {
             Effort::Full => Pace::unlimited(),
@@ -131,8 +122,7 @@ impl MmapCheckpointer {
         };
         run.merge(&mut part, &mut pace, go_on)?;
         let part = part.finish(go_on)?;
-        let published = self.publish_merged(plan, part)?;
-        Ok(published.map(|checkpoint| (checkpoint, part)))
+        self.publish_merged(plan, part)
     }
 
     /// Replaces the parts of the run in the newest manifest, whatever was put on top of it.
@@ -151,10 +141,10 @@ impl MmapCheckpointer {
         self.publish(&mut directory, &mut plan.attempt, &head, Some(&base), parts).map(Some)
     }
 
-    fn verify_part(&self, part: &PartRef, go_on: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+    fn verify_part(&self, part: &PartRef) -> Result<()> {
         let verified = self.vfs.open(&names::part(part.seq), Access::Read).map_err(Error::from).and_then(|file| {
             file.drop_cache()?;
-            verify_blocks(&*file, &part.summary, go_on)
+            verify_blocks(&*file, &part.summary, || Ok(()))
         });
         if let Err(error @ Error::Corrupt { .. }) = &verified {
             self.damage.note(part.seq, error);

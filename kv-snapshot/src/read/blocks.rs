@@ -86,8 +86,8 @@ impl Blocks {
         }
     }
 
-    /// The bytes from `start` to before `end`, if they lie in one block that has been verified: what
-    /// nearly every read finds.
+    /// The bytes from `start` to before `end`, if they lie in one block that has been verified:
+    /// what nearly every read finds.
     ///
     /// This is small, so that it becomes part of its callers. It gives no [`Result`], because a
     /// look-up that stores one in memory and loads it again would wait for all loads before it,

@@ -14,7 +14,7 @@ use crate::format::part::Section;
 pub struct TableCursor(PartCursor);
 
 impl TableCursor {
-    /// The entries of a collection that has no tombstones. A tombstone that is there all the same
+    /// The entries of a collection that has no tombstones. A tombstone that is there nevertheless
     /// is damage.
     pub(crate) fn new(part: Arc<Part>, section: Section, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Result<Self> {
         PartCursor::new(part, section, lower, upper).map(Self)

@@ -181,8 +181,8 @@ impl Part {
         }
     }
 
-    /// The entry at `offset`, if its lengths are short, and its header and key lie in one block that
-    /// has been verified.
+    /// The entry at `offset`, if its lengths are short, and its header and key lie in one block
+    /// that has been verified.
     #[inline]
     pub(super) fn short_entry(&self, section: &Section, offset: u64) -> Option<Entry> {
         let least_end = offset.saturating_add(ENTRY_BYTES_MIN);

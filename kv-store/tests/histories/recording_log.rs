@@ -127,6 +127,10 @@ impl Log for RecordingLog {
     }
 
     /// Called under the lock that orders the writes.
+    fn make_room(&self, record_bytes: usize, kept_bytes: u64) -> Result<()> {
+        self.inner.make_room(record_bytes, kept_bytes)
+    }
+
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
         let write = ANNOUNCED.take().unwrap_or_else(|| panic!("the log got a record that no call has announced"));
         assert_eq!(write.durability, durability);

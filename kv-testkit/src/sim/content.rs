@@ -15,6 +15,9 @@ pub(super) const FILE_BYTES_MAX: u64 = 4 << 30;
 pub(super) struct Content {
     pages: Vec<Page>,
     len: u64,
+    /// How many of the pages take space. Counted as they change, because the space of a whole disk
+    /// is asked for at each write to a disk of limited size.
+    taken: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -40,8 +43,7 @@ impl Content {
 
     /// How many bytes of disk space it takes.
     pub fn space_bytes(&self) -> u64 {
-        let taken = self.pages.iter().filter(|page| !matches!(page, Page::Hole)).count();
-        (taken * PAGE_BYTES) as u64
+        (self.taken * PAGE_BYTES) as u64
     }
 
     /// Fills the buffer from `offset` on, and returns how many bytes there were.
@@ -62,7 +64,8 @@ impl Content {
         self.grow(end);
         for (page, in_page, range) in spans(offset, bytes.len()) {
             let bytes = &bytes[range];
-            if bytes.len() == PAGE_BYTES && bytes.iter().all(|byte| *byte == 0) {
+            self.taken += usize::from(matches!(self.pages[page], Page::Hole));
+            if bytes == [0; PAGE_BYTES] {
                 self.pages[page] = Page::Zero;
             } else {
                 self.pages[page].to_mut()[in_page..][..bytes.len()].copy_from_slice(bytes);
@@ -80,6 +83,7 @@ impl Content {
     pub fn set_len(&mut self, len: u64) {
         if len < self.len {
             self.pages.truncate(len.div_ceil(PAGE_BYTES as u64) as usize);
+            self.taken = self.pages.iter().filter(|page| !matches!(page, Page::Hole)).count();
             let in_page = (len % PAGE_BYTES as u64) as usize;
             if let Some(last @ Page::Data(_)) = self.pages.last_mut()
                 && in_page != 0

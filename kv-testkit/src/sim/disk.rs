@@ -178,6 +178,13 @@ impl SimDisk {
         self.lock().state.space_bytes()
     }
 
+    /// How many bytes of the disk each file takes that has a name, by its path from the top.
+    pub fn file_bytes(&self) -> BTreeMap<String, u64> {
+        let inner = self.lock();
+        let bytes = |node| inner.state.file(node).map(|file| file.seen.space_bytes()).unwrap_or_default();
+        inner.state.paths().into_iter().map(|(path, node)| (path, bytes(node))).collect()
+    }
+
     /// The operations that changed the disk since the last call, in order, one line each. See
     /// [`Kind::changes`](crate::vfs::Kind::changes).
     pub fn take_trace(&self) -> String {

@@ -6,11 +6,10 @@
 //! Elsewhere those zeroes reserve nothing, so the free space is checked before a record gets a
 //! position.
 
-use std::io;
-
-use kv_core::{Error, Result};
+use kv_core::Result;
 use kv_vfs::{Access, File, Space, Vfs};
 
+use super::room;
 use crate::format::names;
 
 /// One byte in 64 of the disk is kept free, because the free space is only an estimate and other
@@ -56,14 +55,16 @@ fn copy(vfs: &dyn Vfs, mark: &dyn File) -> kv_vfs::Result<bool> {
     vfs.rename(names::TEMPORARY, names::MARK).map(|()| true)
 }
 
-/// Refuses a record, before it gets a position, if the disk may lack the space to write it.
-pub(crate) fn check_space(vfs: &dyn Vfs, bytes: usize) -> Result<()> {
-    let space = vfs.space()?;
-    let kept = (space.total / KEPT_PART).clamp(KEPT_BYTES_MIN, KEPT_BYTES_MAX);
-    if space.free.saturating_sub(kept) >= bytes as u64 {
+/// Refuses a record, before it gets a position, if the disk may lack the space to write it, or if
+/// less than `kept_bytes` bytes would be left.
+pub(crate) fn check_space(vfs: &dyn Vfs, bytes: usize, kept_bytes: u64) -> Result<()> {
+    let Space { free, total } = vfs.space()?;
+    let kept = (total / KEPT_PART).clamp(KEPT_BYTES_MIN, KEPT_BYTES_MAX).max(kept_bytes);
+    if free.saturating_sub(kept) >= bytes as u64 {
         return Ok(());
     }
-    let Space { free, .. } = space;
-    let detail = format!("{free} bytes are free, but {kept} must stay free: this file system copies on write");
-    Err(Error::from_io("write to", vfs.path(), io::Error::new(io::ErrorKind::StorageFull, detail)))
+    Err(room::refusal(
+        vfs,
+        format!("{free} bytes are free, but {kept} must stay free: this file system copies on write"),
+    ))
 }

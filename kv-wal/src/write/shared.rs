@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use kv_core::{Error, LogId, Lsn, Result, guarded};
 use kv_vfs::{Access, Origin, Vfs};
 
-use super::{buffer::Unsynced, foreign, in_place, state::State};
+use super::{buffer::Unsynced, foreign, in_place, room::Wanted, state::State};
 use crate::{
     format::segment::Header,
     mark_file::MarkWriter,
@@ -81,6 +81,7 @@ impl Shared {
         state.flushing = true;
         state.close_block();
         let (upto, watermark) = (state.appended, state.durable);
+        let last_number = state.last_number();
         let mut unsynced = std::mem::take(&mut state.unsynced);
         let chunks = state.buffer.take();
         let mut outcome;
@@ -111,7 +112,7 @@ impl Shared {
             // A `Process` append failed to write during this flush. From then on nothing is
             // acknowledged.
             Ok(()) if state.poison.is_set() => {}
-            Ok(()) => (state.durable, state.marked) = (upto, upto),
+            Ok(()) => (state.durable, state.marked, state.last_flushed_number) = (upto, upto, last_number),
         }
         self.changed.notify_all();
         state
@@ -178,8 +179,9 @@ impl Shared {
     /// back.
     ///
     /// # Errors
-    /// The reason why there is no spare. The log is as before, unless the directory could not be
-    /// synced or is no longer the log's own, or the file layer panicked: then the log is poisoned.
+    /// The reason why there is no spare. The log is as before, except that it may have given up a
+    /// spare that was too small. If the directory could not be synced or is no longer the log's
+    /// own, or the file layer panicked, the log is poisoned.
     pub(crate) fn prepare_spare<'a>(&'a self, mut state: Guard<'a>, record_bytes: usize) -> Result<Guard<'a>> {
         if state.preparing {
             return Ok(self.wait(state));
@@ -187,13 +189,20 @@ impl Shared {
         state.preparing = true;
         // A spare that is too small is replaced under its number. Take it out of the state
         // meanwhile, so that no append begins it.
-        let unused = state.spare.take();
+        let mut unused = state.spare.take();
         let number = unused.as_ref().map_or(state.next_number, |spare| spare.header.number);
-        let (length, block, next_number) = (state.new_length(record_bytes), state.sizes.block, state.next_number);
+        let wanted = Wanted {
+            number,
+            preferred: state.preferred_length(record_bytes),
+            shortest: state.shortest_length(record_bytes),
+            block: state.sizes.block,
+            kept_bytes: state.kept_bytes,
+        };
+        let next_number = state.next_number;
         drop(state);
-        let create = || {
+        let mut create = || {
             foreign::check_create(&*self.vfs, next_number, unused.as_ref())?;
-            self.create_segment(number, length, block)
+            self.create_fitting(&wanted, &mut unused)
         };
         // The panic may have come from the sync of the directory, whose failure is final. So treat
         // every panic as final.
@@ -208,6 +217,9 @@ impl Shared {
                 Ok(state)
             }
             Err(CreateError::Refused(error)) => {
+                // If the old spare was given up, the next segment takes its number. Otherwise the
+                // numbers would have a gap, which is how a lost segment looks.
+                state.next_number = if unused.is_some() { number + 1 } else { number };
                 state.spare = unused;
                 Err(error)
             }
@@ -219,7 +231,7 @@ impl Shared {
         }
     }
 
-    fn create_segment(&self, number: u64, length: u64, block: u64) -> Result<Segment, CreateError> {
+    pub(super) fn create_segment(&self, number: u64, length: u64, block: u64) -> Result<Segment, CreateError> {
         let identity = new_identity(&*self.vfs).map_err(CreateError::Refused)?;
         let header = Header { log_id: self.log_id, number, identity, block_bytes: block as u32, length };
         segment_file::create(&*self.vfs, &header)

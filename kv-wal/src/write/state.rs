@@ -53,18 +53,22 @@ impl Active {
 pub(crate) struct State {
     pub(crate) epoch: Epoch,
     pub(crate) sizes: Sizes,
+    /// How many bytes of the disk a new segment must leave free.
+    pub(crate) kept_bytes: u64,
     /// The live segments, oldest first. The last one is `active`, once this opening has written.
     pub(crate) live: Vec<LiveSegment>,
     /// `None` until the first write of this opening.
     pub(crate) active: Option<Active>,
     /// How the first write of this opening continues the log.
     pub(crate) tail: Tail,
-    /// The number of the last live segment when the log was opened.
-    pub(crate) last_recovered_number: u64,
+    /// The number of the last live segment whose start frame is durable.
+    pub(crate) last_flushed_number: u64,
     /// The preallocated next segment. Nothing was written to it behind its header.
     pub(crate) spare: Option<Segment>,
     /// Whether the job should be woken: a segment was begun since it was last woken.
     pub(crate) wants_spare: bool,
+    /// Whether the next segment should be short, because the log holds little.
+    pub(crate) wants_short_segment: bool,
     /// Whether a thread is preparing a spare. No other thread may do so at the same time.
     pub(crate) preparing: bool,
     /// The number of the next segment to be created.
@@ -131,16 +135,23 @@ impl State {
         self.spare.as_ref().is_some_and(|spare| fits(&spare.header, first_record_at(spare.block()), record_bytes))
     }
 
-    /// The length in bytes of a new segment, in which a record of that size must fit.
-    pub(crate) fn new_length(&self, record_bytes: usize) -> u64 {
-        let Sizes { block, segment_min, segment_max, .. } = self.sizes;
+    /// The length in bytes that a new segment should have. A record of that size fits it.
+    pub(crate) fn preferred_length(&self, record_bytes: usize) -> u64 {
+        let Sizes { segment_min, segment_max, .. } = self.sizes;
         let usual = match &self.active {
+            _ if self.wants_short_segment => segment_min,
             Some(active) if active.filled_predecessor => active.segment.header.length.saturating_mul(2),
             Some(active) => active.segment.header.length,
             None => segment_min,
         };
+        usual.clamp(segment_min, segment_max).max(self.shortest_length(record_bytes))
+    }
+
+    /// The length in bytes of the shortest segment in which a record of that size fits.
+    pub(crate) fn shortest_length(&self, record_bytes: usize) -> u64 {
+        let Sizes { block, segment_floor, .. } = self.sizes;
         let needed = closed_end(first_record_at(block) + frame_bytes(record_bytes), block) + block;
-        usual.clamp(segment_min, segment_max).max(needed)
+        needed.max(segment_floor)
     }
 
     /// Continues in the block behind the seal of the last segment, with a frame that states the new
@@ -174,11 +185,13 @@ impl State {
             identity: spare.header.identity,
             base: self.appended,
             block: spare.block(),
+            length: spare.header.length,
             end: None,
         });
         let (end, filled_predecessor) = (spare.block(), self.active.is_some());
         self.active = Some(Active::new(spare, end, filled_predecessor));
         self.wants_spare = true;
+        self.wants_short_segment = false;
         self.push(Kind::Start, self.appended, &Start { epoch: self.epoch, predecessor }.encode());
     }
 
@@ -221,6 +234,11 @@ impl State {
         self.unsynced.write(chunks, self.durable)?;
         self.written = self.appended;
         Ok(())
+    }
+
+    /// The number of the last live segment.
+    pub(crate) fn last_number(&self) -> u64 {
+        self.live.last().map_or(0, |last| last.number)
     }
 
     /// Where a live segment ends at the moment, in bytes from the start of its file.

@@ -7,13 +7,49 @@ use kv_core::{Error, Lsn, Result};
 use super::{shared::Shared, state::State};
 use crate::{format::names, recovery::LiveSegment};
 
+/// A segment is too long if it is longer than so many short ones, and what it holds fits a single
+/// short one.
+const LENGTHS_TOO_LONG: u64 = 4;
+
 impl Shared {
+    /// Removes what [`remove_unneeded`](Shared::remove_unneeded) removes. If the last segment is
+    /// then far longer than what the log still holds, begins a short one, so that the long one can
+    /// be removed, at once or by a later trim.
+    pub(crate) fn trim(&self, upto: Lsn) -> Result<()> {
+        self.remove_unneeded(upto)?;
+        if self.leave_long_segment(upto)? { self.remove_unneeded(upto) } else { Ok(()) }
+    }
+
+    /// Begins a short segment if the last one is too long for what the log holds after `upto`.
+    /// Returns whether it did, and the start frame of the short segment is durable.
+    fn leave_long_segment(&self, upto: Lsn) -> Result<bool> {
+        let mut state = self.lock();
+        if !state.is_too_long(upto) {
+            return Ok(false);
+        }
+        state.wants_short_segment = true;
+        // If it cannot be made now, the segments are only longer than they need to be.
+        let Ok(mut state) = self.prepare_spare(state, 0) else { return self.lock().poison.refuse().map(|()| false) };
+        let is_short = state.spare.as_ref().is_some_and(|spare| spare.header.length <= state.sizes.segment_min);
+        if !is_short || !state.is_too_long(upto) {
+            return Ok(false);
+        }
+        self.check_roll(&mut state)?;
+        state.roll();
+        let number = state.last_number();
+        while state.last_flushed_number < number {
+            state.poison.refuse()?;
+            state = self.flush_or_wait(state);
+        }
+        Ok(true)
+    }
+
     /// Removes the segments whose records are all durable and at or below `upto`, oldest first, and
     /// those that hold nothing of the log.
     ///
     /// The segments leave the state under the lock, so no reader is sent to them any more, and two
     /// trims at once remove different files. The files are removed without the lock.
-    pub(crate) fn trim(&self, upto: Lsn) -> Result<()> {
+    fn remove_unneeded(&self, upto: Lsn) -> Result<()> {
         let mut numbers = {
             let mut state = self.lock();
             if upto > state.appended {
@@ -64,25 +100,39 @@ impl State {
         numbers
     }
 
-    /// Whether the segment's start frame is durable: either it was there when the log was opened,
-    /// or a record behind it is durable.
+    /// Whether the segment's start frame is durable.
     fn is_flushed(&self, segment: &LiveSegment) -> bool {
-        segment.number <= self.last_recovered_number || segment.base < self.durable
+        segment.number <= self.last_flushed_number
     }
 
-    /// About how many bytes on the disk hold the records after `after`: each segment's bytes, in
-    /// proportion to how many of its records come after `after`.
-    pub(crate) fn medium_bytes_after(&self, after: Lsn) -> u64 {
-        let lasts = self.live.iter().skip(1).map(|next| next.base).chain([self.appended]);
-        self.live
-            .iter()
-            .zip(lasts)
-            .map(|(segment, last)| {
-                let used = self.end_of(segment).saturating_sub(segment.block);
-                let records = last.0.saturating_sub(segment.base.0);
-                let wanted = last.0.saturating_sub(after.0).min(records);
-                if records == 0 { 0 } else { (u128::from(used) * u128::from(wanted) / u128::from(records)) as u64 }
-            })
-            .sum()
+    /// Whether the log has one segment, which is far longer than what it holds after `upto`.
+    fn is_too_long(&self, upto: Lsn) -> bool {
+        let [only] = &self.live[..] else { return false };
+        let short = self.sizes.segment_min;
+        let holds_little = only.length > LENGTHS_TOO_LONG * short && self.medium_bytes_after(upto) <= short;
+        holds_little && self.active.is_some() && self.check_open().is_ok()
     }
+
+    /// About how many bytes of the disk the log takes because of the records after `after`: of each
+    /// segment as much as it takes, in proportion to how many of its records come after `after`.
+    ///
+    /// A segment that another one continues takes its whole length, however little of it was used:
+    /// each life of a process that is killed early leaves such a segment.
+    pub(crate) fn medium_bytes_after(&self, after: Lsn) -> u64 {
+        let bytes_of = |(at, segment): (usize, &LiveSegment)| match self.live.get(at + 1) {
+            Some(next) => share_after(after, segment.base, next.base, segment.length),
+            None => share_after(after, segment.base, self.appended, self.end_of(segment).saturating_sub(segment.block)),
+        };
+        self.live.iter().enumerate().map(bytes_of).sum()
+    }
+}
+
+/// How many of `bytes`, which hold the records after `base` up to `last`, belong to records after
+/// `after`.
+fn share_after(after: Lsn, base: Lsn, last: Lsn, bytes: u64) -> u64 {
+    if after < base {
+        return bytes;
+    }
+    let (records, wanted) = (last.0.saturating_sub(base.0), last.0.saturating_sub(after.0));
+    (u128::from(bytes) * u128::from(wanted) / u128::from(records.max(1))) as u64
 }

@@ -18,6 +18,7 @@ mod model;
 mod power;
 mod reopened;
 mod seal;
+mod space;
 mod support;
 mod trace;
 mod vanished;

@@ -45,6 +45,9 @@ impl FileNode {
 
     /// Saves the sectors that a write is about to change.
     fn keep_older(&mut self, offset: u64, bytes: &[u8]) {
+        if offset >= self.seen.len() {
+            return; // there is nothing before the change
+        }
         for (_, range) in sector::split(offset, bytes.len()) {
             let at = offset + range.start as u64;
             let (sector, from) = (at / SECTOR_BYTES, (at % SECTOR_BYTES) as usize);
@@ -99,7 +102,8 @@ impl State {
 
     /// How many of `len` bytes there is space for.
     fn fitting(&self, file: &FileNode, offset: u64, len: usize) -> usize {
-        if self.space_bytes_max == u64::MAX {
+        let takes_space = || self.copies_on_write || file.seen.pages_of(offset, len).any(|(is_hole, _)| is_hole);
+        if self.space_bytes_max == u64::MAX || !takes_space() {
             return len;
         }
         let mut free = self.space_bytes_max.saturating_sub(self.space_bytes()) / PAGE_BYTES as u64;

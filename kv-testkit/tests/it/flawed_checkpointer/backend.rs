@@ -262,6 +262,10 @@ impl Checkpointer for Flawed {
         Ok(maintained.map(|maintained| self.wrap(maintained, None, 0)))
     }
 
+    fn verify(&self, id: CheckpointId) -> Result<()> {
+        self.inner.verify(id)
+    }
+
     fn remove(&self, id: CheckpointId) -> Result<()> {
         let true_id = self.true_id(id);
         if self.is(Flaw::RemoveFailsIfAbsent) && !self.inner.list()?.contains(&id) {

@@ -70,6 +70,10 @@ impl Log for FlawedLog {
         if self.is(Flaw::IdentityChanges) { LogId(id.0 ^ u128::from(self.opened)) } else { id }
     }
 
+    fn make_room(&self, record_bytes: usize, kept_bytes: u64) -> Result<()> {
+        self.inner.make_room(record_bytes, kept_bytes)
+    }
+
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
         let max = self.inner.bounds().record_bytes_max;
         if self.is(Flaw::LogsWhatItRefuses) && record.len() > max {
