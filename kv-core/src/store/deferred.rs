@@ -143,9 +143,9 @@ impl Store {
     /// # Errors
     /// As [`write`](Store::write): nothing was written. The call waits for other writers, for the
     /// log if too many bytes already wait for the disk, and for a checkpoint if the disk is full.
-    /// Before it returns an error that depends
-    /// on what it read, such as [`KeyNotFound`](Error::KeyNotFound), it waits until that is
-    /// published and as durable as requested.
+    /// Before it returns an error that depends on what it read, such as
+    /// [`KeyNotFound`](Error::KeyNotFound), it waits until that is published and as durable as
+    /// requested.
     pub fn write_deferred(&self, batch: impl Borrow<Batch>) -> Result<Commit> {
         self.write_deferred_with(batch, self.inner.options.durability)
     }
