@@ -269,11 +269,41 @@ fn changes<'a>(
     for memtable in memtables {
         memtable.collect(position, wanted, &mut changed, go_on)?;
     }
-    // The sort is stable, and newer memtables come first. So the first of equal keys is the newest.
-    let mut changed = steps::sort(changed, |a, b| (a.collection, &a.key).cmp(&(b.collection, &b.key)), go_on)?;
+    // Equal keys stay as they are, and newer memtables come first. So the first one is the newest.
+    let mut changed = in_order(changed, go_on)?;
     changed.dedup_by(|later, first| (later.collection, &later.key) == (first.collection, &first.key));
     Ok(changed)
 }
+
+/// Sorts changes by collection and key, and leaves those of the same key in the order in which they
+/// are.
+///
+/// It sorts numbers: the rank of the collection, the beginning of the key, and the place in
+/// `changed`. So few keys are compared byte by byte, and no change is moved more than once.
+fn in_order(changed: Vec<Changed>, go_on: GoOn<'_>) -> Result<Vec<Changed>> {
+    let mut collections: Vec<CollectionId> = changed.iter().map(|change| change.collection).collect();
+    collections.sort_unstable();
+    collections.dedup();
+    let number = |(place, change): (usize, &Changed)| {
+        let rank = collections.partition_point(|collection| *collection < change.collection);
+        let mut beginning = [0; BEGINNING_BYTES];
+        let bytes = change.key.len().min(BEGINNING_BYTES);
+        beginning[..bytes].copy_from_slice(&change.key[..bytes]);
+        (rank as u32, u64::from_be_bytes(beginning), place)
+    };
+    let numbers = steps::sort(changed.iter().enumerate().map(number).collect(), Ord::cmp, go_on)?;
+    let mut places: Vec<usize> = Vec::with_capacity(numbers.len());
+    for alike in numbers.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        let first = places.len();
+        places.extend(alike.iter().map(|&(_, _, place)| place));
+        places[first..].sort_by(|a, b| changed[*a].key.cmp(&changed[*b].key));
+    }
+    let mut changed: Vec<Option<Changed>> = changed.into_iter().map(Some).collect();
+    Ok(places.into_iter().filter_map(|place| changed[place].take()).collect())
+}
+
+/// How many bytes of a key are sorted as a number.
+const BEGINNING_BYTES: usize = size_of::<u64>();
 
 /// The size of a collection after `change` to a key. `replaced` is the length of the key's old
 /// value, or `None` if the key was absent. Returns `None` if the size would become negative.
