@@ -264,20 +264,23 @@ fn a_merge_that_meets_damage_flags_it_and_leaves_it_alone_from_then_on() {
     assert_eq!(merged, None, "three small parts are not worth it");
 }
 
-/// With full effort everything is verified, also where there is nothing to merge.
+/// Verification of one checkpoint flags what it finds, and full maintenance has nothing to merge.
 #[test]
-fn full_maintenance_verifies_what_is_one_part_already() {
+fn verification_of_a_checkpoint_flags_what_it_finds() {
     let mut scene = Scene::new();
     scene.checkpointer.open(scene.newest()).unwrap();
-    let merged = scene.checkpointer.maintain(Effort::Full, &|| false).unwrap().unwrap();
+    let merged = scene.checkpointer.maintain(Effort::Full, &|| false).unwrap().unwrap().id();
     assert!(scene.checkpointer.maintain(Effort::Full, &|| false).unwrap().is_none());
-    let part = u32::try_from(merged.id().seq).unwrap();
+    Checkpointer::verify(&scene.checkpointer, merged).unwrap();
+    let part = u32::try_from(merged.seq).unwrap();
     let mut bad = fs::read(scene.part(part)).unwrap();
     bad[5000] ^= 1;
     fs::write(scene.part(part), bad).unwrap();
-    assert!(is_damage(scene.checkpointer.maintain(Effort::Full, &|| false)));
+    assert!(is_damage(Checkpointer::verify(&scene.checkpointer, merged)));
     assert!(scene.flag(part).exists() && scene.checkpointer.damage().is_some());
-    scene.ids.push(merged.id());
+    assert!(is_damage(scene.checkpointer.maintain(Effort::Full, &|| false)), "it cannot be complete");
+    Checkpointer::verify(&scene.checkpointer, scene.newest()).unwrap();
+    scene.ids.push(merged);
     scene.reopen();
     assert!(is_damage(scene.checkpointer.open(scene.newest())));
 }
