@@ -110,10 +110,11 @@ impl std::ops::Deref for Inner {
 
 /// What the background jobs share with the handles.
 ///
-/// Locks are taken in this order: the one in `space` for making room, `checkpoint`, then `writer`, then those inside `collections`,
-/// `log` and the waiters. Under one of the last group, neither of the first two is taken. Nothing
-/// is locked while `checkpoint_error` is held. Wakers run under none of these locks; see [`locks`].
-/// Everything else here is atomic, set once, or read-only.
+/// Locks are taken in this order: the one in `space` for making room, `checkpoint`, `writer`, then
+/// those inside `collections`, `log` and the waiters. Under one of the last group, none of the
+/// first three is taken. Nothing is locked while `checkpoint_error`, or the other lock in `space`,
+/// is held. Wakers run under none of these locks; see [`locks`]. Everything else here is atomic,
+/// set once, or read-only.
 pub(crate) struct Shared {
     collections: Arc<Collections>,
     writer: Mutex<Writer>,

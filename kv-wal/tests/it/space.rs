@@ -78,7 +78,7 @@ fn a_spare_that_is_too_small_is_given_up_if_that_makes_the_room() {
 #[test]
 fn the_next_segment_takes_the_number_of_a_spare_that_was_given_up() {
     let (disk, log) = tight();
-    // The first attempts find no room. The one after the spare was given up fails for another reason.
+    // The first attempts find no room. The one after the spare was given up fails in its last step.
     disk.fail(Fault::on(Kind::Rename).with(ErrorKind::StorageFull));
     assert!(matches!(log.append(&[7; 24_000], Durability::Disk), Err(Error::DiskFull { .. })));
     assert_eq!(segment_bytes(&disk).len(), 1, "it was given up");
