@@ -123,15 +123,19 @@ pub trait Checkpointer: Send + Sync {
     ///
     /// # Errors
     /// [`Corrupt`](crate::Error::Corrupt) if it is damaged; otherwise as
-    /// [`open`](Checkpointer::open).
-    fn verify(&self, id: CheckpointId) -> Result<()> {
+    /// [`open`](Checkpointer::open). [`Cancelled`](crate::Error::Cancelled) if `cancelled` returned
+    /// `true`.
+    fn verify(&self, id: CheckpointId, cancelled: &dyn Fn() -> bool) -> Result<()> {
+        let go_on = || if cancelled() { Err(Error::Cancelled) } else { Ok(()) };
         let checkpoint = self.open(id)?;
         let read = |collection| checkpoint.range(collection, Bound::Unbounded, Bound::Unbounded);
         let mut names = read(CollectionId::NAMES)?;
         while names.advance()? {
             if let Some(collection) = CollectionId::from_key(names.key()) {
                 let mut entries = read(collection)?;
-                while entries.advance()? {}
+                while entries.advance()? {
+                    go_on()?;
+                }
             }
         }
         Ok(())

@@ -179,8 +179,10 @@ impl Collections {
     /// and `record_bytes` are the bytes of the memtable's records in the log.
     pub(crate) fn freeze(&self, writer: &mut WriterToken, lsn: Lsn, record_bytes: u64) {
         writer.superseded = Superseded::default(); // a frozen memtable is not pruned
-        let _edit = lock(&self.view_edits);
-        self.view.store(Arc::new(self.view.load().with_active_frozen(lsn, record_bytes)));
+        let edit = lock(&self.view_edits);
+        let old = self.view.swap(Arc::new(self.view.load().with_active_frozen(lsn, record_bytes)));
+        drop(edit);
+        drop(old); // it may be the last to hold a memtable
     }
 
     /// Makes `checkpoint` the checkpoint of the view, unless the view has a newer one. Drops the
@@ -190,10 +192,11 @@ impl Collections {
             self.horizon.published() >= checkpoint.head().lsn,
             "the checkpoint would show unpublished changes"
         );
-        let _edit = lock(&self.view_edits);
-        if let Some(view) = self.view.load().with_checkpoint(checkpoint) {
-            self.view.store(Arc::new(view));
-        }
+        let edit = lock(&self.view_edits);
+        let new = self.view.load().with_checkpoint(checkpoint);
+        let old = new.map(|new| self.view.swap(Arc::new(new)));
+        drop(edit);
+        drop(old); // it may be the last to hold a memtable or a checkpoint
     }
 
     /// The value of a key after every applied change, and the position of the change that the value

@@ -90,11 +90,14 @@ pub struct SnapshotOptions {
     /// as checkpoints have written recently, and [`Effort::Full`] has no limit. The default is 64
     /// MiB.
     pub merge_bytes_per_second: u64,
+    /// A merge leaves this many bytes of the disk free, whatever it writes. The owner of the log
+    /// needs them for the next checkpoint. The default is 0.
+    pub kept_bytes: u64,
 }
 
 impl Default for SnapshotOptions {
     fn default() -> Self {
-        Self { class_bytes: 64 << 20, merge_bytes_per_second: 64 << 20 }
+        Self { class_bytes: 64 << 20, merge_bytes_per_second: 64 << 20, kept_bytes: 0 }
     }
 }
 
@@ -186,9 +189,9 @@ impl Checkpointer for MmapCheckpointer {
         Ok(self.merge_parts(effort, cancelled)?.map(|checkpoint| checkpoint as Arc<dyn Checkpoint>))
     }
 
-    fn verify(&self, id: CheckpointId) -> Result<()> {
+    fn verify(&self, id: CheckpointId, cancelled: &dyn Fn() -> bool) -> Result<()> {
         self.check_owner()?;
-        self.verify_whole(id)
+        self.verify_whole(id, cancelled)
     }
 
     fn remove(&self, id: CheckpointId) -> Result<()> {

@@ -1,7 +1,7 @@
 use std::{io, path::Path, sync::Arc};
 
 use kv_core::{Checkpointer, Durability, Epoch, Error, Log, Result, Store, StoreOptions};
-use kv_snapshot::MmapCheckpointer;
+use kv_snapshot::{MmapCheckpointer, SnapshotOptions};
 use kv_vfs::{Access, Lock, OsVfs, Process, Vfs};
 use kv_wal::SegmentedLog;
 
@@ -132,7 +132,8 @@ impl Options {
     /// Opens the store in a directory that this process has claimed.
     pub(crate) fn open_claimed(&self, claim: Claim, directory: Directory) -> Result<Store> {
         let Sized { log: log_options, store: store_options } = sizes::sized(&*directory.vfs, &self.log, &self.store);
-        let (log, checkpointer) = directory.open_parts(&log_options).map_err(|error| claim.explain(error))?;
+        let (log, checkpointer) =
+            directory.open_parts(&log_options, store_options.kept_bytes()).map_err(|error| claim.explain(error))?;
         let Directory { vfs, log: log_directory, checkpoints, .. } = directory;
         let directories = [vfs, log_directory, checkpoints];
         let owner = Arc::new(Owner::new(claim, directories, Arc::clone(&log), Arc::clone(&checkpointer)));
@@ -225,8 +226,12 @@ impl Directory {
     }
 
     /// Opens the log and the checkpoints, and finishes the creation of a new store.
-    fn open_parts(&self, options: &kv_wal::Options) -> Result<(Arc<SegmentedLog>, Arc<MmapCheckpointer>)> {
-        let checkpointer = self.open_checkpointer()?;
+    fn open_parts(
+        &self,
+        options: &kv_wal::Options,
+        kept_bytes: u64,
+    ) -> Result<(Arc<SegmentedLog>, Arc<MmapCheckpointer>)> {
+        let checkpointer = self.open_checkpointer(kept_bytes)?;
         let log = self.open_log(&*checkpointer, options)?;
         if self.log_id.is_none() {
             // The log may come from a creation that was killed before it made the names in it
@@ -237,8 +242,9 @@ impl Directory {
         Ok((log, checkpointer))
     }
 
-    pub(crate) fn open_checkpointer(&self) -> Result<Arc<MmapCheckpointer>> {
-        MmapCheckpointer::open(Arc::clone(&self.checkpoints)).map(Arc::new)
+    pub(crate) fn open_checkpointer(&self, kept_bytes: u64) -> Result<Arc<MmapCheckpointer>> {
+        let options = SnapshotOptions { kept_bytes, ..SnapshotOptions::default() };
+        MmapCheckpointer::open_with(Arc::clone(&self.checkpoints), options).map(Arc::new)
     }
 
     /// A store that has a FORMAT file must have a log.

@@ -20,7 +20,9 @@ pub(crate) struct Sized {
 /// These options, with thresholds that suit the disk. If the file system does not say how large it
 /// is, the thresholds are taken as they are.
 pub(crate) fn sized(vfs: &dyn Vfs, log: &kv_wal::Options, store: &StoreOptions) -> Sized {
-    let threshold_max = vfs.space().map_or(u64::MAX, |space| space.total / DISK_PART);
+    // Some file systems report a size of 0 for one that they do not know.
+    let total = vfs.space().map_or(0, |space| space.total);
+    let threshold_max = if total == 0 { u64::MAX } else { (total / DISK_PART).max(1) };
     let capped = |threshold: u64| if threshold == u64::MAX { threshold } else { threshold.min(threshold_max) };
     let store = StoreOptions {
         checkpoint_record_bytes: capped(store.checkpoint_record_bytes),

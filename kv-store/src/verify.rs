@@ -87,7 +87,7 @@ pub fn clear_damage(path: impl AsRef<Path>) -> Result<Verification> {
     let mut verification = verify_as(Arc::clone(&vfs), Process::this())?;
     if verification.damage.is_empty() && verification.damage_noted {
         let claim = claim(&vfs, false, Process::this())?;
-        let checkpoints = Directory::open(vfs, false, &claim)?.open_checkpointer()?.verify()?;
+        let checkpoints = Directory::open(vfs, false, &claim)?.open_checkpointer(0)?.verify()?;
         verification.damage.extend(checkpoints.findings); // as of now
         verification.damage_noted = !verification.damage.is_empty();
     }

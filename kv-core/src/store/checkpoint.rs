@@ -9,7 +9,9 @@
 //! writers wait for a freeze, but never while a checkpoint is written.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, TryLockError, atomic::Ordering},
+    thread,
+    time::Duration,
     vec,
 };
 
@@ -19,8 +21,10 @@ use crate::{
     background::{Job, Next, Wake},
     collections::Changed,
     panics::guarded,
-    sync::lock,
 };
+
+/// How often a thread that waits for the checkpoint lock looks again, and asks whether to go on.
+const LOCK_POLL: Duration = Duration::from_millis(1);
 
 impl Inner {
     /// Requests a checkpoint in the background. If the job is dead, that counts as a failed
@@ -45,13 +49,7 @@ impl Shared {
     /// finish, writes that first, and freezes nothing more if that fails. Returns `None` if nothing
     /// has changed since the last checkpoint.
     pub(super) fn checkpoint(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
-        let attempt = || guarded("the checkpoint", || self.freeze_and_write(cancelled));
-        let mut made = attempt();
-        if matches!(made, Err(Error::DiskFull { .. })) && self.let_older_checkpoints_go().unwrap_or_default() {
-            made = attempt();
-        }
-        self.room.note_attempt(made.as_ref().err());
-        made
+        self.attempt(cancelled, || self.freeze_and_write(cancelled))
     }
 
     fn freeze_and_write(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
@@ -64,9 +62,14 @@ impl Shared {
     /// Makes the checkpoints that are due: of what writers have frozen, and of the present state if
     /// the log has outgrown its medium.
     fn checkpoint_if_due(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
-        self.attempt(|| {
-            let begun = self.lock_writer()?.checkpoint_begun;
-            if self.log_has_outgrown(begun) { self.freeze_and_write(cancelled) } else { self.write_frozen(cancelled) }
+        self.attempt(cancelled, || {
+            let (begun, is_full) = {
+                let writer = self.lock_writer()?;
+                // Opening may have left more in the active memtable than a write would.
+                (writer.checkpoint_begun, self.is_memtable_full(&writer))
+            };
+            let freezes = is_full || self.log_has_outgrown(begun);
+            if freezes { self.freeze_and_write(cancelled) } else { self.write_frozen(cancelled) }
         })
     }
 
@@ -81,14 +84,24 @@ impl Shared {
         if !has_written {
             return Ok(());
         }
-        if is_much() { self.checkpoint(&|| false) } else { self.attempt(|| self.write_frozen(&|| false)) }.map(drop)
+        let never = &|| false;
+        if is_much() { self.checkpoint(never) } else { self.attempt(never, || self.write_frozen(never)) }.map(drop)
     }
 
-    /// Runs an attempt at a checkpoint, and notes whether it failed.
-    fn attempt<T>(&self, attempt: impl FnOnce() -> Result<T>) -> Result<T> {
-        let result = guarded("the checkpoint", attempt);
-        self.room.note_attempt(result.as_ref().err());
-        result
+    /// Runs an attempt at a checkpoint, and notes whether it failed. If the disk is full and an older
+    /// checkpoint can be let go, tries once more.
+    fn attempt<T>(&self, cancelled: &dyn Fn() -> bool, attempt: impl Fn() -> Result<T>) -> Result<T> {
+        let mut made = guarded("the checkpoint", &attempt);
+        if matches!(made, Err(Error::DiskFull { .. })) && self.let_older_checkpoints_go(cancelled).unwrap_or_default() {
+            made = guarded("the checkpoint", &attempt);
+        }
+        self.room.note_attempt(made.as_ref().err());
+        made
+    }
+
+    /// Whether the active memtable has reached the threshold.
+    pub(super) fn is_memtable_full(&self, writer: &Writer) -> bool {
+        writer.record_bytes.max(self.collections.active_bytes()) >= self.options.checkpoint_record_bytes
     }
 
     /// Has the log's size on its medium counted from here on, whether this attempt succeeds or not.
@@ -141,13 +154,25 @@ impl Shared {
         self.publish_upto(lsn)?;
         let mut made = None;
         loop {
-            let writing = Guard::new(lock(&self.checkpoint));
+            let writing = self.lock_checkpoint(cancelled)?;
             if self.oldest_frozen().is_none_or(|oldest| oldest > lsn) {
                 return Ok(made);
             }
             made = Some(self.write_oldest(cancelled)?);
             drop(writing);
             self.release()?;
+        }
+    }
+
+    /// Takes the checkpoint lock, which another thread may hold for long, unless that is cancelled.
+    fn lock_checkpoint(&self, cancelled: &dyn Fn() -> bool) -> Result<Guard<'_, ()>> {
+        loop {
+            match self.checkpoint.try_lock() {
+                Ok(guard) => return Ok(Guard::new(guard)),
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(Guard::new(poisoned.into_inner())),
+                Err(TryLockError::WouldBlock) if cancelled() => return Err(Error::Cancelled),
+                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_POLL),
+            }
         }
     }
 

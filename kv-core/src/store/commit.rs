@@ -198,13 +198,14 @@ impl Inner {
         if let Some(cause) = self.flush_failure.cause() {
             return Err(Error::Poisoned { cause });
         }
-        if !writer.has_written() {
+        let is_first = !writer.has_written();
+        if is_first {
             self.confirm_owner()?;
         }
-        if let Some(no_room) = writer.no_room.take() {
-            no_room.check_record(&record)?;
-        }
-        let lsn = self.log.append(&record, durability)?;
+        let lsn = match writer.no_room.take() {
+            None => self.log.append(&record, durability)?,
+            Some(no_room) => self.append_deletion(no_room, &record, durability)?,
+        };
         self.apply(&mut writer, lsn, &record);
         self.publication.set_applied(lsn, durability);
         let checkpoint_due = self.note_growth(&mut writer, record.len());
@@ -212,6 +213,9 @@ impl Inner {
 
         if checkpoint_due {
             self.request_checkpoint();
+        }
+        if is_first {
+            self.request_merge(); // an earlier opening may have ended before its merges did
         }
         if durability == Durability::Process {
             self.request_flush()?;
@@ -279,7 +283,7 @@ impl Inner {
         writer.record_bytes += record_bytes as u64;
         writer.commits += 1;
         self.owe(record_bytes);
-        let is_full = writer.record_bytes.max(self.collections.active_bytes()) >= self.options.checkpoint_record_bytes;
+        let is_full = self.is_memtable_full(writer);
         if is_full {
             self.freeze(writer);
         }

@@ -21,7 +21,7 @@ impl Inner {
     pub(super) fn compact(&self) -> Result<Option<CheckpointId>> {
         let made = self.checkpoint(&|| false)?;
         let merged = self.merge(Effort::Full, &|| false)?;
-        self.let_older_checkpoints_go()?;
+        self.let_older_checkpoints_go(&|| false)?;
         Ok(merged.or(made))
     }
 }
@@ -44,6 +44,9 @@ impl Shared {
                 last = Some(checkpoint.id());
                 self.collections.install(checkpoint);
                 self.release()?;
+                if effort == Effort::Full {
+                    break; // what was written meanwhile is left to the background: this would not end
+                }
             }
             Ok(last)
         });

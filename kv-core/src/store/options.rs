@@ -1,5 +1,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
+use super::space::Space;
 use crate::{
     Durability, Limits, Owner,
     background::{Scheduler, Threads},
@@ -110,6 +111,14 @@ impl Default for StoreOptions {
             scheduler: Threads::shared(),
             owner: None,
         }
+    }
+}
+
+impl StoreOptions {
+    /// How many bytes of the medium the store keeps free for the next checkpoint and for deletions,
+    /// at least. Background work of a backend should leave them free, too.
+    pub fn kept_bytes(&self) -> u64 {
+        Space::new(self).kept(0)
     }
 }
 

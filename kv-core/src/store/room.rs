@@ -59,11 +59,13 @@ impl Room {
         let mut attempts = self.attempts();
         attempts.count += 1;
         attempts.failure = failure.map(|error| (Instant::now(), error.chain()));
-        self.wake();
+        self.attempted.notify_all();
     }
 
-    /// Makes the waiting writers look again.
+    /// Makes the waiting writers look again. Under the lock, so that a writer that has just looked is
+    /// waiting when this wakes it.
     pub(super) fn wake(&self) {
+        let _attempts = self.attempts();
         self.attempted.notify_all();
     }
 
@@ -78,19 +80,17 @@ impl Room {
 
     /// Takes the time that is owed, if a thread can sleep for that long.
     fn take_owed(&self) -> Option<Duration> {
-        let owed = self.owed.load(Ordering::Relaxed);
-        if owed < SLEEP_MIN.as_nanos() as u64 {
+        if self.owed.load(Ordering::Relaxed) < SLEEP_MIN.as_nanos() as u64 {
             return None;
         }
-        self.owed.fetch_sub(owed.min(self.owed.load(Ordering::Relaxed)), Ordering::Relaxed);
-        Some(Duration::from_nanos(owed).min(SLEEP_MAX))
+        Some(Duration::from_nanos(self.owed.swap(0, Ordering::Relaxed)).min(SLEEP_MAX))
     }
 }
 
 impl Shared {
     /// How much writers are slowed down: 0 not at all, 1 as much as possible.
     fn pressure(&self) -> f64 {
-        let threshold = self.options.checkpoint_record_bytes as f64;
+        let threshold = self.options.checkpoint_record_bytes.max(1) as f64;
         let (slow, wait) = (f64::from(self.options.slow_thresholds), f64::from(self.options.wait_thresholds));
         let of_memory = (self.collections.unwritten_bytes() as f64 / threshold - slow) / (wait - slow).max(1.0);
         let most = self.options.slow_unmerged_parts as f64;
@@ -100,7 +100,7 @@ impl Shared {
 
     /// Whether writers have to wait until a checkpoint was made.
     fn is_full(&self) -> bool {
-        let most = self.options.checkpoint_record_bytes.saturating_mul(self.options.wait_thresholds.into());
+        let most = self.options.checkpoint_record_bytes.saturating_mul(self.options.wait_thresholds.into()).max(1);
         self.collections.unwritten_bytes() >= most
     }
 
@@ -125,8 +125,8 @@ impl Inner {
     /// [`DiskFull`](Error::DiskFull) only if it may not wait.
     pub(super) fn writer_with_room(&self, patience: Patience, record_bytes: usize) -> Result<Guard<'_, Writer>> {
         loop {
-            if let Some(owed) = self.room.take_owed()
-                && patience == Patience::Waits
+            if patience == Patience::Waits
+                && let Some(owed) = self.room.take_owed()
             {
                 thread::sleep(owed);
             }

@@ -18,11 +18,15 @@
 //! What is deleted in this way leaves with the next checkpoint, whose room is still there. So a
 //! full store can always be emptied.
 
-use std::sync::atomic::Ordering;
+use std::{
+    sync::atomic::Ordering,
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::{Inner, Shared, commit::Writer, locks::Guard, room::Patience};
 use crate::{
-    CheckpointId, Effort, Error, Lsn, NAME_BYTES_MAX, Result, StoreOptions,
+    CheckpointId, Durability, Effort, Error, Lsn, NAME_BYTES_MAX, Result, StoreOptions,
     operation::{OPERATION_HEADER_BYTES, Operation, RECORD_HEADER_BYTES, decode},
     panics::guarded,
     sync::{AtomicBool, Mutex, lock},
@@ -30,6 +34,14 @@ use crate::{
 
 /// How much a checkpoint may take in addition to the changes that it writes, in bytes.
 const FILES_BYTES: u64 = 64 << 10;
+/// A closure runs only if there is room for a record of this many bytes. If its record is longer and
+/// finds no room, nothing of it was written.
+const CLOSURE_BYTES_MAX: usize = 64 << 10;
+/// While room was made in vain so recently, it is not tried again: it may read and write the whole
+/// store.
+const VAIN_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a write waits between two looks at whether another thread has made room.
+const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 /// How many bytes of changes a checkpoint is expected to write at most, if it is only made by call.
 const CHANGED_BYTES: u64 = 1 << 20;
 /// A record may be longer than the caller of [`Inner::writer_with_room`] knows by this many bytes,
@@ -50,8 +62,11 @@ pub(super) struct Space {
     deletions_bytes: u64,
     /// Whether a write that does not wait has found no room.
     wanted: AtomicBool,
-    /// Held by the thread that makes room. Taken before all other locks of the store.
+    /// Held by the thread that makes room. Taken before all other locks of the store, and only tried:
+    /// a waker that runs in that thread may write to the store.
     making_room: Mutex<()>,
+    /// When room was last made in vain.
+    vain: Mutex<Option<Instant>>,
     /// The newest checkpoint, if it was verified to make room.
     verified: Mutex<Option<CheckpointId>>,
 }
@@ -82,10 +97,11 @@ impl Space {
         let medium_bytes = threshold_or(options.checkpoint_medium_bytes, 0);
         Self {
             changed_bytes,
-            closure_bytes: options.limits.batch_bytes_max.min(usize::try_from(changed_bytes).unwrap_or(usize::MAX)),
+            closure_bytes: options.limits.batch_bytes_max.min(CLOSURE_BYTES_MAX),
             deletions_bytes: (medium_bytes / DELETIONS_PART).max(DELETIONS_BYTES_MIN),
             wanted: AtomicBool::new(false),
             making_room: Mutex::default(),
+            vain: Mutex::default(),
             verified: Mutex::default(),
         }
     }
@@ -93,7 +109,7 @@ impl Space {
     /// How many bytes of the medium any record leaves free that does not only delete, if changes of
     /// `memory_bytes` bytes are in memory. The next checkpoint writes these changes. And when it has,
     /// there must still be room for deletions, and for the checkpoint after them.
-    fn kept(&self, memory_bytes: u64) -> u64 {
+    pub(super) fn kept(&self, memory_bytes: u64) -> u64 {
         let changed = self.changed_bytes.max(memory_bytes).saturating_mul(2);
         FILES_BYTES.saturating_add(changed).saturating_add(self.deletions_bytes)
     }
@@ -137,42 +153,77 @@ impl Inner {
     }
 
     fn writer_after_making_room(&self, record_bytes: usize) -> Result<Guard<'_, Writer>> {
-        let _one_at_a_time = Guard::new(lock(&self.space.making_room));
-        let mut refusal = None;
-        for step in 0..=MAKING_ROOM.len() {
-            // Another thread may just have made room, so the first look comes before the first step.
-            if let Some(step) = step.checked_sub(1) {
-                MAKING_ROOM[step](self);
+        let started = Instant::now();
+        let making_room = loop {
+            // Another thread may just have made room.
+            match self.try_room(record_bytes)? {
+                Ok(writer) => return Ok(writer),
+                Err(refusal) if started.elapsed() >= self.options.room_wait => return Err(refusal),
+                Err(_) => {}
             }
-            let mut writer = self.writer()?;
-            match self.log.make_room(record_bytes, self.kept()) {
-                Ok(()) => {
-                    writer.no_room = None;
-                    return Ok(writer);
-                }
-                Err(error @ Error::DiskFull { .. }) => refusal = Some(error),
-                Err(error) => return Err(error),
+            match self.space.making_room.try_lock() {
+                Ok(guard) => break guard,
+                Err(_) => thread::sleep(LOOK_INTERVAL),
+            }
+        };
+        let was_vain = lock(&self.space.vain).is_some_and(|vain| vain.elapsed() < VAIN_INTERVAL);
+        let steps = if was_vain { &MAKING_ROOM[..0] } else { &MAKING_ROOM };
+        let too_late = || self.is_closing() || started.elapsed() >= self.options.room_wait;
+        for step in steps {
+            step(self, &too_late);
+            if let Ok(writer) = self.try_room(record_bytes)? {
+                return Ok(writer);
             }
         }
+        if !was_vain {
+            *lock(&self.space.vain) = Some(Instant::now());
+        }
+        drop(making_room);
+        let refusal = match self.try_room(record_bytes)? {
+            Ok(writer) => return Ok(writer),
+            Err(refusal) => refusal,
+        };
         let mut writer = self.writer()?;
         let for_deletions = match self.log.make_room(record_bytes, FILES_BYTES) {
             Ok(()) => true,
             Err(Error::DiskFull { .. }) => false,
             Err(error) => return Err(error),
         };
-        writer.no_room = refusal.map(|refusal| NoRoom { refusal, for_deletions });
+        writer.no_room = Some(NoRoom { refusal, for_deletions });
         Ok(writer)
+    }
+
+    /// The writer's lock if there is room now, or why there is none.
+    fn try_room(&self, record_bytes: usize) -> Result<Result<Guard<'_, Writer>>> {
+        let mut writer = self.writer()?;
+        match self.log.make_room(record_bytes, self.kept()) {
+            Ok(()) => {
+                writer.no_room = None;
+                Ok(Ok(writer))
+            }
+            Err(refusal @ Error::DiskFull { .. }) => Ok(Err(refusal)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Appends a record that only deletes, for which there is room only because of that. The room
+    /// that is kept for the next checkpoint is kept again from then on.
+    pub(super) fn append_deletion(&self, no_room: NoRoom, record: &[u8], durability: Durability) -> Result<Lsn> {
+        no_room.check_record(record)?;
+        let appended = self.log.append(record, durability);
+        let _ = self.log.make_room(0, self.kept()); // there is none, as is known
+        appended
     }
 }
 
 /// The steps that make room, in this order, each only if those before it were not enough. Failures
 /// are reported in the statistics.
-const MAKING_ROOM: [fn(&Shared); 3] = [
-    |shared| drop(shared.checkpoint(&|| false)),
-    |shared| drop(shared.let_older_checkpoints_go()),
-    |shared| {
-        let _ = shared.merge(Effort::Full, &|| false);
-        let _ = shared.let_older_checkpoints_go();
+const MAKING_ROOM: [fn(&Shared, &dyn Fn() -> bool); 3] = [
+    |shared, cancelled| drop(shared.checkpoint(cancelled)),
+    |shared, cancelled| drop(shared.let_older_checkpoints_go(cancelled)),
+    |shared, cancelled| {
+        let _ = shared.merge(Effort::Full, cancelled);
+        let _ = shared.let_older_checkpoints_go(cancelled);
     },
 ];
 
@@ -181,7 +232,7 @@ impl Shared {
     pub(super) fn make_room_if_wanted(&self, cancelled: &dyn Fn() -> bool) -> Result<()> {
         if self.space.wanted.swap(false, Ordering::AcqRel) {
             self.checkpoint(cancelled)?;
-            self.let_older_checkpoints_go()?;
+            self.let_older_checkpoints_go(cancelled)?;
         }
         Ok(())
     }
@@ -200,19 +251,35 @@ impl Shared {
     /// Verifies the newest checkpoint, removes all before it, and trims the log up to it. Returns
     /// whether a checkpoint was removed.
     ///
+    /// Checkpoints and merges go on meanwhile. What they make is newer, and stays.
+    ///
     /// # Errors
     /// As [`Checkpointer::verify`](crate::Checkpointer::verify): nothing was removed.
-    pub(super) fn let_older_checkpoints_go(&self) -> Result<bool> {
+    pub(super) fn let_older_checkpoints_go(&self, cancelled: &dyn Fn() -> bool) -> Result<bool> {
         guarded("the checkpoint", || {
             self.confirm_owner()?;
-            let _no_checkpoint_meanwhile = Guard::new(lock(&self.checkpoint));
-            let Some(newest) = self.collections.checkpoint_id() else { return Ok(false) };
-            if *lock(&self.space.verified) != Some(newest) {
-                self.checkpointer.verify(newest)?;
-                *lock(&self.space.verified) = Some(newest);
+            loop {
+                let Some(newest) = self.collections.checkpoint_id() else { return Ok(false) };
+                match self.verify_once(newest, cancelled) {
+                    Ok(()) => return self.release_all_before(newest),
+                    // A merge has replaced it meanwhile, so it was removed.
+                    Err(_) if self.collections.checkpoint_id() != Some(newest) => {}
+                    Err(error) => return Err(error),
+                }
             }
-            self.release_all_before(newest)
         })
+    }
+
+    fn verify_once(&self, id: CheckpointId, cancelled: &dyn Fn() -> bool) -> Result<()> {
+        if *lock(&self.space.verified) != Some(id) {
+            self.checkpointer.verify(id, cancelled)?;
+            *lock(&self.space.verified) = Some(id);
+        }
+        Ok(())
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 }
 

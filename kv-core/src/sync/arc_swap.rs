@@ -28,6 +28,12 @@ impl<T> ArcSwap<T> {
         self.load()
     }
 
+    pub(crate) fn swap(&self, value: Arc<T>) -> Arc<T> {
+        let old = self.load_full();
+        self.store(value);
+        old
+    }
+
     pub(crate) fn store(&self, value: Arc<T>) {
         let index = {
             let mut stored = self.stored();

@@ -177,8 +177,8 @@ impl Checkpointer for PanickingCheckpointer {
         Ok(maintained.map(|inner| self.wrap(inner)))
     }
 
-    fn verify(&self, id: CheckpointId) -> Result<()> {
-        self.calls.call(|| self.inner.verify(id))
+    fn verify(&self, id: CheckpointId, cancelled: &dyn Fn() -> bool) -> Result<()> {
+        self.calls.call(|| self.inner.verify(id, cancelled))
     }
 
     fn remove(&self, id: CheckpointId) -> Result<()> {

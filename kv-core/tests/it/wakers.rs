@@ -179,8 +179,8 @@ impl Checkpointer for BlockedCheckpointer {
         self.inner.maintain(effort, cancelled)
     }
 
-    fn verify(&self, id: CheckpointId) -> Result<()> {
-        self.inner.verify(id)
+    fn verify(&self, id: CheckpointId, cancelled: &dyn Fn() -> bool) -> Result<()> {
+        self.inner.verify(id, cancelled)
     }
 
     fn remove(&self, id: CheckpointId) -> Result<()> {

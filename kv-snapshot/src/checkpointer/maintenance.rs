@@ -1,9 +1,15 @@
 //! Merging parts in the background.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    io,
+    ops::Range,
+    sync::{Arc, MutexGuard, TryLockError},
+    thread,
+    time::Duration,
+};
 
 use kv_core::{CheckpointHead, CheckpointId, CollectionId, Effort, Error, Result};
-use kv_vfs::Access;
+use kv_vfs::{Access, Space};
 
 use super::{
     MmapCheckpointer,
@@ -25,6 +31,9 @@ use crate::{
     write::{merge::Run, new_part::NewPart, pace::Pace},
 };
 
+/// How often a thread that waits for another merge asks whether to go on.
+const LOCK_POLL: Duration = Duration::from_millis(1);
+
 /// A merge that has begun.
 struct Plan<'a> {
     attempt: Attempt<'a>,
@@ -44,8 +53,8 @@ impl MmapCheckpointer {
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Option<Arc<MmapCheckpoint>>> {
         self.check_owner()?;
-        let _one_merger = lock(&self.merger);
         let go_on = &mut || if cancelled() { Err(Error::Cancelled) } else { Ok(()) };
+        let _one_merger = self.lock_merger(go_on)?;
         let Some(mut plan) = self.plan_merge(effort)? else { return Ok(None) };
         let merged = self.merge_planned(&mut plan, effort, go_on);
         if !matches!(merged, Ok(Some(_))) {
@@ -54,11 +63,24 @@ impl MmapCheckpointer {
         merged
     }
 
+    /// Waits for another merge, which may take long.
+    fn lock_merger(&self, go_on: &mut dyn FnMut() -> Result<()>) -> Result<MutexGuard<'_, ()>> {
+        loop {
+            match self.merger.try_lock() {
+                Ok(guard) => return Ok(guard),
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => go_on()?,
+            }
+            thread::sleep(LOCK_POLL);
+        }
+    }
+
     /// Verifies every part of a checkpoint, and makes its name durable: it may have been given by a
     /// process that was killed before it made sure of that.
-    pub(super) fn verify_whole(&self, id: CheckpointId) -> Result<()> {
+    pub(super) fn verify_whole(&self, id: CheckpointId, cancelled: &dyn Fn() -> bool) -> Result<()> {
         let manifest = read_manifest(&*self.vfs, &names::manifest(id), id)?;
-        manifest.parts.iter().try_for_each(|part| self.verify_part(part))?;
+        let go_on = || if cancelled() { Err(Error::Cancelled) } else { Ok(()) };
+        manifest.parts.iter().try_for_each(|part| self.verify_part(part, go_on))?;
         self.lock_directory()?.make_names_durable(&*self.vfs)
     }
 
@@ -82,10 +104,28 @@ impl MmapCheckpointer {
         };
         let stack = Stack::open(&self.parts, manifest)?;
         self.clean(&inventory)?;
+        let bytes = manifest.parts[run.clone()].iter().map(|part| part.summary.bytes).sum();
+        match self.check_room(bytes) {
+            Err(Error::DiskFull { .. }) if effort != Effort::Full => return Ok(None),
+            checked => checked?,
+        }
         let replaced = manifest.parts[run.clone()].to_vec();
         let attempt = Attempt::merge(self.numbers.start([].into_iter())?);
         let (head, lineage) = (manifest.head(), directory.lineage);
         Ok(Some(Plan { attempt, head, stack, run, replaced, lineage }))
+    }
+
+    /// Fails if a merge that writes up to `bytes` bytes would leave less of the disk free than is kept.
+    /// It would fail anyway, after it has taken the room that a checkpoint needs.
+    fn check_room(&self, bytes: u64) -> Result<()> {
+        let Ok(Space { free, total }) = self.vfs.space() else { return Ok(()) };
+        if total == 0 || free >= bytes.saturating_add(self.options.kept_bytes) {
+            return Ok(());
+        }
+        let kept = self.options.kept_bytes;
+        let detail =
+            format!("merging {bytes} bytes needs room for a copy, {free} are free, and {kept} of them are kept");
+        Err(Error::from_io("merge in", self.vfs.path(), io::Error::new(io::ErrorKind::StorageFull, detail)))
     }
 
     fn is_work(&self, manifest: &Manifest, effort: Effort) -> bool {
@@ -141,10 +181,10 @@ impl MmapCheckpointer {
         self.publish(&mut directory, &mut plan.attempt, &head, Some(&base), parts).map(Some)
     }
 
-    fn verify_part(&self, part: &PartRef) -> Result<()> {
+    fn verify_part(&self, part: &PartRef, go_on: impl FnMut() -> Result<()>) -> Result<()> {
         let verified = self.vfs.open(&names::part(part.seq), Access::Read).map_err(Error::from).and_then(|file| {
             file.drop_cache()?;
-            verify_blocks(&*file, &part.summary, || Ok(()))
+            verify_blocks(&*file, &part.summary, go_on)
         });
         if let Err(error @ Error::Corrupt { .. }) = &verified {
             self.damage.note(part.seq, error);

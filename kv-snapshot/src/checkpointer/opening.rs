@@ -50,7 +50,18 @@ impl MmapCheckpointer {
                 self.damage.settle(part.seq, Verdict::Judged);
                 continue;
             }
-            match (self.read_all_blocks(&part), if_damaged) {
+            if verdict == Verdict::Damaged
+                && let Some(damage) = self.damage.of_part(part.seq)
+            {
+                return Err(damage); // it was read before, for another checkpoint
+            }
+            // A sector that cannot be read is damage like any other here: what restores everything may
+            // be in another checkpoint.
+            let read = self.read_all_blocks(&part).map_err(|error| match error {
+                Error::Io { .. } => Error::corrupt_whole(self.vfs.path().join(names::part(part.seq)), error.chain()),
+                other => other,
+            });
+            match (read, if_damaged) {
                 (Ok(()), _) => {
                     self.damage.settle(part.seq, Verdict::Intact);
                     self.parts.forget(&part); // the file may be another one now

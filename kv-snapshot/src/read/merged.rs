@@ -34,6 +34,7 @@ impl Merged {
         let moved = self.move_winners();
         if moved.is_err() {
             self.cursors.clear();
+            self.winners.clear();
         }
         moved?;
         self.winners.clear();

@@ -271,15 +271,15 @@ fn verification_of_a_checkpoint_flags_what_it_finds() {
     scene.checkpointer.open(scene.newest()).unwrap();
     let merged = scene.checkpointer.maintain(Effort::Full, &|| false).unwrap().unwrap().id();
     assert!(scene.checkpointer.maintain(Effort::Full, &|| false).unwrap().is_none());
-    Checkpointer::verify(&scene.checkpointer, merged).unwrap();
+    Checkpointer::verify(&scene.checkpointer, merged, &|| false).unwrap();
     let part = u32::try_from(merged.seq).unwrap();
     let mut bad = fs::read(scene.part(part)).unwrap();
     bad[5000] ^= 1;
     fs::write(scene.part(part), bad).unwrap();
-    assert!(is_damage(Checkpointer::verify(&scene.checkpointer, merged)));
+    assert!(is_damage(Checkpointer::verify(&scene.checkpointer, merged, &|| false)));
     assert!(scene.flag(part).exists() && scene.checkpointer.damage().is_some());
     assert!(is_damage(scene.checkpointer.maintain(Effort::Full, &|| false)), "it cannot be complete");
-    Checkpointer::verify(&scene.checkpointer, scene.newest()).unwrap();
+    Checkpointer::verify(&scene.checkpointer, scene.newest(), &|| false).unwrap();
     scene.ids.push(merged);
     scene.reopen();
     assert!(is_damage(scene.checkpointer.open(scene.newest())));

@@ -3,7 +3,7 @@
 use kv_store::{LogOptions, Options, Result, Store, StoreOptions};
 use kv_testkit::{ManualScheduler, Model, sim::SimDisk};
 use kv_vfs::Vfs;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::gate::{Gate, GatedVfs};
 
@@ -53,6 +53,10 @@ impl Engine {
         };
         let store = StoreOptions {
             close_checkpoint_record_bytes: u64::MAX,
+            // The jobs run only when the campaign runs them, so writers must not wait for them.
+            slow_thresholds: u32::MAX,
+            wait_thresholds: u32::MAX,
+            room_wait: Duration::ZERO,
             scheduler: Arc::new(scheduler.clone()),
             ..StoreOptions::default()
         };

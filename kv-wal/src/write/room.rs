@@ -113,8 +113,8 @@ fn check_room(vfs: &dyn Vfs, bytes: u64, kept_bytes: u64) -> Result<()> {
     if kept_bytes == 0 {
         return Ok(());
     }
-    let Ok(Space { free, .. }) = vfs.space() else { return Ok(()) };
-    if free >= bytes.saturating_add(kept_bytes) {
+    let Ok(Space { free, total }) = vfs.space() else { return Ok(()) };
+    if total == 0 || free >= bytes.saturating_add(kept_bytes) {
         return Ok(());
     }
     let detail =

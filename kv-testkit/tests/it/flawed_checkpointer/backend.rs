@@ -262,8 +262,8 @@ impl Checkpointer for Flawed {
         Ok(maintained.map(|maintained| self.wrap(maintained, None, 0)))
     }
 
-    fn verify(&self, id: CheckpointId) -> Result<()> {
-        self.inner.verify(id)
+    fn verify(&self, id: CheckpointId, cancelled: &dyn Fn() -> bool) -> Result<()> {
+        self.inner.verify(id, cancelled)
     }
 
     fn remove(&self, id: CheckpointId) -> Result<()> {
