@@ -37,6 +37,8 @@ pub(crate) struct Damage {
     vfs: Arc<dyn Vfs>,
     /// The process that may set flags.
     origin: Origin,
+    /// Whether reads leave no flag, because their owner changes nothing.
+    is_silent: bool,
     /// By the number of the part. A flag counts even if its file could not be written. Held while
     /// the files change.
     flags: Mutex<BTreeMap<u64, Flag>>,
@@ -64,13 +66,18 @@ pub(crate) enum Verdict {
 
 impl Damage {
     pub(crate) fn new(vfs: Arc<dyn Vfs>) -> Self {
-        Self { vfs, origin: Origin::here(), flags: Mutex::default() }
+        Self { vfs, origin: Origin::here(), is_silent: false, flags: Mutex::default() }
+    }
+
+    /// Leaves no flags.
+    pub(crate) fn silent(vfs: Arc<dyn Vfs>) -> Self {
+        Self { is_silent: true, ..Self::new(vfs) }
     }
 
     /// Sets the flag of a part, because a read of it met `error`.
     #[cold]
     pub(crate) fn note(&self, seq: u64, error: &Error) {
-        if !self.origin.is_here() {
+        if self.is_silent || !self.origin.is_here() {
             return;
         }
         let mut flags = self.flags();

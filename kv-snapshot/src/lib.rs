@@ -36,6 +36,8 @@ compile_error!("kv needs a target with 64-bit pointers: it holds sizes of files 
 // `damage` remembers the damage that reads have met.
 mod checkpointer;
 mod damage;
+#[cfg(test)]
+mod deep_tests;
 mod dump;
 mod error;
 #[cfg(test)]
@@ -61,7 +63,7 @@ pub use checkpointer::{MmapCheckpointer, SnapshotOptions};
 pub use dump::dump;
 pub use read::cursor::TableCursor;
 pub use table::{Table, TableWriter};
-pub use verify::{VerifyReport, verify};
+pub use verify::{DeepReport, VerifyReport, verify, verify_deep};
 
 /// The examples of the README are compiled with the tests.
 #[cfg(doctest)]

@@ -225,7 +225,7 @@ impl Directory {
     }
 
     /// Opens the log and the checkpoints, and finishes the creation of a new store.
-    fn open_parts(&self, options: &kv_wal::Options) -> Result<(Arc<SegmentedLog>, Arc<MmapCheckpointer>)> {
+    pub(crate) fn open_parts(&self, options: &kv_wal::Options) -> Result<(Arc<SegmentedLog>, Arc<MmapCheckpointer>)> {
         let checkpointer = self.open_checkpointer()?;
         let log = self.open_log(&*checkpointer, options)?;
         if self.log_id.is_none() {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use kv_core::{Change, Changes, Checkpoint, CheckpointHead, CheckpointId, Checkpointer, Effort, Error, Result};
-use kv_snapshot::{MmapCheckpointer, SnapshotOptions};
+use kv_snapshot::{MmapCheckpointer, SnapshotOptions, Vfs, verify_deep};
 use kv_testkit::vfs::{Fault, TestVfs};
 use tempfile::TempDir;
 
@@ -75,6 +75,9 @@ impl Scene {
         }
         let report = self.checkpointer.verify().unwrap();
         assert!(report.is_clean(), "{report:?}");
+        let vfs: Arc<dyn Vfs> = self.vfs.clone();
+        let deep = verify_deep(&vfs).unwrap();
+        assert!(deep.findings.is_empty() && deep.parts == report.parts, "{deep:?}");
         assert!(self.names().iter().all(|name| !name.ends_with(".tmp")), "{:?}", self.names());
     }
 }
