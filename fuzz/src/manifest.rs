@@ -27,7 +27,7 @@ const PAYLOAD_CHECKSUM_AT: usize = 64;
 const ID_BYTES: usize = 24;
 const LOG_ID_BYTES: usize = 16;
 /// A part in the list of parts.
-const PART_BYTES: usize = 64;
+const PART_BYTES: usize = 96;
 /// The most parts that a manifest may name.
 const PARTS_MAX: u64 = 1 << 10;
 /// Longer inputs are ignored: they would take longer and reach nothing new.

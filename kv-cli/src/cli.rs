@@ -215,7 +215,8 @@ pub struct Export {
 
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// If nothing is damaged any more, allow checkpoints again. They stop when a read meets damage
+    /// If nothing is damaged any more, forget that a read met damage. Until then no old checkpoint
+    /// is removed, and the log is not trimmed
     #[arg(long)]
     pub clear: bool,
     /// Also compare what checkpoints hold with the log, and with what they were merged from

@@ -19,8 +19,9 @@ use crate::{
 pub struct Verification {
     /// All damage, in the order in which it was found. Empty if everything is sound.
     pub damage: Vec<Error>,
-    /// Whether an earlier read met damage and left a note of it. The note stops checkpoints and
-    /// trimming until [`clear_damage`] finds everything sound.
+    /// Whether an earlier read met damage and left a note of it. The note stops trimming and the
+    /// removal of checkpoints, until the next opening has examined the damage or [`clear_damage`]
+    /// finds everything sound.
     pub damage_noted: bool,
     /// How many checkpoints were read.
     pub checkpoints: u64,
@@ -69,7 +70,7 @@ pub fn verify_in(vfs: Arc<dyn Vfs>) -> Result<Verification> {
 }
 
 /// Verifies the store in a directory. If everything is sound, clears the note that damage was met
-/// earlier, so that checkpoints and trimming resume. Changes nothing else.
+/// earlier, so that trimming and the removal of checkpoints resume. Changes nothing else.
 ///
 /// A read that meets damage in a checkpoint leaves a note, so that no history is removed that a
 /// repair may need; [`Verification::damage_noted`] reports the note. Call this after the files were

@@ -42,7 +42,7 @@ pub fn verify(dir: &Path, args: &Verify, out: &mut dyn Write) -> Result<(), Fail
     if result.damage.is_empty() {
         if result.damage_noted {
             tell(format_args!(
-                "kv: note: damage was found before, so no checkpoints are written; `kv verify --clear` allows them again"
+                "kv: note: damage was found before, so no old checkpoint is removed; `kv verify --clear` allows that again"
             ));
         }
         return writeln!(out, "{checked}: no damage").map_err(Failure::Output);

@@ -17,6 +17,7 @@ mod lowered_limits;
 mod model;
 mod owner;
 mod panicking;
+mod patrol;
 mod pins;
 mod publication;
 mod recovery;
