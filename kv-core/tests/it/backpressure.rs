@@ -21,6 +21,8 @@ use crate::{
 };
 
 const THRESHOLD: u64 = 64 << 10;
+/// Far more puts of 1,000 bytes than there is room for.
+const PUTS_MAX: u32 = 5000;
 
 /// A checkpointer whose writes can be held up, or made to fail.
 #[derive(Default)]
@@ -86,12 +88,12 @@ fn store_on(checkpointer: &Arc<Slow>) -> Store {
 /// Puts keys until the store refuses one, and returns how many it took, and the refusal.
 fn fill(store: &Store, collection: &str, first: u32) -> (u32, Error) {
     let collection = store.collection(collection).unwrap();
-    for number in first.. {
+    for number in first..first + PUTS_MAX {
         if let Err(error) = collection.put(number.to_be_bytes(), [7; 1000]) {
             return (number - first, error);
         }
     }
-    unreachable!()
+    panic!("{PUTS_MAX} puts have found room")
 }
 
 #[track_caller]
@@ -134,9 +136,9 @@ fn writers_go_on_once_the_checkpoint_ends() {
         move || (0..1000_u32).try_for_each(|key| store.collection("a")?.put(key.to_be_bytes(), [7; 1000]))
     });
     while store.stats().unwritten_bytes < store.stats().wait_bytes {
+        assert!(!writer.is_finished(), "it does not wait");
         thread::sleep(Duration::from_millis(1));
     }
-    assert!(!writer.is_finished(), "it waits");
     assert_bounded(&store);
     checkpointer.open();
     writer.join().unwrap().unwrap();
@@ -172,7 +174,7 @@ fn deferred_writes_never_wait_for_room() {
     let store = Store::with_backends(Arc::new(MemoryLog::new()), checkpointer.clone(), options).unwrap();
     checkpointer.shut();
     let a = store.collection("a").unwrap();
-    let refused = (0..).find_map(|key: u32| a.put_deferred(key.to_be_bytes(), [7; 1000]).err()).unwrap();
+    let refused = (0..PUTS_MAX).find_map(|key| a.put_deferred(key.to_be_bytes(), [7; 1000]).err()).unwrap();
     let start = Instant::now();
     assert_error!(Err::<(), _>(refused), Error::Busy { .. });
     assert_error!(store.transact_deferred(|tx| tx.put("a", "k", "v")), Error::Busy { .. });
@@ -190,7 +192,7 @@ fn writers_are_slowed_down_before_they_have_to_wait() {
     let a = store.collection("a").unwrap();
     let time_upto = |thresholds: u64, key: u8| {
         let start = Instant::now();
-        for number in 0_u32.. {
+        for number in 0..PUTS_MAX {
             if store.stats().unwritten_bytes >= thresholds << 20 {
                 break;
             }
@@ -211,7 +213,7 @@ fn a_flush_that_never_ends_exhausts_no_memory_and_does_not_hang_close() {
     let store = Store::with_backends(log.clone(), Arc::new(MemoryCheckpointer::new()), options()).unwrap();
     log.shut();
     let a = store.collection("a").unwrap().with_durability(Durability::Process);
-    let refused = (0..).find_map(|key: u32| a.put(key.to_be_bytes(), [7; 1000]).err()).unwrap();
+    let refused = (0..PUTS_MAX).find_map(|key| a.put(key.to_be_bytes(), [7; 1000]).err()).unwrap();
     assert_error!(Err::<(), _>(refused), Error::Busy { .. });
     assert_bounded(&store);
     assert_error!(store.close(), Error::StillClosing { .. });

@@ -14,6 +14,7 @@ mod feed;
 mod horizon;
 mod jobs;
 mod lowered_limits;
+mod merging;
 mod model;
 mod owner;
 mod panicking;

@@ -7,7 +7,7 @@ use kv_core::{Error, Lsn, Result};
 use super::{shared::Shared, state::State};
 use crate::{format::names, recovery::LiveSegment};
 
-/// A segment is too long if it is longer than so many short ones, and what it holds fits a single
+/// A segment is too long if it is longer than this many short ones, and what it holds fits a single
 /// short one.
 const LENGTHS_TOO_LONG: u64 = 4;
 
