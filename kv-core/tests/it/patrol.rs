@@ -16,6 +16,8 @@ use kv_core::{
 };
 use kv_testkit::ManualScheduler;
 
+use crate::support::Media;
+
 /// What reads of checkpoints do. Each piece is told to be followed by another one, up to `end`.
 struct Scrubbed {
     end: u64,
@@ -99,20 +101,23 @@ impl Checkpoint for Read {
     }
 }
 
+/// Opens a store that has a checkpoint.
 fn open(scrubbed: &Arc<Scrubbed>, options: StoreOptions) -> Store {
-    let checkpointer = Patrolled(Arc::clone(scrubbed), MemoryCheckpointer::new());
-    let store = Store::with_backends(Arc::new(MemoryLog::new()), Arc::new(checkpointer), options).unwrap();
+    let media = Media::default();
+    let store = media.open().unwrap();
     store.collection("a").unwrap().put("key", "value").unwrap();
     store.checkpoint().unwrap().unwrap();
-    store
+    store.close().unwrap();
+    drop(store);
+    let checkpointer = Patrolled(Arc::clone(scrubbed), MemoryCheckpointer::open(&media.checkpoints));
+    Store::with_backends(Arc::new(MemoryLog::open(&media.log).unwrap()), Arc::new(checkpointer), options).unwrap()
 }
 
 /// Warming reads at full speed and without an end here, and closing ends it nevertheless.
 #[test]
 fn closing_ends_a_warming_that_is_under_way() {
     let scrubbed = Scrubbed::new(u64::MAX);
-    // The job looks at the checkpoint of the moment. With the one below it begins to read.
-    let options = StoreOptions { warm: true, patrol_bytes_per_second: 1 << 40, ..StoreOptions::default() };
+    let options = StoreOptions { warm: true, ..StoreOptions::default() };
     let store = open(&scrubbed, options);
     let pieces = || scrubbed.pieces.load(Ordering::Relaxed);
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -141,20 +146,12 @@ fn a_patrol_reads_the_pieces_in_turn() {
         scheduler: Arc::new(scheduler.clone()),
         ..StoreOptions::default()
     };
-    let store = thread::scope(|scope| {
-        let opening = scope.spawn(|| open(&scrubbed, options));
-        while !opening.is_finished() {
-            scheduler.run_woken();
-        }
-        opening.join().unwrap()
-    });
-    scrubbed.begun.lock().unwrap().clear();
+    let store = open(&scrubbed, options);
     for _ in 0..10 {
         assert_eq!(scheduler.run("kv-patrol"), Some(Next::After(Duration::from_secs(1))));
     }
     let begun = scrubbed.begun.lock().unwrap().clone();
-    let start = begun[0];
-    let expected: Vec<u64> = (start..start + 10).map(|piece| piece % 4).collect();
+    let expected: Vec<u64> = (0..10).map(|piece| piece % 4).collect();
     assert_eq!(begun, expected);
     drop(store);
 }

@@ -34,7 +34,10 @@ impl Stack {
 impl OpenPart {
     fn scrub(&self, blocks: Range<u64>) -> Result<()> {
         // No verified bit is trusted: a page that was dropped and read again may have changed.
-        let read = blocks.fold(Ok(()), |read, block| read.and(self.part().verify_again(block)));
+        let mut read = Ok(());
+        for block in blocks {
+            read = read.and(self.part().verify_again(block));
+        }
         self.watch(read)
     }
 }
