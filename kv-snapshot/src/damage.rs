@@ -9,8 +9,8 @@
 //! - If the part is intact, the flag goes.
 //! - If it is not, the owner may take an older checkpoint. The next write sets this one aside, and
 //!   the flag goes with it.
-//! - Or the owner opens it nevertheless. The part is then *judged*: removals work again, but nothing
-//!   is ever merged out of this part.
+//! - Or the owner opens it nevertheless. Its verdict is then `Judged`: removals work again, but
+//!   nothing is ever merged out of this part.
 
 use std::{
     collections::BTreeMap,

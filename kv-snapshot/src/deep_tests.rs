@@ -1,5 +1,5 @@
-//! Parts and checkpoints that are wrong and have all checksums right: what a bug or a flipped bit in
-//! memory may leave. Only deep verification finds them.
+//! Parts and checkpoints that are wrong and have all checksums right: what a bug or a flipped bit
+//! in memory may leave. Only deep verification finds them.
 #![expect(clippy::disallowed_methods, reason = "files are forged behind the file layer's back")]
 
 use std::{fs, ops::Bound, path::Path, sync::Arc};
@@ -109,8 +109,8 @@ impl Scene {
         report
     }
 
-    /// Writes part `seq` again with other entries, and all manifests that name it. With `digest` the
-    /// digest of the content is made right as well.
+    /// Writes part `seq` again with other entries, and all manifests that name it. With `digest`
+    /// the digest of the content is made right as well.
     fn forge(&self, seq: u64, digest: bool, change: impl FnOnce(&mut Vec<Entry>)) {
         let part = Arc::new(Part::open(&*self.vfs, &names::part(seq)).unwrap());
         let mut entries = entries_of(&part);

@@ -2,9 +2,9 @@
 //! of such files.
 //!
 //! - [`MmapCheckpointer`] keeps the checkpoints of a [`kv_core::Store`]. A checkpoint is a durable
-//!   image of the store at one position: a stack of *parts*, which are immutable sorted table files,
-//!   and a *manifest*, which names the parts. A new checkpoint adds one part with what has changed,
-//!   and parts are merged in the background. All of them are read in place.
+//!   image of the store at one position: a stack of *parts*, which are immutable sorted table
+//!   files, and a *manifest*, which names the parts. A new checkpoint adds one part with what has
+//!   changed, and parts are merged in the background. All of them are read in place.
 //! - [`Table`] and [`TableWriter`] read and write such a table file outside of any checkpoint.
 //!
 //! A checkpoint is not a `Snapshot`: that is a read view of a running store, in memory.

@@ -15,13 +15,13 @@ use crate::{
     operation::{Operation, decode},
 };
 
-/// The most bytes of keys and values that are held at once, but for one change. If the log has more,
-/// it is read several times.
+/// The most bytes of keys and values that are held at once, but for one change. If the log has
+/// more, it is read several times.
 const WINDOW_BYTES: usize = 64 << 20;
 
-/// Compares the checkpoint `newer` with the checkpoint `older` and the records of the log between the
-/// two: whether each entry is there, and nothing else. Without `older` the log must reach back to the
-/// beginning. Reads all entries of both, and holds 64 MiB of changes and one record at most.
+/// Compares the checkpoint `newer` with the checkpoint `older` and the records of the log between
+/// the two: whether each entry is there, and nothing else. Without `older` the log must reach back
+/// to the beginning. Reads all entries of both, and holds 64 MiB of changes and one record at most.
 ///
 /// It proves that what was acknowledged is what the checkpoint holds, whatever made the checkpoint.
 ///

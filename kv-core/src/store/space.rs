@@ -91,8 +91,8 @@ impl Space {
     }
 
     /// How many bytes of the medium any record leaves free that does not only delete, if changes of
-    /// `memory_bytes` bytes are in memory. The next checkpoint writes these changes. And when it has,
-    /// there must still be room for deletions, and for the checkpoint after them.
+    /// `memory_bytes` bytes are in memory. The next checkpoint writes these changes. And when it
+    /// has, there must still be room for deletions, and for the checkpoint after them.
     fn kept(&self, memory_bytes: u64) -> u64 {
         let changed = self.changed_bytes.max(memory_bytes).saturating_mul(2);
         FILES_BYTES.saturating_add(changed).saturating_add(self.deletions_bytes)
@@ -101,8 +101,8 @@ impl Space {
 
 impl Inner {
     /// Returns the writer's lock when there is room in the log for a record of up to `record_bytes`
-    /// bytes. Makes room if there is none, for which it releases the lock. If that fails, says so in
-    /// [`Writer::no_room`].
+    /// bytes. Makes room if there is none, for which it releases the lock. If that fails, says so
+    /// in [`Writer::no_room`].
     pub(super) fn with_room_in_log<'a>(
         &'a self,
         mut writer: Guard<'a, Writer>,
@@ -140,7 +140,8 @@ impl Inner {
         let _one_at_a_time = Guard::new(lock(&self.space.making_room));
         let mut refusal = None;
         for step in 0..=MAKING_ROOM.len() {
-            // Another thread may just have made room, so the first look comes before the first step.
+            // Another thread may just have made room, so the first look comes before the first
+            // step.
             if let Some(step) = step.checked_sub(1) {
                 MAKING_ROOM[step](self);
             }

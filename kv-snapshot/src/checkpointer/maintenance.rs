@@ -102,8 +102,8 @@ impl MmapCheckpointer {
         choose(&candidates, effort, self.options.class_bytes)
     }
 
-    /// Merges, and publishes the result. `None` if the checkpoint in force is another one now, which
-    /// does not have these parts.
+    /// Merges, and publishes the result. `None` if the checkpoint in force is another one now,
+    /// which does not have these parts.
     fn merge_planned(
         &self,
         plan: &mut Plan<'_>,

@@ -1,12 +1,12 @@
 //! The digest of what a part holds, apart from how it is stored.
 //!
-//! It is the xxh3-128 of all entries in order: for each, the collection's position (8 bytes) and index
-//! (4), the kind (1), the length of the key (8), the length of the value (8), the key and the value.
-//! Integers are little-endian.
+//! It is the xxh3-128 of all entries in order: for each, the collection's position (8 bytes) and
+//! index (4), the kind (1), the length of the key (8), the length of the value (8), the key and the
+//! value. Integers are little-endian.
 //!
 //! Checksums are computed over the bytes of the file, so they match whatever was put there. This
-//! digest is computed before that, over what the writer was given. If the entries that are read back
-//! have the same digest, nothing was changed, lost or added between the two.
+//! digest is computed before that, over what the writer was given. If the entries that are read
+//! back have the same digest, nothing was changed, lost or added between the two.
 
 use kv_core::CollectionId;
 use xxhash_rust::xxh3::Xxh3;

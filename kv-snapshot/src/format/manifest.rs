@@ -15,9 +15,9 @@
 //! - the id of the checkpoint that it was made from, if any,
 //! - the log id,
 //! - for each part, the newest first: the number in its name, length, identity, digest, number of
-//!   entries including tombstones, number of tombstones, digest of its content (see [`content`]), and
-//!   the numbers of the oldest and of the newest part that it was merged from, or its own number
-//!   twice. A part that was itself merged stands for those that it was merged from.
+//!   entries including tombstones, number of tombstones, digest of its content (see [`content`]),
+//!   and the numbers of the oldest and of the newest part that it was merged from, or its own
+//!   number twice. A part that was itself merged stands for those that it was merged from.
 //!
 //! A manifest is valid if and only if the header and the payload match their checksums, the payload
 //! ends with the file, its log id is the store id of the header, its id is that of the file's name,

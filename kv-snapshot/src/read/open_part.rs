@@ -54,8 +54,8 @@ impl OpenPart {
         self.deltas.get(at)
     }
 
-    /// Passes the result of a read through. If it is damage, sets the flag, and forgets which blocks
-    /// were verified: they are read again, and may no longer be what they were.
+    /// Passes the result of a read through. If it is damage, sets the flag, and forgets which
+    /// blocks were verified: they are read again, and may no longer be what they were.
     #[inline]
     pub(crate) fn watch<T>(&self, read: Result<T>) -> Result<T> {
         if let Err(error @ Error::Corrupt { .. }) = &read {
@@ -144,8 +144,8 @@ impl OpenParts {
     }
 }
 
-/// Opens the part that a manifest names. Fails if the file is missing, is another part or belongs to
-/// another log.
+/// Opens the part that a manifest names. Fails if the file is missing, is another part or belongs
+/// to another log.
 pub(crate) fn open_part(vfs: &dyn Vfs, manifest: &Manifest, named: &PartRef) -> Result<Part> {
     let missing = "the file is missing, though a manifest names it: restore it from a backup";
     let opened = Part::open(vfs, &names::part(named.seq));

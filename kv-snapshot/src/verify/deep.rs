@@ -41,8 +41,8 @@ pub struct DeepReport {
 /// written into it. If a listed checkpoint still names the parts that it was merged from, merges
 /// these again, in memory, and compares the result entry by entry.
 ///
-/// Call [`verify`](crate::verify()) first: this one reads only what it compares, and may get it from
-/// the page cache. It changes nothing, and takes no lock.
+/// Call [`verify`](crate::verify()) first: this one reads only what it compares, and may get it
+/// from the page cache. It changes nothing, and takes no lock.
 ///
 /// # Errors
 /// [`Error::Io`] if the directory cannot be read. What differs, and damage, is in the report.

@@ -220,7 +220,7 @@ fn a_merge_of_what_was_set_aside_is_dropped() {
 }
 
 /// A merge of parts below the newest one, and a bad checkpoint above: the parts lie next to each
-/// other in the new one as well, and must be left alone all the same.
+/// other in the new one as well, and must be left alone nevertheless.
 #[test]
 fn a_merge_learned_nothing_of_another_checkpoint() {
     let mut scene = Scene::new(4);

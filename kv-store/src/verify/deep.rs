@@ -29,17 +29,17 @@ pub struct DeepVerification {
 /// Does what [`verify`](crate::verify()) does, and then compares what the store holds with what was
 /// to be written, which checksums do not show: a checksum matches whatever it was computed from.
 ///
-/// - Each part of a checkpoint is compared with the digest of its entries, which was computed before
-///   they were stored.
+/// - Each part of a checkpoint is compared with the digest of its entries, which was computed
+///   before they were stored.
 /// - Each merged part is compared with the parts that it was merged from, entry by entry, if a
 ///   checkpoint still names them.
-/// - Each checkpoint is compared with the one before it and the log between the two, entry by entry,
-///   if the log still reaches back that far. The oldest is compared with the log alone, if that
-///   reaches back to the beginning.
+/// - Each checkpoint is compared with the one before it and the log between the two, entry by
+///   entry, if the log still reaches back that far. The oldest is compared with the log alone, if
+///   that reaches back to the beginning.
 ///
 /// What could not be compared is listed in [`DeepVerification::unchecked`]. That is usual: merged
-/// parts and the log replace what came before them. This reads all entries several times. It changes
-/// nothing.
+/// parts and the log replace what came before them. This reads all entries several times. It
+/// changes nothing.
 ///
 /// ```
 /// # let directory = tempfile::tempdir().unwrap();
