@@ -167,8 +167,10 @@ fn entries_of(part: &Arc<Part>) -> Vec<Entry> {
     entries
 }
 
+type Forgery = (&'static str, fn(&mut Vec<Entry>));
+
 /// Every way in which a part can be wrong, made to the first entry that suits.
-fn forgeries() -> [(&'static str, fn(&mut Vec<Entry>)); 5] {
+fn forgeries() -> [Forgery; 5] {
     fn find(entries: &[Entry], is_put: bool) -> usize {
         entries.iter().position(|entry| entry.0 == COLLECTION && entry.2.is_some() == is_put).unwrap()
     }

@@ -7,12 +7,13 @@ use kv_store::{DeepVerification, Lsn, OsVfs, Store, Verification, verify, verify
 
 use crate::support::{copy, files, small};
 
-type Entries = BTreeMap<(CollectionId, Vec<u8>), Option<Vec<u8>>>;
+type Key = (CollectionId, Vec<u8>);
+type Entries = BTreeMap<Key, Option<Vec<u8>>>;
 
 /// Changes to be written as a checkpoint.
 struct Forged {
     head: CheckpointHead,
-    entries: Vec<((CollectionId, Vec<u8>), Option<Vec<u8>>)>,
+    entries: Vec<(Key, Option<Vec<u8>>)>,
     next: usize,
 }
 
@@ -58,7 +59,7 @@ fn changes(users: CollectionId) -> Entries {
 }
 
 fn write_checkpoint(path: &Path, lsn: Lsn, entries: Entries) -> CheckpointId {
-    let vfs = OsVfs::open(&path.join("checkpoints")).unwrap();
+    let vfs = OsVfs::open(path.join("checkpoints")).unwrap();
     let checkpointer = MmapCheckpointer::open(vfs).unwrap();
     let previous = checkpointer.list().unwrap()[0];
     let head = CheckpointHead { lsn, ..*checkpointer.open(previous).unwrap().head() };
