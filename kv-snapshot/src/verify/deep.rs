@@ -17,7 +17,7 @@ use crate::{
         checkpoint::read_manifest,
         cursor::PartCursor,
         merged::{From, Merged},
-        open_part::{OpenPart, OpenParts},
+        open_part::{OpenPart, OpenParts, WatchedCursor},
         stack::Stack,
     },
     write::merge::collections_of,
@@ -200,7 +200,7 @@ impl Merge<'_> {
     }
 }
 
-fn cursors(collection: CollectionId, parts: &[Arc<OpenPart>]) -> Result<Vec<crate::read::open_part::WatchedCursor>> {
+fn cursors(collection: CollectionId, parts: &[Arc<OpenPart>]) -> Result<Vec<WatchedCursor>> {
     let sections = parts.iter().filter_map(|part| Some((part, part.section(collection)?)));
     sections.map(|(part, section)| part.cursor(section, Bound::Unbounded, Bound::Unbounded)).collect()
 }
