@@ -27,7 +27,7 @@ const PAYLOAD_CHECKSUM_AT: usize = 64;
 const ID_BYTES: usize = 24;
 const LOG_ID_BYTES: usize = 16;
 /// A part in the list of parts.
-const PART_BYTES: usize = 64;
+const PART_BYTES: usize = 96;
 /// The most parts that a manifest may name.
 const PARTS_MAX: u64 = 1 << 10;
 /// Longer inputs are ignored: they would take longer and reach nothing new.
@@ -133,10 +133,12 @@ fn base() -> &'static Base {
     })
 }
 
+type OwnedChange = (CollectionId, Vec<u8>, Option<&'static [u8]>);
+
 /// Changes of three collections.
 struct Sample {
     head: CheckpointHead,
-    changes: Vec<(CollectionId, Vec<u8>, Option<&'static [u8]>)>,
+    changes: Vec<OwnedChange>,
     next: usize,
 }
 
@@ -163,7 +165,7 @@ impl Sample {
         Self::at(Lsn(5), changes.into())
     }
 
-    fn at(lsn: Lsn, changes: Vec<(CollectionId, Vec<u8>, Option<&'static [u8]>)>) -> Self {
+    fn at(lsn: Lsn, changes: Vec<OwnedChange>) -> Self {
         Self { head: CheckpointHead { epoch: Epoch(1), lsn, log_id: LogId(7) }, changes, next: 0 }
     }
 }

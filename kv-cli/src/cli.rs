@@ -84,7 +84,12 @@ UTF-8 as \\x and two hexadecimal digits. Everything else is printed as it is.
 const VERIFY_HELP: &str = "\
 Nothing is changed, unless --clear is given. Damage that looks like the remains
 of a crash is not reported: damage to log/MARK, to a tail of the log that was
-never flushed, to the end of a closed log, and to the record in LOCK.";
+never flushed, to the end of a closed log, and to the record in LOCK.
+
+--deep also finds wrong data whose checksums are right. It compares, entry by
+entry, what checkpoints hold with the log and with the parts that they were
+merged from, as far as these are still there. It tells what it could not
+compare. This reads everything several times.";
 
 /// A durable key-value store in a directory.
 #[derive(Debug, Parser)]
@@ -210,9 +215,13 @@ pub struct Export {
 
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// If nothing is damaged any more, allow checkpoints again. They stop when a read meets damage
+    /// If nothing is damaged any more, forget that a read met damage. Until then no old checkpoint
+    /// is removed, and the log is not trimmed
     #[arg(long)]
     pub clear: bool,
+    /// Also compare what checkpoints hold with the log, and with what they were merged from
+    #[arg(long, conflicts_with = "clear")]
+    pub deep: bool,
 }
 
 #[derive(Debug, Args)]

@@ -117,9 +117,10 @@ pub trait Checkpointer: Send + Sync {
         Ok(None)
     }
 
-    /// Reads and verifies a checkpoint as a whole, from the medium if possible, and makes sure that it
-    /// is durable, even if the process that made it was killed before it could. After that the ones
-    /// before it can be let go. The default reads all entries, and takes what is listed for durable.
+    /// Reads and verifies a checkpoint as a whole, from the medium if possible, and makes sure that
+    /// it is durable, even if the process that made it was killed before it could. After that the
+    /// ones before it can be let go. The default reads all entries, and takes what is listed for
+    /// durable.
     ///
     /// # Errors
     /// [`Corrupt`](crate::Error::Corrupt) if it is damaged; otherwise as

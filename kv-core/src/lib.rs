@@ -89,7 +89,7 @@ pub use panics::guarded;
 pub use position::{CheckpointId, CollectionId, Epoch, LogId, Lsn};
 pub use store::{
     Batch, ChangeFeed, ChangeRecord, Collection, Commit, Mismatch, Pin, RecordedChange, Recovery, Snapshot, Stats,
-    Store, StoreOptions, Transaction, TransactionEntries, recovery,
+    Store, StoreOptions, Transaction, TransactionEntries, recovery, verify_replay,
 };
 pub use value::Value;
 

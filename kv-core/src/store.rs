@@ -19,6 +19,7 @@ mod pending_write;
 mod pins;
 pub mod recovery;
 mod reentrancy;
+mod replay;
 mod room;
 mod snapshot;
 mod space;
@@ -43,6 +44,7 @@ pub use feed::{ChangeFeed, ChangeRecord, RecordedChange};
 pub use options::StoreOptions;
 pub use pins::Pin;
 pub use recovery::Recovery;
+pub use replay::verify_replay;
 pub use snapshot::Snapshot;
 pub use stats::Stats;
 pub use transaction::{Transaction, TransactionEntries};
@@ -122,10 +124,11 @@ impl std::ops::Deref for Inner {
 
 /// What the background jobs share with the handles.
 ///
-/// Locks are taken in this order: the one in `space`, `checkpoint`, then `writer`, then those inside `collections`,
-/// `log` and the waiters. Under one of the last group, neither of the first two is taken. Nothing
-/// is locked while `merge_error` or the lock in `room` is held. Wakers run under none of these locks; see [`locks`].
-/// Everything else here is atomic, set once, or read-only.
+/// Locks are taken in this order: the one in `space`, `checkpoint`, then `writer`, then those
+/// inside `collections`, `log` and the waiters. Under one of the last group, neither of the first
+/// two is taken. Nothing is locked while `merge_error` or the lock in `room` is held. Wakers run
+/// under none of these locks; see [`locks`]. Everything else here is atomic, set once, or
+/// read-only.
 pub(crate) struct Shared {
     collections: Arc<Collections>,
     writer: Mutex<Writer>,

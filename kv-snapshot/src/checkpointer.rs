@@ -23,8 +23,8 @@ use crate::{
 ///
 /// A checkpoint is a stack of *parts*, which hold entries, and a *manifest*, which names the parts
 /// and states the checkpoint's log and position. No file changes once it has its name. A new
-/// checkpoint has one new part, with what has changed since the previous one, on top of the parts of
-/// that. So its cost follows the change. It is published in these steps, each only after the one
+/// checkpoint has one new part, with what has changed since the previous one, on top of the parts
+/// of that. So its cost follows the change. It is published in these steps, each only after the one
 /// before it succeeded:
 ///
 /// 1. The part is written under a temporary name, synced, read back from the disk and verified, and
@@ -42,10 +42,10 @@ use crate::{
 /// aside. (In the other order there would be a moment in which no name tells how far the log must
 /// reach.) If a step fails, the steps before it are undone as far as possible.
 ///
-/// [`maintain`](Checkpointer::maintain) merges parts that lie next to each other, in the same steps.
-/// A write and a merge go on side by side. They meet in steps 3 to 5 only, under a lock: each edits
-/// the newest manifest there is then. The write puts its part on top, and the merge replaces the
-/// parts that it has read, wherever they lie in the stack.
+/// [`maintain`](Checkpointer::maintain) merges parts that lie next to each other, in the same
+/// steps. A write and a merge go on side by side. They meet in steps 3 to 5 only, under a lock:
+/// each edits the newest manifest there is then. The write puts its part on top, and the merge
+/// replaces the parts that it has read, wherever they lie in the stack.
 ///
 /// Opening writes nothing. The first call that changes the directory takes a lock on it, for as
 /// long as this value lives.

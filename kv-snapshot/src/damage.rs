@@ -9,8 +9,8 @@
 //! - If the part is intact, the flag goes.
 //! - If it is not, the owner may take an older checkpoint. The next write sets this one aside, and
 //!   the flag goes with it.
-//! - Or the owner opens it nevertheless. The part is then *judged*: removals work again, but nothing
-//!   is ever merged out of this part.
+//! - Or the owner opens it nevertheless. Its verdict is then `Judged`: removals work again, but
+//!   nothing is ever merged out of this part.
 
 use std::{
     collections::BTreeMap,
@@ -37,6 +37,8 @@ pub(crate) struct Damage {
     vfs: Arc<dyn Vfs>,
     /// The process that may set flags.
     origin: Origin,
+    /// Whether reads leave no flag, because their owner changes nothing.
+    is_silent: bool,
     /// By the number of the part. A flag counts even if its file could not be written. Held while
     /// the files change.
     flags: Mutex<BTreeMap<u64, Flag>>,
@@ -64,13 +66,18 @@ pub(crate) enum Verdict {
 
 impl Damage {
     pub(crate) fn new(vfs: Arc<dyn Vfs>) -> Self {
-        Self { vfs, origin: Origin::here(), flags: Mutex::default() }
+        Self { vfs, origin: Origin::here(), is_silent: false, flags: Mutex::default() }
+    }
+
+    /// Leaves no flags.
+    pub(crate) fn silent(vfs: Arc<dyn Vfs>) -> Self {
+        Self { is_silent: true, ..Self::new(vfs) }
     }
 
     /// Sets the flag of a part, because a read of it met `error`.
     #[cold]
     pub(crate) fn note(&self, seq: u64, error: &Error) {
-        if !self.origin.is_here() {
+        if self.is_silent || !self.origin.is_here() {
             return;
         }
         let mut flags = self.flags();

@@ -56,6 +56,8 @@ impl Printer<'_> {
             let (entries, tombstones) = (part.entries, part.tombstones);
             let held = format_args!("{entries} entries, {tombstones} of them tombstones");
             self.line(format_args!("part {}: {} bytes, {held}, {pins}", part.seq, s.bytes))?;
+            let (content, origins) = (part.content.0, part.origins);
+            self.line(format_args!("  content {content:032x}, of parts {} to {}", origins.first, origins.last))?;
         }
         Ok(())
     }

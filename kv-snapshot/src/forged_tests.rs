@@ -16,7 +16,8 @@ use crate::{
     error::DecodeError,
     format::{
         block::{BLOCK_BYTES, Block, checksum},
-        manifest::{Manifest, PARTS_MAX, PartRef},
+        content::ContentDigest,
+        manifest::{Manifest, Origins, PARTS_MAX, PartRef},
         part::{Footer, Header, SECTION_BYTES, Section, Summary},
         tree::Tree,
     },
@@ -235,7 +236,8 @@ fn forged_footers() {
 fn forged_manifests() {
     let id = CheckpointId { epoch: Epoch(1), lsn: Lsn(2), seq: 3 };
     let summary = Summary { bytes: 8192, identity: 1, digest: 2 };
-    let part = |seq| PartRef { seq, summary, entries: 9, tombstones: 2 };
+    let (content, origins) = (ContentDigest(4), Origins::itself);
+    let part = |seq| PartRef { seq, summary, entries: 9, tombstones: 2, content, origins: origins(seq) };
     let manifest = Manifest { id, previous: None, log_id: kv_core::LogId(9), parts: vec![part(3), part(1)] };
     let good = manifest.encode().unwrap();
     assert_eq!(Manifest::decode(&good, id), Ok(manifest.clone()));
@@ -259,13 +261,15 @@ fn forged_manifests() {
     let refused = [
         ("a part twice", vec![part(3), part(1), part(3)]),
         ("more tombstones than entries", vec![PartRef { tombstones: 10, ..part(3) }]),
-        ("too many parts", (0..=PARTS_MAX as u64).map(part).collect()),
+        ("too many parts", (0..=PARTS_MAX as u64).rev().map(part).collect()),
+        ("merged from the same part", vec![PartRef { origins: Origins { first: 1, last: 2 }, ..part(3) }, part(1)]),
+        ("merged from nothing", vec![PartRef { origins: Origins { first: 3, last: 2 }, ..part(3) }, part(1)]),
     ];
     for (what, parts) in refused {
         assert_eq!(Manifest { parts, ..manifest.clone() }.encode(), None, "{what}");
     }
     for count in [0, PARTS_MAX as u64] {
-        let largest = Manifest { previous: Some(id), parts: (0..count).map(part).collect(), ..manifest.clone() };
+        let largest = Manifest { previous: Some(id), parts: (0..count).rev().map(part).collect(), ..manifest.clone() };
         assert_eq!(Manifest::decode(&largest.encode().unwrap(), id), Ok(largest), "{count} parts");
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod block;
 pub(crate) mod codec;
+pub(crate) mod content;
 pub(crate) mod entry;
 pub(crate) mod index;
 pub(crate) mod manifest;

@@ -2,9 +2,9 @@
 //! of such files.
 //!
 //! - [`MmapCheckpointer`] keeps the checkpoints of a [`kv_core::Store`]. A checkpoint is a durable
-//!   image of the store at one position: a stack of *parts*, which are immutable sorted table files,
-//!   and a *manifest*, which names the parts. A new checkpoint adds one part with what has changed,
-//!   and parts are merged in the background. All of them are read in place.
+//!   image of the store at one position: a stack of *parts*, which are immutable sorted table
+//!   files, and a *manifest*, which names the parts. A new checkpoint adds one part with what has
+//!   changed, and parts are merged in the background. All of them are read in place.
 //! - [`Table`] and [`TableWriter`] read and write such a table file outside of any checkpoint.
 //!
 //! A checkpoint is not a `Snapshot`: that is a read view of a running store, in memory.
@@ -36,6 +36,8 @@ compile_error!("kv needs a target with 64-bit pointers: it holds sizes of files 
 // `damage` remembers the damage that reads have met.
 mod checkpointer;
 mod damage;
+#[cfg(test)]
+mod deep_tests;
 mod dump;
 mod error;
 #[cfg(test)]
@@ -61,7 +63,7 @@ pub use checkpointer::{MmapCheckpointer, SnapshotOptions};
 pub use dump::dump;
 pub use read::cursor::TableCursor;
 pub use table::{Table, TableWriter};
-pub use verify::{VerifyReport, verify};
+pub use verify::{DeepReport, VerifyReport, verify, verify_deep};
 
 /// The examples of the README are compiled with the tests.
 #[cfg(doctest)]

@@ -244,7 +244,8 @@ mod tests {
         assert!(above <= 6.0, "equal parts above one threshold: {above}");
         let many = write_amplification((0..4000).map(|_| CLASS - 1));
         assert!(many <= 9.0, "many parts: {many}");
-        // With three parts of class 0 at most, tiny ones are written again more often: it is little data.
+        // With three parts of class 0 at most, tiny ones are written again more often: it is little
+        // data.
         let tiny = write_amplification((0..4000).map(|_| MIB / 8));
         assert!(tiny <= 20.0, "tiny parts: {tiny}");
         let mut rng = fastrand::Rng::with_seed(4);

@@ -8,6 +8,7 @@ pub(crate) mod open_part;
 pub(crate) mod part;
 mod prefetch;
 pub(crate) mod range;
+mod scrub;
 mod search;
 mod size;
 pub(crate) mod stack;

@@ -1,11 +1,13 @@
 //! Verifies all checkpoints that are listed in a directory.
 
 pub(crate) mod blocks;
+mod deep;
 pub(crate) mod entries;
 
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use blocks::verify_blocks;
+pub use deep::{DeepReport, verify_deep};
 use entries::verify_entries;
 use kv_core::{CheckpointId, CollectionId, Cursor, Error, NAME_BYTES_MAX, Result};
 use kv_vfs::{Access, Vfs};

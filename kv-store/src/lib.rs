@@ -152,7 +152,7 @@ pub use kv_core::{
 pub use kv_vfs::{OsVfs, Vfs};
 pub use kv_wal::Options as LogOptions;
 pub use options::Options;
-pub use verify::{Verification, clear_damage, verify, verify_in};
+pub use verify::{DeepVerification, Verification, clear_damage, verify, verify_deep, verify_deep_in, verify_in};
 
 /// Opens the store in a directory with the default [`Options`], and creates it if it does not
 /// exist.

@@ -226,7 +226,7 @@ impl Directory {
     }
 
     /// Opens the log and the checkpoints, and finishes the creation of a new store.
-    fn open_parts(
+    pub(crate) fn open_parts(
         &self,
         options: &kv_wal::Options,
         kept_bytes: u64,

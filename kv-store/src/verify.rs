@@ -1,7 +1,11 @@
+mod deep;
+
 use std::{path::Path, sync::Arc};
 
 use kv_core::{Error, Result};
 use kv_vfs::{Access, Process, Vfs};
+
+pub use deep::{DeepVerification, verify_deep, verify_deep_in};
 
 use crate::{
     Options,
@@ -15,8 +19,9 @@ use crate::{
 pub struct Verification {
     /// All damage, in the order in which it was found. Empty if everything is sound.
     pub damage: Vec<Error>,
-    /// Whether an earlier read met damage and left a note of it. The note stops checkpoints and
-    /// trimming until [`clear_damage`] finds everything sound.
+    /// Whether an earlier read met damage and left a note of it. The note stops trimming and the
+    /// removal of checkpoints, until the next opening has examined the damage or [`clear_damage`]
+    /// finds everything sound.
     pub damage_noted: bool,
     /// How many checkpoints were read.
     pub checkpoints: u64,
@@ -24,6 +29,8 @@ pub struct Verification {
     pub files: u64,
     /// How many bytes the files have.
     pub bytes: u64,
+    /// What [`verify_deep`] has compared; `None` after [`verify`], or if there was damage before.
+    pub deep: Option<DeepVerification>,
 }
 
 /// Reads every file in a store's directory and checks every byte. Damage that looks like the
@@ -50,7 +57,7 @@ pub struct Verification {
 /// [`Locked`](Error::Locked), [`Io`](Error::Io), [`NewerVersion`](Error::NewerVersion): the store
 /// could not be verified. Damage is not an error; it is part of the result.
 pub fn verify(path: impl AsRef<Path>) -> Result<Verification> {
-    verify_as(directory(path.as_ref(), false)?, Process::this())
+    verify_as(directory(path.as_ref(), false)?, Process::this(), Depth::Checksums)
 }
 
 /// Verifies the store in a directory of any file system, for example a simulated one. Otherwise the
@@ -59,11 +66,11 @@ pub fn verify(path: impl AsRef<Path>) -> Result<Verification> {
 /// # Errors
 /// The same as [`verify`].
 pub fn verify_in(vfs: Arc<dyn Vfs>) -> Result<Verification> {
-    verify_as(vfs, None)
+    verify_as(vfs, None, Depth::Checksums)
 }
 
 /// Verifies the store in a directory. If everything is sound, clears the note that damage was met
-/// earlier, so that checkpoints and trimming resume. Changes nothing else.
+/// earlier, so that trimming and the removal of checkpoints resume. Changes nothing else.
 ///
 /// A read that meets damage in a checkpoint leaves a note, so that no history is removed that a
 /// repair may need; [`Verification::damage_noted`] reports the note. Call this after the files were
@@ -84,7 +91,7 @@ pub fn verify_in(vfs: Arc<dyn Vfs>) -> Result<Verification> {
 /// The same as [`verify`].
 pub fn clear_damage(path: impl AsRef<Path>) -> Result<Verification> {
     let vfs = directory(path.as_ref(), false)?;
-    let mut verification = verify_as(Arc::clone(&vfs), Process::this())?;
+    let mut verification = verify_as(Arc::clone(&vfs), Process::this(), Depth::Checksums)?;
     if verification.damage.is_empty() && verification.damage_noted {
         let claim = claim(&vfs, false, Process::this())?;
         let checkpoints = Directory::open(vfs, false, &claim)?.open_checkpointer(0)?.verify()?;
@@ -94,15 +101,26 @@ pub fn clear_damage(path: impl AsRef<Path>) -> Result<Verification> {
     Ok(verification)
 }
 
-fn verify_as(vfs: Arc<dyn Vfs>, this: Option<Process>) -> Result<Verification> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Depth {
+    Checksums,
+    Deep,
+}
+
+fn verify_as(vfs: Arc<dyn Vfs>, this: Option<Process>, depth: Depth) -> Result<Verification> {
     let vfs: Arc<dyn Vfs> = Arc::new(Untouched(vfs));
-    let mut verification = Verification { damage: Vec::new(), damage_noted: false, checkpoints: 0, files: 0, bytes: 0 };
+    let mut verification =
+        Verification { damage: Vec::new(), damage_noted: false, checkpoints: 0, files: 0, bytes: 0, deep: None };
     let claimed = claim(&vfs, false, this);
     let Some(claim) = verification.note(claimed)? else { return Ok(verification) };
     let opened = Directory::open(vfs, false, &claim);
     let Some(directory) = verification.note(opened)? else { return Ok(verification) };
     let checked = check_files(&directory, &mut verification);
     verification.note(checked)?;
+    if verification.damage.is_empty() && depth == Depth::Deep {
+        let compared = deep::compare(&directory, &mut verification);
+        verification.note(compared)?;
+    }
     if verification.damage.is_empty() {
         // Files that are each sound may still not form a store.
         let opened = Options::default().create(false).open_claimed(claim, directory);

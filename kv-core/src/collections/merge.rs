@@ -174,7 +174,8 @@ struct ReadyChange {
 #[derive(Default)]
 struct Source {
     front: VecDeque<ReadyChange>,
-    /// What has not been read yet. `None` if there is nothing; then all that was read is in `front`.
+    /// What has not been read yet. `None` if there is nothing; then all that was read is in
+    /// `front`.
     rest: Option<Rest>,
     back: VecDeque<ReadyChange>,
 }

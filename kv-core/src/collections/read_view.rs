@@ -17,8 +17,8 @@ pub(crate) struct ReadView {
     /// number.
     pub(crate) frozen: Vec<Frozen>,
     pub(crate) checkpoint: Option<Arc<dyn Checkpoint>>,
-    /// What the checkpoint says of itself. It is asked once: writers need this under their lock, and
-    /// the checkpoint may be foreign code.
+    /// What the checkpoint says of itself. It is asked once: writers need this under their lock,
+    /// and the checkpoint may be foreign code.
     checkpoint_id: Option<CheckpointId>,
     pub(crate) checkpoint_stats: CheckpointStats,
 }
@@ -160,8 +160,8 @@ impl ReadView {
         key: &[u8],
         position: impl Fn() -> Lsn,
     ) -> Option<(Lsn, Option<Value>)> {
-        // A memtable that is empty costs nothing. A reader that takes one for empty although a key was
-        // added since began before that key was published.
+        // A memtable that is empty costs nothing. A reader that takes one for empty although a key
+        // was added since began before that key was published.
         let mut memtables = self.memtables().filter(|memtable| memtable.entries() > 0);
         memtables.find_map(|memtable| memtable.version(collection, key, &position))
     }

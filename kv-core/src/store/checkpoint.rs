@@ -2,7 +2,8 @@
 //! read view, remove old checkpoints, trim the log.
 //!
 //! A writer that fills the active memtable freezes it, and the background job writes the frozen
-//! memtables to checkpoints, the oldest first. Merging is another job, in [`merging`](super::merging).
+//! memtables to checkpoints, the oldest first. Merging is another job, in
+//! [`merging`](super::merging).
 //!
 //! Two locks are involved, always taken in this order: `checkpoint`, which a thread holds while it
 //! writes a checkpoint, and the writer's lock, which it holds for the moment of the freeze. So

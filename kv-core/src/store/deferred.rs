@@ -142,10 +142,11 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// As [`write`](Store::write), and [`Busy`](Error::Busy) if there is no room: nothing was written.
-    /// The call waits for other writers, and for the log if too many bytes already wait for the disk. Before it returns an error that depends
-    /// on what it read, such as [`KeyNotFound`](Error::KeyNotFound), it waits until that is
-    /// published and as durable as requested.
+    /// As [`write`](Store::write), and [`Busy`](Error::Busy) if there is no room: nothing was
+    /// written. The call waits for other writers, and for the log if too many bytes already wait
+    /// for the disk. Before it returns an error that depends on what it read, such as
+    /// [`KeyNotFound`](Error::KeyNotFound), it waits until that is published and as durable as
+    /// requested.
     pub fn write_deferred(&self, batch: impl Borrow<Batch>) -> Result<Commit> {
         self.write_deferred_with(batch, self.inner.options.durability)
     }

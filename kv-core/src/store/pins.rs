@@ -123,14 +123,15 @@ impl Shared {
         self.release_except(newest, older).map(drop)
     }
 
-    /// As [`release`](Shared::release), but keeps only this checkpoint, which the caller has verified,
-    /// and the log from there on. Returns whether a checkpoint was removed.
+    /// As [`release`](Shared::release), but keeps only this checkpoint, which the caller has
+    /// verified, and the log from there on. Returns whether a checkpoint was removed.
     pub(super) fn release_all_before(&self, newest: CheckpointId) -> Result<bool> {
         self.release_except(newest, |_| Some(newest))
     }
 
-    /// Trims the log up to the checkpoint that `older` selects from the list, and removes all others
-    /// below `newest`, except what is pinned. If `older` selects none, the log is not trimmed.
+    /// Trims the log up to the checkpoint that `older` selects from the list, and removes all
+    /// others below `newest`, except what is pinned. If `older` selects none, the log is not
+    /// trimmed.
     ///
     /// Returns whether a checkpoint was removed.
     ///

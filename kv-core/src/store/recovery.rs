@@ -4,14 +4,15 @@
 //! implements that table. The tests below and those in `tests/it/recovery.rs` cover all its rows.
 //!
 //! "Bad" means that [`Checkpointer::open`] fails with [`Error::Corrupt`], or that the names of the
-//! collections cannot be read. Checkpoints are tried from the newest on, until one opens. Those of the
-//! two newest positions are always tried, and older ones if the log reaches back to them. (The others
-//! are left over from a removal.) If one that is tried belongs to another log, or cannot be opened for any reason but
-//! damage (such as a newer version), the store refuses to open, whatever else there is.
+//! collections cannot be read. Checkpoints are tried from the newest on, until one opens. Those of
+//! the two newest positions are always tried, and older ones if the log reaches back to them. (The
+//! others are left over from a removal.) If one that is tried belongs to another log, or cannot be
+//! opened for any reason but damage (such as a newer version), the store refuses to open, whatever
+//! else there is.
 //!
-//! If nothing that remains restores everything, but the log reaches back to a bad checkpoint that can
-//! be opened in part ([`Checkpointer::open_damaged`]), the store opens from that one: what is damaged
-//! cannot be read, and everything else can.
+//! If nothing that remains restores everything, but the log reaches back to a bad checkpoint that
+//! can be opened in part ([`Checkpointer::open_damaged`]), the store opens from that one: what is
+//! damaged cannot be read, and everything else can.
 
 use std::{fmt, sync::Arc};
 

@@ -155,22 +155,25 @@ impl Inner {
     fn writer_after_making_room(&self, record_bytes: usize) -> Result<Guard<'_, Writer>> {
         let started = Instant::now();
         let making_room = loop {
-            // Another thread may just have made room.
+            // A checkpoint that is under way makes room by itself, or may never end.
+            if let Ok(guard) = self.space.making_room.try_lock()
+                && self.checkpoint.try_lock().is_ok()
+            {
+                break guard;
+            }
             match self.try_room(record_bytes)? {
                 Ok(writer) => return Ok(writer),
                 Err(refusal) if started.elapsed() >= self.options.room_wait => return Err(refusal),
-                Err(_) => {}
-            }
-            match self.space.making_room.try_lock() {
-                Ok(guard) => break guard,
                 Err(_) => thread::sleep(LOOK_INTERVAL),
             }
         };
+        if let Ok(writer) = self.try_room(record_bytes)? {
+            return Ok(writer); // another thread has just made room
+        }
         let was_vain = lock(&self.space.vain).is_some_and(|vain| vain.elapsed() < VAIN_INTERVAL);
         let steps = if was_vain { &MAKING_ROOM[..0] } else { &MAKING_ROOM };
-        let too_late = || self.is_closing() || started.elapsed() >= self.options.room_wait;
         for step in steps {
-            step(self, &too_late);
+            step(self, &|| self.is_closing());
             if let Ok(writer) = self.try_room(record_bytes)? {
                 return Ok(writer);
             }

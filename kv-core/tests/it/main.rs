@@ -18,6 +18,7 @@ mod merging;
 mod model;
 mod owner;
 mod panicking;
+mod patrol;
 mod pins;
 mod publication;
 mod recovery;

@@ -16,7 +16,8 @@ use kv_testkit::ManualScheduler;
 
 use crate::support::entries;
 
-/// A checkpointer whose merge gives what the test has put there, and whose damage is up to the test.
+/// A checkpointer whose merge gives what the test has put there, and whose damage is up to the
+/// test.
 #[derive(Default)]
 struct Scripted {
     inner: MemoryCheckpointer,

@@ -146,7 +146,8 @@ fn a_bad_checkpoint_before_which_history_is_missing_is_refused() {
     assert_eq!(refusal(&media), Refusal::HistoryMissing { checkpoint: None, trimmed: Lsn(5) });
 }
 
-/// Met damage stops removal while new checkpoints are made above it. So what heals it may be the third.
+/// Met damage stops removal while new checkpoints are made above it. So what heals it may be the
+/// third.
 #[test]
 fn a_third_checkpoint_is_used_if_the_log_reaches_back_to_it() {
     let media = Media::default();

@@ -78,7 +78,8 @@ impl Directory {
     }
 
     /// Makes the names durable that an earlier process has given and may not have synced. Otherwise
-    /// a power cut could keep the removal of an older checkpoint and lose the name of the newer one.
+    /// a power cut could keep the removal of an older checkpoint and lose the name of the newer
+    /// one.
     pub(super) fn make_names_durable(&mut self, vfs: &dyn Vfs) -> Result<()> {
         if !self.names_are_durable {
             vfs.sync_directory()?;
@@ -200,8 +201,8 @@ impl MmapCheckpointer {
     }
 
     /// Removes the part of a checkpoint that was not made. Only after its manifest: a manifest that
-    /// a power cut brings back must find its part. If that may happen, the part stays until the next
-    /// write.
+    /// a power cut brings back must find its part. If that may happen, the part stays until the
+    /// next write.
     pub(super) fn discard(&self, attempt: &Attempt<'_>) {
         let _directory = lock(&self.directory);
         if !attempt.keep_part {
@@ -221,8 +222,8 @@ impl MmapCheckpointer {
 }
 
 /// The listed checkpoints that are newer than `base`, and those between `base` and the checkpoint
-/// that `base` was made from: whoever made `base` was to set the latter aside, but a crash prevented
-/// it.
+/// that `base` was made from: the write that made `base` was to set the latter aside, but a crash
+/// prevented it.
 fn to_set_aside(listed: &[CheckpointId], base: Option<&Manifest>) -> Vec<CheckpointId> {
     let before = base.and_then(|base| base.previous);
     let is_kept =

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     format::{
-        manifest::{Manifest, PartRef},
+        manifest::{Manifest, Origins, PartRef},
         names,
     },
     inventory::Inventory,
@@ -142,8 +142,8 @@ impl MmapCheckpointer {
         choose(&candidates, effort, self.options.class_bytes)
     }
 
-    /// Merges, and publishes the result. `None` if the checkpoint in force is another one now, which
-    /// does not have these parts.
+    /// Merges, and publishes the result. `None` if the checkpoint in force is another one now,
+    /// which does not have these parts.
     fn merge_planned(
         &self,
         plan: &mut Plan<'_>,
@@ -158,10 +158,10 @@ impl MmapCheckpointer {
         let run = Run {
             parts: &plan.stack.parts[plan.run.clone()],
             is_bottom: plan.run.end == plan.stack.parts.len(),
-            exists: &|collection| exists(&plan.stack, collection),
+            exists: &|collection| plan.stack.may_have(collection),
         };
         run.merge(&mut part, &mut pace, go_on)?;
-        let part = part.finish(go_on)?;
+        let part = part.finish(Origins::of_run(&plan.replaced), go_on)?;
         self.publish_merged(plan, part)
     }
 
@@ -199,15 +199,4 @@ fn newest_in_force<'a>(directory: &'a Directory, inventory: &Inventory) -> Optio
     let manifest = &directory.in_force.as_ref()?.manifest;
     let newest: Option<&CheckpointId> = inventory.manifests.first();
     (newest == Some(&manifest.id)).then_some(manifest)
-}
-
-/// Whether a collection has a name. If that cannot be read, it may have one.
-fn exists(stack: &Stack, collection: CollectionId) -> Result<bool> {
-    if collection == CollectionId::NAMES {
-        return Ok(true);
-    }
-    match stack.find(CollectionId::NAMES, &collection.to_key()) {
-        Err(Error::Corrupt { .. }) => Ok(true),
-        found => Ok(found?.is_some()),
-    }
 }

@@ -95,8 +95,8 @@ impl MmapCheckpointer {
     }
 }
 
-/// Reads and verifies the names of the collections. Without them a checkpoint is of no use, so damage
-/// to them is damage to the checkpoint as a whole, and leaves no flag.
+/// Reads and verifies the names of the collections. Without them a checkpoint is of no use, so
+/// damage to them is damage to the checkpoint as a whole, and leaves no flag.
 fn read_names(stack: &Stack) -> Result<()> {
     for part in &stack.parts {
         let Some(section) = part.section(CollectionId::NAMES) else { continue };

@@ -76,7 +76,7 @@ impl MmapCheckpointer {
         let head = *changes.head();
         let create = || NewPart::create(&self.vfs, begun.attempt.number.seq, head.log_id);
         let part = write_changes(changes, is_bottom, create)?;
-        let part = part.map(|part| part.finish(&mut || go_on(changes))).transpose()?;
+        let part = part.map(|part| part.finish(None, &mut || go_on(changes))).transpose()?;
 
         let mut directory = self.lock_directory()?;
         let inventory = Inventory::read(&*self.vfs)?;

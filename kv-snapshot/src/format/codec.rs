@@ -16,7 +16,7 @@ use crate::error::DecodeError;
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 128 << 10;
 
 /// What a part takes, in bytes.
-pub(crate) const PART_BYTES: usize = 8 + 8 + 16 + 16 + 8 + 8;
+pub(crate) const PART_BYTES: usize = 8 + 8 + 16 + 16 + 8 + 8 + 16 + 8 + 8;
 
 const CONFIG: bincode::config::Configuration<
     bincode::config::LittleEndian,
@@ -47,6 +47,9 @@ pub(crate) struct PartRecord {
     pub(crate) digest: u128,
     pub(crate) entries: u64,
     pub(crate) tombstones: u64,
+    pub(crate) content: u128,
+    pub(crate) first: u64,
+    pub(crate) last: u64,
 }
 
 /// `None` if the payload would be too long.

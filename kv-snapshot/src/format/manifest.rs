@@ -15,11 +15,14 @@
 //! - the id of the checkpoint that it was made from, if any,
 //! - the log id,
 //! - for each part, the newest first: the number in its name, length, identity, digest, number of
-//!   entries including tombstones, number of tombstones.
+//!   entries including tombstones, number of tombstones, digest of its content (see [`content`]),
+//!   and the numbers of the oldest and of the newest part that it was merged from, or its own
+//!   number twice. A part that was itself merged stands for those that it was merged from.
 //!
 //! A manifest is valid if and only if the header and the payload match their checksums, the payload
 //! ends with the file, its log id is the store id of the header, its id is that of the file's name,
-//! it names no part twice, and it keeps to the limits below.
+//! it names no part twice, no two of its parts were merged from the same part, and it keeps to the
+//! limits below.
 //!
 //! The parts are a stack. The entry of a key is that of the newest part that has one, and a
 //! tombstone says that the key is absent. The oldest part, at the bottom, has no tombstones. The
@@ -35,6 +38,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     codec::{self, IdRecord, ManifestRecord, PART_BYTES, PartRecord},
+    content::ContentDigest,
     part::Summary,
 };
 use crate::error::DecodeError;
@@ -73,6 +77,31 @@ pub(crate) struct PartRef {
     /// The number of entries, including tombstones.
     pub(crate) entries: u64,
     pub(crate) tombstones: u64,
+    /// The digest of the entries, taken from what was to be written.
+    pub(crate) content: ContentDigest,
+    pub(crate) origins: Origins,
+}
+
+/// The parts that a part was merged from: those that were written as they are, without a merge. A
+/// checkpoint that names them all names them one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origins {
+    /// The number of the oldest.
+    pub(crate) first: u64,
+    /// The number of the newest.
+    pub(crate) last: u64,
+}
+
+impl Origins {
+    /// Those of a part that was not merged.
+    pub(crate) fn itself(seq: u64) -> Self {
+        Self { first: seq, last: seq }
+    }
+
+    /// Those of a part that is merged from `parts`, the newest first; `None` if there are none.
+    pub(crate) fn of_run(parts: &[PartRef]) -> Option<Self> {
+        Some(Self { first: parts.last()?.origins.first, last: parts.first()?.origins.last })
+    }
 }
 
 impl Manifest {
@@ -89,6 +118,9 @@ impl Manifest {
             digest: part.summary.digest,
             entries: part.entries,
             tombstones: part.tombstones,
+            content: part.content.0,
+            first: part.origins.first,
+            last: part.origins.last,
         });
         let record = ManifestRecord {
             id: id_record(self.id),
@@ -138,6 +170,8 @@ impl Manifest {
             summary: Summary { bytes: part.bytes, identity: part.identity, digest: part.digest },
             entries: part.entries,
             tombstones: part.tombstones,
+            content: ContentDigest(part.content),
+            origins: Origins { first: part.first, last: part.last },
         });
         Self {
             id: id_of(record.id),
@@ -154,6 +188,12 @@ fn check_limits(record: &ManifestRecord) -> Result<(), &'static str> {
     }
     if record.parts.iter().any(|part| part.tombstones > part.entries) {
         return Err("a part has more tombstones than entries");
+    }
+    // The newest first, as the parts are.
+    let are_in_order = record.parts.iter().all(|part| part.first <= part.last)
+        && record.parts.windows(2).all(|parts| parts[0].first > parts[1].last);
+    if !are_in_order {
+        return Err("the parts are not in order of what they were merged from");
     }
     let mut numbers: Vec<u64> = record.parts.iter().map(|part| part.seq).collect();
     numbers.sort_unstable();

@@ -113,6 +113,19 @@ impl Blocks {
         Ok(&self.map[start as usize..end as usize])
     }
 
+    /// The length of the file in blocks.
+    pub(crate) fn count(&self) -> u64 {
+        self.tree.end() + 1
+    }
+
+    /// Verifies a block again, even if that was done before. The footer is not one of these blocks.
+    pub(crate) fn verify_again(&self, block: u64) -> Result<()> {
+        if block >= self.tree.end() {
+            return Err(self.beyond(block << BLOCK_SHIFT));
+        }
+        self.verify(block)
+    }
+
     /// Forgets which blocks were verified, so that each is verified again before its next use.
     #[cold]
     pub(crate) fn forget(&self) {

@@ -76,6 +76,10 @@ impl Checkpoint for MmapCheckpoint {
         self.stack.size(collection)
     }
 
+    fn scrub(&self, from: u64, bytes: u64) -> Result<Option<u64>> {
+        self.stack.scrub(from, bytes)
+    }
+
     fn stats(&self) -> CheckpointStats {
         let parts = &self.manifest.parts;
         let is_unmerged = |bytes: u64| merging::class(bytes, self.class_bytes) == 0;

@@ -54,8 +54,8 @@ impl OpenPart {
         self.deltas.get(at)
     }
 
-    /// Passes the result of a read through. If it is damage, sets the flag, and forgets which blocks
-    /// were verified: they are read again, and may no longer be what they were.
+    /// Passes the result of a read through. If it is damage, sets the flag, and forgets which
+    /// blocks were verified: they are read again, and may no longer be what they were.
     #[inline]
     pub(crate) fn watch<T>(&self, read: Result<T>) -> Result<T> {
         if let Err(error @ Error::Corrupt { .. }) = &read {
@@ -144,13 +144,13 @@ impl OpenParts {
     }
 }
 
-/// Opens the part that a manifest names. Fails if the file is missing, is another part or belongs to
-/// another log.
+/// Opens the part that a manifest names. Fails if the file is missing, is another part or belongs
+/// to another log.
 pub(crate) fn open_part(vfs: &dyn Vfs, manifest: &Manifest, named: &PartRef) -> Result<Part> {
     let missing = "the file is missing, though a manifest names it: restore it from a backup";
     let opened = Part::open(vfs, &names::part(named.seq));
     let part = opened.map_err(|error| missing_is_damage(error, missing))?;
-    let found = part_ref(named.seq, &part);
+    let found = part_ref(named, &part);
     if found != *named || part.header().store != manifest.log_id.0 {
         let detail = format!("it is not the part that the manifest names: {found:?} instead of {named:?}");
         return Err(Error::corrupt_whole(part.blocks().file(), detail));
@@ -158,9 +158,9 @@ pub(crate) fn open_part(vfs: &dyn Vfs, manifest: &Manifest, named: &PartRef) -> 
     Ok(part)
 }
 
-/// What a manifest says about this part.
-pub(crate) fn part_ref(seq: u64, part: &Part) -> PartRef {
+/// What a manifest says about this part, with what only a manifest knows taken from `named`.
+fn part_ref(named: &PartRef, part: &Part) -> PartRef {
     let count = |of: fn(&Section) -> u64| part.sections().iter().map(of).fold(0, u64::saturating_add);
     let (entries, tombstones) = (count(|section| section.entries), count(|section| section.tombstones));
-    PartRef { seq, summary: part.summary(), entries, tombstones }
+    PartRef { summary: part.summary(), entries, tombstones, ..*named }
 }

@@ -152,6 +152,19 @@ impl Part {
         &self.blocks
     }
 
+    /// Verifies a block again, the footer too, even if that was done before.
+    pub(super) fn verify_again(&self, block: u64) -> Result<()> {
+        if block + 1 < self.blocks.count() {
+            return self.blocks.verify_again(block);
+        }
+        let (_, _, found) = Self::open_ends(self.blocks.map()).map_err(|fault| fault.at(self.blocks.file(), 0))?;
+        if found == self.digest {
+            return Ok(());
+        }
+        let detail = "its header and footer are not what they were when it was opened";
+        Err(Error::corrupt(self.blocks.file(), block * BLOCK_BYTES as u64, detail))
+    }
+
     /// What identifies this part.
     pub(crate) fn summary(&self) -> Summary {
         Summary { bytes: self.blocks.map().len() as u64, identity: self.header.identity, digest: self.digest }

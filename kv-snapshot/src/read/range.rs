@@ -12,8 +12,8 @@ use super::{
 };
 
 impl Stack {
-    /// The entries of a collection within bounds. If only one part has any, they are read from it as
-    /// fast as if there were no other.
+    /// The entries of a collection within bounds. If only one part has any, they are read from it
+    /// as fast as if there were no other.
     pub(crate) fn range(
         &self,
         collection: CollectionId,

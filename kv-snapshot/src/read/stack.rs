@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use kv_core::{CollectionId, Result, Value};
+use kv_core::{CollectionId, Error, Result, Value};
 
 use super::{
     open_part::{OpenPart, OpenParts},
@@ -63,6 +63,17 @@ impl Stack {
             }
         }
         Ok(None)
+    }
+
+    /// Whether a collection has a name. If that cannot be read, it may have one.
+    pub(crate) fn may_have(&self, collection: CollectionId) -> Result<bool> {
+        if collection == CollectionId::NAMES {
+            return Ok(true);
+        }
+        match self.find(CollectionId::NAMES, &collection.to_key()) {
+            Err(Error::Corrupt { .. }) => Ok(true),
+            found => Ok(found?.is_some()),
+        }
     }
 
     /// The entries of several keys, in the order of `keys`. The waits of the look-ups in one part

@@ -25,22 +25,13 @@ impl Run<'_> {
     /// Writes what the parts hold together into `part`: of entries with the same key, that of the
     /// newest part.
     pub(crate) fn merge(&self, part: &mut NewPart, pace: &mut Pace<'_>, go_on: GoOn<'_>) -> Result<()> {
-        for collection in self.collections() {
+        for collection in collections_of(self.parts) {
             part.ask(go_on)?;
             if (self.exists)(collection)? {
                 self.merge_collection(collection, part, pace, go_on)?;
             }
         }
         Ok(())
-    }
-
-    /// The collections that any of the parts has, in order.
-    fn collections(&self) -> Vec<CollectionId> {
-        let sections = self.parts.iter().flat_map(|part| part.part().sections());
-        let mut collections: Vec<_> = sections.map(|section| section.id).collect();
-        collections.sort_unstable();
-        collections.dedup();
-        collections
     }
 
     fn merge_collection(
@@ -71,4 +62,13 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// The collections that any of the parts has, in order.
+pub(crate) fn collections_of(parts: &[Arc<OpenPart>]) -> Vec<CollectionId> {
+    let sections = parts.iter().flat_map(|part| part.part().sections());
+    let mut collections: Vec<_> = sections.map(|section| section.id).collect();
+    collections.sort_unstable();
+    collections.dedup();
+    collections
 }

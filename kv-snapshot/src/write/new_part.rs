@@ -5,7 +5,11 @@ use kv_vfs::Vfs;
 
 use super::{new_file::NewFile, part_writer::PartWriter, steps::GoOn};
 use crate::{
-    format::{manifest::PartRef, names},
+    format::{
+        content::ContentHasher,
+        manifest::{Origins, PartRef},
+        names,
+    },
     verify::blocks::verify_blocks,
 };
 
@@ -24,6 +28,7 @@ pub(crate) struct NewPart {
     collection: Option<CollectionId>,
     entries: u64,
     tombstones: u64,
+    content: ContentHasher,
     /// The number of steps, and the position, when it was last asked whether to go on.
     steps: u64,
     asked_at: u64,
@@ -35,7 +40,18 @@ impl NewPart {
         let identity = vfs.random()?;
         let writer = PartWriter::new(new.file().clone(), log_id.0, identity)?;
         let vfs = vfs.clone();
-        Ok(Self { vfs, seq, new, writer, collection: None, entries: 0, tombstones: 0, steps: 0, asked_at: 0 })
+        Ok(Self {
+            vfs,
+            seq,
+            new,
+            writer,
+            collection: None,
+            entries: 0,
+            tombstones: 0,
+            content: ContentHasher::default(),
+            steps: 0,
+            asked_at: 0,
+        })
     }
 
     /// Whether entries of this collection can be inserted now.
@@ -52,6 +68,9 @@ impl NewPart {
     /// Adds an entry: a put, or without a value a tombstone. Its key must be above those before it.
     pub(crate) fn insert(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
         self.writer.insert(key, value)?;
+        if let Some(collection) = self.collection {
+            self.content.add(collection, key, value);
+        }
         self.entries += 1;
         self.tombstones += u64::from(value.is_none());
         Ok(())
@@ -78,10 +97,19 @@ impl NewPart {
 
     /// Completes the part: writes the rest, syncs it, reads it back from the disk and verifies it,
     /// gives it its name, and makes the name durable. After an error it may have its name.
-    pub(crate) fn finish(self, go_on: GoOn<'_>) -> Result<PartRef> {
+    ///
+    /// `origins` are the parts that it was merged from, if it was.
+    pub(crate) fn finish(self, origins: Option<Origins>, go_on: GoOn<'_>) -> Result<PartRef> {
         let summary = self.writer.finish(go_on)?;
         self.new.commit(|file| verify_blocks(file, &summary, go_on))?;
         self.vfs.sync_directory()?;
-        Ok(PartRef { seq: self.seq, summary, entries: self.entries, tombstones: self.tombstones })
+        Ok(PartRef {
+            seq: self.seq,
+            summary,
+            entries: self.entries,
+            tombstones: self.tombstones,
+            content: self.content.digest(),
+            origins: origins.unwrap_or(Origins::itself(self.seq)),
+        })
     }
 }

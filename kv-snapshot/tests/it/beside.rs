@@ -8,7 +8,7 @@ use std::{
 };
 
 use kv_core::{Change, Changes, Checkpoint, CheckpointHead, CheckpointId, Checkpointer, Effort, Error, Result};
-use kv_snapshot::{MmapCheckpointer, SnapshotOptions};
+use kv_snapshot::{MmapCheckpointer, SnapshotOptions, Vfs, verify_deep};
 use kv_testkit::vfs::{Fault, TestVfs};
 use tempfile::TempDir;
 
@@ -75,6 +75,9 @@ impl Scene {
         }
         let report = self.checkpointer.verify().unwrap();
         assert!(report.is_clean(), "{report:?}");
+        let vfs: Arc<dyn Vfs> = self.vfs.clone();
+        let deep = verify_deep(&vfs).unwrap();
+        assert!(deep.findings.is_empty() && deep.parts == report.parts, "{deep:?}");
         assert!(self.names().iter().all(|name| !name.ends_with(".tmp")), "{:?}", self.names());
     }
 }
@@ -217,7 +220,7 @@ fn a_merge_of_what_was_set_aside_is_dropped() {
 }
 
 /// A merge of parts below the newest one, and a bad checkpoint above: the parts lie next to each
-/// other in the new one as well, and must be left alone all the same.
+/// other in the new one as well, and must be left alone nevertheless.
 #[test]
 fn a_merge_learned_nothing_of_another_checkpoint() {
     let mut scene = Scene::new(4);

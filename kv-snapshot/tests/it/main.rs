@@ -19,6 +19,7 @@ mod merges;
 mod model;
 mod owner;
 mod removal;
+mod scrub;
 mod support;
 mod table;
 mod trace;

@@ -481,9 +481,10 @@ fn verify_writes_nothing_whatever_it_finds() {
             fs::write(copy.join(FLAG), "noted").unwrap();
             without.iter().for_each(|name| fs::remove_file(copy.join(name)).unwrap());
             let before = tree(&copy);
-            let verification = kv_store::verify(&copy).unwrap();
-            assert!(verification.damage.is_empty(), "{verification:?}");
-            assert_eq!(verification.damage_noted, copy.join(FLAG).exists());
+            for verification in [kv_store::verify(&copy).unwrap(), kv_store::verify_deep(&copy).unwrap()] {
+                assert!(verification.damage.is_empty(), "{verification:?}");
+                assert_eq!(verification.damage_noted, copy.join(FLAG).exists());
+            }
             assert_eq!(tree(&copy), before, "without {without:?}");
             let part = before.iter().find(|(path, ..)| path.extension().is_some_and(|ext| ext == "part")).unwrap();
             let mut bytes = fs::read(&part.0).unwrap();
@@ -520,6 +521,7 @@ fn verify_asks_for_no_change() {
         vfs.fail(Fault::when(|event| event.kind.changes() && event.kind != Kind::Sync).for_ever());
         let before = left.files();
         assert!(kv_store::verify_in(vfs.clone()).unwrap().damage.is_empty());
+        assert!(kv_store::verify_deep_in(vfs.clone()).unwrap().damage.is_empty());
         assert_eq!(vfs.failures(), 0, "a change was attempted");
         assert_eq!(left.files(), before);
     }

@@ -27,8 +27,8 @@ fn killed_lives_leave_a_bounded_log(lives: u64) {
     let mut disk = disk_of(DISK_BYTES);
     for life in 0..lives {
         disk = killed_life(&disk, true);
-        // The log goes back to the older of two checkpoints. Each was made when a life began, so each
-        // interval may be longer by the segment of one life.
+        // The log goes back to the older of two checkpoints. Each was made when a life began, so
+        // each interval may be longer by the segment of one life.
         assert!(log_bytes(&disk) <= 2 * (THRESHOLD + SEGMENT) + 2 * SEGMENT, "life {life}: {}", log_bytes(&disk));
     }
     let store = Stepped::open(&disk);
