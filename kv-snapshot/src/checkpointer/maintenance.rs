@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use kv_core::{CheckpointHead, CheckpointId, CollectionId, Effort, Error, Result};
+use kv_core::{CheckpointHead, CheckpointId, Effort, Error, Result};
 use kv_vfs::{Access, Space};
 
 use super::{

@@ -80,7 +80,7 @@ pub(super) fn compare(directory: &Directory, verification: &mut Verification) ->
         verification.note::<()>(Err(finding))?;
     }
     let options = Options::default();
-    let (log, checkpointer) = directory.open_parts(&sized(&*directory.vfs, &options.log, &options.store).log)?;
+    let (log, checkpointer) = directory.open_parts(&sized(&*directory.vfs, &options.log, &options.store).log, 0)?;
     let ids = checkpointer.list()?;
     for (at, newer) in ids.iter().enumerate() {
         let older = ids.get(at + 1).copied();
