@@ -96,6 +96,11 @@ pub fn no_op(store: &Store, verb: Verb, collection: &str, key: &[u8]) -> Result<
 pub fn check_feed(store: &Store, oracle: &Oracle, after: Lsn) -> Result<Verdict> {
     let mut feed = match store.changes(after) {
         Err(Error::Trimmed { .. }) if store.stats().log.trimmed > after => return Ok(Ok(())),
+        // On a full disk the older checkpoint is let go. The log may have kept records before the
+        // newest, but without a checkpoint before them they are of no use.
+        Err(Error::Trimmed { trimmed, .. }) if store.stats().checkpoint.is_some_and(|id| id.lsn == trimmed) => {
+            return Ok(Ok(()));
+        }
         feed => feed?,
     };
     let Some(mut model) = oracle.state_at(after).cloned() else { return Ok(Ok(())) };
