@@ -34,6 +34,7 @@
 //! `compare.json`.
 
 mod aggregate;
+mod cgroup;
 mod child;
 mod cli;
 pub mod conformance;

@@ -9,7 +9,10 @@ use std::{
     process::{Command, Output},
 };
 
-use kv_bench::harness::{summary::Summary, workloads::WORKLOADS};
+use kv_bench::harness::{
+    summary::Summary,
+    workloads::{WORKLOADS, When, Workload},
+};
 
 const LITTLE: &str = "--entries 3000 --large-entries 4000 --seconds 0.02";
 
@@ -30,6 +33,11 @@ fn succeeds(directory: &Path, arguments: &str) -> (Summary, String) {
     (serde_json::from_slice(&json).unwrap(), String::from_utf8(output.stdout).unwrap())
 }
 
+/// What is measured without being named, wherever it is.
+fn usual() -> impl Iterator<Item = &'static Workload> {
+    WORKLOADS.iter().filter(|workload| matches!(workload.when, When::Always | When::Unhurried))
+}
+
 #[test]
 fn every_workload_is_measured_and_printed() {
     let directory = tempfile::tempdir().unwrap();
@@ -40,7 +48,7 @@ fn every_workload_is_measured_and_printed() {
     measured.extend(
         summary.results.iter().filter(|figure| figure.engine == "kv").map(|figure| (&*figure.workload, figure.metric)),
     );
-    for workload in WORKLOADS {
+    for workload in usual() {
         assert!(measured.contains(&(workload.name, workload.headline)), "{}", workload.name);
     }
     assert!(summary.results.iter().all(|figure| figure.min <= figure.median && figure.median <= figure.max));
@@ -51,14 +59,25 @@ fn every_workload_is_measured_and_printed() {
         summary.notes
     );
     assert_eq!(fs::read(copy).unwrap(), fs::read(directory.path().join("compare.json")).unwrap());
-    assert!(WORKLOADS.iter().all(|workload| printed.contains(workload.name)), "{printed}");
+    assert!(usual().all(|workload| printed.contains(workload.name)), "{printed}");
     assert!(!directory.path().join("data").exists());
+}
+
+#[test]
+fn what_takes_very_long_or_needs_more_is_measured_on_request() {
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = format!("{LITTLE} --engines kv --repetitions 1 --only open-killed-100m,get-limited-zipf-1");
+    let (summary, _) = succeeds(directory.path(), &arguments);
+    let measured: Vec<_> = summary.results.iter().map(|figure| &*figure.workload).collect();
+    assert_eq!(measured, ["open-killed-100m"]);
+    assert!(summary.notes.iter().any(|note| note.contains("--cgroup")), "{:?}", summary.notes);
+    assert_eq!(summary.sizes, [3000, 4000, 40_000]);
 }
 
 #[test]
 fn a_run_that_was_stopped_goes_on() {
     let directory = tempfile::tempdir().unwrap();
-    let arguments = &format!("{LITTLE} --engines kv,kv-wal --only get-1,put-process --repetitions 2");
+    let arguments = &format!("{LITTLE} --engines kv,kv-wal --only get-1,put-process-1,put-process-2 --repetitions 2");
     let (whole, printed) = succeeds(directory.path(), arguments);
     assert!(printed.contains("[ 12 of 12]"), "{printed}");
     let runs = directory.path().join("runs.jsonl");

@@ -15,7 +15,7 @@ mod maps;
 mod papaya;
 #[cfg(feature = "redb")]
 mod redb;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "valkey"))]
 mod redis;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
@@ -45,13 +45,15 @@ pub fn all() -> Vec<&'static dyn Engine> {
         #[cfg(feature = "redb")]
         &redb::Redb,
         #[cfg(feature = "redis")]
-        &redis::Redis,
+        &redis::REDIS,
         #[cfg(feature = "rocksdb")]
         &rocksdb::Rocksdb,
         #[cfg(feature = "sled")]
         &sled::Sled,
         #[cfg(feature = "sqlite")]
         &sqlite::Sqlite,
+        #[cfg(feature = "valkey")]
+        &redis::VALKEY,
         &LOG,
         &CHECKPOINTER,
         &hashbrown::HASHBROWN,

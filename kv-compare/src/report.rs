@@ -7,6 +7,7 @@ mod headline;
 mod markdown;
 mod page;
 mod palette;
+mod ready;
 mod view;
 mod wording;
 
@@ -22,8 +23,8 @@ use kv_bench::harness::{
 };
 use view::View;
 
-/// Writes `index.html`, `report.md` and `headline.svg` into a directory, which is created if it
-/// does not exist. The first two have all figures. Returns the path of `index.html`.
+/// Writes `index.html`, `report.md`, `headline.svg` and `ready.svg` into a directory, which is
+/// created if it does not exist. The first two have all figures. Returns the path of `index.html`.
 ///
 /// # Errors
 /// If a file cannot be written.
@@ -38,6 +39,7 @@ fn write_with(summary: &Summary, catalogue: &[Workload], directory: &Path) -> Re
     fs::write(&page, page::html(&views, summary)?)?;
     fs::write(directory.join("report.md"), markdown::text(&views, summary))?;
     fs::write(directory.join("headline.svg"), headline::svg(&views)?)?;
+    fs::write(directory.join("ready.svg"), ready::svg(&views, &summary.sizes)?)?;
     Ok(page)
 }
 

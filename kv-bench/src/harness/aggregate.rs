@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     engine::{Engine, Level, Role},
     run::{OTHERS_MAX, Record, Run},
-    scenarios,
+    scenarios::{self, Size},
     summary::{Curve, EngineSummary, Figure, Ratio, Rival, Summary},
     workloads::{Metric, WORKLOADS, Workload},
 };
@@ -20,6 +20,7 @@ pub fn aggregate(run: &Run, engines: &[&'static dyn Engine]) -> Summary {
         version: run.header.version.clone(),
         started: run.header.started.clone(),
         scale: scale(run),
+        sizes: [Size::Usual, Size::Large, Size::Huge].map(|size| run.header.plan.scale.entries(size)).to_vec(),
         engines: measured.filter_map(|name| find(engines, name)).map(engine).collect(),
         ratios: ratios(&results, engines),
         curves: curves(run, engines),
@@ -120,6 +121,7 @@ const METRICS: &[Metric] = &[
     Metric::Mapped,
     Metric::Disk,
     Metric::Written,
+    Metric::Rewritten,
     Metric::Extra,
 ];
 
@@ -303,7 +305,7 @@ mod tests {
         let scale = Scale { entries: 1_000_000, large_entries: 0, seconds: 1.0, repetitions: 3 };
         let workloads = WORKLOADS.iter().map(|workload| workload.name.to_owned()).collect();
         Run::recorded(
-            Header { plan: Plan { scale, workloads, engines }, measurements: 100, ..Header::default() },
+            Header { plan: Plan { scale, workloads, engines, cgroup: None }, measurements: 100, ..Header::default() },
             records,
         )
     }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     engine::{Engine, Result, Unsupported},
-    scenarios::{self, Bench, Findings, Scale},
+    scenarios::{self, Bench, Findings, Scale, Size},
 };
 
 /// The first argument of a child. The second is its [`Task`], as JSON.
@@ -21,8 +21,10 @@ pub const ARGUMENT: &str = "measure";
 
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 const KILL_TIME_MAX: Duration = Duration::from_secs(30);
-/// A step that takes longer is killed, and counts as failed.
+/// A step that takes longer is killed, and counts as failed. A step of the largest size may take
+/// [`HUGE_TIMES`] as long.
 const TIME_MAX: Duration = Duration::from_secs(20 * 60);
+const HUGE_TIMES: u32 = 6;
 
 /// What a child must do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,6 +41,8 @@ pub struct Task {
     pub scale: Scale,
     /// The names of the workloads that are wanted.
     pub wanted: Vec<String>,
+    /// A cgroup in which a process of limited memory may be put.
+    pub cgroup: Option<PathBuf>,
     /// Where the child may write: the database and the outcome.
     pub directory: PathBuf,
 }
@@ -87,9 +91,10 @@ pub fn measure(engines: &[&'static dyn Engine], task: &str) -> Result {
         engine,
         directory: task.database(),
         scale: task.scale,
-        entries: if scenario.large { task.scale.large_entries } else { task.scale.entries },
+        entries: task.scale.entries(scenario.size),
         seed: task.repetition + 1,
         wanted: task.wanted.clone(),
+        cgroup: task.cgroup.clone(),
         found: Findings::default(),
     };
     let done = step(&mut bench);
@@ -147,8 +152,10 @@ pub fn run(task: &Task) -> Result<Outcome> {
 /// Waits until the child has ended, and returns its status. `None` if the child waits to be killed
 /// or has taken too long.
 fn wait(child: &mut Child, task: &Task) -> Result<Option<ExitStatus>> {
+    let is_huge = scenarios::named(&task.scenario).is_some_and(|scenario| scenario.size == Size::Huge);
+    let time_max = if is_huge { HUGE_TIMES * TIME_MAX } else { TIME_MAX };
     let start = Instant::now();
-    while start.elapsed() < TIME_MAX && !read(task).is_some_and(|outcome| outcome.kill) {
+    while start.elapsed() < time_max && !read(task).is_some_and(|outcome| outcome.kill) {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }

@@ -17,7 +17,7 @@ use super::{
     run::{self, Plan, Run},
     scenarios::Scale,
     summary::{Figure, Rival, Summary},
-    workloads::{self, WORKLOADS},
+    workloads::{self, WORKLOADS, When, Workload},
 };
 
 const FULL: Scale = Scale { entries: 1_000_000, large_entries: 10_000_000, seconds: 1.0, repetitions: 3 };
@@ -119,7 +119,7 @@ struct Arguments {
     #[arg(long)]
     quick: bool,
     /// Only these workloads, separated by commas; a name's beginning stands for all names that
-    /// continue it after a hyphen
+    /// continue it after a hyphen, except those that end in "-100m", which take very long
     #[arg(long, value_name = "WORKLOAD", value_delimiter = ',')]
     only: Vec<String>,
     /// Only these engines, separated by commas
@@ -132,7 +132,7 @@ struct Arguments {
     #[arg(long)]
     fresh: bool,
     /// Measure nothing: write the report of the last run again, even if that run is not complete
-    #[arg(long, conflicts_with_all = ["quick", "only", "engines", "fresh", "entries", "large_entries", "seconds", "repetitions"])]
+    #[arg(long, conflicts_with_all = ["quick", "only", "engines", "fresh", "entries", "large_entries", "seconds", "repetitions", "cgroup"])]
     report: bool,
     /// List the workloads and the engines of this build, and do nothing else
     #[arg(long)]
@@ -149,6 +149,10 @@ struct Arguments {
     /// How often everything is measured
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     repetitions: Option<u64>,
+    /// A cgroup with the memory controller, made for this purpose, in which the program may make
+    /// others: for gets from more data than memory holds
+    #[arg(long, value_name = "DIRECTORY")]
+    cgroup: Option<PathBuf>,
     /// Where the report goes, and the databases during the run: a directory on the disk to be
     /// measured
     #[arg(long, value_name = "DIRECTORY", default_value = "target/compare")]
@@ -197,11 +201,17 @@ impl Arguments {
         let wanted = |name: &str| self.engines.is_empty() || self.engines.iter().any(|wanted| wanted == name);
         let selected =
             |name: &str| self.only.iter().flat_map(|only| workloads::selected(only)).any(|one| one.name == name);
-        let workloads = WORKLOADS.iter().map(|workload| workload.name);
+        let usual = |workload: &Workload| match workload.when {
+            When::Always | When::Limited => self.only.is_empty(),
+            When::Unhurried => self.only.is_empty() && !self.quick,
+            When::Named => false,
+        };
+        let workloads = WORKLOADS.iter().filter(|workload| usual(workload) || selected(workload.name));
         Ok(Plan {
             scale: self.scale(),
-            workloads: workloads.filter(|name| self.only.is_empty() || selected(name)).map(str::to_owned).collect(),
+            workloads: workloads.map(|workload| workload.name.to_owned()).collect(),
             engines: names.into_iter().filter(|name| wanted(name)).map(str::to_owned).collect(),
+            cgroup: self.cgroup.clone(),
         })
     }
 
@@ -238,6 +248,9 @@ impl Arguments {
                 command += &format!(" {option} {value}");
             }
         }
+        if let Some(cgroup) = &self.cgroup {
+            command += &format!(" --cgroup {}", cgroup.display());
+        }
         command
     }
 }
@@ -245,7 +258,13 @@ impl Arguments {
 fn list(engines: &[&'static dyn Engine]) {
     say("workloads:");
     for workload in WORKLOADS {
-        say(&format!("  {:20} {}: {}", workload.name, workload.title, workload.what));
+        let when = match workload.when {
+            When::Always => "",
+            When::Unhurried => " (not with --quick)",
+            When::Limited => " (needs --cgroup)",
+            When::Named => " (only if named)",
+        };
+        say(&format!("  {:20} {}{when}: {}", workload.name, workload.title, workload.what));
     }
     say("engines:");
     for engine in engines {

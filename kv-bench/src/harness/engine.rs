@@ -111,6 +111,34 @@ pub trait Engine: Sync {
     /// Any error of the engine. [`Unsupported`] if the engine is not available here, such as a
     /// server that is not installed: the report gives the reason.
     fn open(&self, directory: &Path, level: Level) -> Result<Box<dyn Database>>;
+
+    /// Opens the database like [`open`](Engine::open), with checkpoints and merges held off: what
+    /// is written stays in memory until [`checkpoint`](Database::checkpoint) is called, and each
+    /// call adds a part that is not merged with the others. Engines that have neither open as
+    /// usual.
+    ///
+    /// # Errors
+    /// As [`open`](Engine::open). [`Unsupported`] if they cannot be held off.
+    fn open_held(&self, directory: &Path, level: Level) -> Result<Box<dyn Database>> {
+        let _ = (directory, level);
+        Err(Unsupported("checkpoints and merges cannot be held off").into())
+    }
+
+    /// Opens the database like [`open`](Engine::open), for a process that may take this many bytes
+    /// of memory, page cache included. Engines with a cache of a fixed size choose a smaller one.
+    ///
+    /// # Errors
+    /// As [`open`](Engine::open).
+    fn open_within(&self, directory: &Path, level: Level, memory_bytes: u64) -> Result<Box<dyn Database>> {
+        let _ = memory_bytes;
+        self.open(directory, level)
+    }
+
+    /// Whether the file belongs to what checkpoints and merges write, rather than to the log.
+    fn is_checkpoint_file(&self, file: &Path) -> bool {
+        let _ = file;
+        false
+    }
 }
 
 /// An open database, shared by the threads that use it.
@@ -127,6 +155,18 @@ pub trait Database: Send + Sync {
     /// when it is done.
     fn checkpoint(&self) -> Result {
         Err(Unsupported("the engine has no checkpoints on request").into())
+    }
+
+    /// Merges everything into as little as possible, and removes what is no longer needed. Returns
+    /// when it is done.
+    fn compact(&self) -> Result {
+        Err(Unsupported("the engine does not merge on request").into())
+    }
+
+    /// The number of parts that a get may have to look into, apart from memory. `None` if it is not
+    /// known.
+    fn parts(&self) -> Option<usize> {
+        None
     }
 
     /// The other processes that hold the data, whose memory and writes count as the engine's.

@@ -1,7 +1,7 @@
 //! Times threads, and reads how much memory and disk processes use.
 
 use std::{
-    fs,
+    fs, hint,
     io::ErrorKind,
     path::Path,
     sync::{
@@ -27,6 +27,8 @@ pub struct Worker<'a> {
     pub done: u64,
     /// The thread's random numbers, the same for the same seed.
     pub random: SmallRng,
+    /// A word of what the last operation read, from which a dependent operation makes its key.
+    pub answer: u64,
 }
 
 /// The work of all threads together.
@@ -66,6 +68,9 @@ pub struct WorkOptions {
     pub warm_up: Duration,
     /// Whether each operation is timed.
     pub latencies: Latencies,
+    /// The time from the start of an operation to that of the next one, at least, if it is timed.
+    /// The thread does not sleep meanwhile. Time that was lost is not made up for.
+    pub pace: Duration,
 }
 
 /// Threads repeat `operation` until `until` returns. `until` is called when all threads are ready.
@@ -87,7 +92,7 @@ pub fn work(
                 scope.spawn(move || {
                     let worker = warm_worker(database, options, thread, operation);
                     ready.wait();
-                    let part = worker.and_then(|mut worker| repeat(&mut worker, stop, options.latencies, operation));
+                    let part = worker.and_then(|mut worker| repeat(&mut worker, stop, options, operation));
                     stop.store(true, Ordering::Relaxed); // after a failure the others can stop
                     part
                 })
@@ -114,7 +119,7 @@ fn warm_worker<'a>(
     operation: impl Fn(&mut Worker<'_>) -> Result,
 ) -> Result<Worker<'a>> {
     let random = SmallRng::seed_from_u64(options.seed ^ (thread << 32));
-    let mut worker = Worker { session: database.session()?, thread, done: 0, random };
+    let mut worker = Worker { session: database.session()?, thread, done: 0, random, answer: 0 };
     let start = Instant::now();
     while start.elapsed() < options.warm_up {
         operation(&mut worker)?;
@@ -143,7 +148,7 @@ impl ThreadWork {
 fn repeat(
     worker: &mut Worker<'_>,
     stop: &AtomicBool,
-    latencies: Latencies,
+    WorkOptions { latencies, pace, .. }: WorkOptions,
     operation: impl Fn(&mut Worker<'_>) -> Result,
 ) -> Result<ThreadWork> {
     let (mut histogram, warm) = (histogram()?, worker.done);
@@ -155,13 +160,22 @@ fn repeat(
         if latencies == Latencies::Each {
             let now = Instant::now();
             histogram.saturating_record((now - last).as_nanos() as u64);
-            last = now;
+            last = wait_until(last + pace, now);
         }
         if stop.load(Ordering::Relaxed) {
             let end = Some(Instant::now());
             return Ok(ThreadWork { operations: worker.done - warm, start, end, latencies: histogram });
         }
     }
+}
+
+/// Returns the time when it is `due`, or `now` if that has passed.
+fn wait_until(due: Instant, mut now: Instant) -> Instant {
+    while now < due {
+        hint::spin_loop();
+        now = Instant::now();
+    }
+    now
 }
 
 /// A histogram of latencies up to one minute, with three significant digits.

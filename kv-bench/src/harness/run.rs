@@ -31,6 +31,9 @@ pub struct Plan {
     pub workloads: Vec<String>,
     /// The names of the engines.
     pub engines: Vec<String>,
+    /// A cgroup in which processes of limited memory may be put.
+    #[serde(default)]
+    pub cgroup: Option<PathBuf>,
 }
 
 /// The first line of the run's file.
@@ -209,6 +212,7 @@ impl Run {
                 repetition,
                 scale: plan.scale,
                 wanted: wanted.clone(),
+                cgroup: plan.cgroup.clone(),
                 directory: directory.clone(),
             };
             let (before, start) = (Processors::now()?, Instant::now());
@@ -256,7 +260,7 @@ fn items<'a>(plan: &Plan, engines: &[&'a dyn Engine]) -> Vec<Item<'a>> {
         .filter(|scenario| {
             scenario.workloads.iter().any(|workload| plan.workloads.iter().any(|wanted| wanted == workload))
         })
-        .filter(|scenario| !scenario.large || plan.scale.large_entries > 0)
+        .filter(|scenario| plan.scale.entries(scenario.size) > 0)
         .collect();
     let mut items = Vec::new();
     for repetition in 0..plan.scale.repetitions {

@@ -2,16 +2,21 @@
 //! scenario. A child process runs it for one engine. So the database is loaded once, and the memory
 //! is that of one engine.
 
+mod endless;
 mod gets;
 mod large;
+mod limited;
 mod loaded;
 mod open;
+mod parts;
 mod put;
+mod scans;
 mod transact;
 mod values;
 mod writers;
+mod written;
 
-use std::{path::PathBuf, thread, time::Duration};
+use std::{hint::black_box, path::PathBuf, thread, time::Duration};
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -40,8 +45,19 @@ pub struct Scenario {
     pub takes: fn(&dyn Engine) -> bool,
     /// Whether it is measured only once, whatever the number of repetitions.
     pub once: bool,
-    /// Whether it uses the large number of entries.
-    pub large: bool,
+    /// How many entries its stores hold.
+    pub size: Size,
+}
+
+/// How many entries the stores of a scenario hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// [`Scale::entries`].
+    Usual,
+    /// [`Scale::large_entries`].
+    Large,
+    /// Ten times [`Scale::large_entries`].
+    Huge,
 }
 
 /// A step of a scenario. If a step returns a database, that stays open until the process is killed.
@@ -54,18 +70,30 @@ pub const SCENARIOS: &[Scenario] = &[
     put::DISK_64,
     put::PROCESS_1,
     put::PROCESS_2,
+    put::BUSY_1,
+    put::BUSY_2,
+    put::SUSTAINED,
     transact::DISK_8,
     loaded::LOADED,
+    scans::SCANS,
+    parts::PARTS,
     open::OPEN,
+    written::WRITTEN,
     writers::WRITERS,
+    writers::PACED,
+    endless::LOADING,
     values::KIB_1,
     values::KIB_64,
     large::GET,
+    parts::LARGE,
     open::LARGE,
+    limited::LIMITED,
+    open::HUGE,
 ];
 
 /// What most scenarios have in common.
-const USUAL: Scenario = Scenario { name: "", workloads: &[], steps: &[], takes: |_| true, once: false, large: false };
+const USUAL: Scenario =
+    Scenario { name: "", workloads: &[], steps: &[], takes: |_| true, once: false, size: Size::Usual };
 
 /// The scenario of that name.
 pub fn named(name: &str) -> Option<&'static Scenario> {
@@ -83,6 +111,17 @@ pub struct Scale {
     pub seconds: f64,
     /// How often everything is measured.
     pub repetitions: u64,
+}
+
+impl Scale {
+    /// The number of entries of that size.
+    pub fn entries(&self, size: Size) -> u64 {
+        match size {
+            Size::Usual => self.entries,
+            Size::Large => self.large_entries,
+            Size::Huge => self.large_entries.saturating_mul(10),
+        }
+    }
 }
 
 /// What was measured.
@@ -130,6 +169,8 @@ pub struct Bench<'a> {
     pub seed: u64,
     /// The names of the workloads that are wanted.
     pub wanted: Vec<String>,
+    /// A cgroup in which a process of limited memory may be put.
+    pub cgroup: Option<PathBuf>,
     /// The figures so far.
     pub found: Findings,
 }
@@ -144,14 +185,31 @@ impl Bench<'_> {
     /// Measures a workload if it is wanted. A call that the engine lacks is left out. A failure is
     /// noted, and the scenario goes on.
     fn measure(&mut self, workload: &str, run: impl FnOnce(&mut Self) -> Result) {
-        if !self.wants(workload) {
-            return;
+        if self.wants(workload) {
+            let done = run(self);
+            self.note(workload, done);
         }
-        if let Err(error) = run(self)
+    }
+
+    /// Notes a failure, unless the engine lacks a call.
+    fn note(&mut self, workload: &str, done: Result) {
+        if let Err(error) = done
             && !error.is::<Unsupported>()
         {
             self.found.failures.push((workload.to_owned(), error.to_string()));
         }
+    }
+
+    /// Makes a checkpoint, if the engine has checkpoints.
+    fn checkpoint(&self, database: &dyn Database) -> Result {
+        match database.checkpoint() {
+            Err(error) if error.is::<Unsupported>() => Ok(()),
+            done => done,
+        }
+    }
+
+    fn wants_any(&self, workloads: &[&str]) -> bool {
+        workloads.iter().any(|workload| self.wants(workload))
     }
 
     fn wants(&self, workload: &str) -> bool {
@@ -183,7 +241,7 @@ impl Bench<'_> {
 
     /// Settings for threads, without a warm-up.
     fn options(&self, threads: u64, latencies: Latencies) -> WorkOptions {
-        WorkOptions { threads, seed: self.seed, warm_up: Duration::ZERO, latencies }
+        WorkOptions { threads, seed: self.seed, warm_up: Duration::ZERO, latencies, pace: Duration::ZERO }
     }
 
     /// The duration of a measurement that has no end of its own.
@@ -237,16 +295,28 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Puts all entries, in batches, and syncs.
+    /// Puts all entries, in batches and in random order of the keys, and syncs.
     fn load(&self, database: &dyn Database, values: &Values) -> Result {
+        self.load_in_order(database, values, 0..self.entries)
+    }
+
+    /// Puts the entries of these indexes, in batches, and syncs.
+    fn load_in_order(
+        &self,
+        database: &dyn Database,
+        values: &Values,
+        mut indexes: impl Iterator<Item = u64>,
+    ) -> Result {
         let mut session = database.session()?;
-        for start in (0..self.entries).step_by(BATCH_ENTRIES as usize) {
-            let indexes = start..self.entries.min(start + BATCH_ENTRIES);
-            let entries: Vec<_> = indexes.map(|index| (key(index), values.of(index))).collect();
+        loop {
+            let batch = indexes.by_ref().take(BATCH_ENTRIES as usize);
+            let entries: Vec<_> = batch.map(|index| (key(index), values.of(index))).collect();
+            if entries.is_empty() {
+                return database.sync();
+            }
             let entries: Vec<(&[u8], &[u8])> = entries.iter().map(|(key, value)| (&key[..], *value)).collect();
             session.put_batch(&entries)?;
         }
-        database.sync()
     }
 }
 
@@ -270,17 +340,24 @@ pub fn promise(engine: &dyn Engine, workload: &Workload) -> Option<Promise> {
     engine.promise(level_of(engine, workload.level))
 }
 
-/// Gets the value of a key. Fails unless the key is present exactly if `expected`.
-fn get(session: &mut dyn Session, key: &[u8], expected: bool) -> Result {
-    let mut found = false;
-    session.get(key, &mut |value| {
-        found = true;
-        std::hint::black_box(touch(value));
-    })?;
-    if found == expected { Ok(()) } else { Err(format!("the key {key:02x?} was found: {found}").into()) }
+/// Gets the value of a key, and returns a word of it, or 0. Fails unless the key is present exactly
+/// if `expected`.
+fn get(session: &mut dyn Session, key: &[u8], expected: bool) -> Result<u64> {
+    let mut answer = None;
+    session.get(key, &mut |value| answer = Some(black_box(touch(value))))?;
+    match answer.is_some() {
+        found if found == expected => Ok(answer.unwrap_or_default()),
+        found => Err(format!("the key {key:02x?} was found: {found}").into()),
+    }
 }
 
 /// A random index below `end`.
 fn uniform(worker: &mut Worker<'_>, end: u64) -> u64 {
     worker.random.random_range(0..end)
+}
+
+/// A random index below `end` that cannot be known before the last answer.
+fn dependent(worker: &mut Worker<'_>, end: u64) -> u64 {
+    let random = worker.random.random::<u64>() ^ worker.answer;
+    ((u128::from(random) * u128::from(end)) >> 64) as u64
 }

@@ -26,6 +26,9 @@ pub struct Summary {
     /// The number of entries, the duration of a measurement and the number of repetitions, one line
     /// each.
     pub scale: Vec<String>,
+    /// The numbers of entries: in stores of the usual size, in large stores, in the largest.
+    #[serde(default)]
+    pub sizes: Vec<u64>,
     /// The engines that were measured, in the order of the build.
     pub engines: Vec<EngineSummary>,
     /// The figures.

@@ -1,5 +1,11 @@
 //! The catalogue of workloads. The code that measures them is in `scenarios`.
 
+mod background;
+mod mapped;
+mod reads;
+mod sizes;
+mod writes;
+
 use serde::{Deserialize, Serialize};
 
 use super::engine::Level;
@@ -21,6 +27,21 @@ pub struct Workload {
     pub headline: Metric,
     /// The workload whose figure for the machine is the limit of this one.
     pub limit: Option<&'static str>,
+    /// When it is measured.
+    pub when: When,
+}
+
+/// When a workload is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// In every run that leaves the choice open.
+    Always,
+    /// In every run that leaves the choice open and is not quick, because it takes long.
+    Unhurried,
+    /// In every run, if it has a cgroup in which memory can be limited.
+    Limited,
+    /// Only if the user names it in full, because it takes very long.
+    Named,
 }
 
 /// What is counted or timed.
@@ -47,6 +68,9 @@ pub enum Metric {
     Disk,
     /// Bytes written to files for each byte of keys and values that was put (write amplification).
     Written,
+    /// Bytes that checkpoints and merges wrote to files for each byte of keys and values that was
+    /// put, without the log.
+    Rewritten,
     /// How far anonymous memory rises above its level before the workload, at its peak.
     Extra,
 }
@@ -59,7 +83,7 @@ impl Metric {
             Metric::P50 | Metric::P99 | Metric::P999 | Metric::Max => "µs",
             Metric::Time => "ms",
             Metric::Anonymous | Metric::Mapped | Metric::Disk => "B/entry",
-            Metric::Written => "B/B",
+            Metric::Written | Metric::Rewritten => "B/B",
             Metric::Extra => "MB",
         }
     }
@@ -77,6 +101,7 @@ impl Metric {
             Metric::Mapped => "file-backed memory",
             Metric::Disk => "disk",
             Metric::Written => "written",
+            Metric::Rewritten => "written by checkpoints",
             Metric::Extra => "extra memory",
         }
     }
@@ -89,230 +114,51 @@ impl Metric {
 
 /// All workloads, in the order of the report.
 ///
-/// Unless a workload says otherwise, keys have 16 bytes, values have 100, and keys are drawn
-/// uniformly.
-pub const WORKLOADS: &[Workload] = &[
-    rate("put-disk-1", Level::Disk, "Durable put, 1 thread", "Puts of new keys, each on disk before the next put.")
-        .against("put-disk-1"),
-    rate(
-        "put-disk-8",
-        Level::Disk,
-        "Durable put, 8 threads",
-        "Puts of new keys from 8 threads, each on disk before the thread's next put. The limit is that of one thread; engines whose threads share flushes exceed it.",
-    )
-    .against("put-disk-1"),
-    rate(
-        "put-disk-64",
-        Level::Disk,
-        "Durable put, 64 threads",
-        "Puts of new keys from 64 threads, each on disk before the thread's next put. The limit is that of one thread; engines whose threads share flushes exceed it.",
-    )
-    .against("put-disk-1"),
-    rate(
-        "put-process-1",
-        Level::Process,
-        "Put that survives a kill, 1 thread",
-        "Puts of new keys, each of which survives a killed process.",
-    )
-    .against("put-process-1"),
-    rate(
-        "put-process-2",
-        Level::Process,
-        "Put that survives a kill, 2 threads",
-        "Puts of new keys from 2 threads, each of which survives a killed process.",
-    )
-    .against("put-process-2"),
-    rate("load", Level::Disk, "Load", "New entries in batches of 1,000, and a sync at the end."),
-    rate("get-1", Level::Disk, "Get, 1 thread", "Gets of present keys, after the load.").against("get-1"),
-    rate("get-2", Level::Disk, "Get, 2 threads", "Gets of present keys, after the load, from 2 threads.")
-        .against("get-2"),
-    rate(
-        "get-zipf-1",
-        Level::Disk,
-        "Get, zipfian, 1 thread",
-        "Keys drawn by Zipf's law with exponent 0.99: few keys get most of the gets.",
-    )
-    .against("get-zipf-1"),
-    rate(
-        "get-zipf-2",
-        Level::Disk,
-        "Get, zipfian, 2 threads",
-        "Keys drawn by Zipf's law with exponent 0.99, from 2 threads.",
-    )
-    .against("get-zipf-2"),
-    rate("get-absent-1", Level::Disk, "Get of absent keys, 1 thread", "Gets of absent keys.")
-        .against("get-absent-1"),
-    rate(
-        "get-absent-2",
-        Level::Disk,
-        "Get of absent keys, 2 threads",
-        "Gets of absent keys, from 2 threads.",
-    )
-    .against("get-absent-2"),
-    rate(
-        "get-checkpointed-1",
-        Level::Disk,
-        "Get after a checkpoint, 1 thread",
-        "Gets of present keys, after a checkpoint.",
-    )
-    .against("get-1"),
-    rate("get-10m-1", Level::Disk, "Get from ten times as many, 1 thread", "Gets of present keys from a store of ten times the size.")
-        .against("get-10m-1"),
-    rate(
-        "get-10m-2",
-        Level::Disk,
-        "Get from ten times as many, 2 threads",
-        "Gets of present keys from a store of ten times the size, from 2 threads.",
-    )
-    .against("get-10m-2"),
-    rate(
-        "get-10m-zipf-1",
-        Level::Disk,
-        "Get from ten times as many, zipfian, 1 thread",
-        "Keys drawn by Zipf's law with exponent 0.99, from a store of ten times the size.",
-    )
-    .against("get-10m-zipf-1"),
-    rate(
-        "get-10m-zipf-2",
-        Level::Disk,
-        "Get from ten times as many, zipfian, 2 threads",
-        "Keys drawn by Zipf's law with exponent 0.99, from a store of ten times the size, from 2 threads.",
-    )
-    .against("get-10m-zipf-2"),
-    rate(
-        "get-10m-absent-1",
-        Level::Disk,
-        "Get of absent keys from ten times as many, 1 thread",
-        "Gets of absent keys.",
-    )
-    .against("get-10m-absent-1"),
-    rate(
-        "get-10m-absent-2",
-        Level::Disk,
-        "Get of absent keys from ten times as many, 2 threads",
-        "Gets of absent keys, from 2 threads.",
-    )
-    .against("get-10m-absent-2"),
-    rate(
-        "mixed-95-5",
-        Level::Process,
-        "95 % gets, 5 % puts",
-        "Two threads, each 95 gets to 5 puts, all of present keys.",
-    ),
-    rate(
-        "mixed-50-50",
-        Level::Process,
-        "50 % gets, 50 % puts",
-        "Two threads, each as many puts as gets, all of present keys.",
-    ),
-    rate("iterate", Level::Disk, "Iteration", "All entries from the first to the last. The rate counts entries.").against("iterate"),
-    rate("range-100", Level::Disk, "Ranges of 100", "The 100 entries that start at a random key. The rate counts entries.")
-        .against("iterate"),
-    rate(
-        "prefix",
-        Level::Disk,
-        "Prefixes",
-        "The entries whose keys start with two random bytes, about 15 in a million. The rate counts entries.",
-    )
-    .against("iterate"),
-    rate(
-        "transact-process-1",
-        Level::Process,
-        "Transaction, 1 thread",
-        "Read a value, change it and write it back, as one transaction.",
-    ),
-    rate(
-        "transact-process-2",
-        Level::Process,
-        "Transaction, 2 threads",
-        "Read a value, change it and write it back, as one transaction, from 2 threads.",
-    ),
-    rate(
-        "transact-disk-8",
-        Level::Disk,
-        "Durable transaction, 8 threads",
-        "Read a value, change it and write it back, from 8 threads among at most 100,000 keys, each on disk before the thread's next transaction.",
-    ),
-    other(
-        "open-clean",
-        Level::Disk,
-        Metric::Time,
-        "Open after a clean close",
-        "From the call to the first value read, after a load, a checkpoint if the engine has checkpoints, and a clean close. The files are in the page cache.",
-    ),
-    other(
-        "open-killed",
-        Level::Disk,
-        Metric::Time,
-        "Open after a kill",
-        "From the call to the first value read, after a load, a sync and SIGKILL. The files are in the page cache.",
-    ),
-    other(
-        "open-clean-10m",
-        Level::Disk,
-        Metric::Time,
-        "Open ten times as many after a clean close",
-        "From the call to the first value read, after a load, a checkpoint if the engine has checkpoints, and a clean close. The files are in the page cache.",
-    ),
-    other(
-        "open-killed-10m",
-        Level::Disk,
-        Metric::Time,
-        "Open ten times as many after a kill",
-        "From the call to the first value read, after a load, a sync and SIGKILL. The files are in the page cache.",
-    ),
-    other(
-        "memory",
-        Level::Disk,
-        Metric::Anonymous,
-        "Memory",
-        "The memory that the process gained by the load, per entry, once the engine is idle. 116 B are key and value.",
-    ),
-    other(
-        "memory-checkpointed",
-        Level::Disk,
-        Metric::Anonymous,
-        "Memory after a checkpoint",
-        "The memory that the process gained since its start, per entry, after a checkpoint.",
-    ),
-    other(
-        "disk",
-        Level::Disk,
-        Metric::Disk,
-        "Disk",
-        "The disk space of the files after the load and its sync, per entry, once the engine is idle. 116 B are key and value.",
-    ),
-    other(
-        "checkpoint",
-        Level::Disk,
-        Metric::Time,
-        "Checkpoint",
-        "The time to overwrite a tenth of the entries and to make a checkpoint.",
-    ),
-    other(
-        "writers-alone",
-        Level::Process,
-        Metric::P999,
-        "A writer, alone",
-        "Overwrites from one thread without a pause, beside the engine's own background work.",
-    ),
-    other(
-        "writers-checkpoint",
-        Level::Process,
-        Metric::P999,
-        "A writer, beside a checkpoint",
-        "Overwrites from one thread during a checkpoint, after a tenth of the entries has changed.",
-    ),
-    rate("put-1k", Level::Process, "Put of 1 KiB", "Puts of values of 1 KiB, each of which survives a killed process. Keys are new until the values have 1 GiB."),
-    rate("get-1k", Level::Disk, "Get of 1 KiB", "Gets of values of 1 KiB."),
-    rate(
-        "put-64k",
-        Level::Process,
-        "Put of 64 KiB",
-        "Puts of values of 64 KiB, each of which survives a killed process. Keys are new until the values have 1 GiB.",
-    ),
-    rate("get-64k", Level::Disk, "Get of 64 KiB", "Gets of values of 64 KiB."),
+/// Unless a workload says otherwise, keys have 16 bytes, values have 100, keys are drawn uniformly,
+/// and stores were loaded in random order of the keys, in batches of 1,000.
+pub const WORKLOADS: &[Workload] = &joined::<{ length(GROUPS) }>(GROUPS);
+
+const GROUPS: &[&[Workload]] = &[
+    writes::PUTS,
+    reads::GETS,
+    mapped::MEMORY,
+    mapped::PARTS_1,
+    mapped::PARTS_3,
+    mapped::PARTS_7,
+    mapped::LARGE_PARTS_1,
+    mapped::LARGE_PARTS_3,
+    mapped::LARGE_PARTS_7,
+    writes::MIXED,
+    reads::SCANS,
+    writes::TRANSACTIONS,
+    sizes::OPENINGS,
+    sizes::SPACE,
+    background::CHECKPOINTS,
+    writes::VALUES,
 ];
+
+const fn length(groups: &[&[Workload]]) -> usize {
+    let (mut length, mut at) = (0, 0);
+    while at < groups.len() {
+        length += groups[at].len();
+        at += 1;
+    }
+    length
+}
+
+const fn joined<const N: usize>(groups: &[&[Workload]]) -> [Workload; N] {
+    let mut all = [groups[0][0]; N];
+    let (mut group, mut filled) = (0, 0);
+    while group < groups.len() {
+        let mut at = 0;
+        while at < groups[group].len() {
+            all[filled] = groups[group][at];
+            (at, filled) = (at + 1, filled + 1);
+        }
+        group += 1;
+    }
+    all
+}
 
 const fn rate(name: &'static str, level: Level, title: &'static str, what: &'static str) -> Workload {
     other(name, level, Metric::Rate, title, what)
@@ -325,12 +171,16 @@ const fn other(
     title: &'static str,
     what: &'static str,
 ) -> Workload {
-    Workload { name, title, what, level, headline, limit: None }
+    Workload { name, title, what, level, headline, limit: None, when: When::Always }
 }
 
 impl Workload {
     const fn against(self, limit: &'static str) -> Self {
         Self { limit: Some(limit), ..self }
+    }
+
+    const fn when(self, when: When) -> Self {
+        Self { when, ..self }
     }
 }
 
@@ -340,10 +190,13 @@ pub fn named(name: &str) -> Option<&'static Workload> {
 }
 
 /// The workloads that an argument selects: the one with this name, and those whose names continue
-/// it after a hyphen.
+/// it after a hyphen. Those that run [only when named](When::Named) need their whole name.
 pub fn selected(name: &str) -> impl Iterator<Item = &'static Workload> {
     WORKLOADS.iter().filter(move |workload| {
-        workload.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        workload
+            .name
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || (rest.starts_with('-') && workload.when != When::Named))
     })
 }
 
@@ -364,8 +217,10 @@ mod tests {
     fn a_name_selects_its_workload_and_its_group() {
         let names = |name| selected(name).map(|workload| workload.name).collect::<Vec<_>>();
         assert_eq!(names("put-disk"), ["put-disk-1", "put-disk-8", "put-disk-64"]);
-        assert_eq!(names("memory"), ["memory", "memory-checkpointed"]);
+        assert_eq!(names("memory"), ["memory", "memory-checkpointed", "memory-10m", "memory-loading"]);
         assert_eq!(names("put-disk-64"), ["put-disk-64"]);
         assert!(names("put-d").is_empty());
+        assert_eq!(names("open-killed"), ["open-killed", "open-killed-10m"], "the largest must be named");
+        assert_eq!(names("open-killed-100m"), ["open-killed-100m"]);
     }
 }

@@ -47,6 +47,11 @@ impl Engine for Lmdb {
         let tree = tree.commit().flatten().ok_or("the unnamed database is missing")?;
         Ok(Box::new(Opened { env, tree }))
     }
+
+    /// LMDB has neither checkpoints nor merges.
+    fn open_held(&self, directory: &Path, level: Level) -> Result<Box<dyn Database>> {
+        self.open(directory, level)
+    }
 }
 
 #[expect(unsafe_code, reason = "opening a file that is mapped is unsafe in heed")]

@@ -59,6 +59,10 @@ impl Engine for Machine {
             Level::Process => Box::new(memory::Memory::open(directory)?),
         })
     }
+
+    fn open_held(&self, directory: &Path, level: Level) -> Result<Box<dyn Database>> {
+        self.open(directory, level)
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Redis: the `redis-server` that is installed, with its append-only file, behind a loopback
-//! connection.
+//! Redis and Valkey: the `redis-server` and the `valkey-server` that are installed, with their
+//! append-only files, behind a loopback connection.
 
 mod server;
 
@@ -13,12 +13,26 @@ use self::server::Server;
 /// The number of entries in one request of a scan.
 const SCAN_ENTRIES: usize = 1000;
 
-/// Redis with an append-only file, which is flushed before each reply or every second.
-pub struct Redis;
+/// A server of the Redis protocol with an append-only file, which is flushed before each reply or
+/// every second.
+pub struct Redis {
+    name: &'static str,
+    /// The name as its makers write it.
+    title: &'static str,
+    program: &'static str,
+}
+
+/// The `redis-server` that is installed.
+#[cfg(feature = "redis")]
+pub static REDIS: Redis = Redis { name: "redis", title: "Redis", program: "redis-server" };
+
+/// The `valkey-server` that is installed.
+#[cfg(feature = "valkey")]
+pub static VALKEY: Redis = Redis { name: "valkey", title: "Valkey", program: "valkey-server" };
 
 impl Engine for Redis {
     fn name(&self) -> &'static str {
-        "redis"
+        self.name
     }
 
     fn role(&self) -> Role {
@@ -26,9 +40,10 @@ impl Engine for Redis {
     }
 
     fn settings(&self, level: Level) -> String {
-        let version = server::version().unwrap_or_else(|| "of unknown version".to_owned());
+        let version = server::version(self.program).unwrap_or_else(|| "of unknown version".to_owned());
         format!(
-            "Redis {version} by redis 1, appendonly yes, appendfsync {}, save off, a connection on 127.0.0.1 for each thread",
+            "{} {version} by redis 1, appendonly yes, appendfsync {}, save off, a connection on 127.0.0.1 for each thread",
+            self.title,
             appendfsync(level)
         )
     }
@@ -43,7 +58,7 @@ impl Engine for Redis {
     }
 
     fn open(&self, directory: &Path, level: Level) -> Result<Box<dyn Database>> {
-        Ok(Box::new(Opened { server: Server::start(directory, appendfsync(level))?, level }))
+        Ok(Box::new(Opened { server: Server::start(self.program, directory, appendfsync(level))?, level }))
     }
 }
 
@@ -80,6 +95,11 @@ impl Database for Opened {
 
     fn checkpoint(&self) -> Result {
         self.server.rewrite_log()
+    }
+
+    /// A rewrite of the file leaves nothing that is no longer needed.
+    fn compact(&self) -> Result {
+        self.checkpoint()
     }
 
     /// The server and, during a rewrite of its file, the child that does it. The two share

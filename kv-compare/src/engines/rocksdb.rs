@@ -34,20 +34,34 @@ impl Engine for Rocksdb {
     }
 
     fn open(&self, directory: &Path, level: Level) -> Result<Box<dyn Database>> {
-        let database = OptimisticTransactionDB::open(&options(), directory)?;
-        Ok(Box::new(Opened { database, level }))
+        open_with(CACHE_BYTES, directory, level)
+    }
+
+    /// A third of the memory is for the block cache, as RocksDB's guide advises. The page cache has
+    /// the rest.
+    fn open_within(&self, directory: &Path, level: Level, memory_bytes: u64) -> Result<Box<dyn Database>> {
+        open_with(CACHE_BYTES.min(memory_bytes as usize / 3), directory, level)
+    }
+
+    fn is_checkpoint_file(&self, file: &Path) -> bool {
+        file.extension().is_some_and(|extension| extension == "sst")
     }
 }
 
+fn open_with(cache_bytes: usize, directory: &Path, level: Level) -> Result<Box<dyn Database>> {
+    let database = OptimisticTransactionDB::open(&options(cache_bytes), directory)?;
+    Ok(Box::new(Opened { database, level }))
+}
+
 /// The defaults, changed as "Setup Options and Basic Tuning" in RocksDB's wiki advises.
-fn options() -> Options {
+fn options(cache_bytes: usize) -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.set_level_compaction_dynamic_level_bytes(true);
     options.set_max_background_jobs(6);
     options.set_bytes_per_sync(1 << 20);
     options.set_compaction_pri(CompactionPri::MinOverlappingRatio);
-    options.set_block_based_table_factory(&tables());
+    options.set_block_based_table_factory(&tables(cache_bytes));
     // Transactions look for conflicts in the memtables that are kept. With this minimum,
     // transactions need no more memory. A transaction that began before a memtable was flushed is
     // retried.
@@ -55,9 +69,9 @@ fn options() -> Options {
     options
 }
 
-fn tables() -> BlockBasedOptions {
+fn tables(cache_bytes: usize) -> BlockBasedOptions {
     let mut tables = BlockBasedOptions::default();
-    tables.set_block_cache(&Cache::new_lru_cache(CACHE_BYTES));
+    tables.set_block_cache(&Cache::new_lru_cache(cache_bytes));
     tables.set_block_size(16 << 10);
     tables.set_cache_index_and_filter_blocks(true);
     tables.set_pin_l0_filter_and_index_blocks_in_cache(true);
@@ -86,6 +100,12 @@ impl Database for Opened {
 
     fn checkpoint(&self) -> Result {
         Ok(self.database.flush()?)
+    }
+
+    fn compact(&self) -> Result {
+        self.database.flush()?;
+        self.database.compact_range(None::<&[u8]>, None::<&[u8]>);
+        Ok(())
     }
 
     fn close(self: Box<Self>) -> Result {

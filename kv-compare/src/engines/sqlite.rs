@@ -100,6 +100,11 @@ impl Database for Opened {
         Ok(connect(&self.path)?.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(()))?)
     }
 
+    fn compact(&self) -> Result {
+        self.writer().execute_batch("VACUUM")?;
+        self.sync()
+    }
+
     fn close(self: Box<Self>) -> Result {
         let writer = self.writer.into_inner().unwrap_or_else(PoisonError::into_inner);
         writer.close().map_err(|(_, error)| error.into())

@@ -225,7 +225,7 @@ fn thinned_together(one: (f64, f64), other: (f64, f64)) -> bool {
 }
 
 /// Ascending heights, moved so that lines of text at them do not touch and stay within bounds.
-fn apart(heights: &[f64], top: f64, bottom: f64) -> Vec<f64> {
+pub fn apart(heights: &[f64], top: f64, bottom: f64) -> Vec<f64> {
     let mut moved: Vec<f64> = Vec::new();
     for height in heights {
         let least = moved.last().map_or(top, |last| last + LINE_HEIGHT);

@@ -3,7 +3,7 @@
 use kv_bench::harness::{
     engine::{Level, Promise, Role},
     summary::{Curve, EngineSummary, Figure, Ratio, Rival, Summary},
-    workloads::{Metric, Workload},
+    workloads::{Metric, When, Workload},
 };
 
 /// The workloads of the example.
@@ -100,7 +100,7 @@ const fn workload(
     headline: Metric,
     limit: Option<&'static str>,
 ) -> Workload {
-    Workload { name, title, what, level, headline, limit }
+    Workload { name, title, what, level, headline, limit, when: When::Always }
 }
 
 const ENGINES: &[(&str, Role)] = &[
@@ -181,6 +181,7 @@ pub fn summary() -> Summary {
             "put-disk-8: another process took 12 % of the machine in 2 of 3 runs of sqlite.".into(),
             "papaya is not in this build.".into(),
         ],
+        sizes: vec![1_000_000, 10_000_000, 100_000_000],
         results,
         ratios,
     }

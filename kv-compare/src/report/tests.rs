@@ -57,10 +57,12 @@ fn every_colour_of_the_page_is_one_of_the_style_sheet() {
 /// A viewer that is not a browser does not know CSS variables, and draws a shape without a colour
 /// in black.
 #[test]
-fn every_shape_of_the_headline_has_a_colour_of_its_own() {
+fn every_shape_of_the_pictures_has_a_colour_of_its_own() {
     let [_, _, _, headline] = written();
     assert_has_colours(&headline);
     assert_has_colours(include_str!("../../headline.svg"));
+    let summary = example::summary();
+    assert_has_colours(&ready::svg(&View::all(&summary, example::CATALOGUE), &summary.sizes).unwrap());
 }
 
 fn assert_has_colours(picture: &str) {

@@ -116,10 +116,10 @@ impl<'a> View<'a> {
             "mixed" => "Reads and writes mixed",
             "iterate" | "range" | "prefix" => "Scans",
             "transact" => "Transactions",
-            "open" => "Opening",
+            "open" | "close" => "Opening and closing",
             "memory" => "Memory",
             "disk" => "Disk",
-            "checkpoint" | "writers" => "Checkpoints",
+            "checkpoint" | "writers" | "written" => "Checkpoints",
             _ => "Others",
         }
     }

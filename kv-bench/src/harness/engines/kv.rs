@@ -1,12 +1,20 @@
 //! This project's engine.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use kv_store::{Batch, Collection, Durability, Options, Store};
+use kv_store::{
+    Batch, Collection, Durability, Options, Store,
+    background::{Job, Scheduler, Threads, Wake},
+};
 
-use crate::harness::engine::{Database, Engine, Level, Promise, Result, Role, Session};
+use crate::{
+    COLLECTION,
+    harness::engine::{Database, Engine, Level, Promise, Result, Role, Session},
+    without_checkpoints,
+};
 
-const COLLECTION: &str = "bench";
+/// The name of the job that merges.
+const MERGES: &str = "kv-merge";
 
 /// kv-store with its default options.
 pub struct Kv;
@@ -29,13 +37,46 @@ impl Engine for Kv {
     }
 
     fn open(&self, directory: &Path, level: Level) -> Result<Box<dyn Database>> {
-        let durability = match level {
-            Level::Disk => Durability::Disk,
-            Level::Process => Durability::Process,
-        };
-        let store = Options::default().durability(durability).open(directory)?;
-        let collection = store.collection(COLLECTION)?;
-        Ok(Box::new(Opened { store, collection }))
+        open_with(Options::default(), directory, level)
+    }
+
+    fn open_held(&self, directory: &Path, level: Level) -> Result<Box<dyn Database>> {
+        let mut options = without_checkpoints();
+        options.store.scheduler = Arc::new(WithoutMerges);
+        options.store.slow_unmerged_parts = usize::MAX;
+        open_with(options, directory, level)
+    }
+
+    fn is_checkpoint_file(&self, file: &Path) -> bool {
+        file.extension().is_some_and(|extension| extension == "part")
+    }
+}
+
+fn open_with(options: Options, directory: &Path, level: Level) -> Result<Box<dyn Database>> {
+    let durability = match level {
+        Level::Disk => Durability::Disk,
+        Level::Process => Durability::Process,
+    };
+    let store = options.durability(durability).open(directory)?;
+    let collection = store.collection(COLLECTION)?;
+    Ok(Box::new(Opened { store, collection }))
+}
+
+/// Runs all jobs of a store in threads, except the one that merges.
+struct WithoutMerges;
+
+impl Scheduler for WithoutMerges {
+    fn spawn(&self, name: &'static str, job: Box<dyn Job>) -> kv_store::Result<Box<dyn Wake>> {
+        if name == MERGES { Ok(Box::new(Asleep)) } else { Threads.spawn(name, job) }
+    }
+}
+
+/// A job that never runs.
+struct Asleep;
+
+impl Wake for Asleep {
+    fn wake(&self) -> kv_store::Result<()> {
+        Ok(())
     }
 }
 
@@ -57,6 +98,15 @@ impl Database for Opened {
     fn checkpoint(&self) -> Result {
         self.store.checkpoint()?;
         Ok(())
+    }
+
+    fn compact(&self) -> Result {
+        self.store.compact()?;
+        Ok(())
+    }
+
+    fn parts(&self) -> Option<usize> {
+        Some(self.store.stats().checkpoint_size.parts)
     }
 
     fn close(self: Box<Self>) -> Result {

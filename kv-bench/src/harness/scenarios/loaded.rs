@@ -1,14 +1,20 @@
 //! One database is loaded, then read and changed in many ways.
 
-use std::{hint::black_box, time::Instant};
+use std::time::Instant;
 
 use rand::RngExt;
 
-use super::{Bench, Scenario, USUAL, VALUE_BYTES, get, gets::gets, transact::transact, uniform};
+use super::{
+    Bench, Scenario, USUAL, VALUE_BYTES, get,
+    gets::{gets, present_gets},
+    scans::{iterate, prefixes, ranges},
+    transact::transact,
+    uniform,
+};
 use crate::harness::{
-    data::{Values, key, touch},
+    data::{Values, key},
     engine::{Database, Level, Result, Unsupported},
-    measure::{Memory, Worker, disk_bytes, settle},
+    measure::{Memory, disk_bytes, settle},
     workloads::Metric,
 };
 
@@ -24,6 +30,7 @@ pub const LOADED: Scenario = Scenario {
         "get-zipf-2",
         "get-absent-1",
         "get-absent-2",
+        "get-dependent-1",
         "iterate",
         "range-100",
         "prefix",
@@ -46,15 +53,11 @@ fn measure_loaded(bench: &mut Bench<'_>) -> Result<Option<Box<dyn Database>>> {
     let database = &*opened;
     load(bench, database, &values)?;
     memory(bench, "memory", database, before);
-    bench.measure("disk", |bench| {
-        let bytes = disk_bytes(&bench.directory)?;
-        if bytes > 0 {
-            bench.sample("disk", Metric::Disk, bytes as f64 / bench.entries as f64);
-        }
-        Ok(())
-    });
+    disk(bench, "disk");
     gets(bench, database, "get");
-    scans(bench, database);
+    iterate(bench, database, "iterate");
+    ranges(bench, database, "range-100");
+    prefixes(bench, database);
     checkpoint(bench, database, &values, before);
     mixed(bench, database, &values);
     let entries = bench.entries;
@@ -74,7 +77,19 @@ fn load(bench: &mut Bench<'_>, database: &dyn Database, values: &Values) -> Resu
     Ok(())
 }
 
-fn memory(bench: &mut Bench<'_>, workload: &str, database: &dyn Database, before: Memory) {
+/// The disk space of the files, unless there are none.
+pub fn disk(bench: &mut Bench<'_>, workload: &str) {
+    bench.measure(workload, |bench| {
+        let bytes = disk_bytes(&bench.directory)?;
+        if bytes > 0 {
+            bench.sample(workload, Metric::Disk, bytes as f64 / bench.entries as f64);
+        }
+        Ok(())
+    });
+}
+
+/// The memory that was gained since `before`.
+pub fn memory(bench: &mut Bench<'_>, workload: &str, database: &dyn Database, before: Memory) {
     bench.measure(workload, |bench| {
         let memory = Memory::of(Some(database))?;
         for (metric, now, before) in
@@ -86,49 +101,11 @@ fn memory(bench: &mut Bench<'_>, workload: &str, database: &dyn Database, before
     });
 }
 
-fn scans(bench: &mut Bench<'_>, database: &dyn Database) {
-    let entries = bench.entries;
-    bench.rate("iterate", database, 1, |worker| {
-        let mut read = 0;
-        worker.session.scan(&[], &mut |_, value| {
-            black_box(touch(value));
-            read += 1;
-            true
-        })?;
-        entries_read(worker, read, read == entries)
-    });
-    bench.rate("range-100", database, 1, |worker| {
-        let (from, mut read) = (key(uniform(worker, entries)), 0);
-        worker.session.scan(&from, &mut |_, value| {
-            black_box(touch(value));
-            read += 1;
-            read < 100
-        })?;
-        entries_read(worker, read, read > 0)
-    });
-    bench.rate("prefix", database, 1, |worker| {
-        let (from, mut read) = (key(uniform(worker, entries)), 0);
-        worker.session.scan(&from[..2], &mut |key, value| {
-            black_box(touch(value));
-            let goes_on = key.starts_with(&from[..2]);
-            read += u64::from(goes_on);
-            goes_on
-        })?;
-        entries_read(worker, read, read > 0)
-    });
-}
-
-/// Counts the entries of a scan as operations. The caller counts the scan itself as one of them.
-fn entries_read(worker: &mut Worker<'_>, read: u64, expected: bool) -> Result {
-    worker.done += read.saturating_sub(1);
-    if expected { Ok(()) } else { Err(format!("a scan gave {read} entries, which is not the number stored").into()) }
-}
-
 /// Measures reads after a checkpoint, and the time to overwrite and write out a tenth of the
 /// entries.
 fn checkpoint(bench: &mut Bench<'_>, database: &dyn Database, values: &Values, before: Memory) {
     let wanted = ["memory-checkpointed", "get-checkpointed-1", "checkpoint"];
-    if !wanted.iter().any(|workload| bench.wants(workload)) {
+    if !bench.wants_any(&wanted) {
         return;
     }
     if let Err(error) = database.checkpoint() {
@@ -139,11 +116,7 @@ fn checkpoint(bench: &mut Bench<'_>, database: &dyn Database, values: &Values, b
     }
     settle(database);
     memory(bench, "memory-checkpointed", database, before);
-    let entries = bench.entries;
-    bench.rate("get-checkpointed-1", database, 1, |worker| {
-        let index = uniform(worker, entries);
-        get(&mut *worker.session, &key(index), true)
-    });
+    present_gets(bench, database, "get-checkpointed-1", 1);
     bench.measure("checkpoint", |bench| {
         // The overwrites and the checkpoint are timed together: some engines write out during the
         // overwrites, and their checkpoint has little left to do.
@@ -162,7 +135,7 @@ fn mixed(bench: &mut Bench<'_>, database: &dyn Database, values: &Values) {
         bench.rate(workload, database, 2, |worker| {
             let index = uniform(worker, entries);
             if worker.random.random_range(0..100) < gets {
-                get(&mut *worker.session, &key(index), true)
+                get(&mut *worker.session, &key(index), true).map(drop)
             } else {
                 worker.session.put(&key(index), values.of(index + worker.done))
             }

@@ -40,7 +40,7 @@ fn put_and_get(bench: &mut Bench<'_>, bytes: u64, put: &str, gets: &str) -> Resu
     settle(&*database);
     bench.rate(gets, &*database, 1, |worker| {
         let index = uniform(worker, entries);
-        get(&mut *worker.session, &key(index), true)
+        get(&mut *worker.session, &key(index), true).map(drop)
     });
     database.close()?;
     Ok(None)

@@ -1,6 +1,7 @@
 //! The latency of one writer: on its own, and while the engine makes a checkpoint.
 
 use std::{
+    fs,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -9,13 +10,18 @@ use std::{
 use super::{Bench, ENTRY_BYTES, Scenario, USUAL, VALUE_BYTES, uniform};
 use crate::harness::{
     data::{Values, key},
-    engine::{Database, Level, Result},
-    measure::{Latencies, Memory, Work, Worker, bytes_written, work},
+    engine::{Database, Level, Result, Role, Unsupported},
+    measure::{Latencies, Memory, Work, WorkOptions, Worker, bytes_written, work},
     workloads::Metric,
 };
 
 const ALONE: &str = "writers-alone";
 const CHECKPOINT: &str = "writers-checkpoint";
+const PACED_HELD: &str = "writers-paced-held";
+const PACED_BESIDE: &str = "writers-paced";
+/// The time between the starts of two puts, at least.
+const PACE: Duration = Duration::from_micros(10);
+const PACED_TIMES: u32 = 5;
 /// How often memory is sampled. Another process is sampled less often, because the sample keeps it
 /// from changing its memory for some milliseconds.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(10);
@@ -43,6 +49,58 @@ fn writers(bench: &mut Bench<'_>) -> Result<Option<Box<dyn Database>>> {
     bench.measure(CHECKPOINT, |bench| beside_checkpoint(bench, &*database, &values, overwrite));
     database.close()?;
     Ok(None)
+}
+
+/// A steady writer, with checkpoints and merges held off and without that.
+pub const PACED: Scenario = Scenario {
+    name: "writers-paced",
+    workloads: &[PACED_HELD, PACED_BESIDE],
+    steps: &[|bench| paced(bench, PACED_HELD), |bench| paced(bench, PACED_BESIDE)],
+    takes: |engine| matches!(engine.role(), Role::Ours | Role::Peer),
+    ..USUAL
+};
+
+fn paced(bench: &mut Bench<'_>, workload: &str) -> Result<Option<Box<dyn Database>>> {
+    if !bench.wants(workload) || bench.engine.promise(Level::Process).is_none() {
+        return Ok(None);
+    }
+    bench.directory.push(workload);
+    fs::create_dir_all(&bench.directory)?;
+    let held = workload == PACED_HELD;
+    let database = match held {
+        true => match bench.engine.open_held(&bench.directory, Level::Process) {
+            Err(error) if error.is::<Unsupported>() => return Ok(None),
+            opened => opened?,
+        },
+        false => bench.engine.open(&bench.directory, Level::Process)?,
+    };
+    let values = Values::new(VALUE_BYTES);
+    bench.load_and_settle(&*database, &values)?;
+    bench.measure(workload, |bench| {
+        let entries = bench.entries;
+        let options = WorkOptions { pace: PACE, ..bench.options(1, Latencies::Each) };
+        let until = || pass_time(bench, &*database, !held);
+        let work = work(&*database, options, until, |worker| {
+            let index = uniform(worker, entries);
+            worker.session.put(&key(index), values.of(index + worker.done))
+        })?;
+        report(bench, workload, &work);
+        Ok(())
+    });
+    database.close()?;
+    Ok(None)
+}
+
+/// Lets the usual time pass five times, with a checkpoint in each.
+fn pass_time(bench: &Bench<'_>, database: &dyn Database, with_checkpoints: bool) -> Result {
+    for _ in 0..PACED_TIMES {
+        let start = Instant::now();
+        if with_checkpoints {
+            bench.checkpoint(database)?;
+        }
+        thread::sleep(bench.time().saturating_sub(start.elapsed()));
+    }
+    Ok(())
 }
 
 fn report(bench: &mut Bench<'_>, workload: &str, work: &Work) {
@@ -83,7 +141,7 @@ fn beside_checkpoint(
 }
 
 /// The result of `work`, and the maximum of anonymous memory while it ran, in bytes.
-fn most_memory(database: &dyn Database, work: impl FnOnce() -> Result<Work>) -> Result<(Work, u64)> {
+pub fn most_memory(database: &dyn Database, work: impl FnOnce() -> Result<Work>) -> Result<(Work, u64)> {
     let done = &AtomicBool::new(false);
     let interval = if database.processes().is_empty() { MEMORY_INTERVAL } else { MEMORY_INTERVAL_OF_OTHERS };
     thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! A `redis-server` of our own.
+//! A server of our own.
 
 use std::{
     fs,
@@ -12,29 +12,29 @@ use std::{
 use kv_bench::harness::engine::{Result, Unsupported};
 use redis::{Client, Connection, InfoDict, IntoConnectionInfo, cmd, io::tcp::TcpSettings};
 
-const PROGRAM: &str = "redis-server";
 /// The interval of polling.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// A running server. It is killed when this is dropped, and when the thread that started it ends.
 pub(super) struct Server {
+    program: &'static str,
     child: Child,
     client: Client,
 }
 
 impl Server {
     /// Starts a server on the files in `directory`, and returns when it has loaded them.
-    pub(super) fn start(directory: &Path, appendfsync: &str) -> Result<Self> {
+    pub(super) fn start(program: &'static str, directory: &Path, appendfsync: &str) -> Result<Self> {
         let port = free_port()?;
         let address = (Ipv4Addr::LOCALHOST.to_string(), port).into_connection_info()?;
         let client = Client::open(address.set_tcp_settings(TcpSettings::default().set_nodelay(true)))?;
-        if version().is_none() {
-            return Err(Unsupported("there is no redis-server here").into());
+        if version(program).is_none() {
+            return Err(Unsupported("its server is not installed here").into());
         }
         // setpriv makes the kernel kill the server when this process ends, in whatever way.
         let mut command = Command::new("setpriv");
         command
-            .args(["--pdeathsig", "KILL", PROGRAM])
+            .args(["--pdeathsig", "KILL", program])
             .arg("--bind")
             .arg(Ipv4Addr::LOCALHOST.to_string())
             .arg("--port")
@@ -43,7 +43,7 @@ impl Server {
         command.args(["--save", "", "--daemonize", "no"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().map_err(|error| format!("cannot run setpriv, of util-linux: {error}"))?;
-        let mut server = Self { child, client };
+        let mut server = Self { program, child, client };
         server.wait_until_loaded()?;
         Ok(server)
     }
@@ -51,7 +51,7 @@ impl Server {
     fn wait_until_loaded(&mut self) -> Result {
         while !self.has_loaded()? {
             if let Some(status) = self.child.try_wait()? {
-                return Err(format!("{PROGRAM} does not start: {status}").into());
+                return Err(format!("{} does not start: {status}", self.program).into());
             }
             thread::sleep(PAUSE);
         }
@@ -102,7 +102,7 @@ impl Server {
             _ => {}
         }
         let status = self.child.wait()?;
-        if status.success() { Ok(()) } else { Err(format!("{PROGRAM} ended with {status}").into()) }
+        if status.success() { Ok(()) } else { Err(format!("{} ended with {status}", self.program).into()) }
     }
 }
 
@@ -113,9 +113,9 @@ impl Drop for Server {
     }
 }
 
-/// The version of the server that is installed.
-pub(super) fn version() -> Option<String> {
-    let output = Command::new(PROGRAM).arg("--version").output().ok()?;
+/// The version of a server, if it is installed.
+pub(super) fn version(program: &str) -> Option<String> {
+    let output = Command::new(program).arg("--version").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     text.split_whitespace().find_map(|word| word.strip_prefix("v=")).map(str::to_owned)
 }
@@ -135,5 +135,5 @@ fn wait_for_rewrite(connection: &mut Connection) -> Result {
 
 fn info(connection: &mut Connection, section: &str, field: &str) -> Result<String> {
     let info: InfoDict = cmd("INFO").arg(section).query(connection)?;
-    info.get(field).ok_or_else(|| format!("{PROGRAM} does not report its {field}").into())
+    info.get(field).ok_or_else(|| format!("the server does not report its {field}").into())
 }

@@ -1,0 +1,115 @@
+//! Puts, loads, mixes of gets and puts, transactions, and larger values.
+
+use super::{When, Workload, rate};
+use crate::harness::engine::Level;
+
+pub const PUTS: &[Workload] = &[
+    rate("put-disk-1", Level::Disk, "Durable put, 1 thread", "Puts of new keys, each on disk before the next put.")
+        .against("put-disk-1"),
+    rate(
+        "put-disk-8",
+        Level::Disk,
+        "Durable put, 8 threads",
+        "Puts of new keys from 8 threads, each on disk before the thread's next put. The limit is that of one thread; engines whose threads share flushes exceed it.",
+    )
+    .against("put-disk-1"),
+    rate(
+        "put-disk-64",
+        Level::Disk,
+        "Durable put, 64 threads",
+        "Puts of new keys from 64 threads, each on disk before the thread's next put. The limit is that of one thread; engines whose threads share flushes exceed it.",
+    )
+    .against("put-disk-1"),
+    rate(
+        "put-process-1",
+        Level::Process,
+        "Put that survives a kill, 1 thread",
+        "Puts of new keys, each of which survives a killed process.",
+    )
+    .against("put-process-1"),
+    rate(
+        "put-process-2",
+        Level::Process,
+        "Put that survives a kill, 2 threads",
+        "Puts of new keys from 2 threads, each of which survives a killed process.",
+    )
+    .against("put-process-2"),
+    rate(
+        "put-process-busy-1",
+        Level::Process,
+        "Put that survives a kill, 1 busy thread",
+        "Puts of new keys, each of which survives a killed process. The thread works for 500 ns before each put.",
+    ),
+    rate(
+        "put-process-busy-2",
+        Level::Process,
+        "Put that survives a kill, 2 busy threads",
+        "Puts of new keys from 2 threads, each of which survives a killed process. Each thread works for 500 ns before each put.",
+    ),
+    rate(
+        "put-process-sustained",
+        Level::Process,
+        "Put that survives a kill, for a minute",
+        "Puts of new keys from one thread, each of which survives a killed process, for 60 times the usual time. Each put is timed.",
+    )
+    .when(When::Unhurried),
+    rate(
+        "load",
+        Level::Disk,
+        "Load",
+        "New entries in random order of the keys, in batches of 1,000, and a sync at the end.",
+    ),
+];
+
+pub const MIXED: &[Workload] = &[
+    rate(
+        "mixed-95-5",
+        Level::Process,
+        "95 % gets, 5 % puts",
+        "Two threads, each 95 gets to 5 puts, all of present keys.",
+    ),
+    rate(
+        "mixed-50-50",
+        Level::Process,
+        "50 % gets, 50 % puts",
+        "Two threads, each as many puts as gets, all of present keys.",
+    ),
+];
+
+pub const TRANSACTIONS: &[Workload] = &[
+    rate(
+        "transact-process-1",
+        Level::Process,
+        "Transaction, 1 thread",
+        "Read a value, change it and write it back, as one transaction.",
+    ),
+    rate(
+        "transact-process-2",
+        Level::Process,
+        "Transaction, 2 threads",
+        "Read a value, change it and write it back, as one transaction, from 2 threads.",
+    ),
+    rate(
+        "transact-disk-8",
+        Level::Disk,
+        "Durable transaction, 8 threads",
+        "Read a value, change it and write it back, from 8 threads among at most 100,000 keys, each on disk before the thread's next transaction.",
+    ),
+];
+
+pub const VALUES: &[Workload] = &[
+    rate(
+        "put-1k",
+        Level::Process,
+        "Put of 1 KiB",
+        "Puts of values of 1 KiB, each of which survives a killed process. Keys are new until the values have 1 GiB.",
+    ),
+    rate("get-1k", Level::Disk, "Get of 1 KiB", "Gets of values of 1 KiB."),
+    rate(
+        "put-64k",
+        Level::Process,
+        "Put of 64 KiB",
+        "Puts of values of 64 KiB, each of which survives a killed process. Keys are new until the values have 1 GiB.",
+    ),
+    rate("get-64k", Level::Disk, "Get of 64 KiB", "Gets of values of 64 KiB."),
+];
