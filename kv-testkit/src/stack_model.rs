@@ -12,10 +12,13 @@
 //!   positions, so that each protects the other in what they do not share (after a compaction, it
 //!   reaches back to the one that was verified). It is not trimmed to one that is known to be bad;
 //! - **healed**: if damage was met, and a checkpoint and the log restore everything without it, the
-//!   next opening uses them; and nothing that can heal damage is removed once it was met.
+//!   next opening uses them; and nothing that can heal damage is removed once it was met;
+//! - **settled**: once a damaged checkpoint was opened because nothing heals it, removals go on.
 //!
-//! A [`Flaw`] breaks one rule of the model, to show that these checks can fail. The steps to an
-//! error are a list of [`Action`]s, so they can also drive a real store.
+//! A [`Flaw`] breaks one rule of the model, to show that these checks can fail.
+//!
+//! The [`Action`]s can also drive a real store, side by side with the model: [`State::look`] says what
+//! a store in this state shows. The tests of kv-store do that.
 //!
 //! ```
 //! use kv_testkit::stack_model::{Bounds, Flaw, explore};
@@ -29,12 +32,14 @@
 mod actions;
 mod disk;
 mod explore;
+mod look;
 mod recovery;
 
 use disk::{Disk, Entries, Id};
 
 pub use actions::Action;
 pub use explore::{Bounds, Found, Reached, explore};
+pub use look::{Look, LookAtKey, LookInside};
 
 /// How many keys there are.
 pub const KEYS: usize = 2;
@@ -55,6 +60,8 @@ pub enum Flaw {
     None,
     /// A checkpoint is written of a position up to which the log was not flushed.
     CheckpointAheadOfLog,
+    /// Opening a damaged checkpoint, because nothing heals it, does not settle its damage.
+    DamageStaysUndecided,
     /// A merge above the bottom drops deletions.
     DropsTombstones,
     /// A merge lets older entries win.

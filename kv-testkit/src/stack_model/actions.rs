@@ -2,7 +2,7 @@
 
 use super::{
     Bounds, Flaw, KEYS, Open, Record, State, Work,
-    disk::{Disk, Entries, Entry, Flag, Id, Manifest, Name, Part},
+    disk::{Disk, Entries, Entry, Flag, Id, Manifest, Name, Part, Verdict},
 };
 
 /// A step of the model.
@@ -106,7 +106,7 @@ impl State {
         let is_compact = open.parts.len() == 1 && self.disk.is_sound(&open.parts);
         let is_more = open.view.is_some_and(|view| view.lsn > self.disk.trimmed);
         offer(Action::Compact, may_remove && is_compact && is_more);
-        let may_meet = self.disk.flag.is_none_or(|flag| flag.is_examined);
+        let may_meet = self.disk.flag.is_none_or(|flag| flag.verdict != Verdict::Unexamined);
         (0..KEYS).for_each(|key| offer(Action::Read(key), may_meet && self.damage_below(key).is_some()));
         if open.merging.is_none() && has_room {
             let parts = self.newest_parts();
@@ -287,16 +287,17 @@ impl State {
     }
 
     fn meet_damage(&mut self, open: &Open, key: usize) {
-        if let Some(part) = damage_below(&self.disk, open, key) {
+        let is_judged = |part: &u8| self.disk.flag == Some(Flag { part: *part, verdict: Verdict::Judged });
+        if let Some(part) = damage_below(&self.disk, open, key).filter(|part| !is_judged(part)) {
             self.must_heal = self.disk.is_surely_restorable();
-            self.disk.flag = Some(Flag { part, is_examined: false });
+            self.disk.flag = Some(Flag { part, verdict: Verdict::Unexamined });
         }
     }
 
-    /// Nothing is removed or trimmed after damage was met, nor before the view is durable. It may
-    /// not be if the store was opened after a kill.
+    /// Nothing is removed or trimmed while there is damage that nothing was decided about, nor
+    /// before the view is durable. It may not be if the store was opened after a kill.
     fn may_remove(&self, open: &Open, flaw: Flaw) -> bool {
-        let no_damage = self.disk.flag.is_none_or(|flag| flag.is_examined) || flaw == Flaw::RemovesThoughDamageWasMet;
+        let no_damage = !self.disk.has_open_damage() || flaw == Flaw::RemovesThoughDamageWasMet;
         let view = open.view.and_then(|id| self.disk.manifest(id));
         let is_durable = view.is_some_and(|view| view.name == Name::Durable) || flaw == Flaw::RemovesBeforeSync;
         no_damage && is_durable

@@ -69,8 +69,17 @@ pub struct Manifest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flag {
     pub part: u8,
-    /// Whether an opening has examined it since.
-    pub is_examined: bool,
+    pub verdict: Verdict,
+}
+
+/// What the process that is running knows of a damaged part. The disk keeps the flag alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    Unexamined,
+    /// Opening has examined it, and took another checkpoint.
+    Damaged,
+    /// Nothing restores everything, so its checkpoint was opened nevertheless. That settles it.
+    Judged,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -138,6 +147,14 @@ impl Disk {
 
     pub fn is_there(&self, number: u8) -> bool {
         self.part(number).is_some_and(|part| part.name != Name::Unlinked)
+    }
+
+    /// Whether damage was met that nothing was decided about, in a part that a listed checkpoint
+    /// names.
+    pub fn has_open_damage(&self) -> bool {
+        let is_named =
+            |flag: Flag| self.list(Flaw::None).into_iter().any(|manifest| manifest.parts.contains(&flag.part));
+        self.flag.is_some_and(|flag| flag.verdict != Verdict::Judged && is_named(flag))
     }
 
     /// Whether a checkpoint that is left, or none, and the log restore everything.

@@ -95,6 +95,14 @@ impl Reached {
     }
 }
 
+impl State {
+    /// An empty disk.
+    pub fn empty() -> Self {
+        let disk = Disk::default();
+        Self { disk, open: None, acknowledged: 0, must_heal: false, compacted: 0, crashes: 0, damages: 0 }
+    }
+}
+
 /// The states that were found, and how.
 struct Explored {
     states: Vec<Rc<State>>,
@@ -105,16 +113,7 @@ struct Explored {
 
 impl Explored {
     fn new() -> Self {
-        let empty = State {
-            disk: Disk::default(),
-            open: None,
-            acknowledged: 0,
-            must_heal: false,
-            compacted: 0,
-            crashes: 0,
-            damages: 0,
-        };
-        let empty = Rc::new(empty);
+        let empty = Rc::new(State::empty());
         Self { states: vec![Rc::clone(&empty)], from: vec![None], known: HashSet::from([empty]) }
     }
 

@@ -3,7 +3,7 @@
 use super::{
     Flaw, Open, State,
     actions::read,
-    disk::{Disk, Flag, Id, Manifest},
+    disk::{Disk, Flag, Id, Manifest, Verdict},
 };
 
 /// What recovery begins with.
@@ -28,6 +28,7 @@ impl State {
         if self.disk.appended() < self.acknowledged {
             return Err("records that were acknowledged as durable are lost");
         }
+        set_verdict(&mut self.disk, Verdict::Unexamined);
         let (choice, bad) = choose(&mut self.disk, flaw)?;
         if !bad.is_empty() && self.damages == 0 {
             return Err("a checkpoint is bad although nothing was damaged");
@@ -45,6 +46,9 @@ impl State {
         if was_met.is_some_and(|flag| parts.contains(&flag.part)) && !self.disk.is_sound(&parts) && is_restorable {
             return Err("damage that was met is not healed");
         }
+        if is_damaged && flaw != Flaw::DamageStaysUndecided {
+            set_verdict(&mut self.disk, Verdict::Judged);
+        }
         self.must_heal = false;
         self.disk.synced = self.disk.appended(); // all of it was read back
         let epochs = self.disk.manifests.iter().map(|manifest| manifest.id.epoch);
@@ -59,7 +63,7 @@ impl State {
     ///
     /// # Errors
     /// The promise that is broken.
-    pub(super) fn check(&self) -> Result<(), &'static str> {
+    pub fn check(&self) -> Result<(), &'static str> {
         let list = self.disk.list(Flaw::None);
         let newest = list.first().map(|manifest| manifest.id.lsn);
         let reached = |manifest: &&&Manifest| self.disk.trimmed <= manifest.id.lsn && Some(manifest.id.lsn) < newest;
@@ -67,6 +71,9 @@ impl State {
             return Err("the log does not reach back to two checkpoints");
         }
         let Some(open) = &self.open else { return Ok(()) };
+        if self.disk.flag.is_some_and(|flag| flag.verdict == Verdict::Damaged && open.parts.contains(&flag.part)) {
+            return Err("damage that nothing can heal stops removals for good");
+        }
         let expected = self.disk.changes(0, self.disk.appended());
         for (key, expected) in expected.iter().enumerate() {
             match read(&self.disk, open, key) {
@@ -111,20 +118,17 @@ fn choose(disk: &mut Disk, flaw: Flaw) -> Result<(Choice, Vec<Id>), &'static str
     }
 }
 
-/// The checkpoints that are tried, the newest first: those that the log reaches back to.
+/// The checkpoints that are tried, the newest first: those of the two newest positions, and all that
+/// the log reaches back to.
 fn candidates(disk: &Disk, flaw: Flaw) -> Vec<Manifest> {
-    let list = disk.list(flaw).into_iter().cloned();
-    if flaw != Flaw::TriesTwoPositions {
-        return list.filter(|manifest| manifest.id.lsn >= disk.trimmed).collect();
-    }
     let mut positions = Vec::new();
-    list.take_while(|manifest| {
+    let is_tried = |manifest: &&Manifest| {
         if !positions.contains(&manifest.id.lsn) {
             positions.push(manifest.id.lsn);
         }
-        positions.len() <= 2
-    })
-    .collect()
+        positions.len() <= 2 || manifest.id.lsn >= disk.trimmed && flaw != Flaw::TriesTwoPositions
+    };
+    disk.list(flaw).into_iter().take_while(is_tried).cloned().collect()
 }
 
 /// Whether a checkpoint opens. A part in which damage was met is verified; damage elsewhere waits
@@ -135,6 +139,10 @@ fn opens(disk: &mut Disk, manifest: &Manifest, flaw: Flaw) -> bool {
     }
     let met = disk.flag.filter(|flag| manifest.parts.contains(&flag.part));
     let Some(Flag { part, .. }) = met.filter(|_| flaw != Flaw::OpenDoesNotExamine) else { return true };
-    disk.flag = Some(Flag { part, is_examined: true });
+    disk.flag = Some(Flag { part, verdict: Verdict::Damaged });
     disk.is_sound(&[part])
+}
+
+fn set_verdict(disk: &mut Disk, verdict: Verdict) {
+    disk.flag.iter_mut().for_each(|flag| flag.verdict = verdict);
 }

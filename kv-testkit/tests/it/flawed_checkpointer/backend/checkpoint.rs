@@ -125,6 +125,10 @@ impl Checkpoint for FlawedCheckpoint {
         Ok(size)
     }
 
+    fn scrub(&self, from: u64, bytes: u64) -> Result<Option<u64>> {
+        self.watch(self.inner.scrub(from, bytes))
+    }
+
     fn stats(&self) -> CheckpointStats {
         self.inner.stats()
     }
