@@ -126,9 +126,9 @@ impl Inner {
         record_bytes: usize,
     ) -> Result<Guard<'a, Writer>> {
         let record_bytes = record_bytes + CREATION_BYTES;
-        if !writer.has_written() && patience == Patience::Waits && self.is_log_far_too_long() {
-            // Earlier openings were ended before they could finish a checkpoint, and so may this
-            // one be. A failure is reported in the statistics.
+        if !writer.has_written() && patience == Patience::Waits && self.log_has_outgrown(writer.checkpoint_begun) {
+            // Earlier openings were ended before they could finish the checkpoint that was due, and
+            // so may this one be. A failure is reported in the statistics.
             drop(writer);
             let _ = self.checkpoint(&|| false);
             writer = self.writer()?;
@@ -243,12 +243,6 @@ impl Shared {
     /// How many bytes of the medium a record leaves free that does not only delete.
     fn kept(&self) -> u64 {
         self.space.kept(self.collections.unwritten_bytes())
-    }
-
-    /// Whether the log is so long that a checkpoint should have been finished long ago.
-    fn is_log_far_too_long(&self) -> bool {
-        let after = self.collections.view().checkpoint_lsn();
-        self.log.medium_bytes_after(after) / 2 > self.options.checkpoint_medium_bytes
     }
 
     /// Verifies the newest checkpoint, removes all before it, and trims the log up to it. Returns

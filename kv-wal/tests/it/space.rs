@@ -83,7 +83,7 @@ fn the_next_segment_takes_the_number_of_a_spare_that_was_given_up() {
     assert!(matches!(log.append(&[7; 24_000], Durability::Disk), Err(Error::DiskFull { .. })));
     assert_eq!(segment_bytes(&disk).len(), 1, "it was given up");
     disk.heal();
-    log.make_room(24_000, 0).unwrap(); // makes a spare, and does not begin it
+    log.make_room(6000, 0).unwrap(); // makes a spare, and does not begin it
     drop(log);
     let log = open_with(&disk, small());
     append_and_sync(&log, 20);
