@@ -17,8 +17,8 @@
 //!
 //! A [`Flaw`] breaks one rule of the model, to show that these checks can fail.
 //!
-//! The [`Action`]s can also drive a real store, side by side with the model: [`State::look`] says what
-//! a store in this state shows. The tests of kv-store do that.
+//! The [`Action`]s can also drive a real store, side by side with the model: [`State::look`] says
+//! what a store in this state shows. The tests of kv-store do that.
 //!
 //! ```
 //! use kv_testkit::stack_model::{Bounds, Flaw, explore};

@@ -89,8 +89,8 @@ impl Shared {
         if is_much() { self.checkpoint(never) } else { self.attempt(never, || self.write_frozen(never)) }.map(drop)
     }
 
-    /// Runs an attempt at a checkpoint, and notes whether it failed. If the disk is full and an older
-    /// checkpoint can be let go, tries once more.
+    /// Runs an attempt at a checkpoint, and notes whether it failed. If the disk is full and an
+    /// older checkpoint can be let go, tries once more.
     fn attempt<T>(&self, cancelled: &dyn Fn() -> bool, attempt: impl Fn() -> Result<T>) -> Result<T> {
         let mut made = guarded("the checkpoint", &attempt);
         if matches!(made, Err(Error::DiskFull { .. })) && self.let_older_checkpoints_go(cancelled).unwrap_or_default() {

@@ -62,8 +62,8 @@ impl Room {
         self.attempted.notify_all();
     }
 
-    /// Makes the waiting writers look again. Under the lock, so that a writer that has just looked is
-    /// waiting when this wakes it.
+    /// Makes the waiting writers look again. Under the lock, so that a writer that has just looked
+    /// is waiting when this wakes it.
     pub(super) fn wake(&self) {
         let _attempts = self.attempts();
         self.attempted.notify_all();

@@ -34,8 +34,8 @@ use crate::{
 
 /// How much a checkpoint may take in addition to the changes that it writes, in bytes.
 const FILES_BYTES: u64 = 64 << 10;
-/// A closure runs only if there is room for a record of this many bytes. If its record is longer and
-/// finds no room, nothing of it was written.
+/// A closure runs only if there is room for a record of this many bytes. If its record is longer
+/// and finds no room, nothing of it was written.
 const CLOSURE_BYTES_MAX: usize = 64 << 10;
 /// While room was made in vain so recently, it is not tried again: it may read and write the whole
 /// store.
@@ -62,8 +62,8 @@ pub(super) struct Space {
     deletions_bytes: u64,
     /// Whether a write that does not wait has found no room.
     wanted: AtomicBool,
-    /// Held by the thread that makes room. Taken before all other locks of the store, and only tried:
-    /// a waker that runs in that thread may write to the store.
+    /// Held by the thread that makes room. Taken before all other locks of the store, and only
+    /// tried: a waker that runs in that thread may write to the store.
     making_room: Mutex<()>,
     /// When room was last made in vain.
     vain: Mutex<Option<Instant>>,
@@ -107,8 +107,8 @@ impl Space {
     }
 
     /// How many bytes of the medium any record leaves free that does not only delete, if changes of
-    /// `memory_bytes` bytes are in memory. The next checkpoint writes these changes. And when it has,
-    /// there must still be room for deletions, and for the checkpoint after them.
+    /// `memory_bytes` bytes are in memory. The next checkpoint writes these changes. And when it
+    /// has, there must still be room for deletions, and for the checkpoint after them.
     pub(super) fn kept(&self, memory_bytes: u64) -> u64 {
         let changed = self.changed_bytes.max(memory_bytes).saturating_mul(2);
         FILES_BYTES.saturating_add(changed).saturating_add(self.deletions_bytes)
@@ -117,8 +117,8 @@ impl Space {
 
 impl Inner {
     /// Returns the writer's lock when there is room in the log for a record of up to `record_bytes`
-    /// bytes. Makes room if there is none, for which it releases the lock. If that fails, says so in
-    /// [`Writer::no_room`].
+    /// bytes. Makes room if there is none, for which it releases the lock. If that fails, says so
+    /// in [`Writer::no_room`].
     pub(super) fn with_room_in_log<'a>(
         &'a self,
         mut writer: Guard<'a, Writer>,

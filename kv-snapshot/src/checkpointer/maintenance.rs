@@ -115,8 +115,8 @@ impl MmapCheckpointer {
         Ok(Some(Plan { attempt, head, stack, run, replaced, lineage }))
     }
 
-    /// Fails if a merge that writes up to `bytes` bytes would leave less of the disk free than is kept.
-    /// It would fail anyway, after it has taken the room that a checkpoint needs.
+    /// Fails if a merge that writes up to `bytes` bytes would leave less of the disk free than is
+    /// kept. It would fail anyway, after it has taken the room that a checkpoint needs.
     fn check_room(&self, bytes: u64) -> Result<()> {
         let Ok(Space { free, total }) = self.vfs.space() else { return Ok(()) };
         if total == 0 || free >= bytes.saturating_add(self.options.kept_bytes) {

@@ -55,8 +55,8 @@ impl MmapCheckpointer {
             {
                 return Err(damage); // it was read before, for another checkpoint
             }
-            // A sector that cannot be read is damage like any other here: what restores everything may
-            // be in another checkpoint.
+            // A sector that cannot be read is damage like any other here: what restores everything
+            // may be in another checkpoint.
             let read = self.read_all_blocks(&part).map_err(|error| match error {
                 Error::Io { .. } => Error::corrupt_whole(self.vfs.path().join(names::part(part.seq)), error.chain()),
                 other => other,

@@ -50,8 +50,8 @@ pub struct LookInside {
 pub enum LookAtKey {
     /// This value, or none.
     Value(Option<u8>),
-    /// An error, since a damaged part lies on the way. A store that need not read all of the part for
-    /// that may know the value nevertheless.
+    /// An error, since a damaged part lies on the way. A store that need not read all of the part
+    /// for that may know the value nevertheless.
     Damaged {
         /// The value according to the records.
         value: Option<u8>,
@@ -71,8 +71,8 @@ impl State {
         Look { appended, trimmed, listed, hidden, outcomes, open: self.look_inside() }
     }
 
-    /// The same, but the log has kept the records after this position, although it was told to forget
-    /// some of them. A log may do so if it forgets only whole segments.
+    /// The same, but the log has kept the records after this position, although it was told to
+    /// forget some of them. A log may do so if it forgets only whole segments.
     #[must_use]
     pub fn with_log_kept(&self, after: u8) -> Self {
         let mut kept = self.clone();

@@ -118,8 +118,8 @@ fn choose(disk: &mut Disk, flaw: Flaw) -> Result<(Choice, Vec<Id>), &'static str
     }
 }
 
-/// The checkpoints that are tried, the newest first: those of the two newest positions, and all that
-/// the log reaches back to.
+/// The checkpoints that are tried, the newest first: those of the two newest positions, and all
+/// that the log reaches back to.
 fn candidates(disk: &Disk, flaw: Flaw) -> Vec<Manifest> {
     let mut positions = Vec::new();
     let is_tried = |manifest: &&Manifest| {

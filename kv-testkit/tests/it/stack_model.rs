@@ -1,6 +1,6 @@
 //! The model of a store over stacked checkpoints keeps its promises, and each of its rules is
-//! needed for them. `cargo test --release -p kv-testkit stack_model -- --include-ignored` also tries
-//! the larger bounds.
+//! needed for them. `cargo test --release -p kv-testkit stack_model -- --include-ignored` also
+//! tries the larger bounds.
 
 use kv_testkit::stack_model::{Action, Bounds, Flaw, Reached, explore};
 
