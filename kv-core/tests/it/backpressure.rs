@@ -11,13 +11,13 @@ use std::{
 };
 
 use kv_core::{
-    Changes, Checkpoint, CheckpointId, Checkpointer, Durability, Error, Lsn, MemoryCheckpointer, MemoryLog, Result,
-    Store, StoreOptions,
+    Changes, Checkpoint, CheckpointId, Checkpointer, Crash, Durability, Error, Lsn, MemoryCheckpointer, MemoryLog,
+    Result, Store, StoreOptions,
 };
 
 use crate::{
     assert_error,
-    support::{GatedLog, entries},
+    support::{GatedLog, Media, entries},
 };
 
 const THRESHOLD: u64 = 64 << 10;
@@ -236,4 +236,20 @@ fn each_full_memtable_becomes_a_checkpoint_of_its_own_and_nothing_is_lost() {
         assert_eq!(found, [value(u32::from_be_bytes(key.try_into().unwrap())); 500]);
     }
     assert_eq!(store.collection("a").unwrap().len().unwrap(), 700);
+}
+
+/// The log may hold far more than today's thresholds allow, because they were higher before.
+#[test]
+fn a_long_replay_does_not_lock_writers_out() {
+    let media = Media::default();
+    let unbounded = StoreOptions { checkpoint_record_bytes: u64::MAX, ..StoreOptions::default() };
+    let store = media.open_with(unbounded).unwrap();
+    for key in 0..4000_u32 {
+        store.collection("a").unwrap().put(key.to_be_bytes(), [7; 500]).unwrap();
+    }
+    let media = media.after(Crash::Killed);
+    let store = media.open_with(StoreOptions { room_wait: Duration::from_secs(20), ..options() }).unwrap();
+    assert!(store.stats().unwritten_bytes > store.stats().wait_bytes);
+    store.collection("a").unwrap().put("one more", "v").unwrap();
+    assert_eq!(store.collection("a").unwrap().len().unwrap(), 4001);
 }
