@@ -141,6 +141,7 @@ fn run_without_space(kind: Kind) {
     assert_eq!(run(&["get", "c", "k"]).expect(0), "v");
     give_back(&ballast);
 
+    run(&["put", "c", "k2", "v"]).expect(0);
     let ballast = fill(disk.path(), 0);
     let line = run(&["checkpoint"]).expect_failure(6);
     assert!(line.contains("disk full") && line.contains("make room and try again"), "{kind:?}: {line}");

@@ -5,6 +5,8 @@
 //! the writer's lock and looks again when it has the lock. It never waits under it.
 
 use std::{
+    io,
+    path::PathBuf,
     sync::{
         Condvar,
         atomic::{AtomicU64, Ordering},
@@ -49,8 +51,34 @@ pub(super) struct Room {
 #[derive(Default)]
 struct Attempts {
     count: u64,
-    /// When the last attempt failed, and why; `None` if it succeeded.
-    failure: Option<(Instant, String)>,
+    /// The failure of the last attempt; `None` if it succeeded.
+    failure: Option<Failure>,
+}
+
+/// A checkpoint that failed.
+struct Failure {
+    at: Instant,
+    cause: String,
+    /// Set if there was no space for it.
+    disk_full: Option<(&'static str, PathBuf, io::ErrorKind)>,
+}
+
+impl Failure {
+    fn of(error: &Error) -> Self {
+        let disk_full = match error {
+            Error::DiskFull { operation, path, source } => Some((*operation, path.clone(), source.kind())),
+            _ => None,
+        };
+        Self { at: Instant::now(), cause: error.chain(), disk_full }
+    }
+
+    /// The error for a write that finds no room because of this failure.
+    fn refusal(&self, unwritten_bytes: u64) -> Error {
+        match &self.disk_full {
+            Some((operation, path, kind)) => Error::DiskFull { operation, path: path.clone(), source: (*kind).into() },
+            None => Error::CheckpointsFail { unwritten_bytes, cause: self.cause.clone() },
+        }
+    }
 }
 
 impl Room {
@@ -58,7 +86,7 @@ impl Room {
     pub(super) fn note_attempt(&self, failure: Option<&Error>) {
         let mut attempts = self.attempts();
         attempts.count += 1;
-        attempts.failure = failure.map(|error| (Instant::now(), error.chain()));
+        attempts.failure = failure.map(Failure::of);
         self.attempted.notify_all();
     }
 
@@ -71,7 +99,7 @@ impl Room {
 
     /// Why the last attempt failed; `None` if it succeeded.
     pub(super) fn failure(&self) -> Option<String> {
-        self.attempts().failure.as_ref().map(|(_, cause)| cause.clone())
+        self.attempts().failure.as_ref().map(|failure| failure.cause.clone())
     }
 
     fn attempts(&self) -> std::sync::MutexGuard<'_, Attempts> {
@@ -144,17 +172,17 @@ impl Inner {
         let started = Instant::now();
         let mut attempts = self.room.attempts();
         let first = attempts.count;
-        let failed_lately = attempts.failure.as_ref().is_some_and(|(failed, _)| failed.elapsed() < RETRY_INTERVAL);
+        let failed_lately = attempts.failure.as_ref().is_some_and(|failure| failure.at.elapsed() < RETRY_INTERVAL);
         if !failed_lately {
             drop(attempts);
             self.request_checkpoint();
             attempts = self.room.attempts();
         }
         while self.is_full() && !self.closing.load(Ordering::Acquire) {
-            if let Some((_, cause)) = &attempts.failure
+            if let Some(failure) = &attempts.failure
                 && (failed_lately || attempts.count != first)
             {
-                return Err(Error::CheckpointsFail { unwritten_bytes: self.unwritten_bytes(), cause: cause.clone() });
+                return Err(failure.refusal(self.unwritten_bytes()));
             }
             let left = self.options.room_wait.saturating_sub(started.elapsed());
             if patience == Patience::Refuses || left.is_zero() {

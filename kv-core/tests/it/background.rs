@@ -34,6 +34,7 @@ fn a_process_write_is_flushed_after_the_interval() {
     a.put("2", "v").unwrap();
     assert_eq!(scheduler.run("kv-flush"), Some(Next::After(Duration::from_millis(7))));
     assert_eq!(scheduler.run("kv-flush"), Some(Next::WhenWoken));
+    assert!(scheduler.run("kv-merge").is_some(), "the first write of an opening asks for merging");
     let cut = media.after(Crash::PowerCut).open().unwrap();
     assert_eq!(cut.collection("a").unwrap().len().unwrap(), 2);
     assert_eq!(scheduler.run_woken(), 0, "both writes shared a flush");
