@@ -219,9 +219,12 @@ impl Inner {
     }
 }
 
+/// A step that makes room, unless it is cancelled.
+type MakeRoom = fn(&Shared, &dyn Fn() -> bool);
+
 /// The steps that make room, in this order, each only if those before it were not enough. Failures
 /// are reported in the statistics.
-const MAKING_ROOM: [fn(&Shared, &dyn Fn() -> bool); 3] = [
+const MAKING_ROOM: [MakeRoom; 3] = [
     |shared, cancelled| drop(shared.checkpoint(cancelled)),
     |shared, cancelled| drop(shared.let_older_checkpoints_go(cancelled)),
     |shared, cancelled| {
