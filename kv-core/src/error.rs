@@ -218,7 +218,7 @@ pub enum Error {
 
     /// Memory holds as many changes as it may, and writing them to a checkpoint fails, for another
     /// reason than a full disk. Nothing was written. Reads go on, and so do writes once a
-    /// checkpoint succeeds. Each write tries to make one, at most once a second.
+    /// checkpoint succeeds. Each write tries to make one, at most ten times a second.
     #[error(
         "{unwritten_bytes} bytes of changes wait for a checkpoint, no more are taken, and the last checkpoint failed: {cause}"
     )]

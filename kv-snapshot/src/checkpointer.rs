@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use kv_core::{Changes, Checkpoint, CheckpointId, Checkpointer, Effort, Error, Result};
 use kv_vfs::{Lock, Origin, Vfs};
 
-use self::{directory::Directory, numbers::Numbers, opening::IfDamaged};
+use self::{directory::Directory, maintenance::Refused, numbers::Numbers, opening::IfDamaged};
 use crate::{
     damage::Damage,
     format::names,
@@ -73,6 +73,8 @@ pub struct MmapCheckpointer {
     writer: Mutex<()>,
     /// Held by the merging thread for the whole merge.
     merger: Mutex<()>,
+    /// The last merge that found no room.
+    refused: Mutex<Option<Refused>>,
     /// Held while a write or a merge begins and while it publishes, and for a whole removal. Not
     /// held while a part is written, which may take long: its number is in work, so that nothing
     /// removes it. Taken after `writer` and `merger`.
@@ -129,6 +131,7 @@ impl MmapCheckpointer {
             lock: OnceLock::new(),
             writer: Mutex::default(),
             merger: Mutex::default(),
+            refused: Mutex::default(),
             directory: Mutex::default(),
         })
     }

@@ -144,7 +144,7 @@ macro_rules! checkpointer_damage_suite {
             c4_damage_is_never_data,
             c7_sets_damaged_ones_aside,
             c9_damage_stops_removal,
-            c9_damage_that_is_set_aside_stops_nothing,
+            c9_damage_that_is_set_aside_stops_nothing, c9_writing_goes_on_after_damage,
             c10_damage_is_examined,
         ] }
     };

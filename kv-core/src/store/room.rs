@@ -27,7 +27,7 @@ const SLEEP_MIN: Duration = Duration::from_micros(200);
 const SLEEP_MAX: Duration = Duration::from_millis(4);
 /// The shortest time between two checkpoints that writers without room ask for while checkpoints
 /// fail.
-const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Whether a write may wait for room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,16 +171,20 @@ impl Inner {
     fn wait_for_room(&self, patience: Patience) -> Result<()> {
         let started = Instant::now();
         let mut attempts = self.room.attempts();
-        let first = attempts.count;
-        let failed_lately = attempts.failure.as_ref().is_some_and(|failure| failure.at.elapsed() < RETRY_INTERVAL);
-        if !failed_lately {
+        let since_failure = attempts.failure.as_ref().map_or(RETRY_INTERVAL, |failure| failure.at.elapsed());
+        let failed_lately = since_failure < RETRY_INTERVAL;
+        if failed_lately && patience == Patience::Waits {
             drop(attempts);
-            self.request_checkpoint();
+            thread::sleep(RETRY_INTERVAL - since_failure);
             attempts = self.room.attempts();
         }
+        let first = attempts.count;
+        drop(attempts);
+        self.request_checkpoint();
+        attempts = self.room.attempts();
         while self.is_full() && !self.closing.load(Ordering::Acquire) {
             if let Some(failure) = &attempts.failure
-                && (failed_lately || attempts.count != first)
+                && (attempts.count != first || (failed_lately && patience == Patience::Refuses))
             {
                 return Err(failure.refusal(self.unwritten_bytes()));
             }

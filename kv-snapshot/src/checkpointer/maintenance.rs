@@ -34,6 +34,14 @@ use crate::{
 /// How often a thread that waits for another merge asks whether to go on.
 const LOCK_POLL: Duration = Duration::from_millis(1);
 
+/// A merge that found no room.
+#[derive(Debug)]
+pub(super) struct Refused {
+    parts: Vec<PartRef>,
+    /// How many bytes of the disk were free afterwards.
+    free: u64,
+}
+
 /// A merge that has begun.
 struct Plan<'a> {
     attempt: Attempt<'a>,
@@ -56,9 +64,13 @@ impl MmapCheckpointer {
         let go_on = &mut || if cancelled() { Err(Error::Cancelled) } else { Ok(()) };
         let _one_merger = self.lock_merger(go_on)?;
         let Some(mut plan) = self.plan_merge(effort)? else { return Ok(None) };
+        let go_on = &mut || go_on().and_then(|()| self.check_room(effort));
         let merged = self.merge_planned(&mut plan, effort, go_on);
         if !matches!(merged, Ok(Some(_))) {
             self.discard(&plan.attempt);
+        }
+        if let Err(Error::DiskFull { .. }) = &merged {
+            self.note_refusal(&plan.replaced);
         }
         merged
     }
@@ -104,28 +116,38 @@ impl MmapCheckpointer {
         };
         let stack = Stack::open(&self.parts, manifest)?;
         self.clean(&inventory)?;
-        let bytes = manifest.parts[run.clone()].iter().map(|part| part.summary.bytes).sum();
-        match self.check_room(bytes) {
-            Err(Error::DiskFull { .. }) if effort != Effort::Full => return Ok(None),
-            checked => checked?,
-        }
         let replaced = manifest.parts[run.clone()].to_vec();
+        if effort != Effort::Full && self.was_refused(&replaced) {
+            return Ok(None);
+        }
         let attempt = Attempt::merge(self.numbers.start([].into_iter())?);
         let (head, lineage) = (manifest.head(), directory.lineage);
         Ok(Some(Plan { attempt, head, stack, run, replaced, lineage }))
     }
 
-    /// Fails if a merge that writes up to `bytes` bytes would leave less of the disk free than is
-    /// kept. It would fail anyway, after it has taken the room that a checkpoint needs.
-    fn check_room(&self, bytes: u64) -> Result<()> {
+    /// Fails if less of the disk is free than a merge leaves. It is called while the merge writes.
+    fn check_room(&self, effort: Effort) -> Result<()> {
         let Ok(Space { free, total }) = self.vfs.space() else { return Ok(()) };
-        if total == 0 || free >= bytes.saturating_add(self.options.kept_bytes) {
+        // Merging everything may be what frees the disk, so it may take most of what is kept.
+        let kept = if effort == Effort::Full { self.options.kept_bytes / 4 } else { self.options.kept_bytes };
+        if total == 0 || free >= kept {
             return Ok(());
         }
-        let kept = self.options.kept_bytes;
-        let detail =
-            format!("merging {bytes} bytes needs room for a copy, {free} are free, and {kept} of them are kept");
+        let detail = format!("a merge needs room for a copy, {free} bytes are free, and {kept} are kept");
         Err(Error::from_io("merge in", self.vfs.path(), io::Error::new(io::ErrorKind::StorageFull, detail)))
+    }
+
+    /// Whether the merge of these parts did not find room, and there is no more room now. It would
+    /// read and write them in vain again.
+    fn was_refused(&self, parts: &[PartRef]) -> bool {
+        let refused = lock(&self.refused);
+        let free = || self.vfs.space().map_or(u64::MAX, |space| space.free);
+        refused.as_ref().is_some_and(|refused| refused.parts == parts && free() <= refused.free)
+    }
+
+    fn note_refusal(&self, parts: &[PartRef]) {
+        let free = self.vfs.space().map_or(0, |space| space.free);
+        *lock(&self.refused) = Some(Refused { parts: parts.to_vec(), free });
     }
 
     fn is_work(&self, manifest: &Manifest, effort: Effort) -> bool {

@@ -104,6 +104,6 @@ flaws! { run:
     tombstone_is_an_entry: Flaw::TombstoneIsAnEntry => c5_deletions_of_nothing "C5", c5_tombstones "C5";
     truncates_keys: Flaw::TruncatesKeys => c5_keys_in_byte_order "C5";
     write_disturbs_readers: Flaw::WriteDisturbsReaders => reads_with_threads_beside_a_write "C5";
-    write_stops_at_damage: Flaw::WriteStopsAtDamage => c10_damage_is_examined "C10";
+    write_stops_at_damage: Flaw::WriteStopsAtDamage => c9_writing_goes_on_after_damage "C9";
     writers_mix: Flaw::WritersMix => writers_wait_for_each_other "C5";
 }

@@ -137,6 +137,17 @@ pub fn c9_damage_stops_removal(harness: &mut dyn CheckpointerDamage) {
     assert_goes_on(&*checkpointer, two.older.0);
 }
 
+/// Damage stops removal only. A write goes on above it, so that memory does not fill up.
+pub fn c9_writing_goes_on_after_damage(harness: &mut dyn CheckpointerDamage) {
+    let two = two(harness);
+    let met = damage_until_found(harness, &two, DetectedBy::Reading);
+    let (newer, image) = &two.newer;
+    let written = write_with(&*met, Some(*newer), &mut image.later().changes());
+    let id = written.unwrap_or_else(|error| panic!("C9: nothing is written after damage was met: {error:?}")).id();
+    assert_eq!(list(&*met), [id, *newer, two.older.0], "C9: the list after a write above damage");
+    assert!(met.damage().is_some(), "C9: the damage is no longer reported");
+}
+
 /// Where the damage stays, a write above the older checkpoint sets the damaged one aside, and
 /// removal goes on.
 pub fn c9_damage_that_is_set_aside_stops_nothing(harness: &mut dyn CheckpointerDamage) {
