@@ -169,7 +169,6 @@ impl Inner {
 
     /// Waits until there is room, the store is closed, or waiting is of no use.
     fn wait_for_room(&self, patience: Patience) -> Result<()> {
-        let started = Instant::now();
         let mut attempts = self.room.attempts();
         let since_failure = attempts.failure.as_ref().map_or(RETRY_INTERVAL, |failure| failure.at.elapsed());
         let failed_lately = since_failure < RETRY_INTERVAL;
@@ -178,7 +177,7 @@ impl Inner {
             thread::sleep(RETRY_INTERVAL - since_failure);
             attempts = self.room.attempts();
         }
-        let first = attempts.count;
+        let (first, started) = (attempts.count, Instant::now());
         drop(attempts);
         self.request_checkpoint();
         attempts = self.room.attempts();

@@ -214,6 +214,7 @@ impl Inner {
     pub(super) fn append_deletion(&self, no_room: NoRoom, record: &[u8], durability: Durability) -> Result<Lsn> {
         no_room.check_record(record)?;
         let appended = self.log.append(record, durability);
+        *lock(&self.space.vain) = None; // what was deleted may make room
         let _ = self.log.make_room(0, self.kept()); // there is none, as is known
         appended
     }

@@ -127,9 +127,12 @@ impl MmapCheckpointer {
 
     /// Fails if less of the disk is free than a merge leaves. It is called while the merge writes.
     fn check_room(&self, effort: Effort) -> Result<()> {
+        // Merging everything may be what frees the disk, so it may take what is kept.
+        if effort == Effort::Full {
+            return Ok(());
+        }
         let Ok(Space { free, total }) = self.vfs.space() else { return Ok(()) };
-        // Merging everything may be what frees the disk, so it may take most of what is kept.
-        let kept = if effort == Effort::Full { self.options.kept_bytes / 4 } else { self.options.kept_bytes };
+        let kept = self.options.kept_bytes;
         if total == 0 || free >= kept {
             return Ok(());
         }
