@@ -206,6 +206,7 @@ impl Inner {
             None => self.log.append(&record, durability)?,
             Some(no_room) => self.append_deletion(no_room, &record, durability)?,
         };
+        self.note_deletion(&record);
         self.apply(&mut writer, lsn, &record);
         self.publication.set_applied(lsn, durability);
         let checkpoint_due = self.note_growth(&mut writer, record.len());

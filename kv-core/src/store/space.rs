@@ -65,8 +65,10 @@ pub(super) struct Space {
     /// Held by the thread that makes room. Taken before all other locks of the store, and only
     /// tried: a waker that runs in that thread may write to the store.
     making_room: Mutex<()>,
-    /// When room was last made in vain.
+    /// When room was last made in vain; `None` if something was deleted since, which may make room.
     vain: Mutex<Option<Instant>>,
+    /// Whether `vain` has a time, so that writers need not lock it.
+    is_vain: AtomicBool,
     /// The newest checkpoint, if it was verified to make room.
     verified: Mutex<Option<CheckpointId>>,
 }
@@ -102,6 +104,7 @@ impl Space {
             wanted: AtomicBool::new(false),
             making_room: Mutex::default(),
             vain: Mutex::default(),
+            is_vain: AtomicBool::new(false),
             verified: Mutex::default(),
         }
     }
@@ -180,6 +183,7 @@ impl Inner {
         }
         if !was_vain {
             *lock(&self.space.vain) = Some(Instant::now());
+            self.space.is_vain.store(true, Ordering::Relaxed);
         }
         drop(making_room);
         let refusal = match self.try_room(record_bytes)? {
@@ -209,12 +213,19 @@ impl Inner {
         }
     }
 
+    /// Notes a record that was logged. If it only deletes, making room is no longer in vain.
+    pub(super) fn note_deletion(&self, record: &[u8]) {
+        if self.space.is_vain.load(Ordering::Relaxed) && only_deletes(record) {
+            self.space.is_vain.store(false, Ordering::Relaxed);
+            *lock(&self.space.vain) = None;
+        }
+    }
+
     /// Appends a record that only deletes, for which there is room only because of that. The room
     /// that is kept for the next checkpoint is kept again from then on.
     pub(super) fn append_deletion(&self, no_room: NoRoom, record: &[u8], durability: Durability) -> Result<Lsn> {
         no_room.check_record(record)?;
         let appended = self.log.append(record, durability);
-        *lock(&self.space.vain) = None; // what was deleted may make room
         let _ = self.log.make_room(0, self.kept()); // there is none, as is known
         appended
     }
