@@ -132,8 +132,8 @@ fn run_without_space(kind: Kind) {
     give_back(&ballast);
     run(&["put", "c", "k", "v"]).expect(0);
 
-    // Space for a part of the rows. The log leaves up to an eighth of the disk and more for the next
-    // checkpoint.
+    // Space for a part of the rows. The log leaves up to an eighth of the disk and more for the
+    // next checkpoint.
     let total = OsVfs::open(disk.path()).unwrap().space().unwrap().total;
     let ballast = fill(disk.path(), (12 << 20) + total / 6);
     let line = run(&["import", "c", "rows.tsv"]).expect_failure(6);
