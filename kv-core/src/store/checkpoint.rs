@@ -102,7 +102,8 @@ impl Shared {
 
     /// Whether the active memtable has reached the threshold.
     pub(super) fn is_memtable_full(&self, writer: &Writer) -> bool {
-        writer.record_bytes.max(self.collections.active_bytes()) >= self.options.checkpoint_record_bytes
+        !self.has_no_threshold()
+            && writer.record_bytes.max(self.collections.active_bytes()) >= self.options.checkpoint_record_bytes
     }
 
     /// Has the log's size on its medium counted from here on, whether this attempt succeeds or not.

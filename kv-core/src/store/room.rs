@@ -118,6 +118,9 @@ impl Room {
 impl Shared {
     /// How much writers are slowed down: 0 not at all, 1 as much as possible.
     fn pressure(&self) -> f64 {
+        if self.has_no_threshold() {
+            return 0.0;
+        }
         let threshold = self.options.checkpoint_record_bytes.max(1) as f64;
         let (slow, wait) = (f64::from(self.options.slow_thresholds), f64::from(self.options.wait_thresholds));
         let of_memory = (self.collections.unwritten_bytes() as f64 / threshold - slow) / (wait - slow).max(1.0);
@@ -128,8 +131,16 @@ impl Shared {
 
     /// Whether writers have to wait until a checkpoint was made.
     fn is_full(&self) -> bool {
+        if self.has_no_threshold() {
+            return false;
+        }
         let most = self.options.checkpoint_record_bytes.saturating_mul(self.options.wait_thresholds.into()).max(1);
         self.collections.unwritten_bytes() >= most
+    }
+
+    /// Whether memory has no bound: checkpoints are made by call only.
+    pub(super) fn has_no_threshold(&self) -> bool {
+        self.options.checkpoint_record_bytes == u64::MAX
     }
 
     /// Counts a record of `bytes` bytes. Writers pay for it with time if they are slowed down.

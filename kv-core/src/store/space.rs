@@ -19,7 +19,7 @@
 //! full store can always be emptied.
 
 use std::{
-    sync::atomic::Ordering,
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -29,7 +29,7 @@ use crate::{
     CheckpointId, Durability, Effort, Error, Lsn, NAME_BYTES_MAX, Result, StoreOptions,
     operation::{OPERATION_HEADER_BYTES, Operation, RECORD_HEADER_BYTES, decode},
     panics::guarded,
-    sync::{AtomicBool, Mutex, lock},
+    sync::{Mutex, lock},
 };
 
 /// How much a checkpoint may take in addition to the changes that it writes, in bytes.
@@ -257,7 +257,8 @@ impl Shared {
 
     /// How many bytes of the medium a record leaves free that does not only delete.
     fn kept(&self) -> u64 {
-        self.space.kept(self.collections.unwritten_bytes())
+        let memory_bytes = if self.has_no_threshold() { 0 } else { self.collections.unwritten_bytes() };
+        self.space.kept(memory_bytes)
     }
 
     /// Verifies the newest checkpoint, removes all before it, and trims the log up to it. Returns

@@ -22,7 +22,13 @@ impl Subject {
     /// A store with the key `k` at position 1, whose value is its position.
     pub fn new() -> Self {
         let (log, scheduler) = (ModelLog::new(), ManualScheduler::new());
-        let options = StoreOptions { scheduler: Arc::new(scheduler.clone()), ..StoreOptions::default() };
+        // Without a threshold, no write looks at how much memory is used: that would only add
+        // interleavings.
+        let options = StoreOptions {
+            checkpoint_record_bytes: u64::MAX,
+            scheduler: Arc::new(scheduler.clone()),
+            ..StoreOptions::default()
+        };
         let store = Store::with_backends(log.clone(), Arc::new(MemoryCheckpointer::new()), options).unwrap();
         let subject = Self { all: store.collection("all").unwrap(), store, log, scheduler };
         subject.put(1, Durability::Disk).unwrap();
