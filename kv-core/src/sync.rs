@@ -47,3 +47,27 @@ pub(crate) fn read<T: ?Sized>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
 pub(crate) fn write<T: ?Sized>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Locks a mutex that another thread may hold for long, unless waiting for it is `cancelled`. Ignores
+/// poison, as [`lock`] does.
+#[cfg(not(loom))]
+pub(crate) fn lock_unless<'a, T: ?Sized>(
+    mutex: &'a Mutex<T>,
+    cancelled: &dyn Fn() -> bool,
+) -> Option<MutexGuard<'a, T>> {
+    use std::{sync::TryLockError, thread, time::Duration};
+    loop {
+        match mutex.try_lock() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) if cancelled() => return None,
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
+/// In a model nothing is cancelled, and loom has to see which thread waits for which.
+#[cfg(loom)]
+pub(crate) fn lock_unless<'a, T>(mutex: &'a Mutex<T>, _cancelled: &dyn Fn() -> bool) -> Option<MutexGuard<'a, T>> {
+    Some(lock(mutex))
+}

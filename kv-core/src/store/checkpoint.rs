@@ -10,9 +10,7 @@
 //! writers wait for a freeze, but never while a checkpoint is written.
 
 use std::{
-    sync::{Arc, TryLockError, atomic::Ordering},
-    thread,
-    time::Duration,
+    sync::{Arc, atomic::Ordering},
     vec,
 };
 
@@ -22,10 +20,8 @@ use crate::{
     background::{Job, Next, Wake},
     collections::Changed,
     panics::guarded,
+    sync::lock_unless,
 };
-
-/// How often a thread that waits for the checkpoint lock looks again, and asks whether to go on.
-const LOCK_POLL: Duration = Duration::from_millis(1);
 
 impl Inner {
     /// Requests a checkpoint in the background. If the job is dead, that counts as a failed
@@ -168,14 +164,7 @@ impl Shared {
 
     /// Takes the checkpoint lock, which another thread may hold for long, unless that is cancelled.
     fn lock_checkpoint(&self, cancelled: &dyn Fn() -> bool) -> Result<Guard<'_, ()>> {
-        loop {
-            match self.checkpoint.try_lock() {
-                Ok(guard) => return Ok(Guard::new(guard)),
-                Err(TryLockError::Poisoned(poisoned)) => return Ok(Guard::new(poisoned.into_inner())),
-                Err(TryLockError::WouldBlock) if cancelled() => return Err(Error::Cancelled),
-                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_POLL),
-            }
-        }
+        lock_unless(&self.checkpoint, cancelled).map(Guard::new).ok_or(Error::Cancelled)
     }
 
     fn oldest_frozen(&self) -> Option<Lsn> {
