@@ -48,8 +48,8 @@ pub(crate) fn write<T: ?Sized>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Locks a mutex that another thread may hold for long, unless waiting for it is `cancelled`. Ignores
-/// poison, as [`lock`] does.
+/// Locks a mutex that another thread may hold for long, unless waiting for it is `cancelled`.
+/// Ignores poison, as [`lock`] does.
 #[cfg(not(loom))]
 pub(crate) fn lock_unless<'a, T: ?Sized>(
     mutex: &'a Mutex<T>,

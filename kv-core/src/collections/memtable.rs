@@ -37,8 +37,8 @@ const ENTRY_BYTES: usize = size_of::<Entry>() + 2 * size_of::<usize>();
 pub(crate) struct Memtable {
     shards: Box<[Shard]>,
     hasher: RandomState,
-    /// These only count. They are not among loom's atomics, which would add an interleaving for each
-    /// look at them.
+    /// These only count. They are not among loom's atomics, which would add an interleaving for
+    /// each look at them.
     bytes: atomic::AtomicUsize,
     entries: atomic::AtomicUsize,
     orders: Orders,
