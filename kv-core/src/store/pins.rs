@@ -102,8 +102,11 @@ impl Store {
         let pins = &self.inner.pins;
         let _removing = lock(&pins.removing);
         let trimmed = self.inner.log.bounds().trimmed;
-        if trimmed > after {
-            return Err(Error::Trimmed { after, trimmed });
+        // Without a checkpoint before them, records are of no use, unless they are all there.
+        let ids = self.inner.checkpointer.list()?;
+        let is_reached = trimmed == Lsn::START || ids.iter().any(|id| (trimmed..=after).contains(&id.lsn));
+        if trimmed > after || !is_reached {
+            return Err(Error::Trimmed { after, trimmed: ids.last().map_or(trimmed, |oldest| oldest.lsn) });
         }
         *lock(&pins.counts).entry(after).or_default() += 1;
         Ok(Pin { inner: Arc::clone(&self.inner), position: after })
@@ -147,7 +150,11 @@ impl Shared {
         let _removing = lock(&self.pins.removing);
         let ids = self.checkpointer.list()?;
         let (older, pinned) = (older(&ids), self.pins.pinned(&ids));
-        if let Some(older) = older {
+        // A pin from before the first checkpoint needs the log from its beginning.
+        let reached = |position: Lsn| ids.iter().any(|id| id.lsn <= position);
+        if let Some(older) = older
+            && self.pins.lowest().is_none_or(reached)
+        {
             self.log.trim(self.pins.lowest().map_or(older.lsn, |lowest| lowest.min(older.lsn)))?;
         }
         let mut unneeded = ids.iter().filter(|id| **id < newest && Some(**id) != older && !pinned.contains(id));
