@@ -9,10 +9,7 @@
 //! writes a checkpoint, and the writer's lock, which it holds for the moment of the freeze. So
 //! writers wait for a freeze, but never while a checkpoint is written.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    vec,
-};
+use std::{sync::Arc, vec};
 
 use super::{Inner, Shared, commit::Writer, locks::Guard, ownership::JobHandle};
 use crate::{
@@ -230,7 +227,7 @@ struct CheckpointJob {
 
 impl Job for CheckpointJob {
     fn run(&mut self) -> Next {
-        let closing = || self.shared.closing.load(Ordering::Acquire);
+        let closing = || self.shared.is_closing();
         if !closing() {
             // A failure has been recorded for `Stats` and for the waiting writers, and leaves
             // everything as it was.

@@ -1,7 +1,7 @@
 //! Background merging: the checkpointer merges the parts that checkpoints are stacked from, so that
 //! reads stay fast and the medium small.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use super::{Inner, Shared, ownership::JobHandle};
 use crate::{
@@ -76,7 +76,7 @@ impl Job for MergeJob {
     /// while, and then does what pays only at rest.
     fn run(&mut self) -> Next {
         let shared = &self.shared;
-        let closing = || shared.closing.load(Ordering::Acquire);
+        let closing = || shared.is_closing();
         if closing() {
             return Next::WhenWoken;
         }

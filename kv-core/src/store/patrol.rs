@@ -2,10 +2,7 @@
 //! verified before it is needed, and slowly for ever, so that damage is found while it can be
 //! healed.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use super::Shared;
 use crate::{
@@ -63,11 +60,11 @@ impl Patrol {
 
 impl Job for Patrol {
     fn run(&mut self) -> Next {
-        while self.warms && !self.shared.closing.load(Ordering::Acquire) {
+        while self.warms && !self.shared.is_closing() {
             self.warms = self.read_piece();
         }
         let rate = self.shared.options.patrol_bytes_per_second;
-        if rate == 0 || self.shared.closing.load(Ordering::Acquire) {
+        if rate == 0 || self.shared.is_closing() {
             return Next::WhenWoken;
         }
         self.read_piece();

@@ -116,6 +116,11 @@ impl Room {
 }
 
 impl Shared {
+    /// Whether the store is being closed: background work stops early, and no thread waits for it.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
     /// How much writers are slowed down: 0 not at all, 1 as much as possible.
     fn pressure(&self) -> f64 {
         if self.has_no_threshold() {
@@ -160,8 +165,10 @@ impl Inner {
     ///
     /// # Errors
     /// [`Busy`](Error::Busy), [`CheckpointsFail`](Error::CheckpointsFail); otherwise as
-    /// [`writer`](Shared::writer) and [`Log::make_room`](crate::Log::make_room). It fails with
-    /// [`DiskFull`](Error::DiskFull) only if it may not wait.
+    /// [`writer`](Shared::writer) and [`Log::make_room`](crate::Log::make_room).
+    /// [`DiskFull`](Error::DiskFull) takes the place of `CheckpointsFail` if checkpoints fail for
+    /// lack of space. A full log gives it here only if the write may not wait, or has waited for
+    /// `room_wait`.
     pub(super) fn writer_with_room(&self, patience: Patience, record_bytes: usize) -> Result<Guard<'_, Writer>> {
         loop {
             if patience == Patience::Waits
@@ -192,7 +199,7 @@ impl Inner {
         drop(attempts);
         self.request_checkpoint();
         attempts = self.room.attempts();
-        while self.is_full() && !self.closing.load(Ordering::Acquire) {
+        while self.is_full() && !self.is_closing() {
             if let Some(failure) = &attempts.failure
                 && (attempts.count != first || (failed_lately && patience == Patience::Refuses))
             {

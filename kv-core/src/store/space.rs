@@ -290,10 +290,6 @@ impl Shared {
         }
         Ok(())
     }
-
-    fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Acquire)
-    }
 }
 
 /// Whether a record deletes something, and puts nothing. (Emptying a collection creates it again.)
