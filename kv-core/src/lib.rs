@@ -53,8 +53,6 @@
 //! answer that depends on an unpublished change, such as "key not found" after a deletion, is
 //! returned only when that change is published.
 
-#![forbid(unsafe_code)]
-
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("kv needs a target with 64-bit pointers: it holds sizes of files in `usize`");
 

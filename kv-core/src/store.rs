@@ -214,8 +214,7 @@ impl Store {
         options: StoreOptions,
     ) -> Result<Self> {
         let options = StoreOptions { limits: options.limits.capped(), ..options };
-        let mut recovered = recovery::recover(&*log, &*checkpointer, options.checkpoint_record_bytes)?;
-        recovered.collections.owner = options.owner.as_ref().map(Arc::downgrade);
+        let recovered = recovery::recover(&*log, &*checkpointer, options.checkpoint_record_bytes)?;
         let checkpoint_lsn = recovered.collections.view().checkpoint_lsn();
         let shared = Arc::new(Shared {
             publication: Publication::new(recovered.recovery.position),

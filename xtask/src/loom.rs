@@ -25,8 +25,8 @@ fn test(arguments: &[&str]) -> Result {
     run_command(&mut command)
 }
 
-/// The flags that are set already, and the one that replaces the primitives of the standard library
-/// by loom's.
-fn flags() -> String {
+/// The compiler's flags: those that are set already, and the one that replaces the primitives of
+/// the standard library by loom's.
+pub fn flags() -> String {
     format!("{} --cfg loom", env::var("RUSTFLAGS").unwrap_or_default())
 }

@@ -3,8 +3,8 @@ use std::{collections::VecDeque, fmt, iter::FusedIterator, mem, ops::Bound, sync
 use super::{
     NEWEST, WriterToken,
     entry::Entry,
+    memtable::Direction,
     merge::{KeyChange, Merge, Scan, Stored, bytes},
-    order::Direction,
     read_view::ReadView,
     snapshot::Snapshot,
 };
@@ -33,8 +33,6 @@ type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 /// ```
 pub struct Entries {
     state: State,
-    /// Keeps the versions of its position from being pruned.
-    _snapshot: Option<Arc<Snapshot>>,
     /// The highest position of the changes in memory that were passed over or returned.
     depends_on: Lsn,
 }
@@ -53,7 +51,7 @@ enum State {
 impl Entries {
     /// No entries.
     pub(super) fn empty() -> Self {
-        Self { state: State::Ended, _snapshot: None, depends_on: Lsn::START }
+        Self { state: State::Ended, depends_on: Lsn::START }
     }
 
     /// The position of the newest change that the iteration depends on so far. At its end, this
@@ -63,10 +61,10 @@ impl Entries {
     }
 
     /// The entries of a collection within the bounds, at the position of the snapshot.
-    pub(super) fn of_snapshot(snapshot: &Arc<Snapshot>, collection: CollectionId, bounds: Bounds<'_>) -> Self {
+    pub(super) fn of_snapshot(snapshot: &Snapshot, collection: CollectionId, bounds: Bounds<'_>) -> Self {
         let stored = Stored { collection, position: snapshot.position() };
         let scan = Scan { view: Arc::clone(snapshot.view()), stored: Some(stored), pending: VecDeque::new() };
-        Self { _snapshot: Some(Arc::clone(snapshot)), ..Self::within(scan, bounds) }
+        Self::within(scan, bounds)
     }
 
     /// The entries of a collection within the bounds after every applied change, with the changes

@@ -1,127 +1,22 @@
-//! No version that is visible at a registered position is ever pruned, in any interleaving. The
-//! registry is tested alone, and with snapshots while the read view changes.
+//! A reader sees one published state, in any interleaving with the writer: while keys are
+//! overwritten, tables grow, memtables are frozen, names change and checkpoints are installed.
+//!
+//! Loom cannot look into the memory of an arena. It explores the links by which records are found,
+//! the tables, the published position and the read view.
 
-use std::sync::Arc;
+use std::{ops::Bound, sync::Arc};
 
 use kv_testkit::interleavings::explore;
 use loom::thread;
 
-use super::{Collections, Horizon, WriterToken, versions::Versions};
+use super::{Collections, WriterToken};
 use crate::{
-    CollectionId, Lsn, Value,
-    operation::Operation,
-    sync::{RwLock, read, write},
+    Checkpoint, CheckpointHead, CheckpointId, CheckpointStats, CollectionId, CollectionSize, Cursor, Epoch, LogId, Lsn,
+    Result, Value, operation::Operation,
 };
 
 const ALL: CollectionId = CollectionId { lsn: Lsn(1), index: 0 };
 const NEW: CollectionId = CollectionId { lsn: Lsn(2), index: 0 };
-
-/// One key. Readers register a position and read it; a writer overwrites, publishes and prunes.
-struct Key {
-    horizon: Horizon,
-    versions: RwLock<Versions<u64>>,
-}
-
-impl Key {
-    fn new() -> Arc<Self> {
-        let key = Self { horizon: Horizon::default(), versions: RwLock::new(Versions::new(Lsn(1), Some(1))) };
-        key.horizon.publish(Lsn(1), Lsn(1));
-        Arc::new(key)
-    }
-
-    fn overwrite(&self, lsn: Lsn) {
-        write(&self.versions).push(lsn, Some(lsn.0));
-        self.horizon.publish(lsn, lsn);
-        let visible = self.horizon.visible();
-        write(&self.versions).prune(&visible);
-    }
-
-    fn read(&self) -> u64 {
-        let position = self.horizon.register();
-        let seen = read(&self.versions).at(position).flatten().copied();
-        self.horizon.release(position);
-        assert_eq!(seen, Some(position.0), "the version at a registered position was pruned");
-        position.0
-    }
-}
-
-#[test]
-fn a_registered_position_is_not_pruned() {
-    let seen = explore("the registry, one reader", None, || {
-        let key = Key::new();
-        let writer = thread::spawn({
-            let key = Arc::clone(&key);
-            move || [2, 3].map(|lsn| key.overwrite(Lsn(lsn)))
-        });
-        let seen = key.read();
-        writer.join().unwrap();
-        let visible = key.horizon.visible();
-        assert!(write(&key.versions).prune(&visible), "no reader holds it back any more");
-        seen
-    });
-    assert_eq!(seen, [1, 2, 3].into());
-}
-
-#[test]
-fn two_readers_may_register_the_same_position() {
-    let seen = explore("the registry, two readers", None, || {
-        let key = Key::new();
-        let other = thread::spawn({
-            let key = Arc::clone(&key);
-            move || key.read()
-        });
-        let writer = thread::spawn({
-            let key = Arc::clone(&key);
-            move || key.overwrite(Lsn(2))
-        });
-        let seen = (key.read(), other.join().unwrap());
-        writer.join().unwrap();
-        assert!(!key.horizon.visible().is_read(Lsn(1), Lsn(2)), "no reader holds it back any more");
-        seen
-    });
-    assert_eq!(seen, [(1, 1), (1, 2), (2, 1), (2, 2)].into());
-}
-
-/// A thread other than the pruner may publish. If a position is published while the pruner reads
-/// the registry, the pruner must not take it for the oldest position that is read.
-#[test]
-fn pruning_during_publishing() {
-    let seen = explore("the registry, publishing during pruning", None, || {
-        let key = Key::new();
-        write(&key.versions).push(Lsn(2), Some(2));
-        let publisher = thread::spawn({
-            let key = Arc::clone(&key);
-            move || key.horizon.publish(Lsn(2), Lsn(2))
-        });
-        let pruner = thread::spawn({
-            let key = Arc::clone(&key);
-            move || {
-                let visible = key.horizon.visible();
-                write(&key.versions).prune(&visible);
-            }
-        });
-        let seen = key.read();
-        publisher.join().unwrap();
-        pruner.join().unwrap();
-        seen
-    });
-    assert_eq!(seen, [1, 2].into());
-}
-
-#[test]
-fn two_publishers_never_move_the_position_back() {
-    explore("two publishers", None, || {
-        let key = Key::new();
-        let other = thread::spawn({
-            let key = Arc::clone(&key);
-            move || key.horizon.publish(Lsn(2), Lsn(2))
-        });
-        key.horizon.publish(Lsn(3), Lsn(3));
-        assert_eq!(key.horizon.published(), Lsn(3));
-        other.join().unwrap();
-        assert_eq!(key.horizon.published(), Lsn(3));
-    });
-}
 
 fn apply(collections: &Collections, writer: &mut WriterToken, lsn: Lsn, operations: &[Operation<'_>]) {
     collections.apply(writer, lsn, operations.iter().copied());
@@ -136,59 +31,153 @@ fn collections() -> (Arc<Collections>, WriterToken) {
     (Arc::new(collections), writer)
 }
 
-/// What one record created is seen whole or not at all. If the view were not checked again after
-/// the position was registered, a snapshot could have the name and lack the entry, which is in a
-/// memtable that is newer than its view.
+/// What one record created is seen whole or not at all. If a snapshot loaded its view before its
+/// position, it could lack the entry, which is in a newer memtable.
 #[test]
 fn a_snapshot_takes_a_view_that_has_all_up_to_its_position() {
     let seen = explore("a snapshot during a freeze and a batch", None, || {
         let (collections, mut token) = collections();
-        let writer = thread::spawn({
+        let reader = thread::spawn({
             let collections = Arc::clone(&collections);
             move || {
-                collections.freeze(&mut token, Lsn(1), 0);
-                let operations =
-                    [Operation::Create { name: "new" }, Operation::Put { collection: NEW, key: b"k", value: b"2" }];
-                apply(&collections, &mut token, Lsn(2), &operations);
+                let snapshot = collections.snapshot();
+                let entries = snapshot.collection("new").map(|_| snapshot.len("new").unwrap());
+                assert_ne!(entries, Some(0), "the collection is seen without the entry of the same record");
+                assert_eq!(snapshot.len("all").unwrap(), 1);
+                entries
             }
         });
-        let snapshot = collections.snapshot();
-        let entries = snapshot.collection("new").map(|_| snapshot.len("new").unwrap());
-        assert_ne!(entries, Some(0), "the collection is seen without the entry of the same record");
-        assert_eq!(snapshot.len("all").unwrap(), 1);
-        drop(snapshot);
-        writer.join().unwrap();
-        entries
+        collections.freeze(&mut token, Lsn(1), 0);
+        let operations =
+            [Operation::Create { name: "new" }, Operation::Put { collection: NEW, key: b"k", value: b"2" }];
+        apply(&collections, &mut token, Lsn(2), &operations);
+        reader.join().unwrap()
     });
     assert_eq!(seen, [None, Some(1)].into());
 }
 
-/// A point read loads the position under the lock of the shard, so it finds a version that no
-/// earlier pruning has dropped.
-#[test]
-fn reads_during_pruning() {
-    let seen = explore("a point read and a snapshot during pruning", None, || {
+/// Runs `write` in a thread of its own, and reads `k` meanwhile: with a point read, and then
+/// through a snapshot, which must show what `at` says of its position.
+fn reads_beside(
+    name: &str,
+    at: impl Fn(Lsn) -> u8 + Send + Sync + 'static,
+    write: impl Fn(&Collections, &mut WriterToken) + Send + Sync + Copy + 'static,
+) -> Vec<[u8; 2]> {
+    let seen = explore(name, None, move || {
         let (collections, mut token) = collections();
         let writer = thread::spawn({
             let collections = Arc::clone(&collections);
-            move || {
-                for (lsn, value) in [(2, b"2"), (3, b"3")] {
-                    let operation = Operation::Put { collection: ALL, key: b"k", value };
-                    apply(&collections, &mut token, Lsn(lsn), &[operation]);
-                }
-                let another = Operation::Put { collection: ALL, key: b"other", value: b"" };
-                apply(&collections, &mut token, Lsn(4), &[another]);
-            }
+            move || write(&collections, &mut token)
         });
-        let value = collections.get("all", b"k").unwrap().expect("a visible version was pruned");
+        let value = collections.get("all", b"k").unwrap().expect("a published version was not found");
         let snapshot = collections.snapshot();
-        let in_snapshot = snapshot.get("all", b"k").unwrap().expect("a version was pruned under a snapshot");
-        drop(snapshot);
+        let in_snapshot = snapshot.get("all", b"k").unwrap().expect("a snapshot did not find a published version");
+        assert_eq!(in_snapshot[0], at(snapshot.position()), "a snapshot at {}", snapshot.position());
         writer.join().unwrap();
         [value, in_snapshot].map(|value: Value| value[0])
     });
+    seen.into_iter().collect()
+}
+
+/// For writers that set `k` to each position, in text.
+fn each(lsn: Lsn) -> u8 {
+    b'0' + lsn.0 as u8
+}
+
+fn put(collections: &Collections, writer: &mut WriterToken, lsn: u64, key: &[u8], value: &[u8]) {
+    apply(collections, writer, Lsn(lsn), &[Operation::Put { collection: ALL, key, value }]);
+}
+
+/// A version is found whatever comes after it. If the published position were loaded after the
+/// links, or a link were stored before its record is complete, a reader could miss it.
+#[test]
+fn reads_during_overwriting() {
+    let seen = reads_beside("reads during overwriting", each, |collections, writer| {
+        put(collections, writer, 2, b"k", b"2");
+        put(collections, writer, 3, b"k", b"3");
+    });
     let expected = [*b"11", *b"12", *b"13", *b"22", *b"23", *b"33"];
-    assert_eq!(seen, expected.into(), "a later read never sees an older value");
+    assert_eq!(seen, expected, "a later read never sees an older value");
+}
+
+/// The table of the one shard grows twice while it is read.
+#[test]
+fn reads_during_growth() {
+    let at = |lsn| if lsn < Lsn(3) { b'1' } else { b'3' };
+    let seen = reads_beside("reads while the table grows", at, |collections, writer| {
+        let puts = [&b"l"[..], b"m", b"n"].map(|key| Operation::Put { collection: ALL, key, value: b"" });
+        apply(collections, writer, Lsn(2), &puts);
+        put(collections, writer, 3, b"k", b"3");
+    });
+    assert_eq!(seen, [*b"11", *b"13", *b"33"]);
+}
+
+/// The key is overwritten in a newer memtable than that which a reader began in. If the view were
+/// loaded before the position, the reader would lack that memtable.
+#[test]
+fn reads_during_a_freeze() {
+    let seen = reads_beside("reads during a freeze", each, |collections, writer| {
+        collections.freeze(writer, Lsn(1), 0);
+        put(collections, writer, 2, b"k", b"2");
+    });
+    assert_eq!(seen, [*b"11", *b"12", *b"22"]);
+}
+
+/// A checkpoint takes the place of a frozen memtable. A reader that began at an older position must
+/// not take what the checkpoint holds for the state at its position.
+#[test]
+fn reads_during_the_installation_of_a_checkpoint() {
+    let seen = reads_beside("reads while a checkpoint is installed", each, |collections, writer| {
+        put(collections, writer, 2, b"k", b"2");
+        collections.freeze(writer, Lsn(2), 0);
+        collections.install(Arc::new(OneKey::at(Lsn(2))));
+    });
+    assert_eq!(seen, [*b"11", *b"12", *b"22"]);
+}
+
+/// A checkpoint at a position, in which the value of every key is the position in text.
+struct OneKey(CheckpointId, CheckpointHead);
+
+impl OneKey {
+    fn at(lsn: Lsn) -> Self {
+        let epoch = Epoch(1);
+        Self(CheckpointId { epoch, lsn, seq: 1 }, CheckpointHead { epoch, lsn, log_id: LogId(1) })
+    }
+
+    fn value(&self) -> String {
+        self.1.lsn.to_string()
+    }
+}
+
+impl Checkpoint for OneKey {
+    fn id(&self) -> CheckpointId {
+        self.0
+    }
+
+    fn head(&self) -> &CheckpointHead {
+        &self.1
+    }
+
+    fn get(&self, _: CollectionId, _: &[u8]) -> Result<Option<Value>> {
+        Ok(Some(self.value().into()))
+    }
+
+    fn get_with(&self, _: CollectionId, _: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        read(self.value().as_bytes());
+        Ok(true)
+    }
+
+    fn size(&self, _: CollectionId) -> Result<CollectionSize> {
+        unreachable!("nothing is counted")
+    }
+
+    fn range(&self, _: CollectionId, _: Bound<&[u8]>, _: Bound<&[u8]>) -> Result<Box<dyn Cursor>> {
+        unreachable!("nothing is scanned")
+    }
+
+    fn stats(&self) -> CheckpointStats {
+        CheckpointStats::default()
+    }
 }
 
 /// What a snapshot sees of `all`.
@@ -197,9 +186,7 @@ fn keys(collections: &Arc<Collections>) -> (Lsn, Vec<Value>) {
     (snapshot.position(), snapshot.prefix("all", b"").map(|entry| entry.unwrap().key).collect())
 }
 
-/// The first scan collects the existing keys, shard by shard, while the writer adds new ones. Only
-/// the locks and the flag around the set of keys are explored: loom cannot look into the set
-/// itself.
+/// The first scan sorts the existing keys while the writer adds new ones.
 #[test]
 fn the_first_scan_with_a_writer() {
     let seen = explore("the first scan with a writer", None, || {
@@ -221,7 +208,7 @@ fn the_first_scan_with_a_writer() {
     assert_eq!(seen, [Lsn(1), Lsn(2)].into());
 }
 
-/// Two first scans at once: the second waits for what the first collects.
+/// Two first scans at once: the second waits for what the first sorts.
 #[test]
 fn two_first_scans() {
     let seen = explore("two first scans", Some(2), || {
@@ -263,19 +250,16 @@ fn a_read_during_a_record_that_clears() {
 fn reads_during_a_renaming() {
     let seen = explore("a point read during a renaming", None, || {
         let (collections, mut token) = collections();
-        let writer = thread::spawn({
+        let reader = thread::spawn({
             let collections = Arc::clone(&collections);
-            move || {
-                let operations = [
-                    Operation::Rename { collection: ALL, from: "all", to: "other" },
-                    Operation::Put { collection: ALL, key: b"k", value: b"2" },
-                ];
-                apply(&collections, &mut token, Lsn(2), &operations);
-            }
+            move || collections.get("all", b"k").unwrap()
         });
-        let value = collections.get("all", b"k").unwrap();
-        writer.join().unwrap();
-        value.map(|value| value[0])
+        let operations = [
+            Operation::Rename { collection: ALL, from: "all", to: "other" },
+            Operation::Put { collection: ALL, key: b"k", value: b"2" },
+        ];
+        apply(&collections, &mut token, Lsn(2), &operations);
+        reader.join().unwrap().map(|value| value[0])
     });
     assert_eq!(seen, [None, Some(b'1')].into());
 }

@@ -1,291 +1,380 @@
+//! Changes in memory. A memtable is append-only: nothing in it is freed before all of it is.
+
+mod arena;
+mod index;
+mod order;
+#[cfg(test)]
+mod tests;
+mod version;
+
 use std::{
+    collections::HashMap,
     hash::BuildHasher,
+    iter,
+    ops::Bound,
     sync::{
         Arc,
         atomic::{self, Ordering},
     },
 };
 
-use bytes::Bytes;
-use hashbrown::{HashTable, hash_table};
+use append_only_vec::AppendOnlyVec;
 
-use super::{
-    WriterToken,
-    horizon::Visible,
-    order::{Order, Orders},
-    steps::{GoOn, STEP_ENTRIES},
-    versions::Versions,
+pub(crate) use self::order::Direction;
+use self::{
+    arena::{Address, Arena, Link},
+    index::Index,
+    order::{Keys, Order, beginning},
+    version::{ARENA_VALUE_BYTES_MAX, Before, Content, Version},
 };
+use super::steps::{self, GoOn, STEP_ENTRIES};
 use crate::{
-    CollectionId, Lsn, Result, Value,
-    sync::{RandomState, RwLock, read, write},
+    Change, CollectionId, Lsn, Result, Value,
+    sync::{Mutex, RandomState, RwLock, lock, read, write},
 };
 
-/// How many shards a memtable has: enough that readers and the writer seldom meet in one.
-const SHARDS: usize = 64;
+/// Roughly how many bytes of memory a collection takes.
+const COLLECTION_BYTES: u64 = 128;
+/// A memtable of this size has to be frozen before anything else is added. Its addresses suffice
+/// for twice as much, and a record is far smaller than the rest.
+const BYTES_MAX: u64 = if cfg!(test) { 4 << 20 } else { 8 << 30 };
 
-/// Roughly how many bytes of memory an entry takes in addition to its key and value.
-const ENTRY_BYTES: usize = size_of::<Entry>() + 2 * size_of::<usize>();
-
-/// The changes of a stretch of the log: a hash table from collection and key to versions, in
-/// shards.
+/// The changes of a stretch of the log. See the [module](self).
 ///
-/// Only the active memtable is written to, by the holder of the [`WriterToken`]. A frozen memtable
-/// never changes. Each shard has a lock, which is held for one key, or for the whole shard while
-/// its changes or keys are collected.
+/// Versions lie in an [`Arena`], and an [`Index`] leads to the newest version of each key, from
+/// where the older ones are found. For each collection, the keys that it changed are chained in the
+/// order in which they were new.
+///
+/// One [`Writer`] adds to the active memtable. Point reads take no lock. A frozen memtable never
+/// changes.
 #[derive(Debug)]
 pub(crate) struct Memtable {
-    shards: Box<[Shard]>,
+    /// Positions count from here.
+    base: Lsn,
     hasher: RandomState,
+    arena: Arc<Arena>,
+    index: Index,
+    collections: AppendOnlyVec<Collection>,
+    /// The numbers of the collections. Scans and counts use it, and the writer for what it did not
+    /// change last.
+    numbers: RwLock<HashMap<CollectionId, u32>>,
+    /// The values that are too long for the arena.
+    apart: AppendOnlyVec<Value>,
     /// These only count. They are not among loom's atomics, which would add an interleaving for
     /// each look at them.
-    bytes: atomic::AtomicUsize,
+    bytes: atomic::AtomicU64,
+    order_bytes: atomic::AtomicU64,
     entries: atomic::AtomicUsize,
-    orders: Orders,
 }
 
-/// Each shard has cache lines of its own, so that cores that lock different shards do not slow each
-/// other down.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Shard(RwLock<HashTable<Entry>>);
-
+/// A collection that was changed.
 #[derive(Debug)]
-struct Entry {
-    collection: CollectionId,
-    key: Value,
-    versions: Versions<Value>,
+struct Collection {
+    id: CollectionId,
+    /// The first version of the key that was new last.
+    newest_key: Link,
+    order: Mutex<Order>,
 }
 
-/// A key as it was at a position.
-#[derive(Clone, Debug)]
-pub(crate) struct Changed {
-    pub(crate) collection: CollectionId,
-    pub(crate) key: Value,
-    pub(crate) value: Option<Value>,
+/// What a memtable says of a key: the position of a version, and the value or that it was deleted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'a> {
+    pub(crate) lsn: Lsn,
+    /// `None` if the key was deleted.
+    pub(crate) value: Option<SeenValue<'a>>,
 }
 
-impl Memtable {
-    pub(crate) fn new() -> Self {
-        Self {
-            shards: std::iter::repeat_with(Shard::default).take(SHARDS).collect(),
-            hasher: RandomState::default(),
-            bytes: atomic::AtomicUsize::new(0),
-            entries: atomic::AtomicUsize::new(0),
-            orders: Orders::default(),
+/// A value in a memtable.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SeenValue<'a> {
+    Here(&'a [u8]),
+    Apart(&'a Value),
+}
+
+impl SeenValue<'_> {
+    /// A handle to the value. It does not keep the memtable alive: a short value is copied.
+    pub(crate) fn handle(self) -> Value {
+        match self {
+            Self::Here(bytes) => Value::copy_from(bytes),
+            Self::Apart(value) => value.clone(),
         }
     }
 
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Here(bytes) => bytes,
+            Self::Apart(value) => value,
+        }
+    }
+}
+
+impl Memtable {
     /// How many keys the memtable holds, without the changes of collections' names.
     pub(crate) fn entries(&self) -> usize {
         self.entries.load(Ordering::Relaxed)
     }
 
-    /// Roughly how many bytes of memory the newest versions take.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+    /// How many bytes of memory it takes: versions, tables, order and values.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed) + self.order_bytes.load(Ordering::Relaxed)
     }
 
-    /// The version of a key that is seen at the position that `position` returns: its own position
-    /// and its value, or `None` in place of the value if the key was deleted.
+    /// Whether it has to be frozen before its addresses run out. Its positions cannot run out
+    /// before: each takes a record of the arena.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.bytes() >= BYTES_MAX
+    }
+
+    /// The version of a key that is seen at a published position.
     ///
-    /// `position` is called under the lock of the shard. The writer reads the published position,
-    /// and the registered ones, before it locks the shard to prune. If it pruned before this read
-    /// took the lock, the lock makes that published position visible here, and the position read
-    /// now is not below it. So the version that is visible at this position is still there.
-    pub(crate) fn version(
-        &self,
-        collection: CollectionId,
-        key: &[u8],
-        position: impl FnOnce() -> Lsn,
-    ) -> Option<(Lsn, Option<Value>)> {
-        let hash = self.hash(collection, key);
-        let table = read(&self.shard(hash).0);
-        let found = table.find(hash, |entry| entry.is(collection, key));
-        let version = found?.versions.version_at(position())?;
-        Some((version.lsn(), version.newest().cloned()))
-    }
-
-    /// Adds a version of a key. Returns the key's handle if the key now has older versions and had
-    /// none before. The caller must then [prune](Memtable::prune) the key once `lsn` is published.
-    pub(crate) fn apply(
-        &self,
-        _writer: &mut WriterToken,
-        lsn: Lsn,
-        collection: CollectionId,
-        key: &[u8],
-        value: Option<&[u8]>,
-        visible: &Visible,
-    ) -> Option<Value> {
-        let hash = self.hash(collection, key);
-        let mut table = write(&self.shard(hash).0);
-        let slot =
-            table.entry(hash, |entry| entry.is(collection, key), |entry| self.hash(entry.collection, &entry.key));
-        match slot {
-            hash_table::Entry::Occupied(mut occupied) => {
-                let entry = occupied.get_mut();
-                self.bytes.fetch_add(value.map_or(0, <[u8]>::len), Ordering::Relaxed);
-                self.bytes.fetch_sub(entry.versions.newest().map_or(0, |value| value.len()), Ordering::Relaxed);
-                let was_single = entry.versions.is_single();
-                // If the newest version is not published yet, there may be many older ones, and
-                // pruning at each change would walk them all. So pruning waits until they are
-                // published.
-                let all_published = entry.versions.lsn() <= visible.published();
-                entry.versions.push(lsn, value.map(Value::copy_from));
-                let is_single = all_published && entry.versions.prune(visible);
-                (was_single && !is_single).then(|| entry.key.clone())
-            }
-            hash_table::Entry::Vacant(vacant) => {
-                let (key, value) = copy_together(key, value);
-                let value_len = value.as_ref().map_or(0, |value| value.len());
-                self.bytes.fetch_add(ENTRY_BYTES + key.len() + value_len, Ordering::Relaxed);
-                if collection != CollectionId::NAMES {
-                    self.entries.fetch_add(1, Ordering::Relaxed);
-                }
-                self.orders.insert(collection, &key);
-                vacant.insert(Entry { collection, key, versions: Versions::new(lsn, value) });
-                None
-            }
+    /// The caller has loaded the position before it calls this. So the version was published in the
+    /// index before, and is found (see [`index`]).
+    pub(crate) fn version(&self, collection: CollectionId, key: &[u8], position: Lsn) -> Option<Seen<'_>> {
+        // A memtable that is empty costs nothing. A reader that takes one for empty although a key
+        // was added since loaded its position before that key was published.
+        if self.bytes() == 0 {
+            return None;
         }
+        let newest = self.index.find(self.hash(collection, key), |at| self.is(at, collection, key))?;
+        self.seen(newest, position)
     }
 
-    /// Drops the versions of a key that no reader can see any more. Returns the position of the
-    /// newest version if older ones are left.
-    pub(crate) fn prune(&self, collection: CollectionId, key: &[u8], visible: &Visible) -> Option<Lsn> {
-        let hash = self.hash(collection, key);
-        let mut table = write(&self.shard(hash).0);
-        let entry = table.find_mut(hash, |entry| entry.is(collection, key))?;
-        (!entry.versions.prune(visible)).then(|| entry.versions.lsn())
+    fn seen(&self, newest: Address, position: Lsn) -> Option<Seen<'_>> {
+        if position < self.base {
+            return None;
+        }
+        let version = self.at(newest).seen_at(self.position(position), |at| self.at(at))?;
+        let value = match version.content {
+            Content::Tombstone => None,
+            Content::Here(bytes) => Some(SeenValue::Here(bytes)),
+            Content::Apart(number) => Some(SeenValue::Apart(&self.apart[number as usize])),
+        };
+        Some(Seen { lsn: Lsn(self.base.0 + u64::from(version.position)), value })
     }
 
-    /// The keys of a collection in byte order. The cost of the first call grows with the size of
-    /// this memtable; from then on the writer keeps the order up to date.
-    pub(crate) fn in_order(&self, collection: CollectionId) -> Arc<Order> {
-        self.orders.get(collection, |order| {
-            for shard in &self.shards {
-                let table = read(&shard.0);
-                table.iter().filter(|entry| entry.collection == collection).for_each(|entry| order.insert(&entry.key));
-            }
-        })
+    fn position(&self, lsn: Lsn) -> u32 {
+        u32::try_from(lsn.0.saturating_sub(self.base.0)).unwrap_or(u32::MAX)
     }
 
-    /// Appends the keys that `wanted` selects to `changed`, as they were at `position`, in no
-    /// particular order.
-    pub(crate) fn collect(
-        &self,
+    /// The keys of a collection within the bounds. The first call sorts what the collection
+    /// changed, and later ones what is new since.
+    pub(crate) fn scan(
+        self: &Arc<Self>,
+        id: CollectionId,
+        bounds: (Bound<&[u8]>, Bound<&[u8]>),
         position: Lsn,
-        wanted: &impl Fn(CollectionId, &[u8]) -> bool,
-        changed: &mut Vec<Changed>,
-        go_on: GoOn<'_>,
-    ) -> Result<()> {
-        for shard in &self.shards {
-            for (number, entry) in read(&shard.0).iter().enumerate() {
-                if number.is_multiple_of(STEP_ENTRIES) {
-                    go_on()?;
-                }
-                if wanted(entry.collection, &entry.key)
-                    && let Some(value) = entry.versions.at(position)
-                {
-                    changed.push(Changed {
-                        collection: entry.collection,
-                        key: entry.key.clone(),
-                        value: value.cloned(),
-                    });
-                }
-            }
-        }
-        Ok(())
+    ) -> Option<MemtableScan> {
+        let collection = self.collection(id)?;
+        let mut order = lock(&collection.order);
+        let bytes_before = order.bytes();
+        let runs = order.upto(newest_key(collection), |at| self.new_before(at), |at| self.at(at).key);
+        let grown = order.bytes() - bytes_before;
+        drop(order);
+        self.order_bytes.fetch_add(grown as u64, Ordering::Relaxed);
+        let keys = Keys::new(runs, bounds, |at| self.at(at).key);
+        Some(MemtableScan { memtable: Arc::clone(self), id, position, keys })
     }
 
-    #[cfg(test)]
-    pub(crate) fn versions(&self) -> usize {
-        self.shards.iter().map(|shard| read(&shard.0).iter().map(|entry| entry.versions.len()).sum::<usize>()).sum()
+    /// The keys that a collection changed, in no particular order.
+    pub(crate) fn keys(&self, id: CollectionId) -> impl Iterator<Item = &[u8]> {
+        let newest = self.collection(id).and_then(newest_key);
+        iter::successors(newest, |at| self.new_before(*at)).map(|at| self.at(at).key)
+    }
+
+    /// Everything that a frozen memtable changed, in order of (collection, key): the newest version
+    /// of each key, in the collections that `exists` tells to exist.
+    pub(crate) fn changes(
+        self: &Arc<Self>,
+        mut exists: impl FnMut(CollectionId) -> Result<bool>,
+        go_on: GoOn<'_>,
+    ) -> Result<MemtableChanges> {
+        let mut in_order: Vec<(CollectionId, usize)> =
+            self.collections.iter().zip(0..).map(|(collection, number)| (collection.id, number)).collect();
+        in_order.sort_unstable();
+        let mut ranks = vec![None; in_order.len()];
+        for (rank, (id, number)) in (0_u32..).zip(&in_order) {
+            if (rank as usize).is_multiple_of(STEP_ENTRIES) {
+                go_on()?;
+            }
+            ranks[*number] = exists(*id)?.then_some(rank);
+        }
+        let mut found = Vec::with_capacity(self.entries());
+        for (count, at) in self.index.all().enumerate() {
+            if count.is_multiple_of(STEP_ENTRIES) {
+                go_on()?;
+            }
+            let version = self.at(at);
+            if let Some(rank) = ranks[version.collection as usize] {
+                found.push((rank, at, beginning(version.key)));
+            }
+        }
+        // Few keys are compared byte by byte: collection and beginning tell most of them apart.
+        let compare = |a: &(u32, Address, u64), b: &(u32, Address, u64)| {
+            (a.0, a.2).cmp(&(b.0, b.2)).then_with(|| self.at(a.1).key.cmp(self.at(b.1).key))
+        };
+        let sorted = steps::sort(found, compare, go_on)?;
+        Ok(MemtableChanges { memtable: Arc::clone(self), sorted: sorted.into_iter() })
+    }
+
+    fn collection(&self, id: CollectionId) -> Option<&Collection> {
+        let number = *read(&self.numbers).get(&id)?;
+        Some(&self.collections[number as usize])
+    }
+
+    fn new_before(&self, at: Address) -> Option<Address> {
+        match self.at(at).before {
+            Before::NewKey(before) => before,
+            Before::Older(_) => None,
+        }
+    }
+
+    fn at(&self, at: Address) -> Version<'_> {
+        Version::decode(self.arena.record(at))
+    }
+
+    fn is(&self, at: Address, id: CollectionId, key: &[u8]) -> bool {
+        let version = self.at(at);
+        version.key == key && self.collections[version.collection as usize].id == id
     }
 
     fn hash(&self, collection: CollectionId, key: &[u8]) -> u64 {
         self.hasher.hash_one((collection, key))
     }
 
-    fn shard(&self, hash: u64) -> &Shard {
-        // The hash table uses bits from both ends of the hash; these come from the middle.
-        &self.shards[(hash >> 32) as usize % SHARDS]
+    fn hash_at(&self, at: Address) -> u64 {
+        let version = self.at(at);
+        self.hash(self.collections[version.collection as usize].id, version.key)
     }
 }
 
-impl Entry {
-    fn is(&self, collection: CollectionId, key: &[u8]) -> bool {
-        self.collection == collection && *self.key == *key
-    }
+fn newest_key(collection: &Collection) -> Option<Address> {
+    Address::from_bits(collection.newest_key.get())
 }
 
-/// A value of up to this many bytes shares the allocation of its key, which lives as long as the
-/// entry does.
-const SHARED_VALUE_BYTES_MAX: usize = 512;
-
-/// Copies key and value. A small value shares the allocation of its key, because most keys and
-/// values are dropped together.
-fn copy_together(key: &[u8], value: Option<&[u8]>) -> (Value, Option<Value>) {
-    if value.is_some_and(|value| value.len() > SHARED_VALUE_BYTES_MAX) {
-        return (Value::copy_from(key), value.map(Value::copy_from));
-    }
-    let mut joined = Bytes::from([key, value.unwrap_or_default()].concat());
-    let key = joined.split_to(key.len());
-    (key.into(), value.map(|_| joined.into()))
+/// The one writer of a memtable.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    memtable: Arc<Memtable>,
+    arena: arena::Writer,
+    index: index::Writer,
+    /// The collection that was changed last, and its number.
+    last: Option<(CollectionId, u32)>,
+    apart_bytes: u64,
 }
 
-#[cfg(test)]
-mod tests {
-    use std::ops::Bound;
-
-    use super::*;
-    use crate::collections::order::Direction;
-
-    const A: CollectionId = CollectionId { lsn: Lsn(1), index: 0 };
-    const B: CollectionId = CollectionId { lsn: Lsn(1), index: 1 };
-
-    fn get(memtable: &Memtable, collection: CollectionId, position: u64) -> Option<Option<Value>> {
-        memtable.version(collection, b"key", || Lsn(position)).map(|(_, value)| value)
-    }
-
-    #[test]
-    fn versions_are_seen_at_their_positions_and_collections_are_apart() {
-        let (memtable, mut writer) = (Memtable::new(), WriterToken::new());
-        memtable.apply(&mut writer, Lsn(1), A, b"key", Some(b"one"), &Visible::from(Lsn(0)));
-        memtable.apply(&mut writer, Lsn(2), B, b"key", Some(b"other"), &Visible::from(Lsn(0)));
-        memtable.apply(&mut writer, Lsn(3), A, b"key", None, &Visible::from(Lsn(0)));
-
-        assert_eq!(get(&memtable, A, 0), None);
-        assert_eq!(get(&memtable, A, 2), Some(Some(Value::copy_from(b"one"))));
-        assert_eq!(get(&memtable, A, 3), Some(None));
-        assert_eq!(get(&memtable, B, 3), Some(Some(Value::copy_from(b"other"))));
-        assert_eq!(memtable.entries(), 2);
-    }
-
-    #[test]
-    fn older_versions_are_reported_until_they_can_be_pruned() {
-        let (memtable, mut writer) = (Memtable::new(), WriterToken::new());
-        let mut apply = |lsn, published| {
-            memtable.apply(&mut writer, Lsn(lsn), A, b"key", Some(b"value"), &Visible::from(Lsn(published)))
+impl Writer {
+    /// The writer of a new memtable, for changes after position `base`.
+    pub(crate) fn new(base: Lsn) -> Self {
+        let arena = arena::Writer::new();
+        let memtable = Memtable {
+            base,
+            hasher: RandomState::default(),
+            arena: Arc::clone(arena.arena()),
+            index: Index::default(),
+            collections: AppendOnlyVec::new(),
+            numbers: RwLock::default(),
+            apart: AppendOnlyVec::new(),
+            bytes: atomic::AtomicU64::new(0),
+            order_bytes: atomic::AtomicU64::new(0),
+            entries: atomic::AtomicUsize::new(0),
         };
-        assert!(apply(1, 0).is_none());
-        assert!(apply(2, 1).is_some(), "position 1 is still read");
-        assert!(apply(3, 1).is_none(), "it was already reported");
-        assert_eq!(memtable.prune(A, b"key", &Visible::from(Lsn(2))), Some(Lsn(3)));
-        assert_eq!(get(&memtable, A, 1), None);
-        assert_eq!(memtable.prune(A, b"key", &Visible::from(Lsn(3))), None);
-        assert!(apply(4, 4).is_none(), "nothing sees the older one");
+        Self { memtable: Arc::new(memtable), arena, index: index::Writer::new(), last: None, apart_bytes: 0 }
     }
 
-    #[test]
-    fn keys_are_in_order_whether_they_come_before_or_after_the_first_scan() {
-        let (memtable, mut writer) = (Memtable::new(), WriterToken::new());
-        let mut put = |collection, key: &[u8]| {
-            memtable.apply(&mut writer, Lsn(1), collection, key, Some(b"value"), &Visible::from(Lsn(0)))
+    pub(crate) fn memtable(&self) -> &Arc<Memtable> {
+        &self.memtable
+    }
+
+    /// Adds a version of a key.
+    pub(crate) fn apply(&mut self, lsn: Lsn, id: CollectionId, key: &[u8], value: Option<&[u8]>) {
+        let number = self.number_of(id);
+        let Self { memtable, arena, index, apart_bytes, .. } = self;
+        let hash = memtable.hash(id, key);
+        let place = index.find(&memtable.index, hash, |at| memtable.is(at, id, key));
+        let collection = &memtable.collections[number as usize];
+        let before = match place.newest {
+            Some(newest) => Before::Older(memtable.at(newest).way_back(newest, |at| memtable.at(at))),
+            None => Before::NewKey(newest_key(collection)),
         };
-        put(A, b"c");
-        put(B, b"b");
-        let order = memtable.in_order(A);
-        put(A, b"a");
-        assert_eq!(order.keys(Bound::Unbounded, Bound::Unbounded, Direction::Forward, 9), ["a", "c"]);
+        let content = match value {
+            None => Content::Tombstone,
+            Some(value) if value.len() <= ARENA_VALUE_BYTES_MAX => Content::Here(value),
+            Some(value) => {
+                *apart_bytes += value.len() as u64;
+                Content::Apart(memtable.apart.push(Value::copy_from(value)) as u32)
+            }
+        };
+        let version = Version { position: memtable.position(lsn), collection: number, key, content, before };
+        let address = version.encode(|head, pieces| arena.push(head, pieces));
+        index.enter(&memtable.index, hash, place, address, |at| memtable.hash_at(at));
+        if place.newest.is_none() {
+            collection.newest_key.set(0, address);
+            if id != CollectionId::NAMES {
+                memtable.entries.store(memtable.entries() + 1, Ordering::Relaxed);
+            }
+        }
+        let collections = memtable.collections.len() as u64 * COLLECTION_BYTES;
+        let bytes = arena.bytes() + index.bytes() + *apart_bytes + collections;
+        memtable.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    fn number_of(&mut self, id: CollectionId) -> u32 {
+        if let Some((last, number)) = self.last
+            && last == id
+        {
+            return number;
+        }
+        let known = read(&self.memtable.numbers).get(&id).copied();
+        let number = known.unwrap_or_else(|| {
+            let collection = Collection { id, newest_key: Link::default(), order: Mutex::default() };
+            let number = self.memtable.collections.push(collection) as u32;
+            write(&self.memtable.numbers).insert(id, number);
+            number
+        });
+        self.last = Some((id, number));
+        number
+    }
+}
+
+/// The keys of a collection in a memtable, within bounds, as they are at a position.
+#[derive(Debug)]
+pub(crate) struct MemtableScan {
+    memtable: Arc<Memtable>,
+    id: CollectionId,
+    position: Lsn,
+    keys: Keys,
+}
+
+impl MemtableScan {
+    /// Takes the next key that has a version at the position, from the end that `direction` begins
+    /// at.
+    pub(crate) fn next(&mut self, direction: Direction) -> Option<(&[u8], Seen<'_>)> {
+        loop {
+            let at = self.keys.next(direction, |at| self.memtable.at(at).key)?;
+            let key = self.memtable.at(at).key;
+            if let Some(seen) = self.memtable.version(self.id, key, self.position) {
+                return Some((key, seen));
+            }
+        }
+    }
+}
+
+/// The changes of a frozen memtable, in order.
+pub(crate) struct MemtableChanges {
+    memtable: Arc<Memtable>,
+    sorted: std::vec::IntoIter<(u32, Address, u64)>,
+}
+
+impl MemtableChanges {
+    pub(crate) fn next(&mut self) -> Option<Change<'_>> {
+        let (_, at, _) = self.sorted.next()?;
+        let version = self.memtable.at(at);
+        let collection = self.memtable.collections[version.collection as usize].id;
+        let value = match version.content {
+            Content::Tombstone => None,
+            Content::Here(bytes) => Some(bytes),
+            Content::Apart(number) => Some(&*self.memtable.apart[number as usize]),
+        };
+        Some(Change { collection, key: version.key, value })
     }
 }

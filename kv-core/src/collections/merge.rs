@@ -5,16 +5,10 @@ use std::{cmp::Ordering, collections::VecDeque, ops::Bound, sync::Arc};
 
 use super::{
     entry::Entry,
-    memtable::Memtable,
-    order::{Direction, Order},
+    memtable::{Direction, MemtableScan, SeenValue},
     read_view::ReadView,
 };
 use crate::{CollectionId, Cursor, Lsn, Result, Value};
-
-/// How many keys are taken from a memtable at first, and at most. The number is small at first, so
-/// that a caller that takes only the first entry does not pay for more.
-const KEYS_AT_ONCE: usize = 4;
-const KEYS_AT_ONCE_MAX: usize = 256;
 
 /// What to iterate over.
 pub(super) struct Scan {
@@ -26,7 +20,7 @@ pub(super) struct Scan {
     pub(super) pending: VecDeque<KeyChange>,
 }
 
-/// A collection at a position. The caller keeps the position registered.
+/// A collection at a position.
 #[derive(Clone, Copy)]
 pub(super) struct Stored {
     pub(super) collection: CollectionId,
@@ -39,24 +33,14 @@ pub(crate) type KeyChange = (Value, Option<Value>);
 impl Scan {
     /// The entries within the bounds.
     pub(super) fn merge(self, (lower, upper): (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Merge> {
-        let pending = self.pending.into_iter().map(|(key, value)| ReadyChange { lsn: Lsn::START, key, value });
-        let pending = Source { front: pending.collect(), ..Source::default() };
-        let mut merge = Merge { sources: vec![pending], base: None, depends_on: Lsn::START };
-        if let Some(stored) = self.stored {
-            for memtable in self.view.memtables().filter(|memtable| memtable.entries() > 0) {
-                let rest = Rest {
-                    memtable: Arc::clone(memtable),
-                    order: memtable.in_order(stored.collection),
-                    stored,
-                    lower: lower.map(Value::copy_from),
-                    upper: upper.map(Value::copy_from),
-                    count: KEYS_AT_ONCE,
-                };
-                merge.sources.push(Source { rest: Some(rest), ..Source::default() });
-            }
+        let mut merge =
+            Merge { changes: vec![Ends::of(Source::Pending(self.pending))], base: None, depends_on: Lsn::START };
+        if let Some(Stored { collection, position }) = self.stored {
+            let scans =
+                self.view.memtables().filter_map(|memtable| memtable.scan(collection, (lower, upper), position));
+            merge.changes.extend(scans.map(|scan| Ends::of(Source::Memtable(scan))));
             if let Some(checkpoint) = &self.view.checkpoint {
-                let cursor = checkpoint.range(stored.collection, lower, upper)?;
-                merge.base = Some(Base { cursor, front: None, back: None });
+                merge.base = Some(Ends::of(checkpoint.range(collection, lower, upper)?));
             }
         }
         Ok(merge)
@@ -71,9 +55,9 @@ pub(super) fn bytes(bound: &Bound<Value>) -> Bound<&[u8]> {
 pub(super) struct Merge {
     /// The changes in order of key, one source for each place; newer places come first. Those that
     /// are used up are left out.
-    sources: Vec<Source>,
+    changes: Vec<Ends<Source>>,
     /// What the checkpoint has. `None` if there is nothing.
-    base: Option<Base>,
+    base: Option<Ends<Box<dyn Cursor>>>,
     /// The highest position of the changes that were taken, tombstones included. Keys that were
     /// only read ahead do not count.
     depends_on: Lsn,
@@ -89,28 +73,30 @@ impl Merge {
     /// Takes the next entry from the end that `direction` begins at.
     pub(super) fn next(&mut self, direction: Direction) -> Result<Option<Entry>> {
         loop {
-            if !self.sources.is_empty() {
-                self.sources.retain_mut(|source| source.make_ready(direction));
-            }
-            let Some(first) = self.first_changed(direction) else {
+            self.changes.iter_mut().try_for_each(|source| source.read_ahead(direction))?;
+            self.changes.retain(|source| source.ahead(direction).is_some());
+            let ahead =
+                self.changes.iter().enumerate().filter_map(|(at, source)| Some((at, &source.ahead(direction)?.key)));
+            // Of equal keys the first, which is the newest.
+            let first = ahead.min_by(|(_, a), (_, b)| direction.compare(a, b));
+            let Some((first, key)) = first else {
                 return self.base.as_mut().map_or(Ok(None), |base| base.take(direction));
             };
-            let (newest, older) = self.sources[first..].split_at_mut(1);
-            let Some(ReadyChange { key, .. }) = newest[0].peek(direction) else { continue };
-            if let Some(base) = &mut self.base
-                && let Some(entry) = base.peek(direction)?
-            {
-                match direction.compare(key, &entry.key) {
-                    Ordering::Greater => return base.take(direction),
-                    Ordering::Equal => drop(base.take(direction)?),
-                    Ordering::Less => {}
+            if let Some(base) = &mut self.base {
+                base.read_ahead(direction)?;
+                match base.ahead(direction).map(|entry| direction.compare(key, &entry.key)) {
+                    Some(Ordering::Greater) => return base.take(direction),
+                    Some(Ordering::Equal) => drop(base.take(direction)?),
+                    Some(Ordering::Less) | None => {}
                 }
             }
-            let Some(ReadyChange { lsn, key, value }) = newest[0].take(direction) else { continue };
+            let mut sources = self.changes[first..].iter_mut();
+            let newest = sources.next().map_or(Ok(None), |source| source.take(direction))?;
+            let Some(Change { lsn, key, value }) = newest else { continue };
             self.depends_on = self.depends_on.max(lsn);
-            for source in older {
-                if source.peek(direction).is_some_and(|other| other.key == key) {
-                    source.take(direction);
+            for older in sources {
+                if older.ahead(direction).is_some_and(|other| other.key == key) {
+                    older.take(direction)?;
                 }
             }
             if let Some(value) = value {
@@ -118,135 +104,107 @@ impl Merge {
             }
         }
     }
-
-    /// The newest source that holds the first key.
-    fn first_changed(&self, direction: Direction) -> Option<usize> {
-        let keys = self.sources.iter().enumerate().filter_map(|(at, source)| Some((at, &source.peek(direction)?.key)));
-        keys.min_by(|(_, a), (_, b)| direction.compare(a, b)).map(|(at, _)| at) // of equal keys the first, which is the newest
-    }
 }
 
-/// The entries of the checkpoint, with one read ahead at each end where that was necessary to
-/// compare it.
-struct Base {
-    cursor: Box<dyn Cursor>,
-    front: Option<Entry>,
-    back: Option<Entry>,
+/// What is taken from one of its two ends.
+trait TwoEnded {
+    type Item;
+
+    /// Takes the next item from the end that `direction` begins at; `None` if there are no more.
+    fn next(&mut self, direction: Direction) -> Result<Option<Self::Item>>;
 }
 
-impl Base {
-    fn peek(&mut self, direction: Direction) -> Result<Option<&Entry>> {
-        let ahead = self.take(direction)?;
-        let place = match direction {
-            Direction::Forward => &mut self.front,
-            Direction::Backward => &mut self.back,
-        };
-        *place = ahead;
-        Ok(place.as_ref())
+/// A source of entries, with up to one that was read ahead at each end, to compare it with those of
+/// other sources.
+struct Ends<S: TwoEnded> {
+    source: S,
+    front: Option<S::Item>,
+    back: Option<S::Item>,
+}
+
+impl<S: TwoEnded> Ends<S> {
+    fn of(source: S) -> Self {
+        Self { source, front: None, back: None }
     }
 
-    fn take(&mut self, direction: Direction) -> Result<Option<Entry>> {
-        let (ahead, at_other_end) = match direction {
+    /// What was read ahead at the end that `direction` begins at, and at the other one.
+    fn ends(&mut self, direction: Direction) -> (&mut Option<S::Item>, &mut Option<S::Item>) {
+        match direction {
             Direction::Forward => (&mut self.front, &mut self.back),
             Direction::Backward => (&mut self.back, &mut self.front),
-        };
-        if ahead.is_some() {
-            return Ok(ahead.take());
         }
-        let found = match direction {
-            Direction::Forward => self.cursor.advance()?,
-            Direction::Backward => self.cursor.retreat()?,
-        };
-        let entry = || Entry { key: self.cursor.key_handle(), value: self.cursor.value_handle() };
-        Ok(if found { Some(entry()) } else { at_other_end.take() })
     }
+
+    /// What was read ahead. After [`read_ahead`](Ends::read_ahead) it is `None` only if everything
+    /// was taken.
+    fn ahead(&self, direction: Direction) -> Option<&S::Item> {
+        match direction {
+            Direction::Forward => self.front.as_ref(),
+            Direction::Backward => self.back.as_ref(),
+        }
+    }
+
+    fn read_ahead(&mut self, direction: Direction) -> Result<()> {
+        if self.ahead(direction).is_none() {
+            let taken = self.take(direction)?;
+            *self.ends(direction).0 = taken;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, direction: Direction) -> Result<Option<S::Item>> {
+        if self.ahead(direction).is_some() {
+            return Ok(self.ends(direction).0.take());
+        }
+        let next = self.source.next(direction)?;
+        Ok(next.or_else(|| self.ends(direction).1.take()))
+    }
+}
+
+impl TwoEnded for Box<dyn Cursor> {
+    type Item = Entry;
+
+    fn next(&mut self, direction: Direction) -> Result<Option<Entry>> {
+        let found = match direction {
+            Direction::Forward => self.advance()?,
+            Direction::Backward => self.retreat()?,
+        };
+        Ok(found.then(|| Entry { key: self.key_handle(), value: self.value_handle() }))
+    }
+}
+
+/// Where changes come from.
+enum Source {
+    /// A pending write.
+    Pending(VecDeque<KeyChange>),
+    /// A memtable.
+    Memtable(MemtableScan),
 }
 
 /// A change and its position, which is [`Lsn::START`] for one of a pending write.
-struct ReadyChange {
+struct Change {
     lsn: Lsn,
     key: Value,
     value: Option<Value>,
 }
 
-/// The changes of one place: those that were read at the front, the rest, those that were read at
-/// the back, all in ascending order of key.
-#[derive(Default)]
-struct Source {
-    front: VecDeque<ReadyChange>,
-    /// What has not been read yet. `None` if there is nothing; then all that was read is in
-    /// `front`.
-    rest: Option<Rest>,
-    back: VecDeque<ReadyChange>,
-}
+impl TwoEnded for Source {
+    type Item = Change;
 
-impl Source {
-    /// Reads until there is a change at the end that `direction` begins at. Returns `false` if the
-    /// source is used up.
-    fn make_ready(&mut self, direction: Direction) -> bool {
-        while self.peek(direction).is_none()
-            && let Some(rest) = &mut self.rest
-        {
-            let ready = match direction {
-                Direction::Forward => &mut self.front,
-                Direction::Backward => &mut self.back,
-            };
-            if !rest.take(ready, direction) {
-                self.rest = None;
-                self.front.append(&mut self.back);
+    fn next(&mut self, direction: Direction) -> Result<Option<Change>> {
+        Ok(match self {
+            Self::Pending(changes) => {
+                let next = match direction {
+                    Direction::Forward => changes.pop_front(),
+                    Direction::Backward => changes.pop_back(),
+                };
+                next.map(|(key, value)| Change { lsn: Lsn::START, key, value })
             }
-        }
-        self.peek(direction).is_some()
-    }
-
-    fn peek(&self, direction: Direction) -> Option<&ReadyChange> {
-        match direction {
-            Direction::Forward => self.front.front(),
-            Direction::Backward if self.rest.is_none() => self.front.back(),
-            Direction::Backward => self.back.back(),
-        }
-    }
-
-    fn take(&mut self, direction: Direction) -> Option<ReadyChange> {
-        match direction {
-            Direction::Forward => self.front.pop_front(),
-            Direction::Backward if self.rest.is_none() => self.front.pop_back(),
-            Direction::Backward => self.back.pop_back(),
-        }
-    }
-}
-
-/// The changes of a memtable that have not been read yet.
-struct Rest {
-    memtable: Arc<Memtable>,
-    order: Arc<Order>,
-    stored: Stored,
-    lower: Bound<Value>,
-    upper: Bound<Value>,
-    count: usize,
-}
-
-impl Rest {
-    /// Reads the next few keys from the end that `direction` begins at. Some of them may have no
-    /// version at the position. Returns `false` if there are no more.
-    fn take(&mut self, ready: &mut VecDeque<ReadyChange>, direction: Direction) -> bool {
-        let keys = self.order.keys(bytes(&self.lower), bytes(&self.upper), direction, self.count);
-        let Some(last) = keys.last().cloned() else { return false };
-        let is_end = keys.len() < self.count;
-        for key in keys {
-            if let Some((lsn, value)) = self.memtable.version(self.stored.collection, &key, || self.stored.position) {
-                let change = ReadyChange { lsn, key, value };
-                match direction {
-                    Direction::Forward => ready.push_back(change),
-                    Direction::Backward => ready.push_front(change),
-                }
-            }
-        }
-        match direction {
-            Direction::Forward => self.lower = Bound::Excluded(last),
-            Direction::Backward => self.upper = Bound::Excluded(last),
-        }
-        self.count = (self.count * 2).min(KEYS_AT_ONCE_MAX);
-        !is_end
+            Self::Memtable(scan) => scan.next(direction).map(|(key, seen)| Change {
+                lsn: seen.lsn,
+                key: Value::copy_from(key),
+                value: seen.value.map(SeenValue::handle),
+            }),
+        })
     }
 }

@@ -1,144 +1,156 @@
-use std::{
-    collections::HashMap,
-    hash::BuildHasher,
-    sync::{
-        Arc,
-        atomic::{self, Ordering},
-    },
-};
+//! Which collection each name stands for.
+//!
+//! A *root* holds all names after some change of names. It is a persistent map: changing it costs
+//! the logarithm of its size, and shares the rest with the root before. So a read view can hold the
+//! root of each position that is read through it.
 
-use super::{NamedCollection, WriterToken, horizon::Visible, versions::Versions};
-use crate::{
-    CollectionId, Lsn,
-    sync::{ArcSwap, AtomicUsize, RandomState},
-};
+use std::{collections::VecDeque, sync::Arc};
 
-/// How many shards the table has. The writer copies the shard that it changes, so that readers need
-/// no lock. With more shards, the copies are smaller.
-const SHARDS: usize = 64;
+use rpds::{HashTrieMapSync, QueueSync};
 
-/// The table of names: which collection each name stood for at which position.
-///
-/// Readers load a shard and keep it; the writer stores a changed copy. There is one writer at a
-/// time, so no change is lost between the load and the store. The counters below are written by the
-/// writer alone, under its lock, and therefore need no ordering of their own.
-#[derive(Debug)]
+use super::NamedCollection;
+use crate::{CollectionId, Lsn, sync::RandomState};
+
+/// The names at the positions that may be read through a read view.
+#[derive(Clone, Debug)]
 pub(crate) struct Names {
-    shards: Box<[ArcSwap<Shard>]>,
-    hasher: RandomState,
-    /// How many names stand for a collection after every applied change.
-    live: AtomicUsize,
-    /// The last position at which any name changed.
-    changed: atomic::AtomicU64,
-    /// The highest position of a deletion that was forgotten.
-    forgotten: atomic::AtomicU64,
+    /// The position of the newest change, and the root that it led to.
+    newest: (Lsn, Root),
+    /// The roots before it that may still be read, the oldest first. There are some only from a
+    /// change of names on until the next one that finds it published.
+    older: QueueSync<(Lsn, Root)>,
 }
 
-type Shard = HashMap<Arc<str>, Arc<Versions<CollectionId>>, RandomState>;
+type Root = HashTrieMapSync<Arc<str>, Named, RandomState>;
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug)]
+struct Named {
+    /// Since when.
+    lsn: Lsn,
+    /// `None` if its collection was dropped or renamed.
+    id: Option<CollectionId>,
+}
 
 impl Names {
-    /// The names of these collections, as they have been since the collections were created.
-    pub(crate) fn of(collections: &[NamedCollection]) -> Self {
-        let hasher = RandomState::default();
-        let mut shards = vec![Shard::with_hasher(hasher.clone()); SHARDS];
-        for (id, name) in collections {
-            let versions = Arc::new(Versions::new(id.lsn, Some(*id)));
-            shards[shard_of(&hasher, name)].insert(Arc::clone(name), versions);
-        }
-        let live = shards.iter().map(HashMap::len).sum();
-        let shards = shards.into_iter().map(ArcSwap::from_pointee).collect();
-        Self { shards, hasher, live: AtomicUsize::new(live), changed: 0.into(), forgotten: 0.into() }
+    /// Whether these names tell what was at a position.
+    pub(crate) fn reach_back_to(&self, position: Lsn) -> bool {
+        self.root(position).is_some()
     }
 
-    /// The collection that `name` stood for at the position that `position` returns.
-    ///
-    /// `position` is called after the shard is loaded. The writer pruned the loaded shard by a
-    /// published position that it read before it stored the shard; the position that is read now
-    /// cannot be below that one, so the version that it selects is still there.
-    pub(crate) fn at(&self, name: &str, position: impl FnOnce() -> Lsn) -> Option<CollectionId> {
-        self.shard(name).load().get(name)?.at(position())?.copied()
+    /// The collection that `name` stood for at a position. The names must reach back to it.
+    pub(crate) fn at(&self, name: &str, position: Lsn) -> Option<CollectionId> {
+        self.root(position)?.get(name)?.id
     }
 
-    /// The collection that `name` stands for after every applied change, and the position of the
-    /// change that this depends on.
-    pub(crate) fn newest(&self, _writer: &WriterToken, name: &str) -> (Lsn, Option<CollectionId>) {
-        match self.shard(name).load().get(name) {
-            Some(versions) => (versions.lsn(), versions.newest().copied()),
-            // The name may have been deleted, and its deletion forgotten. The deletion is durable,
-            // but the log may not have confirmed that yet.
-            None => (Lsn(self.forgotten.load(Ordering::Relaxed)), None),
-        }
-    }
-
-    /// The position of the change that the number of collections depends on.
-    pub(crate) fn changed(&self, _writer: &WriterToken) -> Lsn {
-        Lsn(self.changed.load(Ordering::Relaxed))
-    }
-
-    /// How many collections there are after every applied change.
-    pub(crate) fn live(&self, _writer: &WriterToken) -> usize {
-        self.live.load(Ordering::Relaxed)
-    }
-
-    /// All collections at `position`, in order of identity.
-    pub(crate) fn all_at(&self, position: Lsn) -> Vec<(CollectionId, Arc<str>)> {
-        let mut all = Vec::new();
-        for shard in &self.shards {
-            let shard = shard.load();
-            let live = |(name, versions): (&Arc<str>, &Arc<Versions<CollectionId>>)| {
-                versions.at(position).flatten().map(|&id| (id, Arc::clone(name)))
-            };
-            all.extend(shard.iter().filter_map(live));
-        }
+    /// All collections at a position, in order of identity. The names must reach back to it.
+    pub(crate) fn all_at(&self, position: Lsn) -> Vec<NamedCollection> {
+        let live = |(name, named): (&Arc<str>, &Named)| Some((named.id?, Arc::clone(name)));
+        let mut all: Vec<_> = self.root(position).into_iter().flatten().filter_map(live).collect();
         all.sort_unstable();
         all
     }
 
-    /// Makes `name` stand for another collection, or for none, from `lsn` on. Forgets the names of
-    /// the same shard that are deleted for every reader.
-    pub(crate) fn apply(
-        &self,
-        writer: &mut WriterToken,
-        lsn: Lsn,
-        name: &str,
-        id: Option<CollectionId>,
-        visible: &Visible,
-    ) {
-        let shard = self.shard(name);
-        match (self.newest(writer, name).1, id) {
-            (None, Some(_)) => self.live.fetch_add(1, Ordering::Relaxed),
-            (Some(_), None) => self.live.fetch_sub(1, Ordering::Relaxed),
-            _ => self.live(writer),
-        };
-        let mut changed = Shard::clone(&shard.load());
-        changed.retain(|_, versions| {
-            let is_gone = versions.is_gone(visible);
-            if is_gone {
-                self.forgotten.fetch_max(versions.lsn().0, Ordering::Relaxed);
-            }
-            !is_gone
-        });
-        let versions = match changed.get(name) {
-            Some(older) => {
-                let mut versions = Versions::clone(older);
-                versions.push(lsn, id);
-                versions.prune(visible);
-                versions
-            }
-            None => Versions::new(lsn, id),
-        };
-        changed.insert(name.into(), Arc::new(versions));
-        self.changed.store(lsn.0, Ordering::Relaxed);
-        shard.store(Arc::new(changed));
-    }
-
-    fn shard(&self, name: &str) -> &ArcSwap<Shard> {
-        &self.shards[shard_of(&self.hasher, name)]
+    fn root(&self, position: Lsn) -> Option<&Root> {
+        let (newest, root) = &self.newest;
+        if *newest <= position {
+            return Some(root);
+        }
+        self.older.iter().take_while(|(lsn, _)| *lsn <= position).last().map(|(_, root)| root)
     }
 }
 
-fn shard_of(hasher: &RandomState, name: &str) -> usize {
-    hasher.hash_one(name) as usize % SHARDS
+/// The names after every applied change.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    root: Root,
+    /// How many names stand for a collection.
+    live: usize,
+    /// The last position at which any name changed.
+    changed: Lsn,
+    /// The names that stand for nothing since a position, in order of position.
+    removed: VecDeque<(Lsn, Arc<str>)>,
+    /// The highest position of a removal that was forgotten.
+    forgotten: Lsn,
+}
+
+impl Writer {
+    /// The names of these collections, as they were found at `position`.
+    pub(super) fn new(collections: &[NamedCollection], position: Lsn) -> (Names, Self) {
+        let mut root = Root::new_with_hasher_and_ptr_kind(RandomState::default());
+        for (id, name) in collections {
+            root.insert_mut(Arc::clone(name), Named { lsn: id.lsn, id: Some(*id) });
+        }
+        let names = Names { newest: (position, root.clone()), older: QueueSync::new_sync() };
+        let writer = Self {
+            root,
+            live: collections.len(),
+            changed: Lsn::START,
+            removed: VecDeque::new(),
+            forgotten: Lsn::START,
+        };
+        (names, writer)
+    }
+
+    /// The collection that `name` stands for, and the position of the change that this depends on.
+    pub(crate) fn newest(&self, name: &str) -> (Lsn, Option<CollectionId>) {
+        match self.root.get(name) {
+            Some(Named { lsn, id }) => (*lsn, *id),
+            // The name may have been removed, and its removal forgotten. The removal is durable,
+            // but the log may not have confirmed that yet.
+            None => (self.forgotten, None),
+        }
+    }
+
+    /// The position of the change that the number of collections depends on.
+    pub(crate) fn changed(&self) -> Lsn {
+        self.changed
+    }
+
+    /// How many collections there are.
+    pub(crate) fn live(&self) -> usize {
+        self.live
+    }
+
+    /// Makes names stand for other collections, or for none, from `lsn` on. Returns what takes the
+    /// place of `names` in the read view, where positions from `published` on are read. Forgets
+    /// removals up to `settled`.
+    pub(super) fn apply<'a>(
+        &mut self,
+        names: &Names,
+        lsn: Lsn,
+        changes: impl IntoIterator<Item = (&'a str, Option<CollectionId>)>,
+        published: Lsn,
+        settled: Lsn,
+    ) -> Names {
+        for (name, id) in changes {
+            let name: Arc<str> = name.into();
+            let was_live = self.newest(&name).1.is_some();
+            self.live = self.live + usize::from(id.is_some()) - usize::from(was_live);
+            if id.is_none() {
+                self.removed.push_back((lsn, Arc::clone(&name)));
+            }
+            self.root.insert_mut(name, Named { lsn, id });
+        }
+        self.changed = lsn;
+        self.forget(settled);
+        let mut older = names.older.enqueue(names.newest.clone());
+        while older.iter().nth(1).is_some_and(|(newer, _)| *newer <= published) {
+            older.dequeue_mut();
+        }
+        Names { newest: (lsn, self.root.clone()), older }
+    }
+
+    /// Forgets names whose removal no power cut takes back.
+    fn forget(&mut self, settled: Lsn) {
+        while self.removed.front().is_some_and(|(lsn, _)| *lsn <= settled) {
+            let Some((lsn, name)) = self.removed.pop_front() else { return };
+            if self.root.get(&name).is_some_and(|named| named.lsn == lsn && named.id.is_none()) {
+                self.root.remove_mut(&name);
+                self.forgotten = self.forgotten.max(lsn);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -149,55 +161,80 @@ mod tests {
         CollectionId { lsn: Lsn(lsn), index: 0 }
     }
 
+    /// The names of a store, changed one by one.
+    struct Changing(Names, Writer);
+
+    impl Changing {
+        fn new() -> Self {
+            let (names, writer) = Writer::new(&[], Lsn::START);
+            Self(names, writer)
+        }
+
+        fn apply(&mut self, lsn: u64, name: &str, id: Option<CollectionId>, published: u64, settled: u64) {
+            self.0 = self.1.apply(&self.0, Lsn(lsn), [(name, id)], Lsn(published), Lsn(settled));
+        }
+    }
+
     #[test]
     fn a_name_is_looked_up_at_a_position() {
-        let (names, mut writer) = (Names::of(&[]), WriterToken::new());
-        names.apply(&mut writer, Lsn(1), "a", Some(id(1)), &Visible::from(Lsn(0)));
-        names.apply(&mut writer, Lsn(2), "a", None, &Visible::from(Lsn(0)));
-        names.apply(&mut writer, Lsn(3), "a", Some(id(3)), &Visible::from(Lsn(0)));
-        let seen: Vec<_> = (0..4).map(|position| names.at("a", || Lsn(position))).collect();
+        let mut names = Changing::new();
+        names.apply(1, "a", Some(id(1)), 0, 0);
+        names.apply(2, "a", None, 0, 0);
+        names.apply(3, "a", Some(id(3)), 0, 0);
+        let seen: Vec<_> = (0..4).map(|position| names.0.at("a", Lsn(position))).collect();
         assert_eq!(seen, [None, Some(id(1)), None, Some(id(3))]);
-        assert_eq!(names.newest(&writer, "a"), (Lsn(3), Some(id(3))));
-        assert_eq!(names.newest(&writer, "b"), (Lsn(0), None));
-        assert_eq!(names.changed(&writer), Lsn(3));
+        assert!(names.0.reach_back_to(Lsn(0)), "nothing is published yet");
+        assert_eq!(names.1.newest("a"), (Lsn(3), Some(id(3))));
+        assert_eq!(names.1.newest("b"), (Lsn(0), None));
+        assert_eq!((names.1.changed(), names.1.live()), (Lsn(3), 1));
+    }
+
+    #[test]
+    fn positions_before_the_published_one_are_forgotten() {
+        let mut names = Changing::new();
+        for lsn in 1..100 {
+            names.apply(lsn, "a", Some(id(lsn)), lsn - 1, lsn - 1);
+        }
+        assert_eq!(names.0.older.len(), 1, "the one that is published");
+        assert_eq!(names.0.at("a", Lsn(98)), Some(id(98)));
+        assert!(names.0.reach_back_to(Lsn(98)) && !names.0.reach_back_to(Lsn(97)));
     }
 
     #[test]
     fn all_collections_come_in_order_of_identity() {
-        let (names, mut writer) = (Names::of(&[]), WriterToken::new());
+        let mut names = Changing::new();
         for (lsn, name) in [(1, "z"), (2, "a"), (3, "m")] {
-            names.apply(&mut writer, Lsn(lsn), name, Some(id(lsn)), &Visible::from(Lsn(0)));
+            names.apply(lsn, name, Some(id(lsn)), 0, 0);
         }
-        names.apply(&mut writer, Lsn(4), "a", None, &Visible::from(Lsn(0)));
-        let all = |position| names.all_at(Lsn(position)).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
+        names.apply(4, "a", None, 0, 0);
+        let all = |position| names.0.all_at(Lsn(position)).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
         assert_eq!(all(3), ["z", "a", "m"].map(Arc::from));
         assert_eq!(all(4), ["z", "m"].map(Arc::from));
-        assert_eq!(names.live(&writer), 2);
+        assert_eq!(names.1.live(), 2);
     }
 
     #[test]
-    fn dropped_names_are_forgotten() {
-        let (names, mut writer) = (Names::of(&[]), WriterToken::new());
-        for lsn in 0..10_000 {
-            let (name, lsn) = (format!("n{lsn}"), 2 * lsn + 1);
-            names.apply(&mut writer, Lsn(lsn), &name, Some(id(lsn)), &Visible::from(Lsn(lsn.saturating_sub(1))));
-            names.apply(&mut writer, Lsn(lsn + 1), &name, None, &Visible::from(Lsn(lsn)));
+    fn removed_names_are_forgotten() {
+        let mut names = Changing::new();
+        for round in 0..10_000 {
+            let (name, lsn) = (format!("n{round}"), 2 * round + 1);
+            names.apply(lsn, &name, Some(id(lsn)), lsn - 1, lsn - 1);
+            names.apply(lsn + 1, &name, None, lsn, lsn);
         }
-        let kept: usize = names.shards.iter().map(|shard| shard.load().len()).sum();
-        assert!(kept <= 2 * SHARDS, "{kept} names are kept");
-        let (depends_on, id) = names.newest(&writer, "n5");
+        assert!(names.1.root.size() <= 2, "{} names are kept", names.1.root.size());
+        let (depends_on, id) = names.1.newest("n5");
         assert!(id.is_none() && depends_on >= Lsn(12), "it was dropped at 12, not at {depends_on}");
     }
 
     #[test]
-    fn dropped_names_are_kept_while_a_power_cut_may_bring_them_back() {
-        let (names, mut writer) = (Names::of(&[]), WriterToken::new());
-        names.apply(&mut writer, Lsn(1), "a", Some(id(1)), &Visible::unsettled(Lsn(0)));
-        names.apply(&mut writer, Lsn(2), "a", None, &Visible::unsettled(Lsn(1)));
+    fn removed_names_are_kept_while_a_power_cut_may_bring_them_back() {
+        let mut names = Changing::new();
+        names.apply(1, "a", Some(id(1)), 0, 0);
+        names.apply(2, "a", None, 1, 0);
         for lsn in 3..1000 {
-            names.apply(&mut writer, Lsn(lsn), &lsn.to_string(), Some(id(lsn)), &Visible::unsettled(Lsn(lsn - 1)));
+            names.apply(lsn, &lsn.to_string(), Some(id(lsn)), lsn - 1, 0);
         }
-        assert_eq!(names.newest(&writer, "a"), (Lsn(2), None));
-        assert_eq!(names.newest(&writer, "never"), (Lsn(0), None));
+        assert_eq!(names.1.newest("a"), (Lsn(2), None));
+        assert_eq!(names.1.newest("never"), (Lsn(0), None));
     }
 }

@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
 use super::{
-    memtable::{Changed, Memtable},
-    steps::{self, GoOn, STEP_ENTRIES},
+    NamedCollection,
+    memtable::{Memtable, MemtableChanges, Seen, SeenValue},
+    names::Names,
+    steps::{GoOn, STEP_ENTRIES},
 };
 use crate::{
     Checkpoint, CheckpointId, CheckpointStats, CollectionId, CollectionInfo, CollectionSize, Error, Lsn, Place, Result,
@@ -11,12 +13,14 @@ use crate::{
 
 /// Where readers look: first in the active memtable, then in the frozen ones, then in the
 /// checkpoint. A view never changes; a new view replaces it.
+#[derive(Clone)]
 pub(crate) struct ReadView {
     pub(crate) active: Arc<Memtable>,
     /// The memtables that no checkpoint has taken yet, newest first. Backpressure bounds their
     /// number.
     pub(crate) frozen: Vec<Frozen>,
     pub(crate) checkpoint: Option<Arc<dyn Checkpoint>>,
+    pub(crate) names: Names,
     /// What the checkpoint says of itself. It is asked once: writers need this under their lock,
     /// and the checkpoint may be foreign code.
     checkpoint_id: Option<CheckpointId>,
@@ -34,25 +38,25 @@ pub(crate) struct Frozen {
 }
 
 impl ReadView {
-    pub(crate) fn new(checkpoint: Option<Arc<dyn Checkpoint>>) -> Self {
+    pub(crate) fn new(active: Arc<Memtable>, checkpoint: Option<Arc<dyn Checkpoint>>, names: Names) -> Self {
         let checkpoint_stats = checkpoint.as_ref().map(|checkpoint| checkpoint.stats()).unwrap_or_default();
         let checkpoint_id = checkpoint.as_ref().map(|checkpoint| checkpoint.id());
-        Self { active: Arc::new(Memtable::new()), frozen: Vec::new(), checkpoint, checkpoint_id, checkpoint_stats }
+        Self { active, frozen: Vec::new(), checkpoint, names, checkpoint_id, checkpoint_stats }
     }
 
-    /// A view in which the active memtable is frozen and a new one is active. `lsn` is the position
-    /// of the last change that was applied; `record_bytes` are the bytes of the active memtable's
-    /// records in the log.
-    pub(crate) fn with_active_frozen(&self, lsn: Lsn, record_bytes: u64) -> Self {
-        let bytes = record_bytes.max(self.active.bytes() as u64);
+    /// A view in which the active memtable is frozen and `active` takes its place. `lsn` is the
+    /// position of the last change that was applied; `record_bytes` are the bytes of the frozen
+    /// memtable's records in the log.
+    pub(crate) fn with_active_frozen(&self, active: Arc<Memtable>, lsn: Lsn, record_bytes: u64) -> Self {
+        let bytes = record_bytes.max(self.active.bytes());
         let newest = Frozen { memtable: Arc::clone(&self.active), lsn, bytes };
-        Self {
-            active: Arc::new(Memtable::new()),
-            frozen: std::iter::once(newest).chain(self.frozen.iter().cloned()).collect(),
-            checkpoint: self.checkpoint.clone(),
-            checkpoint_id: self.checkpoint_id,
-            checkpoint_stats: self.checkpoint_stats,
-        }
+        let frozen = std::iter::once(newest).chain(self.frozen.iter().cloned()).collect();
+        Self { active, frozen, ..self.clone() }
+    }
+
+    /// A view with other names.
+    pub(crate) fn with_names(&self, names: Names) -> Self {
+        Self { names, ..self.clone() }
     }
 
     /// A view in which `checkpoint` replaces the checkpoint, and the frozen memtables whose changes
@@ -66,11 +70,11 @@ impl ReadView {
             return None;
         }
         Some(Self {
-            active: Arc::clone(&self.active),
             frozen: self.frozen.iter().filter(|frozen| frozen.lsn > id.lsn).cloned().collect(),
             checkpoint_id: Some(id),
             checkpoint_stats: checkpoint.stats(),
             checkpoint: Some(checkpoint),
+            ..self.clone()
         })
     }
 
@@ -82,7 +86,7 @@ impl ReadView {
     /// How many bytes count in the bound of what no checkpoint has taken yet. For a frozen memtable
     /// these are the bytes of memory or of the log, whichever are more.
     pub(crate) fn unwritten_bytes(&self) -> u64 {
-        self.active.bytes() as u64 + self.frozen.iter().map(|frozen| frozen.bytes).sum::<u64>()
+        self.active.bytes() + self.frozen.iter().map(|frozen| frozen.bytes).sum::<u64>()
     }
 
     pub(crate) fn checkpoint_id(&self) -> Option<CheckpointId> {
@@ -94,17 +98,11 @@ impl ReadView {
         self.checkpoint_id().map_or(Lsn::START, |id| id.lsn)
     }
 
-    /// The value of a key at the position that `position` returns, and the position of the version
-    /// that was found. The latter is [`Lsn::START`] if no memtable has the key. `position` is
-    /// called again for each memtable.
-    pub(crate) fn get(
-        &self,
-        collection: CollectionId,
-        key: &[u8],
-        position: impl Fn() -> Lsn,
-    ) -> Result<(Lsn, Option<Value>)> {
+    /// The value of a key at `position`, and the position of the version that was found. The latter
+    /// is [`Lsn::START`] if no memtable has the key.
+    pub(crate) fn get(&self, collection: CollectionId, key: &[u8], position: Lsn) -> Result<(Lsn, Option<Value>)> {
         match (self.in_memory(collection, key, position), &self.checkpoint) {
-            (Some(found), _) => Ok(found),
+            (Some(seen), _) => Ok((seen.lsn, seen.value.map(SeenValue::handle))),
             (None, Some(checkpoint)) => Ok((Lsn::START, checkpoint.get(collection, key)?)),
             (None, None) => Ok((Lsn::START, None)),
         }
@@ -121,8 +119,8 @@ impl ReadView {
         let mut values = vec![None; keys.len()];
         let mut rest = Vec::new();
         for (value, key) in values.iter_mut().zip(keys) {
-            match self.in_memory(collection, key, || position) {
-                Some((_, found)) => *value = found,
+            match self.in_memory(collection, key, position) {
+                Some(seen) => *value = seen.value.map(SeenValue::handle),
                 None => rest.push((*key, value)),
             }
         }
@@ -134,36 +132,33 @@ impl ReadView {
         Ok(values)
     }
 
-    /// Calls `read` with the value of a key at the position that `position` returns. Returns the
-    /// position of the version, as [`get`](ReadView::get) does, and whether there is a value.
+    /// Calls `read` with the value of a key at `position`. Returns the position of the version, as
+    /// [`get`](ReadView::get) does, and whether there is a value.
     pub(crate) fn get_with(
         &self,
         collection: CollectionId,
         key: &[u8],
-        position: impl Fn() -> Lsn,
+        position: Lsn,
         read: &mut dyn FnMut(&[u8]),
     ) -> Result<(Lsn, bool)> {
         match self.in_memory(collection, key, position) {
-            Some((lsn, value)) => {
-                value.iter().for_each(|value| read(value));
-                Ok((lsn, value.is_some()))
+            Some(seen) => {
+                seen.value.iter().for_each(|value| read(value.bytes()));
+                Ok((seen.lsn, seen.value.is_some()))
             }
             None => Ok((Lsn::START, self.in_checkpoint(collection, key, read)?)),
         }
     }
 
-    /// The newest version of a key in memory at the position that `position` returns: its position
-    /// and value.
-    pub(crate) fn in_memory(
-        &self,
-        collection: CollectionId,
-        key: &[u8],
-        position: impl Fn() -> Lsn,
-    ) -> Option<(Lsn, Option<Value>)> {
-        // A memtable that is empty costs nothing. A reader that takes one for empty although a key
-        // was added since began before that key was published.
-        let mut memtables = self.memtables().filter(|memtable| memtable.entries() > 0);
-        memtables.find_map(|memtable| memtable.version(collection, key, &position))
+    /// Whether the state at `position` can be read through this view.
+    pub(crate) fn reaches_back_to(&self, position: Lsn) -> bool {
+        self.checkpoint_lsn() <= position && self.names.reach_back_to(position)
+    }
+
+    /// What memory says of a key at `position`; `None` if it says nothing.
+    pub(crate) fn in_memory(&self, collection: CollectionId, key: &[u8], position: Lsn) -> Option<Seen<'_>> {
+        let frozen = || self.frozen.iter().find_map(|frozen| frozen.memtable.version(collection, key, position));
+        self.active.version(collection, key, position).or_else(frozen)
     }
 
     /// Calls `read` with the checkpoint's value of a key. Returns `false` if it has none.
@@ -179,75 +174,50 @@ impl ReadView {
         }
     }
 
-    /// The keys that `wanted` selects and that have changed since the checkpoint, as they were at
-    /// `position`, in order of (collection, key). The cost grows with the number of keys that have
-    /// changed in all collections.
-    pub(crate) fn changed(
-        &self,
-        position: Lsn,
-        wanted: impl Fn(CollectionId, &[u8]) -> bool,
-        go_on: GoOn<'_>,
-    ) -> Result<Vec<Changed>> {
-        changes(self.memtables(), position, &wanted, go_on)
-    }
-
     /// What the next checkpoint adds to this view's checkpoint: the changes of the oldest frozen
     /// memtable, in order of (collection, key), without those of collections that no longer exist.
-    pub(crate) fn oldest_changes(&self, go_on: GoOn<'_>) -> Result<Vec<Changed>> {
-        let Some(oldest) = self.frozen.last() else { return Ok(Vec::new()) };
-        let mut changed = changes([&oldest.memtable], oldest.lsn, &|_, _| true, go_on)?;
-        let (mut collection, mut exists) = (CollectionId::NAMES, true);
-        let mut failure = None;
-        changed.retain(|change| {
-            if change.collection != collection {
-                collection = change.collection;
-                exists = self.existed(collection, oldest).unwrap_or_else(|error| {
-                    failure.get_or_insert(error);
-                    true
-                });
-            }
-            exists
-        });
-        failure.map_or(Ok(changed), Err)
+    /// `None` if nothing is frozen.
+    pub(crate) fn oldest_changes(&self, go_on: GoOn<'_>) -> Result<Option<MemtableChanges>> {
+        let Some(oldest) = self.frozen.last() else { return Ok(None) };
+        oldest.memtable.changes(|collection| self.existed(collection, oldest), go_on).map(Some)
     }
 
     /// Whether a collection existed when the oldest memtable was frozen.
     fn existed(&self, collection: CollectionId, oldest: &Frozen) -> Result<bool> {
+        if collection == CollectionId::NAMES {
+            return Ok(true);
+        }
         let key = collection.to_key();
-        match oldest.memtable.version(CollectionId::NAMES, &key, || oldest.lsn) {
-            Some((_, name)) => Ok(name.is_some()),
+        match oldest.memtable.version(CollectionId::NAMES, &key, oldest.lsn) {
+            Some(name) => Ok(name.value.is_some()),
             None => self.in_checkpoint(CollectionId::NAMES, &key, &mut |_| {}),
         }
     }
 
-    /// The sizes of `collections`: those in the checkpoint, adjusted by what has `changed` since.
-    /// Both arguments are in order of identity.
-    pub(crate) fn sizes(
-        &self,
-        collections: Vec<(CollectionId, Arc<str>)>,
-        changed: &[Changed],
-        go_on: GoOn<'_>,
-    ) -> Result<Vec<CollectionInfo>> {
-        let mut infos = Vec::with_capacity(collections.len());
-        for (id, name) in collections {
-            let mut size = match &self.checkpoint {
-                Some(checkpoint) => checkpoint.size(id)?,
-                None => CollectionSize::default(),
-            };
-            let first = changed.partition_point(|change| change.collection < id);
-            let of_collection = changed[first..].iter().take_while(|change| change.collection == id);
-            for (number, change) in of_collection.enumerate() {
+    /// The size of a collection at `position`: that in the checkpoint, adjusted by what has changed
+    /// since. The cost grows with the number of keys that the collection changed.
+    pub(crate) fn size(&self, (id, name): &NamedCollection, position: Lsn, go_on: GoOn<'_>) -> Result<CollectionInfo> {
+        let mut size = match &self.checkpoint {
+            Some(checkpoint) => checkpoint.size(*id)?,
+            None => CollectionSize::default(),
+        };
+        for (age, memtable) in self.memtables().enumerate() {
+            for (number, key) in memtable.keys(*id).enumerate() {
                 if number.is_multiple_of(STEP_ENTRIES) {
                     go_on()?;
                 }
+                let Some(seen) = memtable.version(*id, key, position) else { continue };
+                if self.memtables().take(age).any(|newer| newer.version(*id, key, position).is_some()) {
+                    continue;
+                }
                 let mut replaced = None;
-                self.in_checkpoint(id, &change.key, &mut |old| replaced = Some(old.len()))?;
-                size = after(size, change, replaced).ok_or_else(|| self.miscounted(&name))?;
+                self.in_checkpoint(*id, key, &mut |old| replaced = Some(old.len()))?;
+                let value = seen.value.map(|value| value.bytes().len());
+                size = after(size, key.len(), value, replaced).ok_or_else(|| self.miscounted(name))?;
             }
-            let CollectionSize { entries, bytes } = size;
-            infos.push(CollectionInfo { id, name: name.as_ref().to_owned(), entries, bytes });
         }
-        Ok(infos)
+        let CollectionSize { entries, bytes } = size;
+        Ok(CollectionInfo { id: *id, name: name.as_ref().to_owned(), entries, bytes })
     }
 
     /// The error for a checkpoint that holds more entries or bytes than its sizes say.
@@ -257,66 +227,18 @@ impl ReadView {
     }
 }
 
-/// The keys that `wanted` selects in `memtables`, which come newest first, as they were at
-/// `position`, in order of (collection, key).
-fn changes<'a>(
-    memtables: impl IntoIterator<Item = &'a Arc<Memtable>>,
-    position: Lsn,
-    wanted: &impl Fn(CollectionId, &[u8]) -> bool,
-    go_on: GoOn<'_>,
-) -> Result<Vec<Changed>> {
-    let mut changed = Vec::new();
-    for memtable in memtables {
-        memtable.collect(position, wanted, &mut changed, go_on)?;
-    }
-    // Equal keys stay as they are, and newer memtables come first. So the first one is the newest.
-    let mut changed = in_order(changed, go_on)?;
-    changed.dedup_by(|later, first| (later.collection, &later.key) == (first.collection, &first.key));
-    Ok(changed)
-}
-
-/// Sorts changes by collection and key, and leaves those of the same key in the order in which they
-/// are.
-///
-/// It sorts numbers: the rank of the collection, the beginning of the key, and the place in
-/// `changed`. So few keys are compared byte by byte, and no change is moved more than once.
-fn in_order(changed: Vec<Changed>, go_on: GoOn<'_>) -> Result<Vec<Changed>> {
-    let mut collections: Vec<CollectionId> = changed.iter().map(|change| change.collection).collect();
-    collections.sort_unstable();
-    collections.dedup();
-    let number = |(place, change): (usize, &Changed)| {
-        let rank = collections.partition_point(|collection| *collection < change.collection);
-        let mut beginning = [0; BEGINNING_BYTES];
-        let bytes = change.key.len().min(BEGINNING_BYTES);
-        beginning[..bytes].copy_from_slice(&change.key[..bytes]);
-        (rank as u32, u64::from_be_bytes(beginning), place)
-    };
-    let numbers = steps::sort(changed.iter().enumerate().map(number).collect(), Ord::cmp, go_on)?;
-    let mut places: Vec<usize> = Vec::with_capacity(numbers.len());
-    for alike in numbers.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
-        let first = places.len();
-        places.extend(alike.iter().map(|&(_, _, place)| place));
-        places[first..].sort_by(|a, b| changed[*a].key.cmp(&changed[*b].key));
-    }
-    let mut changed: Vec<Option<Changed>> = changed.into_iter().map(Some).collect();
-    Ok(places.into_iter().filter_map(|place| changed[place].take()).collect())
-}
-
-/// How many bytes of a key are sorted as a number.
-const BEGINNING_BYTES: usize = size_of::<u64>();
-
-/// The size of a collection after `change` to a key. `replaced` is the length of the key's old
-/// value, or `None` if the key was absent. Returns `None` if the size would become negative.
-fn after(size: CollectionSize, change: &Changed, replaced: Option<usize>) -> Option<CollectionSize> {
-    let entry_bytes = |value_len: usize| (change.key.len() + value_len) as u64;
+/// The size of a collection after a change to a key: `value` and `replaced` are the lengths of its
+/// new value and its old one, or `None` where it has none. Returns `None` if the size would become
+/// negative.
+fn after(size: CollectionSize, key: usize, value: Option<usize>, replaced: Option<usize>) -> Option<CollectionSize> {
     let CollectionSize { mut entries, mut bytes } = size;
-    if let Some(value_len) = replaced {
+    if let Some(replaced) = replaced {
         entries = entries.checked_sub(1)?;
-        bytes = bytes.checked_sub(entry_bytes(value_len))?;
+        bytes = bytes.checked_sub((key + replaced) as u64)?;
     }
-    if let Some(value) = &change.value {
+    if let Some(value) = value {
         entries += 1;
-        bytes += entry_bytes(value.len());
+        bytes += (key + value) as u64;
     }
     Some(CollectionSize { entries, bytes })
 }

@@ -1,8 +1,9 @@
 use super::*;
+use crate::sync::Mutex;
 
-const KEYS: u64 = 100;
+const A: CollectionId = CollectionId { lsn: Lsn(1), index: 0 };
 
-/// Collections with one writer, which can publish at once.
+/// Collections with one writer, and the collection `a`.
 struct Written {
     collections: Arc<Collections>,
     writer: WriterToken,
@@ -12,143 +13,191 @@ struct Written {
 impl Written {
     fn new() -> Self {
         let (collections, writer) = Collections::new(None, &[]);
-        Self { collections: Arc::new(collections), writer, lsn: Lsn::START }
+        let mut written = Self { collections: Arc::new(collections), writer, lsn: Lsn::START };
+        written.apply(&Operation::Create { name: "a" });
+        written
     }
 
     fn apply(&mut self, operation: &Operation<'_>) {
-        self.lsn = Lsn(self.lsn.0 + 1);
+        self.lsn = self.lsn.next();
         self.collections.apply(&mut self.writer, self.lsn, std::iter::once(*operation));
     }
 
-    fn put(&mut self, collection: CollectionId, key: u64) {
-        let key = key.to_be_bytes();
-        self.apply(&Operation::Put { collection, key: &key, value: b"value" });
+    fn put(&mut self, key: u64, value: &[u8]) {
+        self.apply(&Operation::Put { collection: A, key: &key.to_be_bytes(), value });
     }
 
     fn publish(&self) {
         self.collections.horizon.publish(self.lsn, self.lsn);
     }
 
-    /// The versions of keys. The name of the collection has one, too.
-    fn versions(&self) -> usize {
-        self.collections.view().active.versions() - 1
+    fn freeze(&mut self) {
+        self.collections.freeze(&mut self.writer, self.lsn, 0);
     }
 
-    fn waiting(&self) -> usize {
-        self.writer.superseded.queue.len() + self.writer.superseded.held.len()
+    fn get(&self, key: u64) -> Option<Value> {
+        self.collections.get("a", &key.to_be_bytes()).unwrap()
     }
 }
 
-fn overwritten(in_flight: u64, mut before_each_round: impl FnMut(&Arc<Collections>)) -> Written {
+#[test]
+fn a_snapshot_sees_its_position_whatever_comes_later() {
     let mut written = Written::new();
-    let collection = CollectionId { lsn: Lsn(1), index: 0 };
-    written.apply(&Operation::Create { name: "a" });
-    written.publish();
-    for round in 0..1000 {
-        before_each_round(&written.collections);
-        for key in 0..KEYS {
-            written.put(collection, key);
-            if (round * KEYS + key).is_multiple_of(in_flight) {
-                written.publish();
-            }
+    let mut snapshots = Vec::new();
+    for round in 0..300_u64 {
+        (0..3).for_each(|key| written.put(key, &round.to_be_bytes()));
+        if round % 50 == 20 {
+            written.freeze();
         }
+        written.publish();
+        snapshots.push(written.collections.snapshot());
     }
-    written.publish();
-    (0..KEYS).for_each(|key| written.put(collection, key));
-    written
-}
-
-#[test]
-fn overwriting_keeps_no_versions_that_nothing_sees() {
-    for in_flight in [1, 10, 1000] {
-        let written = overwritten(in_flight, |_| {});
-        assert!(written.versions() as u64 <= 2 * KEYS, "{} versions, {in_flight} in flight", written.versions());
-        assert!(written.waiting() as u64 <= KEYS);
+    for (round, snapshot) in (0..300_u64).zip(&snapshots) {
+        for key in 0..3_u64 {
+            assert_eq!(snapshot.get("a", &key.to_be_bytes()).unwrap().unwrap(), round.to_be_bytes());
+        }
+        assert_eq!(snapshot.len("a").unwrap(), 3);
+        assert_eq!(snapshot.range("a", Bound::Unbounded, Bound::Unbounded).count(), 3);
     }
 }
 
 #[test]
-fn a_snapshot_keeps_one_version_of_each_key() {
-    let mut held = None;
-    let written = overwritten(1, |collections| {
-        held.get_or_insert_with(|| collections.snapshot());
-    });
-    assert!(written.versions() as u64 <= 3 * KEYS, "{} versions", written.versions());
-    assert!(written.waiting() as u64 <= 2 * KEYS);
-}
-
-#[test]
-fn versions_kept_for_snapshots_are_dropped_after_them() {
-    let mut held = Vec::new();
-    let written = overwritten(1, |collections| {
-        held.push(collections.snapshot());
-        if held.len() > 3 {
-            held.remove(0);
-        }
-    });
-    drop(held);
-    let mut written = written;
+fn what_is_not_published_is_not_seen() {
+    let mut written = Written::new();
+    assert_eq!(written.get(1), None, "the collection is not published");
+    written.put(1, b"one");
     written.publish();
-    let other = CollectionId { lsn: Lsn(2), index: 0 };
-    (0..2 * KEYS).for_each(|key| written.put(other, key));
-    assert_eq!(written.versions() as u64, 3 * KEYS);
-    assert_eq!(written.waiting(), 0);
+    written.put(1, b"two");
+    assert_eq!(written.get(1).unwrap(), "one");
+    let newest = written.collections.get_newest(&written.writer, A, &1_u64.to_be_bytes()).unwrap();
+    assert_eq!(newest, (Lsn(3), Some("two".into())));
 }
 
-/// One key that is overwritten very often, and many keys that are overwritten ten times: no version
-/// is kept that nothing can see. `KV_MEMORY_KEYS` sets the number of keys; use a million in an
-/// optimised build.
+/// A checkpoint takes nothing of collections that do not exist: neither those that were created and
+/// dropped since the last one, nor those that it does not know.
 #[test]
-fn memory_stays_flat_over_millions_of_overwrites() {
-    let keys = std::env::var("KV_MEMORY_KEYS").map_or(50_000, |keys| keys.parse().unwrap());
-    for (keys, rounds) in [(1, 1_000_000), (keys, 10)] {
-        for with_snapshots in [false, true] {
-            let mut written = Written::new();
-            let collection = CollectionId { lsn: Lsn(1), index: 0 };
-            let mut snapshot = None;
-            for round in 0..rounds {
-                if with_snapshots && round % (rounds / 5) == 0 {
-                    snapshot = Some(written.collections.snapshot()); // drops the previous one
+fn changes_of_dropped_collections_are_left_out() {
+    let mut written = Written::new();
+    written.put(1, b"one");
+    written.apply(&Operation::Create { name: "b" });
+    let b = CollectionId { lsn: written.lsn, index: 0 };
+    written.apply(&Operation::Put { collection: b, key: b"k", value: b"v" });
+    written.apply(&Operation::Drop { collection: b, name: "b" });
+    written.freeze();
+    written.put(1, b"again");
+    written.freeze();
+
+    let changed = |frozen: &read_view::Frozen| {
+        let mut view = ReadView::clone(&written.collections.view());
+        view.frozen = vec![frozen.clone()];
+        let mut changes = view.oldest_changes(&mut || Ok(())).unwrap().unwrap();
+        std::iter::from_fn(|| changes.next().map(|change| change.collection)).collect::<Vec<_>>()
+    };
+    let view = written.collections.view();
+    assert_eq!(changed(&view.frozen[1]), [CollectionId::NAMES, CollectionId::NAMES, A]);
+    assert_eq!(changed(&view.frozen[0]), [], "there is no checkpoint, and so no collection");
+}
+
+/// Without a threshold a memtable is frozen only before its addresses run out, which is early in
+/// tests.
+#[test]
+fn a_memtable_is_frozen_before_its_addresses_run_out() {
+    let options = crate::StoreOptions { checkpoint_record_bytes: u64::MAX, ..crate::StoreOptions::default() };
+    let backends = (Arc::new(crate::MemoryLog::new()), Arc::new(crate::MemoryCheckpointer::new()));
+    let store = crate::Store::with_backends(backends.0, backends.1, options).unwrap();
+    let a = store.collection("a").unwrap().with_durability(crate::Durability::Process);
+    for key in 0..10_000_u32 {
+        a.put(key.to_be_bytes(), [1; 1000]).unwrap();
+    }
+    assert!(store.stats().frozen_memtables >= 1 || store.stats().checkpoint.is_some());
+    assert_eq!(a.iter().map(|entry| entry.unwrap().value[0] as usize).sum::<usize>(), 10_000);
+}
+
+/// A handle to a value does not keep the memtable alive, nor does an iterator that has ended.
+#[test]
+fn a_value_outlives_its_memtable() {
+    let mut written = Written::new();
+    let long = [7; 10_000];
+    written.put(1, b"short");
+    written.put(2, &long);
+    written.publish();
+    let memtable = Arc::downgrade(written.writer.active.memtable());
+    let (short, apart) = (written.get(1).unwrap(), written.get(2).unwrap());
+    let again = written.get(2).unwrap();
+    assert_eq!(apart.as_ptr(), again.as_ptr(), "a long value is not copied");
+    drop(written);
+    assert!(memtable.upgrade().is_none(), "a value keeps its memtable alive");
+    assert_eq!((&*short, &*apart), (&b"short"[..], &long[..]));
+}
+
+/// What memory takes for keys and values of 16 and 100 bytes, at each number of keys.
+#[test]
+fn memory_above_keys_and_values_is_bounded() {
+    let mut written = Written::new();
+    let mut worst = 0.0_f64;
+    for key in 0..200_000_u64 {
+        let key = [key, key.wrapping_mul(0x9E37_79B9_7F4A_7C15)].map(u64::to_be_bytes).concat();
+        written.apply(&Operation::Put { collection: A, key: &key, value: &[1; 100] });
+        let keys = written.lsn.0 - 1;
+        let bytes = written.writer.active.memtable().bytes();
+        if keys >= 20_000 {
+            worst = worst.max(bytes as f64 / keys as f64 - 116.0);
+        }
+    }
+    assert!(worst <= 36.0, "{worst:.1} bytes above key and value");
+}
+
+/// A writer overwrites, deletes, freezes and publishes, while readers check each other's answers:
+/// whatever they read is one published state.
+#[test]
+fn readers_beside_a_writer_see_one_state() {
+    let rounds = if cfg!(debug_assertions) { 4_000 } else { 400_000 };
+    let mut written = Written::new();
+    written.publish();
+    let collections = Arc::clone(&written.collections);
+    let done = Mutex::new(false);
+    std::thread::scope(|scope| {
+        for reader in 0..2_u64 {
+            let (collections, done) = (&collections, &done);
+            scope.spawn(move || {
+                let mut last = 0;
+                while !*lock(done) {
+                    let snapshot = collections.snapshot();
+                    let seen = |key: u64| {
+                        let value = snapshot.get("a", &key.to_be_bytes()).unwrap();
+                        value.map(|value| u64::from_be_bytes(value[..8].try_into().unwrap()))
+                    };
+                    let all: Vec<_> = (0..8).map(seen).collect();
+                    let in_order = snapshot.range("a", Bound::Unbounded, Bound::Unbounded);
+                    let in_order: Vec<_> = in_order
+                        .map(|entry| u64::from_be_bytes(entry.unwrap().value[..8].try_into().unwrap()))
+                        .collect();
+                    assert_eq!(all.iter().flatten().copied().collect::<Vec<_>>(), in_order);
+                    assert_eq!(snapshot.len("a").unwrap(), in_order.len() as u64);
+                    // All keys of a round are written before it is published; each fourth is then
+                    // deleted.
+                    let round = in_order.first().copied().unwrap_or(last);
+                    assert!(in_order.iter().all(|value| *value == round), "{all:?} is not one state");
+                    assert!(round >= last, "reader {reader} went back from {last} to {round}");
+                    last = round;
                 }
-                for key in 0..keys {
-                    written.put(collection, key);
-                    written.publish();
+            });
+        }
+        for round in 0..rounds {
+            for key in 0..8_u64 {
+                let key = key.to_be_bytes();
+                if (round + u64::from(key[7])) % 4 == 0 {
+                    written.apply(&Operation::Delete { collection: A, key: &key });
+                } else {
+                    let value = [round.to_be_bytes(); 20].concat();
+                    written.apply(&Operation::Put { collection: A, key: &key, value: &value });
                 }
             }
-            drop(snapshot);
-            (0..keys).for_each(|key| written.put(collection, key));
-            assert!(written.versions() as u64 <= 2 * keys + 2, "{} versions of {keys} keys", written.versions());
+            if round % (rounds / 4) == 1 {
+                written.freeze();
+            }
+            written.publish();
         }
-    }
-}
-
-/// In a child made by `fork`, the registry's lock may be held for ever.
-#[test]
-fn a_snapshot_dropped_in_a_child_releases_nothing() {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    struct FakeOwner(AtomicBool);
-
-    impl Owner for FakeOwner {
-        fn check(&self) -> Result<()> {
-            if self.0.load(Ordering::Relaxed) { Err(Error::Forked) } else { Ok(()) }
-        }
-    }
-
-    let owner: Arc<FakeOwner> = Arc::new(FakeOwner(AtomicBool::new(false)));
-    let (mut collections, _writer) = Collections::new(None, &[]);
-    let weak: Weak<FakeOwner> = Arc::downgrade(&owner);
-    collections.owner = Some(weak);
-    let collections = Arc::new(collections);
-    let releases = || collections.horizon().visible().releases();
-    let (in_the_parent, in_a_child, after_the_store) =
-        (collections.snapshot(), collections.snapshot(), collections.snapshot());
-    drop(collections.snapshot());
-    drop(in_the_parent);
-    assert_eq!(releases(), 0, "other snapshots read at the same position");
-    owner.0.store(true, Ordering::Relaxed);
-    drop(in_a_child);
-    drop(owner);
-    drop(after_the_store);
-    assert_eq!(releases(), 0, "a child released a position");
+        *lock(&done) = true;
+    });
 }

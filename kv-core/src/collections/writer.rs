@@ -1,7 +1,4 @@
-use std::collections::VecDeque;
-
-use super::{horizon::Visible, memtable::Memtable};
-use crate::{CollectionId, Lsn, Value};
+use super::{memtable, names};
 
 /// Proof that the caller is the one writer of its [`Collections`](super::Collections).
 ///
@@ -13,62 +10,20 @@ use crate::{CollectionId, Lsn, Value};
 ///   borrow lasts.
 /// - With `&mut WriterToken` it applies a change.
 ///
-/// The token also carries the writer's own state: the keys that still hold superseded versions.
+/// The token also carries what only the writer may use.
 #[derive(Debug)]
 pub(crate) struct WriterToken {
-    pub(super) superseded: Superseded,
+    /// Adds to the active memtable.
+    pub(super) active: memtable::Writer,
+    /// The names of the collections after every applied change.
+    pub(crate) names: names::Writer,
 }
 
 impl WriterToken {
-    pub(super) fn new() -> Self {
-        Self { superseded: Superseded::default() }
-    }
-}
-
-/// The keys of the active memtable that have older versions as well as the newest one.
-///
-/// [`Memtable::apply`] reports a key when it gets its first older version. The key stays in here
-/// until [`Memtable::prune`] has left only the newest one.
-#[derive(Debug, Default)]
-pub(crate) struct Superseded {
-    /// Keys to prune once the position beside them is published, roughly in order of position.
-    pub(super) queue: VecDeque<(Lsn, CollectionId, Value)>,
-    /// Keys whose older versions are kept for a registered reader. They return to the queue when
-    /// any reader releases its position.
-    pub(super) held: Vec<(Lsn, CollectionId, Value)>,
-    /// The number of releases when `held` was last moved to the queue.
-    releases: u64,
-}
-
-/// How many keys each change prunes. A change supersedes at most one version, so the queue shrinks.
-/// Four keys are few enough that no write takes long.
-const PRUNED_AT_ONCE: usize = 4;
-
-impl Superseded {
-    /// Queues `key`, whose version at `lsn` superseded one that is still kept.
-    pub(super) fn push(&mut self, lsn: Lsn, collection: CollectionId, key: Value) {
-        self.queue.push_back((lsn, collection, key));
-    }
-
-    /// Drops the versions that no reader can see any more, for the next few keys in the queue.
-    pub(super) fn prune(&mut self, active: &Memtable, visible: &Visible) {
-        if self.releases != visible.releases() {
-            self.releases = visible.releases();
-            self.queue.extend(self.held.drain(..));
-        }
-        for _ in 0..PRUNED_AT_ONCE {
-            let Some((_, collection, key)) = self.pop_published(visible) else { return };
-            match active.prune(collection, &key, visible) {
-                Some(newest) if newest > visible.published() => self.queue.push_back((newest, collection, key)),
-                Some(newest) => self.held.push((newest, collection, key)),
-                None => {}
-            }
-        }
-    }
-
-    /// The first key of the queue, if its position is published.
-    fn pop_published(&mut self, visible: &Visible) -> Option<(Lsn, CollectionId, Value)> {
-        let (lsn, ..) = self.queue.front()?;
-        if *lsn <= visible.published() { self.queue.pop_front() } else { None }
+    /// Whether the active memtable has to be frozen: it takes `threshold` bytes or more, in memory
+    /// or as records of `record_bytes` bytes in the log, or its addresses run out.
+    pub(crate) fn is_active_full(&self, record_bytes: u64, threshold: u64) -> bool {
+        let active = self.active.memtable();
+        record_bytes.max(active.bytes()) >= threshold || active.is_used_up()
     }
 }

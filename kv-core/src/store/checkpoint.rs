@@ -9,13 +9,13 @@
 //! writes a checkpoint, and the writer's lock, which it holds for the moment of the freeze. So
 //! writers wait for a freeze, but never while a checkpoint is written.
 
-use std::{sync::Arc, vec};
+use std::sync::Arc;
 
 use super::{Inner, Shared, commit::Writer, locks::Guard, ownership::JobHandle};
 use crate::{
     Change, Changes, CheckpointHead, CheckpointId, Error, Lsn, Result,
     background::{Job, Next, Wake},
-    collections::Changed,
+    collections::MemtableChanges,
     panics::guarded,
     sync::lock_unless,
 };
@@ -95,8 +95,7 @@ impl Shared {
 
     /// Whether the active memtable has reached the threshold.
     pub(super) fn is_memtable_full(&self, writer: &Writer) -> bool {
-        !self.has_no_threshold()
-            && writer.record_bytes.max(self.collections.active_bytes()) >= self.options.checkpoint_record_bytes
+        writer.token.is_active_full(writer.record_bytes, self.options.checkpoint_record_bytes)
     }
 
     /// Has the log's size on its medium counted from here on, whether this attempt succeeds or not.
@@ -177,8 +176,8 @@ impl Shared {
         let Some(oldest) = view.frozen.last() else { return Err(Error::Cancelled) };
         let go_on = &mut || if cancelled() { Err(Error::Cancelled) } else { Ok(()) };
         let head = CheckpointHead { epoch: self.recovery.epoch, lsn: oldest.lsn, log_id: self.log.id() };
-        let changed = view.oldest_changes(go_on)?.into_iter();
-        let mut changes = FrozenChanges { head, changed, current: None, cancelled };
+        let Some(changed) = view.oldest_changes(go_on)? else { return Err(Error::Cancelled) };
+        let mut changes = FrozenChanges { head, changed, cancelled };
         let checkpoint = self.checkpointer.write(view.checkpoint_id(), &mut changes)?;
         let id = checkpoint.id();
         self.collections.install(checkpoint);
@@ -190,8 +189,7 @@ impl Shared {
 /// The changes of a frozen memtable.
 struct FrozenChanges<'a> {
     head: CheckpointHead,
-    changed: vec::IntoIter<Changed>,
-    current: Option<Changed>,
+    changed: MemtableChanges,
     cancelled: &'a dyn Fn() -> bool,
 }
 
@@ -201,12 +199,7 @@ impl Changes for FrozenChanges<'_> {
     }
 
     fn next(&mut self) -> Result<Option<Change<'_>>> {
-        self.current = self.changed.next();
-        Ok(self.current.as_ref().map(|changed| Change {
-            collection: changed.collection,
-            key: &changed.key,
-            value: changed.value.as_deref(),
-        }))
+        Ok(self.changed.next())
     }
 
     fn cancelled(&self) -> bool {

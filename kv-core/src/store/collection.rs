@@ -174,8 +174,8 @@ impl Collection {
         self.write(key, 0, |pending| pending.delete(&self.name, key))
     }
 
-    /// How many keys there are, exactly. The cost grows with the number of keys that have changed
-    /// in all collections since the last checkpoint.
+    /// How many keys there are, exactly. The cost grows with the number of keys that the collection
+    /// has changed since the last checkpoint.
     ///
     /// # Errors
     /// As [`get`](Collection::get).
@@ -194,9 +194,9 @@ impl Collection {
 
     /// All entries in byte order of their keys, as they are now.
     ///
-    /// The cost of the first scan of a collection after a checkpoint grows with the number of keys
-    /// that have changed in all collections since then. The first entry bears that cost, not this
-    /// call. From then on, writers keep the collection's keys in order.
+    /// The first scan of a collection after a checkpoint sorts the keys that the collection has
+    /// changed since then, and each later scan sorts what is new since the one before. The first
+    /// entry bears that cost, not this call. Writers do not wait for it.
     ///
     /// ```
     /// # let store = kv_core::Store::in_memory()?;

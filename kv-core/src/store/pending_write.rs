@@ -95,7 +95,7 @@ impl<'a> PendingWrite<'a> {
             record: RecordBuilder::with_capacity(bytes_expected),
             touched: HashMap::new(),
             resolved: None,
-            live: collections.names.live(writer),
+            live: writer.names.live(),
             reads_own_writes,
             observed: Observed::default(),
         }
@@ -243,7 +243,7 @@ impl<'a> PendingWrite<'a> {
         match self.touched.get(name) {
             Some(touched) => touched.id,
             None => {
-                let (lsn, id) = self.collections.names.newest(self.writer, name);
+                let (lsn, id) = self.writer.names.newest(name);
                 self.observed.note(lsn);
                 id
             }
@@ -267,7 +267,7 @@ impl<'a> PendingWrite<'a> {
 
     fn create_new(&mut self, name: &str) -> Result<CollectionId> {
         self.limits.check_name(name)?;
-        self.observed.note(self.collections.names.changed(self.writer)); // the number of collections depends on it
+        self.observed.note(self.writer.names.changed()); // the number of collections depends on it
         self.limits.check_collections(self.live)?;
         self.push_create(name)
     }

@@ -212,13 +212,13 @@ fn replay(
         }
         let operations = decode(record.payload, lsn).map_err(undecodable)?.map_while(Result::ok); // all are ok, as just checked
         collections.apply(writer, lsn, operations);
-        // There are no readers yet, so superseded versions need not be kept.
         collections.horizon().publish(lsn, lsn);
         recovery.replayed_records += 1;
         recovery.replayed_bytes += record.payload.len() as u64;
         recovery.position = lsn;
         record_bytes += record.payload.len() as u64;
-        if record_bytes.max(collections.active_bytes()) >= threshold && collections.frozen() < FROZEN_MAX {
+        let threshold = if collections.frozen() < FROZEN_MAX { threshold } else { u64::MAX };
+        if writer.is_active_full(record_bytes, threshold) {
             collections.freeze(writer, lsn, record_bytes);
             record_bytes = 0;
         }

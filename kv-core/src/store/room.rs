@@ -128,9 +128,10 @@ impl Shared {
         }
         let threshold = self.options.checkpoint_record_bytes.max(1) as f64;
         let (slow, wait) = (f64::from(self.options.slow_thresholds), f64::from(self.options.wait_thresholds));
-        let of_memory = (self.collections.unwritten_bytes() as f64 / threshold - slow) / (wait - slow).max(1.0);
+        let (unwritten_bytes, unmerged_parts) = self.collections.unfinished();
+        let of_memory = (unwritten_bytes as f64 / threshold - slow) / (wait - slow).max(1.0);
         let most = self.options.slow_unmerged_parts as f64;
-        let of_parts = (self.collections.unmerged_parts() as f64 - most) / most.max(1.0);
+        let of_parts = (unmerged_parts as f64 - most) / most.max(1.0);
         of_memory.max(of_parts).clamp(0.0, 1.0)
     }
 

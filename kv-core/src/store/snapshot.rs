@@ -87,7 +87,7 @@ impl Snapshot {
     }
 
     /// How many keys the collection has, exactly. The cost grows with the number of keys that have
-    /// changed in all collections since the last checkpoint.
+    /// changed in the collection since the last checkpoint.
     ///
     /// # Errors
     /// As [`get`](Snapshot::get).
@@ -106,9 +106,9 @@ impl Snapshot {
 
     /// All entries of a collection, in byte order of their keys.
     ///
-    /// The cost of the first scan of a collection after a checkpoint grows with the number of keys
-    /// that have changed in all collections since then. The first entry bears that cost, not this
-    /// call. From then on, writers keep the collection's keys in order.
+    /// The first scan of a collection after a checkpoint sorts the keys that the collection has
+    /// changed since then, and each later scan sorts what is new since the one before. The first
+    /// entry bears that cost, not this call. Writers do not wait for it.
     pub fn iter(&self, collection: &str) -> Entries {
         self.0.prefix(collection, &[])
     }

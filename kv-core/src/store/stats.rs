@@ -111,7 +111,7 @@ impl Shared {
             checkpoint: view.checkpoint_id(),
             checkpoint_size: view.checkpoint_stats,
             memory_entries: view.memtables().map(|memtable| memtable.entries() as u64).sum(),
-            memory_bytes: view.memtables().map(|memtable| memtable.bytes() as u64).sum(),
+            memory_bytes: view.memtables().map(|memtable| memtable.bytes()).sum(),
             frozen_memtables: view.frozen.len(),
             unwritten_bytes: view.unwritten_bytes(),
             slow_bytes: threshold.saturating_mul(self.options.slow_thresholds.into()),

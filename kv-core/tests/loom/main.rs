@@ -3,8 +3,8 @@
 //!
 //! **What is modelled.** The store is the real one, opened through its public interface over a log
 //! whose flush takes two steps ([`log`]). Its locks, atomics and swapped pointers are loom's
-//! (`kv-core/src/sync.rs`). The registry of readers, and snapshots during a swap of the read view,
-//! are also explored alone and without a bound, in `kv-core/src/collections/loom_tests.rs`. A test
+//! (`kv-core/src/sync.rs`). How readers find their versions is also explored alone and without a
+//! bound, in `kv-core/src/collections/loom_tests.rs`. A test
 //! without a bound on preemptions is exhaustive. Where the search would take too long, the bound
 //! stands beside the test's name and in its output. A thread that waits for ever is a deadlock,
 //! which loom reports.

@@ -1,4 +1,4 @@
-//! What readers keep while versions are pruned and read views are swapped.
+//! What readers see while keys are overwritten and read views are swapped.
 
 use kv_core::{Batch, Durability, Lsn};
 use kv_testkit::interleavings::explore;
@@ -47,7 +47,7 @@ fn two_snapshots_during_overwrites() {
     });
 }
 
-/// Names are read at the registered position, entries in the read view. The two must belong
+/// Names are read at the position of the snapshot, entries in its read view. The two must belong
 /// together.
 #[test]
 fn a_snapshot_during_a_checkpoint_and_a_new_collection() {
@@ -106,13 +106,10 @@ fn a_writer_during_a_checkpoint() {
 fn a_snapshot_during_a_drop() {
     let seen = explore("a snapshot during a drop", Some(3), || {
         let subject = Subject::new();
-        let writer = subject.spawn(|subject| {
-            subject.store.drop_collection("all").unwrap();
-            subject.put(2, Durability::Process).unwrap();
-        });
-        let entry = subject.all.iter().next();
-        writer.join().unwrap();
-        entry.map(|entry| entry.unwrap().value[0])
+        let reader = subject.spawn(|subject| subject.all.iter().next());
+        subject.store.drop_collection("all").unwrap();
+        subject.put(2, Durability::Process).unwrap();
+        reader.join().unwrap().map(|entry| entry.unwrap().value[0])
     });
     assert_eq!(seen, [None, Some(1), Some(2)].into());
 }

@@ -42,13 +42,13 @@ impl Subject {
 
     /// The value of `k`, which is never absent.
     pub fn get(&self) -> u8 {
-        self.all.get("k").unwrap().expect("a version that can be seen was pruned")[0]
+        self.all.get("k").unwrap().expect("a published version was not found")[0]
     }
 
     /// The value of `k` in a snapshot.
     pub fn scan(&self) -> u8 {
         let mut entries = self.all.iter();
-        let entry = entries.next().expect("a version that can be seen was pruned").unwrap();
+        let entry = entries.next().expect("a published version was not found").unwrap();
         assert!(entries.next().is_none());
         entry.value[0]
     }

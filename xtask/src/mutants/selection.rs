@@ -6,8 +6,9 @@ use serde::Deserialize;
 
 use crate::Result;
 
-/// Some tests of one test binary: a package, a target (`lib`, or the name of a file or folder in
-/// its `tests`), and filters. It selects the tests whose names contain one of the filters, or all
+/// Some tests of one test binary: a package, a target (`lib`, `lib-loom` for the library built for
+/// loom, or the name of a file or folder in its `tests`; the one named `loom` is built for loom,
+/// too), and filters. It selects the tests whose names contain one of the filters, or all
 /// tests if there are none. In the tables it is written as words separated by spaces.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -18,6 +19,11 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Whether loom explores the interleavings of these tests.
+    pub fn is_under_loom(&self) -> bool {
+        matches!(&*self.target, "loom" | "lib-loom")
+    }
+
     pub fn is_of_same_binary(&self, other: &Self) -> bool {
         (&self.package, &self.target) == (&other.package, &other.target)
     }

@@ -9,7 +9,7 @@ use super::{
     selection::Selection,
     workspace::WorkspaceCopy,
 };
-use crate::{Result, command::cargo_command};
+use crate::{Result, command::cargo_command, loom};
 
 /// How many states each exploration of crashes tries: fewer than in the tests themselves, but
 /// enough for these bugs.
@@ -55,10 +55,14 @@ impl Testing {
         cargo.args(["test", "--locked", "--no-run", "--message-format", "json-render-diagnostics", "--package"]);
         cargo.arg(&selection.package);
         match selection.target.as_str() {
-            "lib" => cargo.arg("--lib"),
+            "lib" | "lib-loom" => cargo.arg("--lib"),
             name => cargo.args(["--test", name]),
         };
-        cargo.current_dir(self.sources.root()).env("CARGO_TARGET_DIR", &self.target);
+        if selection.is_under_loom() {
+            cargo.args(["--profile", "loom"]).env("RUSTFLAGS", loom::flags());
+        }
+        let target = if selection.is_under_loom() { self.target.join("loom") } else { self.target.clone() };
+        cargo.current_dir(self.sources.root()).env("CARGO_TARGET_DIR", target);
         // These builds are frequent, and need no debug information.
         cargo.env("CARGO_INCREMENTAL", "1").env("CARGO_PROFILE_DEV_DEBUG", "0");
         let output = cargo.output().map_err(|error| format!("cannot run cargo: {error}"))?;

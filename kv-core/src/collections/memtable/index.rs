@@ -1,0 +1,275 @@
+//! The hash index of a memtable: from a key to its newest version. It has one writer, and any
+//! number of readers without locks.
+//!
+//! The index is divided into shards by the hash, so that only a small part of it grows at a time. A
+//! shard is a table of [`Link`]s with linear probing. An entry is never removed. When a table is
+//! three quarters full, the writer makes one of twice the length and publishes it. The old one
+//! stays as it was, for readers that are still on it, until the memtable is dropped: the old tables
+//! of a shard are together as long as its newest.
+//!
+//! A reader that looks for what was published finds it: it loaded the published position before it
+//! loaded the table. What was entered before that position was published is in every table that it
+//! may load then: in the newest one, or in one that was the newest when it was entered or later.
+
+use std::sync::{
+    OnceLock,
+    atomic::Ordering::{self, Acquire, Relaxed, Release},
+};
+
+use super::arena::{Address, Link, Links};
+use crate::sync::AtomicU64;
+
+const SHARDS: usize = if cfg!(loom) { 1 } else { 256 };
+/// The number of links in the first table of a shard.
+const LINKS_MIN: usize = if cfg!(loom) { 2 } else { 8 };
+/// The first chunk of links has two to the power of this many.
+const FIRST_CHUNK_BITS: u32 = if cfg!(loom) { 2 } else { 12 };
+const CHUNKS: usize = (u32::BITS - FIRST_CHUNK_BITS) as usize;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Index {
+    /// The newest [`Table`] of each shard, as bits; zero if there is none yet.
+    shards: Box<[AtomicU64]>,
+    /// As in an [`Arena`](super::arena::Arena), each is twice as long as the one before.
+    chunks: [OnceLock<Links>; CHUNKS],
+}
+
+/// A table of links: where it begins, how long it is, and which bits of its links are the address.
+/// The other bits are those of the hash.
+#[derive(Clone, Copy, Debug)]
+struct Table {
+    start: u32,
+    length_bits: u32,
+    address_bits: u32,
+}
+
+impl Table {
+    fn to_bits(self) -> u64 {
+        u64::from(self.start) | u64::from(self.length_bits) << 32 | u64::from(self.address_bits) << 40
+    }
+
+    /// `None` if there is no table.
+    fn from_bits(bits: u64) -> Option<Self> {
+        let byte = |shift: u32| (bits >> shift) as u32 & 0xFF;
+        (bits != 0).then_some(Self { start: bits as u32, length_bits: byte(32), address_bits: byte(40) })
+    }
+
+    fn length(self) -> usize {
+        1 << self.length_bits
+    }
+
+    /// Whether this number of keys leaves enough links empty.
+    fn has_room_for(self, keys: u32) -> bool {
+        u64::from(keys) * 4 <= (3 << self.length_bits)
+    }
+
+    /// The bits of a hash that its link holds. They are others than those that choose the shard and
+    /// the first link.
+    fn tag(self, hash: u64) -> u32 {
+        ((hash >> 24) << self.address_bits) as u32
+    }
+
+    fn tag_in(self, link: u32) -> u32 {
+        (u64::from(link) >> self.address_bits << self.address_bits) as u32
+    }
+
+    fn address_in(self, link: u32) -> Option<Address> {
+        Address::from_bits(link - self.tag_in(link))
+    }
+}
+
+/// Where a key is, or where it can be entered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    /// The table and the link in it; `None` if the shard has no table yet.
+    link: Option<(Table, &'a Link)>,
+    /// The newest version of the key.
+    pub(super) newest: Option<Address>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self { shards: (0..SHARDS).map(|_| AtomicU64::new(0)).collect(), chunks: Default::default() }
+    }
+}
+
+impl Index {
+    /// The newest version of a key: what has this hash and `is` accepts.
+    #[inline]
+    pub(super) fn find(&self, hash: u64, is: impl Fn(Address) -> bool) -> Option<Address> {
+        self.probe(self.table(hash, Acquire)?, hash, is).newest
+    }
+
+    fn table(&self, hash: u64, ordering: Ordering) -> Option<Table> {
+        Table::from_bits(self.shards[shard_of(hash)].load(ordering))
+    }
+
+    #[inline]
+    fn probe(&self, table: Table, hash: u64, is: impl Fn(Address) -> bool) -> Place<'_> {
+        let (links, tag) = (self.links(table), table.tag(hash));
+        let (after, before) = links.split_at_checked(hash as usize & (table.length() - 1)).unwrap_or_default();
+        for link in before.iter().chain(after) {
+            let found = link.get();
+            if found == 0 {
+                return Place { link: Some((table, link)), newest: None };
+            }
+            if table.tag_in(found) == tag
+                && let Some(address) = table.address_in(found)
+                && is(address)
+            {
+                return Place { link: Some((table, link)), newest: Some(address) };
+            }
+        }
+        Place { link: None, newest: None } // there is always an empty link
+    }
+
+    fn links(&self, table: Table) -> &[Link] {
+        let chunk = table.start.ilog2();
+        let start = table.start as usize - (1 << chunk);
+        let links = self.chunks[(chunk - FIRST_CHUNK_BITS) as usize].get();
+        links.and_then(|links| links.all().get(start..start + table.length())).unwrap_or_default()
+    }
+
+    /// The newest version of each key, in no particular order. Nothing must be entered meanwhile.
+    pub(super) fn all(&self) -> impl Iterator<Item = Address> {
+        let tables = self.shards.iter().filter_map(|shard| Table::from_bits(shard.load(Acquire)));
+        tables.flat_map(|table| self.links(table).iter().filter_map(move |link| table.address_in(link.get())))
+    }
+}
+
+/// The one writer of an index.
+#[derive(Debug)]
+pub(super) struct Writer {
+    /// How many keys each shard has.
+    used: Box<[u32; SHARDS]>,
+    /// The first link that no table has. It lies in a chunk, or at the end of one.
+    next: u64,
+}
+
+impl Writer {
+    pub(super) fn new() -> Self {
+        Self { used: Box::new([0; SHARDS]), next: 1 << FIRST_CHUNK_BITS }
+    }
+
+    /// How many bytes the tables take.
+    pub(super) fn bytes(&self) -> u64 {
+        (self.next - (1 << FIRST_CHUNK_BITS)) * size_of::<Link>() as u64
+    }
+
+    /// Where a key is, or can be [entered](Writer::enter).
+    #[inline]
+    pub(super) fn find<'a>(&self, index: &'a Index, hash: u64, is: impl Fn(Address) -> bool) -> Place<'a> {
+        match index.table(hash, Relaxed) {
+            Some(table) => index.probe(table, hash, is),
+            None => Place { link: None, newest: None },
+        }
+    }
+
+    /// Publishes a version of a key, at the place where the key was found. `hash_of` computes the
+    /// hash of the key of another version.
+    #[inline]
+    pub(super) fn enter(
+        &mut self,
+        index: &Index,
+        hash: u64,
+        place: Place<'_>,
+        address: Address,
+        hash_of: impl Fn(Address) -> u64,
+    ) {
+        let used = &mut self.used[shard_of(hash)];
+        *used += u32::from(place.newest.is_none());
+        match place.link {
+            Some((table, link)) if table.has_room_for(*used) && address.width() <= table.address_bits => {
+                link.set(table.tag(hash), address);
+            }
+            _ => self.rebuild(index, hash, place, address, hash_of),
+        }
+    }
+
+    /// As [`enter`](Writer::enter), into a new table with room for more keys and longer addresses.
+    #[cold]
+    fn rebuild(
+        &mut self,
+        index: &Index,
+        hash: u64,
+        place: Place<'_>,
+        address: Address,
+        hash_of: impl Fn(Address) -> u64,
+    ) {
+        let old = place.link.map(|(table, _)| table);
+        let used = self.used[shard_of(hash)];
+        let length_bits =
+            old.map_or(LINKS_MIN.ilog2(), |table| table.length_bits + u32::from(!table.has_room_for(used)));
+        // One bit more than now, so that the next rebuilding for longer addresses is far away.
+        let address_bits = (address.width() + 1).min(u32::BITS);
+        let new = self.take(index, length_bits, address_bits);
+        let enter = |hash, address| {
+            if let Some((table, link)) = index.probe(new, hash, |_| false).link {
+                link.set(table.tag(hash), address);
+            }
+        };
+        let links = old.map(|table| (table, index.links(table)));
+        for (table, link) in links.iter().flat_map(|(table, links)| links.iter().map(move |link| (table, link))) {
+            if let Some(kept) = table.address_in(link.get())
+                && Some(kept) != place.newest
+            {
+                enter(hash_of(kept), kept);
+            }
+        }
+        enter(hash, address);
+        index.shards[shard_of(hash)].store(new.to_bits(), Release);
+    }
+
+    /// An empty table.
+    fn take(&mut self, index: &Index, length_bits: u32, address_bits: u32) -> Table {
+        let length = 1_u64 << length_bits;
+        // A table lies in one chunk. What is left over at the end of one was never touched.
+        let mut chunk_end = 2 << self.next.ilog2();
+        while self.next + length > chunk_end {
+            self.next = chunk_end;
+            chunk_end *= 2;
+        }
+        let table = Table { start: self.next as u32, length_bits, address_bits };
+        self.next += length;
+        let chunk = table.start.ilog2() - FIRST_CHUNK_BITS;
+        index.chunks[chunk as usize].get_or_init(|| Links::new((chunk_end / 2) as usize));
+        table
+    }
+}
+
+fn shard_of(hash: u64) -> usize {
+    (hash >> 56) as usize % SHARDS
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::collections::memtable::arena;
+
+    /// Keys are numbers, and their hashes are chosen to collide in every way.
+    #[test]
+    fn keys_are_found_whatever_their_hashes_have_in_common() {
+        for hash_of in [|key| key, |key| key << 24, |key| key << 56, |key| key << 40, |_| 0, |key: u64| key % 7] {
+            let mut arena = arena::Writer::new();
+            let (index, mut writer) = (Index::default(), Writer::new());
+            let mut keys = HashMap::new();
+            for round in 0..2 {
+                for key in 0..500_u64 {
+                    let hash = hash_of(key);
+                    let place = writer.find(&index, hash, |at| keys.get(&at.to_bits()) == Some(&key));
+                    assert_eq!(place.newest.is_some(), round > 0, "{key}");
+                    let address = arena.push(&[0; 16], &[]);
+                    keys.insert(address.to_bits(), key);
+                    writer.enter(&index, hash, place, address, |at| hash_of(keys[&at.to_bits()]));
+                    let found = index.find(hash, |at| keys[&at.to_bits()] == key);
+                    assert_eq!(found, Some(address), "{key}");
+                }
+            }
+            assert_eq!(index.all().count(), 500);
+            assert_eq!(index.find(hash_of(500), |at| keys[&at.to_bits()] == 500), None);
+        }
+    }
+}
