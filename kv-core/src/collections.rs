@@ -47,10 +47,12 @@ mod writer;
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 pub use entries::Entries;
+pub(crate) use entries::Walk;
 pub use entry::Entry;
 pub(crate) use horizon::Horizon;
-pub(crate) use memtable::MemtableChanges;
 use memtable::SeenValue;
+pub(crate) use memtable::{Direction, MemtableChanges};
+pub(crate) use merge::PendingChanges;
 pub(crate) use read_view::ReadView;
 pub(crate) use snapshot::{Snapshot, prefix_bounds};
 pub(crate) use writer::WriterToken;
@@ -140,6 +142,7 @@ impl Collections {
                 Operation::Drop { collection, name } => {
                     names.insert(name, None);
                     change(CollectionId::NAMES, &collection.to_key(), None);
+                    writer.active.forget(collection);
                 }
                 Operation::Rename { collection, from, to } => {
                     names.extend([(from, None), (to, Some(collection))]);
@@ -155,10 +158,23 @@ impl Collections {
         }
     }
 
+    /// Notes that from `lsn` on a collection has nothing beyond `key`, towards `end`: that key was
+    /// the last one there, and was deleted.
+    pub(crate) fn narrow(
+        &self,
+        writer: &mut WriterToken,
+        lsn: Lsn,
+        collection: CollectionId,
+        end: Direction,
+        key: Value,
+    ) {
+        writer.active.narrow(lsn, collection, end, key, self.horizon.published());
+    }
+
     /// Freezes the active memtable and starts a new one. `lsn` is the position of the last change,
     /// and `record_bytes` are the bytes of the memtable's records in the log.
     pub(crate) fn freeze(&self, writer: &mut WriterToken, lsn: Lsn, record_bytes: u64) {
-        writer.active = memtable::Writer::new(lsn);
+        writer.active = writer.active.successor(lsn);
         let active = Arc::clone(writer.active.memtable());
         self.edit_view(|view| Some(view.with_active_frozen(active, lsn, record_bytes)));
     }

@@ -1,10 +1,10 @@
-use std::{collections::VecDeque, fmt, iter::FusedIterator, mem, ops::Bound, sync::Arc};
+use std::{fmt, iter::FusedIterator, mem, ops::Bound, sync::Arc};
 
 use super::{
     NEWEST, WriterToken,
     entry::Entry,
     memtable::Direction,
-    merge::{KeyChange, Merge, Scan, Stored, bytes},
+    merge::{Merge, PendingChanges, Scan, Stored, bytes},
     read_view::ReadView,
     snapshot::Snapshot,
 };
@@ -31,27 +31,61 @@ type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 /// assert!(entries.next().is_none());
 /// # Ok::<(), kv_core::Error>(())
 /// ```
-pub struct Entries {
-    state: State,
+pub struct Entries(Walk<'static>);
+
+/// Entries in order, from both ends, with the changes of a pending write if there is one.
+pub(crate) struct Walk<'a> {
+    state: State<'a>,
     /// The highest position of the changes in memory that were passed over or returned.
     depends_on: Lsn,
 }
 
-enum State {
+enum State<'a> {
     /// Nothing has been taken yet. So an iterator that is never used costs next to nothing.
     NotBegun {
-        scan: Scan,
+        scan: Scan<'a>,
         lower: Bound<Value>,
         upper: Bound<Value>,
     },
-    Begun(Merge),
+    Begun(Merge<'a>),
     Ended,
 }
 
 impl Entries {
     /// No entries.
     pub(super) fn empty() -> Self {
-        Self { state: State::Ended, depends_on: Lsn::START }
+        Self(Walk { state: State::Ended, depends_on: Lsn::START })
+    }
+
+    /// The entries of a collection within the bounds, at the position of the snapshot.
+    pub(super) fn of_snapshot(snapshot: &Snapshot, collection: CollectionId, bounds: Bounds<'_>) -> Self {
+        let stored = Stored { collection, position: snapshot.position() };
+        let scan = Scan { view: Arc::clone(snapshot.view()), stored: Some(stored), pending: None };
+        Self(Walk::within(scan, bounds))
+    }
+}
+
+impl<'a> Walk<'a> {
+    /// The entries of a collection within the bounds after every applied change, with the changes
+    /// in `pending` on top. It must be used up before anything else is applied.
+    pub(crate) fn of_newest(
+        _writer: &WriterToken,
+        view: Arc<ReadView>,
+        collection: Option<CollectionId>,
+        bounds: Bounds<'_>,
+        pending: Option<&'a PendingChanges>,
+    ) -> Self {
+        let stored = collection.map(|collection| Stored { collection, position: NEWEST });
+        Self::within(Scan { view, stored, pending }, bounds)
+    }
+
+    fn within(scan: Scan<'a>, (lower, upper): Bounds<'_>) -> Self {
+        let state = if is_empty(lower, upper) {
+            State::Ended
+        } else {
+            State::NotBegun { scan, lower: lower.map(Value::copy_from), upper: upper.map(Value::copy_from) }
+        };
+        Self { state, depends_on: Lsn::START }
     }
 
     /// The position of the newest change that the iteration depends on so far. At its end, this
@@ -60,35 +94,16 @@ impl Entries {
         self.depends_on
     }
 
-    /// The entries of a collection within the bounds, at the position of the snapshot.
-    pub(super) fn of_snapshot(snapshot: &Snapshot, collection: CollectionId, bounds: Bounds<'_>) -> Self {
-        let stored = Stored { collection, position: snapshot.position() };
-        let scan = Scan { view: Arc::clone(snapshot.view()), stored: Some(stored), pending: VecDeque::new() };
-        Self::within(scan, bounds)
-    }
-
-    /// The entries of a collection within the bounds after every applied change, with the changes
-    /// in `pending` on top. It must be used up before anything else is applied.
-    pub(crate) fn of_newest(
-        _writer: &WriterToken,
-        view: Arc<ReadView>,
-        collection: Option<CollectionId>,
-        bounds: Bounds<'_>,
-        pending: VecDeque<KeyChange>,
-    ) -> Self {
-        let stored = collection.map(|collection| Stored { collection, position: NEWEST });
-        Self::within(Scan { view, stored, pending }, bounds)
-    }
-
-    fn within(scan: Scan, (lower, upper): Bounds<'_>) -> Self {
-        if is_empty(lower, upper) {
-            return Self::empty();
+    /// Takes the next entry from the end that `direction` begins at. There are none after an error.
+    pub(crate) fn take(&mut self, direction: Direction) -> Option<Result<Entry>> {
+        let taken = self.try_take(direction).transpose();
+        if !matches!(taken, Some(Ok(_))) {
+            self.state = State::Ended;
         }
-        let (lower, upper) = (lower.map(Value::copy_from), upper.map(Value::copy_from));
-        Self { state: State::NotBegun { scan, lower, upper }, ..Self::empty() }
+        taken
     }
 
-    fn take(&mut self, direction: Direction) -> Result<Option<Entry>> {
+    fn try_take(&mut self, direction: Direction) -> Result<Option<Entry>> {
         if let State::NotBegun { .. } = self.state
             && let State::NotBegun { scan, lower, upper } = mem::replace(&mut self.state, State::Ended)
         {
@@ -98,14 +113,6 @@ impl Entries {
         let entry = merge.next(direction);
         self.depends_on = merge.depends_on();
         entry
-    }
-
-    fn take_or_end(&mut self, direction: Direction) -> Option<Result<Entry>> {
-        let taken = self.take(direction).transpose();
-        if !matches!(taken, Some(Ok(_))) {
-            *self = Self { depends_on: self.depends_on, ..Self::empty() };
-        }
-        taken
     }
 }
 
@@ -124,17 +131,23 @@ impl Iterator for Entries {
     type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Result<Entry>> {
-        self.take_or_end(Direction::Forward)
+        self.0.take(Direction::Forward)
     }
 }
 
 impl DoubleEndedIterator for Entries {
     fn next_back(&mut self) -> Option<Result<Entry>> {
-        self.take_or_end(Direction::Backward)
+        self.0.take(Direction::Backward)
     }
 }
 
 impl FusedIterator for Entries {}
+
+impl fmt::Debug for Walk<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Walk").finish_non_exhaustive()
+    }
+}
 
 impl fmt::Debug for Entries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,13 +2,14 @@
 
 mod arena;
 mod index;
+mod live;
 mod order;
 #[cfg(test)]
 mod tests;
 mod version;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::BuildHasher,
     iter,
     ops::Bound,
@@ -20,13 +21,14 @@ use std::{
 
 use append_only_vec::AppendOnlyVec;
 
-pub(crate) use self::order::Direction;
 use self::{
     arena::{Address, Arena, Link},
     index::Index,
+    live::{Live, LiveAt},
     order::{Keys, Order, beginning},
     version::{ARENA_VALUE_BYTES_MAX, Before, Content, Version},
 };
+pub(crate) use self::{live::Narrowed, order::Direction};
 use super::steps::{self, GoOn, STEP_ENTRIES};
 use crate::{
     Change, CollectionId, Lsn, Result, Value,
@@ -65,6 +67,8 @@ pub(crate) struct Memtable {
     bytes: atomic::AtomicU64,
     order_bytes: atomic::AtomicU64,
     entries: atomic::AtomicUsize,
+    /// Whether anything is known of where live keys are.
+    has_live: atomic::AtomicBool,
 }
 
 /// A collection that was changed.
@@ -74,6 +78,7 @@ struct Collection {
     /// The first version of the key that was new last.
     newest_key: Link,
     order: Mutex<Order>,
+    live: Mutex<LiveAt>,
 }
 
 /// What a memtable says of a key: the position of a version, and the value or that it was deleted.
@@ -175,6 +180,15 @@ impl Memtable {
         Some(MemtableScan { memtable: Arc::clone(self), id, position, keys })
     }
 
+    /// Where the live keys of a collection are at a position, here and below.
+    pub(crate) fn live(&self, id: CollectionId, position: Lsn) -> Live {
+        // A reader that does not see the flag yet takes nothing for known.
+        if !self.has_live.load(Ordering::Relaxed) {
+            return Live::ANYWHERE;
+        }
+        self.collection(id).map_or(Live::ANYWHERE, |collection| lock(&collection.live).at(position))
+    }
+
     /// The keys that a collection changed, in no particular order.
     pub(crate) fn keys(&self, id: CollectionId) -> impl Iterator<Item = &[u8]> {
         let newest = self.collection(id).and_then(newest_key);
@@ -260,6 +274,8 @@ pub(crate) struct Writer {
     /// The collection that was changed last, and its number.
     last: Option<(CollectionId, u32)>,
     apart_bytes: u64,
+    /// The collections of which it is known where live keys are.
+    narrowed: HashSet<u32>,
 }
 
 impl Writer {
@@ -277,17 +293,63 @@ impl Writer {
             bytes: atomic::AtomicU64::new(0),
             order_bytes: atomic::AtomicU64::new(0),
             entries: atomic::AtomicUsize::new(0),
+            has_live: atomic::AtomicBool::new(false),
         };
-        Self { memtable: Arc::new(memtable), arena, index: index::Writer::new(), last: None, apart_bytes: 0 }
+        Self {
+            memtable: Arc::new(memtable),
+            arena,
+            index: index::Writer::new(),
+            last: None,
+            apart_bytes: 0,
+            narrowed: HashSet::new(),
+        }
+    }
+
+    /// The writer of the memtable that comes after this one, for changes after position `base`.
+    /// What is known of where live keys are goes on to it.
+    pub(crate) fn successor(&self, base: Lsn) -> Self {
+        let mut next = Self::new(base);
+        for number in &self.narrowed {
+            let Collection { id, live, .. } = &self.memtable.collections[*number as usize];
+            let known = lock(live).clone();
+            let number = next.number_of(*id);
+            *lock(&next.memtable.collections[number as usize].live) = known;
+            next.note_narrowed(number);
+        }
+        next
     }
 
     pub(crate) fn memtable(&self) -> &Arc<Memtable> {
         &self.memtable
     }
 
+    /// Notes that from `since` on a collection has no live key beyond `key`, towards `end`, nor the
+    /// key itself. Positions before `published` are not read any more.
+    pub(crate) fn narrow(&mut self, since: Lsn, id: CollectionId, end: Direction, key: Value, published: Lsn) {
+        let number = self.number_of(id);
+        lock(&self.memtable.collections[number as usize].live).remove(since, end, key, published);
+        self.note_narrowed(number);
+    }
+
+    fn note_narrowed(&mut self, number: u32) {
+        self.narrowed.insert(number);
+        self.memtable.has_live.store(true, Ordering::Relaxed);
+    }
+
+    /// Forgets where the live keys of a collection are, which was dropped.
+    pub(crate) fn forget(&mut self, id: CollectionId) {
+        if !self.narrowed.is_empty() {
+            let number = self.number_of(id);
+            self.narrowed.remove(&number);
+        }
+    }
+
     /// Adds a version of a key.
     pub(crate) fn apply(&mut self, lsn: Lsn, id: CollectionId, key: &[u8], value: Option<&[u8]>) {
         let number = self.number_of(id);
+        if value.is_some() && self.narrowed.contains(&number) {
+            lock(&self.memtable.collections[number as usize].live).add(lsn, key);
+        }
         let Self { memtable, arena, index, apart_bytes, .. } = self;
         let hash = memtable.hash(id, key);
         let place = index.find(&memtable.index, hash, |at| memtable.is(at, id, key));
@@ -326,7 +388,8 @@ impl Writer {
         }
         let known = read(&self.memtable.numbers).get(&id).copied();
         let number = known.unwrap_or_else(|| {
-            let collection = Collection { id, newest_key: Link::default(), order: Mutex::default() };
+            let collection =
+                Collection { id, newest_key: Link::default(), order: Mutex::default(), live: Mutex::default() };
             let number = self.memtable.collections.push(collection) as u32;
             write(&self.memtable.numbers).insert(id, number);
             number

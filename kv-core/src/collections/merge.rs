@@ -1,23 +1,27 @@
 //! Merges the changes in memory with the entries of the checkpoint, in order of key, from both
 //! ends.
 
-use std::{cmp::Ordering, collections::VecDeque, ops::Bound, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, btree_map},
+    ops::Bound,
+    sync::Arc,
+};
 
 use super::{
     entry::Entry,
-    memtable::{Direction, MemtableScan, SeenValue},
+    memtable::{Direction, MemtableScan, Narrowed, SeenValue},
     read_view::ReadView,
 };
 use crate::{CollectionId, Cursor, Lsn, Result, Value};
 
 /// What to iterate over.
-pub(super) struct Scan {
+pub(super) struct Scan<'a> {
     pub(super) view: Arc<ReadView>,
     /// The collection and position to read. `None` if there are only pending changes.
     pub(super) stored: Option<Stored>,
-    /// The changes of a pending write within the bounds, in order of key. They replace what is
-    /// stored.
-    pub(super) pending: VecDeque<KeyChange>,
+    /// The changes of a pending write. They replace what is stored.
+    pub(super) pending: Option<&'a PendingChanges>,
 }
 
 /// A collection at a position.
@@ -27,15 +31,22 @@ pub(super) struct Stored {
     pub(super) position: Lsn,
 }
 
-/// A key that has changed, and its value; `None` if it was deleted.
-pub(crate) type KeyChange = (Value, Option<Value>);
+/// The keys that a pending write has changed, and their values; `None` for a deleted key.
+pub(crate) type PendingChanges = BTreeMap<Value, Option<Value>>;
 
-impl Scan {
-    /// The entries within the bounds.
-    pub(super) fn merge(self, (lower, upper): (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Merge> {
+impl<'a> Scan<'a> {
+    /// The entries within the bounds, which must not be inverted.
+    pub(super) fn merge(self, (lower, upper): (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Merge<'a>> {
         let mut merge =
-            Merge { changes: vec![Ends::of(Source::Pending(self.pending))], base: None, depends_on: Lsn::START };
+            Merge { changes: Vec::new(), base: None, depends_on: Lsn::START, passed: (Lsn::START, Lsn::START) };
+        let pending = self.pending.filter(|pending| !pending.is_empty());
+        merge
+            .changes
+            .extend(pending.map(|pending| Ends::of(Source::Pending(pending.range::<[u8], _>((lower, upper))))));
         if let Some(Stored { collection, position }) = self.stored {
+            let live = self.view.active.live(collection, position);
+            let Narrowed { bounds: (lower, upper), passed } = live.narrow((lower, upper));
+            merge.passed = passed;
             let scans =
                 self.view.memtables().filter_map(|memtable| memtable.scan(collection, (lower, upper), position));
             merge.changes.extend(scans.map(|scan| Ends::of(Source::Memtable(scan))));
@@ -52,18 +63,21 @@ pub(super) fn bytes(bound: &Bound<Value>) -> Bound<&[u8]> {
 }
 
 /// Merges several sources of entries. A newer source hides the same key in older ones.
-pub(super) struct Merge {
+pub(super) struct Merge<'a> {
     /// The changes in order of key, one source for each place; newer places come first. Those that
     /// are used up are left out.
-    changes: Vec<Ends<Source>>,
+    changes: Vec<Ends<Source<'a>>>,
     /// What the checkpoint has. `None` if there is nothing.
     base: Option<Ends<Box<dyn Cursor>>>,
     /// The highest position of the changes that were taken, tombstones included. Keys that were
     /// only read ahead do not count.
     depends_on: Lsn,
+    /// The highest position of the tombstones that need not be looked at, at the front and at the
+    /// back.
+    passed: (Lsn, Lsn),
 }
 
-impl Merge {
+impl Merge<'_> {
     /// The position of the newest change that the iteration depends on so far. At its end, this
     /// includes the fact that there are no more entries.
     pub(super) fn depends_on(&self) -> Lsn {
@@ -72,6 +86,18 @@ impl Merge {
 
     /// Takes the next entry from the end that `direction` begins at.
     pub(super) fn next(&mut self, direction: Direction) -> Result<Option<Entry>> {
+        let entry = self.next_in_order(direction)?;
+        let (front, back) = self.passed;
+        let passed = match (&entry, direction) {
+            (Some(_), Direction::Forward) => front,
+            (Some(_), Direction::Backward) => back,
+            (None, _) => front.max(back),
+        };
+        self.depends_on = self.depends_on.max(passed);
+        Ok(entry)
+    }
+
+    fn next_in_order(&mut self, direction: Direction) -> Result<Option<Entry>> {
         loop {
             self.changes.iter_mut().try_for_each(|source| source.read_ahead(direction))?;
             self.changes.retain(|source| source.ahead(direction).is_some());
@@ -174,9 +200,9 @@ impl TwoEnded for Box<dyn Cursor> {
 }
 
 /// Where changes come from.
-enum Source {
+enum Source<'a> {
     /// A pending write.
-    Pending(VecDeque<KeyChange>),
+    Pending(btree_map::Range<'a, Value, Option<Value>>),
     /// A memtable.
     Memtable(MemtableScan),
 }
@@ -188,17 +214,17 @@ struct Change {
     value: Option<Value>,
 }
 
-impl TwoEnded for Source {
+impl TwoEnded for Source<'_> {
     type Item = Change;
 
     fn next(&mut self, direction: Direction) -> Result<Option<Change>> {
         Ok(match self {
             Self::Pending(changes) => {
                 let next = match direction {
-                    Direction::Forward => changes.pop_front(),
-                    Direction::Backward => changes.pop_back(),
+                    Direction::Forward => changes.next(),
+                    Direction::Backward => changes.next_back(),
                 };
-                next.map(|(key, value)| Change { lsn: Lsn::START, key, value })
+                next.map(|(key, value)| Change { lsn: Lsn::START, key: key.clone(), value: value.clone() })
             }
             Self::Memtable(scan) => scan.next(direction).map(|(key, seen)| Change {
                 lsn: seen.lsn,

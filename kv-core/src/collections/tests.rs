@@ -73,6 +73,23 @@ fn what_is_not_published_is_not_seen() {
     assert_eq!(newest, (Lsn(3), Some("two".into())));
 }
 
+/// What is known of where live keys are outlives the memtable in which it was learned.
+#[test]
+fn the_ends_of_a_queue_are_known_after_a_freeze() {
+    let mut written = Written::new();
+    (0..3).for_each(|key| written.put(key, b"v"));
+    let first = Value::copy_from(&0_u64.to_be_bytes());
+    written.apply(&Operation::Delete { collection: A, key: &first });
+    written.collections.narrow(&mut written.writer, written.lsn, A, Direction::Forward, first.clone());
+    written.freeze();
+    written.put(7, b"v");
+    let live = written.collections.view().active.live(A, written.lsn);
+    assert_eq!(live.narrow((Bound::Unbounded, Bound::Unbounded)).bounds.0, Bound::Excluded(&*first));
+    written.put(0, b"back");
+    let live = written.collections.view().active.live(A, written.lsn);
+    assert_eq!(live.narrow((Bound::Unbounded, Bound::Unbounded)).bounds.0, Bound::Included(&*first));
+}
+
 /// A checkpoint takes nothing of collections that do not exist: neither those that were created and
 /// dropped since the last one, nor those that it does not know.
 #[test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use super::{
     Inner, Shared,
     locks::Guard,
-    pending_write::{Finished, PendingWrite},
+    pending_write::{Finished, PendingWrite, Popped},
     room::Patience,
     space::NoRoom,
 };
@@ -190,7 +190,7 @@ impl Inner {
     /// record is logged first, so a record that the log refuses was never in memory.
     pub(super) fn commit(
         &self,
-        Finished { record, observed }: Finished,
+        Finished { record, observed, popped }: Finished,
         mut writer: Guard<'_, Writer>,
         durability: Durability,
     ) -> Result<Dependency> {
@@ -208,6 +208,9 @@ impl Inner {
         };
         self.note_deletion(&record);
         self.apply(&mut writer, lsn, &record);
+        for Popped { collection, end, key } in popped {
+            self.collections.narrow(&mut writer.token, lsn, collection, end, key);
+        }
         self.publication.set_applied(lsn, durability);
         let checkpoint_due = self.note_growth(&mut writer, record.len());
         drop(writer);

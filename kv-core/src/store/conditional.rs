@@ -1,7 +1,9 @@
 //! Verbs that read a key and then write it, in one step.
 
+use std::ops::RangeBounds;
+
 use super::{Collection, collection::checked, pending_write::PendingWrite};
-use crate::{Result, Value};
+use crate::{Entry, Result, Value, collections::Direction};
 
 /// # Verbs that read before they write
 ///
@@ -107,6 +109,59 @@ impl Collection {
     pub fn take(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
         let key = checked(key.as_ref())?;
         self.write(key, 0, |pending| pending.take(self.name(), key))
+    }
+
+    /// Deletes the entry with the lowest key and returns it; `None` if there are no entries. Of
+    /// several threads, one gets it. So a collection is a queue whose order is that of its keys.
+    ///
+    /// The cost does not grow with the number of entries that were popped before.
+    ///
+    /// ```
+    /// # let store = kv_core::Store::in_memory()?;
+    /// let jobs = store.collection("jobs")?;
+    /// jobs.put(1_u32.to_be_bytes(), "send a letter")?;
+    /// jobs.put(2_u32.to_be_bytes(), "make tea")?;
+    /// assert_eq!(jobs.pop_first()?.unwrap().value, "send a letter");
+    /// assert_eq!(jobs.pop_last()?.unwrap().value, "make tea");
+    /// assert_eq!(jobs.pop_first()?, None);
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`put`](Collection::put).
+    pub fn pop_first(&self) -> Result<Option<Entry>> {
+        self.write(&[], 0, |pending| pending.pop(self.name(), Direction::Forward))
+    }
+
+    /// Deletes the entry with the highest key and returns it; otherwise as
+    /// [`pop_first`](Collection::pop_first).
+    ///
+    /// # Errors
+    /// As [`put`](Collection::put).
+    pub fn pop_last(&self) -> Result<Option<Entry>> {
+        self.write(&[], 0, |pending| pending.pop(self.name(), Direction::Backward))
+    }
+
+    /// Deletes the entries whose keys lie in `keys` and returns them, in byte order of their keys.
+    /// It is one step: all of them are deleted, or none.
+    ///
+    /// ```
+    /// # let store = kv_core::Store::in_memory()?;
+    /// let inbox = store.collection("inbox")?;
+    /// for key in ["a/1", "a/2", "b/1"] {
+    ///     inbox.put(key, "mail")?;
+    /// }
+    /// assert_eq!(inbox.drain("a/".."a0")?.len(), 2);
+    /// assert_eq!(inbox.len()?, 1);
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`BatchTooLarge`](crate::Error::BatchTooLarge) if there are more than one record can delete:
+    /// drain smaller ranges. Otherwise as [`put`](Collection::put).
+    pub fn drain<K: AsRef<[u8]>>(&self, keys: impl RangeBounds<K>) -> Result<Vec<Entry>> {
+        let (lower, upper) = (keys.start_bound().map(AsRef::as_ref), keys.end_bound().map(AsRef::as_ref));
+        self.write(&[], 0, |pending| pending.drain(self.name(), lower, upper))
     }
 }
 

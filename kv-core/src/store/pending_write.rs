@@ -1,8 +1,8 @@
 //! A record that is being built, and the state that it would lead to.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    ops::{Bound, RangeBounds},
+    collections::HashMap,
+    ops::Bound,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -10,8 +10,8 @@ use std::{
 };
 
 use crate::{
-    CollectionId, Entries, Error, Limits, Lsn, Result, Value,
-    collections::{Collections, WriterToken},
+    CollectionId, Entry, Error, Limits, Lsn, Result, Value,
+    collections::{Collections, Direction, PendingChanges, Walk, WriterToken},
     operation::{OPERATION_HEADER_BYTES, Operation, RecordBuilder, created_here},
 };
 
@@ -35,6 +35,8 @@ pub(super) struct PendingWrite<'a> {
     live: usize,
     /// Whether the changes may be read before they are committed, and so have to be kept.
     reads_own_writes: bool,
+    /// What was popped.
+    popped: Vec<Popped>,
     observed: Observed,
 }
 
@@ -65,6 +67,15 @@ pub(super) struct Finished {
     pub(super) record: Option<Vec<u8>>,
     /// What was [observed](PendingWrite::observed).
     pub(super) observed: Lsn,
+    /// What was popped.
+    pub(super) popped: Vec<Popped>,
+}
+
+/// The last key that was popped from an end of a collection: beyond it there is nothing.
+pub(super) struct Popped {
+    pub(super) collection: CollectionId,
+    pub(super) end: Direction,
+    pub(super) key: Value,
 }
 
 /// A collection as the pending write leaves it.
@@ -72,11 +83,8 @@ pub(super) struct Finished {
 struct Touched {
     /// `None` if there is no collection of that name.
     id: Option<CollectionId>,
-    changes: StagedWrites,
+    changes: PendingChanges,
 }
-
-/// The new values of keys; `None` for a deleted key.
-type StagedWrites = BTreeMap<Value, Option<Value>>;
 
 impl<'a> PendingWrite<'a> {
     /// A pending write without changes. With `reads_own_writes: false` it does not keep its changes
@@ -97,6 +105,7 @@ impl<'a> PendingWrite<'a> {
             resolved: None,
             live: writer.names.live(),
             reads_own_writes,
+            popped: Vec::new(),
             observed: Observed::default(),
         }
     }
@@ -109,7 +118,8 @@ impl<'a> PendingWrite<'a> {
     /// The record, and what was read.
     pub(super) fn finish(self) -> Finished {
         let observed = self.observed.position();
-        Finished { record: (!self.record.is_empty()).then(|| self.record.finish()), observed }
+        let popped = self.popped;
+        Finished { record: (!self.record.is_empty()).then(|| self.record.finish()), observed, popped }
     }
 
     /// Sets the value of a key, in a collection that is created if it does not exist.
@@ -123,6 +133,8 @@ impl<'a> PendingWrite<'a> {
             }
         };
         self.push(&Operation::Put { collection, key, value })?;
+        // What was put beyond a popped key is there again.
+        self.popped.retain(|popped| popped.collection != collection || popped.end.compare(key, &popped.key).is_gt());
         self.stage(name, key, Some(value));
         Ok(())
     }
@@ -212,6 +224,66 @@ impl<'a> PendingWrite<'a> {
         }
     }
 
+    /// Deletes the entry with the lowest or the highest key, and returns it.
+    pub(super) fn pop(&mut self, name: &str, end: Direction) -> Result<Option<Entry>> {
+        let mut entries = self.range(name, Bound::Unbounded, Bound::Unbounded);
+        let entry = entries.take(end).transpose();
+        let depends_on = entries.depends_on();
+        self.observed.note(depends_on);
+        let entry = entry?;
+        if let Some(entry) = &entry {
+            self.delete_present(name, &entry.key)?;
+            self.note_popped(name, end, &entry.key);
+        }
+        Ok(entry)
+    }
+
+    /// Deletes the entries within the bounds, and returns them.
+    pub(super) fn drain(&mut self, name: &str, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Result<Vec<Entry>> {
+        let mut entries = self.range(name, lower, upper);
+        let found = self.as_many_as_can_be_deleted(&mut entries);
+        let depends_on = entries.depends_on();
+        self.observed.note(depends_on);
+        let found = found?;
+        found.iter().try_for_each(|entry| self.delete_present(name, &entry.key))?;
+        if let ([first, ..], [.., last]) = (&found[..], &found[..]) {
+            if lower == Bound::Unbounded {
+                self.note_popped(name, Direction::Forward, &last.key);
+            }
+            if upper == Bound::Unbounded {
+                self.note_popped(name, Direction::Backward, &first.key);
+            }
+        }
+        Ok(found)
+    }
+
+    /// All entries, if one record can delete them. This is found out before anything is deleted,
+    /// because a transaction may go on after an error.
+    fn as_many_as_can_be_deleted(&self, entries: &mut Walk<'_>) -> Result<Vec<Entry>> {
+        let (mut found, mut record_bytes) = (Vec::new(), self.record.len());
+        while let Some(entry) = entries.take(Direction::Forward).transpose()? {
+            record_bytes += OPERATION_HEADER_BYTES + entry.key.len();
+            self.limits.check_batch(record_bytes)?;
+            found.push(entry);
+        }
+        Ok(found)
+    }
+
+    /// Deletes a key that was just found.
+    fn delete_present(&mut self, name: &str, key: &[u8]) -> Result<()> {
+        if let Some(collection) = self.resolve(name) {
+            self.push(&Operation::Delete { collection, key })?;
+            self.stage(name, key, None);
+        }
+        Ok(())
+    }
+
+    fn note_popped(&mut self, name: &str, end: Direction, key: &Value) {
+        let Some(collection) = self.resolve(name).filter(|id| !id.is_created_here()) else { return };
+        self.popped.retain(|popped| (popped.collection, popped.end) != (collection, end));
+        self.popped.push(Popped { collection, end, key: key.clone() });
+    }
+
     /// Notes the position at which something was found.
     fn note<T>(&self, (lsn, found): (Lsn, T)) -> Result<T> {
         self.observed.note(lsn);
@@ -219,15 +291,10 @@ impl<'a> PendingWrite<'a> {
     }
 
     /// The entries of a collection within the bounds. They must be used before anything else is
-    /// written. The caller notes what they [depend on](Entries::depends_on).
-    pub(super) fn range(&self, name: &str, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Entries {
-        let is_within = |key: &Value| RangeBounds::<[u8]>::contains(&(Bound::Unbounded, upper), &**key);
+    /// written. The caller notes what they [depend on](Walk::depends_on).
+    pub(super) fn range(&self, name: &str, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Walk<'_> {
         let changes = self.touched.get(name).map(|touched| &touched.changes);
-        // With the lower bound only, because the map panics on an inverted range.
-        let changed = changes.into_iter().flat_map(|changes| changes.range::<[u8], _>((lower, Bound::Unbounded)));
-        let changed = changed.take_while(|(key, _)| is_within(key));
-        let above: VecDeque<_> = changed.map(|(key, value)| (key.clone(), value.clone())).collect();
-        Entries::of_newest(self.writer, self.collections.view(), self.stored(name), (lower, upper), above)
+        Walk::of_newest(self.writer, self.collections.view(), self.stored(name), (lower, upper), changes)
     }
 
     fn changed(&self, name: &str, key: &[u8]) -> Option<&Option<Value>> {
@@ -275,7 +342,7 @@ impl<'a> PendingWrite<'a> {
     fn push_create(&mut self, name: &str) -> Result<CollectionId> {
         let id = created_here(self.push(&Operation::Create { name })?);
         self.live += 1;
-        self.set(name, Touched { id: Some(id), changes: StagedWrites::new() });
+        self.set(name, Touched { id: Some(id), changes: PendingChanges::new() });
         Ok(id)
     }
 
@@ -305,7 +372,7 @@ impl<'a> PendingWrite<'a> {
         match self.touched.get_mut(name) {
             Some(touched) => touched.changes.insert(key, value),
             None => {
-                let touched = Touched { id: self.find(name), changes: StagedWrites::from([(key, value)]) };
+                let touched = Touched { id: self.find(name), changes: PendingChanges::from([(key, value)]) };
                 self.touched.insert(name.into(), touched);
                 None
             }

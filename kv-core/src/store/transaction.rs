@@ -15,7 +15,11 @@ use super::{
     room::Patience,
     space::NoRoom,
 };
-use crate::{Durability, Entries, Entry, Error, Limits, Result, Value, panics::discard};
+use crate::{
+    Durability, Entry, Error, Limits, Result, Value,
+    collections::{Direction, Walk},
+    panics::discard,
+};
 
 /// What the closure of [`Store::transact`] works on: the newest state, and its own changes to it.
 ///
@@ -212,7 +216,7 @@ impl Transaction<'_> {
         self.limits.check_value(value)
     }
 
-    fn entries(&self, entries: Entries) -> TransactionEntries<'_> {
+    fn entries<'a>(&'a self, entries: Walk<'a>) -> TransactionEntries<'a> {
         TransactionEntries { entries, observed: self.pending.observed() }
     }
 }
@@ -292,6 +296,32 @@ impl Transaction<'_> {
     pub fn take(&mut self, collection: &str, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
         self.pending.take(collection, checked(key.as_ref())?)
     }
+
+    /// As [`Collection::pop_first`](crate::Collection::pop_first).
+    ///
+    /// # Errors
+    /// As [`put`](Transaction::put).
+    pub fn pop_first(&mut self, collection: &str) -> Result<Option<Entry>> {
+        self.pending.pop(collection, Direction::Forward)
+    }
+
+    /// As [`Collection::pop_last`](crate::Collection::pop_last).
+    ///
+    /// # Errors
+    /// As [`put`](Transaction::put).
+    pub fn pop_last(&mut self, collection: &str) -> Result<Option<Entry>> {
+        self.pending.pop(collection, Direction::Backward)
+    }
+
+    /// As [`Collection::drain`](crate::Collection::drain).
+    ///
+    /// # Errors
+    /// As [`Collection::drain`](crate::Collection::drain). After an error nothing of it was
+    /// deleted.
+    pub fn drain<K: AsRef<[u8]>>(&mut self, collection: &str, keys: impl RangeBounds<K>) -> Result<Vec<Entry>> {
+        let (lower, upper) = (keys.start_bound().map(AsRef::as_ref), keys.end_bound().map(AsRef::as_ref));
+        self.pending.drain(collection, lower, upper)
+    }
 }
 
 impl fmt::Debug for Transaction<'_> {
@@ -319,7 +349,7 @@ impl fmt::Debug for Transaction<'_> {
 /// ```
 #[derive(Debug)]
 pub struct TransactionEntries<'a> {
-    entries: Entries,
+    entries: Walk<'a>,
     /// What the transaction has observed. The iterator may return unpublished entries, because the
     /// transaction's answer waits for everything that is noted here.
     observed: &'a Observed,
@@ -329,7 +359,7 @@ impl Iterator for TransactionEntries<'_> {
     type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Result<Entry>> {
-        let entry = self.entries.next();
+        let entry = self.entries.take(Direction::Forward);
         self.observed.note(self.entries.depends_on());
         entry
     }
@@ -337,7 +367,7 @@ impl Iterator for TransactionEntries<'_> {
 
 impl DoubleEndedIterator for TransactionEntries<'_> {
     fn next_back(&mut self) -> Option<Result<Entry>> {
-        let entry = self.entries.next_back();
+        let entry = self.entries.take(Direction::Backward);
         self.observed.note(self.entries.depends_on());
         entry
     }

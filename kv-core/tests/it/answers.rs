@@ -87,6 +87,14 @@ fn create(tx: &mut Transaction<'_>) -> Result<()> {
     tx.create_collection("new").map(drop)
 }
 
+fn pop(tx: &mut Transaction<'_>) -> Result<()> {
+    tx.pop_first("all").map(drop)
+}
+
+fn pop_last_of_other(tx: &mut Transaction<'_>) -> Result<()> {
+    tx.pop_last("other").map(drop)
+}
+
 fn drop_other(tx: &mut Transaction<'_>) -> Result<()> {
     tx.drop_collection("other")
 }
@@ -117,6 +125,13 @@ fn calls_on_keys() -> Vec<Call> {
         call("delete", delete, |user| assert_error!(user.all.delete("k"), Error::KeyNotFound { .. })),
         call("delete_if_present", delete, |user| assert!(!user.all.delete_if_present("k").unwrap())),
         call("take", delete, |user| assert_eq!(user.all.take("k").unwrap(), None)),
+        call("pop_first of what was emptied", pop_last_of_other, |user| {
+            assert_eq!(user.other.pop_first().unwrap(), None);
+        }),
+        call("pop_last of what was emptied", pop_last_of_other, |user| {
+            assert_eq!(user.other.pop_last().unwrap(), None);
+        }),
+        call("drain of what was popped", pop, |user| assert!(user.all.drain(.."l").unwrap().is_empty())),
         call("update", delete, |user| assert_eq!(user.all.update("k", |_| None::<&[u8]>).unwrap(), None)),
         call("compare_and_set with what was deleted", delete, |user| {
             assert_eq!(user.all.compare_and_set("k", Some(b"old"), Some(b"x")).unwrap().unwrap_err().actual, None);
@@ -177,6 +192,12 @@ fn calls_in_transactions() -> Vec<Call> {
         }),
         call("tx.first", delete, |user| {
             assert_eq!(user.transact(|tx| tx.first("all")).unwrap().unwrap().key, "m");
+        }),
+        call("tx.first after a pop", pop, |user| {
+            assert_eq!(user.transact(|tx| tx.first("all")).unwrap().unwrap().key, "m");
+        }),
+        call("tx.range from a key that was popped", pop, |user| {
+            assert_eq!(user.transact(|tx| first(tx.range("all", "k"..))).unwrap().unwrap(), b"m");
         }),
         call("tx.take", delete, |user| assert_eq!(user.transact(|tx| tx.take("all", "k")).unwrap(), None)),
         call("tx.update", delete, |user| {

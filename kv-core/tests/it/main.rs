@@ -21,6 +21,7 @@ mod panicking;
 mod patrol;
 mod pins;
 mod publication;
+mod queues;
 mod recovery;
 mod scans;
 mod store;
