@@ -172,6 +172,10 @@ impl Checkpointer for PanickingCheckpointer {
         self.calls.call(|| self.inner.damage())
     }
 
+    fn read_cache(&self) -> Option<ReadCacheStats> {
+        self.calls.call(|| self.inner.read_cache())
+    }
+
     fn maintain(&self, effort: Effort, cancelled: &dyn Fn() -> bool) -> Result<Option<Arc<dyn Checkpoint>>> {
         let maintained = self.calls.call(|| self.inner.maintain(effort, cancelled))?;
         Ok(maintained.map(|inner| self.wrap(inner)))

@@ -7,7 +7,7 @@ use kv_snapshot::{MmapCheckpointer, SnapshotOptions};
 use kv_vfs::OsVfs;
 use tempfile::TempDir;
 
-use crate::support::{State, collection, compare};
+use crate::support::{State, collection, compare, open, options};
 
 /// The entries of each checkpoint.
 const ENTRIES: u32 = 400;
@@ -41,13 +41,13 @@ impl Scene {
 
     fn open(directory: &TempDir) -> MmapCheckpointer {
         // What is smaller waits to be merged.
-        let options = SnapshotOptions { class_bytes: 1 << 20, ..SnapshotOptions::default() };
+        let options = SnapshotOptions { class_bytes: 1 << 20, ..options() };
         MmapCheckpointer::open_with(OsVfs::open(directory.path()).unwrap(), options).unwrap()
     }
 
     fn reopen(&mut self) {
         let vfs = OsVfs::open(TempDir::new().unwrap().path()).unwrap();
-        self.checkpointer = MmapCheckpointer::open(vfs).unwrap(); // ends the lock of the other one
+        self.checkpointer = open(vfs).unwrap(); // ends the lock of the other one
         self.checkpointer = Self::open(&self.directory);
     }
 
