@@ -137,6 +137,8 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
+    use kv_testkit::fork;
+
     use super::*;
 
     fn block(number: u64) -> Bytes {
@@ -180,5 +182,23 @@ mod tests {
             cache.insert((1, number), block(number));
             assert!((0..10).all(|number| cache.get((1, number)) == Some(block(number))), "after {number}");
         }
+    }
+
+    /// Nothing in the child would ever release it.
+    #[test]
+    fn a_child_does_not_wait_for_a_lock_that_its_parent_held() {
+        let cache = BlockCache::new(10 * PLACE_BYTES);
+        cache.insert((1, 1), block(1));
+        let held = lock(&cache.shards[0]);
+        match fork::fork() {
+            None => fork::end(|| {
+                assert_eq!(cache.get((1, 1)), None);
+                cache.insert((1, 2), block(2));
+                assert_eq!(cache.stats().bytes, 0);
+            }),
+            Some(child) => assert_eq!(child.wait(), Ok(())),
+        }
+        drop(held);
+        assert_eq!(cache.get((1, 1)), Some(block(1)));
     }
 }
