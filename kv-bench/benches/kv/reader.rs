@@ -28,7 +28,8 @@ pub fn bench(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             let checkpoint = open(&path, reader(bytes()));
             let collection = collection(&*checkpoint);
-            let get = |index: u64| checkpoint.get_with(collection, &key(index), &mut |value| drop(black_box(value[50])));
+            let get =
+                |index: u64| checkpoint.get_with(collection, &key(index), &mut |value| drop(black_box(value[50])));
             (0..entries()).for_each(|index| assert!(get(index).unwrap())); // verified, and cached
             bencher.iter(|| {
                 at += 1;
