@@ -107,8 +107,8 @@ pub enum Reader {
     /// In place, through maps of their files. A page that the disk cannot read ends the process.
     #[default]
     Mapped,
-    /// With `pread`, through a cache. No part is ever mapped, so a page that the disk cannot read is
-    /// an error. Reads are slower.
+    /// With `pread`, through a cache. No part is ever mapped, so a page that the disk cannot read
+    /// is an error. Reads are slower.
     Pread {
         /// How many bytes the cache takes at most, for all parts together. What a cursor has read
         /// ahead, at most 128 KiB for each part and end or one entry, comes on top, and so does
@@ -118,7 +118,7 @@ pub enum Reader {
 }
 
 impl Reader {
-    /// The cache to read through, of at most so many bytes; `None` if parts are mapped.
+    /// The cache to read through, of at most `bytes_max` bytes; `None` if parts are mapped.
     fn cache(self, bytes_max: u64) -> Option<Arc<BlockCache>> {
         match self {
             Self::Mapped => None,
@@ -127,7 +127,7 @@ impl Reader {
     }
 }
 
-/// What a verification reads through has at most so many bytes. It is apart from the cache for
+/// The most bytes of the cache that a verification reads through. It is apart from the cache for
 /// reads, and so leaves that as it is.
 const VERIFY_CACHE_BYTES: u64 = 8 << 20;
 

@@ -25,15 +25,15 @@
 //! - **Stored bytes may change at any time.** So a checksum covers every byte. Every checksum is
 //!   verified when a file is written, and again before the first use after each opening.
 //! - **No other process changes or truncates the files.** They are mapped: touching a page that was
-//!   cut off, or that the disk cannot read, ends the process with SIGBUS. With [`Reader::Pread`] they
-//!   are not, and this is an error.
+//!   cut off, or that the disk cannot read, ends the process with SIGBUS. With [`Reader::Pread`]
+//!   they are not, and this is an error.
 #![forbid(unsafe_code)]
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("kv needs a target with 64-bit pointers: it holds sizes of files in `usize`");
 
-// `format` defines the bytes, `read` reads them through maps or a cache, `write` creates new files, and
-// `verify` verifies files from end to end. `checkpointer` and `table` are the public types over
+// `format` defines the bytes, `read` reads them through maps or a cache, `write` creates new files,
+// and `verify` verifies files from end to end. `checkpointer` and `table` are the public types over
 // these. `inventory` lists a directory of checkpoints, `merging` chooses the parts to merge, and
 // `damage` remembers the damage that reads have met.
 mod checkpointer;

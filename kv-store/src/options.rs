@@ -70,8 +70,8 @@ impl Options {
         self
     }
 
-    /// Sets how checkpoints are read. With [`Reader::Pread`], a page that the disk cannot read is an
-    /// error, and does not end the process.
+    /// Sets how checkpoints are read. With [`Reader::Pread`], a page that the disk cannot read is
+    /// an error, and does not end the process.
     ///
     /// ```
     /// # let directory = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! Gets of uniformly chosen keys from one checkpoint, read through maps, and with `pread`: through a
-//! cache that holds everything, and through one that holds a tenth. The kernel has all pages in
+//! Gets of uniformly chosen keys from one checkpoint, read through maps, and with `pread`: through
+//! a cache that holds everything, and through one that holds a tenth. The kernel has all pages in
 //! memory, so what is not in the cache costs a system call, a copy and a checksum, and no disk.
 
 use std::{cell::OnceCell, hint::black_box, ops::Bound, path::Path, sync::Arc};

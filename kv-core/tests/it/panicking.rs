@@ -13,7 +13,8 @@ use std::{
 
 use kv_core::{
     Bounds, Changes, Checkpoint, CheckpointHead, CheckpointId, CheckpointStats, Checkpointer, CollectionId,
-    CollectionSize, Cursor, Durability, Effort, Error, Log, LogId, LogReader, Lsn, MemoryLog, Result, Value,
+    CollectionSize, Cursor, Durability, Effort, Error, Log, LogId, LogReader, Lsn, MemoryLog, ReadCacheStats, Result,
+    Value,
 };
 
 /// The payload of a panic. Its drop panics, too.

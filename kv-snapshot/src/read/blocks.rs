@@ -21,8 +21,8 @@ const WORD_BITS: u64 = u64::BITS as u64;
 
 /// A file, the shape of its checksum tree, and which blocks have been verified.
 ///
-/// A file that is not mapped has an empty map and no verified blocks. So whatever looks for bytes in
-/// place finds none, and goes on to where they are read: the quick ways ask for nothing more.
+/// A file that is not mapped has an empty map and no verified blocks. So whatever looks for bytes
+/// in place finds none, and goes on to where they are read: the quick ways ask for nothing more.
 ///
 /// Any number of threads read at once, without locks. That is race-free because the file never
 /// changes while it is mapped:

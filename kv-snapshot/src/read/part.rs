@@ -175,10 +175,15 @@ impl Part {
     pub(super) fn verify_again(&self, blocks: Range<u64>) -> Result<()> {
         let footer = self.blocks.count() - 1;
         let others = blocks.start..blocks.end.min(footer);
-        let verified = match self.blocks.unmapped() {
-            None => others.fold(Ok(()), |verified, block| verified.and(self.blocks.verify_again(block))),
-            Some(file) => self.blocks.verify_on_disk(file, others),
-        };
+        let mut verified = Ok(());
+        match self.blocks.unmapped() {
+            Some(file) => verified = self.blocks.verify_on_disk(file, others),
+            None => {
+                for block in others {
+                    verified = verified.and(self.blocks.verify_again(block));
+                }
+            }
+        }
         if blocks.contains(&footer) { verified.and(self.verify_ends_again()) } else { verified }
     }
 
@@ -253,7 +258,7 @@ impl Part {
         let entry = match self.decode_entry(section, offset, &in_block)? {
             Some(entry) => entry,
             None => {
-                let decoded = self.decode_entry(section, offset, &*self.blocks.bytes(offset, longest)?)?;
+                let decoded = self.decode_entry(section, offset, &self.blocks.bytes(offset, longest)?)?;
                 decoded.ok_or_else(|| self.outside(offset))?
             }
         };

@@ -35,8 +35,8 @@ impl Part {
         self.search(section, key, bytes, entry, |entry| Ok(*self.key(entry)? == *key))
     }
 
-    /// Searches with these ways to read the hash index and the entry at an offset, and to compare an
-    /// entry's key.
+    /// Searches with these ways to read the hash index and the entry at an offset, and to compare
+    /// an entry's key.
     #[inline(always)]
     fn search<E, B: Deref<Target = [u8]>>(
         &self,
@@ -53,7 +53,7 @@ impl Part {
             let Some(group) = Group::new(&group) else { break };
             for lane in group.candidates(hash) {
                 let (start, end) = section.offset_of(number, lane);
-                let found = entry(section.entry_offset(&*bytes(start, end)?))?;
+                let found = entry(section.entry_offset(&bytes(start, end)?))?;
                 if is_sought(found)? {
                     return Ok(Some(found));
                 }
@@ -75,6 +75,6 @@ impl Part {
     /// anywhere: the offset is from the file.
     pub(crate) fn indexed(&self, section: &Section, group: u64, lane: u64) -> Result<u64> {
         let (start, end) = section.offset_of(group, lane);
-        Ok(section.entry_offset(&*self.blocks().bytes(start, end)?))
+        Ok(section.entry_offset(&self.blocks().bytes(start, end)?))
     }
 }

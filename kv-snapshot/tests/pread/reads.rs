@@ -218,8 +218,7 @@ fn reading_ahead_does_not_bring_damage_forward() {
 /// read succeeds once the disk does.
 #[test]
 fn a_read_that_fails_is_an_error_and_no_damage() {
-    let mut errors = 0;
-    for n in (1..).step_by(7) {
+    for (errors, n) in (1..).step_by(7).enumerate() {
         let scene = Scene::new();
         scene.vfs.fail(Fault::on(Kind::Read).nth(n));
         let read = scene.compare();
@@ -228,7 +227,6 @@ fn a_read_that_fails_is_an_error_and_no_damage() {
             return;
         }
         assert!(matches!(read, Err(Error::Io { .. })), "read {n}: {read:?}");
-        errors += 1;
         assert!(scene.checkpointer.damage().is_none(), "read {n}");
         scene.compare().unwrap();
     }
