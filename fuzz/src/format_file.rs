@@ -67,7 +67,12 @@ fn written_again(file: &[u8]) -> Vec<u8> {
 }
 
 fn options(create: bool) -> Options {
-    Options { create, store: noop_scheduler::store_options(), log: noop_scheduler::log_options(create) }
+    Options {
+        create,
+        store: noop_scheduler::store_options(),
+        log: noop_scheduler::log_options(create),
+        ..Options::default()
+    }
 }
 
 /// The directory of a store with one collection.

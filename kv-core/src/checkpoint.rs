@@ -93,6 +93,11 @@ pub trait Checkpointer: Send + Sync {
         None
     }
 
+    /// The cache through which checkpoints are read; `None` if they are read in place.
+    fn read_cache(&self) -> Option<ReadCacheStats> {
+        None
+    }
+
     /// Makes a new checkpoint: `previous` with `changes` applied (C5). When this returns, the
     /// checkpoint is durable: the contents of its files, and their names (C1).
     ///
@@ -257,6 +262,19 @@ pub struct CheckpointStats {
     pub entries: u64,
     /// The bytes of the parts.
     pub bytes: u64,
+}
+
+/// The cache through which a backend reads its checkpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadCacheStats {
+    /// How many bytes it takes at most.
+    pub limit: u64,
+    /// How many bytes it takes now.
+    pub bytes: u64,
+    /// How many times something was found in it since the store was opened ...
+    pub hits: u64,
+    /// ... and how many times something had to be read.
+    pub misses: u64,
 }
 
 /// A checkpoint, readable in place. It stays readable and unchanged for as long as anything holds

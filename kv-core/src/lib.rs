@@ -74,7 +74,7 @@ mod value;
 
 pub use checkpoint::{
     Change, Changes, Checkpoint, CheckpointHead, CheckpointStats, Checkpointer, CollectionInfo, CollectionSize, Cursor,
-    Effort,
+    Effort, ReadCacheStats,
 };
 pub use collections::{Entries, Entry};
 pub use durability::Durability;

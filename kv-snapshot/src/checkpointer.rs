@@ -6,7 +6,7 @@ mod writing;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use kv_core::{Changes, Checkpoint, CheckpointId, Checkpointer, Effort, Error, Result};
+use kv_core::{Changes, Checkpoint, CheckpointId, Checkpointer, Effort, Error, ReadCacheStats, Result};
 use kv_vfs::{Lock, Origin, Vfs};
 
 use self::{directory::Directory, maintenance::Refused, numbers::Numbers, opening::IfDamaged};
@@ -14,12 +14,13 @@ use crate::{
     damage::Damage,
     format::names,
     inventory::Inventory,
-    read::open_part::OpenParts,
+    read::{cache::BlockCache, open_part::OpenParts},
     verify::{self, VerifyReport},
     write::pace::ChangeRate,
 };
 
-/// Keeps checkpoints as files in a directory of their own, and reads them in place through maps.
+/// Keeps checkpoints as files in a directory of their own, and reads them in place through maps, or
+/// without maps if its [options](SnapshotOptions::reader) say so.
 ///
 /// A checkpoint is a stack of *parts*, which hold entries, and a *manifest*, which names the parts
 /// and states the checkpoint's log and position. No file changes once it has its name. A new
@@ -56,7 +57,8 @@ use crate::{
 ///
 /// Damaged bytes are an error. A read that meets damage leaves a flag beside the part, a file
 /// `….part.damaged`. A page of a mapped file that the disk cannot read, however, ends the process
-/// with SIGBUS, and so does another process that truncates the file.
+/// with SIGBUS, and so does another process that truncates the file. With [`Reader::Pread`] the
+/// first is [`Error::Io`], and the second is damage.
 #[derive(Debug)]
 pub struct MmapCheckpointer {
     vfs: Arc<dyn Vfs>,
@@ -95,11 +97,43 @@ pub struct SnapshotOptions {
     /// A merge leaves this many bytes of the disk free, whatever it writes. The owner of the log
     /// needs them for the next checkpoint. The default is 0.
     pub kept_bytes: u64,
+    /// How parts are read. The default is through maps.
+    pub reader: Reader,
 }
+
+/// How the parts of checkpoints are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reader {
+    /// In place, through maps of their files. A page that the disk cannot read ends the process.
+    #[default]
+    Mapped,
+    /// With `pread`, through a cache. No part is ever mapped, so a page that the disk cannot read
+    /// is an error. Reads are slower.
+    Pread {
+        /// How many bytes the cache takes at most, for all parts together. What a cursor has read
+        /// ahead, at most 128 KiB for each part and end or one entry, comes on top, and so does
+        /// what handles to values keep.
+        cache_bytes: u64,
+    },
+}
+
+impl Reader {
+    /// The cache to read through, of at most `bytes_max` bytes; `None` if parts are mapped.
+    fn cache(self, bytes_max: u64) -> Option<Arc<BlockCache>> {
+        match self {
+            Self::Mapped => None,
+            Self::Pread { cache_bytes } => Some(Arc::new(BlockCache::new(cache_bytes.min(bytes_max)))),
+        }
+    }
+}
+
+/// The most bytes of the cache that a verification reads through. It is apart from the cache for
+/// reads, and so leaves that as it is.
+const VERIFY_CACHE_BYTES: u64 = 8 << 20;
 
 impl Default for SnapshotOptions {
     fn default() -> Self {
-        Self { class_bytes: 64 << 20, merge_bytes_per_second: 64 << 20, kept_bytes: 0 }
+        Self { class_bytes: 64 << 20, merge_bytes_per_second: 64 << 20, kept_bytes: 0, reader: Reader::Mapped }
     }
 }
 
@@ -122,7 +156,7 @@ impl MmapCheckpointer {
         damage.learn(&inventory)?;
         Ok(Self {
             options,
-            parts: OpenParts::new(vfs.clone(), damage.clone()),
+            parts: OpenParts::new(vfs.clone(), damage.clone(), options.reader.cache(u64::MAX)),
             vfs,
             damage,
             numbers: Numbers::default(),
@@ -158,7 +192,8 @@ impl MmapCheckpointer {
     /// [`Error::Io`] if the directory cannot be read or a flag cannot be removed; [`Error::Locked`]
     /// if there are flags and another process writes. Damage is not an error: it is in the report.
     pub fn verify(&self) -> Result<VerifyReport> {
-        let report = verify::verify(&*self.vfs)?;
+        let cache = self.options.reader.cache(VERIFY_CACHE_BYTES);
+        let report = verify::verify_through(&*self.vfs, cache.as_ref())?;
         if report.is_clean() && (report.damage_noted || self.damage.has_flags()) {
             let _directory = self.lock_directory()?;
             self.damage.clear(&Inventory::read(&*self.vfs)?)?;
@@ -182,6 +217,10 @@ impl Checkpointer for MmapCheckpointer {
 
     fn damage(&self) -> Option<Arc<Error>> {
         self.open_damage().map(Arc::new)
+    }
+
+    fn read_cache(&self) -> Option<ReadCacheStats> {
+        self.parts.cache().map(BlockCache::stats)
     }
 
     fn write(&self, previous: Option<CheckpointId>, changes: &mut dyn Changes) -> Result<Arc<dyn Checkpoint>> {

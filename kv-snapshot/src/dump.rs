@@ -7,7 +7,13 @@ use kv_vfs::{Access, Vfs, little_endian::get_u64};
 
 use crate::{
     error::not_opened,
-    format::{block::BLOCK_BYTES, index::LANES, manifest::Manifest, names::Name, part::Section},
+    format::{
+        block::BLOCK_BYTES,
+        index::{Group, LANES},
+        manifest::Manifest,
+        names::Name,
+        part::Section,
+    },
     read::{checkpoint::read_manifest, part::Part},
 };
 
@@ -82,7 +88,8 @@ impl Printer<'_> {
         let mut offset = section.entries_offset;
         while offset < section.entries_end {
             let entry = part.entry(section, offset)?;
-            let (key, value) = (Shown(part.key(entry)), Shown(part.value(entry)?));
+            let (key, value) = (part.key(entry)?, part.value(entry)?);
+            let (key, value) = (Shown(&key), Shown(&value));
             match entry.is_tombstone() {
                 true => self.line(format_args!("    {offset} tombstone {key}"))?,
                 false => self.line(format_args!("    {offset} put {key} = {value}"))?,
@@ -105,7 +112,8 @@ impl Printer<'_> {
         self.line(format_args!("  groups at {}: {groups}, {homes} homes", section.groups_offset))?;
         self.line(format_args!("  offsets of {width} bytes at {}", section.offsets_offset()))?;
         for number in 0..groups {
-            let group = part.group(section, number)?;
+            let bytes = part.group(section, number)?;
+            let group = Group::of(&bytes);
             self.line(format_args!("    {number} filter {:016b}", group.filter()))?;
             for lane in (0..LANES).filter(|lane| group.tag(*lane) != 0) {
                 let offset = part.indexed(section, number, lane as u64)?;
@@ -121,7 +129,7 @@ impl Printer<'_> {
         let start = footer.blocks_covered * BLOCK_BYTES as u64;
         for block in 0..footer.blocks_covered {
             let at = start + block * 8;
-            let checksum = get_u64(part.blocks().bytes(at, at + 8)?, 0);
+            let checksum = get_u64(&part.blocks().bytes(at, at + 8)?, 0);
             self.line(format_args!("    {block} {checksum:016x}"))?;
         }
         Ok(())

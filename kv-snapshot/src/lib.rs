@@ -4,7 +4,8 @@
 //! - [`MmapCheckpointer`] keeps the checkpoints of a [`kv_core::Store`]. A checkpoint is a durable
 //!   image of the store at one position: a stack of *parts*, which are immutable sorted table
 //!   files, and a *manifest*, which names the parts. A new checkpoint adds one part with what has
-//!   changed, and parts are merged in the background. All of them are read in place.
+//!   changed, and parts are merged in the background. All of them are read in place, through maps,
+//!   or with `pread` through a cache if [`SnapshotOptions::reader`] says so.
 //! - [`Table`] and [`TableWriter`] read and write such a table file outside of any checkpoint.
 //!
 //! A checkpoint is not a `Snapshot`: that is a read view of a running store, in memory.
@@ -24,14 +25,15 @@
 //! - **Stored bytes may change at any time.** So a checksum covers every byte. Every checksum is
 //!   verified when a file is written, and again before the first use after each opening.
 //! - **No other process changes or truncates the files.** They are mapped: touching a page that was
-//!   cut off, or that the disk cannot read, ends the process with SIGBUS.
+//!   cut off, or that the disk cannot read, ends the process with SIGBUS. With [`Reader::Pread`]
+//!   they are not, and this is an error.
 #![forbid(unsafe_code)]
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("kv needs a target with 64-bit pointers: it holds sizes of files in `usize`");
 
-// `format` defines the bytes, `read` reads them through maps, `write` creates new files, and
-// `verify` verifies files from end to end. `checkpointer` and `table` are the public types over
+// `format` defines the bytes, `read` reads them through maps or a cache, `write` creates new files,
+// and `verify` verifies files from end to end. `checkpointer` and `table` are the public types over
 // these. `inventory` lists a directory of checkpoints, `merging` chooses the parts to merge, and
 // `damage` remembers the damage that reads have met.
 mod checkpointer;
@@ -55,11 +57,11 @@ mod write;
 // Re-exported so that a user of tables and checkpoints needs no other crate.
 pub use kv_core::{
     Change, Changes, Checkpoint, CheckpointHead, CheckpointId, CheckpointStats, Checkpointer, CollectionId,
-    CollectionSize, Cursor, Effort, Epoch, Error, LogId, Lsn, Place, Result, Value,
+    CollectionSize, Cursor, Effort, Epoch, Error, LogId, Lsn, Place, ReadCacheStats, Result, Value,
 };
 pub use kv_vfs::{OsVfs, Vfs};
 
-pub use checkpointer::{MmapCheckpointer, SnapshotOptions};
+pub use checkpointer::{MmapCheckpointer, Reader, SnapshotOptions};
 pub use dump::dump;
 pub use read::cursor::TableCursor;
 pub use table::{Table, TableWriter};

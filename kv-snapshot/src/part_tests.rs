@@ -71,7 +71,7 @@ fn read_entries(mut cursor: PartCursor, backwards: bool) -> Result<Vec<(Vec<u8>,
 
 fn find(part: &Part, section: &Section, key: &[u8]) -> Result<Option<ValueOrNone>> {
     let Some(entry) = part.find(section, key)? else { return Ok(None) };
-    assert_eq!(part.key(entry), key);
+    assert_eq!(*part.key(entry)?, *key);
     let value = part.value(entry)?;
     Ok(Some((!entry.is_tombstone()).then(|| value.to_vec())))
 }

@@ -1,11 +1,14 @@
-//! Reads parts and checkpoints in place, through maps.
+//! Reads parts and checkpoints: in place, through maps, or with `pread` and a cache.
 
+mod ahead;
 pub(crate) mod blocks;
+pub(crate) mod cache;
 pub(crate) mod checkpoint;
 pub(crate) mod cursor;
 pub(crate) mod merged;
 pub(crate) mod open_part;
 pub(crate) mod part;
+pub(crate) mod piece;
 mod prefetch;
 pub(crate) mod range;
 mod scrub;
@@ -13,3 +16,4 @@ mod search;
 mod size;
 pub(crate) mod stack;
 mod stripes;
+mod unmapped;

@@ -5,7 +5,7 @@ use kv_vfs::Vfs;
 
 use crate::{
     format::{block::BLOCK_BYTES, names, part::Section},
-    read::{cursor::TableCursor, part::Part},
+    read::{cursor::TableCursor, part::Part, piece::Piece},
     verify::{blocks::verify_blocks, entries::verify_entries},
     write::{new_file::NewFile, part_writer::PartWriter},
 };
@@ -104,11 +104,11 @@ impl Table {
     /// # Errors
     /// As for [`get`](Table::get).
     pub fn get_with<T>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> T) -> Result<Option<T>> {
-        Ok(self.get_in_place(key)?.map(read))
+        Ok(self.get_in_place(key)?.map(|value| read(&value)))
     }
 
     /// What [`get_with`](Self::get_with) does in every crate alike, compiled in this one.
-    fn get_in_place(&self, key: &[u8]) -> Result<Option<&[u8]>> {
+    fn get_in_place(&self, key: &[u8]) -> Result<Option<Piece<'_>>> {
         self.part.find(&self.section, key)?.map(|entry| self.part.put_value(entry)).transpose()
     }
 
@@ -127,7 +127,7 @@ impl Table {
     /// [`Corrupt`](kv_core::Error::Corrupt) for the first damage.
     pub fn verify(&self) -> Result<()> {
         let blocks = self.part.blocks();
-        blocks.bytes(0, blocks.map().len() as u64 - BLOCK_BYTES as u64)?;
+        blocks.bytes(0, blocks.length() - BLOCK_BYTES as u64)?;
         verify_entries(&self.part)
     }
 }

@@ -18,7 +18,7 @@ use crate::{
         names,
     },
     inventory::Inventory,
-    read::{checkpoint::read_manifest, cursor::PartCursor, open_part::open_part, part::Part},
+    read::{cache::BlockCache, checkpoint::read_manifest, cursor::PartCursor, open_part::open_part, part::Part},
 };
 
 /// What [`verify`] found.
@@ -55,11 +55,16 @@ impl VerifyReport {
 /// # Errors
 /// [`Error::Io`] if the directory cannot be read. Damage is not an error: it is in the report.
 pub fn verify(vfs: &dyn Vfs) -> Result<VerifyReport> {
+    verify_through(vfs, None)
+}
+
+/// Like [`verify`]. With a cache, files are read through that, and never mapped.
+pub(crate) fn verify_through(vfs: &dyn Vfs, cache: Option<&Arc<BlockCache>>) -> Result<VerifyReport> {
     let inventory = Inventory::read(vfs)?;
     let mut report = VerifyReport { damage_noted: !inventory.flags.is_empty(), ..VerifyReport::default() };
     let mut parts = BTreeMap::new();
     for id in inventory.manifests {
-        if let Err(error) = verify_checkpoint(vfs, id, &mut parts) {
+        if let Err(error) = verify_checkpoint(vfs, id, cache, &mut parts) {
             if !Inventory::read(vfs)?.manifests.contains(&id) {
                 continue;
             }
@@ -72,7 +77,12 @@ pub fn verify(vfs: &dyn Vfs) -> Result<VerifyReport> {
     Ok(report)
 }
 
-fn verify_checkpoint(vfs: &dyn Vfs, id: CheckpointId, verified: &mut BTreeMap<u64, PartRef>) -> Result<()> {
+fn verify_checkpoint(
+    vfs: &dyn Vfs,
+    id: CheckpointId,
+    cache: Option<&Arc<BlockCache>>,
+    verified: &mut BTreeMap<u64, PartRef>,
+) -> Result<()> {
     let name = names::manifest(id);
     let manifest = read_manifest(vfs, &name, id)?;
     if manifest.parts.last().is_some_and(|bottom| bottom.tombstones > 0) {
@@ -81,17 +91,17 @@ fn verify_checkpoint(vfs: &dyn Vfs, id: CheckpointId, verified: &mut BTreeMap<u6
     }
     for part in &manifest.parts {
         if verified.get(&part.seq) != Some(part) {
-            verify_part(vfs, &manifest, part)?;
+            verify_part(vfs, &manifest, part, cache)?;
             verified.insert(part.seq, *part);
         }
     }
     Ok(())
 }
 
-fn verify_part(vfs: &dyn Vfs, manifest: &Manifest, named: &PartRef) -> Result<()> {
+fn verify_part(vfs: &dyn Vfs, manifest: &Manifest, named: &PartRef, cache: Option<&Arc<BlockCache>>) -> Result<()> {
     // First open it as a reader does: if it is another file altogether, this gives the clearest
     // error.
-    let part = Arc::new(open_part(vfs, manifest, named)?);
+    let part = Arc::new(open_part(vfs, manifest, named, cache)?);
     let file = vfs.open(&names::part(named.seq), Access::Read)?;
     file.drop_cache()?;
     verify_blocks(&*file, &named.summary, || Ok(()))?;

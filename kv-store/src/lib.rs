@@ -150,6 +150,7 @@ pub use kv_core::{
     Log, LogId, Lsn, Mismatch, NAME_BYTES_MAX, Owner, Place, RecordedChange, Recovery, Refusal, Result, Snapshot,
     Stats, Store, StoreOptions, Transaction, TransactionEntries, VALUE_BYTES_MAX, Value, background, recovery,
 };
+pub use kv_snapshot::Reader;
 pub use kv_vfs::{OsVfs, Vfs};
 pub use kv_wal::Options as LogOptions;
 pub use options::Options;

@@ -1,7 +1,7 @@
 use std::{io, path::Path, sync::Arc};
 
 use kv_core::{Checkpointer, Durability, Epoch, Error, Log, Result, Store, StoreOptions};
-use kv_snapshot::{MmapCheckpointer, SnapshotOptions};
+use kv_snapshot::{MmapCheckpointer, Reader, SnapshotOptions};
 use kv_vfs::{Access, Lock, OsVfs, Process, Vfs};
 use kv_wal::SegmentedLog;
 
@@ -44,11 +44,13 @@ pub struct Options {
     /// How its log is kept. [`open`](Options::open) sets the epoch itself, and makes segments no
     /// longer than an eighth of [`StoreOptions::checkpoint_medium_bytes`].
     pub log: kv_wal::Options,
+    /// How checkpoints are read. Default: in place, through maps.
+    pub reader: Reader,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { create: true, store: StoreOptions::default(), log: kv_wal::Options::default() }
+        Self { create: true, store: StoreOptions::default(), log: kv_wal::Options::default(), reader: Reader::Mapped }
     }
 }
 
@@ -65,6 +67,24 @@ impl Options {
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.store.durability = durability;
+        self
+    }
+
+    /// Sets how checkpoints are read. With [`Reader::Pread`], a page that the disk cannot read is
+    /// an error, and does not end the process.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// use kv_store::{Options, Reader};
+    ///
+    /// let options = Options::default().reader(Reader::Pread { cache_bytes: 256 << 20 });
+    /// let store = options.open(directory.path().join("data"))?;
+    /// assert_eq!(store.stats().read_cache.map(|cache| cache.limit), Some(256 << 20));
+    /// # Ok::<(), kv_store::Error>(())
+    /// ```
+    #[must_use]
+    pub fn reader(mut self, reader: Reader) -> Self {
+        self.reader = reader;
         self
     }
 
@@ -123,6 +143,10 @@ impl Options {
         self.open_as(vfs, None)
     }
 
+    fn snapshot_options(&self, kept_bytes: u64) -> SnapshotOptions {
+        SnapshotOptions { kept_bytes, reader: self.reader, ..SnapshotOptions::default() }
+    }
+
     fn open_as(&self, vfs: Arc<dyn Vfs>, this: Option<Process>) -> Result<Store> {
         let claim = claim(&vfs, self.create, this)?;
         let directory = Directory::open(vfs, self.create, &claim).map_err(|error| claim.explain(error))?;
@@ -132,8 +156,9 @@ impl Options {
     /// Opens the store in a directory that this process has claimed.
     pub(crate) fn open_claimed(&self, claim: Claim, directory: Directory) -> Result<Store> {
         let Sized { log: log_options, store: store_options } = sizes::sized(&*directory.vfs, &self.log, &self.store);
-        let (log, checkpointer) =
-            directory.open_parts(&log_options, store_options.kept_bytes()).map_err(|error| claim.explain(error))?;
+        let (log, checkpointer) = directory
+            .open_parts(&log_options, self.snapshot_options(store_options.kept_bytes()))
+            .map_err(|error| claim.explain(error))?;
         let Directory { vfs, log: log_directory, checkpoints, .. } = directory;
         let directories = [vfs, log_directory, checkpoints];
         let owner = Arc::new(Owner::new(claim, directories, Arc::clone(&log), Arc::clone(&checkpointer)));
@@ -229,9 +254,9 @@ impl Directory {
     pub(crate) fn open_parts(
         &self,
         options: &kv_wal::Options,
-        kept_bytes: u64,
+        snapshot_options: SnapshotOptions,
     ) -> Result<(Arc<SegmentedLog>, Arc<MmapCheckpointer>)> {
-        let checkpointer = self.open_checkpointer(kept_bytes)?;
+        let checkpointer = self.open_checkpointer(snapshot_options)?;
         let log = self.open_log(&*checkpointer, options)?;
         if self.log_id.is_none() {
             // The log may come from a creation that was killed before it made the names in it
@@ -242,8 +267,7 @@ impl Directory {
         Ok((log, checkpointer))
     }
 
-    pub(crate) fn open_checkpointer(&self, kept_bytes: u64) -> Result<Arc<MmapCheckpointer>> {
-        let options = SnapshotOptions { kept_bytes, ..SnapshotOptions::default() };
+    pub(crate) fn open_checkpointer(&self, options: SnapshotOptions) -> Result<Arc<MmapCheckpointer>> {
         MmapCheckpointer::open_with(Arc::clone(&self.checkpoints), options).map(Arc::new)
     }
 

@@ -3,6 +3,7 @@ mod deep;
 use std::{path::Path, sync::Arc};
 
 use kv_core::{Error, Result};
+use kv_snapshot::SnapshotOptions;
 use kv_vfs::{Access, Process, Vfs};
 
 pub use deep::{DeepVerification, verify_deep, verify_deep_in};
@@ -94,7 +95,8 @@ pub fn clear_damage(path: impl AsRef<Path>) -> Result<Verification> {
     let mut verification = verify_as(Arc::clone(&vfs), Process::this(), Depth::Checksums)?;
     if verification.damage.is_empty() && verification.damage_noted {
         let claim = claim(&vfs, false, Process::this())?;
-        let checkpoints = Directory::open(vfs, false, &claim)?.open_checkpointer(0)?.verify()?;
+        let checkpoints =
+            Directory::open(vfs, false, &claim)?.open_checkpointer(SnapshotOptions::default())?.verify()?;
         verification.damage.extend(checkpoints.findings); // as of now
         verification.damage_noted = !verification.damage.is_empty();
     }

@@ -9,6 +9,7 @@ mod machine;
 mod open;
 mod part;
 mod put;
+mod reader;
 mod scan;
 mod transact;
 
@@ -24,6 +25,7 @@ fn main() {
     load::bench(&mut criterion);
     get::bench(&mut criterion);
     part::bench(&mut criterion);
+    reader::bench(&mut criterion);
     scan::bench(&mut criterion);
     transact::bench(&mut criterion);
     changes::bench(&mut criterion);

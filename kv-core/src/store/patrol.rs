@@ -50,7 +50,8 @@ impl Patrol {
         let Some(checkpoint) = &view.checkpoint else { return false };
         let next = match guarded("the patrol", || checkpoint.scrub(self.next, PIECE_BYTES)) {
             Ok(next) => next,
-            Err(Error::Corrupt { .. }) => Some(self.next + PIECE_BYTES), // it goes on behind the damage
+            // It goes on behind what is damaged or cannot be read.
+            Err(Error::Corrupt { .. } | Error::Io { .. }) => Some(self.next + PIECE_BYTES),
             Err(_) => None,
         };
         self.next = next.unwrap_or(0);

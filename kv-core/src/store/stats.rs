@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::Shared;
-use crate::{Bounds, CheckpointId, CheckpointStats, LogId, Lsn, sync::lock};
+use crate::{Bounds, CheckpointId, CheckpointStats, LogId, Lsn, ReadCacheStats, sync::lock};
 
 /// Positions and sizes of a store. Displays as one line.
 ///
@@ -35,6 +35,8 @@ pub struct Stats {
     pub checkpoint: Option<CheckpointId>,
     /// What the newest checkpoint takes on its medium.
     pub checkpoint_size: CheckpointStats,
+    /// The cache through which checkpoints are read; `None` if they are read in place.
+    pub read_cache: Option<ReadCacheStats>,
     /// How many keys have changed since the newest checkpoint. Their changes are in memory. A key
     /// that has changed before and after a freeze counts twice.
     pub memory_entries: u64,
@@ -76,6 +78,9 @@ impl fmt::Display for Stats {
             )?,
             None => f.write_str("no checkpoint; ")?,
         }
+        if let Some(ReadCacheStats { limit, bytes, hits, misses }) = self.read_cache {
+            write!(f, "read through a cache: {bytes} of {limit} bytes, {hits} hits, {misses} misses; ")?;
+        }
         write!(f, "changed since: {} entries, {} bytes of memory; ", self.memory_entries, self.memory_bytes)?;
         write!(f, "log: trimmed up to {trimmed}, durable up to {durable}, appended up to {appended}, ")?;
         write!(f, "{} bytes since the checkpoint", self.log_medium_bytes)?;
@@ -110,6 +115,7 @@ impl Shared {
             published: self.collections.horizon().published(),
             checkpoint: view.checkpoint_id(),
             checkpoint_size: view.checkpoint_stats,
+            read_cache: self.checkpointer.read_cache(),
             memory_entries: view.memtables().map(|memtable| memtable.entries() as u64).sum(),
             memory_bytes: view.memtables().map(|memtable| memtable.bytes()).sum(),
             frozen_memtables: view.frozen.len(),

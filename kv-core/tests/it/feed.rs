@@ -9,7 +9,7 @@ use std::{
 
 use kv_core::{
     Batch, ChangeFeed, ChangeRecord, Changes, Checkpoint, CheckpointId, Checkpointer, Durability, Effort, Error, Log,
-    Lsn, MemoryLog, RecordedChange, Result, Snapshot, Store, StoreOptions,
+    Lsn, MemoryLog, ReadCacheStats, RecordedChange, Result, Snapshot, Store, StoreOptions,
 };
 
 use crate::{
@@ -205,6 +205,10 @@ impl Checkpointer for InterruptedCheckpointer {
 
     fn damage(&self) -> Option<Arc<Error>> {
         self.inner.damage()
+    }
+
+    fn read_cache(&self) -> Option<ReadCacheStats> {
+        self.inner.read_cache()
     }
 
     fn maintain(&self, effort: Effort, cancelled: &dyn Fn() -> bool) -> Result<Option<Arc<dyn Checkpoint>>> {

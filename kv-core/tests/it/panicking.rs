@@ -13,7 +13,8 @@ use std::{
 
 use kv_core::{
     Bounds, Changes, Checkpoint, CheckpointHead, CheckpointId, CheckpointStats, Checkpointer, CollectionId,
-    CollectionSize, Cursor, Durability, Effort, Error, Log, LogId, LogReader, Lsn, MemoryLog, Result, Value,
+    CollectionSize, Cursor, Durability, Effort, Error, Log, LogId, LogReader, Lsn, MemoryLog, ReadCacheStats, Result,
+    Value,
 };
 
 /// The payload of a panic. Its drop panics, too.
@@ -170,6 +171,10 @@ impl Checkpointer for PanickingCheckpointer {
 
     fn damage(&self) -> Option<Arc<Error>> {
         self.calls.call(|| self.inner.damage())
+    }
+
+    fn read_cache(&self) -> Option<ReadCacheStats> {
+        self.calls.call(|| self.inner.read_cache())
     }
 
     fn maintain(&self, effort: Effort, cancelled: &dyn Fn() -> bool) -> Result<Option<Arc<dyn Checkpoint>>> {

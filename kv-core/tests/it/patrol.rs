@@ -1,6 +1,7 @@
 //! The job that reads the checkpoint in the background, over a checkpoint that never ends.
 
 use std::{
+    io,
     ops::Bound,
     sync::{
         Arc, Mutex,
@@ -22,13 +23,15 @@ use crate::support::Media;
 struct Scrubbed {
     end: u64,
     damaged_at: u64,
+    unreadable_at: u64,
     pieces: AtomicU64,
     begun: Mutex<Vec<u64>>,
 }
 
 impl Scrubbed {
     fn new(end: u64) -> Arc<Self> {
-        Arc::new(Self { end, damaged_at: u64::MAX, pieces: AtomicU64::new(0), begun: Mutex::default() })
+        let (damaged_at, unreadable_at) = (u64::MAX, u64::MAX);
+        Arc::new(Self { end, damaged_at, unreadable_at, pieces: AtomicU64::new(0), begun: Mutex::default() })
     }
 }
 
@@ -93,6 +96,9 @@ impl Checkpoint for Read {
         if piece.contains(&self.0.damaged_at) {
             return Err(Error::corrupt("a checkpoint", self.0.damaged_at, "a piece is damaged"));
         }
+        if piece.contains(&self.0.unreadable_at) {
+            return Err(Error::from_io("read", "a checkpoint", io::Error::other("a sector")));
+        }
         Ok((piece.end < self.0.end).then_some(piece.end))
     }
 
@@ -134,13 +140,13 @@ fn closing_ends_a_warming_that_is_under_way() {
     assert_eq!(pieces(), after, "it goes on after the store is closed");
 }
 
-/// A patrol goes on behind the damage, and begins again at the end.
+/// A patrol goes on behind what is damaged or cannot be read, and begins again at the end.
 #[test]
 fn a_patrol_reads_the_pieces_in_turn() {
     const PIECE: u64 = 1 << 20;
     let scheduler = ManualScheduler::new();
-    let scrubbed =
-        Arc::new(Scrubbed { damaged_at: PIECE + 5, ..Arc::into_inner(Scrubbed::new(4 * PIECE - 9)).unwrap() });
+    let sound = Arc::into_inner(Scrubbed::new(4 * PIECE - 9)).unwrap();
+    let scrubbed = Arc::new(Scrubbed { damaged_at: PIECE + 5, unreadable_at: 2 * PIECE, ..sound });
     let options = StoreOptions {
         patrol_bytes_per_second: PIECE,
         scheduler: Arc::new(scheduler.clone()),

@@ -14,8 +14,8 @@ use std::{
 };
 
 use kv_core::{
-    Changes, Checkpoint, CheckpointId, Checkpointer, Commit, Effort, Error, MemoryCheckpointer, MemoryLog, Result,
-    Store, StoreOptions,
+    Changes, Checkpoint, CheckpointId, Checkpointer, Commit, Effort, Error, MemoryCheckpointer, MemoryLog,
+    ReadCacheStats, Result, Store, StoreOptions,
 };
 use kv_testkit::ManualScheduler;
 
@@ -173,6 +173,10 @@ impl Checkpointer for BlockedCheckpointer {
 
     fn damage(&self) -> Option<Arc<Error>> {
         self.inner.damage()
+    }
+
+    fn read_cache(&self) -> Option<ReadCacheStats> {
+        self.inner.read_cache()
     }
 
     fn maintain(&self, effort: Effort, cancelled: &dyn Fn() -> bool) -> Result<Option<Arc<dyn Checkpoint>>> {

@@ -69,6 +69,11 @@ impl<'a> Group<'a> {
         bytes.first_chunk().map(Self)
     }
 
+    /// The group of these bytes.
+    pub(crate) fn of(bytes: &'a [u8; GROUP_BYTES as usize]) -> Self {
+        Self(bytes)
+    }
+
     /// The lanes whose tag is that of `hash`.
     #[inline]
     pub(crate) fn candidates(self, hash: u64) -> Lanes {

@@ -1,5 +1,5 @@
-//! The blocks of a mapped part. Each is verified when it is touched for the first time after
-//! opening.
+//! The blocks of a part. Each is verified when it is touched for the first time after opening, or
+//! when it is read into the cache.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,15 +10,19 @@ use bytes::Bytes;
 use kv_core::{Error, Result};
 use kv_vfs::little_endian::get_u64;
 
+use super::{piece::Piece, unmapped::Unmapped};
 use crate::format::{
     block::{BLOCK_BYTES, checksum},
     tree::Tree,
 };
 
-const BLOCK_SHIFT: u32 = BLOCK_BYTES.trailing_zeros();
+pub(super) const BLOCK_SHIFT: u32 = BLOCK_BYTES.trailing_zeros();
 const WORD_BITS: u64 = u64::BITS as u64;
 
-/// A mapped file, the shape of its checksum tree, and which blocks have been verified.
+/// A file, the shape of its checksum tree, and which blocks have been verified.
+///
+/// A file that is not mapped has an empty map and no verified blocks. So whatever looks for bytes
+/// in place finds none, and goes on to where they are read: the quick ways ask for nothing more.
 ///
 /// Any number of threads read at once, without locks. That is race-free because the file never
 /// changes while it is mapped:
@@ -33,21 +37,34 @@ const WORD_BITS: u64 = u64::BITS as u64;
 #[derive(Debug)]
 pub(crate) struct Blocks {
     file: PathBuf,
+    /// Empty if the file is not mapped.
     map: Bytes,
     seed: u64,
     tree: Tree,
     root: u64,
-    /// One bit for each block.
+    /// One bit for each block that is mapped.
     verified: Box<[AtomicU64]>,
+    unmapped: Option<Unmapped>,
+}
+
+/// Where the bytes of a file come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Map(Bytes),
+    File(Unmapped),
 }
 
 impl Blocks {
     /// The blocks of a file. `tree` covers all of them but the last, which is the footer; `root` is
     /// the checksum of its top block.
-    pub(crate) fn new(file: PathBuf, map: Bytes, seed: u64, tree: Tree, root: u64) -> Self {
-        let words = tree.end().div_ceil(WORD_BITS);
+    pub(crate) fn new(file: PathBuf, source: Source, seed: u64, tree: Tree, root: u64) -> Self {
+        let (map, unmapped) = match source {
+            Source::Map(map) => (map, None),
+            Source::File(file) => (Bytes::new(), Some(file)),
+        };
+        let words = if unmapped.is_some() { 0 } else { tree.end().div_ceil(WORD_BITS) };
         let verified = (0..words).map(|_| AtomicU64::new(0)).collect();
-        Self { file, map, seed, tree, root, verified }
+        Self { file, map, seed, tree, root, verified, unmapped }
     }
 
     pub(crate) fn file(&self) -> &Path {
@@ -59,10 +76,16 @@ impl Blocks {
         self.seed
     }
 
-    /// The whole map, verified or not.
+    /// The whole map, verified or not; empty if the file is not mapped.
     #[inline]
     pub(crate) fn map(&self) -> &Bytes {
         &self.map
+    }
+
+    /// The file, if it is not mapped.
+    #[inline]
+    pub(crate) fn unmapped(&self) -> Option<&Unmapped> {
+        self.unmapped.as_ref()
     }
 
     /// The end of the block that holds the byte at `offset`.
@@ -79,9 +102,9 @@ impl Blocks {
 
     /// The bytes from `start` to before `end`, verified.
     #[inline]
-    pub(crate) fn bytes(&self, start: u64, end: u64) -> Result<&[u8]> {
+    pub(crate) fn bytes(&self, start: u64, end: u64) -> Result<Piece<'_>> {
         match self.bytes_of_verified_block(start, end) {
-            Some(bytes) => Ok(bytes),
+            Some(bytes) => Ok(Piece::InPlace(bytes)),
             None => self.verify_bytes(start, end),
         }
     }
@@ -100,22 +123,30 @@ impl Blocks {
     }
 
     #[inline(never)]
-    fn verify_bytes(&self, start: u64, end: u64) -> Result<&[u8]> {
+    fn verify_bytes(&self, start: u64, end: u64) -> Result<Piece<'_>> {
         if start >= end {
-            return Ok(&[]);
+            return Ok(Piece::InPlace(&[]));
         }
         // Only the footer comes after the tree, and it is never read through here.
         if end > self.tree.end() << BLOCK_SHIFT {
             return Err(self.beyond(start));
         }
+        if let Some(file) = &self.unmapped {
+            return self.read(file, start, end).map(Piece::Held);
+        }
         let (first, last) = (start >> BLOCK_SHIFT, (end - 1) >> BLOCK_SHIFT);
         (first..=last).try_for_each(|block| if self.is_verified(block) { Ok(()) } else { self.verify(block) })?;
-        Ok(&self.map[start as usize..end as usize])
+        Ok(Piece::InPlace(&self.map[start as usize..end as usize]))
     }
 
     /// The length of the file in blocks.
     pub(crate) fn count(&self) -> u64 {
         self.tree.end() + 1
+    }
+
+    /// The length of the file in bytes.
+    pub(crate) fn length(&self) -> u64 {
+        self.count() << BLOCK_SHIFT
     }
 
     /// Verifies a block again, even if that was done before. The footer is not one of these blocks.
@@ -138,20 +169,27 @@ impl Blocks {
         word.is_some_and(|word| word.load(Ordering::Relaxed) >> (block % WORD_BITS) & 1 == 1)
     }
 
+    /// Verifies a block of the map.
     #[cold]
     fn verify(&self, block: u64) -> Result<()> {
+        let start = (block << BLOCK_SHIFT) as usize;
+        self.compare(block, &self.map[start..start + BLOCK_BYTES])?;
+        self.verified[(block / WORD_BITS) as usize].fetch_or(1 << (block % WORD_BITS), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Compares what was read of a block with its checksum.
+    pub(super) fn compare(&self, block: u64, bytes: &[u8]) -> Result<()> {
         let expected = match self.tree.checksum_offset(block) {
             // Verifies the block of the tree that holds the checksum, one level up. This ends at
             // the root.
-            Some(offset) => get_u64(self.bytes(offset, offset + 8)?, 0),
+            Some(offset) => get_u64(&self.bytes(offset, offset + 8)?, 0),
             None => self.root,
         };
-        let start = block << BLOCK_SHIFT;
-        if checksum(&self.map[start as usize..start as usize + BLOCK_BYTES], self.seed) != expected {
+        if checksum(bytes, self.seed) != expected {
             let detail = format!("the block of {BLOCK_BYTES} bytes does not match its checksum");
-            return Err(Error::corrupt(&self.file, start, detail));
+            return Err(Error::corrupt(&self.file, block << BLOCK_SHIFT, detail));
         }
-        self.verified[(block / WORD_BITS) as usize].fetch_or(1 << (block % WORD_BITS), Ordering::Relaxed);
         Ok(())
     }
 

@@ -59,8 +59,10 @@ impl Checkpoint for MmapCheckpoint {
     }
 
     fn get_with(&self, collection: CollectionId, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        let value = self.stack.find(collection, key)?.map(Found::value).transpose()?;
-        Ok(value.map(read).is_some())
+        match self.stack.find(collection, key)? {
+            Some(found) => found.read(read).map(|()| true),
+            None => Ok(false),
+        }
     }
 
     fn get_many(&self, collection: CollectionId, keys: &[&[u8]]) -> Result<Vec<Option<Value>>> {

@@ -5,7 +5,10 @@ use std::{
 
 use kv_core::{Cursor, Result, Value};
 
-use super::part::{Entry, Part};
+use super::{
+    ahead::Ahead,
+    part::{Entry, Part},
+};
 use crate::format::part::Section;
 
 /// Goes through the entries of a [`Table`](crate::Table) in order of their keys, from either end,
@@ -70,6 +73,8 @@ pub(crate) struct PartCursor {
     before_end: Vec<u64>,
     /// The entry that it stands on, verified.
     current: Option<Entry>,
+    /// What was read of a part that is not mapped, with the current entry in it.
+    ahead: Option<Box<Ahead>>,
 }
 
 impl PartCursor {
@@ -84,7 +89,8 @@ impl PartCursor {
             Bound::Included(key) => part.seek(&section, key, true)?,
             Bound::Excluded(key) => part.seek(&section, key, false)?,
         };
-        Ok(Self { part, section, next, end, before_end: Vec::new(), current: None })
+        let ahead = part.blocks().unmapped().map(|_| Box::new(Ahead::new(next..end)));
+        Ok(Self { part, section, next, end, before_end: Vec::new(), current: None, ahead })
     }
 
     /// Whether there are no more entries.
@@ -110,9 +116,10 @@ impl PartCursor {
         if self.next >= self.end {
             return Ok(false);
         }
-        let entry = self.part.entry(&self.section, self.next)?;
+        let entry = self.read(self.next..self.next + 1)?;
         self.next = entry.end();
-        self.move_to(entry)
+        self.current = Some(entry);
+        Ok(true)
     }
 
     fn take_last(&mut self) -> Result<bool> {
@@ -120,18 +127,33 @@ impl PartCursor {
             return Ok(false);
         }
         if self.before_end.is_empty() {
-            self.before_end = self.part.entries_before(&self.section, self.end)?;
+            self.before_end = self.read_entries_before()?;
         }
         let Some(last) = self.before_end.pop() else { return Ok(false) };
-        let entry = self.part.entry(&self.section, last)?;
+        let entry = self.read(last..self.end)?;
         self.end = last;
-        self.move_to(entry)
-    }
-
-    fn move_to(&mut self, entry: Entry) -> Result<bool> {
-        self.part.value(entry)?;
         self.current = Some(entry);
         Ok(true)
+    }
+
+    /// The entry at the start of `known`, which is not longer than the entry. It is verified with
+    /// its value.
+    #[inline]
+    fn read(&mut self, known: Range<u64>) -> Result<Entry> {
+        if let (Some(ahead), Some(file)) = (&mut self.ahead, self.part.blocks().unmapped()) {
+            return ahead.entry(file, &self.part, &self.section, known);
+        }
+        let entry = self.part.entry(&self.section, known.start)?;
+        self.part.value(entry)?;
+        Ok(entry)
+    }
+
+    fn read_entries_before(&self) -> Result<Vec<u64>> {
+        let (part, section) = (&self.part, &self.section);
+        part.entries_before(section, self.end, |offset| {
+            let read_before = self.ahead.as_ref().map(|ahead| ahead.peek(part, section, offset)).transpose()?;
+            read_before.flatten().map_or_else(|| part.entry(section, offset), Ok)
+        })
     }
 
     fn take(&mut self, take: impl FnOnce(&mut Self) -> Result<bool>) -> Result<bool> {
@@ -150,6 +172,22 @@ impl PartCursor {
     fn value_range(&self) -> Range<usize> {
         self.current.map_or(0..0, Entry::value_range)
     }
+
+    /// Bytes of the current entry.
+    #[inline]
+    fn bytes(&self, range: Range<usize>) -> &[u8] {
+        match &self.ahead {
+            None => &self.part.blocks().map()[range],
+            Some(ahead) => ahead.bytes(range.start as u64..range.end as u64),
+        }
+    }
+
+    fn handle(&self, range: Range<usize>) -> Value {
+        match &self.ahead {
+            None => self.part.handle(range),
+            Some(ahead) => ahead.handle(range.start as u64..range.end as u64),
+        }
+    }
 }
 
 impl Cursor for PartCursor {
@@ -162,18 +200,18 @@ impl Cursor for PartCursor {
     }
 
     fn key(&self) -> &[u8] {
-        &self.part.blocks().map()[self.key_range()]
+        self.bytes(self.key_range())
     }
 
     fn value(&self) -> &[u8] {
-        &self.part.blocks().map()[self.value_range()]
+        self.bytes(self.value_range())
     }
 
     fn key_handle(&self) -> Value {
-        self.part.handle(self.key_range())
+        self.handle(self.key_range())
     }
 
     fn value_handle(&self) -> Value {
-        self.part.handle(self.value_range())
+        self.handle(self.value_range())
     }
 }

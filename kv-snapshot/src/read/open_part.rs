@@ -10,6 +10,7 @@ use kv_core::{CollectionId, Error, Result};
 use kv_vfs::{Origin, Vfs};
 
 use super::{
+    cache::BlockCache,
     cursor::PartCursor,
     part::{Entry, Part},
     size::Delta,
@@ -102,20 +103,26 @@ impl WatchedCursor {
     }
 }
 
-/// The parts that are open. A part keeps its map, and what is known of its blocks, from one
+/// The parts that are open. A part keeps its map or file, and what is known of its blocks, from one
 /// checkpoint to the next: it is known by its identity, which no other part has.
 #[derive(Debug)]
 pub(crate) struct OpenParts {
     vfs: Arc<dyn Vfs>,
     damage: Arc<Damage>,
+    /// Parts are read through it and never mapped; `None` if they are mapped.
+    cache: Option<Arc<BlockCache>>,
     /// The process that shares parts. A child made by `fork` takes no lock.
     origin: Origin,
     by_identity: Mutex<HashMap<u128, Weak<OpenPart>>>,
 }
 
 impl OpenParts {
-    pub(crate) fn new(vfs: Arc<dyn Vfs>, damage: Arc<Damage>) -> Self {
-        Self { vfs, damage, origin: Origin::here(), by_identity: Mutex::default() }
+    pub(crate) fn new(vfs: Arc<dyn Vfs>, damage: Arc<Damage>, cache: Option<Arc<BlockCache>>) -> Self {
+        Self { vfs, damage, cache, origin: Origin::here(), by_identity: Mutex::default() }
+    }
+
+    pub(crate) fn cache(&self) -> Option<&BlockCache> {
+        self.cache.as_deref()
     }
 
     /// A part that a manifest names: the open one, or opens it.
@@ -124,7 +131,8 @@ impl OpenParts {
         if is_ours && let Some(open) = self.find(named) {
             return Ok(open);
         }
-        let part = Arc::new(OpenPart::new(*named, open_part(&*self.vfs, manifest, named)?, self.damage.clone()));
+        let part = open_part(&*self.vfs, manifest, named, self.cache.as_ref())?;
+        let part = Arc::new(OpenPart::new(*named, part, self.damage.clone()));
         if is_ours {
             let mut parts = self.by_identity.lock().unwrap_or_else(PoisonError::into_inner);
             parts.retain(|_, part| part.strong_count() > 0);
@@ -146,9 +154,14 @@ impl OpenParts {
 
 /// Opens the part that a manifest names. Fails if the file is missing, is another part or belongs
 /// to another log.
-pub(crate) fn open_part(vfs: &dyn Vfs, manifest: &Manifest, named: &PartRef) -> Result<Part> {
+pub(crate) fn open_part(
+    vfs: &dyn Vfs,
+    manifest: &Manifest,
+    named: &PartRef,
+    cache: Option<&Arc<BlockCache>>,
+) -> Result<Part> {
     let missing = "the file is missing, though a manifest names it: restore it from a backup";
-    let opened = Part::open(vfs, &names::part(named.seq));
+    let opened = Part::open_through(vfs, &names::part(named.seq), cache);
     let part = opened.map_err(|error| missing_is_damage(error, missing))?;
     let found = part_ref(named, &part);
     if found != *named || part.header().store != manifest.log_id.0 {

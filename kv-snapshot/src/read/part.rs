@@ -1,12 +1,18 @@
-//! Reads a part in place.
+//! Reads a part.
 
-use std::{cmp::Ordering, ops::Range};
+use std::{cmp::Ordering, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use kv_core::{CollectionId, Error, Result, Value};
-use kv_vfs::{Access, Vfs};
+use kv_vfs::{Access, File, Vfs};
 
-use super::{blocks::Blocks, stripes::Stripes};
+use super::{
+    blocks::{Blocks, Source},
+    cache::BlockCache,
+    piece::Piece,
+    stripes::Stripes,
+    unmapped::{Unmapped, read_part_of},
+};
 use crate::{
     error::{DecodeError, not_opened},
     format::{
@@ -18,7 +24,7 @@ use crate::{
     },
 };
 
-/// A mapped part.
+/// An open part.
 #[derive(Debug)]
 pub(crate) struct Part {
     header: Header,
@@ -72,35 +78,51 @@ impl Entry {
 }
 
 impl Part {
-    /// Opens a part. Verifies its header, footer and directory, and nothing else.
+    /// Maps a part. Verifies its header, footer and directory, and nothing else.
     ///
     /// A missing file is [`Error::Io`] with the kind "not found".
     pub(crate) fn open(vfs: &dyn Vfs, name: &str) -> Result<Self> {
+        Self::open_through(vfs, name, None)
+    }
+
+    /// Like [`open`](Self::open). With a cache, the part is read through that, and never mapped.
+    pub(crate) fn open_through(vfs: &dyn Vfs, name: &str, cache: Option<&Arc<BlockCache>>) -> Result<Self> {
         let file = vfs.open(name, Access::Read).map_err(not_opened)?;
         let path = vfs.path().join(name);
-        let map = file.map()?;
-        let (header, footer, digest) = Self::open_ends(&map).map_err(|fault| fault.at(&path, 0))?;
+        let (map, (ends, length)) = match cache {
+            None => {
+                let map = file.map()?;
+                let length = map.len();
+                (map.clone(), (map, length))
+            }
+            Some(_) => (Bytes::new(), read_ends(&*file)?),
+        };
+        let (header, footer, digest) = Self::open_ends(&ends, length).map_err(|fault| fault.at(&path, 0))?;
         let tree = Tree::new(footer.blocks_covered);
         let stripes = Stripes::new(&map);
-        let blocks = Blocks::new(path, map, header.seed(), tree, footer.root);
+        let source = match cache {
+            None => Source::Map(map),
+            Some(cache) => Source::File(Unmapped { file, cache: cache.clone(), digest }),
+        };
+        let blocks = Blocks::new(path, source, header.seed(), tree, footer.root);
         let mut part = Self { header, footer, digest, blocks, stripes, sections: Vec::new() };
         part.sections = part.read_directory()?;
         Ok(part)
     }
 
-    /// Decodes the header and the footer, and checks that they belong together.
-    fn open_ends(map: &Bytes) -> Result<(Header, Footer, u128), DecodeError> {
-        let first: &Block = map
+    /// Decodes the header and the footer of a file of this length, and checks that they belong
+    /// together. `ends` begins and ends as the file does.
+    fn open_ends(ends: &[u8], length: usize) -> Result<(Header, Footer, u128), DecodeError> {
+        let first: &Block = ends
             .first_chunk()
             .ok_or_else(|| DecodeError::damaged(0, "the file is truncated: it ends within its header"))?;
         let header = Header::decode(first)?;
-        let length = map.len();
         if !length.is_multiple_of(BLOCK_BYTES) {
             return Err(DecodeError::damaged(length as u64, "the file is truncated: it ends within a block"));
         }
         let footer_offset = length - BLOCK_BYTES;
         let in_footer = |detail: &str| DecodeError::damaged(footer_offset as u64, detail);
-        let last: &Block = map.last_chunk().ok_or_else(|| in_footer("there is no footer"))?;
+        let last: &Block = ends.last_chunk().ok_or_else(|| in_footer("there is no footer"))?;
         let footer = Footer::decode(last, header.seed()).map_err(|fault| match fault {
             DecodeError::Damaged { offset, detail } => DecodeError::damaged(footer_offset as u64 + offset, detail),
             other_version => other_version,
@@ -121,12 +143,8 @@ impl Part {
         let end = self.footer.collections.checked_mul(SECTION_BYTES as u64).and_then(|bytes| bytes.checked_add(start));
         let covered_end = self.footer.blocks_covered * BLOCK_BYTES as u64;
         let Some(end) = end.filter(|end| *end <= covered_end) else {
-            let footer = self.blocks.map().len() - BLOCK_BYTES;
-            return Err(Error::corrupt(
-                self.blocks.file(),
-                footer as u64,
-                "the directory reaches past the end of the data",
-            ));
+            let footer = self.blocks.length() - BLOCK_BYTES as u64;
+            return Err(Error::corrupt(self.blocks.file(), footer, "the directory reaches past the end of the data"));
         };
         let mut sections: Vec<Section> = Vec::with_capacity((end - start) as usize / SECTION_BYTES);
         let records = self.blocks.bytes(start, end)?;
@@ -152,22 +170,42 @@ impl Part {
         &self.blocks
     }
 
-    /// Verifies a block again, the footer too, even if that was done before.
-    pub(super) fn verify_again(&self, block: u64) -> Result<()> {
-        if block + 1 < self.blocks.count() {
-            return self.blocks.verify_again(block);
+    /// Verifies blocks again, the footer too, even if that was done before. All of them are read,
+    /// whatever is wrong with some.
+    pub(super) fn verify_again(&self, blocks: Range<u64>) -> Result<()> {
+        let footer = self.blocks.count() - 1;
+        let others = blocks.start..blocks.end.min(footer);
+        let mut verified = Ok(());
+        match self.blocks.unmapped() {
+            Some(file) => verified = self.blocks.verify_on_disk(file, others),
+            None => {
+                for block in others {
+                    verified = verified.and(self.blocks.verify_again(block));
+                }
+            }
         }
-        let (_, _, found) = Self::open_ends(self.blocks.map()).map_err(|fault| fault.at(self.blocks.file(), 0))?;
+        if blocks.contains(&footer) { verified.and(self.verify_ends_again()) } else { verified }
+    }
+
+    fn verify_ends_again(&self) -> Result<()> {
+        let at = |fault: DecodeError| fault.at(self.blocks.file(), 0);
+        let (_, _, found) = match self.blocks.unmapped() {
+            None => Self::open_ends(self.blocks.map(), self.blocks.map().len()).map_err(at)?,
+            Some(unmapped) => {
+                let (ends, length) = read_ends(&*unmapped.file)?;
+                Self::open_ends(&ends, length).map_err(at)?
+            }
+        };
         if found == self.digest {
             return Ok(());
         }
         let detail = "its header and footer are not what they were when it was opened";
-        Err(Error::corrupt(self.blocks.file(), block * BLOCK_BYTES as u64, detail))
+        Err(Error::corrupt(self.blocks.file(), self.blocks.length() - BLOCK_BYTES as u64, detail))
     }
 
     /// What identifies this part.
     pub(crate) fn summary(&self) -> Summary {
-        Summary { bytes: self.blocks.map().len() as u64, identity: self.header.identity, digest: self.digest }
+        Summary { bytes: self.blocks.length(), identity: self.header.identity, digest: self.digest }
     }
 
     pub(crate) fn sections(&self) -> &[Section] {
@@ -182,7 +220,7 @@ impl Part {
     /// The prefix and the offset in an anchor.
     pub(crate) fn anchor(&self, section: &Section, anchor: u64) -> Result<(u64, u64)> {
         let offset = section.anchors_offset + anchor * ANCHOR_BYTES;
-        Ok(index::decode_anchor(self.blocks.bytes(offset, offset + ANCHOR_BYTES)?))
+        Ok(index::decode_anchor(&self.blocks.bytes(offset, offset + ANCHOR_BYTES)?))
     }
 
     /// The entry at `offset`. Its value is not verified yet.
@@ -216,49 +254,84 @@ impl Part {
         }
         let longest = (offset + HEADER_BYTES_MAX as u64).min(section.entries_end);
         // A header that ends within its block must not fail because the next block is damaged.
-        let in_block = self.header_of(offset, longest.min(Blocks::block_end(offset)))?;
-        let (header, header_bytes) = match in_block {
-            Some(header) => header,
-            None => self.header_of(offset, longest)?.ok_or_else(|| self.outside(offset))?,
+        let in_block = self.blocks.bytes(offset, longest.min(Blocks::block_end(offset)))?;
+        let entry = match self.decode_entry(section, offset, &in_block)? {
+            Some(entry) => entry,
+            None => {
+                let decoded = self.decode_entry(section, offset, &self.blocks.bytes(offset, longest)?)?;
+                decoded.ok_or_else(|| self.outside(offset))?
+            }
         };
-        let entry = Entry { offset, key_start: offset + header_bytes as u64, header };
-        if entry.end() > section.entries_end {
-            return Err(self.outside(offset));
+        if !Blocks::is_one_block(offset, entry.value_start()) {
+            self.blocks.bytes(offset, entry.value_start())?;
         }
-        self.blocks.bytes(offset, entry.value_start())?;
         Ok(entry)
     }
 
-    /// The header of the entry at `start`, and its length; `None` if it does not end before `end`.
-    fn header_of(&self, start: u64, end: u64) -> Result<Option<(EntryHeader, usize)>> {
-        EntryHeader::decode(self.blocks.bytes(start, end)?).map_err(|fault| fault.at(self.blocks.file(), start))
+    /// The entry at `offset`, which begins with `bytes`; `None` if its header does not end within
+    /// them.
+    pub(super) fn decode_entry(&self, section: &Section, offset: u64, bytes: &[u8]) -> Result<Option<Entry>> {
+        let decoded = EntryHeader::decode(bytes).map_err(|fault| fault.at(self.blocks.file(), offset))?;
+        let Some((header, header_bytes)) = decoded else { return Ok(None) };
+        let entry = Entry { offset, key_start: offset + header_bytes as u64, header };
+        if entry.end() <= section.entries_end { Ok(Some(entry)) } else { Err(self.outside(offset)) }
     }
 
     #[cold]
     pub(super) fn outside(&self, offset: u64) -> Error {
         // The offset comes from the file, and may lie outside it.
-        let offset = offset.min(self.blocks.map().len() as u64);
+        let offset = offset.min(self.blocks.length());
         Error::corrupt(self.blocks.file(), offset, "an entry reaches past the end of its collection")
     }
 
-    /// The key of an entry, which was verified when the entry was found.
+    /// The key of an entry.
     #[inline]
-    pub(crate) fn key(&self, entry: Entry) -> &[u8] {
-        &self.blocks.map()[entry.key_range()]
+    pub(crate) fn key(&self, entry: Entry) -> Result<Piece<'_>> {
+        match self.key_in_place(entry) {
+            Some(key) => Ok(Piece::InPlace(key)),
+            None => self.blocks.bytes(entry.key_start, entry.value_start()),
+        }
+    }
+
+    /// The key of an entry, which was verified when the entry was found; `None` if the part is not
+    /// mapped.
+    #[inline]
+    pub(super) fn key_in_place(&self, entry: Entry) -> Option<&[u8]> {
+        self.blocks.map().get(entry.key_range())
     }
 
     /// The value of an entry, verified; empty for a tombstone.
     #[inline]
-    pub(crate) fn value(&self, entry: Entry) -> Result<&[u8]> {
-        if Blocks::is_one_block(entry.offset, entry.end()) {
-            return Ok(&self.blocks.map()[entry.value_range()]); // verified when the entry was found
+    pub(crate) fn value(&self, entry: Entry) -> Result<Piece<'_>> {
+        match self.value_in_place(entry) {
+            Some(value) => Ok(Piece::InPlace(value)),
+            None => self.blocks.bytes(entry.value_start(), entry.end()),
         }
-        self.blocks.bytes(entry.value_start(), entry.end())
+    }
+
+    /// The value of an entry, if it lies in the block of the entry, so that it was verified when
+    /// the entry was found. `None` if the part is not mapped.
+    #[inline]
+    pub(super) fn value_in_place(&self, entry: Entry) -> Option<&[u8]> {
+        let is_near = Blocks::is_one_block(entry.offset, entry.end());
+        if is_near { self.blocks.map().get(entry.value_range()) } else { None }
+    }
+
+    /// A handle to the value of an entry, verified.
+    pub(super) fn value_handle(&self, entry: Entry) -> Result<Value> {
+        if self.value_in_place(entry).is_some() {
+            return Ok(self.handle(entry.value_range()));
+        }
+        match self.value(entry)? {
+            Piece::InPlace([]) => Ok(Value::default()),
+            Piece::InPlace(_) => Ok(self.handle(entry.value_range())),
+            Piece::Held(held) => Ok(held.handle()),
+        }
     }
 
     /// The value of an entry of a collection that states that it has no tombstones, verified.
     #[inline]
-    pub(crate) fn put_value(&self, entry: Entry) -> Result<&[u8]> {
+    pub(crate) fn put_value(&self, entry: Entry) -> Result<Piece<'_>> {
         if entry.is_tombstone() {
             return Err(self.unexpected_tombstone(entry.offset));
         }
@@ -271,7 +344,7 @@ impl Part {
         Error::corrupt(self.blocks.file(), offset, detail)
     }
 
-    /// A handle to a range. The caller must have verified it.
+    /// A handle to a range of the map. The caller must have verified it.
     pub(crate) fn handle(&self, range: Range<usize>) -> Value {
         self.stripes.slice(range)
     }
@@ -283,7 +356,8 @@ impl Part {
             return Ok(section.entries_end);
         }
         let first = self.entry(section, section.entries_offset)?;
-        let common = self.key(first).get(..section.common_bytes).ok_or_else(|| {
+        let first_key = self.key(first)?;
+        let common = first_key.get(..section.common_bytes).ok_or_else(|| {
             Error::corrupt(
                 self.blocks.file(),
                 first.offset(),
@@ -296,10 +370,10 @@ impl Part {
             Ordering::Greater => return Ok(section.entries_end),
             Ordering::Equal => {}
         }
-        let is_before = |entry: Entry| match self.key(entry).cmp(bound) {
-            Ordering::Less => true,
-            Ordering::Equal => after,
-            Ordering::Greater => false,
+        let is_before = |entry: Entry| match (*self.key(entry)?).cmp(bound) {
+            Ordering::Less => Ok(true),
+            Ordering::Equal => Ok(after),
+            Ordering::Greater => Ok(false),
         };
         let start = self.anchor_before(section, index::anchor_prefix(rest), &is_before)?;
         self.scan(section, start, &is_before)
@@ -307,14 +381,14 @@ impl Part {
 
     /// The offset of the last entry before the bound that has an anchor, or of the first entry if
     /// there is none.
-    fn anchor_before(&self, section: &Section, prefix: u64, is_before: &impl Fn(Entry) -> bool) -> Result<u64> {
+    fn anchor_before(&self, section: &Section, prefix: u64, is_before: &impl Fn(Entry) -> Result<bool>) -> Result<u64> {
         let (mut low, mut high) = (0, section.anchors());
         let mut found = section.entries_offset;
         while low < high {
             let middle = low + (high - low) / 2;
             let (anchor_prefix, offset) = self.anchor(section, middle)?;
             let before = match anchor_prefix.cmp(&prefix) {
-                Ordering::Equal => is_before(self.entry(section, offset)?),
+                Ordering::Equal => is_before(self.entry(section, offset)?)?,
                 order => order == Ordering::Less,
             };
             if before {
@@ -328,8 +402,13 @@ impl Part {
     }
 
     /// The offsets of the last few entries before `end`, in order, from the last anchor before
-    /// `end` on. `end` must be the end of an entry.
-    pub(crate) fn entries_before(&self, section: &Section, end: u64) -> Result<Vec<u64>> {
+    /// `end` on. `end` must be the end of an entry. `entry` reads the entry at an offset.
+    pub(super) fn entries_before(
+        &self,
+        section: &Section,
+        end: u64,
+        mut entry: impl FnMut(u64) -> Result<Entry>,
+    ) -> Result<Vec<u64>> {
         let (mut low, mut high) = (0, section.anchors());
         let mut offset = section.entries_offset;
         while low < high {
@@ -345,20 +424,32 @@ impl Part {
         let mut offsets = Vec::with_capacity(ANCHOR_ENTRIES as usize);
         while offset < end {
             offsets.push(offset);
-            offset = self.entry(section, offset)?.end();
+            offset = entry(offset)?.end();
         }
         Ok(offsets)
     }
 
     /// The offset of the first entry at or after `offset` that is not before the bound.
-    fn scan(&self, section: &Section, mut offset: u64, is_before: &impl Fn(Entry) -> bool) -> Result<u64> {
+    fn scan(&self, section: &Section, mut offset: u64, is_before: &impl Fn(Entry) -> Result<bool>) -> Result<u64> {
         while offset < section.entries_end {
             let entry = self.entry(section, offset)?;
-            if !is_before(entry) {
+            if !is_before(entry)? {
                 break;
             }
             offset = entry.end();
         }
         Ok(offset)
     }
+}
+
+/// The first and the last block of a file, one after the other, and its length. There are none if
+/// the file is shorter than a block.
+fn read_ends(file: &dyn File) -> Result<(Bytes, usize)> {
+    let length = file.len()?;
+    let Some(last) = length.checked_sub(BLOCK_BYTES as u64) else { return Ok((Bytes::new(), length as usize)) };
+    let mut ends = vec![0; 2 * BLOCK_BYTES];
+    let (first_block, last_block) = ends.split_at_mut(BLOCK_BYTES);
+    read_part_of(file, first_block, 0)?;
+    read_part_of(file, last_block, last)?;
+    Ok((ends.into(), length as usize))
 }

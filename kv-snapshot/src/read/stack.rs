@@ -28,16 +28,20 @@ impl<'a> Found<'a> {
         (!entry.is_tombstone()).then_some(Self { part, entry })
     }
 
-    /// The value, verified.
+    /// Calls `read` with the value, verified.
     #[inline]
-    pub(crate) fn value(self) -> Result<&'a [u8]> {
-        self.part.watch(self.part.part().value(self.entry))
+    pub(crate) fn read(self, read: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let part = self.part.part();
+        match part.value_in_place(self.entry) {
+            Some(value) => read(value),
+            None => read(&self.part.watch(part.value(self.entry))?),
+        }
+        Ok(())
     }
 
     /// A handle to the value, verified.
     pub(crate) fn handle(self) -> Result<Value> {
-        self.value()?;
-        Ok(self.part.part().handle(self.entry.value_range()))
+        self.part.watch(self.part.part().value_handle(self.entry))
     }
 
     /// The bytes of the key and the value together.

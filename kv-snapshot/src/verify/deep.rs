@@ -48,7 +48,7 @@ pub struct DeepReport {
 /// [`Error::Io`] if the directory cannot be read. What differs, and damage, is in the report.
 pub fn verify_deep(vfs: &Arc<dyn Vfs>) -> Result<DeepReport> {
     let mut deep = Deep {
-        parts: OpenParts::new(vfs.clone(), Arc::new(Damage::silent(vfs.clone()))),
+        parts: OpenParts::new(vfs.clone(), Arc::new(Damage::silent(vfs.clone())), None),
         checkpoints: Vec::new(),
         report: DeepReport::default(),
     };

@@ -8,7 +8,10 @@ use crate::{
         index::{self, ANCHOR_ENTRIES, GROUP_BYTES, Group, LANES},
         part::Section,
     },
-    read::part::{Entry, Part},
+    read::{
+        part::{Entry, Part},
+        piece::Piece,
+    },
 };
 
 /// Verifies each collection of a part: its entries are in order, and as many as the directory says;
@@ -28,18 +31,18 @@ impl Collection<'_> {
         let section = self.section;
         let (mut entries, mut tombstones, mut bytes) = (0, 0, 0);
         let mut offset = section.entries_offset;
-        let mut last_key: &[u8] = &[];
+        let mut last_key = Piece::InPlace(&[]);
         while offset < section.entries_end {
             let entry = self.part.entry(section, offset)?;
-            let key = self.part.key(entry);
-            if key <= last_key {
+            let key = self.part.key(entry)?;
+            if *key <= *last_key {
                 return Err(self.wrong(offset, "the keys are not in order"));
             }
-            if self.part.find(section, key)?.map(Entry::offset) != Some(offset) {
+            if self.part.find(section, &key)?.map(Entry::offset) != Some(offset) {
                 return Err(self.wrong(offset, "an entry is not in the index"));
             }
             if entries % ANCHOR_ENTRIES == 0 {
-                self.verify_anchor(entries / ANCHOR_ENTRIES, key, offset)?;
+                self.verify_anchor(entries / ANCHOR_ENTRIES, &key, offset)?;
             }
             entries += 1;
             let value = self.part.value(entry)?;
@@ -73,7 +76,7 @@ impl Collection<'_> {
         let mut used = 0;
         for number in 0..self.section.groups {
             let group = self.part.group(self.section, number)?;
-            used += self.verify_group(number, group)?;
+            used += self.verify_group(number, Group::of(&group))?;
         }
         if used != self.section.entries {
             return Err(self.wrong(self.section.groups_offset, "the index does not hold as many entries as there are"));

@@ -12,7 +12,7 @@ use kv_snapshot::{MmapCheckpointer, SnapshotOptions, Vfs, verify_deep};
 use kv_testkit::vfs::{Fault, TestVfs};
 use tempfile::TempDir;
 
-use crate::support::{State, StateChanges, compare, test_vfs};
+use crate::support::{State, StateChanges, compare, options, test_vfs};
 
 /// Parts are in the lowest class below this size.
 pub const CLASS_BYTES: u64 = 64 << 10;
@@ -31,7 +31,7 @@ impl Scene {
     pub fn new(checkpoints: u8) -> Self {
         let directory = TempDir::new().unwrap();
         let vfs = test_vfs(directory.path());
-        let options = SnapshotOptions { class_bytes: CLASS_BYTES, ..SnapshotOptions::default() };
+        let options = SnapshotOptions { class_bytes: CLASS_BYTES, ..options() };
         let checkpointer = MmapCheckpointer::open_with(vfs.clone(), options).unwrap();
         let mut scene = Self { directory, vfs, checkpointer, state: State::default(), made: Vec::new() };
         (0..checkpoints).for_each(|round| scene.write(round));

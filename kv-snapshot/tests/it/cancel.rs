@@ -3,11 +3,10 @@
 use std::cell::{Cell, RefCell};
 
 use kv_core::{Change, Changes, CheckpointHead, Checkpointer, Epoch, Error, LogId, Lsn, Result};
-use kv_snapshot::MmapCheckpointer;
 use kv_testkit::vfs::{Kind, TestVfs};
 use tempfile::TempDir;
 
-use crate::support::{collection, test_vfs};
+use crate::support::{collection, open, test_vfs};
 
 /// Enough entries that the index of the one collection is sorted and written in several steps.
 const ENTRIES: u32 = 140_000;
@@ -76,7 +75,7 @@ impl Changes for Counted<'_> {
 fn write(cancel_at: usize) -> (Result<()>, Vec<Progress>, Progress) {
     let directory = TempDir::new().unwrap();
     let vfs = test_vfs(directory.path());
-    let checkpointer = MmapCheckpointer::open(vfs.clone()).unwrap();
+    let checkpointer = open(vfs.clone()).unwrap();
     let mut changes = Counted::new(&vfs, cancel_at);
     let result = checkpointer.write(None, &mut changes).map(drop);
     assert_eq!(checkpointer.list().unwrap().len(), usize::from(result.is_ok()));

@@ -5,7 +5,7 @@ use kv_snapshot::MmapCheckpointer;
 use kv_vfs::OsVfs;
 use tempfile::TempDir;
 
-use crate::support::{State, collection, compare};
+use crate::support::{self, State, collection, compare};
 
 fn names(directory: &TempDir) -> Vec<String> {
     let entries = fs::read_dir(directory.path()).unwrap();
@@ -15,7 +15,7 @@ fn names(directory: &TempDir) -> Vec<String> {
 }
 
 pub fn open(directory: &TempDir) -> MmapCheckpointer {
-    MmapCheckpointer::open(OsVfs::open(directory.path()).unwrap()).unwrap()
+    support::open(OsVfs::open(directory.path()).unwrap()).unwrap()
 }
 
 pub fn state() -> State {
@@ -162,7 +162,7 @@ fn changes_that_break_their_contract_are_refused() {
     let checkpointer = open(&directory);
     let mut state = state();
     state.put(2, b"key", b"value");
-    let mut refuse = |spoil: &dyn Fn(&mut crate::support::StateChanges)| {
+    let mut refuse = |spoil: &dyn Fn(&mut support::StateChanges)| {
         let mut changes = state.take_whole();
         spoil(&mut changes);
         let written = checkpointer.write(None, &mut changes).map(drop);
@@ -185,7 +185,7 @@ fn changes_that_break_their_contract_are_refused() {
 /// A disk that does not return what was written to it is noticed before anything is published.
 #[test]
 fn a_part_that_is_read_back_wrong_is_not_published() {
-    struct Damaging<'a>(crate::support::StateChanges, &'a TempDir);
+    struct Damaging<'a>(support::StateChanges, &'a TempDir);
     impl kv_core::Changes for Damaging<'_> {
         fn head(&self) -> &kv_core::CheckpointHead {
             self.0.head()

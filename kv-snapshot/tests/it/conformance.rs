@@ -10,12 +10,14 @@ use kv_testkit::{
     vfs::Files,
 };
 
+use crate::support::open;
+
 fn disk() -> OnDisk<MmapCheckpointer> {
-    on_disk(MmapCheckpointer::open)
+    on_disk(open)
 }
 
 fn directory() -> InDirectory<MmapCheckpointer> {
-    in_directory(tempfile::tempdir().unwrap(), MmapCheckpointer::open)
+    in_directory(tempfile::tempdir().unwrap(), open)
 }
 
 /// Files that can be damaged.
@@ -64,7 +66,7 @@ impl CheckpointerDamage for Damaged {
     }
 
     fn verify(&mut self) -> Result<()> {
-        let report = MmapCheckpointer::open(self.harness.medium().vfs())?.verify()?;
+        let report = open(self.harness.medium().vfs())?.verify()?;
         report.findings.into_iter().next().map_or(Ok(()), Err)
     }
 }

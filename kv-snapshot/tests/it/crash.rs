@@ -7,7 +7,7 @@ use kv_core::{CheckpointId, Checkpointer, CollectionId, Effort, Error, Result};
 use kv_snapshot::MmapCheckpointer;
 use kv_testkit::sim::{Count, CrashChoice, CrashModel, Damage, Exploration, Moment, SimDisk, Survivors};
 
-use crate::support::{Entries, State, compare};
+use crate::support::{Entries, State, compare, open};
 
 /// The number of crash states that a run tries by default, without those of second crashes.
 const STATES: u64 = 12_000;
@@ -45,7 +45,7 @@ struct Workload<'a> {
 
 impl<'a> Workload<'a> {
     fn begin(disk: &'a SimDisk, known: Known, state: State) -> Result<Self> {
-        let checkpointer = MmapCheckpointer::open(disk.vfs())?;
+        let checkpointer = open(disk.vfs())?;
         Ok(Self { disk, checkpointer, known, state, written: State::default(), before: State::default() })
     }
 
@@ -115,7 +115,7 @@ fn long_workload(disk: &SimDisk) -> Result<Known> {
             kept.push(workload.write(kept.last().copied())?);
         }
         if round == 3 {
-            workload.checkpointer = MmapCheckpointer::open(disk.vfs())?;
+            workload.checkpointer = open(disk.vfs())?;
         }
         if let Some(effort) = [Effort::Needed, Effort::Full].get(round as usize % 4)
             && let Some(merged) = workload.merge(*effort)?
@@ -131,7 +131,7 @@ fn long_workload(disk: &SimDisk) -> Result<Known> {
 
 /// The first checkpoint after a crash, and the removal of all others.
 fn workload_after_a_crash(disk: &SimDisk, known: &Known, operation: u64) -> Result<Known> {
-    let list = MmapCheckpointer::open(disk.vfs())?.list()?;
+    let list = open(disk.vfs())?.list()?;
     let mut found = Known::default();
     for id in &list {
         let (_, lsn, content) = content_of(known, operation, *id).unwrap();
@@ -162,7 +162,7 @@ fn content_of(known: &Known, operation: u64, id: CheckpointId) -> Option<&(u64, 
 }
 
 fn check(known: &Known, operation: u64, left: &SimDisk) {
-    let checkpointer = MmapCheckpointer::open(left.vfs()).unwrap();
+    let checkpointer = open(left.vfs()).unwrap();
     let list = checkpointer.list().unwrap();
     for id in &list {
         let content = content_of(known, operation, *id);

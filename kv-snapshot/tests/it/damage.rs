@@ -5,7 +5,7 @@ use kv_snapshot::{MmapCheckpointer, Table, TableWriter};
 use kv_vfs::{OsVfs, Vfs};
 use tempfile::TempDir;
 
-use crate::support::{State, compare};
+use crate::support::{State, compare, open};
 
 /// A directory with one checkpoint in it.
 struct Small {
@@ -19,7 +19,7 @@ impl Small {
     fn new() -> Self {
         let directory = TempDir::new().unwrap();
         let vfs = OsVfs::open(directory.path()).unwrap();
-        let checkpointer = MmapCheckpointer::open(vfs.clone()).unwrap();
+        let checkpointer = open(vfs.clone()).unwrap();
         let mut state = State::default();
         for n in 0..20 {
             state.put(1, format!("key {n}").as_bytes(), format!("value {n}").as_bytes());
@@ -35,7 +35,7 @@ impl Small {
     }
 
     fn checkpointer(&self) -> MmapCheckpointer {
-        MmapCheckpointer::open(self.vfs.clone()).unwrap()
+        open(self.vfs.clone()).unwrap()
     }
 
     /// Opens the checkpoint and reads everything. What can be read must be exactly right.

@@ -5,7 +5,7 @@ use kv_snapshot::{MmapCheckpointer, TableWriter};
 use kv_testkit::vfs::{Fault, TestVfs};
 use tempfile::TempDir;
 
-use crate::support::{State, compare, test_vfs};
+use crate::support::{State, compare, open, test_vfs};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -30,7 +30,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let directory = TempDir::new().unwrap();
-        let checkpointer = MmapCheckpointer::open(test_vfs(directory.path())).unwrap();
+        let checkpointer = open(test_vfs(directory.path())).unwrap();
         let mut state = State::default();
         for n in 0..30 {
             state.put(n % 3, format!("key {n}").as_bytes(), &[n as u8; 300]);
@@ -54,7 +54,7 @@ impl Scene {
     fn reset(&self) -> (Arc<TestVfs>, MmapCheckpointer) {
         restore(self.directory.path(), &self.files);
         let vfs = test_vfs(self.directory.path());
-        (vfs.clone(), MmapCheckpointer::open(vfs).unwrap())
+        (vfs.clone(), open(vfs).unwrap())
     }
 }
 
@@ -87,7 +87,7 @@ fn a_write_that_is_killed_anywhere_is_complete_or_not_there_and_the_next_one_cle
         vfs.fail(Fault::on_any().nth(n).for_ever());
         let survived = checkpointer.write(Some(scene.previous()), &mut scene.state.clone().take()).is_ok();
         drop(checkpointer);
-        let checkpointer = MmapCheckpointer::open(test_vfs(scene.directory.path())).unwrap();
+        let checkpointer = open(test_vfs(scene.directory.path())).unwrap();
         let list = checkpointer.list().unwrap();
         if list == scene.list {
             absent += 1;

@@ -23,3 +23,6 @@ mod scrub;
 mod support;
 mod table;
 mod trace;
+
+/// How these tests read checkpoints. Most of them are also run in `tests/pread`, without maps.
+const READER: kv_snapshot::Reader = kv_snapshot::Reader::Mapped;

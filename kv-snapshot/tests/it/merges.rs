@@ -8,14 +8,14 @@ use kv_testkit::vfs::Fault;
 
 use crate::{
     beside::{CLASS_BYTES, Scene},
-    support::{State, compare},
+    support::{State, compare, options},
 };
 
 #[test]
 fn nothing_is_merged_before_a_checkpoint_is_opened_or_while_bad_ones_are_listed() {
     let mut scene = Scene::new(5);
     let (bad, good) = (scene.newest(), scene.made[1].0);
-    let options = SnapshotOptions { class_bytes: CLASS_BYTES, ..SnapshotOptions::default() };
+    let options = SnapshotOptions { class_bytes: CLASS_BYTES, ..options() };
     scene.checkpointer = MmapCheckpointer::open_with(scene.vfs.clone(), options).unwrap_or_else(|_| unreachable!());
     let names = scene.names();
     let merge = |scene: &Scene| scene.checkpointer.maintain(Effort::Full, &|| false).map(|made| made.map(drop));

@@ -10,7 +10,7 @@ use kv_testkit::vfs::TestVfs;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::support::{Entries, State, collection, compare, read_range, test_vfs};
+use crate::support::{Entries, State, collection, compare, open, options, read_range, test_vfs};
 
 type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
@@ -95,7 +95,7 @@ impl Model {
 
     /// With classes so small that all kinds of merges happen.
     fn open(vfs: &Arc<TestVfs>) -> MmapCheckpointer {
-        let options = SnapshotOptions { class_bytes: 24 << 10, ..SnapshotOptions::default() };
+        let options = SnapshotOptions { class_bytes: 24 << 10, ..options() };
         MmapCheckpointer::open_with(vfs.clone(), options).unwrap()
     }
 
@@ -183,7 +183,7 @@ proptest! {
 #[test]
 fn a_stack_is_taken_from_both_ends() {
     let directory = TempDir::new().unwrap();
-    let checkpointer = MmapCheckpointer::open(test_vfs(directory.path())).unwrap();
+    let checkpointer = open(test_vfs(directory.path())).unwrap();
     let mut state = State::default();
     let mut rng = fastrand::Rng::with_seed(8);
     let mut newest: Option<Arc<dyn Checkpoint>> = None;
@@ -222,7 +222,7 @@ fn a_stack_is_taken_from_both_ends() {
 #[test]
 fn holds_many_entries_and_large_values() {
     let directory = TempDir::new().unwrap();
-    let checkpointer = MmapCheckpointer::open(test_vfs(directory.path())).unwrap();
+    let checkpointer = open(test_vfs(directory.path())).unwrap();
     let mut state = State::default();
     for n in 0..20_000u32 {
         state.put(1, &n.wrapping_mul(2_654_435_761).to_be_bytes(), &n.to_le_bytes());

@@ -7,7 +7,7 @@ use kv_snapshot::MmapCheckpointer;
 use kv_vfs::OsVfs;
 use tempfile::TempDir;
 
-use crate::support::{State, compare};
+use crate::support::{State, compare, open};
 
 const BLOCK: u64 = 4096;
 
@@ -21,7 +21,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let directory = TempDir::new().unwrap();
-        let checkpointer = MmapCheckpointer::open(OsVfs::open(directory.path()).unwrap()).unwrap();
+        let checkpointer = open(OsVfs::open(directory.path()).unwrap()).unwrap();
         let mut state = State::default();
         let mut previous = None;
         for round in 0..2_u8 {

@@ -5,8 +5,19 @@ use std::{collections::BTreeMap, ops::Bound, path::Path, sync::Arc};
 use kv_core::{
     Change, Changes, Checkpoint, CheckpointHead, CollectionId, CollectionSize, Epoch, LogId, Lsn, Result, Value,
 };
+use kv_snapshot::{MmapCheckpointer, SnapshotOptions};
 use kv_testkit::vfs::TestVfs;
-use kv_vfs::OsVfs;
+use kv_vfs::{OsVfs, Vfs};
+
+/// Checkpoints that are read as this program tests it.
+pub fn options() -> SnapshotOptions {
+    SnapshotOptions { reader: crate::READER, ..SnapshotOptions::default() }
+}
+
+/// Opens the checkpoints in a directory.
+pub fn open(vfs: Arc<dyn Vfs>) -> Result<MmapCheckpointer> {
+    MmapCheckpointer::open_with(vfs, options())
+}
 
 /// The directory at `path`, with injected faults and random numbers that are the same in each run.
 pub fn test_vfs(path: &Path) -> Arc<TestVfs> {

@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use kv_core::{Checkpoint, CheckpointId, Checkpointer, Log, Lsn, Result, verify_replay};
+use kv_snapshot::SnapshotOptions;
 use kv_vfs::{Process, Vfs};
 
 use super::{Depth, Verification, verify_as};
@@ -80,7 +81,8 @@ pub(super) fn compare(directory: &Directory, verification: &mut Verification) ->
         verification.note::<()>(Err(finding))?;
     }
     let options = Options::default();
-    let (log, checkpointer) = directory.open_parts(&sized(&*directory.vfs, &options.log, &options.store).log, 0)?;
+    let log_options = sized(&*directory.vfs, &options.log, &options.store).log;
+    let (log, checkpointer) = directory.open_parts(&log_options, SnapshotOptions::default())?;
     let ids = checkpointer.list()?;
     for (at, newer) in ids.iter().enumerate() {
         let older = ids.get(at + 1).copied();

@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use kv_store::{Error, Lsn};
+use kv_store::{Error, Lsn, Reader};
 use kv_testkit::sim::{Damage, SimDisk};
 
 use crate::{
@@ -138,7 +138,9 @@ impl Damages {
             _ => std::slice::from_ref(&Verb::ALL[(number >> 4) % Verb::ALL.len()]),
         };
         for verb in verbs {
-            findings.examine(&name, || self.check(fixture, case, *verb, &findings.coverage));
+            for reader in readers(fixture, case) {
+                findings.examine(&name, || self.check(fixture, case, *verb, *reader, &findings.coverage));
+            }
         }
     }
 
@@ -156,9 +158,9 @@ impl Damages {
         Some(())
     }
 
-    fn check(&self, fixture: &Fixture, case: &DamageCase, verb: Verb, coverage: &Coverage) -> Verdict {
+    fn check(&self, fixture: &Fixture, case: &DamageCase, verb: Verb, reader: Reader, coverage: &Coverage) -> Verdict {
         let disk = fixture.damaged(case);
-        let engine = match Engine::open(&disk) {
+        let engine = match Engine::open_reading(&disk, reader) {
             Ok(engine) => engine,
             Err(error @ (Error::Corrupt { .. } | Error::Unrecoverable(_))) => {
                 if is_of_newest_checkpoint(fixture, case) {
@@ -262,15 +264,16 @@ fn check_verification(fixture: &Fixture, case: &DamageCase, is_damaged: bool) ->
 
 /// Whether the older checkpoint, and the log back to it, can replace what is damaged.
 fn is_of_newest_checkpoint(fixture: &Fixture, case: &DamageCase) -> bool {
-    let (DamageCase::InPlace(file, _)
-    | DamageCase::Stale(file, ..)
-    | DamageCase::Missing(file)
-    | DamageCase::Older(file, _)) = case
-    else {
-        return false;
-    };
-    let is_newest = |kind| fixture.names.iter().rposition(|name| name.ends_with(kind)) == Some(*file);
+    let Some(file) = case.damaged_file() else { return false };
+    let is_newest = |kind| fixture.names.iter().rposition(|name| name.ends_with(kind)) == Some(file);
     is_newest(".manifest") || is_newest(".part")
+}
+
+/// How checkpoints are read after this damage: in both ways if it is in a part.
+fn readers(fixture: &Fixture, case: &DamageCase) -> &'static [Reader] {
+    const READERS: [Reader; 2] = [Reader::Mapped, Reader::Pread { cache_bytes: 100_000 }];
+    let is_part = case.damaged_file().is_some_and(|file| fixture.names[file].ends_with(".part"));
+    if is_part { &READERS } else { &READERS[..1] }
 }
 
 /// Whether every bit of the file counts, even if no reader touches it: the files of both

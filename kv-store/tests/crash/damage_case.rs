@@ -52,6 +52,14 @@ impl Place {
 }
 
 impl DamageCase {
+    /// The file that is damaged or missing; `None` if there is only one more.
+    pub fn damaged_file(&self) -> Option<usize> {
+        match self {
+            Self::InPlace(file, _) | Self::Stale(file, ..) | Self::Missing(file) | Self::Older(file, _) => Some(*file),
+            Self::Copied(..) => None,
+        }
+    }
+
     /// All damage except that to single bytes.
     pub fn coarse(fixture: &Fixture) -> Vec<Self> {
         let mut cases = Vec::new();

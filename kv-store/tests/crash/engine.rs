@@ -1,6 +1,6 @@
 //! The engine on a simulated disk, and whether it holds what it should.
 
-use kv_store::{LogOptions, Options, Result, Store, StoreOptions};
+use kv_store::{LogOptions, Options, Reader, Result, Store, StoreOptions};
 use kv_testkit::{ManualScheduler, Model, sim::SimDisk};
 use kv_vfs::Vfs;
 use std::{sync::Arc, time::Duration};
@@ -33,17 +33,22 @@ impl Engine {
         Self::open_with(disk, Sizes::SMALL, &Gate::default())
     }
 
+    /// With checkpoints that are read in this way.
+    pub fn open_reading(disk: &SimDisk, reader: Reader) -> Result<Self> {
+        Self::open_vfs(disk.vfs(), Sizes::SMALL, reader)
+    }
+
     /// The same, on any file layer.
     pub fn open_in(vfs: Arc<dyn Vfs>) -> Result<Self> {
-        Self::open_vfs(vfs, Sizes::SMALL)
+        Self::open_vfs(vfs, Sizes::SMALL, Reader::Mapped)
     }
 
     /// With segments of these sizes, and checkpoints that pass the gate.
     pub fn open_with(disk: &SimDisk, sizes: Sizes, gate: &Gate) -> Result<Self> {
-        Self::open_vfs(GatedVfs::new(disk.vfs(), gate.clone()), sizes)
+        Self::open_vfs(GatedVfs::new(disk.vfs(), gate.clone()), sizes, Reader::Mapped)
     }
 
-    fn open_vfs(vfs: Arc<dyn Vfs>, sizes: Sizes) -> Result<Self> {
+    fn open_vfs(vfs: Arc<dyn Vfs>, sizes: Sizes, reader: Reader) -> Result<Self> {
         let scheduler = ManualScheduler::new();
         let log = LogOptions {
             segment_bytes_min: sizes.first,
@@ -60,7 +65,7 @@ impl Engine {
             scheduler: Arc::new(scheduler.clone()),
             ..StoreOptions::default()
         };
-        let store = Options { create: true, store, log }.open_in(vfs)?;
+        let store = Options { create: true, store, log, reader }.open_in(vfs)?;
         Ok(Self { store, scheduler })
     }
 }

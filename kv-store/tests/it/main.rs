@@ -13,6 +13,7 @@ mod model;
 mod opening;
 mod owners;
 mod patrol;
+mod reader;
 mod refusals;
 mod support;
 mod trace;

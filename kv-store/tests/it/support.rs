@@ -8,7 +8,7 @@ pub fn small() -> Options {
     let log =
         kv_wal::Options { segment_bytes_max: 16 << 10, segment_bytes_min: 16 << 10, ..kv_wal::Options::default() };
     let store = StoreOptions { close_checkpoint_record_bytes: u64::MAX, ..StoreOptions::default() };
-    Options { create: true, store, log }
+    Options { store, log, ..Options::default() }
 }
 
 /// Copies a directory as it is at this moment: what a process killed now would leave.

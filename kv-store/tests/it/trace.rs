@@ -28,10 +28,10 @@ impl Traced {
     }
 
     fn open(&mut self) {
-        let Options { create, mut log, mut store } = small();
+        let Options { mut log, mut store, .. } = small();
         log.scheduler = Arc::new(self.scheduler.clone());
         store.scheduler = Arc::new(self.scheduler.clone());
-        self.store = Some(Options { create, log, store }.open_in(self.disk.vfs()).unwrap());
+        self.store = Some(Options { log, store, ..Options::default() }.open_in(self.disk.vfs()).unwrap());
     }
 
     fn step(&mut self, name: &str, run: impl FnOnce(&Store)) {

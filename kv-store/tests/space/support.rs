@@ -44,7 +44,7 @@ impl Stepped {
             wait_thresholds: thresholds,
             ..defaults.store
         };
-        let store = Options { create: true, store, log }.open_in(disk.vfs()).unwrap();
+        let store = Options { store, log, ..Options::default() }.open_in(disk.vfs()).unwrap();
         Self { store, scheduler, jobs_run }
     }
 

@@ -7,7 +7,7 @@ use crate::vfs::{FaultEffect, Kind};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Execution {
     Whole,
-    /// A write of the first half of its bytes.
+    /// A read or write of the first half of its bytes.
     Half,
     /// A write of none of its bytes.
     Nothing,
@@ -25,7 +25,7 @@ pub(super) enum Execution {
 pub(super) fn execution(kind: Kind, effect: &FaultEffect) -> (Option<Execution>, bool) {
     match effect {
         FaultEffect::Tears if kind == Kind::Write => (Some(Execution::Half), true),
-        FaultEffect::Shortens if kind == Kind::Write => (Some(Execution::Half), false),
+        FaultEffect::Shortens if matches!(kind, Kind::Read | Kind::Write) => (Some(Execution::Half), false),
         FaultEffect::TakesNothing if kind == Kind::Write => (Some(Execution::Nothing), false),
         FaultEffect::Enlarges if matches!(kind, Kind::Write | Kind::SetLen) => (Some(Execution::Enlarging), true),
         FaultEffect::Damages(damage) if matches!(kind, Kind::Read | Kind::Map) => {

@@ -213,6 +213,7 @@ impl File for SimFile {
             let file = state.file(self.node)?;
             Ok(match execution {
                 Execution::Damaged(damage) => damage.seen(file).read(buffer, offset),
+                Execution::Half => file.seen.read(&mut buffer[..len.div_ceil(2)], offset),
                 _ => file.seen.read(buffer, offset),
             })
         })

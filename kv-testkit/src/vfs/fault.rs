@@ -121,8 +121,8 @@ impl Fault {
         Self { effect: FaultEffect::Tears, ..self }
     }
 
-    /// A write takes the first half of its bytes and reports that, without an error. Only on a
-    /// [`SimDisk`](crate::sim::SimDisk); elsewhere it fails.
+    /// A read gives, or a write takes, the first half of its bytes and reports that, without an
+    /// error. Only on a [`SimDisk`](crate::sim::SimDisk); elsewhere it fails.
     #[must_use]
     pub fn short(self) -> Self {
         Self { effect: FaultEffect::Shortens, ..self }

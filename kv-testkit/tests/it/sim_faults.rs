@@ -42,6 +42,9 @@ fn faults_of_every_kind() {
     let file = disk.vfs().open("f", Access::ReadWrite).unwrap();
     disk.fail(Fault::on(Kind::Write).short());
     assert_eq!(file.write_at(b"1234", 0).unwrap(), 2);
+    disk.fail(Fault::on(Kind::Read).short());
+    let mut read = [0; 3];
+    assert_eq!((file.read_at(&mut read, 0).unwrap(), read), (2, [b'1', b'2', 0]));
     disk.fail(Fault::on(Kind::Write).torn().with(ErrorKind::StorageFull));
     assert_eq!(file.write_at(b"abcd", 0).unwrap_err().kind(), ErrorKind::StorageFull);
     assert_eq!(content(&disk, "f").unwrap(), b"abd");

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, atomic::Ordering};
 
 use kv_core::{
     Changes, Checkpoint, CheckpointHead, CheckpointId, Checkpointer, CollectionId, Effort, Epoch, Error, LogId, Lsn,
-    MemoryCheckpointer, Result, Value,
+    MemoryCheckpointer, ReadCacheStats, Result, Value,
 };
 
 use changes::{Altered, Unasked};
@@ -202,6 +202,10 @@ impl Checkpointer for Flawed {
             return self.open(id);
         }
         Ok(self.wrap(self.inner.open_damaged(self.true_id(id))?, None, 0))
+    }
+
+    fn read_cache(&self) -> Option<ReadCacheStats> {
+        self.inner.read_cache()
     }
 
     fn damage(&self) -> Option<Arc<Error>> {

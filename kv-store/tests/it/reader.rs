@@ -1,0 +1,96 @@
+//! How checkpoints are read: through maps, or through a cache.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use kv_store::{Options, Reader, Store};
+use kv_testkit::vfs::{Fault, Kind, TestVfs};
+use kv_vfs::OsVfs;
+use tempfile::TempDir;
+
+use crate::support::{content, small};
+
+const PREAD: Reader = Reader::Pread { cache_bytes: 100_000 };
+
+/// Checkpoints, merges, reads, scans, and a clean end.
+fn live(store: &Store) {
+    let all = store.collection("all").unwrap();
+    for round in 0..6_u8 {
+        (0..200_u8).for_each(|n| all.put([n.wrapping_mul(round | 1), round % 3], vec![round; 100]).unwrap());
+        all.put(b"large", vec![round; 20_000]).unwrap();
+        store.checkpoint().unwrap().unwrap();
+        content(store).unwrap();
+    }
+    store.compact().unwrap();
+    content(store).unwrap();
+    all.put(b"last", "in the log").unwrap();
+    store.checkpoint().unwrap().unwrap();
+    store.close().unwrap();
+}
+
+/// How often each file is mapped from now on.
+fn count_maps(vfs: &TestVfs) -> Arc<Mutex<BTreeMap<String, u32>>> {
+    let maps = Arc::<Mutex<BTreeMap<String, u32>>>::default();
+    let counted = maps.clone();
+    vfs.fail(Fault::when(move |event| {
+        if event.kind == Kind::Map {
+            *counted.lock().unwrap().entry(event.path.clone()).or_default() += 1;
+        }
+        false
+    }));
+    maps
+}
+
+#[test]
+fn no_file_is_mapped_twice_in_the_life_of_a_store() {
+    let home = TempDir::new().unwrap();
+    for _ in 0..2 {
+        let vfs = TestVfs::new(OsVfs::open(home.path()).unwrap());
+        let maps = count_maps(&vfs);
+        let store = small().open_in(vfs).unwrap();
+        assert_eq!(store.stats().read_cache, None);
+        live(&store);
+        let maps = maps.lock().unwrap();
+        assert!(maps.len() >= 8 && maps.values().all(|count| *count == 1), "{maps:?}");
+    }
+}
+
+#[test]
+fn a_store_works_without_any_map() {
+    let home = TempDir::new().unwrap();
+    let open = || {
+        let vfs = TestVfs::new(OsVfs::open(home.path()).unwrap());
+        vfs.fail(Fault::on(Kind::Map).for_ever());
+        (vfs.clone(), small().reader(PREAD).open_in(vfs).unwrap())
+    };
+    let (vfs, store) = open();
+    live(&store);
+    let before = content(&store).unwrap();
+    drop(store);
+    assert_eq!(vfs.count(Kind::Map), 0);
+    let (vfs, store) = open();
+    assert_eq!(content(&store).unwrap(), before);
+    let stats = store.stats();
+    let cache = stats.read_cache.unwrap();
+    assert!(cache.limit == 100_000 && cache.bytes <= cache.limit && cache.hits > 0 && cache.misses > 0, "{cache:?}");
+    let shown = stats.to_string();
+    assert!(shown.contains(&format!("read through a cache: {} of 100000 bytes", cache.bytes)), "{shown}");
+    assert_eq!(vfs.count(Kind::Map), 0);
+}
+
+/// Either reader opens what the other has written.
+#[test]
+fn the_reader_is_chosen_at_each_opening() {
+    let home = TempDir::new().unwrap();
+    let mut before = None;
+    for reader in [PREAD, Reader::Mapped, PREAD, Reader::Pread { cache_bytes: 0 }] {
+        let store = Options { reader, ..small() }.open(home.path().join("store")).unwrap();
+        if let Some(before) = before {
+            assert_eq!(content(&store).unwrap(), before);
+        }
+        live(&store);
+        before = Some(content(&store).unwrap());
+    }
+}
