@@ -9,7 +9,7 @@ pub(crate) mod part;
 mod prefetch;
 pub(crate) mod range;
 mod scrub;
-mod search;
+pub(crate) mod search;
 mod size;
 pub(crate) mod stack;
 mod stripes;
