@@ -20,7 +20,7 @@ use kv_vfs::{OsVfs, Vfs};
 use crate::{
     Table,
     format::part::Section,
-    read::{cursor::PartCursor, part::Part},
+    read::{cursor::PartCursor, part::Part, search::NotQuick},
     verify::entries::verify_entries,
     write::part_writer::PartWriter,
 };
@@ -69,10 +69,18 @@ fn read_entries(mut cursor: PartCursor, backwards: bool) -> Result<Vec<(Vec<u8>,
     Ok(entries)
 }
 
+/// Finds a key as all callers do.
 fn find(part: &Part, section: &Section, key: &[u8]) -> Result<Option<ValueOrNone>> {
-    let Some(entry) = part.find(section, key)? else { return Ok(None) };
+    let quick = part.find_quickly(section, key).map(|found| found.map(|(entry, value)| (entry, value.to_vec())));
+    let found = match quick {
+        Ok(found) => found,
+        Err(NotQuick) => match part.find(section, key)? {
+            Some(entry) => Some((entry, part.value(entry)?.to_vec())),
+            None => None,
+        },
+    };
+    let Some((entry, value)) = found else { return Ok(None) };
     assert_eq!(*part.key(entry)?, *key);
-    let value = part.value(entry)?;
     Ok(Some((!entry.is_tombstone()).then(|| value.to_vec())))
 }
 

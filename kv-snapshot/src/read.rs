@@ -12,7 +12,7 @@ pub(crate) mod piece;
 mod prefetch;
 pub(crate) mod range;
 mod scrub;
-mod search;
+pub(crate) mod search;
 mod size;
 pub(crate) mod stack;
 mod stripes;

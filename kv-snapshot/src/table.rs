@@ -5,7 +5,12 @@ use kv_vfs::Vfs;
 
 use crate::{
     format::{block::BLOCK_BYTES, names, part::Section},
-    read::{cursor::TableCursor, part::Part, piece::Piece},
+    read::{
+        cursor::TableCursor,
+        part::{Entry, Part},
+        piece::Piece,
+        search::NotQuick,
+    },
     verify::{blocks::verify_blocks, entries::verify_entries},
     write::{new_file::NewFile, part_writer::PartWriter},
 };
@@ -83,6 +88,9 @@ impl Table {
     /// [`Corrupt`](kv_core::Error::Corrupt) if anything that must be read for the answer is
     /// damaged.
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>> {
+        if let Ok(found) = self.find_quickly(key) {
+            return Ok(found.map(|(entry, _)| self.part.handle(entry.value_range())));
+        }
         let Some(entry) = self.part.find(&self.section, key)? else { return Ok(None) };
         self.part.put_value(entry)?;
         Ok(Some(self.part.handle(entry.value_range())))
@@ -109,7 +117,19 @@ impl Table {
 
     /// What [`get_with`](Self::get_with) does in every crate alike, compiled in this one.
     fn get_in_place(&self, key: &[u8]) -> Result<Option<Piece<'_>>> {
+        if let Ok(found) = self.find_quickly(key) {
+            return Ok(found.map(|(_, value)| Piece::InPlace(value)));
+        }
         self.part.find(&self.section, key)?.map(|entry| self.part.put_value(entry)).transpose()
+    }
+
+    /// See [`Part::find_quickly`]. A tombstone, which a table must not have, is left to others.
+    #[inline(always)]
+    fn find_quickly(&self, key: &[u8]) -> Result<Option<(Entry, &[u8])>, NotQuick> {
+        match self.part.find_quickly(&self.section, key)? {
+            Some((entry, _)) if entry.is_tombstone() => Err(NotQuick),
+            found => Ok(found),
+        }
     }
 
     /// The entries whose keys are in a range, in byte order of the keys. `..` is all of them.

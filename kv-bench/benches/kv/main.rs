@@ -7,7 +7,6 @@ mod get;
 mod load;
 mod machine;
 mod open;
-mod part;
 mod put;
 mod reader;
 mod scan;
@@ -24,7 +23,6 @@ fn main() {
     put::bench(&mut criterion);
     load::bench(&mut criterion);
     get::bench(&mut criterion);
-    part::bench(&mut criterion);
     reader::bench(&mut criterion);
     scan::bench(&mut criterion);
     transact::bench(&mut criterion);

@@ -117,9 +117,23 @@ impl Blocks {
     /// instead of letting the look-ups after it begin.
     #[inline]
     pub(crate) fn bytes_of_verified_block(&self, start: u64, end: u64) -> Option<&[u8]> {
+        let rest = self.rest_of_verified_block(start)?;
+        rest.get(..end.checked_sub(start)? as usize)
+    }
+
+    /// The bytes from `start` to the end of its block, if that has been verified.
+    #[inline]
+    pub(crate) fn rest_of_verified_block(&self, start: u64) -> Option<&[u8]> {
         let block = start >> BLOCK_SHIFT;
-        let is_one = start < end && end <= Self::block_end(start);
-        if is_one && self.is_verified(block) { self.map.get(start as usize..end as usize) } else { None }
+        let bytes = self.map.as_chunks::<BLOCK_BYTES>().0.get(block as usize)?;
+        let rest = &bytes[(start % BLOCK_BYTES as u64) as usize..];
+        self.is_verified(block).then_some(rest)
+    }
+
+    /// Whether all blocks that hold the bytes from `start` to before `end` have been verified.
+    #[inline]
+    pub(crate) fn are_verified(&self, start: u64, end: u64) -> bool {
+        (start >> BLOCK_SHIFT..end.div_ceil(BLOCK_BYTES as u64)).all(|block| self.is_verified(block))
     }
 
     #[inline(never)]

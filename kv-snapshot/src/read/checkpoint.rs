@@ -55,10 +55,16 @@ impl Checkpoint for MmapCheckpoint {
     }
 
     fn get(&self, collection: CollectionId, key: &[u8]) -> Result<Option<Value>> {
+        if let Ok(found) = self.stack.find_quickly(collection, key) {
+            return Ok(found.map(|(found, _)| found.verified_handle()));
+        }
         self.stack.find(collection, key)?.map(Found::handle).transpose()
     }
 
     fn get_with(&self, collection: CollectionId, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        if let Ok(found) = self.stack.find_quickly(collection, key) {
+            return Ok(found.map(|(_, value)| read(value)).is_some());
+        }
         match self.stack.find(collection, key)? {
             Some(found) => found.read(read).map(|()| true),
             None => Ok(false),

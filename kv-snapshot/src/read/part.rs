@@ -17,7 +17,7 @@ use crate::{
     error::{DecodeError, not_opened},
     format::{
         block::{BLOCK_BYTES, Block},
-        entry::{ENTRY_BYTES_MIN, EntryHeader, HEADER_BYTES_MAX, Kind},
+        entry::{EntryHeader, HEADER_BYTES_MAX, Kind},
         index::{self, ANCHOR_BYTES, ANCHOR_ENTRIES},
         part::{Footer, Header, SECTION_BYTES, Section, Summary, digest},
         tree::Tree,
@@ -227,24 +227,23 @@ impl Part {
     #[inline]
     pub(crate) fn entry(&self, section: &Section, offset: u64) -> Result<Entry> {
         match self.short_entry(section, offset) {
-            Some(entry) => Ok(entry),
+            Some((entry, _)) => Ok(entry),
             None => self.any_entry(section, offset),
         }
     }
 
-    /// The entry at `offset`, if its lengths are short, and its header and key lie in one block
-    /// that has been verified.
+    /// The entry at `offset` and its key, if its lengths are short, and its header and key lie in
+    /// one block that has been verified.
     #[inline]
-    pub(super) fn short_entry(&self, section: &Section, offset: u64) -> Option<Entry> {
-        let least_end = offset.saturating_add(ENTRY_BYTES_MIN);
-        if offset < section.entries_offset || least_end > section.entries_end {
+    pub(super) fn short_entry(&self, section: &Section, offset: u64) -> Option<(Entry, &[u8])> {
+        if offset < section.entries_offset {
             return None;
         }
-        let first = self.blocks.bytes_of_verified_block(offset, least_end)?.first_chunk()?;
-        let (header, header_bytes) = EntryHeader::decode_short(first)?;
+        let rest = self.blocks.rest_of_verified_block(offset)?;
+        let (header, header_bytes) = EntryHeader::decode_short(rest.first_chunk()?)?;
+        let key = rest.get(header_bytes..header_bytes + header.key_bytes)?;
         let entry = Entry { offset, key_start: offset + header_bytes as u64, header };
-        let is_near = Blocks::is_one_block(offset, entry.value_start()) && entry.end() <= section.entries_end;
-        is_near.then_some(entry)
+        (entry.end() <= section.entries_end).then_some((entry, key))
     }
 
     #[inline(never)]
@@ -298,6 +297,14 @@ impl Part {
     #[inline]
     pub(super) fn key_in_place(&self, entry: Entry) -> Option<&[u8]> {
         self.blocks.map().get(entry.key_range())
+    }
+
+    /// The value of an entry, if it has been verified; empty for a tombstone.
+    #[inline]
+    pub(super) fn verified_value(&self, entry: Entry) -> Option<&[u8]> {
+        let is_verified = Blocks::is_one_block(entry.offset, entry.end()) // it was when it was found
+            || self.blocks.are_verified(entry.value_start(), entry.end());
+        if is_verified { self.blocks.map().get(entry.value_range()) } else { None }
     }
 
     /// The value of an entry, verified; empty for a tombstone.

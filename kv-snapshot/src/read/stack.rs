@@ -5,6 +5,7 @@ use kv_core::{CollectionId, Error, Result, Value};
 use super::{
     open_part::{OpenPart, OpenParts},
     part::Entry,
+    search::NotQuick,
 };
 use crate::format::manifest::Manifest;
 
@@ -44,6 +45,11 @@ impl<'a> Found<'a> {
         self.part.watch(self.part.part().value_handle(self.entry))
     }
 
+    /// A handle to the value, which the caller must have found verified in the map.
+    pub(crate) fn verified_handle(self) -> Value {
+        self.part.part().handle(self.entry.value_range())
+    }
+
     /// The bytes of the key and the value together.
     pub(crate) fn bytes(self) -> usize {
         self.entry.key_range().len() + self.entry.value_range().len()
@@ -57,8 +63,24 @@ impl Stack {
         Ok(Self { parts: opened.collect::<Result<_>>()? })
     }
 
+    /// The entry of a key and its value, if everything on the way has been verified. See
+    /// [`Part::find_quickly`].
+    #[inline(always)]
+    pub(crate) fn find_quickly(
+        &self,
+        collection: CollectionId,
+        key: &[u8],
+    ) -> Result<Option<(Found<'_>, &[u8])>, NotQuick> {
+        for part in &self.parts {
+            let Some(section) = part.section(collection) else { continue };
+            if let Some((entry, value)) = part.part().find_quickly(section, key)? {
+                return Ok(Found::new(part, entry).map(|found| (found, value)));
+            }
+        }
+        Ok(None)
+    }
+
     /// The entry of a key.
-    #[inline]
     pub(crate) fn find(&self, collection: CollectionId, key: &[u8]) -> Result<Option<Found<'_>>> {
         for part in &self.parts {
             let Some(section) = part.section(collection) else { continue };
@@ -104,7 +126,11 @@ pub(super) fn find_many<'a>(
         part.part().prefetch(section, &sought);
         let mut missing = Vec::new();
         for (place, key) in places.iter().zip(&sought) {
-            match part.find(section, key)? {
+            let entry = match part.part().find_quickly(section, key) {
+                Ok(entry) => entry.map(|(entry, _)| entry),
+                Err(NotQuick) => part.find(section, key)?,
+            };
+            match entry {
                 Some(entry) => found[*place] = Found::new(part, entry),
                 None => missing.push(*place),
             }
