@@ -13,6 +13,8 @@
 //!   reaches back to the one that was verified). It is not trimmed to one that is known to be bad;
 //! - **healed**: if damage was met, and a checkpoint and the log restore everything without it, the
 //!   next opening uses them; and nothing that can heal damage is removed once it was met;
+//! - **pinned**: a checkpoint at or below a pin, or the beginning of the log, and the log from
+//!   there on are kept;
 //! - **settled**: once a damaged checkpoint was opened because nothing heals it, removals go on.
 //!
 //! A [`Flaw`] breaks one rule of the model, to show that these checks can fail.
@@ -64,6 +66,8 @@ pub enum Flaw {
     DamageStaysUndecided,
     /// A merge above the bottom drops deletions.
     DropsTombstones,
+    /// Checkpoints are removed and the log is trimmed although they are pinned.
+    IgnoresPins,
     /// A merge lets older entries win.
     MergesInWrongOrder,
     /// A merge replaces the manifest that it began with, although there is a newer one.
@@ -118,6 +122,9 @@ struct Open {
     newest: Option<Id>,
     /// Checkpoints that were found bad. The next write sets them aside.
     bad: Vec<Id>,
+    /// A position from which something goes on: the records after it are needed, and a checkpoint
+    /// at or below it.
+    pin: Option<u8>,
     writing: Option<Work>,
     merging: Option<Work>,
 }

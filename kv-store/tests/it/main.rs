@@ -10,6 +10,7 @@ mod deep;
 mod feed;
 mod forked;
 mod model;
+mod model_traces;
 mod opening;
 mod owners;
 mod patrol;

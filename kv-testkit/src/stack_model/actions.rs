@@ -38,6 +38,10 @@ pub enum Action {
     /// The view is one part and was verified. Everything else is removed, and the log is trimmed up
     /// to the view.
     Compact,
+    /// The position of the view is pinned: what is needed to go on from there is kept.
+    Pin,
+    /// The pin is dropped.
+    Unpin,
     /// A key is read, which may meet damage.
     Read(usize),
     /// A part is damaged.
@@ -104,8 +108,10 @@ impl State {
         offer(Action::Remove, may_remove && !self.removable(flaw).is_empty());
         offer(Action::Trim, may_remove && self.needed_after(flaw).is_some_and(|lsn| lsn > self.disk.trimmed));
         let is_compact = open.parts.len() == 1 && self.disk.is_sound(&open.parts);
-        let is_more = open.view.is_some_and(|view| view.lsn > self.disk.trimmed);
-        offer(Action::Compact, may_remove && is_compact && is_more);
+        let is_more = || trimmed_by_compact(&self.disk, open, flaw) > self.disk.trimmed;
+        offer(Action::Compact, may_remove && is_compact && is_more());
+        offer(Action::Pin, bounds.pins && open.pin.is_none());
+        offer(Action::Unpin, open.pin.is_some());
         let may_meet = self.disk.flag.is_none_or(|flag| flag.verdict != Verdict::Unexamined);
         (0..KEYS).for_each(|key| offer(Action::Read(key), may_meet && self.damage_below(key).is_some()));
         if open.merging.is_none() && has_room {
@@ -178,7 +184,9 @@ impl State {
                 self.finish(open, done);
             }
             Action::Remove => self.remove(&removable(&self.disk, open, flaw), open),
-            Action::Compact => self.compact(open),
+            Action::Compact => self.compact(open, flaw),
+            Action::Pin => open.pin = Some(open.view.map_or(0, |view| view.lsn)),
+            Action::Unpin => open.pin = None,
             Action::Trim => self.disk.trimmed = needed_after(&self.disk, open, flaw).unwrap_or(self.disk.trimmed),
             Action::Read(key) => self.meet_damage(open, key),
             Action::Damage(_) | Action::Kill | Action::CutPower { .. } | Action::Open => {}
@@ -207,9 +215,6 @@ impl State {
         let id = Id { epoch: open.epoch, lsn: work.lsn, number: self.disk.next_number() };
         work.published = Some(id);
         self.sync_part(work.part, flaw);
-        let aside = self.disk.manifests.iter_mut().filter(|manifest| open.bad.contains(&manifest.id));
-        aside.for_each(|manifest| manifest.name = Name::Unlinked);
-        open.bad.clear();
         self.disk.manifests.push(Manifest { id, previous: open.newest, parts, name: Name::Unsynced });
         open.newest = Some(id);
     }
@@ -253,8 +258,11 @@ impl State {
         open.newest = Some(id);
     }
 
+    /// The bad checkpoints are set aside once the new one is durable, and their names synced again.
     fn finish(&mut self, open: &mut Open, done: Option<Work>) {
         self.disk.sync_directory();
+        self.disk.manifests.retain(|manifest| !open.bad.contains(&manifest.id));
+        open.bad.clear();
         let published = done.and_then(|work| work.published);
         if let Some(manifest) = published.filter(|id| open.view < Some(*id)).and_then(|id| self.disk.manifest(id)) {
             open.view = Some(manifest.id);
@@ -262,12 +270,15 @@ impl State {
         }
     }
 
-    fn compact(&mut self, open: &Open) {
+    fn compact(&mut self, open: &Open, flaw: Flaw) {
         let Some(view) = open.view else { return };
-        let older: Vec<_> = self.disk.manifests.iter().map(|manifest| manifest.id).filter(|id| *id < view).collect();
+        let trimmed = trimmed_by_compact(&self.disk, open, flaw);
+        let pinned = pinned(&self.disk, open, flaw);
+        let ids = self.disk.manifests.iter().map(|manifest| manifest.id);
+        let older: Vec<_> = ids.filter(|id| *id < view && Some(*id) != pinned).collect();
         self.remove(&older, open);
-        self.disk.trimmed = view.lsn;
-        self.compacted = view.lsn;
+        self.disk.trimmed = trimmed;
+        self.compacted = trimmed;
     }
 
     fn remove(&mut self, removed: &[Id], open: &Open) {
@@ -327,19 +338,40 @@ fn older(disk: &Disk, open: &Open, flaw: Flaw) -> Option<Id> {
     disk.list(flaw).into_iter().map(|manifest| manifest.id).find(|id| id.lsn < view.lsn)
 }
 
-/// The checkpoints that are not needed: all below the view, but for the older one.
-fn removable(disk: &Disk, open: &Open, flaw: Flaw) -> Vec<Id> {
-    let older = older(disk, open, flaw);
-    let ids = disk.list(flaw).into_iter().map(|manifest| manifest.id);
-    ids.filter(|id| Some(*id) < open.view && Some(*id) != older).collect()
+/// The checkpoint that is pinned: the newest one at or below the pin.
+fn pinned(disk: &Disk, open: &Open, flaw: Flaw) -> Option<Id> {
+    let pin = open.pin.filter(|_| flaw != Flaw::IgnoresPins)?;
+    disk.list(flaw).into_iter().map(|manifest| manifest.id).find(|id| id.lsn <= pin)
 }
 
-/// The position after which the log is needed.
+/// The checkpoints that are not needed: all below the view, but for the older and the pinned one.
+fn removable(disk: &Disk, open: &Open, flaw: Flaw) -> Vec<Id> {
+    let kept = [older(disk, open, flaw), pinned(disk, open, flaw)];
+    let ids = disk.list(flaw).into_iter().map(|manifest| manifest.id);
+    ids.filter(|id| Some(*id) < open.view && !kept.contains(&Some(*id))).collect()
+}
+
+/// The position after which the log is needed; `None` if all of it is.
 fn needed_after(disk: &Disk, open: &Open, flaw: Flaw) -> Option<u8> {
-    match flaw {
-        Flaw::TrimsToNewest => open.view.map(|id| id.lsn),
-        _ => older(disk, open, flaw).map(|id| id.lsn),
+    let older = match flaw {
+        Flaw::TrimsToNewest => open.view,
+        _ => older(disk, open, flaw),
+    };
+    needed_by_pin(disk, open, older?.lsn, flaw)
+}
+
+/// The same, if nothing but the pin needs records up to this position.
+fn needed_by_pin(disk: &Disk, open: &Open, lsn: u8, flaw: Flaw) -> Option<u8> {
+    match open.pin.filter(|_| flaw != Flaw::IgnoresPins) {
+        Some(pin) => pinned(disk, open, flaw).map(|_| lsn.min(pin)),
+        None => Some(lsn),
     }
+}
+
+/// The position that the log is trimmed to when the view was verified.
+fn trimmed_by_compact(disk: &Disk, open: &Open, flaw: Flaw) -> u8 {
+    let needed = open.view.and_then(|view| needed_by_pin(disk, open, view.lsn, flaw));
+    disk.trimmed.max(needed.unwrap_or(0))
 }
 
 /// Whether the older checkpoint has damage that was met, and the view does not.

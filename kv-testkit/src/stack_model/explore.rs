@@ -17,13 +17,16 @@ pub struct Bounds {
     pub crashes: u8,
     /// How many parts may be damaged.
     pub damages: u8,
+    /// Whether a position may be pinned.
+    pub pins: bool,
     /// The most states.
     pub states: usize,
 }
 
 impl Bounds {
     /// What a test tries in some seconds.
-    pub const SMALL: Self = Self { records: 2, kinds: 3, numbers: 6, crashes: 1, damages: 1, states: usize::MAX };
+    pub const SMALL: Self =
+        Self { records: 2, kinds: 3, numbers: 6, crashes: 1, damages: 1, pins: false, states: usize::MAX };
 }
 
 /// What was tried.

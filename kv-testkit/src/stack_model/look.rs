@@ -3,7 +3,7 @@
 use super::{
     Flaw, KEYS, State,
     actions::read,
-    disk::{Entries, Entry, Name, Verdict},
+    disk::{Entries, Entry},
 };
 
 /// What a store in some state shows.
@@ -13,13 +13,12 @@ pub struct Look {
     pub appended: u8,
     /// The position that the log is trimmed to.
     pub trimmed: u8,
-    /// The positions of the checkpoints that are listed, the newest first.
-    pub listed: Vec<u8>,
-    /// How many more names of checkpoints may still be there. They were removed or set aside, and a
-    /// crash may have brought them back.
+    /// The checkpoints that are listed, the newest first: the position of each, and which of its
+    /// parts are there.
+    pub listed: Vec<(u8, Vec<bool>)>,
+    /// How many more names of checkpoints may still be there: of those that were removed, and of
+    /// those that a crash kept from being set aside.
     pub hidden: usize,
-    /// How many states of the disk a power cut may leave.
-    pub outcomes: u64,
     /// What an open store shows.
     pub open: Option<LookInside>,
 }
@@ -37,8 +36,6 @@ pub struct LookInside {
     pub has_active: bool,
     /// The positions of the checkpoints that were found bad and are not set aside yet.
     pub bad: Vec<u8>,
-    /// Whether the view was opened although it is damaged, because nothing heals it.
-    pub is_judged: bool,
     /// Whether damage keeps everything from being removed.
     pub is_removal_stopped: bool,
     /// What reads give.
@@ -63,16 +60,16 @@ pub enum LookAtKey {
 impl State {
     /// What a store in this state shows.
     pub fn look(&self) -> Look {
-        let listed: Vec<_> = self.disk.list(Flaw::None).iter().map(|manifest| manifest.id.lsn).collect();
+        let list = self.disk.list(Flaw::None);
+        let are_there = |parts: &[u8]| parts.iter().map(|number| self.disk.is_there(*number)).collect();
+        let listed: Vec<_> = list.iter().map(|manifest| (manifest.id.lsn, are_there(&manifest.parts))).collect();
         let hidden = self.disk.manifests.len() - listed.len();
         let (appended, trimmed) = (self.disk.appended(), self.disk.trimmed);
-        let ends = u64::from(appended - self.disk.synced) + 1;
-        let outcomes = ends << self.disk.unsynced_names();
-        Look { appended, trimmed, listed, hidden, outcomes, open: self.look_inside() }
+        Look { appended, trimmed, listed, hidden, open: self.look_inside() }
     }
 
-    /// The same, but the log has kept the records after this position, although it was told to
-    /// forget some of them. A log may do so if it forgets only whole segments.
+    /// The same, but the log was trimmed to this position at most. A log that forgets only whole
+    /// segments may keep more than it has to.
     #[must_use]
     pub fn with_log_kept(&self, after: u8) -> Self {
         let mut kept = self.clone();
@@ -80,17 +77,9 @@ impl State {
         kept
     }
 
-    /// The numbers of the parts that were damaged, and of those that listed checkpoints name.
-    pub fn listed_parts(&self) -> Vec<u8> {
-        let listed = self.disk.list(Flaw::None);
-        let is_named = |number: u8| listed.iter().any(|manifest| manifest.parts.contains(&number));
-        let durable = self.disk.parts.iter().filter(|part| part.name != Name::Unlinked);
-        durable.map(|part| part.number).filter(|number| is_named(*number)).collect()
-    }
-
-    /// The number of the part that was written last.
-    pub fn newest_part(&self) -> Option<u8> {
-        self.disk.parts.iter().map(|part| part.number).max()
+    /// The numbers of the parts of the newest checkpoint that is listed, the newest first.
+    pub fn newest_stack(&self) -> Vec<u8> {
+        self.disk.list(Flaw::None).first().map(|newest| newest.parts.clone()).unwrap_or_default()
     }
 
     fn look_inside(&self) -> Option<LookInside> {
@@ -101,7 +90,6 @@ impl State {
             frozen: open.frozen.len(),
             has_active: open.active != Entries::default(),
             bad: open.bad.iter().map(|id| id.lsn).collect(),
-            is_judged: self.disk.flag.is_some_and(|flag| flag.verdict == Verdict::Judged),
             is_removal_stopped: self.disk.has_open_damage(),
             keys: std::array::from_fn(|key| self.look_at(key)),
         })

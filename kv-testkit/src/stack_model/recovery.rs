@@ -54,8 +54,8 @@ impl State {
         let epochs = self.disk.manifests.iter().map(|manifest| manifest.id.epoch);
         let epoch = epochs.chain([self.crashes]).max().unwrap_or(0) + 1;
         let active = self.disk.changes(view.map_or(0, |id| id.lsn), self.disk.appended());
-        let (frozen, writing, merging) = (Vec::new(), None, None);
-        self.open = Some(Open { epoch, active, frozen, view, parts, newest: view, bad, writing, merging });
+        let (frozen, writing, merging, pin) = (Vec::new(), None, None, None);
+        self.open = Some(Open { epoch, active, frozen, view, parts, newest: view, bad, pin, writing, merging });
         Ok(())
     }
 
@@ -74,6 +74,9 @@ impl State {
         if self.disk.flag.is_some_and(|flag| flag.verdict == Verdict::Damaged && open.parts.contains(&flag.part)) {
             return Err("damage that nothing can heal stops removals for good");
         }
+        if open.pin.is_some_and(|pin| !self.goes_back_to(&list, pin)) {
+            return Err("what is pinned is gone");
+        }
         let expected = self.disk.changes(0, self.disk.appended());
         for (key, expected) in expected.iter().enumerate() {
             match read(&self.disk, open, key) {
@@ -84,6 +87,15 @@ impl State {
             }
         }
         Ok(())
+    }
+}
+
+impl State {
+    /// Whether a checkpoint, or nothing, and the log restore the state at a position and what
+    /// follows.
+    fn goes_back_to(&self, list: &[&Manifest], lsn: u8) -> bool {
+        let trimmed = self.disk.trimmed;
+        trimmed == 0 || list.iter().any(|manifest| (trimmed..=lsn).contains(&manifest.id.lsn))
     }
 }
 

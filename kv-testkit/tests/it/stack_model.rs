@@ -27,6 +27,11 @@ fn three_checkpoints() {
 }
 
 #[test]
+fn pins() {
+    assert_kept(Bounds { crashes: 0, damages: 0, pins: true, ..THREE });
+}
+
+#[test]
 fn deletions_in_merges() {
     assert_kept(Bounds { numbers: 7, ..DELETIONS });
 }
@@ -75,6 +80,8 @@ flaws! {
         => "damage that nothing can heal stops removals for good", Action::Open;
     drops_tombstones: DropsTombstones in DELETIONS
         => "a key has another value than the records say", Action::FinishMerge;
+    ignores_pins: IgnoresPins in Bounds { crashes: 0, damages: 0, pins: true, ..THREE }
+        => "what is pinned is gone", Action::Compact;
     merges_in_wrong_order: MergesInWrongOrder in Bounds::SMALL
         => "a key has another value than the records say", Action::FinishMerge;
     merges_over_newer: MergesOverNewer in Bounds { numbers: 8, crashes: 0, damages: 0, ..THREE }
