@@ -1,11 +1,11 @@
 //! Benchmarks of kv, and a [harness] that measures any engine, log or checkpointer.
 //!
-//! The benchmarks are in `benches/kv`, and `cargo xtask bench` runs them. Gets from mapped parts are
-//! measured by the example `part_gets`, beside a table in memory in the same run. This module has
-//! what they share: keys, values, stores of a known size, and threads that start together. Keys and
-//! values are derived from indexes, so that every run does the same. An entry is a key of 16 bytes
-//! and a value of 100 bytes. The environment variable `KV_BENCH_ENTRIES` sets the number of entries
-//! in the larger stores (1,000,000 by default).
+//! The benchmarks are in `benches/kv`, and `cargo xtask bench` runs them. Gets from mapped parts
+//! are measured by the example `part_gets`, beside a table in memory in the same run. This module
+//! has what they share: keys, values, stores of a known size, and threads that start together. Keys
+//! and values are derived from indexes, so that every run does the same. An entry is a key of 16
+//! bytes and a value of 100 bytes. The environment variable `KV_BENCH_ENTRIES` sets the number of
+//! entries in the larger stores (1,000,000 by default).
 
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on panics")]

@@ -39,9 +39,12 @@ type Keys = Vec<[u8; 16]>;
 /// Nanoseconds for a get: overlapping, dependent, absent, and each of a `get_many`.
 type Figures = [f64; 4];
 
+/// Measures gets of present and of absent keys.
+type Measure<'a> = dyn Fn(&Keys, &Keys) -> Figures + 'a;
+
 struct Subject<'a> {
     name: String,
-    measure: Box<dyn Fn(&Keys, &Keys) -> Figures + 'a>,
+    measure: Box<Measure<'a>>,
 }
 
 /// `get` returns a byte of the value, and 0 if the key is absent.

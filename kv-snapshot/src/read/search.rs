@@ -20,8 +20,8 @@ impl Part {
     ///
     /// Nearly every search ends here. Its answer must stay in registers until it is used. If it
     /// went through memory together with an [`Error`](kv_core::Error), it would be copied in other
-    /// pieces than it was written in, and the processor could not begin the next search while this
-    /// one waits. So the callers do not merge it with that of [`find`](Self::find).
+    /// pieces than it was written in, and the processor could begin less of the next search while
+    /// this one waits. So the callers do not merge it with that of [`find`](Self::find).
     #[inline(always)]
     pub(crate) fn find_quickly(&self, section: &Section, key: &[u8]) -> Result<Option<(Entry, &[u8])>, NotQuick> {
         let verified = |start, end| self.blocks().bytes_of_verified_block(start, end).ok_or(NotQuick);
