@@ -29,6 +29,7 @@
 //!
 //! This module knows nothing of the log: the store appends first and applies afterwards.
 
+mod counts;
 mod entries;
 mod entry;
 mod horizon;

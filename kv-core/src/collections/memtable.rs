@@ -26,7 +26,7 @@ use self::{
     index::Index,
     live::{Live, LiveAt},
     order::{Keys, Order, beginning},
-    version::{ARENA_VALUE_BYTES_MAX, Before, Content, Version},
+    version::{ARENA_VALUE_BYTES_MAX, Content, Version},
 };
 pub(crate) use self::{live::Narrowed, order::Direction};
 use super::steps::{self, GoOn, STEP_ENTRIES};
@@ -44,8 +44,8 @@ const BYTES_MAX: u64 = if cfg!(test) { 4 << 20 } else { 8 << 30 };
 /// The changes of a stretch of the log. See the [module](self).
 ///
 /// Versions lie in an [`Arena`], and an [`Index`] leads to the newest version of each key, from
-/// where the older ones are found. For each collection, the keys that it changed are chained in the
-/// order in which they were new.
+/// where the older ones are found. For each collection, its versions are chained in the order in
+/// which they were added.
 ///
 /// One [`Writer`] adds to the active memtable. Point reads take no lock. A frozen memtable never
 /// changes.
@@ -75,8 +75,8 @@ pub(crate) struct Memtable {
 #[derive(Debug)]
 struct Collection {
     id: CollectionId,
-    /// The first version of the key that was new last.
-    newest_key: Link,
+    /// The version that was added last.
+    newest: Link,
     order: Mutex<Order>,
     live: Mutex<LiveAt>,
 }
@@ -96,7 +96,17 @@ pub(crate) enum SeenValue<'a> {
     Apart(&'a Value),
 }
 
-impl SeenValue<'_> {
+/// A change of a key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Made<'a> {
+    pub(crate) key: &'a [u8],
+    /// The length of the new value; `None` if the key was deleted.
+    pub(crate) value_bytes: Option<usize>,
+    /// The same for what it replaced; `None` if that is not in this memtable.
+    pub(crate) replaced: Option<Option<usize>>,
+}
+
+impl<'a> SeenValue<'a> {
     /// A handle to the value. It does not keep the memtable alive: a short value is copied.
     pub(crate) fn handle(self) -> Value {
         match self {
@@ -105,7 +115,7 @@ impl SeenValue<'_> {
         }
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(self) -> &'a [u8] {
         match self {
             Self::Here(bytes) => bytes,
             Self::Apart(value) => value,
@@ -149,12 +159,15 @@ impl Memtable {
             return None;
         }
         let version = self.at(newest).seen_at(self.position(position), |at| self.at(at))?;
-        let value = match version.content {
+        Some(Seen { lsn: Lsn(self.base.0 + u64::from(version.position)), value: self.value_of(version.content) })
+    }
+
+    fn value_of<'a>(&'a self, content: Content<'a>) -> Option<SeenValue<'a>> {
+        match content {
             Content::Tombstone => None,
             Content::Here(bytes) => Some(SeenValue::Here(bytes)),
             Content::Apart(number) => Some(SeenValue::Apart(&self.apart[number as usize])),
-        };
-        Some(Seen { lsn: Lsn(self.base.0 + u64::from(version.position)), value })
+        }
     }
 
     fn position(&self, lsn: Lsn) -> u32 {
@@ -172,7 +185,7 @@ impl Memtable {
         let collection = self.collection(id)?;
         let mut order = lock(&collection.order);
         let bytes_before = order.bytes();
-        let runs = order.upto(newest_key(collection), |at| self.new_before(at), |at| self.at(at).key);
+        let runs = order.upto(newest_of(collection), |at| self.at(at));
         let grown = order.bytes() - bytes_before;
         drop(order);
         self.order_bytes.fetch_add(grown as u64, Ordering::Relaxed);
@@ -189,10 +202,17 @@ impl Memtable {
         self.collection(id).map_or(Live::ANYWHERE, |collection| lock(&collection.live).at(position))
     }
 
-    /// The keys that a collection changed, in no particular order.
-    pub(crate) fn keys(&self, id: CollectionId) -> impl Iterator<Item = &[u8]> {
-        let newest = self.collection(id).and_then(newest_key);
-        iter::successors(newest, |at| self.new_before(*at)).map(|at| self.at(at).key)
+    /// The changes of a collection from after one position up to another, the newest first.
+    pub(crate) fn since(&self, id: CollectionId, after: Lsn, upto: Lsn) -> impl Iterator<Item = Made<'_>> {
+        let newest = self.collection(id).and_then(newest_of);
+        let changes = iter::successors(newest, |at| self.at(*at).before).map(|at| self.at(at));
+        let lsn = |version: &Version<'_>| Lsn(self.base.0 + u64::from(version.position));
+        let changes = changes.skip_while(move |version| lsn(version) > upto);
+        changes.take_while(move |version| lsn(version) > after).map(|version| {
+            let bytes = |version: &Version<'_>| self.value_of(version.content).map(|value| value.bytes().len());
+            let replaced = version.older.map(|older| bytes(&self.at(older.next)));
+            Made { key: version.key, value_bytes: bytes(&version), replaced }
+        })
     }
 
     /// Everything that a frozen memtable changed, in order of (collection, key): the newest version
@@ -235,13 +255,6 @@ impl Memtable {
         Some(&self.collections[number as usize])
     }
 
-    fn new_before(&self, at: Address) -> Option<Address> {
-        match self.at(at).before {
-            Before::NewKey(before) => before,
-            Before::Older(_) => None,
-        }
-    }
-
     fn at(&self, at: Address) -> Version<'_> {
         Version::decode(self.arena.record(at))
     }
@@ -261,8 +274,8 @@ impl Memtable {
     }
 }
 
-fn newest_key(collection: &Collection) -> Option<Address> {
-    Address::from_bits(collection.newest_key.get())
+fn newest_of(collection: &Collection) -> Option<Address> {
+    Address::from_bits(collection.newest.get())
 }
 
 /// The one writer of a memtable.
@@ -354,10 +367,8 @@ impl Writer {
         let hash = memtable.hash(id, key);
         let place = index.find(&memtable.index, hash, |at| memtable.is(at, id, key));
         let collection = &memtable.collections[number as usize];
-        let before = match place.newest {
-            Some(newest) => Before::Older(memtable.at(newest).way_back(newest, |at| memtable.at(at))),
-            None => Before::NewKey(newest_key(collection)),
-        };
+        let older = place.newest.map(|newest| memtable.at(newest).way_back(newest, |at| memtable.at(at)));
+        let before = newest_of(collection);
         let content = match value {
             None => Content::Tombstone,
             Some(value) if value.len() <= ARENA_VALUE_BYTES_MAX => Content::Here(value),
@@ -366,14 +377,12 @@ impl Writer {
                 Content::Apart(memtable.apart.push(Value::copy_from(value)) as u32)
             }
         };
-        let version = Version { position: memtable.position(lsn), collection: number, key, content, before };
+        let version = Version { position: memtable.position(lsn), collection: number, key, content, before, older };
         let address = version.encode(|head, pieces| arena.push(head, pieces));
         index.enter(&memtable.index, hash, place, address, |at| memtable.hash_at(at));
-        if place.newest.is_none() {
-            collection.newest_key.set(0, address);
-            if id != CollectionId::NAMES {
-                memtable.entries.store(memtable.entries() + 1, Ordering::Relaxed);
-            }
+        collection.newest.set(0, address);
+        if place.newest.is_none() && id != CollectionId::NAMES {
+            memtable.entries.store(memtable.entries() + 1, Ordering::Relaxed);
         }
         let collections = memtable.collections.len() as u64 * COLLECTION_BYTES;
         let bytes = arena.bytes() + index.bytes() + *apart_bytes + collections;
@@ -389,7 +398,7 @@ impl Writer {
         let known = read(&self.memtable.numbers).get(&id).copied();
         let number = known.unwrap_or_else(|| {
             let collection =
-                Collection { id, newest_key: Link::default(), order: Mutex::default(), live: Mutex::default() };
+                Collection { id, newest: Link::default(), order: Mutex::default(), live: Mutex::default() };
             let number = self.memtable.collections.push(collection) as u32;
             write(&self.memtable.numbers).insert(id, number);
             number
@@ -433,11 +442,7 @@ impl MemtableChanges {
         let (_, at, _) = self.sorted.next()?;
         let version = self.memtable.at(at);
         let collection = self.memtable.collections[version.collection as usize].id;
-        let value = match version.content {
-            Content::Tombstone => None,
-            Content::Here(bytes) => Some(bytes),
-            Content::Apart(number) => Some(&*self.memtable.apart[number as usize]),
-        };
+        let value = self.memtable.value_of(version.content).map(SeenValue::bytes);
         Some(Change { collection, key: version.key, value })
     }
 }

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use super::{
-    NamedCollection,
+    NEWEST, NamedCollection,
+    counts::Counts,
     memtable::{Memtable, MemtableChanges, Seen, SeenValue},
     names::Names,
     steps::{GoOn, STEP_ENTRIES},
@@ -25,6 +26,8 @@ pub(crate) struct ReadView {
     /// and the checkpoint may be foreign code.
     checkpoint_id: Option<CheckpointId>,
     pub(crate) checkpoint_stats: CheckpointStats,
+    /// All views of a store share what was counted.
+    counts: Arc<Counts>,
 }
 
 /// A memtable that takes no more changes.
@@ -41,7 +44,7 @@ impl ReadView {
     pub(crate) fn new(active: Arc<Memtable>, checkpoint: Option<Arc<dyn Checkpoint>>, names: Names) -> Self {
         let checkpoint_stats = checkpoint.as_ref().map(|checkpoint| checkpoint.stats()).unwrap_or_default();
         let checkpoint_id = checkpoint.as_ref().map(|checkpoint| checkpoint.id());
-        Self { active, frozen: Vec::new(), checkpoint, names, checkpoint_id, checkpoint_stats }
+        Self { active, frozen: Vec::new(), checkpoint, names, checkpoint_id, checkpoint_stats, counts: Arc::default() }
     }
 
     /// A view in which the active memtable is frozen and `active` takes its place. `lsn` is the
@@ -194,30 +197,48 @@ impl ReadView {
         }
     }
 
-    /// The size of a collection at `position`: that in the checkpoint, adjusted by what has changed
-    /// since. The cost grows with the number of keys that the collection changed.
+    /// The size of a collection at `position`. The cost grows with the number of changes that the
+    /// collection has seen since it was counted last, or since the checkpoint.
     pub(crate) fn size(&self, (id, name): &NamedCollection, position: Lsn, go_on: GoOn<'_>) -> Result<CollectionInfo> {
-        let mut size = match &self.checkpoint {
-            Some(checkpoint) => checkpoint.size(*id)?,
-            None => CollectionSize::default(),
-        };
+        let (counted, CollectionSize { entries, bytes }) = self.counted(*id, position)?;
+        let mut grown = Growth::default();
+        // A memtable that is older than what was counted ends at the first look.
         for (age, memtable) in self.memtables().enumerate() {
-            for (number, key) in memtable.keys(*id).enumerate() {
+            for (number, change) in memtable.since(*id, counted, position).enumerate() {
                 if number.is_multiple_of(STEP_ENTRIES) {
                     go_on()?;
                 }
-                let Some(seen) = memtable.version(*id, key, position) else { continue };
-                if self.memtables().take(age).any(|newer| newer.version(*id, key, position).is_some()) {
-                    continue;
-                }
-                let mut replaced = None;
-                self.in_checkpoint(*id, key, &mut |old| replaced = Some(old.len()))?;
-                let value = seen.value.map(|value| value.bytes().len());
-                size = after(size, key.len(), value, replaced).ok_or_else(|| self.miscounted(name))?;
+                let replaced = match change.replaced {
+                    Some(replaced) => replaced,
+                    None => self.value_bytes_below(age, *id, change.key)?,
+                };
+                grown.count(change.key, change.value_bytes, replaced);
             }
         }
-        let CollectionSize { entries, bytes } = size;
+        let sums = (entries.checked_add_signed(grown.entries), bytes.checked_add_signed(grown.bytes));
+        let (Some(entries), Some(bytes)) = sums else { return Err(self.miscounted(name)) };
+        self.counts.note(*id, position, CollectionSize { entries, bytes });
         Ok(CollectionInfo { id: *id, name: name.as_ref().to_owned(), entries, bytes })
+    }
+
+    /// A position that is not above `position`, and the size of the collection there.
+    fn counted(&self, id: CollectionId, position: Lsn) -> Result<(Lsn, CollectionSize)> {
+        let checkpoint_lsn = self.checkpoint_lsn();
+        match (self.counts.known(id, checkpoint_lsn, position), &self.checkpoint) {
+            (Some(known), _) => Ok(known),
+            (None, Some(checkpoint)) => Ok((checkpoint_lsn, checkpoint.size(id)?)),
+            (None, None) => Ok((checkpoint_lsn, CollectionSize::default())),
+        }
+    }
+
+    /// The length of a key's value below the memtable of this age; `None` if it has none there.
+    fn value_bytes_below(&self, age: usize, id: CollectionId, key: &[u8]) -> Result<Option<usize>> {
+        if let Some(seen) = self.memtables().skip(age + 1).find_map(|memtable| memtable.version(id, key, NEWEST)) {
+            return Ok(seen.value.map(|value| value.bytes().len()));
+        }
+        let mut found = None;
+        self.in_checkpoint(id, key, &mut |value| found = Some(value.len()))?;
+        Ok(found)
     }
 
     /// The error for a checkpoint that holds more entries or bytes than its sizes say.
@@ -227,18 +248,18 @@ impl ReadView {
     }
 }
 
-/// The size of a collection after a change to a key: `value` and `replaced` are the lengths of its
-/// new value and its old one, or `None` where it has none. Returns `None` if the size would become
-/// negative.
-fn after(size: CollectionSize, key: usize, value: Option<usize>, replaced: Option<usize>) -> Option<CollectionSize> {
-    let CollectionSize { mut entries, mut bytes } = size;
-    if let Some(replaced) = replaced {
-        entries = entries.checked_sub(1)?;
-        bytes = bytes.checked_sub((key + replaced) as u64)?;
+/// By how much a collection has grown.
+#[derive(Default)]
+struct Growth {
+    entries: i64,
+    bytes: i64,
+}
+
+impl Growth {
+    /// Counts a change to a key, from and to a value of this length, or from or to none.
+    fn count(&mut self, key: &[u8], value: Option<usize>, replaced: Option<usize>) {
+        let entry_bytes = |value: Option<usize>| value.map_or(0, |value| (key.len() + value) as i64);
+        self.entries += i64::from(value.is_some()) - i64::from(replaced.is_some());
+        self.bytes += entry_bytes(value) - entry_bytes(replaced);
     }
-    if let Some(value) = value {
-        entries += 1;
-        bytes += (key + value) as u64;
-    }
-    Some(CollectionSize { entries, bytes })
 }

@@ -73,6 +73,39 @@ fn what_is_not_published_is_not_seen() {
     assert_eq!(newest, (Lsn(3), Some("two".into())));
 }
 
+/// Counting looks at what is new since the last time, whatever was written before, also over a
+/// freeze. An older snapshot may be counted later.
+#[test]
+fn counting_again_costs_what_is_new() {
+    let steps = |snapshot: &Snapshot| {
+        let mut steps = 0;
+        let size = snapshot.view().size(&(A, "a".into()), snapshot.position(), &mut || {
+            steps += 1;
+            Ok(())
+        });
+        (size.unwrap().entries, steps)
+    };
+    let mut written = Written::new();
+    (0..50_000).for_each(|key| written.put(key % 40_000, b"v"));
+    written.publish();
+    let earlier = written.collections.snapshot();
+    assert_eq!(steps(&earlier), (40_000, 50_000_usize.div_ceil(256)));
+    assert_eq!(steps(&earlier), (40_000, 0), "nothing is new");
+    written.freeze();
+    written.put(1, b"again");
+    written.put(40_000, b"new");
+    written.apply(&Operation::Delete { collection: A, key: &2_u64.to_be_bytes() });
+    written.apply(&Operation::Delete { collection: A, key: &3_u64.to_be_bytes() });
+    written.publish();
+    let later = written.collections.snapshot();
+    assert_eq!(steps(&later), (39_999, 1));
+    written.put(3, b"back");
+    written.publish();
+    assert_eq!(steps(&written.collections.snapshot()), (40_000, 1));
+    assert_eq!(steps(&earlier).0, 40_000);
+    assert_eq!(steps(&later).0, 39_999);
+}
+
 /// What is known of where live keys are outlives the memtable in which it was learned.
 #[test]
 fn the_ends_of_a_queue_are_known_after_a_freeze() {

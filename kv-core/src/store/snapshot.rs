@@ -86,8 +86,8 @@ impl Snapshot {
         self.0.get_with(collection, checked(key.as_ref())?, &mut |_| {})
     }
 
-    /// How many keys the collection has, exactly. The cost grows with the number of keys that have
-    /// changed in the collection since the last checkpoint.
+    /// How many keys the collection has, exactly. The cost grows with the number of changes of the
+    /// collection since it was counted last, or since the last checkpoint.
     ///
     /// # Errors
     /// As [`get`](Snapshot::get).

@@ -1,4 +1,5 @@
-//! The guarantees of `Checkpointer`, with the suites that every backend runs.
+//! The guarantees of `Checkpointer`, with the suites that every backend runs. Those about writing are
+//! in `conformance_of_writing`.
 
 use std::sync::Arc;
 
@@ -12,11 +13,11 @@ use kv_testkit::{
 
 use crate::support::open;
 
-fn disk() -> OnDisk<MmapCheckpointer> {
+pub fn disk() -> OnDisk<MmapCheckpointer> {
     on_disk(open)
 }
 
-fn directory() -> InDirectory<MmapCheckpointer> {
+pub fn directory() -> InDirectory<MmapCheckpointer> {
     in_directory(tempfile::tempdir().unwrap(), open)
 }
 
@@ -72,9 +73,5 @@ impl CheckpointerDamage for Damaged {
 }
 
 kv_testkit::checkpointer_suite!(suite, disk);
-kv_testkit::checkpointer_power_cut_suite!(power_cut, disk);
-kv_testkit::checkpointer_fault_suite!(faults, disk);
-
 kv_testkit::checkpointer_suite!(suite_in_a_directory, directory);
-kv_testkit::checkpointer_fault_suite!(faults_in_a_directory, directory);
 kv_testkit::checkpointer_damage_suite!(damage, Damaged::new);

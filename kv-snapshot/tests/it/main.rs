@@ -10,6 +10,7 @@ mod beside;
 mod cancel;
 mod checkpointer;
 mod conformance;
+mod conformance_of_writing;
 mod crash;
 mod damage;
 mod faults;

@@ -1,5 +1,5 @@
-//! Checkpoints that are read without maps, through a cache: the tests of `tests/it` again, and what
-//! holds for this reader only.
+//! Checkpoints that are read without maps, through a cache: the tests of `tests/it` that read, and
+//! what holds for this reader only.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(
     clippy::disallowed_methods,
@@ -11,14 +11,10 @@ use kv_snapshot::Reader;
 
 #[path = "../it/beside.rs"]
 mod beside;
-#[path = "../it/cancel.rs"]
-mod cancel;
 #[path = "../it/checkpointer.rs"]
 mod checkpointer;
 #[path = "../it/conformance.rs"]
 mod conformance;
-#[path = "../it/crash.rs"]
-mod crash;
 #[path = "../it/damage.rs"]
 mod damage;
 #[path = "../it/faults.rs"]

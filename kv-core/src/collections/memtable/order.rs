@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use super::arena::Address;
+use super::{arena::Address, version::Version};
 
 /// The end of a range that entries are taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,21 +35,18 @@ type Run = Arc<[Address]>;
 /// The keys of a collection as far as it was scanned, each by its first version.
 #[derive(Debug, Default)]
 pub(super) struct Order {
-    /// The key that was the newest at the last scan.
+    /// The version that was the newest at the last scan.
     upto: Option<Address>,
     runs: Vec<Run>,
 }
 
 impl Order {
-    /// The runs of all keys up to `newest`. `before` gives the key that was new before another;
-    /// `key` gives its bytes.
-    pub(super) fn upto<'a>(
-        &mut self,
-        newest: Option<Address>,
-        before: impl Fn(Address) -> Option<Address>,
-        key: impl Fn(Address) -> &'a [u8],
-    ) -> Vec<Run> {
-        let unsorted = std::iter::successors(newest, |at| before(*at)).take_while(|at| Some(*at) != self.upto);
+    /// The runs of all keys up to the version `newest`. `at` reads a version.
+    pub(super) fn upto<'a>(&mut self, newest: Option<Address>, at: impl Fn(Address) -> Version<'a>) -> Vec<Run> {
+        let key = |address| at(address).key;
+        let new = std::iter::successors(newest, |address| at(*address).before);
+        let new = new.take_while(|address| Some(*address) != self.upto);
+        let unsorted = new.filter(|address| at(*address).older.is_none());
         let mut run: Vec<_> = unsorted.map(|at| (beginning(key(at)), at)).collect();
         run.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| key(a.1).cmp(key(b.1))));
         self.upto = newest;

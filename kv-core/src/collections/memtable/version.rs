@@ -2,15 +2,15 @@
 //!
 //! ```text
 //! head    0               4          6                8                12
-//!         | position u32  | key u16  | kind, value u16| collection u32 | before or rank u32 |
-//! links   16              20
-//!         | older u32     | jump u32 |   only if there is an older version of the key
+//!         | position u32  | key u16  | kind, value u16| collection u32 | before u32 |
+//! links   16              20         24
+//!         | older u32     | jump u32 | rank u32       |   only if there is an older version of the key
 //! key, value
 //! ```
 //!
 //! `position` counts from the memtable's base; `key` is the length of the key, `value` that of what
-//! is stored for the value. The first version of a key has in `before` the first version of the key
-//! that was new in the collection before it. Later versions have the rank of their jump there.
+//! is stored for the value. `before` is the version that was added to the collection before this one, of
+//! any key, or zero.
 //!
 //! # Jumps
 //!
@@ -24,7 +24,7 @@ use super::arena::Address;
 /// The beginning of each record.
 pub(super) type Head = [u8; HEAD_BYTES];
 pub(super) const HEAD_BYTES: usize = 16;
-const LINKS_BYTES: usize = 8;
+const LINKS_BYTES: usize = 12;
 
 const VALUE_BYTES_BITS: u16 = 13;
 /// The longest value that lies in the arena. A longer one lies apart, with a reference counter of
@@ -54,19 +54,13 @@ pub(super) struct Version<'a> {
     pub(super) collection: u32,
     pub(super) key: &'a [u8],
     pub(super) content: Content<'a>,
-    pub(super) before: Before,
+    /// The version that was added to the collection before this one, of any key.
+    pub(super) before: Option<Address>,
+    /// `None` if this is the first version of the key.
+    pub(super) older: Option<Older>,
 }
 
-/// What was there before a version.
-#[derive(Clone, Copy)]
-pub(super) enum Before {
-    /// Older versions of the key.
-    Older(Older),
-    /// None, and the first version of the key that was new in the collection before this one.
-    NewKey(Option<Address>),
-}
-
-/// The way to older versions.
+/// The way to older versions of a key.
 #[derive(Clone, Copy)]
 pub(super) struct Older {
     /// The version before.
@@ -74,6 +68,13 @@ pub(super) struct Older {
     /// A version before that, or the same.
     pub(super) jump: Address,
     pub(super) rank: u32,
+}
+
+impl Older {
+    fn decode(links: &[u8; LINKS_BYTES]) -> Option<Self> {
+        let address = |at| Address::from_bits(number(links, at));
+        Some(Self { next: address(0)?, jump: address(4)?, rank: number(links, 8) })
+    }
 }
 
 /// The length of a record with this head.
@@ -112,12 +113,13 @@ impl<'a> Version<'a> {
         };
         let value_bytes = u16::try_from(value.len()).ok().filter(|bytes| *bytes < HAS_OLDER).expect("a short value");
         let mut links = [0; LINKS_BYTES];
-        let (has_older, last, links) = match self.before {
-            Before::NewKey(before) => (0, before.map_or(0, Address::to_bits), &[][..]),
-            Before::Older(Older { next, jump, rank }) => {
+        let (has_older, links) = match self.older {
+            None => (0, &[][..]),
+            Some(Older { next, jump, rank }) => {
                 links[..4].copy_from_slice(&next.to_bits().to_ne_bytes());
-                links[4..].copy_from_slice(&jump.to_bits().to_ne_bytes());
-                (HAS_OLDER, rank, &links[..])
+                links[4..8].copy_from_slice(&jump.to_bits().to_ne_bytes());
+                links[8..].copy_from_slice(&rank.to_ne_bytes());
+                (HAS_OLDER, &links[..])
             }
         };
         let key_bytes = u16::try_from(self.key.len()).expect("a key within the limits");
@@ -126,7 +128,7 @@ impl<'a> Version<'a> {
         head[4..6].copy_from_slice(&key_bytes.to_ne_bytes());
         head[6..8].copy_from_slice(&(kind | has_older | value_bytes).to_ne_bytes());
         head[8..12].copy_from_slice(&self.collection.to_ne_bytes());
-        head[12..].copy_from_slice(&last.to_ne_bytes());
+        head[12..].copy_from_slice(&self.before.map_or(0, Address::to_bits).to_ne_bytes());
         push(&head, &[links, self.key, value])
     }
 
@@ -134,14 +136,10 @@ impl<'a> Version<'a> {
     #[inline]
     pub(super) fn decode(record: &'a [u8]) -> Self {
         let Some((head, rest)) = record.split_first_chunk::<HEAD_BYTES>() else { return Self::NONE };
-        let (flags, last) = (flags_of(head), number(head, 12));
-        let older =
-            |next, jump| Some(Older { next: Address::from_bits(next)?, jump: Address::from_bits(jump)?, rank: last });
-        let (before, rest) = match rest.split_first_chunk::<LINKS_BYTES>() {
-            Some((links, rest)) if flags & HAS_OLDER != 0 => {
-                (older(number(links, 0), number(links, 4)).map_or(Before::NewKey(None), Before::Older), rest)
-            }
-            _ => (Before::NewKey(Address::from_bits(last)), rest),
+        let flags = flags_of(head);
+        let (older, rest) = match rest.split_first_chunk::<LINKS_BYTES>() {
+            Some((links, rest)) if flags & HAS_OLDER != 0 => (Older::decode(links), rest),
+            _ => (None, rest),
         };
         let (key, value) = rest.split_at(key_bytes(head).min(rest.len()));
         let content = match flags & (TOMBSTONE | APART) {
@@ -149,7 +147,8 @@ impl<'a> Version<'a> {
             APART => Content::Apart(number(value, 0)),
             _ => Content::Tombstone,
         };
-        Self { position: number(head, 0), collection: number(head, 8), key, content, before }
+        let before = Address::from_bits(number(head, 12));
+        Self { position: number(head, 0), collection: number(head, 8), key, content, before, older }
     }
 
     const NONE: Version<'static> = Version {
@@ -157,14 +156,15 @@ impl<'a> Version<'a> {
         collection: u32::MAX,
         key: &[],
         content: Content::Tombstone,
-        before: Before::NewKey(None),
+        before: None,
+        older: None,
     };
 
     /// The way from a version that comes after `self`, which lies at `address`. `at` reads a
     /// version.
     pub(super) fn way_back(&self, address: Address, at: impl Fn(Address) -> Version<'a>) -> Older {
-        if let Before::Older(Older { jump, rank, .. }) = self.before
-            && let Before::Older(from_there) = at(jump).before
+        if let Some(Older { jump, rank, .. }) = self.older
+            && let Some(from_there) = at(jump).older
             && from_there.rank == rank
         {
             return Older { next: address, jump: from_there.jump, rank: rank + 1 };
@@ -177,7 +177,7 @@ impl<'a> Version<'a> {
     pub(super) fn seen_at(self, position: u32, at: impl Fn(Address) -> Version<'a>) -> Option<Version<'a>> {
         let mut version = self;
         while version.position > position {
-            let Before::Older(older) = version.before else { return None };
+            let older = version.older?;
             let far = at(older.jump);
             version = if far.position > position { far } else { at(older.next) };
         }
@@ -204,18 +204,20 @@ mod tests {
                 Content::Here(&long),
                 Content::Apart(7),
             ] {
-                let new = Version { position: 5, collection: 6, key, content, before: Before::NewKey(previous) };
+                let new = Version { position: 5, collection: 6, key, content, before: previous, older: None };
                 let first = new.encode(|head, pieces| arena.push(head, pieces));
                 let way = Older { next: first, jump: first, rank: 9 };
-                let later = Version { position: 8, before: Before::Older(way), ..new };
+                let later = Version { position: 8, older: Some(way), ..new };
                 let later = later.encode(|head, pieces| arena.push(head, pieces));
                 let [first_read, later_read] = [first, later].map(|at| Version::decode(arena.arena().record(at)));
                 assert_eq!((first_read.position, first_read.collection), (5, 6));
                 assert_eq!((first_read.key, first_read.content), (key, content));
-                assert!(matches!(first_read.before, Before::NewKey(before) if before == previous));
+                assert!(first_read.before == previous && first_read.older.is_none());
                 assert_eq!((later_read.position, later_read.key, later_read.content), (8, key, content));
-                assert!(matches!(later_read.before, Before::Older(Older { next, jump, rank: 9 })
-                    if next == first && jump == first));
+                assert!(later_read.before == previous);
+                assert!(
+                    matches!(later_read.older, Some(Older { next, jump, rank: 9 }) if next == first && jump == first)
+                );
                 previous = Some(first);
             }
         }
@@ -234,11 +236,10 @@ mod tests {
             };
             let mut newest: Option<Address> = None;
             for number in 1..=versions {
-                let before =
-                    newest.map_or(Before::NewKey(None), |newest| Before::Older(at(newest).way_back(newest, at)));
+                let older = newest.map(|newest| at(newest).way_back(newest, at));
                 // Each at an even position.
-                let version =
-                    Version { position: 2 * number, collection: 0, key: b"k", content: Content::Tombstone, before };
+                let (position, content) = (2 * number, Content::Tombstone);
+                let version = Version { position, collection: 0, key: b"k", content, before: None, older };
                 newest = Some(version.encode(|head, pieces| arena.push(head, pieces)));
             }
             let newest = Version::decode(records.record(newest.unwrap()));
