@@ -174,8 +174,8 @@ impl Collection {
         self.write(key, 0, |pending| pending.delete(&self.name, key))
     }
 
-    /// How many keys there are, exactly. The cost grows with the number of changes of the collection
-    /// since it was counted last, or since the last checkpoint.
+    /// How many keys there are, exactly. The cost grows with the number of changes of the
+    /// collection since it was counted last, or since the last checkpoint.
     ///
     /// # Errors
     /// As [`get`](Collection::get).

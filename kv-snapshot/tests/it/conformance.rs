@@ -1,5 +1,5 @@
-//! The guarantees of `Checkpointer`, with the suites that every backend runs. Those about writing are
-//! in `conformance_of_writing`.
+//! The guarantees of `Checkpointer`, with the suites that every backend runs. Those about writing
+//! are in `conformance_of_writing`.
 
 use std::sync::Arc;
 

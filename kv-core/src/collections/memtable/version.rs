@@ -9,8 +9,8 @@
 //! ```
 //!
 //! `position` counts from the memtable's base; `key` is the length of the key, `value` that of what
-//! is stored for the value. `before` is the version that was added to the collection before this one, of
-//! any key, or zero.
+//! is stored for the value. `before` is the version that was added to the collection before this
+//! one, of any key, or zero.
 //!
 //! # Jumps
 //!

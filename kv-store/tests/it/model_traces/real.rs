@@ -94,7 +94,7 @@ impl Real {
             scheduler: Arc::new(self.jobs.clone()),
             ..StoreOptions::default()
         };
-        Options { create: true, store, log }
+        Options { create: true, store, log, ..Options::default() }
     }
 
     pub fn store(&self) -> &Store {
