@@ -1,4 +1,10 @@
-use std::{fmt, iter::FusedIterator, mem, ops::Bound, sync::Arc};
+use std::{
+    fmt,
+    iter::FusedIterator,
+    mem,
+    ops::{Bound, ControlFlow},
+    sync::Arc,
+};
 
 use super::{
     NEWEST, WriterToken,
@@ -63,6 +69,11 @@ impl Entries {
         let scan = Scan { view: Arc::clone(snapshot.view()), stored: Some(stored), pending: None };
         Self(Walk::within(scan, bounds))
     }
+
+    /// As [`Walk::read_each`].
+    pub(crate) fn read_each(self, read: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
+        self.0.read_each(read)
+    }
 }
 
 impl<'a> Walk<'a> {
@@ -77,6 +88,16 @@ impl<'a> Walk<'a> {
     ) -> Self {
         let stored = collection.map(|collection| Stored { collection, position: NEWEST });
         Self::within(Scan { view, stored, pending }, bounds)
+    }
+
+    /// Calls `read` with each entry in place, in order, until it breaks. Nothing may have been taken
+    /// before.
+    fn read_each(self, read: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
+        match self.state {
+            State::NotBegun { scan, lower, upper } => scan.merge((bytes(&lower), bytes(&upper)))?.read_each(read),
+            State::Begun(merge) => merge.read_each(read),
+            State::Ended => Ok(()),
+        }
     }
 
     fn within(scan: Scan<'a>, (lower, upper): Bounds<'_>) -> Self {

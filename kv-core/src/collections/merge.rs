@@ -4,7 +4,7 @@
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, btree_map},
-    ops::Bound,
+    ops::{Bound, ControlFlow},
     sync::Arc,
 };
 
@@ -97,18 +97,68 @@ impl Merge<'_> {
         Ok(entry)
     }
 
+    /// Calls `read` with each entry in place, in order, until it breaks. Nothing may have been taken
+    /// before.
+    pub(super) fn read_each(mut self, read: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
+        let mut base = self.base.take().map(|base| base.source);
+        let next = |base: &mut Option<Box<dyn Cursor>>| base.as_mut().map_or(Ok(false), |base| base.advance());
+        let mut is_at_entry = next(&mut base)?;
+        while let Some(first) = self.first_change(Direction::Forward)?
+            && let Some(change) = self.take_change(first, Direction::Forward)?
+        {
+            while is_at_entry && let Some(entry) = &base {
+                match entry.key().cmp(&change.key) {
+                    Ordering::Less if read(entry.key(), entry.value()).is_break() => return Ok(()),
+                    Ordering::Less | Ordering::Equal => {}
+                    Ordering::Greater => break,
+                }
+                is_at_entry = next(&mut base)?;
+            }
+            if let Some(value) = &change.value
+                && read(&change.key, value).is_break()
+            {
+                return Ok(());
+            }
+        }
+        while is_at_entry && let Some(entry) = &base {
+            if read(entry.key(), entry.value()).is_break() {
+                return Ok(());
+            }
+            is_at_entry = next(&mut base)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the first change, which is in this place, and those of the same key in older places.
+    fn take_change(&mut self, first: usize, direction: Direction) -> Result<Option<Change>> {
+        let mut places = self.changes[first..].iter_mut();
+        let newest = places.next().map_or(Ok(None), |source| source.take(direction))?;
+        let Some(change) = newest else { return Ok(None) };
+        for older in places {
+            if older.ahead(direction).is_some_and(|other| other.key == change.key) {
+                older.take(direction)?;
+            }
+        }
+        Ok(Some(change))
+    }
+
+    /// The newest place that holds the first of the changed keys. Each place that is left has read
+    /// ahead.
+    fn first_change(&mut self, direction: Direction) -> Result<Option<usize>> {
+        self.changes.iter_mut().try_for_each(|source| source.read_ahead(direction))?;
+        self.changes.retain(|source| source.ahead(direction).is_some());
+        let ahead =
+            self.changes.iter().enumerate().filter_map(|(at, source)| Some((at, &source.ahead(direction)?.key)));
+        // Of equal keys the first, which is the newest.
+        Ok(ahead.min_by(|(_, a), (_, b)| direction.compare(a, b)).map(|(at, _)| at))
+    }
+
     fn next_in_order(&mut self, direction: Direction) -> Result<Option<Entry>> {
         loop {
-            self.changes.iter_mut().try_for_each(|source| source.read_ahead(direction))?;
-            self.changes.retain(|source| source.ahead(direction).is_some());
-            let ahead =
-                self.changes.iter().enumerate().filter_map(|(at, source)| Some((at, &source.ahead(direction)?.key)));
-            // Of equal keys the first, which is the newest.
-            let first = ahead.min_by(|(_, a), (_, b)| direction.compare(a, b));
-            let Some((first, key)) = first else {
+            let Some(first) = self.first_change(direction)? else {
                 return self.base.as_mut().map_or(Ok(None), |base| base.take(direction));
             };
-            if let Some(base) = &mut self.base {
+            if let (Some(base), Some(Change { key, .. })) = (&mut self.base, self.changes[first].ahead(direction)) {
                 base.read_ahead(direction)?;
                 match base.ahead(direction).map(|entry| direction.compare(key, &entry.key)) {
                     Some(Ordering::Greater) => return base.take(direction),
@@ -116,15 +166,8 @@ impl Merge<'_> {
                     Some(Ordering::Less) | None => {}
                 }
             }
-            let mut sources = self.changes[first..].iter_mut();
-            let newest = sources.next().map_or(Ok(None), |source| source.take(direction))?;
-            let Some(Change { lsn, key, value }) = newest else { continue };
+            let Some(Change { lsn, key, value }) = self.take_change(first, direction)? else { continue };
             self.depends_on = self.depends_on.max(lsn);
-            for older in sources {
-                if older.ahead(direction).is_some_and(|other| other.key == key) {
-                    older.take(direction)?;
-                }
-            }
             if let Some(value) = value {
                 return Ok(Some(Entry { key, value }));
             }

@@ -1,4 +1,8 @@
-use std::{fmt, ops::RangeBounds, sync::Arc};
+use std::{
+    fmt,
+    ops::{ControlFlow, RangeBounds},
+    sync::Arc,
+};
 
 use super::{Store, commit::Expected, pending_write::PendingWrite};
 use crate::{Durability, Entries, Entry, Error, Result, Value, limits::Limits};
@@ -232,6 +236,35 @@ impl Collection {
     /// ```
     pub fn range<K: AsRef<[u8]>>(&self, keys: impl RangeBounds<K>) -> Entries {
         self.store.snapshot().range(&self.name, keys)
+    }
+
+    /// Calls `read` with each key and value in the range in place, in byte order of the keys, until
+    /// it breaks. Returns what it breaks with, or `None`. This is faster than
+    /// [`range`](Collection::range), because it makes no handles.
+    ///
+    /// ```
+    /// # let store = kv_core::Store::in_memory()?;
+    /// # let users = store.collection("users")?;
+    /// # for name in ["alice", "bob", "carol"] { users.put(name, "x")?; }
+    /// use std::ops::ControlFlow;
+    ///
+    /// let mut bytes = 0;
+    /// let stopped: Option<()> = users.scan_with("".., |key, value| {
+    ///     bytes += key.len() + value.len();
+    ///     ControlFlow::Continue(())
+    /// })?;
+    /// assert_eq!((bytes, stopped), (16, None));
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`get`](Collection::get). What was read before is right.
+    pub fn scan_with<K: AsRef<[u8]>, B>(
+        &self,
+        keys: impl RangeBounds<K>,
+        read: impl FnMut(&[u8], &[u8]) -> ControlFlow<B>,
+    ) -> Result<Option<B>> {
+        self.store.snapshot().scan_with(&self.name, keys, read)
     }
 
     /// The entries whose keys begin with `prefix`, in byte order of their keys, as they are now.

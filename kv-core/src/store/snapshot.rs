@@ -1,4 +1,8 @@
-use std::{fmt, ops::RangeBounds, sync::Arc};
+use std::{
+    fmt,
+    ops::{ControlFlow, RangeBounds},
+    sync::Arc,
+};
 
 use super::collection::checked;
 use crate::{CollectionInfo, Entries, Entry, Lsn, Result, Value, collections};
@@ -128,6 +132,27 @@ impl Snapshot {
     /// ```
     pub fn range<K: AsRef<[u8]>>(&self, collection: &str, keys: impl RangeBounds<K>) -> Entries {
         self.0.range(collection, keys.start_bound().map(AsRef::as_ref), keys.end_bound().map(AsRef::as_ref))
+    }
+
+    /// As [`Collection::scan_with`](crate::Collection::scan_with).
+    ///
+    /// # Errors
+    /// As [`get`](Snapshot::get).
+    pub fn scan_with<K: AsRef<[u8]>, B>(
+        &self,
+        collection: &str,
+        keys: impl RangeBounds<K>,
+        mut read: impl FnMut(&[u8], &[u8]) -> ControlFlow<B>,
+    ) -> Result<Option<B>> {
+        let mut broke_with = None;
+        self.range(collection, keys).read_each(&mut |key, value| match read(key, value) {
+            ControlFlow::Continue(()) => ControlFlow::Continue(()),
+            ControlFlow::Break(with) => {
+                broke_with = Some(with);
+                ControlFlow::Break(())
+            }
+        })?;
+        Ok(broke_with)
     }
 
     /// The entries whose keys begin with `prefix`, in byte order of their keys.

@@ -1,6 +1,10 @@
 //! Popping and draining: what is returned, what is left, and what earlier readers still see.
 
-use std::{collections::BTreeMap, ops::Bound, thread};
+use std::{
+    collections::BTreeMap,
+    ops::{Bound, ControlFlow},
+    thread,
+};
 
 use kv_core::{Durability, Entry, Error, Limits, Snapshot, StoreOptions};
 
@@ -29,8 +33,17 @@ fn pair(entry: Option<Entry>) -> Option<(Vec<u8>, Vec<u8>)> {
     entry.map(|entry| (entry.key.into(), entry.value.into()))
 }
 
+/// What a snapshot shows, read with handles and in place.
 fn contents(snapshot: &Snapshot) -> Oracle {
-    snapshot.iter("q").map(|entry| pair(Some(entry.unwrap())).unwrap()).collect()
+    let with_handles = snapshot.iter("q").map(|entry| pair(Some(entry.unwrap())).unwrap()).collect();
+    let mut in_place = Oracle::new();
+    let read = |key: &[u8], value: &[u8]| {
+        assert!(in_place.insert(key.to_vec(), value.to_vec()).is_none());
+        ControlFlow::<()>::Continue(())
+    };
+    snapshot.scan_with::<&[u8], _>("q", .., read).unwrap();
+    assert_eq!(with_handles, in_place);
+    with_handles
 }
 
 /// All verbs in random order over few keys, so that keys come back beyond what was popped, with

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ops::ControlFlow,
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
@@ -143,4 +144,35 @@ fn a_scan_of_many_entries_sees_its_position_while_writers_and_checkpoints_go_on(
         assert!(latest == expected(&later, entries));
         assert!(later.position() > snapshot.position() && latest != state, "the writers did nothing");
     });
+}
+
+/// Reading in place gives what iterating gives, within bounds, and stops where it is told to.
+#[test]
+fn reading_in_place_is_like_iterating() {
+    let media = Media::default();
+    let store = media.open().unwrap();
+    let all = store.collection("all").unwrap().with_durability(Durability::Process);
+    (0..100_u8).for_each(|key| all.put([key], [key]).unwrap());
+    store.checkpoint().unwrap();
+    (0..100_u8).step_by(3).for_each(|key| all.put([key], b"new").unwrap());
+    (0..100_u8).step_by(5).for_each(|key| all.delete([key]).unwrap());
+    (100..120_u8).for_each(|key| all.put([key], [key]).unwrap());
+
+    for (low, high) in [(0, 255), (10, 20), (50, 110), (20, 10), (200, 201)] {
+        let expected: Vec<_> = all.range([low]..[high]).map(|entry| entry.unwrap()).collect();
+        for limit in [0, 1, 7, usize::MAX] {
+            let mut found = Vec::new();
+            let stopped = all.scan_with([low]..[high], |key, value| {
+                if found.len() == limit {
+                    return ControlFlow::Break(key.to_vec());
+                }
+                found.push((key.to_vec(), value.to_vec()));
+                ControlFlow::Continue(())
+            });
+            let next = expected.get(limit).map(|entry| entry.key.to_vec());
+            assert_eq!(stopped.unwrap(), next);
+            let expected = expected.iter().take(limit).map(|entry| (entry.key.to_vec(), entry.value.to_vec()));
+            assert_eq!(found, expected.collect::<Vec<_>>());
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! This project's engine.
 
-use std::{path::Path, sync::Arc};
+use std::{ops::ControlFlow, path::Path, sync::Arc};
 
 use kv_store::{
     Batch, Collection, Durability, Options, Store,
@@ -149,12 +149,10 @@ impl Session for Calls<'_> {
     }
 
     fn scan(&mut self, from: &[u8], read: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result {
-        for entry in self.database.collection.range(from..) {
-            let entry = entry?;
-            if !read(&entry.key, &entry.value) {
-                break;
-            }
-        }
+        self.database.collection.scan_with(from.., |key, value| match read(key, value) {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        })?;
         Ok(())
     }
 }
