@@ -90,8 +90,8 @@ impl<'a> Walk<'a> {
         Self::within(Scan { view, stored, pending }, bounds)
     }
 
-    /// Calls `read` with each entry in place, in order, until it breaks. Nothing may have been taken
-    /// before.
+    /// Calls `read` with each entry in place, in order, until it breaks. Nothing may have been
+    /// taken before.
     fn read_each(self, read: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
         match self.state {
             State::NotBegun { scan, lower, upper } => scan.merge((bytes(&lower), bytes(&upper)))?.read_each(read),

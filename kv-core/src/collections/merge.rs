@@ -97,8 +97,8 @@ impl Merge<'_> {
         Ok(entry)
     }
 
-    /// Calls `read` with each entry in place, in order, until it breaks. Nothing may have been taken
-    /// before.
+    /// Calls `read` with each entry in place, in order, until it breaks. Nothing may have been
+    /// taken before.
     pub(super) fn read_each(mut self, read: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
         let mut base = self.base.take().map(|base| base.source);
         let next = |base: &mut Option<Box<dyn Cursor>>| base.as_mut().map_or(Ok(false), |base| base.advance());
