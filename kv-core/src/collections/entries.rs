@@ -1,16 +1,10 @@
-use std::{
-    fmt,
-    iter::FusedIterator,
-    mem,
-    ops::{Bound, ControlFlow},
-    sync::Arc,
-};
+use std::{fmt, iter::FusedIterator, mem, ops::Bound, sync::Arc};
 
 use super::{
     NEWEST, WriterToken,
     entry::Entry,
     memtable::Direction,
-    merge::{Merge, PendingChanges, Scan, Stored, bytes},
+    merge::{Merge, PendingChanges, ReadEntry, Scan, Stored, bytes},
     read_view::ReadView,
     snapshot::Snapshot,
 };
@@ -71,7 +65,7 @@ impl Entries {
     }
 
     /// As [`Walk::read_each`].
-    pub(crate) fn read_each(self, read: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
+    pub(crate) fn read_each(self, read: ReadEntry<'_>) -> Result<()> {
         self.0.read_each(read)
     }
 }
@@ -92,7 +86,7 @@ impl<'a> Walk<'a> {
 
     /// Calls `read` with each entry in place, in order, until it breaks. Nothing may have been
     /// taken before.
-    fn read_each(self, read: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
+    fn read_each(self, read: ReadEntry<'_>) -> Result<()> {
         match self.state {
             State::NotBegun { scan, lower, upper } => scan.merge((bytes(&lower), bytes(&upper)))?.read_each(read),
             State::Begun(merge) => merge.read_each(read),

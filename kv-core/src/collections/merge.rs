@@ -15,6 +15,9 @@ use super::{
 };
 use crate::{CollectionId, Cursor, Lsn, Result, Value};
 
+/// Reads an entry in place: its key and its value.
+pub(super) type ReadEntry<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+
 /// What to iterate over.
 pub(super) struct Scan<'a> {
     pub(super) view: Arc<ReadView>,
@@ -99,7 +102,7 @@ impl Merge<'_> {
 
     /// Calls `read` with each entry in place, in order, until it breaks. Nothing may have been
     /// taken before.
-    pub(super) fn read_each(mut self, read: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
+    pub(super) fn read_each(mut self, read: ReadEntry<'_>) -> Result<()> {
         let mut base = self.base.take().map(|base| base.source);
         let next = |base: &mut Option<Box<dyn Cursor>>| base.as_mut().map_or(Ok(false), |base| base.advance());
         let mut is_at_entry = next(&mut base)?;
