@@ -71,11 +71,40 @@ fn the_ends_of_a_queue() {
         check("pop_first in a transaction", at_front, |store, _| {
             assert!(store.transact(|tx| tx.pop_first("q")).unwrap().is_some());
         });
+        check("put back at the front, and pop_first twice", at_front, |store, _| {
+            put(store, 1);
+            put(store, 0);
+            (0..2).for_each(|_| assert!(q(store).pop_first().unwrap().is_some()));
+        });
         check("put at the end, and pop_first", at_front, |store, call| {
             put(store, 1 << 40 | call);
             assert!(q(store).pop_first().unwrap().is_some());
         });
     }
+}
+
+/// What one pop costs in a transaction that has popped much.
+#[test]
+fn many_pops_in_a_transaction() {
+    let cost_of_pops = |before: u64| {
+        let store = store();
+        (0..before + 200).for_each(|key| put(&store, key));
+        let with_pops = |pops: u64| {
+            let run = || {
+                let popped = store.transact(|tx| {
+                    (0..pops).try_for_each(|_| tx.pop_first("q").map(|entry| assert!(entry.is_some())))?;
+                    tx.create_collection("never")?;
+                    Err::<(), _>(kv_core::Error::Cancelled)
+                });
+                popped.unwrap_err();
+            };
+            measure(run).count_total
+        };
+        with_pops(0);
+        with_pops(before + 100).saturating_sub(with_pops(before)) as f64
+    };
+    let (at_n, at_4n) = (cost_of_pops(500), cost_of_pops(2000));
+    assert!(at_4n <= RATIO_MAX * at_n, "{at_n} allocations after N pops, {at_4n} after 4 N");
 }
 
 #[test]

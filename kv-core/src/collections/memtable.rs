@@ -57,8 +57,8 @@ pub(crate) struct Memtable {
     arena: Arc<Arena>,
     index: Index,
     collections: AppendOnlyVec<Collection>,
-    /// The numbers of the collections. Scans and counts use it, and the writer for what it did not
-    /// change last.
+    /// The numbers of the collections. Scans and counts use it, and the writer for a collection
+    /// other than the one that it changed last.
     numbers: RwLock<HashMap<CollectionId, u32>>,
     /// The values that are too long for the arena.
     apart: AppendOnlyVec<Value>,
@@ -222,10 +222,11 @@ impl Memtable {
         mut exists: impl FnMut(CollectionId) -> Result<bool>,
         go_on: GoOn<'_>,
     ) -> Result<MemtableChanges> {
+        let changed = self.collections.iter().zip(0..).filter(|(collection, _)| newest_of(collection).is_some());
         let mut in_order: Vec<(CollectionId, usize)> =
-            self.collections.iter().zip(0..).map(|(collection, number)| (collection.id, number)).collect();
+            changed.map(|(collection, number)| (collection.id, number)).collect();
         in_order.sort_unstable();
-        let mut ranks = vec![None; in_order.len()];
+        let mut ranks = vec![None; self.collections.len()];
         for (rank, (id, number)) in (0_u32..).zip(&in_order) {
             if (rank as usize).is_multiple_of(STEP_ENTRIES) {
                 go_on()?;
@@ -337,7 +338,8 @@ impl Writer {
     }
 
     /// Notes that from `since` on a collection has no live key beyond `key`, towards `end`, nor the
-    /// key itself. Positions before `published` are not read any more.
+    /// key itself. What is known for positions before `published` is forgotten: snapshots of them
+    /// read everything.
     pub(crate) fn narrow(&mut self, since: Lsn, id: CollectionId, end: Direction, key: Value, published: Lsn) {
         let number = self.number_of(id);
         lock(&self.memtable.collections[number as usize].live).remove(since, end, key, published);
@@ -351,17 +353,19 @@ impl Writer {
 
     /// Forgets where the live keys of a collection are, which was dropped.
     pub(crate) fn forget(&mut self, id: CollectionId) {
-        if !self.narrowed.is_empty() {
-            let number = self.number_of(id);
-            self.narrowed.remove(&number);
+        if let Some(number) = read(&self.memtable.numbers).get(&id) {
+            self.narrowed.remove(number);
         }
     }
 
     /// Adds a version of a key.
     pub(crate) fn apply(&mut self, lsn: Lsn, id: CollectionId, key: &[u8], value: Option<&[u8]>) {
         let number = self.number_of(id);
-        if value.is_some() && self.narrowed.contains(&number) {
-            lock(&self.memtable.collections[number as usize].live).add(lsn, key);
+        if value.is_some()
+            && self.narrowed.contains(&number)
+            && !lock(&self.memtable.collections[number as usize].live).add(lsn, key)
+        {
+            self.narrowed.remove(&number);
         }
         let Self { memtable, arena, index, apart_bytes, .. } = self;
         let hash = memtable.hash(id, key);

@@ -23,7 +23,7 @@ use crate::{
 /// For a store that makes checkpoints only when [`checkpoint`](crate::Store::checkpoint) is called,
 /// set all thresholds out of reach. Writes are still flushed in the background, but only the size
 /// of the disk bounds the log, memory and the time to open: a write that finds no room makes a
-/// checkpoint.
+/// checkpoint, and so does one that finds 8 GiB of changes in memory.
 ///
 /// ```
 /// use kv_core::StoreOptions;

@@ -118,7 +118,7 @@ impl<'a> PendingWrite<'a> {
     /// The record, and what was read.
     pub(super) fn finish(self) -> Finished {
         let observed = self.observed.position();
-        let popped = self.popped;
+        let popped = self.popped.into_iter().filter(|popped| !popped.collection.is_created_here()).collect();
         Finished { record: (!self.record.is_empty()).then(|| self.record.finish()), observed, popped }
     }
 
@@ -165,6 +165,7 @@ impl<'a> PendingWrite<'a> {
     pub(super) fn drop_collection(&mut self, name: &str) -> Result<()> {
         let collection = self.resolve_existing(name)?;
         self.push(&Operation::Drop { collection, name })?;
+        self.popped.retain(|popped| popped.collection != collection);
         self.live -= 1;
         self.set(name, Touched::default());
         Ok(())
@@ -279,9 +280,10 @@ impl<'a> PendingWrite<'a> {
     }
 
     fn note_popped(&mut self, name: &str, end: Direction, key: &Value) {
-        let Some(collection) = self.resolve(name).filter(|id| !id.is_created_here()) else { return };
+        let Some(collection) = self.resolve(name) else { return };
         self.popped.retain(|popped| (popped.collection, popped.end) != (collection, end));
-        self.popped.push(Popped { collection, end, key: key.clone() });
+        // A copy, because the handle may keep a removed file.
+        self.popped.push(Popped { collection, end, key: Value::copy_from(key) });
     }
 
     /// Notes the position at which something was found.
@@ -294,7 +296,20 @@ impl<'a> PendingWrite<'a> {
     /// written. The caller notes what they [depend on](Walk::depends_on).
     pub(super) fn range(&self, name: &str, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Walk<'_> {
         let changes = self.touched.get(name).map(|touched| &touched.changes);
-        Walk::of_newest(self.writer, self.collections.view(), self.stored(name), (lower, upper), changes)
+        let bounds =
+            (self.beyond_popped(name, lower, Direction::Forward), self.beyond_popped(name, upper, Direction::Backward));
+        Walk::of_newest(self.writer, self.collections.view(), self.stored(name), bounds, changes)
+    }
+
+    /// The bound of a range, or if there is none, the key up to which everything was popped at that
+    /// end. So many pops in one transaction do not walk over each other's deletions.
+    fn beyond_popped<'b>(&'b self, name: &str, bound: Bound<&'b [u8]>, end: Direction) -> Bound<&'b [u8]> {
+        if bound != Bound::Unbounded || self.popped.is_empty() {
+            return bound;
+        }
+        let collection = self.find(name);
+        let popped = self.popped.iter().find(|popped| (Some(popped.collection), popped.end) == (collection, end));
+        popped.map_or(bound, |popped| Bound::Excluded(&*popped.key))
     }
 
     fn changed(&self, name: &str, key: &[u8]) -> Option<&Option<Value>> {

@@ -144,7 +144,8 @@ impl Shared {
         self.collections.unwritten_bytes() >= most
     }
 
-    /// Whether memory has no bound: checkpoints are made by call only.
+    /// Whether memory has no bound but that of a memtable's addresses: otherwise checkpoints are
+    /// made by call only.
     pub(super) fn has_no_threshold(&self) -> bool {
         self.options.checkpoint_record_bytes == u64::MAX
     }

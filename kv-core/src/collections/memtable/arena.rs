@@ -17,8 +17,10 @@
 //! - A record never changes, and its memory stays mapped while the arena exists. A reference to it
 //!   borrows the arena.
 //!
-//! What this module cannot check is that an address is used only with its own arena. Addresses do
-//! not leave the [`memtable`](super) module, and each memtable has one arena.
+//! What this module cannot check is left to the [`memtable`](super) module, which addresses do not
+//! leave: that an address is used only with its own arena (each memtable has one), that
+//! [`Address::from_bits`] gets only what [`Address::to_bits`] or a link gave, and that the tag of a
+//! link has no bits in common with its address.
 #![expect(unsafe_code, reason = "memory that is written while other parts of it are read has no safe type")]
 
 use std::{

@@ -108,8 +108,8 @@ impl Index {
     #[inline]
     fn probe(&self, table: Table, hash: u64, is: impl Fn(Address) -> bool) -> Place<'_> {
         let (links, tag) = (self.links(table), table.tag(hash));
-        let (after, before) = links.split_at_checked(hash as usize & (table.length() - 1)).unwrap_or_default();
-        for link in before.iter().chain(after) {
+        let (wrapped, from_home) = links.split_at_checked(hash as usize & (table.length() - 1)).unwrap_or_default();
+        for link in from_home.iter().chain(wrapped) {
             let found = link.get();
             if found == 0 {
                 return Place { link: Some((table, link)), newest: None };

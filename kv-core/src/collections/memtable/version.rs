@@ -56,7 +56,7 @@ pub(super) struct Version<'a> {
     pub(super) content: Content<'a>,
     /// The version that was added to the collection before this one, of any key.
     pub(super) before: Option<Address>,
-    /// `None` if this is the first version of the key.
+    /// `None` if this is the first version of the key in this memtable.
     pub(super) older: Option<Older>,
 }
 
