@@ -302,7 +302,7 @@ impl<'a> PendingWrite<'a> {
     }
 
     /// The bound of a range, or if there is none, the key up to which everything was popped at that
-    /// end. So many pops in one transaction do not walk over each other's deletions.
+    /// end. With it the pops of one transaction do not walk over each other's deletions.
     fn beyond_popped<'b>(&'b self, name: &str, bound: Bound<&'b [u8]>, end: Direction) -> Bound<&'b [u8]> {
         if bound != Bound::Unbounded || self.popped.is_empty() {
             return bound;

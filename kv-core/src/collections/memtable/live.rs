@@ -1,8 +1,8 @@
 //! Where the live keys of a collection are, so that a scan from an end need not pass over the
 //! tombstones of what was popped there.
 //!
-//! Only popping and draining an end narrow it, because only they have just seen that there is nothing
-//! beyond a key. It is a hint: what has none is scanned whole.
+//! Only popping and draining an end narrow it, because only they have just seen that there is
+//! nothing beyond a key. It is a hint: what has none is scanned whole.
 
 use std::{
     cmp::Ordering,
@@ -52,14 +52,12 @@ impl Limit {
 
     /// After the first live key from the end, and everything before it, was deleted at `since`.
     fn after_deletion(before: Option<&Self>, since: Lsn, end: Direction, key: Value) -> Self {
-        let (mut revived, mut last_dead) = (BTreeSet::new(), key.clone());
-        if let Some(before) = before {
-            revived.clone_from(&before.revived);
-            revived.retain(|other| end.compare(other, &key).is_gt());
-            if end.compare(&before.last_dead, &key).is_gt() {
-                last_dead = before.last_dead.clone();
-            }
-        }
+        let Some(before) = before else {
+            return Self { last_dead: key, revived: BTreeSet::new(), deleted: since };
+        };
+        let mut revived = before.revived.clone();
+        revived.retain(|other| end.compare(other, &key).is_gt());
+        let last_dead = if end.compare(&before.last_dead, &key).is_gt() { before.last_dead.clone() } else { key };
         Self { last_dead, revived, deleted: since }
     }
 
