@@ -14,10 +14,12 @@ use crate::{Result, command::run as run_command, sanitizers::Build};
 const TESTS: [&[&str]; 2] =
     [&["--package", "kv-core", "--lib"], &["--package", "kv-vfs", "--package", "kv-snapshot", "--lib", "--test", "it"]];
 
-const SKIPPED: [&str; 2] = [
-    // Power cuts of a simulated disk. They take long and run no unsafe code, because its maps are
-    // copies.
+const SKIPPED: [&str; 4] = [
+    // Power cuts and failures of a simulated disk. They take long and run no unsafe code, because
+    // its maps are copies.
     "crash::",
+    "conformance_of_writing::power_cut::",
+    "conformance_of_writing::faults::",
     // This test limits the address space of a child, but AddressSanitizer needs terabytes of
     // address space.
     "a_map_that_finds_no_room",

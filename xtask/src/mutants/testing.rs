@@ -15,6 +15,9 @@ use crate::{Result, command::cargo_command, loom};
 /// enough for these bugs.
 const CRASH_STATES: &str = "2000";
 
+/// The packages that the workspace's manifest has built with some optimisation for their tests.
+const OPTIMISED: [&str; 6] = ["kv-core", "kv-snapshot", "kv-store", "kv-testkit", "kv-vfs", "kv-wal"];
+
 /// Where tests are built and run.
 pub struct Testing {
     pub sources: WorkspaceCopy,
@@ -63,8 +66,11 @@ impl Testing {
         }
         let target = if selection.is_under_loom() { self.target.join("loom") } else { self.target.clone() };
         cargo.current_dir(self.sources.root()).env("CARGO_TARGET_DIR", target);
-        // These builds are frequent, and need no debug information.
+        // These builds are frequent, and need neither debug information nor optimisation.
         cargo.env("CARGO_INCREMENTAL", "1").env("CARGO_PROFILE_DEV_DEBUG", "0");
+        for package in OPTIMISED {
+            cargo.arg("--config").arg(format!("profile.dev.package.{package}.opt-level=0"));
+        }
         let output = cargo.output().map_err(|error| format!("cannot run cargo: {error}"))?;
         if !output.status.success() {
             return Err(format!("{selection} does not build:\n{}", String::from_utf8_lossy(&output.stderr)));
