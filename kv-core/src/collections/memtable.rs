@@ -35,6 +35,9 @@ use crate::{
     sync::{Mutex, RandomState, RwLock, lock, read, write},
 };
 
+/// Roughly how many bytes the index takes for a key. It takes more or fewer from one run to the
+/// next, because hashes have a random seed; but when a memtable is frozen must not depend on that.
+const LINK_BYTES: u64 = 14;
 /// Roughly how many bytes of memory a collection takes.
 const COLLECTION_BYTES: u64 = 128;
 /// A memtable of this size has to be frozen before anything else is added. Its addresses suffice
@@ -129,7 +132,7 @@ impl Memtable {
         self.entries.load(Ordering::Relaxed)
     }
 
-    /// How many bytes of memory it takes: versions, tables, order and values.
+    /// About how many bytes of memory it takes: versions, index, order and values.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed) + self.order_bytes.load(Ordering::Relaxed)
     }
@@ -288,6 +291,7 @@ pub(crate) struct Writer {
     /// The collection that was changed last, and its number.
     last: Option<(CollectionId, u32)>,
     apart_bytes: u64,
+    keys: u64,
     /// The collections of which it is known where live keys are.
     narrowed: HashSet<u32>,
 }
@@ -315,6 +319,7 @@ impl Writer {
             index: index::Writer::new(),
             last: None,
             apart_bytes: 0,
+            keys: 0,
             narrowed: HashSet::new(),
         }
     }
@@ -335,6 +340,12 @@ impl Writer {
 
     pub(crate) fn memtable(&self) -> &Arc<Memtable> {
         &self.memtable
+    }
+
+    /// How many bytes the versions and the index really take.
+    #[cfg(test)]
+    pub(crate) fn mapped_bytes(&self) -> u64 {
+        self.arena.bytes() + self.index.bytes()
     }
 
     /// Notes that from `since` on a collection has no live key beyond `key`, towards `end`, nor the
@@ -367,7 +378,7 @@ impl Writer {
         {
             self.narrowed.remove(&number);
         }
-        let Self { memtable, arena, index, apart_bytes, .. } = self;
+        let Self { memtable, arena, index, apart_bytes, keys, .. } = self;
         let hash = memtable.hash(id, key);
         let place = index.find(&memtable.index, hash, |at| memtable.is(at, id, key));
         let collection = &memtable.collections[number as usize];
@@ -385,11 +396,13 @@ impl Writer {
         let address = version.encode(|head, pieces| arena.push(head, pieces));
         index.enter(&memtable.index, hash, place, address, |at| memtable.hash_at(at));
         collection.newest.set(0, address);
-        if place.newest.is_none() && id != CollectionId::NAMES {
+        let is_new = place.newest.is_none();
+        if is_new && id != CollectionId::NAMES {
             memtable.entries.store(memtable.entries() + 1, Ordering::Relaxed);
         }
         let collections = memtable.collections.len() as u64 * COLLECTION_BYTES;
-        let bytes = arena.bytes() + index.bytes() + *apart_bytes + collections;
+        *keys += u64::from(is_new);
+        let bytes = arena.bytes() + *keys * LINK_BYTES + *apart_bytes + collections;
         memtable.bytes.store(bytes, Ordering::Relaxed);
     }
 

@@ -189,7 +189,7 @@ fn memory_above_keys_and_values_is_bounded() {
         let key = [key, key.wrapping_mul(0x9E37_79B9_7F4A_7C15)].map(u64::to_be_bytes).concat();
         written.apply(&Operation::Put { collection: A, key: &key, value: &[1; 100] });
         let keys = written.lsn.0 - 1;
-        let bytes = written.writer.active.memtable().bytes();
+        let bytes = written.writer.active.mapped_bytes();
         if keys >= 20_000 {
             worst = worst.max(bytes as f64 / keys as f64 - 116.0);
         }

@@ -153,6 +153,7 @@ impl Writer {
     }
 
     /// How many bytes the tables take.
+    #[cfg(test)]
     pub(super) fn bytes(&self) -> u64 {
         (self.next - (1 << FIRST_CHUNK_BITS)) * size_of::<Link>() as u64
     }
