@@ -1,5 +1,6 @@
 //! A file layer for tests of file backends.
 
+mod before;
 mod control;
 mod copy;
 mod event;
@@ -7,6 +8,7 @@ mod fault;
 mod files;
 mod wrapper;
 
+pub use before::Before;
 pub(crate) use control::InjectedError;
 pub use copy::copy_directory;
 pub use event::{Event, Kind};

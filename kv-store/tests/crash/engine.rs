@@ -5,7 +5,7 @@ use kv_testkit::{ManualScheduler, Model, sim::SimDisk};
 use kv_vfs::Vfs;
 use std::{sync::Arc, time::Duration};
 
-use crate::gate::{Gate, GatedVfs};
+use crate::gate::{Gate, gated};
 
 /// A store with small segments, whose background work runs only on demand.
 pub struct Engine {
@@ -45,7 +45,7 @@ impl Engine {
 
     /// With segments of these sizes, and checkpoints that pass the gate.
     pub fn open_with(disk: &SimDisk, sizes: Sizes, gate: &Gate) -> Result<Self> {
-        Self::open_vfs(GatedVfs::new(disk.vfs(), gate.clone()), sizes, Reader::Mapped)
+        Self::open_vfs(gated(disk.vfs(), gate.clone()), sizes, Reader::Mapped)
     }
 
     fn open_vfs(vfs: Arc<dyn Vfs>, sizes: Sizes, reader: Reader) -> Result<Self> {

@@ -2,7 +2,6 @@
 
 use std::{
     cell::RefCell,
-    path::Path,
     sync::{
         Arc,
         mpsc::{Receiver, Sender, channel},
@@ -11,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use kv_vfs::{Access, File, Lock, Space, Vfs};
+use kv_testkit::vfs::{Before, Kind};
+use kv_vfs::Vfs;
 
 /// Where work pauses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,88 +104,20 @@ impl Running {
 }
 
 /// A directory in which work pauses.
-#[derive(Debug)]
-pub struct PausingVfs(pub Arc<dyn Vfs>);
-
-#[deny(clippy::missing_trait_methods, reason = "a wrapper forwards every method")]
-impl Vfs for PausingVfs {
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn open(&self, name: &str, access: Access) -> kv_vfs::Result<Arc<dyn File>> {
-        self.0.open(name, access)
-    }
-
-    fn create(&self, name: &str) -> kv_vfs::Result<Arc<dyn File>> {
-        self.0.create(name)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> kv_vfs::Result<()> {
-        if to.ends_with(".part") {
-            pause(Point::Part, |pauses| {
-                pauses.has_removed = false;
-                true
-            });
-        }
-        if to.ends_with(".manifest") {
-            pause(Point::Publish, |pauses| {
-                pauses.is_published = true;
-                true
-            });
-        }
-        self.0.rename(from, to)
-    }
-
-    fn remove(&self, name: &str) -> kv_vfs::Result<()> {
-        if name.ends_with(".manifest") {
+pub fn pausing(inner: Arc<dyn Vfs>) -> Arc<dyn Vfs> {
+    Before::new(inner, |event| match event.kind {
+        Kind::Rename if event.to.ends_with(".part") => pause(Point::Part, |pauses| {
+            pauses.has_removed = false;
+            true
+        }),
+        Kind::Rename if event.to.ends_with(".manifest") => pause(Point::Publish, |pauses| {
+            pauses.is_published = true;
+            true
+        }),
+        Kind::SyncDirectory => pause(Point::Finish, |pauses| std::mem::take(&mut pauses.is_published)),
+        Kind::Remove if event.path.ends_with(".manifest") => {
             pause(Point::Remove, |pauses| !std::mem::replace(&mut pauses.has_removed, true));
         }
-        self.0.remove(name)
-    }
-
-    fn list(&self) -> kv_vfs::Result<Vec<String>> {
-        self.0.list()
-    }
-
-    fn sync_directory(&self) -> kv_vfs::Result<()> {
-        pause(Point::Finish, |pauses| std::mem::take(&mut pauses.is_published));
-        self.0.sync_directory()
-    }
-
-    fn open_directory(&self, name: &str) -> kv_vfs::Result<Arc<dyn Vfs>> {
-        Ok(Arc::new(Self(self.0.open_directory(name)?)))
-    }
-
-    fn create_directory(&self, name: &str) -> kv_vfs::Result<Arc<dyn Vfs>> {
-        Ok(Arc::new(Self(self.0.create_directory(name)?)))
-    }
-
-    fn try_lock(&self, name: &str, access: Access) -> kv_vfs::Result<Option<Lock>> {
-        self.0.try_lock(name, access)
-    }
-
-    fn lock_holder(&self, name: &str) -> Option<u32> {
-        self.0.lock_holder(name)
-    }
-
-    fn is_in_place(&self) -> bool {
-        self.0.is_in_place()
-    }
-
-    fn block_bytes(&self) -> u32 {
-        self.0.block_bytes()
-    }
-
-    fn request_overwriting_in_place(&self) {
-        self.0.request_overwriting_in_place();
-    }
-
-    fn space(&self) -> kv_vfs::Result<Space> {
-        self.0.space()
-    }
-
-    fn random(&self) -> kv_vfs::Result<u128> {
-        self.0.random()
-    }
+        _ => {}
+    })
 }

@@ -12,7 +12,7 @@ use kv_testkit::{
 
 use super::{
     follower::Work,
-    pausing::{PausingVfs, Point, Running},
+    pausing::{Point, Running, pausing},
 };
 
 const ITEMS: &str = "items";
@@ -67,7 +67,7 @@ impl Real {
 
     pub fn open(&mut self) -> kv_store::Result<()> {
         self.openings += 1;
-        self.store = Some(self.options().open_in(Arc::new(PausingVfs(self.disk.vfs())))?);
+        self.store = Some(self.options().open_in(pausing(self.disk.vfs()))?);
         Ok(())
     }
 
