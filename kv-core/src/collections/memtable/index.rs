@@ -180,45 +180,35 @@ impl Writer {
     ) {
         let used = &mut self.used[shard_of(hash)];
         *used += u32::from(place.newest.is_none());
-        match place.link {
-            Some((table, link)) if table.has_room_for(*used) && address.width() <= table.address_bits => {
-                link.set(table.tag(hash), address);
-            }
-            _ => self.rebuild(index, hash, place, address, hash_of),
+        let has_room = |table: Table| table.has_room_for(*used) && address.width() <= table.address_bits;
+        let mut link = place.link.filter(|(table, _)| has_room(*table));
+        if link.is_none() {
+            self.rebuild(index, hash, address, hash_of);
+            link = self.find(index, hash, |at| Some(at) == place.newest).link;
+        }
+        if let Some((table, link)) = link {
+            link.set(table.tag(hash), address);
         }
     }
 
-    /// As [`enter`](Writer::enter), into a new table with room for more keys and longer addresses.
+    /// Replaces the table of a shard by one with room for its keys and for an address of this
+    /// width.
     #[cold]
-    fn rebuild(
-        &mut self,
-        index: &Index,
-        hash: u64,
-        place: Place<'_>,
-        address: Address,
-        hash_of: impl Fn(Address) -> u64,
-    ) {
-        let old = place.link.map(|(table, _)| table);
+    fn rebuild(&mut self, index: &Index, hash: u64, address: Address, hash_of: impl Fn(Address) -> u64) {
+        let old = index.table(hash, Relaxed);
         let used = self.used[shard_of(hash)];
         let length_bits =
             old.map_or(LINKS_MIN.ilog2(), |table| table.length_bits + u32::from(!table.has_room_for(used)));
         // One bit more than now, so that the next rebuilding for longer addresses is far away.
         let address_bits = (address.width() + 1).min(u32::BITS);
         let new = self.take(index, length_bits, address_bits);
-        let enter = |hash, address| {
+        let old_links = old.into_iter().flat_map(|table| index.links(table).iter().map(move |link| (table, link)));
+        for kept in old_links.filter_map(|(table, link)| table.address_in(link.get())) {
+            let hash = hash_of(kept);
             if let Some((table, link)) = index.probe(new, hash, |_| false).link {
-                link.set(table.tag(hash), address);
-            }
-        };
-        let links = old.map(|table| (table, index.links(table)));
-        for (table, link) in links.iter().flat_map(|(table, links)| links.iter().map(move |link| (table, link))) {
-            if let Some(kept) = table.address_in(link.get())
-                && Some(kept) != place.newest
-            {
-                enter(hash_of(kept), kept);
+                link.set(table.tag(hash), kept);
             }
         }
-        enter(hash, address);
         index.shards[shard_of(hash)].store(new.to_bits(), Release);
     }
 

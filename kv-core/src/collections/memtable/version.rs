@@ -4,7 +4,7 @@
 //! head    0               4          6                8                12
 //!         | position u32  | key u16  | kind, value u16| collection u32 | before u32 |
 //! links   16              20         24
-//!         | older u32     | jump u32 | rank u32       |   only if there is an older version of the key
+//!         | older u32     | jump u32 | rank u32       |   if the key has an older version
 //! key, value
 //! ```
 //!
