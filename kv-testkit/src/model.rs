@@ -48,6 +48,16 @@ pub enum Operation {
         /// The key.
         key: Vec<u8>,
     },
+    /// Deletes the entry with the lowest key, if there is one.
+    PopFirst {
+        /// The collection's name.
+        collection: String,
+    },
+    /// Deletes the entry with the highest key, if there is one.
+    PopLast {
+        /// The collection's name.
+        collection: String,
+    },
     /// Sets the value of a key, or deletes it, if its value is the expected one. `None` means an
     /// absent key.
     CompareAndSet {
@@ -89,7 +99,8 @@ pub enum Operation {
 pub enum Outcome {
     /// The change was made.
     Done,
-    /// There was nothing to do: the key was already absent, or the collection already existed.
+    /// There was nothing to do: the key was already absent, the collection empty, or
+    /// it already existed.
     Unchanged,
     /// The key does not exist. Nothing was changed.
     KeyNotFound,
@@ -139,6 +150,14 @@ impl Model {
             Operation::Delete { collection, key } => self.remove(collection, key).map_or(Outcome::KeyNotFound, done),
             Operation::DeleteIfPresent { collection, key } => {
                 self.remove(collection, key).map_or(Outcome::Unchanged, done)
+            }
+            Operation::PopFirst { collection } => {
+                let popped = self.collections.get_mut(collection).and_then(Entries::pop_first);
+                popped.map_or(Outcome::Unchanged, |(_, value)| done(value))
+            }
+            Operation::PopLast { collection } => {
+                let popped = self.collections.get_mut(collection).and_then(Entries::pop_last);
+                popped.map_or(Outcome::Unchanged, |(_, value)| done(value))
             }
             Operation::CompareAndSet { collection, key, expected, new } => {
                 if self.get(collection, key) != expected.as_deref() {

@@ -24,8 +24,8 @@ pub trait StoreHarness {
 pub enum Step {
     /// A change.
     Change(Operation, Durability),
-    /// Changes that are made together. Those that a batch cannot hold (comparisons and operations
-    /// on whole collections) are left out.
+    /// Changes that are made together. Those that a batch cannot hold (comparisons, pops and
+    /// operations on whole collections) are left out.
     Batch(Vec<Operation>, Durability),
     /// A transaction, which reads its own writes.
     Transaction(Vec<Operation>, Durability),
@@ -67,7 +67,9 @@ fn operation(seed: &Seed) -> Operation {
     match kind % 16 {
         0..=8 => Operation::put(collection, key, vec![value; usize::from(value) * usize::from(value % 4)]),
         9..=10 => Operation::delete(collection, key),
-        11..=12 => Operation::delete_if_present(collection, key),
+        11 => Operation::delete_if_present(collection, key),
+        12 if value.is_multiple_of(2) => Operation::PopFirst { collection: collection.to_owned() },
+        12 => Operation::PopLast { collection: collection.to_owned() },
         13 => Operation::CompareAndSet {
             collection: collection.to_owned(),
             key,

@@ -195,7 +195,9 @@ impl PendingWrite<'_> {
 
     pub(super) fn take(&mut self, name: &str, key: &[u8]) -> Result<Option<Value>> {
         let value = self.get(name, key)?;
-        self.delete(name, key)?;
+        if value.is_some() {
+            self.delete_present(name, key)?;
+        }
         Ok(value)
     }
 }

@@ -141,13 +141,11 @@ impl<'a> PendingWrite<'a> {
 
     /// Deletes a key if it is present, and returns whether it was.
     pub(super) fn delete(&mut self, name: &str, key: &[u8]) -> Result<bool> {
-        let Some(collection) = self.resolve(name) else { return Ok(false) };
-        if !self.get_with(name, key, &mut |_| {})? {
-            return Ok(false);
+        let is_present = self.resolve(name).is_some() && self.get_with(name, key, &mut |_| {})?;
+        if is_present {
+            self.delete_present(name, key)?;
         }
-        self.push(&Operation::Delete { collection, key })?;
-        self.stage(name, key, None);
-        Ok(true)
+        Ok(is_present)
     }
 
     /// Creates an empty collection; `false` if it exists already.
@@ -271,7 +269,7 @@ impl<'a> PendingWrite<'a> {
     }
 
     /// Deletes a key that was just found.
-    fn delete_present(&mut self, name: &str, key: &[u8]) -> Result<()> {
+    pub(super) fn delete_present(&mut self, name: &str, key: &[u8]) -> Result<()> {
         if let Some(collection) = self.resolve(name) {
             self.push(&Operation::Delete { collection, key })?;
             self.stage(name, key, None);

@@ -10,6 +10,8 @@ pub(super) fn change(store: &Store, operation: &Operation, durability: Durabilit
         Operation::Put { collection, key, value } => handle(collection).put(key, value).map(|()| true),
         Operation::Delete { collection, key } => handle(collection).delete(key).map(|()| true),
         Operation::DeleteIfPresent { collection, key } => handle(collection).delete_if_present(key),
+        Operation::PopFirst { collection } => handle(collection).pop_first().map(|popped| popped.is_some()),
+        Operation::PopLast { collection } => handle(collection).pop_last().map(|popped| popped.is_some()),
         Operation::CompareAndSet { collection, key, expected, new } => {
             return match handle(collection).compare_and_set(key, expected.as_deref(), new.as_deref()).unwrap() {
                 Ok(()) => Outcome::Done,
@@ -46,7 +48,9 @@ pub(super) fn batch(operations: &[Operation]) -> (Batch, Vec<Operation>) {
             Operation::Put { collection, key, value } => batch.put(collection, key, value),
             Operation::Delete { collection, key } => batch.delete(collection, key),
             Operation::DeleteIfPresent { collection, key } => batch.delete_if_present(collection, key),
-            Operation::CompareAndSet { .. }
+            Operation::PopFirst { .. }
+            | Operation::PopLast { .. }
+            | Operation::CompareAndSet { .. }
             | Operation::Create { .. }
             | Operation::Drop { .. }
             | Operation::Clear { .. }
@@ -88,6 +92,8 @@ fn change_in(tx: &mut Transaction<'_>, operation: &Operation) -> Outcome {
         Operation::Put { collection, key, value } => tx.put(collection, key, value).map(|()| true),
         Operation::Delete { collection, key } => tx.delete(collection, key).map(|()| true),
         Operation::DeleteIfPresent { collection, key } => tx.delete_if_present(collection, key),
+        Operation::PopFirst { collection } => tx.pop_first(collection).map(|popped| popped.is_some()),
+        Operation::PopLast { collection } => tx.pop_last(collection).map(|popped| popped.is_some()),
         Operation::CompareAndSet { collection, key, expected, new } => {
             if tx.get(collection, key).unwrap().as_deref() != expected.as_deref() {
                 return Outcome::Mismatch;
