@@ -80,3 +80,15 @@ impl Testing {
         binaries.next_back().ok_or_else(|| format!("cargo names no test binary of {selection}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_optimised_packages_are_those_of_the_manifest() {
+        let manifest = std::fs::read_to_string(crate::root().join("Cargo.toml")).unwrap();
+        let named = manifest.lines().filter_map(|line| line.strip_prefix("[profile.dev.package.")?.strip_suffix(']'));
+        assert!(named.filter(|name| name.starts_with("kv-")).eq(OPTIMISED), "they differ");
+    }
+}
