@@ -53,7 +53,7 @@
 //! assert!(users.compare_and_set("bob", Some(b"Bob"), Some(b"Robert"))?.is_ok()); // `None` means absent
 //! visits.update("home", |count| Some([count.map_or(0, |count| count[0]) + 1]))?;
 //! assert_eq!(users.take("bob")?.unwrap(), "Robert"); // deletes the key and returns its value
-//! assert_eq!(visits.pop_first()?.unwrap().key, 7_u32.to_be_bytes()); // a collection is a queue; also pop_last, drain(range)
+//! assert_eq!(visits.pop_first()?.unwrap().value, [1]); // a queue, too; also `pop_last`, `drain`
 //! assert!(matches!(users.delete("bob"), Err(Error::KeyNotFound { .. }))); // `delete_if_present` returns `false`
 //!
 //! // Order: byte order, from both ends, with any bounds. Iterators are owned and see one position. Entries are `Result`s.

@@ -1,10 +1,10 @@
 //! Snapshots and ordered scans, in memory and in a checkpoint. One iteration is one scan.
 
-use std::{cell::Cell, hint::black_box};
+use std::{cell::Cell, hint::black_box, ops::ControlFlow};
 
 use criterion::{Criterion, Throughput};
 use kv_bench::{COLLECTION, entries, key, load, mixed, scratch, without_checkpoints};
-use kv_store::{Entry, Result, Store};
+use kv_store::{Collection, Entry, Result, Store};
 
 use crate::SCRATCH;
 
@@ -51,6 +51,10 @@ fn scan(name: &str, store: &Store, prepare: &dyn Fn(), criterion: &mut Criterion
         prepare();
         bencher.iter(|| bytes(collection.range(next_key()..).take(RANGE_ENTRIES)));
     });
+    group.bench_function("range of 100, in place", |bencher| {
+        prepare();
+        bencher.iter(|| bytes_in_place(&collection, &next_key(), RANGE_ENTRIES));
+    });
     group.bench_function("range of 100, backwards", |bencher| {
         prepare();
         bencher.iter(|| bytes(collection.range(..next_key()).rev().take(RANGE_ENTRIES)));
@@ -65,9 +69,25 @@ fn scan(name: &str, store: &Store, prepare: &dyn Fn(), criterion: &mut Criterion
         prepare();
         bencher.iter(|| bytes(collection.iter()));
     });
+    group.bench_function("all, in place", |bencher| {
+        prepare();
+        bencher.iter(|| bytes_in_place(&collection, b"", usize::MAX));
+    });
     group.finish();
 }
 
 fn bytes(entries: impl Iterator<Item = Result<Entry>>) -> usize {
     entries.map(|entry| entry.unwrap().value.len()).sum()
+}
+
+/// The same for up to `count` entries from a key on, without handles.
+fn bytes_in_place(collection: &Collection, from: &[u8], count: usize) -> usize {
+    let (mut entries, mut bytes) = (0, 0);
+    let read = |_: &[u8], value: &[u8]| {
+        entries += 1;
+        bytes += value.len();
+        if entries == count { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    collection.scan_with(from.., read).unwrap();
+    bytes
 }

@@ -10,20 +10,29 @@
 //!
 //! # How actions are mapped
 //!
-//! | action of the model | the real store |
-//! |---|---|
-//! | `Append` | a batch with durability `Process`. Further keys around the two of the model give these a block of their own in each part, and make each record fill a segment of the log. Absent keys are not deleted: the real store would write nothing for that |
-//! | `Sync` | `sync` |
-//! | `Freeze` | a record that fills the memtable, in the first opening; otherwise part of `checkpoint` |
-//! | `BeginWrite`, `PublishWrite`, `FinishWrite` | `checkpoint` in a thread that pauses when a part is complete, before a manifest gets its name, before that name is synced, and before the first removal |
-//! | `BeginMerge`, `PublishMerge`, `FinishMerge` | the job `kv-merge`, with the same pauses. It chooses what to merge, so the model tries every choice |
-//! | `Trim`, `Remove` | the end of a checkpoint or merge: the store has to do them if the model can. In between there is a pause |
-//! | `Compact` | `compact`, alone and as one step, with a merge of everything before it |
-//! | `Pin`, `Unpin` | `pin` at the checkpoint in use, or at the beginning; the pin is dropped |
-//! | `Read` | `get` of a key in a damaged part |
-//! | `Damage` | a flipped bit in the block of a part that holds the two keys, while the store is closed |
-//! | `Kill`, `CutPower` | the disk as it is, or as a power cut leaves it: nothing unsynced, everything, or a sample of it |
-//! | `Open` | opening |
+//! Each action of the model, and what the real store does for it:
+//!
+//! - `Append`: a batch with durability `Process`. Further keys around the two of the model give
+//!   these a block of their own in each part, and make each record fill a segment of the log.
+//!   Absent keys are not deleted: the real store would write nothing for that.
+//! - `Sync`: `sync`.
+//! - `Freeze`: a record that fills the memtable, in the first opening; otherwise part of
+//!   `checkpoint`.
+//! - `BeginWrite`, `PublishWrite`, `FinishWrite`: `checkpoint` in a thread that pauses when a part
+//!   is complete, before a manifest gets its name, before that name is synced, and before the first
+//!   removal.
+//! - `BeginMerge`, `PublishMerge`, `FinishMerge`: the job `kv-merge`, with the same pauses. It
+//!   chooses what to merge, so the model tries every choice.
+//! - `Trim`, `Remove`: the end of a checkpoint or merge: the store has to do them if the model can.
+//!   In between there is a pause.
+//! - `Compact`: `compact`, alone and as one step, with a merge of everything before it.
+//! - `Pin`, `Unpin`: `pin` at the checkpoint in use, or at the beginning; the pin is dropped.
+//! - `Read`: `get` of a key in a damaged part.
+//! - `Damage`: a flipped bit in the block of a part that holds the two keys, while the store is
+//!   closed.
+//! - `Kill`, `CutPower`: the disk as it is, or as a power cut leaves it: nothing unsynced,
+//!   everything, or a sample of it.
+//! - `Open`: opening.
 //!
 //! While one thread is between its first rename of a manifest and the sync, or removes, it holds
 //! the lock on the directory of checkpoints. The model allows the other thread more than that.
