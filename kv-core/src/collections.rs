@@ -51,8 +51,8 @@ pub use entries::Entries;
 pub(crate) use entries::Walk;
 pub use entry::Entry;
 pub(crate) use horizon::Horizon;
-use memtable::SeenValue;
 pub(crate) use memtable::{Direction, MemtableChanges};
+use memtable::{SeenValue, TOUCHED_AHEAD};
 pub(crate) use merge::PendingChanges;
 pub(crate) use read_view::ReadView;
 pub(crate) use snapshot::{Snapshot, prefix_bounds};
@@ -126,11 +126,16 @@ impl Collections {
         &self,
         writer: &mut WriterToken,
         lsn: Lsn,
-        operations: impl Iterator<Item = Operation<'a>>,
+        operations: impl Iterator<Item = Operation<'a>> + Clone,
     ) {
         // Each name is changed only once, to what it stands for after the whole record.
         let mut names = BTreeMap::new();
-        for (index, operation) in (0..).zip(operations) {
+        let mut ahead = operations.clone().skip(1);
+        for (index, operation) in (0_u32..).zip(operations) {
+            if (index as usize).is_multiple_of(TOUCHED_AHEAD) {
+                let keys = ahead.by_ref().take(TOUCHED_AHEAD).filter_map(Operation::key);
+                keys.for_each(|(collection, key)| writer.active.touch(collection, key));
+            }
             let mut change = |collection, key: &[u8], value| writer.active.apply(lsn, collection, key, value);
             match operation {
                 Operation::Put { collection, key, value } => change(collection, key, Some(value)),

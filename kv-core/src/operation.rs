@@ -67,7 +67,15 @@ pub(crate) enum Operation<'a> {
     Rename { collection: CollectionId, from: &'a str, to: &'a str },
 }
 
-impl Operation<'_> {
+impl<'a> Operation<'a> {
+    /// The key that it changes; `None` if it changes a name.
+    pub(crate) fn key(self) -> Option<(CollectionId, &'a [u8])> {
+        match self {
+            Self::Put { collection, key, .. } | Self::Delete { collection, key } => Some((collection, key)),
+            Self::Create { .. } | Self::Drop { .. } | Self::Rename { .. } => None,
+        }
+    }
+
     /// The length of its key and value together, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         match self {
@@ -168,7 +176,7 @@ pub(crate) fn decode(payload: &[u8], lsn: Lsn) -> Result<Operations<'_>, DecodeE
 }
 
 /// An iterator over the operations of a record. It ends after the first error.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Operations<'a> {
     payload: &'a [u8],
     offset: usize,

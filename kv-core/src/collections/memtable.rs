@@ -11,6 +11,7 @@ mod version;
 use std::{
     collections::{HashMap, HashSet},
     hash::BuildHasher,
+    hint::black_box,
     iter,
     ops::Bound,
     sync::{
@@ -40,6 +41,9 @@ use crate::{
 const LINK_BYTES: u64 = 14;
 /// Roughly how many bytes of memory a collection takes.
 const COLLECTION_BYTES: u64 = 128;
+/// For how many changes what is looked at is brought into the processor's cache ahead. The waits
+/// for them overlap, and they stay there until they are needed.
+pub(super) const TOUCHED_AHEAD: usize = 64;
 /// A memtable of this size has to be frozen before anything else is added. Its addresses suffice
 /// for twice as much, and a record is far smaller than the rest.
 const BYTES_MAX: u64 = if cfg!(test) { 4 << 20 } else { 8 << 30 };
@@ -236,8 +240,11 @@ impl Memtable {
             }
             ranks[*number] = exists(*id)?.then_some(rank);
         }
-        let mut found = Vec::with_capacity(self.entries());
-        for (count, at) in self.index.all().enumerate() {
+        // In the order in which they lie in memory, which the processor reads ahead.
+        let mut newest: Vec<Address> = self.index.all().collect();
+        newest.sort_unstable_by_key(|at| at.to_bits());
+        let mut found = Vec::with_capacity(newest.len());
+        for (count, at) in newest.into_iter().enumerate() {
             if count.is_multiple_of(STEP_ENTRIES) {
                 go_on()?;
             }
@@ -251,7 +258,7 @@ impl Memtable {
             (a.0, a.2).cmp(&(b.0, b.2)).then_with(|| self.at(a.1).key.cmp(self.at(b.1).key))
         };
         let sorted = steps::sort(found, compare, go_on)?;
-        Ok(MemtableChanges { memtable: Arc::clone(self), sorted: sorted.into_iter() })
+        Ok(MemtableChanges { memtable: Arc::clone(self), sorted: sorted.into_iter(), touched: 0 })
     }
 
     fn collection(&self, id: CollectionId) -> Option<&Collection> {
@@ -299,6 +306,10 @@ pub(crate) struct Writer {
 impl Writer {
     /// The writer of a new memtable, for changes after position `base`.
     pub(crate) fn new(base: Lsn) -> Self {
+        Self::with_index(base, index::Writer::new())
+    }
+
+    fn with_index(base: Lsn, index: index::Writer) -> Self {
         let arena = arena::Writer::new();
         let memtable = Memtable {
             base,
@@ -316,7 +327,7 @@ impl Writer {
         Self {
             memtable: Arc::new(memtable),
             arena,
-            index: index::Writer::new(),
+            index,
             last: None,
             apart_bytes: 0,
             keys: 0,
@@ -327,7 +338,7 @@ impl Writer {
     /// The writer of the memtable that comes after this one, for changes after position `base`.
     /// What is known of where live keys are goes on to it.
     pub(crate) fn successor(&self, base: Lsn) -> Self {
-        let mut next = Self::new(base);
+        let mut next = Self::with_index(base, self.index.successor());
         for number in &self.narrowed {
             let Collection { id, live, .. } = &self.memtable.collections[*number as usize];
             let known = lock(live).clone();
@@ -367,6 +378,12 @@ impl Writer {
         if let Some(number) = read(&self.memtable.numbers).get(&id) {
             self.narrowed.remove(number);
         }
+    }
+
+    /// Brings what a change of this key will look at into the processor's cache.
+    #[inline]
+    pub(crate) fn touch(&self, id: CollectionId, key: &[u8]) {
+        self.memtable.index.touch(self.memtable.hash(id, key));
     }
 
     /// Adds a version of a key.
@@ -452,10 +469,26 @@ impl MemtableScan {
 pub(crate) struct MemtableChanges {
     memtable: Arc<Memtable>,
     sorted: std::vec::IntoIter<(u32, Address, u64)>,
+    /// How many of the next changes are in the processor's cache.
+    touched: usize,
 }
 
 impl MemtableChanges {
+    /// Brings the next changes into the processor's cache, many at once, so that the waits for them
+    /// overlap.
+    fn touch(&mut self) {
+        if self.touched == 0 {
+            let ahead = &self.sorted.as_slice()[..TOUCHED_AHEAD.min(self.sorted.len())];
+            let records = ahead.iter().map(|(_, at, _)| self.memtable.arena.record(*at));
+            let ends = records.flat_map(|record| [record.first(), record.last()]).flatten();
+            black_box(ends.fold(0, |sum, byte| sum ^ byte));
+            self.touched = ahead.len();
+        }
+        self.touched = self.touched.saturating_sub(1);
+    }
+
     pub(crate) fn next(&mut self) -> Option<Change<'_>> {
+        self.touch();
         let (_, at, _) = self.sorted.next()?;
         let version = self.memtable.at(at);
         let collection = self.memtable.collections[version.collection as usize].id;

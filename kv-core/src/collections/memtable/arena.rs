@@ -32,7 +32,7 @@ use std::{
     },
 };
 
-use memmap2::{MmapMut, MmapRaw};
+use memmap2::{Advice, MmapMut, MmapRaw};
 
 use super::version::{HEAD_BYTES, Head, record_bytes};
 use crate::sync::AtomicU32;
@@ -152,7 +152,7 @@ impl Writer {
         address
     }
 
-    #[expect(clippy::expect_used, reason = "as for any allocation: without memory there is no way on")]
+    #[expect(clippy::expect_used, reason = "the memtable is frozen long before")]
     fn reserve(&mut self, bytes: usize) -> (Address, &mut [u8]) {
         let units = bytes.div_ceil(UNIT_BYTES) as u64;
         // A record lies in one chunk. What is left over at the end of one was never touched.
@@ -165,14 +165,27 @@ impl Writer {
         let address = Address(start.and_then(NonZeroU32::new).expect("the memtable was not frozen in time"));
         self.next += units;
         let (chunk, offset) = address.place();
-        let map = || MmapMut::map_anon((chunk_end / 2) as usize * UNIT_BYTES).expect("the system has no memory left");
-        let start = self.arena.chunks[chunk].get_or_init(|| map().into()).as_mut_ptr().wrapping_add(offset);
+        let map = || mapped((chunk_end / 2) as usize * UNIT_BYTES);
+        let start = self.arena.chunks[chunk].get_or_init(map).as_mut_ptr().wrapping_add(offset);
         // SAFETY: the range lies in the chunk, and no range that was taken before overlaps it:
         // `next` is beyond them. This writer is the only one. So nothing else reads or writes the
         // range before this borrow ends and the address is given out. It is zeroed, and so
         // initialised.
         (address, unsafe { slice::from_raw_parts_mut(start, bytes) })
     }
+}
+
+/// Zeroed memory. The system gives it when it is touched, in huge pages if it has them and the
+/// memory is long enough.
+///
+/// # Panics
+/// If the system has no memory left.
+#[expect(clippy::expect_used, reason = "as for any allocation: without memory there is no way on")]
+fn mapped(bytes: usize) -> MmapRaw {
+    let map = MmapMut::map_anon(bytes).expect("the system has no memory left");
+    #[cfg(target_os = "linux")]
+    let _ = map.advise(Advice::HugePage); // small pages do as well
+    map.into()
 }
 
 /// Links in one piece of memory, all empty at first.
@@ -183,9 +196,8 @@ pub(super) struct Links(#[cfg(not(loom))] MmapRaw, #[cfg(loom)] Vec<Link>);
 impl Links {
     /// # Panics
     /// If the system has no memory left.
-    #[expect(clippy::expect_used, reason = "as for any allocation: without memory there is no way on")]
     pub(super) fn new(count: usize) -> Self {
-        Self(MmapMut::map_anon(count * size_of::<Link>()).expect("the system has no memory left").into())
+        Self(mapped(count * size_of::<Link>()))
     }
 
     pub(super) fn all(&self) -> &[Link] {

@@ -11,16 +11,19 @@
 //! loaded the table. What was entered before that position was published is in every table that it
 //! may load then: in the newest one, or in one that was the newest when it was entered or later.
 
-use std::sync::{
-    OnceLock,
-    atomic::Ordering::{self, Acquire, Relaxed, Release},
+use std::{
+    hint::black_box,
+    sync::{
+        OnceLock,
+        atomic::Ordering::{self, Acquire, Relaxed, Release},
+    },
 };
 
 use super::arena::{Address, Link, Links};
 use crate::sync::AtomicU64;
 
 const SHARDS: usize = if cfg!(loom) { 1 } else { 256 };
-/// The number of links in the first table of a shard.
+/// The fewest links that a table has.
 const LINKS_MIN: usize = if cfg!(loom) { 2 } else { 8 };
 /// The first chunk of links has two to the power of this many.
 const FIRST_CHUNK_BITS: u32 = if cfg!(loom) { 2 } else { 12 };
@@ -57,6 +60,11 @@ impl Table {
 
     fn length(self) -> usize {
         1 << self.length_bits
+    }
+
+    /// The link where the search for a key begins.
+    fn home(self, hash: u64) -> usize {
+        hash as usize & (self.length() - 1)
     }
 
     /// Whether this number of keys leaves enough links empty.
@@ -101,6 +109,13 @@ impl Index {
         self.probe(self.table(hash, Acquire)?, hash, is).newest
     }
 
+    /// Brings the place of a key into the processor's cache. The waits for several keys overlap.
+    #[inline]
+    pub(super) fn touch(&self, hash: u64) {
+        let table = self.table(hash, Acquire);
+        black_box(table.and_then(|table| self.links(table).get(table.home(hash)).map(Link::get)));
+    }
+
     fn table(&self, hash: u64, ordering: Ordering) -> Option<Table> {
         Table::from_bits(self.shards[shard_of(hash)].load(ordering))
     }
@@ -108,7 +123,7 @@ impl Index {
     #[inline]
     fn probe(&self, table: Table, hash: u64, is: impl Fn(Address) -> bool) -> Place<'_> {
         let (links, tag) = (self.links(table), table.tag(hash));
-        let (wrapped, from_home) = links.split_at_checked(hash as usize & (table.length() - 1)).unwrap_or_default();
+        let (wrapped, from_home) = links.split_at_checked(table.home(hash)).unwrap_or_default();
         for link in from_home.iter().chain(wrapped) {
             let found = link.get();
             if found == 0 {
@@ -145,11 +160,23 @@ pub(super) struct Writer {
     used: Box<[u32; SHARDS]>,
     /// The first link that no table has. It lies in a chunk, or at the end of one.
     next: u64,
+    /// The width of the address that was entered last. None is wider.
+    width: u32,
+    /// How long the first table of a shard is, and how many bits it has for an address.
+    first_bits: (u32, u32),
 }
 
 impl Writer {
     pub(super) fn new() -> Self {
-        Self { used: Box::new([0; SHARDS]), next: 1 << FIRST_CHUNK_BITS }
+        Self { used: Box::new([0; SHARDS]), next: 1 << FIRST_CHUNK_BITS, width: 0, first_bits: (LINKS_MIN.ilog2(), 0) }
+    }
+
+    /// The writer of a new index that will not grow if it gets as many keys and as wide addresses
+    /// as this one has.
+    pub(super) fn successor(&self) -> Self {
+        let keys: usize = self.used.iter().map(|used| *used as usize).sum();
+        let length = (keys * 2 / SHARDS).next_power_of_two().max(LINKS_MIN);
+        Self { first_bits: (length.ilog2(), self.width), ..Self::new() }
     }
 
     /// How many bytes the tables take.
@@ -178,9 +205,10 @@ impl Writer {
         address: Address,
         hash_of: impl Fn(Address) -> u64,
     ) {
+        self.width = address.width();
         let used = &mut self.used[shard_of(hash)];
         *used += u32::from(place.newest.is_none());
-        let has_room = |table: Table| table.has_room_for(*used) && address.width() <= table.address_bits;
+        let has_room = |table: Table| table.has_room_for(*used) && self.width <= table.address_bits;
         let mut link = place.link.filter(|(table, _)| has_room(*table));
         if link.is_none() {
             self.rebuild(index, hash, address, hash_of);
@@ -198,13 +226,15 @@ impl Writer {
         let old = index.table(hash, Relaxed);
         let used = self.used[shard_of(hash)];
         let length_bits =
-            old.map_or(LINKS_MIN.ilog2(), |table| table.length_bits + u32::from(!table.has_room_for(used)));
+            old.map_or(self.first_bits.0, |table| table.length_bits + u32::from(!table.has_room_for(used)));
         // One bit more than now, so that the next rebuilding for longer addresses is far away.
-        let address_bits = (address.width() + 1).min(u32::BITS);
+        let address_bits = (address.width() + 1).max(self.first_bits.1).min(u32::BITS);
         let new = self.take(index, length_bits, address_bits);
         let old_links = old.into_iter().flat_map(|table| index.links(table).iter().map(move |link| (table, link)));
-        for kept in old_links.filter_map(|(table, link)| table.address_in(link.get())) {
-            let hash = hash_of(kept);
+        let kept = old_links.filter_map(|(table, link)| table.address_in(link.get()));
+        // All hashes first, so that the waits for the keys overlap.
+        let kept: Vec<_> = kept.map(|kept| (kept, hash_of(kept))).collect();
+        for (kept, hash) in kept {
             if let Some((table, link)) = index.probe(new, hash, |_| false).link {
                 link.set(table.tag(hash), kept);
             }
@@ -262,5 +292,26 @@ mod tests {
             assert_eq!(index.all().count(), 500);
             assert_eq!(index.find(hash_of(500), |at| keys[&at.to_bits()] == 500), None);
         }
+    }
+
+    #[test]
+    fn a_successor_does_not_grow_if_as_many_keys_come_again() {
+        let mut first = Writer::new();
+        let tables_of = |writer: &mut Writer| {
+            let (index, mut arena, mut hashes) = (Index::default(), arena::Writer::new(), HashMap::new());
+            for key in 0..50_000_u64 {
+                let hash = key.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                let place = writer.find(&index, hash, |_| false);
+                let address = arena.push(&[0; 16], &[]);
+                hashes.insert(address.to_bits(), hash);
+                writer.enter(&index, hash, place, address, |at| hashes[&at.to_bits()]);
+            }
+            let longest = index.shards.iter().filter_map(|shard| Table::from_bits(shard.load(Relaxed)));
+            (longest.map(Table::length).sum::<usize>() * size_of::<Link>(), writer.bytes() as usize)
+        };
+        let (newest, all) = tables_of(&mut first);
+        assert!(all > newest + newest / 2, "it grew: {newest} of {all} bytes are the newest tables");
+        let (newest, all) = tables_of(&mut first.successor());
+        assert_eq!(all, newest, "each shard had one table");
     }
 }
