@@ -86,8 +86,9 @@ pub use owner::Owner;
 pub use panics::guarded;
 pub use position::{CheckpointId, CollectionId, Epoch, LogId, Lsn};
 pub use store::{
-    Batch, ChangeFeed, ChangeRecord, Collection, Commit, Mismatch, Pin, RecordedChange, Recovery, Snapshot, Stats,
-    Store, StoreOptions, Transaction, TransactionEntries, recovery, verify_replay,
+    Batch, ChangeFeed, ChangeRecord, Collection, Commit, DeferredCollection, DeferredStore, Mismatch, Pin,
+    RecordedChange, Recovery, Snapshot, Stats, Store, StoreOptions, Transaction, TransactionEntries, recovery,
+    verify_replay,
 };
 pub use value::Value;
 

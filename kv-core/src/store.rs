@@ -39,7 +39,7 @@ use crossbeam_channel::RecvTimeoutError;
 pub use batch::Batch;
 pub use collection::Collection;
 pub use conditional::Mismatch;
-pub use deferred::Commit;
+pub use deferred::{Commit, DeferredCollection, DeferredStore};
 pub use feed::{ChangeFeed, ChangeRecord, RecordedChange};
 pub use options::StoreOptions;
 pub use pins::Pin;

@@ -80,11 +80,11 @@
 //! println!("{:?} at position {}", store.collections()?, snapshot.position()); // names, entries, bytes
 //!
 //! // Deferred commits: thousands in flight from one thread. They become visible once they are durable.
-//! let people = store.collection("people")?;
-//! let commits: Result<Vec<_>, _> = (0..100_u32).map(|n| people.put_deferred(n.to_be_bytes(), "x")).collect();
+//! let people = store.collection("people")?.deferred(); // every verb, and each gives a `Commit`
+//! let commits: Result<Vec<_>, _> = (0..100_u32).map(|n| people.put(n.to_be_bytes(), "x")).collect();
 //! commits?.pop().unwrap().wait()?; // the last one is durable, so all before it are, too
 //! # block_on(&mut Box::pin(async {
-//! people.put_deferred("dora", "Dora")?.await?; // in async code, under any runtime
+//! people.put("dora", "Dora")?.await?; // in async code, under any runtime
 //! # Ok(()) }))?;
 //!
 //! // Change feed: every change after a position, in order, once it is durable. Resume later from `record.lsn`.
@@ -146,9 +146,10 @@ use std::path::Path;
 
 pub use kv_core::{
     BATCH_BYTES_MAX, Batch, Bounds, COLLECTIONS_MAX, ChangeFeed, ChangeRecord, CheckpointId, Checkpointer, Collection,
-    CollectionId, CollectionInfo, Commit, Durability, Entries, Entry, Epoch, Error, KEY_BYTES_MAX, Limits, LockHolder,
-    Log, LogId, Lsn, Mismatch, NAME_BYTES_MAX, Owner, Place, RecordedChange, Recovery, Refusal, Result, Snapshot,
-    Stats, Store, StoreOptions, Transaction, TransactionEntries, VALUE_BYTES_MAX, Value, background, recovery,
+    CollectionId, CollectionInfo, Commit, DeferredCollection, DeferredStore, Durability, Entries, Entry, Epoch, Error,
+    KEY_BYTES_MAX, Limits, LockHolder, Log, LogId, Lsn, Mismatch, NAME_BYTES_MAX, Owner, Place, RecordedChange,
+    Recovery, Refusal, Result, Snapshot, Stats, Store, StoreOptions, Transaction, TransactionEntries, VALUE_BYTES_MAX,
+    Value, background, recovery,
 };
 pub use kv_snapshot::Reader;
 pub use kv_vfs::{OsVfs, Vfs};

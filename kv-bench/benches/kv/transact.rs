@@ -54,7 +54,7 @@ fn deferred(criterion: &mut Criterion) {
             let start = Instant::now();
             let mut in_flight = VecDeque::new();
             for round in 0..rounds {
-                in_flight.push_back(collection.put_deferred(key(round % entries()), value(round)).unwrap());
+                in_flight.push_back(collection.deferred().put(key(round % entries()), value(round)).unwrap());
                 if in_flight.len() > IN_FLIGHT {
                     in_flight.pop_front().unwrap().wait().unwrap();
                 }

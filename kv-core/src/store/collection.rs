@@ -323,6 +323,14 @@ impl Collection {
         limits.check_value(value)
     }
 
+    /// As [`check_put`](Collection::check_put), if there is a value; otherwise the key is deleted.
+    pub(super) fn check_change(&self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        match value {
+            Some(value) => self.check_put(key, value),
+            None => checked(key).map(drop),
+        }
+    }
+
     /// Makes one change to a key. The caller has checked the key and the value.
     pub(super) fn write<T>(
         &self,

@@ -161,27 +161,40 @@ impl Inner {
         build: impl FnOnce(&mut PendingWrite<'_>) -> Result<T>,
         expected: Expected,
     ) -> Result<T> {
-        let (value, dependency) = self.write_unawaited(durability, build, expected, Patience::Waits)?;
+        let (answer, dependency) = self.write_unawaited(durability, build, expected, Patience::Waits)?;
         self.wait_for(dependency)?;
-        Ok(value)
+        answer
     }
 
-    /// As [`write`](Inner::write), but on success returns at once, together with what has to be
-    /// waited for. An error is returned only once everything that it depends on is published.
+    /// As [`write`](Inner::write), but returns at once, together with what has to be waited for
+    /// before the result of `build` may be passed on. An error of its own depends on nothing.
     pub(super) fn write_unawaited<T>(
         &self,
         durability: Durability,
         build: impl FnOnce(&mut PendingWrite<'_>) -> Result<T>,
         expected: Expected,
         patience: Patience,
-    ) -> Result<(T, Dependency)> {
+    ) -> Result<(Result<T>, Dependency)> {
         let writer = self.writer_with_room(patience, expected.bytes)?;
         let (limits, Expected { bytes, reads_own_writes }) = (&self.options.limits, expected);
         let mut pending = PendingWrite::new(&self.collections, &writer.token, limits, bytes, reads_own_writes);
         match build(&mut pending) {
-            Ok(value) => Ok((value, self.commit(pending.finish(), writer, durability)?)),
-            Err(error) => Err(self.fail_after_publish(pending.observed().position(), writer, durability, error)),
+            Ok(value) => Ok((Ok(value), self.commit(pending.finish(), writer, durability)?)),
+            Err(error) => Ok((Err(error), self.dependency_on(pending.observed().position(), durability))),
         }
+    }
+
+    /// Runs `read` under the writer's lock, on the newest state. Returns its result at once,
+    /// together with what has to be waited for before that may be passed on.
+    pub(super) fn read_newest<T>(
+        &self,
+        durability: Durability,
+        read: impl FnOnce(&PendingWrite<'_>) -> Result<T>,
+    ) -> Result<(Result<T>, Dependency)> {
+        let writer = self.writer()?;
+        let pending = PendingWrite::new(&self.collections, &writer.token, &self.options.limits, 0, false);
+        let answer = read(&pending);
+        Ok((answer, self.dependency_on(pending.observed().position(), durability)))
     }
 
     /// Logs the record, if there is one, applies it, and releases the writer's lock.
@@ -256,20 +269,6 @@ impl Inner {
         if dependency.durability == Durability::Disk && !self.is_due(dependency) {
             let _ = self.request_flush_now();
         }
-    }
-
-    /// Returns `error` once everything that was read, on which the error depends, is published and
-    /// as durable as requested.
-    pub(super) fn fail_after_publish<E: From<Error>>(
-        &self,
-        observed: Lsn,
-        writer: Guard<'_, Writer>,
-        durability: Durability,
-        error: E,
-    ) -> E {
-        let dependency = self.dependency_on(observed, durability);
-        drop(writer);
-        self.wait_for(dependency).map_or_else(E::from, |()| error)
     }
 
     /// Applies a record that was just logged, with the code that replays it at opening. This cannot

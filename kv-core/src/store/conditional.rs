@@ -41,10 +41,7 @@ impl Collection {
         new: Option<&[u8]>,
     ) -> Result<Result<(), Mismatch>> {
         let key = key.as_ref();
-        match new {
-            Some(new) => self.check_put(key, new)?,
-            None => drop(checked(key)?),
-        }
+        self.check_change(key, new)?;
         self.write(key, new.map_or(0, <[u8]>::len), |pending| pending.compare_and_set(self.name(), key, expected, new))
     }
 

@@ -1,58 +1,85 @@
-//! Deferred writes: the caller goes on while the disk works.
+//! Deferred calls: the caller goes on while the disk works.
+
+mod verbs;
 
 use std::{
-    borrow::Borrow,
+    any::Any,
     fmt,
+    panic::resume_unwind,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
+pub use verbs::{DeferredCollection, DeferredStore};
+
 use super::{
-    Collection, Inner, Store, Transaction,
-    commit::{Dependency, Expected},
-    pending_write::PendingWrite,
-    room::Patience,
+    Inner,
+    commit::Dependency,
     waiters::{Waiters, Waiting},
 };
-use crate::{Batch, Durability, Error, Lsn, Result};
+use crate::{Durability, Error, Lsn, Result};
 
-/// A write that has been made, but may not be durable and visible yet.
+/// The answer of a [deferred](crate::Store::deferred) call, which may be given once what it depends
+/// on is published and as durable as requested.
 ///
-/// The write has its place in the order of all writes, and later writes build on it. But readers,
-/// even in the writer's own thread, do not see it before it is published. With [`Durability::Disk`]
-/// it is published once it is durable. Call [`wait`](Commit::wait), or `.await` the commit, with or
-/// without a runtime. If a commit is dropped, its write still becomes durable and visible soon, but
-/// a failure is not reported.
+/// A write has its place in the order of all writes when the call returns, and later writes build
+/// on it. But readers, even in the writer's own thread, do not see it before it is published. With
+/// [`Durability::Disk`] it is published once it is durable. Call [`wait`](Commit::wait), or
+/// `.await` the commit, with or without a runtime. If a commit is dropped, its write still becomes
+/// durable and visible soon, but a failure is not reported.
 ///
-/// If nothing was written, the commit belongs to the answer of the call. It completes once
-/// everything that was read is published and as durable as requested. Only then may the answer be
-/// passed on.
+/// If nothing was written, the answer depends on what was read. It is given once that is published
+/// and as durable as requested. A refusal, such as [`KeyNotFound`](Error::KeyNotFound), is an
+/// answer like any other: the call that finds it does not wait.
+///
+/// Commits complete in the order of their positions. So a caller with many of them in flight waits
+/// for one at a time, and those before it are complete then.
 ///
 /// ```
 /// # let store = kv_core::Store::in_memory()?;
-/// let events = store.collection("events")?;
+/// let events = store.collection("events")?.deferred();
 /// let mut commits = Vec::new();
 /// for number in 0..1000_u32 {
-///     commits.push(events.put_deferred(number.to_be_bytes(), "happened")?); // one thread, many in flight
+///     commits.push(events.put(number.to_be_bytes(), "happened")?); // one thread, many in flight
 /// }
 /// commits.pop().unwrap().wait()?; // the last one, so all before it are durable, too
-/// assert_eq!(events.len()?, 1000);
+/// assert_eq!(store.collection("events")?.len()?, 1000);
 /// # Ok::<(), kv_core::Error>(())
 /// ```
-pub struct Commit {
+#[must_use = "the answer, and whether the write has failed, is known only to the commit"]
+pub struct Commit<T = (), E = Error> {
     inner: Arc<Inner>,
     dependency: Dependency,
     /// How many flushes had been refused before this commit requested one.
     refusals: u64,
     waiting: Option<Waiting>,
+    /// `None` once it was given.
+    answer: Option<Answer<T, E>>,
 }
 
-impl Commit {
-    fn new(inner: &Arc<Inner>, dependency: Dependency) -> Self {
+/// What a call has found, before it may be told.
+enum Answer<T, E> {
+    Returned(Result<T, E>),
+    /// The closure of a transaction panicked. The mutex is there because a panic's payload can be
+    /// sent to other threads, but not shared with them.
+    Panicked(Mutex<Box<dyn Any + Send>>),
+}
+
+impl<T, E> Answer<T, E> {
+    fn give(self) -> Result<T, E> {
+        match self {
+            Self::Returned(result) => result,
+            Self::Panicked(panic) => resume_unwind(panic.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+}
+
+impl<T, E: From<Error>> Commit<T, E> {
+    fn new(inner: &Arc<Inner>, dependency: Dependency, answer: Answer<T, E>) -> Self {
         let refusals = inner.refusals(); // counted before the flush is asked for, so that its refusal is noticed
         inner.prepare_for(dependency);
-        Self { inner: Arc::clone(inner), dependency, refusals, waiting: None }
+        Self { inner: Arc::clone(inner), dependency, refusals, waiting: None, answer: Some(answer) }
     }
 
     /// The write's position in the log. If nothing was written, this is the highest position that
@@ -62,18 +89,30 @@ impl Commit {
     }
 
     /// Waits until the write is published and as durable as requested; if nothing was written,
-    /// until everything that was read is.
+    /// until everything that was read is. Then returns the answer.
+    ///
+    /// # Panics
+    /// If the closure of a deferred transaction panicked: with its panic.
     ///
     /// # Errors
-    /// [`OutcomeUnknown`](Error::OutcomeUnknown) if a write or flush of the log failed. If nothing
-    /// was written, also [`DiskFull`](Error::DiskFull) and [`Io`](Error::Io), which are not final:
-    /// the log could not write what it needs before its first record (see
-    /// [`Log::sync`](crate::Log::sync)).
-    pub fn wait(self) -> Result<()> {
-        self.inner.wait_for(self.dependency)
+    /// Those of the call: nothing was written. [`OutcomeUnknown`](Error::OutcomeUnknown) if a write
+    /// or flush of the log failed. If nothing was written, also [`DiskFull`](Error::DiskFull) and
+    /// [`Io`](Error::Io), which are not final: the log could not write what it needs before its
+    /// first record (see [`Log::sync`](crate::Log::sync)).
+    pub fn wait(mut self) -> Result<T, E> {
+        self.inner.wait_for(self.dependency)?;
+        self.give()
     }
 
-    /// The outcome, if it is known.
+    /// Gives the answer, the first time.
+    fn give(&mut self) -> Result<T, E> {
+        match self.answer.take() {
+            Some(answer) => answer.give(),
+            None => panic!("a commit was polled after it had given its answer"),
+        }
+    }
+
+    /// Whether what the answer depends on is there, if that is known.
     fn outcome(&self) -> Option<Result<()>> {
         if let Err(error) = self.inner.check_owner() {
             return Some(Err(error));
@@ -88,6 +127,12 @@ impl Commit {
         has_failed.then(|| self.inner.wait_for(self.dependency))
     }
 
+    fn poll_answer(&mut self, outcome: Result<()>) -> Poll<Result<T, E>> {
+        Poll::Ready(outcome.map_err(E::from).and_then(|()| self.give()))
+    }
+}
+
+impl<T, E> Commit<T, E> {
     fn waiters(&self) -> &Waiters {
         match self.dependency.durability {
             Durability::Disk => &self.inner.for_settled,
@@ -96,25 +141,31 @@ impl Commit {
     }
 }
 
-impl Future for Commit {
-    type Output = Result<()>;
+/// The answer is moved when it is given, and never pinned.
+impl<T, E> Unpin for Commit<T, E> {}
+
+impl<T, E: From<Error>> Future for Commit<T, E> {
+    type Output = Result<T, E>;
 
     /// A wake-up cannot be lost. The waker is registered first, and then the outcome is checked
     /// again. Another thread that changes the outcome (by a position, a failure or a refusal) makes
     /// the change before it looks for wakers. So either this thread sees the change, or the other
     /// one sees the waker.
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T, E>> {
         if let Some(outcome) = self.outcome() {
-            return Poll::Ready(outcome);
+            return self.poll_answer(outcome);
         }
         let waiting = self.waiting.unwrap_or_else(|| self.waiters().number(self.dependency.lsn));
         self.waiting = Some(waiting);
         self.waiters().register(waiting, context.waker());
-        self.outcome().map_or(Poll::Pending, Poll::Ready)
+        match self.outcome() {
+            Some(outcome) => self.poll_answer(outcome),
+            None => Poll::Pending,
+        }
     }
 }
 
-impl Drop for Commit {
+impl<T, E> Drop for Commit<T, E> {
     fn drop(&mut self) {
         if let Some(waiting) = self.waiting
             && self.inner.check_owner().is_ok()
@@ -124,120 +175,8 @@ impl Drop for Commit {
     }
 }
 
-impl fmt::Debug for Commit {
+impl<T, E> fmt::Debug for Commit<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Commit").field("lsn", &self.lsn()).finish_non_exhaustive()
-    }
-}
-
-impl Store {
-    /// As [`write`](Store::write), but does not wait for the disk.
-    ///
-    /// ```
-    /// # let store = kv_core::Store::in_memory()?;
-    /// # use kv_core::Batch;
-    /// let commit = store.write_deferred(Batch::new().put("users", "alice", "Alice").put("counts", "users", "1"))?;
-    /// commit.wait()?; // durable, and visible to every reader
-    /// # Ok::<(), kv_core::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`write`](Store::write), and [`Busy`](Error::Busy) if there is no room: nothing was
-    /// written. The call waits for other writers, and for the log if too many bytes already wait
-    /// for the disk. Before it returns an error that depends on what it read, such as
-    /// [`KeyNotFound`](Error::KeyNotFound), it waits until that is published and as durable as
-    /// requested.
-    pub fn write_deferred(&self, batch: impl Borrow<Batch>) -> Result<Commit> {
-        self.write_deferred_with(batch, self.inner.options.durability)
-    }
-
-    /// As [`write_deferred`](Store::write_deferred), with this durability.
-    ///
-    /// # Errors
-    /// As [`write`](Store::write).
-    pub fn write_deferred_with(&self, batch: impl Borrow<Batch>, durability: Durability) -> Result<Commit> {
-        let batch = batch.borrow();
-        let bytes = batch.check(&self.inner.options.limits)?;
-        let expected = Expected { bytes, reads_own_writes: batch.reads_own_writes() };
-        let build = |pending: &mut PendingWrite<'_>| batch.build(pending);
-        let ((), dependency) = self.inner.write_unawaited(durability, build, expected, Patience::Refuses)?;
-        Ok(Commit::new(&self.inner, dependency))
-    }
-
-    /// As [`transact`](Store::transact), but does not wait for the disk. The closure's result may
-    /// depend on writes that are published only together with the commit.
-    ///
-    /// ```
-    /// # let store = kv_core::Store::in_memory()?;
-    /// let (number, commit) = store.transact_deferred(|tx| {
-    ///     let number = tx.get("counters", "next")?.map_or(1, |value| value[0] + 1);
-    ///     tx.put("counters", "next", [number])?;
-    ///     Ok(number)
-    /// })?;
-    /// commit.wait()?; // only now may the number be passed on
-    /// assert_eq!(number, 1);
-    /// # Ok::<(), kv_core::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`transact`](Store::transact).
-    pub fn transact_deferred<T>(
-        &self,
-        transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T>,
-    ) -> Result<(T, Commit)> {
-        self.try_transact_deferred(transaction)
-    }
-
-    /// As [`transact_deferred`](Store::transact_deferred), with this durability.
-    ///
-    /// # Errors
-    /// As [`transact`](Store::transact).
-    pub fn transact_deferred_with<T>(
-        &self,
-        durability: Durability,
-        transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T>,
-    ) -> Result<(T, Commit)> {
-        self.try_transact_deferred_with(durability, transaction)
-    }
-
-    /// As [`transact_deferred`](Store::transact_deferred), for a closure with an error type of its
-    /// own; see [`try_transact`](Store::try_transact).
-    ///
-    /// # Errors
-    /// As [`transact`](Store::transact).
-    pub fn try_transact_deferred<T, E: From<Error>>(
-        &self,
-        transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
-    ) -> Result<(T, Commit), E> {
-        self.try_transact_deferred_with(self.inner.options.durability, transaction)
-    }
-
-    /// As [`try_transact_deferred`](Store::try_transact_deferred), with this durability.
-    ///
-    /// # Errors
-    /// As [`transact`](Store::transact).
-    pub fn try_transact_deferred_with<T, E: From<Error>>(
-        &self,
-        durability: Durability,
-        transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
-    ) -> Result<(T, Commit), E> {
-        let (value, dependency) = self.inner.transact_unawaited(durability, transaction, Patience::Refuses)?;
-        Ok((value, Commit::new(&self.inner, dependency)))
-    }
-}
-
-impl Collection {
-    /// As [`put`](Collection::put), but does not wait for the disk.
-    ///
-    /// # Errors
-    /// As [`put`](Collection::put): nothing was written.
-    pub fn put_deferred(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Commit> {
-        let (key, value) = (key.as_ref(), value.as_ref());
-        self.check_put(key, value)?;
-        let inner = &self.store().inner;
-        let build = |pending: &mut PendingWrite<'_>| pending.put(self.name(), key, value);
-        let expected = Expected::one(key, value.len());
-        let ((), dependency) = inner.write_unawaited(self.durability(), build, expected, Patience::Refuses)?;
-        Ok(Commit::new(inner, dependency))
+        f.debug_struct("Commit").field("lsn", &self.dependency.lsn).finish_non_exhaustive()
     }
 }

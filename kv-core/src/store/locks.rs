@@ -71,8 +71,9 @@ impl Drop for Held {
     }
 }
 
-/// Runs the wakers, now or when this thread releases the last store lock that it holds. A panic in
-/// one does not keep the others from running.
+/// Runs the wakers, now or when this thread releases the last store lock that it holds. Of several
+/// in a row that wake the same task, one runs. A panic in one does not keep the others from
+/// running.
 pub(super) fn wake(mut wakers: Vec<Waker>) {
     LOCKS.with(|locks| {
         let mut locks = locks.borrow_mut();
@@ -80,10 +81,16 @@ pub(super) fn wake(mut wakers: Vec<Waker>) {
             locks.due.append(&mut wakers);
         }
     });
-    for waker in wakers {
+    let mut wakers = wakers.into_iter().peekable();
+    while let Some(waker) = wakers.next() {
         debug_assert_eq!(LOCKS.with(|locks| locks.borrow().held), 0, "a waker would run under a lock");
+        let is_last = wakers.peek().is_none_or(|next| !next.will_wake(&waker));
         let _ = guarded("a waker", || {
-            waker.wake();
+            if is_last {
+                waker.wake()
+            } else {
+                drop(waker)
+            }
             Ok(())
         }); // the panic hook has reported it
     }

@@ -223,13 +223,17 @@ impl<'a> PendingWrite<'a> {
         }
     }
 
-    /// Deletes the entry with the lowest or the highest key, and returns it.
-    pub(super) fn pop(&mut self, name: &str, end: Direction) -> Result<Option<Entry>> {
+    /// The entry with the lowest or the highest key.
+    pub(super) fn end(&self, name: &str, end: Direction) -> Result<Option<Entry>> {
         let mut entries = self.range(name, Bound::Unbounded, Bound::Unbounded);
         let entry = entries.take(end).transpose();
-        let depends_on = entries.depends_on();
-        self.observed.note(depends_on);
-        let entry = entry?;
+        self.observed.note(entries.depends_on());
+        entry
+    }
+
+    /// Deletes the entry with the lowest or the highest key, and returns it.
+    pub(super) fn pop(&mut self, name: &str, end: Direction) -> Result<Option<Entry>> {
+        let entry = self.end(name, end)?;
         if let Some(entry) = &entry {
             self.delete_present(name, &entry.key)?;
             self.note_popped(name, end, &entry.key);

@@ -5,6 +5,7 @@ use std::{
     iter::FusedIterator,
     ops::RangeBounds,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    thread,
 };
 
 use super::{
@@ -468,21 +469,27 @@ impl Store {
         durability: Durability,
         transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let (value, dependency) = self.inner.transact_unawaited(durability, transaction, Patience::Waits)?;
-        self.inner.wait_for(dependency)?;
-        Ok(value)
+        let (outcome, dependency) = self.inner.transact_unawaited(durability, transaction, Patience::Waits)?;
+        match (self.inner.wait_for(dependency), outcome) {
+            (Ok(()), Ok(returned)) => returned,
+            (Ok(()), Err(panic)) => resume_unwind(panic),
+            (Err(error), outcome) => {
+                outcome.err().into_iter().for_each(discard);
+                Err(error.into())
+            }
+        }
     }
 }
 
 impl Inner {
-    /// Runs a transaction. Returns its result, and what has to be waited for before the result may
-    /// be passed on.
+    /// Runs a transaction. Returns its result or its panic, and what has to be waited for before
+    /// that may be passed on. An error of its own depends on nothing.
     pub(super) fn transact_unawaited<T, E: From<Error>>(
         &self,
         durability: Durability,
         transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
         patience: Patience,
-    ) -> Result<(T, Dependency), E> {
+    ) -> Result<(thread::Result<Result<T, E>>, Dependency)> {
         let mut writer = self.writer_with_room(patience, self.space.closure_bytes)?;
         writer.no_room = writer.no_room.take().map(NoRoom::check_deletions).transpose()?;
         let limits = &self.options.limits;
@@ -496,20 +503,10 @@ impl Inner {
             let _running = self.reentrancy.enter();
             catch_unwind(AssertUnwindSafe(|| transaction(&mut tx)))
         };
-        match outcome {
-            Ok(Ok(value)) => Ok((value, self.commit(tx.pending.finish(), writer, durability)?)),
-            Ok(Err(error)) => Err(self.fail_after_publish(tx.pending.observed().position(), writer, durability, error)),
-            Err(panic) => {
-                let dependency = self.dependency_on(tx.pending.observed().position(), durability);
-                drop(writer);
-                match self.wait_for(dependency) {
-                    Ok(()) => resume_unwind(panic),
-                    Err(error) => {
-                        discard(panic);
-                        Err(error.into())
-                    }
-                }
-            }
-        }
+        let dependency = match outcome {
+            Ok(Ok(_)) => self.commit(tx.pending.finish(), writer, durability)?,
+            Ok(Err(_)) | Err(_) => self.dependency_on(tx.pending.observed().position(), durability),
+        };
+        Ok((outcome, dependency))
     }
 }

@@ -44,16 +44,16 @@ impl User {
         self.store.write_with(batch(add), self.durability)
     }
 
-    fn batch_deferred(&self, add: impl FnOnce(&mut Batch) -> &mut Batch) -> Result<Commit> {
-        self.store.write_deferred_with(batch(add), self.durability)
+    fn batch_deferred(&self, add: impl FnOnce(&mut Batch) -> &mut Batch) -> Commit {
+        self.store.deferred().with_durability(self.durability).write(batch(add)).unwrap()
     }
 
     fn transact<T>(&self, transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Result<T> {
         self.store.transact_with(self.durability, transaction)
     }
 
-    fn transact_deferred<T>(&self, transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Result<(T, Commit)> {
-        self.store.transact_deferred_with(self.durability, transaction)
+    fn transact_deferred<T>(&self, transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Commit<T> {
+        self.store.deferred().with_durability(self.durability).transact(transaction).unwrap()
     }
 }
 
@@ -150,10 +150,11 @@ fn calls_on_keys() -> Vec<Call> {
             user.batch(|batch| batch.delete_if_present("all", "k").delete_if_present("all", "absent")).unwrap();
         }),
         call("a deferred batch that is refused", delete, |user| {
-            assert_error!(user.batch_deferred(|batch| batch.delete("all", "k")), Error::KeyNotFound { .. });
+            let refused = user.batch_deferred(|batch| batch.delete("all", "k"));
+            assert_error!(refused.wait(), Error::KeyNotFound { .. });
         }),
         call("a deferred batch that deletes nothing", delete, |user| {
-            user.batch_deferred(|batch| batch.delete_if_present("all", "k")).unwrap().wait().unwrap();
+            user.batch_deferred(|batch| batch.delete_if_present("all", "k")).wait().unwrap();
         }),
         call("delete in a collection that was dropped", drop_other, |user| {
             assert_error!(user.other.delete("k"), Error::KeyNotFound { .. });
@@ -230,12 +231,11 @@ fn calls_in_transactions() -> Vec<Call> {
             assert_error!(user.transact(gives_up), Error::Cancelled);
         }),
         call("a deferred transaction that reads", delete, |user| {
-            let (found, commit) = user.transact_deferred(|tx| tx.get("all", "k")).unwrap();
-            commit.wait().unwrap();
-            assert_eq!(found, None);
+            assert_eq!(user.transact_deferred(|tx| tx.get("all", "k")).wait().unwrap(), None);
         }),
         call("a deferred transaction that gives up", delete, |user| {
-            assert_error!(user.transact_deferred(|tx| tx.get("all", "k").and_then(cancel)), Error::Cancelled);
+            let gives_up = user.transact_deferred(|tx| tx.get("all", "k").and_then(cancel));
+            assert_error!(gives_up.wait(), Error::Cancelled);
         }),
         call("tx.get in a collection that was created", create, |user| {
             assert_eq!(user.transact(|tx| tx.get("new", "k")).unwrap(), None);
@@ -317,7 +317,7 @@ impl Subject {
 
     /// Writes without waiting for durability.
     fn write(&self, write: fn(&mut Transaction<'_>) -> Result<()>, durability: Durability) -> Lsn {
-        self.store.transact_deferred_with(durability, write).unwrap().1.lsn()
+        self.store.deferred().with_durability(durability).transact(write).unwrap().lsn()
     }
 
     /// Makes the call in another thread. The channel receives a message once the answer is there
@@ -432,7 +432,7 @@ fn an_answer_depends_on_a_forgotten_name_until_its_deletion_is_durable() {
     assert_error!(refused.join().unwrap(), Error::CollectionNotFound { .. });
 }
 
-fn poll(commit: &mut Commit) -> Poll<Result<()>> {
+fn poll<T>(commit: &mut Commit<T>) -> Poll<Result<T>> {
     std::pin::Pin::new(commit).poll(&mut Context::from_waker(Waker::noop()))
 }
 
@@ -441,26 +441,21 @@ fn poll(commit: &mut Commit) -> Poll<Result<()>> {
 #[test]
 fn a_deferred_answer_is_due_when_what_it_looked_at_is_durable_as_asked() {
     let subject = Subject::new();
-    let ask = |durability| {
-        let user = subject.user(durability);
-        let (there, commit) = user.transact_deferred(|tx| tx.contains("all", "k")).unwrap();
-        assert!(!there);
-        commit
-    };
+    let ask = |durability| subject.user(durability).transact_deferred(|tx| tx.contains("all", "k"));
     subject.scheduler.run_woken();
     subject.log.shut();
     let deleted = subject.write(delete, Durability::Process);
     let (mut disk, mut process) = (ask(Durability::Disk), ask(Durability::Process));
     assert_eq!((disk.lsn(), process.lsn()), (deleted, deleted));
-    assert!(matches!(poll(&mut process), Poll::Ready(Ok(()))));
+    assert!(matches!(poll(&mut process), Poll::Ready(Ok(false))));
     assert!(poll(&mut disk).is_pending());
     subject.log.open();
     subject.scheduler.run("kv-flush"); // requested at once, because a caller waits for the disk
-    assert!(matches!(poll(&mut disk), Poll::Ready(Ok(()))));
+    assert!(matches!(poll(&mut disk), Poll::Ready(Ok(false))));
 
     subject.log.shut();
     subject.write(unrelated, Durability::Disk);
-    assert!(matches!(poll(&mut ask(Durability::Disk)), Poll::Ready(Ok(()))));
+    assert!(matches!(poll(&mut ask(Durability::Disk)), Poll::Ready(Ok(false))));
 }
 
 #[test]
@@ -479,12 +474,12 @@ fn a_task_that_awaits_a_deferred_answer_is_woken_when_it_is_due() {
     let subject = Subject::new();
     subject.log.shut();
     subject.write(delete, Durability::Process);
-    let (_, mut commit) = subject.user(Durability::Disk).transact_deferred(|tx| tx.contains("all", "k")).unwrap();
+    let mut commit = subject.user(Durability::Disk).transact_deferred(|tx| tx.contains("all", "k"));
     let woken = Arc::<Counting>::default();
     let waker = Waker::from(Arc::clone(&woken));
     assert!(std::pin::Pin::new(&mut commit).poll(&mut Context::from_waker(&waker)).is_pending());
     subject.log.open();
     subject.store.sync().unwrap();
     assert_eq!(woken.0.load(Ordering::SeqCst), 1);
-    assert!(matches!(poll(&mut commit), Poll::Ready(Ok(()))));
+    assert!(matches!(poll(&mut commit), Poll::Ready(Ok(false))));
 }

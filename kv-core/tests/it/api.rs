@@ -22,11 +22,9 @@ fn the_error_type_of_a_transaction_is_inferred() {
         .unwrap();
     let found = store.transact_with(Durability::Process, |tx| Ok(tx.get("all", "k")?.is_some())).unwrap();
     assert!(found);
-    let (count, commit) = store.transact_deferred(|tx| Ok(tx.iter("all").count())).unwrap();
-    commit.wait().unwrap();
-    let ((), commit) = store.transact_deferred_with(Durability::Disk, |_| Ok(())).unwrap();
-    commit.wait().unwrap();
-    assert_eq!(count, 1);
+    let count = store.deferred().transact(|tx| Ok(tx.iter("all").count())).unwrap();
+    store.deferred().with_durability(Durability::Disk).transact(|_| Ok(())).unwrap().wait().unwrap();
+    assert_eq!(count.wait().unwrap(), 1);
 }
 
 #[derive(Debug)]
@@ -60,8 +58,7 @@ fn a_transaction_may_have_errors_of_its_own() {
     let missing = |result: Result<(), Mine>| assert!(matches!(result, Err(Mine::Store(Error::KeyNotFound { .. }))));
     missing(store.try_transact(|tx| Ok(tx.delete("all", "k")?)));
     missing(store.try_transact_with(Durability::Process, |tx| Ok(tx.delete("all", "k")?)));
-    missing(store.try_transact_deferred(|tx| Ok(tx.delete("all", "k")?)).map(drop));
-    missing(store.try_transact_deferred_with(Durability::Disk, |tx| Ok(tx.delete("all", "k")?)).map(drop));
+    missing(store.deferred().try_transact(|tx| Ok(tx.delete("all", "k")?)).unwrap().wait());
     let boxed: Result<(), Box<dyn std::error::Error>> = store.try_transact(|_| Err("refused".into()));
     assert_eq!(boxed.unwrap_err().to_string(), "refused");
 }
@@ -154,10 +151,10 @@ fn a_batch_is_written_by_value_or_by_reference_and_collected() {
     store.write(&bound).unwrap();
     store.write(bound).unwrap();
     store.write_with(Batch::new().put("all", "3", "c"), Durability::Process).unwrap();
-    store.write_deferred(Batch::new().put("all", "4", "d")).unwrap().wait().unwrap();
+    store.deferred().write(Batch::new().put("all", "4", "d")).unwrap().wait().unwrap();
     let mut batch: Batch = [("all", "5", "e")].into_iter().collect();
     batch.extend([(String::from("all"), vec![b'6'], [b'f'])]);
-    store.write_deferred_with(&mut batch, Durability::Disk).unwrap().wait().unwrap();
+    store.deferred().with_durability(Durability::Disk).write(&mut batch).unwrap().wait().unwrap();
     let keys: Vec<_> = all.iter().map(|entry| entry.unwrap().key).collect();
     assert_eq!(keys, ["1", "2", "3", "4", "5", "6"]);
 

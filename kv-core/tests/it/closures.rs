@@ -23,7 +23,7 @@ fn with_something_unpublished() -> (Arc<GatedLog>, Store, Collection) {
     let all = store.collection("all").unwrap();
     all.put("k", "old").unwrap();
     log.shut();
-    drop(all.put_deferred("k", "new").unwrap());
+    drop(all.deferred().put("k", "new").unwrap());
     (log, store, all)
 }
 
@@ -33,7 +33,7 @@ type Outcome = Result<Result<(), Error>, Option<Value>>;
 fn panic_with_what_is_seen(how: &str, store: &Store, all: &Collection) -> Outcome {
     let panicking = AssertUnwindSafe(|| match how {
         "transact" => store.transact(|tx| -> Result<()> { panic_any(tx.get("all", "k")?) }),
-        "transact_deferred" => store.transact_deferred(|tx| -> Result<()> { panic_any(tx.get("all", "k")?) }).map(drop),
+        "transact_deferred" => store.deferred().transact(|tx| -> Result<()> { panic_any(tx.get("all", "k")?) })?.wait(),
         "get_with" => store.transact(|tx| -> Result<()> {
             tx.get_with("all", "k", |value| panic_any(Some(Value::copy_from(value)))).map(drop)
         }),

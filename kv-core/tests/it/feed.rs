@@ -276,7 +276,7 @@ fn a_feed_gives_the_failure_of_the_log_after_everything_that_settled() {
     let mut feed = store.changes(Lsn::START).unwrap();
     assert_eq!(feed.next().unwrap().unwrap().lsn, Lsn(1));
     log.shut();
-    let lost = all.put_deferred("b", "lost").unwrap();
+    let lost = all.deferred().put("b", "lost").unwrap();
     assert!(!feed.wait(Duration::from_millis(10)) && feed.next().is_none());
     thread::scope(|scope| {
         let told = scope.spawn(|| feed.wait(Duration::from_secs(60)).then(|| feed.next().unwrap()));

@@ -68,7 +68,7 @@ impl Subject {
     /// Runs the job with one call of a backend panicking, while a commit waits. Returns whether the
     /// job made that many calls.
     fn run(&self, job: &str, number: u64, when: When) -> bool {
-        let mut commit = self.store.collection("deferred").unwrap().put_deferred("k", "v").unwrap();
+        let mut commit = self.store.collection("deferred").unwrap().deferred().put("k", "v").unwrap();
         assert!(outcome(&mut commit).is_none());
         self.calls.arm(number, when);
         must_not_panic(|| self.scheduler.run(job));
@@ -157,7 +157,7 @@ fn a_waiting_commit_fails_when_the_flusher_thread_panics() {
     let all = store.collection("all").unwrap();
     all.put("k", "old").unwrap();
     calls.arm_in("kv-flush", 1, When::Before);
-    let mut commit = all.put_deferred("k", "new").unwrap();
+    let mut commit = all.deferred().put("k", "new").unwrap();
     let mut received = None;
     until("the commit does not fail", || {
         received = outcome(&mut commit);
@@ -247,7 +247,7 @@ fn a_store_whose_jobs_are_dead_says_so() {
     assert_error!(all.put("k", "v"), Error::Poisoned { .. });
 
     let store = open();
-    let mut commit = store.collection("all").unwrap().put_deferred("k", "v").unwrap();
+    let mut commit = store.collection("all").unwrap().deferred().put("k", "v").unwrap();
     assert_error!(outcome(&mut commit).expect("the commit waits for a dead flusher"), Error::OutcomeUnknown { .. });
 }
 
@@ -271,7 +271,7 @@ fn with_checkpoints_by_call_only_everything_else_works() {
         last = last.next();
     }
     until("a Process write is not flushed", || log.bounds().durable >= last);
-    let mut commit = store.collection("all").unwrap().put_deferred("k", "v").unwrap();
+    let mut commit = store.collection("all").unwrap().deferred().put("k", "v").unwrap();
     until("a deferred write is not completed", || outcome(&mut commit).is_some_and(|outcome| outcome.is_ok()));
     store.close().unwrap();
     assert!(media.checkpointer().list().unwrap().is_empty(), "a checkpoint was made without a call");

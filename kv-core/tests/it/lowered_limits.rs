@@ -41,7 +41,7 @@ const OPERATIONS: &[(bool, Operation)] = &[
     ),
     (true, ("Batch::delete", |store, _| store.write(Batch::new().delete(NAME, KEY)))),
     (true, ("Batch::delete_if_present", |store, _| store.write(Batch::new().delete_if_present(NAME, KEY)))),
-    (true, ("Batch::delete, deferred", |store, _| store.write_deferred(Batch::new().delete(NAME, KEY))?.wait())),
+    (true, ("Batch::delete, deferred", |store, _| store.deferred().write(Batch::new().delete(NAME, KEY))?.wait())),
     (false, ("tx.get", |store, _| store.transact(|tx| tx.get(NAME, KEY)).map(|found| assert!(found.is_some())))),
     (false, ("tx.contains", |store, _| store.transact(|tx| tx.contains(NAME, KEY)).map(|found| assert!(found)))),
     (true, ("tx.delete", |store, _| store.transact(|tx| tx.delete(NAME, KEY)))),
@@ -62,7 +62,7 @@ fn every_operation_finds_and_deletes_what_exceeds_a_lowered_limit() {
 
 const WRITES: &[Operation] = &[
     ("put", |_, all| all.put(KEY, "w")),
-    ("put_deferred", |_, all| all.put_deferred(KEY, "w").map(drop)),
+    ("put_deferred", |_, all| all.deferred().put(KEY, "w").map(drop)),
     ("put_if_absent", |_, all| all.put_if_absent(KEY, "w").map(drop)),
     ("update", |_, all| all.update(KEY, |_| Some("w")).map(drop)),
     ("compare_and_set", |_, all| all.compare_and_set(KEY, Some(b"v"), Some(b"w")).map(drop)),

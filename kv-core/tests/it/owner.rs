@@ -157,8 +157,11 @@ fn in_a_child_every_call_is_refused_before_it_reaches_a_backend() {
     let all = store.collection("all").unwrap();
     all.put("k", "v").unwrap();
     let mut feed = store.changes(Lsn::START).unwrap();
-    let (polled, dropped, waited) =
-        (all.put_deferred("a", "1").unwrap(), all.put_deferred("b", "2").unwrap(), all.put_deferred("c", "3").unwrap());
+    let (polled, dropped, waited) = (
+        all.deferred().put("a", "1").unwrap(),
+        all.deferred().put("b", "2").unwrap(),
+        all.deferred().put("c", "3").unwrap(),
+    );
     let mut dropped = Box::pin(dropped);
     assert!(dropped.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     let snapshot = store.snapshot();
@@ -167,11 +170,11 @@ fn in_a_child_every_call_is_refused_before_it_reaches_a_backend() {
     subject.owner.is_child.store(true, Ordering::Relaxed);
     assert_forked(all.put("k", "w"));
     assert_forked(all.with_durability(Durability::Process).put("k", "w"));
-    assert_forked(all.put_deferred("k", "w"));
+    assert_forked(all.deferred().put("k", "w"));
     assert_forked(all.delete_if_present("absent"));
     assert_forked(store.write(Batch::new().put("all", "k", "w")));
     assert_forked(store.transact(|tx| tx.put("all", "k", "w")));
-    assert_forked(store.transact_deferred(|tx| tx.delete("all", "k")));
+    assert_forked(store.deferred().transact(|tx| tx.delete("all", "k")));
     assert_forked(store.sync());
     assert_forked(store.checkpoint());
     assert_forked(store.close());

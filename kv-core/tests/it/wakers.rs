@@ -94,7 +94,7 @@ fn a_waker_may_make_any_call_to_the_store_that_wakes_it() {
         for (name, call) in FROM_A_WAKER {
             let what = format!("{name} from a waker that {mover} wakes");
             let (scheduler, store) = quiet();
-            let mut commit = store.collection("all").unwrap().put_deferred("k", "v").unwrap();
+            let mut commit = store.collection("all").unwrap().deferred().put("k", "v").unwrap();
             let (waker, returned) = calling({
                 let store = store.clone();
                 move || call(&store)
@@ -125,7 +125,7 @@ fn a_waker_woken_inside_a_closure_runs_after_it() {
             let what = format!("{mover} of the {} store", if is_same { "same" } else { "other" });
             let ((scheduler, outer), (_, other)) = (quiet(), quiet());
             let moved = if is_same { outer.clone() } else { other };
-            let mut commit = moved.collection("all").unwrap().put_deferred("k", "v").unwrap();
+            let mut commit = moved.collection("all").unwrap().deferred().put("k", "v").unwrap();
             let (waker, returned) = calling({
                 let outer = outer.clone();
                 move || outer.collection("all")?.put("from a waker", "v")
@@ -198,7 +198,7 @@ fn a_commit_that_a_checkpoint_flushes_does_not_wait_for_the_checkpoint() {
     let checkpointer = BlockedCheckpointer { inner: MemoryCheckpointer::new(), go_on: Mutex::new(receive) };
     let options = StoreOptions { scheduler: Arc::new(ManualScheduler::new()), ..StoreOptions::default() };
     let store = Store::with_backends(Arc::new(MemoryLog::new()), Arc::new(checkpointer), options).unwrap();
-    let mut commit = store.collection("all").unwrap().put_deferred("k", "v").unwrap();
+    let mut commit = store.collection("all").unwrap().deferred().put("k", "v").unwrap();
     let (waker, woken) = calling(|| Ok(()));
     wait(&mut commit, &waker);
     thread::scope(|scope| {
@@ -230,7 +230,7 @@ fn a_waker_whose_panic_panics_again_affects_no_other_waiter() {
     let bombing = Arc::<Bombing>::default();
     for round in 0..2 {
         log.shut();
-        let [mut first, mut second] = ["k1", "k2"].map(|key| all.put_deferred(key, "v").unwrap());
+        let [mut first, mut second] = ["k1", "k2"].map(|key| all.deferred().put(key, "v").unwrap());
         wait(&mut first, &Waker::from(Arc::clone(&bombing)));
         let (waker, woken) = calling(|| Ok(()));
         wait(&mut second, &waker);

@@ -28,7 +28,7 @@ pub fn write(store: &Store, change: &WriteCall, model: &Model) -> Result<Done> {
             let batch = batch(operations);
             match verb {
                 Verb::Write => store.write_with(&batch, *durability).map(|()| Done::Written),
-                _ => store.write_deferred_with(&batch, *durability).map(Done::Deferred),
+                _ => store.deferred().with_durability(*durability).write(&batch).map(Done::Deferred),
             }
         }
         (Verb::Create, [Operation::Create { collection }]) => store.create_collection(collection).map(is_done),
@@ -39,14 +39,14 @@ pub fn write(store: &Store, change: &WriteCall, model: &Model) -> Result<Done> {
         }
         (Verb::Transact, _) => store.transact_with(*durability, |tx| make_all(tx, operations)).map(|()| Done::Written),
         (Verb::TransactDeferred, _) => {
-            let deferred = store.transact_deferred_with(*durability, |tx| make_all(tx, operations));
-            deferred.map(|((), commit)| Done::Deferred(commit))
+            let deferred = store.deferred().with_durability(*durability);
+            deferred.transact(|tx| make_all(tx, operations)).map(Done::Deferred)
         }
         (_, [Operation::Put { collection, key, value }]) => {
             let handle = store.collection(collection)?.with_durability(*durability);
             let old = model.get(collection, key);
             match verb {
-                Verb::PutDeferred => handle.put_deferred(key, value).map(Done::Deferred),
+                Verb::PutDeferred => handle.deferred().put(key, value).map(Done::Deferred),
                 Verb::PutIfAbsent => handle.put_if_absent(key, value).map(|present| is_done(present.is_none())),
                 Verb::Update => handle
                     .update(key, |seen| if seen == old { Some(value.clone()) } else { seen.map(<[u8]>::to_vec) })

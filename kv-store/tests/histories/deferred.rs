@@ -46,7 +46,9 @@ impl Worker<'_> {
         let operation = Operation::put("single", key, value.clone());
         let done = vec![(format!("single/{key}"), Action::Put(tag(&value)))];
         let single = self.store.collection("single").unwrap().with_durability(durability);
-        self.begun(Write { call, operations: vec![operation], durability }, done, || single.put_deferred(key, &value));
+        self.begun(Write { call, operations: vec![operation], durability }, done, || {
+            single.deferred().put(key, &value)
+        });
     }
 
     pub fn write_deferred(&mut self) {
@@ -59,7 +61,7 @@ impl Worker<'_> {
         let done = GROUP.iter().map(|key| (format!("group/{key}"), Action::Put(tag(&value)))).collect();
         let store = self.store.clone();
         let durability = Durability::Disk;
-        self.begun(Write { call, operations, durability }, done, || store.write_deferred(&batch));
+        self.begun(Write { call, operations, durability }, done, || store.deferred().write(&batch));
     }
 
     fn begun(&mut self, write: Write, done: Parts, make: impl FnOnce() -> Result<Commit>) {

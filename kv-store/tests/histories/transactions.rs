@@ -82,18 +82,23 @@ impl Worker<'_> {
         let from = self.commits.floor();
         let mut closure = Closure { rng: self.rng.fork(), call, value, durability, ending, steps: Vec::new() };
         let invoked = self.invoke();
-        let outcome = self.store.try_transact_deferred(|tx| closure.run(&self.store, tx));
+        let run = |tx: &mut Transaction<'_>| {
+            closure.run(&self.store, tx).map_err(|roll_back| match roll_back {
+                RollBack::Store(error) => error,
+                RollBack::OnPurpose => panic!("the transaction was rolled back without a reason"),
+            })
+        };
+        let outcome = self.store.deferred().transact(run);
         let upto = Lsn(self.commits.lock().len() as u64);
         let observation = Observation { call: Some(call), from, upto, steps: closure.steps };
         self.observations.push(observation.clone());
         match outcome {
-            Ok(((), commit)) => {
+            Ok(commit) => {
                 self.check_place(call, &commit);
                 let answer = (!self.has_written(call)).then_some(observation);
                 self.in_flight.push(InFlight { call, invoked, done: Vec::new(), answer, commit });
             }
-            Err(RollBack::Store(error)) => self.note(&error),
-            Err(RollBack::OnPurpose) => panic!("the transaction was rolled back without a reason"),
+            Err(error) => self.note(&error),
         }
     }
 

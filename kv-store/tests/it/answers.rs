@@ -29,10 +29,12 @@ const ASK: &[Ask] = &[
     ("scan in a transaction", |store, _| {
         assert!(store.transact(|tx| Ok(tx.iter("all").next().is_none())).unwrap());
     }),
-    ("transact_deferred", |store, _| {
-        let (found, commit) = store.transact_deferred(|tx| tx.get("all", "k")).unwrap();
-        commit.wait().unwrap();
-        assert_eq!(found, None);
+    ("deferred transact", |store, _| {
+        assert_eq!(store.deferred().transact(|tx| tx.get("all", "k")).unwrap().wait().unwrap(), None);
+    }),
+    ("deferred get", |_, all| assert_eq!(all.deferred().get("k").unwrap().wait().unwrap(), None)),
+    ("deferred delete", |_, all| {
+        assert!(matches!(all.deferred().delete("k").unwrap().wait(), Err(Error::KeyNotFound { .. })));
     }),
 ];
 

@@ -18,7 +18,7 @@ fn a_store_that_is_open_in_this_process_says_so_until_the_last_handle_is_dropped
     for kind in ["store", "collection", "feed", "commit"] {
         let store = small().open(&path).unwrap();
         let all = store.collection("all").unwrap();
-        let commit = all.put_deferred("k", "v").unwrap();
+        let commit = all.deferred().put("k", "v").unwrap();
         let feed = store.changes(Lsn::START).unwrap();
         store.close().unwrap();
         let mut handles = (Some(store), Some(all), Some(feed), Some(commit));

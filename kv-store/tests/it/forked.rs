@@ -41,15 +41,15 @@ fn is_refused<T>(what: &str, result: Result<T, Error>) {
 fn everything_is_refused(store: &Store, all: &Collection) {
     for durability in [Durability::Disk, Durability::Process] {
         is_refused("put", all.with_durability(durability).put("k", "v"));
-        is_refused("put_deferred", all.with_durability(durability).put_deferred("k", "v"));
+        is_refused("put_deferred", all.with_durability(durability).deferred().put("k", "v"));
     }
     is_refused("delete", all.delete(0_u32.to_be_bytes()));
     is_refused("delete of an absent key", all.delete_if_present("absent"));
     is_refused("update", all.update("k", |_| Some([1])));
     is_refused("write", store.write(Batch::new().put("all", "k", "v")));
-    is_refused("write_deferred", store.write_deferred(Batch::new().put("all", "k", "v")));
+    is_refused("write_deferred", store.deferred().write(Batch::new().put("all", "k", "v")));
     is_refused("transact", store.transact(|tx| tx.put("all", "k", "v")));
-    is_refused("transact_deferred", store.transact_deferred(|tx| tx.put("all", "k", "v")));
+    is_refused("transact_deferred", store.deferred().transact(|tx| tx.put("all", "k", "v")));
     is_refused("create", store.create_collection("new"));
     is_refused("drop", store.drop_collection("all"));
     is_refused("sync", store.sync());
@@ -122,7 +122,7 @@ fn whatever_a_child_drops_ends_nothing() {
     let path = parent.path().join("store");
     let (store, all) = opened(&path);
     let mut feed = store.changes(store.snapshot().position()).unwrap();
-    let commit = all.put_deferred("deferred", "v").unwrap();
+    let commit = all.deferred().put("deferred", "v").unwrap();
     let (snapshot, mut entries) = (store.snapshot(), all.iter());
     let value = all.get(0_u32.to_be_bytes()).unwrap().unwrap();
     match fork::fork() {
@@ -163,7 +163,7 @@ fn a_child_hangs_at_no_lock_that_another_thread_held() {
                     }
                     match writer {
                         0 => all.put(round.to_be_bytes(), [7; 600]).unwrap(),
-                        1 => drop(all.put_deferred((round % 100).to_be_bytes(), [8; 60]).unwrap()),
+                        1 => drop(all.deferred().put((round % 100).to_be_bytes(), [8; 60]).unwrap()),
                         _ if round % 50 == 0 => drop(store.checkpoint().unwrap()),
                         _ => drop(store.snapshot()),
                     }

@@ -79,7 +79,7 @@ fn is_refusal(answer: &kv_store::Result<()>) -> bool {
 
 /// An answer that depends on what the killed process wrote, with durability `Disk`.
 fn absent(store: &Store) -> Commit {
-    store.write_deferred(Batch::new().delete_if_present("c", "absent")).unwrap()
+    store.deferred().write(Batch::new().delete_if_present("c", "absent")).unwrap()
 }
 
 /// Here the flusher requests the sync. The caller gets the refusal, and the store goes on.
