@@ -87,9 +87,9 @@ pub(super) fn wake(mut wakers: Vec<Waker>) {
         let is_last = wakers.peek().is_none_or(|next| !next.will_wake(&waker));
         let _ = guarded("a waker", || {
             if is_last {
-                waker.wake()
+                waker.wake();
             } else {
-                drop(waker)
+                drop(waker);
             }
             Ok(())
         }); // the panic hook has reported it
