@@ -143,13 +143,16 @@ fn a_transaction_is_deferred_with_its_result() {
     assert_eq!(store.stats().log.appended, Lsn(1));
 }
 
+/// Makes a call, and returns what checks its answer.
+type Ask = fn(&Store, &Collection) -> Box<dyn FnOnce()>;
+
 /// Each finds that `k` was deleted, and `a` and `z` are there; nothing of that is published.
-const VERBS: &[(&str, fn(&Store, &Collection) -> Box<dyn FnOnce()>)] = &[
+const VERBS: &[(&str, Ask)] = &[
     ("put", |_, all| {
         let put = all.deferred().put("k", "w").unwrap();
         Box::new(move || put.wait().unwrap())
     }),
-    ("get", |_, all| answers(all.deferred().get("k"), |found| *found == None)),
+    ("get", |_, all| answers(all.deferred().get("k"), Option::is_none)),
     ("get_many", |_, all| {
         answers(all.deferred().get_many(&["k", "a"]), |found| found[0].is_none() && found[1].is_some())
     }),
