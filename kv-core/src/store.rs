@@ -51,6 +51,7 @@ pub use transaction::{Transaction, TransactionEntries};
 
 use commit::{Expected, Publication, Writer};
 use flusher::FlushFailure;
+use locks::Guard;
 use ownership::{JobHandle, Ownership};
 use pins::Pins;
 use reentrancy::ReentrancyGuard;
@@ -62,7 +63,7 @@ use crate::{
     CheckpointId, Checkpointer, CollectionInfo, Durability, Error, Limits, Log, MemoryCheckpointer, MemoryLog, Result,
     collections::Collections,
     panics::guarded,
-    sync::{AtomicBool, AtomicU64, Mutex},
+    sync::{AtomicBool, AtomicU64, Mutex, lock},
 };
 
 /// A key-value store: named collections over a log and checkpoints.
@@ -136,6 +137,8 @@ pub(crate) struct Shared {
     publication: Publication,
     /// Held while a checkpoint is written.
     checkpoint: Mutex<()>,
+    /// Held while the store is being closed, so that a second call does not end before the first.
+    close: Mutex<()>,
     /// Why the last attempt at merging failed; `None` if it succeeded.
     merge_error: Mutex<Option<String>>,
     room: Room,
@@ -221,6 +224,7 @@ impl Store {
             writer: Mutex::new(Writer::new(recovered.writer, recovered.record_bytes, checkpoint_lsn)),
             reentrancy: ReentrancyGuard::default(),
             checkpoint: Mutex::default(),
+            close: Mutex::default(),
             merge_error: Mutex::default(),
             room: Room::default(),
             space: Space::new(&options),
@@ -436,7 +440,8 @@ impl Store {
     /// The medium, such as the lock on a directory, is released only when the last handle is
     /// dropped: every store, collection, commit and change feed. Until then opening it again fails
     /// with [`Locked`](crate::Error::Locked). If the last handle of a store that was not closed is
-    /// dropped, the log is closed then, without a checkpoint, and errors are not reported.
+    /// dropped, the log is closed then, without a checkpoint, and errors are not reported. That drop
+    /// waits for background work that is under way, without a limit.
     ///
     /// A background checkpoint is cancelled and stops within milliseconds, with one exception: a
     /// flush of the disk (fsync) that is under way cannot be cut short. The checkpoint of this
@@ -454,7 +459,8 @@ impl Store {
     ///
     /// # Errors
     /// Errors from flushing the log, or from the checkpoint;
-    /// [`StillClosing`](crate::Error::StillClosing) if they do not end.
+    /// [`StillClosing`](crate::Error::StillClosing) if they do not end: then closing goes on in the
+    /// background, and another call waits for it again.
     pub fn close(&self) -> Result<()> {
         self.inner.close_in_time()
     }
@@ -491,6 +497,7 @@ impl Inner {
 
 impl Shared {
     fn close(&self) -> Result<()> {
+        let _one = Guard::new(lock(&self.close));
         if std::mem::replace(&mut self.lock_writer()?.closed, true) {
             return self.close_log();
         }
