@@ -14,7 +14,7 @@ use kv_vfs::Origin;
 use crate::format::block::BLOCK_BYTES;
 
 /// What a block in the cache takes, in bytes: the block, and at most what finding it takes.
-const PLACE_BYTES: u64 = BLOCK_BYTES as u64 + 256;
+const PLACE_BYTES: u64 = BLOCK_BYTES as u64 + 320;
 /// The cache is divided so that threads seldom wait for each other ...
 const SHARDS: u64 = 16;
 /// ... as long as each shard has this many places.
@@ -160,6 +160,33 @@ mod tests {
             // Blocks are spread by a hash, so a shard may not have been filled.
             assert!(held >= limit / PLACE_BYTES * 9 / 10, "{held} of {limit}");
             assert_eq!((cache.stats().hits, cache.stats().misses), (held, 2 * blocks - held));
+        }
+    }
+
+    /// What the blocks and what finds them take in memory.
+    fn bytes_taken(cache: &BlockCache) -> u64 {
+        /// A block has a reference counter of 32 bytes, and an allocator keeps 16 with the block.
+        const KEPT_BYTES: usize = 32 + 16;
+        let of_shard = |shard: MutexGuard<'_, Shard>| {
+            // A hash table fills seven eighths of its buckets, and has a byte more for each.
+            let buckets = shard.at.capacity().div_ceil(7) * 8;
+            shard.places.len() * (BLOCK_BYTES + KEPT_BYTES)
+                + shard.places.capacity() * size_of::<CachedBlock>()
+                + buckets * (size_of::<(BlockKey, usize)>() + 1)
+        };
+        cache.shards.iter().map(lock).map(of_shard).sum::<usize>() as u64
+    }
+
+    #[test]
+    fn what_it_says_that_it_takes_is_what_it_takes() {
+        for places in [1, 100, 127, 3000] {
+            let cache = BlockCache::new(places * PLACE_BYTES);
+            let empty = 1024 * cache.shards.len() as u64;
+            for number in 0..2 * places {
+                cache.insert((1, number), block(number));
+                let (taken, said) = (bytes_taken(&cache), cache.stats().bytes);
+                assert!(taken <= said + empty, "{taken} instead of {said} with {number} of {places}");
+            }
         }
     }
 
