@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use kv_core::Error;
+use kv_core::{Error, Result};
 use kv_vfs::preamble::PreambleError;
 
 /// Why bytes cannot be decoded. A decoder does not know which file the bytes are from;
@@ -47,6 +47,15 @@ impl DecodeError {
             Self::Older { detail } => Error::OlderVersion { place: file.into(), detail },
             Self::Newer { detail } => Error::NewerVersion { place: file.into(), detail },
         }
+    }
+}
+
+/// The first damage that two reads met, or else the first error. An unreadable sector must not hide
+/// damage behind it.
+pub(crate) fn damage_or_error(first: Result<()>, second: Result<()>) -> Result<()> {
+    match (&first, &second) {
+        (Ok(()), _) | (Err(Error::Io { .. }), Err(Error::Corrupt { .. })) => second,
+        _ => first,
     }
 }
 

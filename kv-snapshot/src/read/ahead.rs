@@ -25,6 +25,8 @@ pub(crate) struct Ahead {
     start: u64,
     /// How many blocks the next read reads.
     blocks: u64,
+    /// Whether the last read went towards the start of the file.
+    backwards: bool,
     /// The blocks that may be read without being asked for.
     bounds: Range<u64>,
 }
@@ -33,7 +35,7 @@ impl Ahead {
     /// For the entries in a range of the file.
     pub(crate) fn new(entries: Range<u64>) -> Self {
         let bounds = entries.start >> BLOCK_SHIFT..(entries.end.saturating_sub(1) >> BLOCK_SHIFT) + 1;
-        Self { buffer: Bytes::new(), start: 0, blocks: 1, bounds }
+        Self { buffer: Bytes::new(), start: 0, blocks: 1, backwards: false, bounds }
     }
 
     /// The entry at the start of `known`, which is not longer than the entry. It is verified with
@@ -96,7 +98,13 @@ impl Ahead {
         }
         let needed = range.start >> BLOCK_SHIFT..((range.end - 1) >> BLOCK_SHIFT) + 1;
         let mut wanted = needed.clone();
-        if range.start < self.start {
+        let backwards = range.start < self.start;
+        if backwards != self.backwards {
+            // It may be taken from both ends in turn. Then nothing that is read ahead is used.
+            self.blocks = 1;
+        }
+        self.backwards = backwards;
+        if backwards {
             wanted.start = needed.start.min(needed.end.saturating_sub(self.blocks).max(self.bounds.start));
         } else {
             wanted.end = needed.end.max((needed.start + self.blocks).min(self.bounds.end));

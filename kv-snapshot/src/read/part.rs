@@ -14,7 +14,7 @@ use super::{
     unmapped::{Unmapped, read_part_of},
 };
 use crate::{
-    error::{DecodeError, not_opened},
+    error::{DecodeError, damage_or_error, not_opened},
     format::{
         block::{BLOCK_BYTES, Block},
         entry::{EntryHeader, HEADER_BYTES_MAX, Kind},
@@ -180,11 +180,11 @@ impl Part {
             Some(file) => verified = self.blocks.verify_on_disk(file, others),
             None => {
                 for block in others {
-                    verified = verified.and(self.blocks.verify_again(block));
+                    verified = damage_or_error(verified, self.blocks.verify_again(block));
                 }
             }
         }
-        if blocks.contains(&footer) { verified.and(self.verify_ends_again()) } else { verified }
+        if blocks.contains(&footer) { damage_or_error(verified, self.verify_ends_again()) } else { verified }
     }
 
     fn verify_ends_again(&self) -> Result<()> {

@@ -5,13 +5,14 @@ use std::ops::Range;
 use kv_core::Result;
 
 use super::{open_part::OpenPart, stack::Stack};
-use crate::format::block::BLOCK_BYTES;
+use crate::{error::damage_or_error, format::block::BLOCK_BYTES};
 
 impl Stack {
     /// Reads about `bytes` bytes of the parts, one after the other, and verifies them, also if that
     /// was done before. Returns where the next piece begins, or `None` at the end.
     ///
-    /// Damage does not end the piece: all of it is read, and the first damage is returned.
+    /// Nothing ends the piece: all of it is read, and the first damage is returned, or else the
+    /// first error.
     pub(crate) fn scrub(&self, from: u64, bytes: u64) -> Result<Option<u64>> {
         let block_bytes = BLOCK_BYTES as u64;
         let start = from / block_bytes;
@@ -23,7 +24,7 @@ impl Stack {
             let piece = start.max(part_start)..end.min(part_end);
             if piece.start < piece.end {
                 let read = part.scrub(piece.start - part_start..piece.end - part_start);
-                scrubbed = scrubbed.and(read);
+                scrubbed = damage_or_error(scrubbed, read);
             }
             part_start = part_end;
         }

@@ -14,7 +14,7 @@ use super::{
     cache::BlockCache,
     piece::Held,
 };
-use crate::format::block::BLOCK_BYTES;
+use crate::{error::damage_or_error, format::block::BLOCK_BYTES};
 
 /// The most blocks that are read at once, unless one value takes more.
 pub(crate) const READ_BLOCKS: u64 = 32;
@@ -40,7 +40,10 @@ impl Unmapped {
 /// Fills `buffer` from a file that had these bytes when it was opened.
 pub(crate) fn read_part_of(file: &dyn File, buffer: &mut [u8], offset: u64) -> Result<()> {
     file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
-        ErrorKind::UnexpectedEof => Error::corrupt(file.path(), offset, "the file is truncated: it ends before this"),
+        ErrorKind::UnexpectedEof => {
+            let end = file.len().map_or(offset, |length| length.clamp(offset, offset + buffer.len() as u64));
+            Error::corrupt(file.path(), end, "the file is truncated: it ends here")
+        }
         _ => error.into(),
     })
 }
@@ -82,7 +85,11 @@ impl Blocks {
         if wanted.end - wanted.start == 1 {
             return Ok((needed.start, self.cached(from, needed.start)?));
         }
-        let bytes = Bytes::from(from.read(wanted)?);
+        let bytes = match from.read(wanted) {
+            // The file ends behind what is needed. That is met when its turn comes.
+            Err(Error::Corrupt { .. }) if wanted != needed => return self.read_some(from, needed, needed),
+            read => Bytes::from(read?),
+        };
         let place = |block: u64| (block - wanted.start) as usize * BLOCK_BYTES;
         let check = |block: u64| self.compare(block, &bytes[place(block)..][..BLOCK_BYTES]);
         needed.clone().try_for_each(check)?;
@@ -97,10 +104,7 @@ impl Blocks {
     /// some. Returns the first damage, or else the first error.
     pub(super) fn verify_on_disk(&self, from: &Unmapped, blocks: Range<u64>) -> Result<()> {
         let mut verified = Ok(());
-        let mut note = |result: Result<()>| match (&verified, &result) {
-            (Ok(()), Err(_)) | (Err(Error::Io { .. }), Err(Error::Corrupt { .. })) => verified = result,
-            _ => {}
-        };
+        let mut note = |result| verified = damage_or_error(std::mem::replace(&mut verified, Ok(())), result);
         for start in blocks.clone().step_by(READ_BLOCKS as usize) {
             let piece = start..(start + READ_BLOCKS).min(blocks.end);
             match from.read(&piece) {

@@ -1,13 +1,21 @@
 //! What holds for checkpoints that are read through a cache only.
 
-use std::{fs, ops::Bound, path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    ops::Bound,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use kv_core::{Checkpoint, Checkpointer, Effort, Error, ReadCacheStats, Result};
 use kv_snapshot::{MmapCheckpointer, Reader, SnapshotOptions};
 use kv_testkit::{
     fork,
     sim::SimDisk,
-    vfs::{Fault, Kind, TestVfs},
+    vfs::{Event, Fault, Kind, TestVfs},
 };
 use kv_vfs::{Access, OsVfs};
 use tempfile::TempDir;
@@ -74,6 +82,16 @@ impl Scene {
         }
     }
 
+    /// Every read of this block of a part fails from now on.
+    fn make_unreadable(&self, part: u64, block: u64) {
+        let path = format!("{part:016x}.part");
+        let of_block = move |event: &Event| {
+            let read = event.offset..event.offset + event.bytes as u64;
+            event.kind == Kind::Read && event.path == path && read.contains(&(block * BLOCK))
+        };
+        self.vfs.fail(Fault::when(of_block).for_ever());
+    }
+
     /// The block of a part in which a key lies, and damages it.
     fn damage(&self, round: u32, n: u32) -> Vec<u8> {
         let part = self.part(u64::from(round) + 1);
@@ -84,6 +102,14 @@ impl Scene {
         bad[at + key.len()] ^= 1;
         fs::write(&part, bad).unwrap();
         good
+    }
+}
+
+/// Where the damage is that a read met.
+fn place(result: Result<()>) -> Option<u64> {
+    match result {
+        Err(Error::Corrupt { offset, .. }) => offset,
+        _ => None,
     }
 }
 
@@ -197,6 +223,31 @@ fn a_cursor_reads_ahead() {
     assert!(reads_of(&short) <= 4, "what is near was read before");
 }
 
+/// Each step goes from one end to the other, so what is read ahead would be of no use.
+#[test]
+fn a_cursor_that_is_taken_from_both_ends_reads_little() {
+    let directory = TempDir::new().unwrap();
+    let vfs = test_vfs(directory.path());
+    let mut state = State::default();
+    (0..3000).for_each(|n| state.put(1, &key(0, n), &[n as u8; 150]));
+    let written = open(vfs.clone()).unwrap().write(None, &mut state.take()).unwrap();
+    let read = Arc::new(AtomicU64::new(0));
+    let counted = read.clone();
+    vfs.fail(Fault::when(move |event| {
+        if event.kind == Kind::Read {
+            counted.fetch_add(event.bytes as u64, Ordering::Relaxed);
+        }
+        false
+    }));
+    let mut cursor = written.range(collection(1), Bound::Unbounded, Bound::Unbounded).unwrap();
+    let mut count = 0;
+    while cursor.advance().unwrap() {
+        count += 1 + u32::from(cursor.retreat().unwrap());
+    }
+    let (read, length) = (read.load(Ordering::Relaxed), written.stats().bytes);
+    assert!(count == 3000 && read < 5 * length, "{count}: {read} bytes of a part of {length}");
+}
+
 /// An entry that lies before the damage is not lost to the reading ahead, in either direction.
 #[test]
 fn reading_ahead_does_not_bring_damage_forward() {
@@ -212,6 +263,29 @@ fn reading_ahead_does_not_bring_damage_forward() {
     assert!((500..600).contains(&count), "{count}");
     assert!(cursor.key().is_empty() && !cursor.advance().unwrap() && !cursor.retreat().unwrap());
     assert!(scene.checkpointer.damage().is_some());
+}
+
+/// Everything before the end of a file that was cut short is read, in either direction, and the
+/// error names the place where it ends.
+#[test]
+fn reading_ahead_does_not_bring_the_end_of_a_cut_file_forward() {
+    let scene = Scene::new();
+    let part = fs::read(scene.part(1)).unwrap();
+    let end_of = |n: u32| {
+        let key = key(0, n);
+        part.windows(key.len()).position(|bytes| bytes == key).unwrap() as u64 + key.len() as u64 + 150
+    };
+    for cut in [end_of(700), end_of(700) / BLOCK * BLOCK] {
+        fs::write(scene.part(1), &part[..cut as usize]).unwrap();
+        // Blocks are verified as a whole.
+        let whole = (501..1000).find(|n| end_of(*n) > cut / BLOCK * BLOCK).unwrap();
+        let (count, read) = scene.scan();
+        assert_eq!(count, 2 * whole - 1, "the entries of both parts, but one of the other part");
+        assert_eq!(place(read), Some(cut));
+        let mut cursor = scene.newest.range(collection(1), Bound::Unbounded, Bound::Unbounded).unwrap();
+        let read = (0..2000).try_for_each(|_| cursor.retreat().map(drop));
+        assert_eq!(place(read), Some(cut.max(end_of(999) / BLOCK * BLOCK)));
+    }
 }
 
 /// Whichever read fails: the error is that of the disk, nothing is taken for damage, and the same
@@ -238,19 +312,26 @@ fn a_read_that_fails_is_an_error_and_no_damage() {
 fn what_cannot_be_read_does_not_hide_damage() {
     let scene = Scene::new();
     scene.damage(0, 900);
-    scene.vfs.fail(
-        Fault::when(|event| {
-            let unreadable = 5 * BLOCK;
-            let read = event.offset..event.offset + event.bytes as u64;
-            event.kind == Kind::Read && event.path == "0000000000000001.part" && read.contains(&unreadable)
-        })
-        .for_ever(),
-    );
+    scene.make_unreadable(1, 5);
     assert!(is_damage(scene.newest.scrub(0, u64::MAX)));
     assert!(scene.checkpointer.damage().is_some());
     let (count, read) = scene.scan();
     assert!(matches!(read, Err(Error::Io { .. })) && count > 10, "{count}: {read:?}");
     assert!(scene.newest.get(collection(1), &key(0, 999)).unwrap().is_some());
+}
+
+/// Nor does it hide damage to the footer of the same part, or to another part.
+#[test]
+fn what_cannot_be_read_does_not_hide_a_damaged_footer() {
+    for number in [1, 2] {
+        let scene = Scene::new();
+        let mut part = fs::read(scene.part(number)).unwrap();
+        *part.last_mut().unwrap() ^= 1;
+        fs::write(scene.part(number), part).unwrap();
+        scene.make_unreadable(2, 5);
+        let scrubbed = scene.newest.scrub(0, u64::MAX);
+        assert!(is_damage(scrubbed), "part {number}");
+    }
 }
 
 #[test]
