@@ -106,9 +106,9 @@ impl Scene {
 }
 
 /// Where the damage is that a read met.
-fn place(result: Result<()>) -> Option<u64> {
+fn place(result: &Result<()>) -> Option<u64> {
     match result {
-        Err(Error::Corrupt { offset, .. }) => offset,
+        Err(Error::Corrupt { offset, .. }) => *offset,
         _ => None,
     }
 }
@@ -281,10 +281,10 @@ fn reading_ahead_does_not_bring_the_end_of_a_cut_file_forward() {
         let whole = (501..1000).find(|n| end_of(*n) > cut / BLOCK * BLOCK).unwrap();
         let (count, read) = scene.scan();
         assert_eq!(count, 2 * whole - 1, "the entries of both parts, but one of the other part");
-        assert_eq!(place(read), Some(cut));
+        assert_eq!(place(&read), Some(cut));
         let mut cursor = scene.newest.range(collection(1), Bound::Unbounded, Bound::Unbounded).unwrap();
         let read = (0..2000).try_for_each(|_| cursor.retreat().map(drop));
-        assert_eq!(place(read), Some(cut.max(end_of(999) / BLOCK * BLOCK)));
+        assert_eq!(place(&read), Some(cut.max(end_of(999) / BLOCK * BLOCK)));
     }
 }
 
