@@ -69,9 +69,14 @@ pub(crate) fn not_opened(error: kv_vfs::Error) -> Error {
     Error::from_io(error.operation, error.path, io::Error::new(io::ErrorKind::NotFound, advice))
 }
 
-/// Turns "not found" into damage, for a file that a checkpoint needs. Recovery takes
+/// Turns "not found" into damage, for a part that a manifest names. Recovery takes
 /// [`Error::Corrupt`] as the sign to use an older checkpoint; any other error would end the
 /// recovery.
+pub(crate) fn missing_part_is_damage(error: Error) -> Error {
+    missing_is_damage(error, "the file is missing, though a manifest names it: restore it from a backup")
+}
+
+/// As [`missing_part_is_damage`], for another file.
 pub(crate) fn missing_is_damage(error: Error, detail: &'static str) -> Error {
     match error {
         Error::Io { path, source, .. } if source.kind() == io::ErrorKind::NotFound => {

@@ -6,11 +6,11 @@ pub(crate) mod entries;
 
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
-use blocks::verify_blocks;
+use blocks::verify_file;
 pub use deep::{DeepReport, verify_deep};
 use entries::verify_entries;
 use kv_core::{CheckpointId, CollectionId, Cursor, Error, NAME_BYTES_MAX, Result};
-use kv_vfs::{Access, Vfs};
+use kv_vfs::Vfs;
 
 use crate::{
     format::{
@@ -102,9 +102,7 @@ fn verify_part(vfs: &dyn Vfs, manifest: &Manifest, named: &PartRef, cache: Optio
     // First open it as a reader does: if it is another file altogether, this gives the clearest
     // error.
     let part = Arc::new(open_part(vfs, manifest, named, cache)?);
-    let file = vfs.open(&names::part(named.seq), Access::Read)?;
-    file.drop_cache()?;
-    verify_blocks(&*file, &named.summary, || Ok(()))?;
+    verify_file(vfs, named, || Ok(()))?;
     verify_entries(&part)?;
     verify_names(&part)
 }

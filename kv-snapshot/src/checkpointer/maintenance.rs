@@ -9,7 +9,7 @@ use std::{
 };
 
 use kv_core::{CheckpointHead, CheckpointId, Effort, Error, Result};
-use kv_vfs::{Access, Space};
+use kv_vfs::Space;
 
 use super::{
     MmapCheckpointer,
@@ -27,7 +27,7 @@ use crate::{
         checkpoint::{MmapCheckpoint, read_manifest},
         stack::Stack,
     },
-    verify::blocks::verify_blocks,
+    verify::blocks::verify_file,
     write::{merge::Run, new_part::NewPart, pace::Pace},
 };
 
@@ -207,10 +207,7 @@ impl MmapCheckpointer {
     }
 
     fn verify_part(&self, part: &PartRef, go_on: impl FnMut() -> Result<()>) -> Result<()> {
-        let verified = self.vfs.open(&names::part(part.seq), Access::Read).map_err(Error::from).and_then(|file| {
-            file.drop_cache()?;
-            verify_blocks(&*file, &part.summary, go_on)
-        });
+        let verified = verify_file(&*self.vfs, part, go_on);
         if let Err(error @ Error::Corrupt { .. }) = &verified {
             self.damage.note(part.seq, error);
         }

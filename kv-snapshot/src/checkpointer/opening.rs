@@ -3,23 +3,18 @@
 use std::{ops::Bound, sync::Arc};
 
 use kv_core::{CheckpointId, CollectionId, Cursor, Error, Result};
-use kv_vfs::Access;
 
 use super::{MmapCheckpointer, lock};
 use crate::{
     damage::Verdict,
-    error::missing_is_damage,
-    format::{
-        manifest::{Manifest, PartRef},
-        names,
-    },
+    format::{manifest::Manifest, names},
     inventory::{Inventory, Named},
     read::{
         checkpoint::{MmapCheckpoint, read_manifest},
         cursor::PartCursor,
         stack::Stack,
     },
-    verify::blocks::verify_blocks,
+    verify::blocks::verify_file,
 };
 
 /// What to do with a checkpoint in which damage is found.
@@ -57,7 +52,7 @@ impl MmapCheckpointer {
             }
             // A sector that cannot be read is damage like any other here: what restores everything
             // may be in another checkpoint.
-            let read = self.read_all_blocks(&part).map_err(|error| match error {
+            let read = verify_file(&*self.vfs, &part, || Ok(())).map_err(|error| match error {
                 Error::Io { .. } => Error::corrupt_whole(self.vfs.path().join(names::part(part.seq)), error.chain()),
                 other => other,
             });
@@ -75,14 +70,6 @@ impl MmapCheckpointer {
             }
         }
         Ok(())
-    }
-
-    fn read_all_blocks(&self, part: &PartRef) -> Result<()> {
-        let missing = "the file is missing, though a manifest names it: restore it from a backup";
-        let opened = self.vfs.open(&names::part(part.seq), Access::Read).map_err(Error::from);
-        let file = opened.map_err(|error| missing_is_damage(error, missing))?;
-        file.drop_cache()?;
-        verify_blocks(&*file, &part.summary, || Ok(()))
     }
 
     /// The first damage that is not examined, or that nothing was decided about.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     damage::Damage,
-    error::missing_is_damage,
+    error::missing_part_is_damage,
     format::{
         manifest::{Manifest, PartRef},
         names,
@@ -160,9 +160,7 @@ pub(crate) fn open_part(
     named: &PartRef,
     cache: Option<&Arc<BlockCache>>,
 ) -> Result<Part> {
-    let missing = "the file is missing, though a manifest names it: restore it from a backup";
-    let opened = Part::open_through(vfs, &names::part(named.seq), cache);
-    let part = opened.map_err(|error| missing_is_damage(error, missing))?;
+    let part = Part::open_through(vfs, &names::part(named.seq), cache).map_err(missing_part_is_damage)?;
     let found = part_ref(named, &part);
     if found != *named || part.header().store != manifest.log_id.0 {
         let detail = format!("it is not the part that the manifest names: {found:?} instead of {named:?}");

@@ -3,16 +3,29 @@
 use std::ops::Range;
 
 use kv_core::{Error, Result};
-use kv_vfs::{File, little_endian::get_u64};
+use kv_vfs::{Access, File, Vfs, little_endian::get_u64};
 
-use crate::format::{
-    block::{BLOCK_BYTES, Block, checksum},
-    part::{Footer, Header, Summary, digest},
-    tree::Tree,
+use crate::{
+    error::missing_part_is_damage,
+    format::{
+        block::{BLOCK_BYTES, Block, checksum},
+        manifest::PartRef,
+        names,
+        part::{Footer, Header, Summary, digest},
+        tree::Tree,
+    },
 };
 
 /// The number of blocks in one read.
 const CHUNK_BLOCKS: usize = 256;
+
+/// Reads the whole file of a part that a manifest names, from the disk, as [`verify_blocks`] does.
+pub(crate) fn verify_file(vfs: &dyn Vfs, part: &PartRef, go_on: impl FnMut() -> Result<()>) -> Result<()> {
+    let opened = vfs.open(&names::part(part.seq), Access::Read).map_err(Error::from);
+    let file = opened.map_err(missing_part_is_damage)?;
+    file.drop_cache()?;
+    verify_blocks(&*file, &part.summary, go_on)
+}
 
 /// Reads the whole file and verifies that every block matches its checksum, and that the file is
 /// the one that `expected` describes. `go_on` is called between reads; an error from it ends the

@@ -76,7 +76,7 @@ impl Collection<'_> {
         let mut used = 0;
         for number in 0..self.section.groups {
             let group = self.part.group(self.section, number)?;
-            used += self.verify_group(number, Group::of(&group))?;
+            used += self.verify_group(number, Group(&group))?;
         }
         if used != self.section.entries {
             return Err(self.wrong(self.section.groups_offset, "the index does not hold as many entries as there are"));
