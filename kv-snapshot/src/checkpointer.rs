@@ -118,17 +118,17 @@ pub enum Reader {
 }
 
 impl Reader {
-    /// The cache to read through, of at most `bytes_max` bytes; `None` if parts are mapped.
-    fn cache(self, bytes_max: u64) -> Option<Arc<BlockCache>> {
+    /// The cache to read through; `None` if parts are mapped.
+    fn cache(self) -> Option<Arc<BlockCache>> {
         match self {
             Self::Mapped => None,
-            Self::Pread { cache_bytes } => Some(Arc::new(BlockCache::new(cache_bytes.min(bytes_max)))),
+            Self::Pread { cache_bytes } => Some(Arc::new(BlockCache::new(cache_bytes))),
         }
     }
 }
 
-/// The most bytes of the cache that a verification reads through. It is apart from the cache for
-/// reads, and so leaves that as it is.
+/// The bytes of the cache that a verification reads through if parts are not mapped. It is apart
+/// from the cache for reads, and so leaves that as it is.
 const VERIFY_CACHE_BYTES: u64 = 8 << 20;
 
 impl Default for SnapshotOptions {
@@ -156,7 +156,7 @@ impl MmapCheckpointer {
         damage.learn(&inventory)?;
         Ok(Self {
             options,
-            parts: OpenParts::new(vfs.clone(), damage.clone(), options.reader.cache(u64::MAX)),
+            parts: OpenParts::new(vfs.clone(), damage.clone(), options.reader.cache()),
             vfs,
             damage,
             numbers: Numbers::default(),
@@ -192,7 +192,7 @@ impl MmapCheckpointer {
     /// [`Error::Io`] if the directory cannot be read or a flag cannot be removed; [`Error::Locked`]
     /// if there are flags and another process writes. Damage is not an error: it is in the report.
     pub fn verify(&self) -> Result<VerifyReport> {
-        let cache = self.options.reader.cache(VERIFY_CACHE_BYTES);
+        let cache = self.parts.cache().map(|_| Arc::new(BlockCache::new(VERIFY_CACHE_BYTES)));
         let report = verify::verify_through(&*self.vfs, cache.as_ref())?;
         if report.is_clean() && (report.damage_noted || self.damage.has_flags()) {
             let _directory = self.lock_directory()?;

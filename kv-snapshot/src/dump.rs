@@ -113,7 +113,7 @@ impl Printer<'_> {
         self.line(format_args!("  offsets of {width} bytes at {}", section.offsets_offset()))?;
         for number in 0..groups {
             let bytes = part.group(section, number)?;
-            let group = Group::of(&bytes);
+            let group = Group(&bytes);
             self.line(format_args!("    {number} filter {:016b}", group.filter()))?;
             for lane in (0..LANES).filter(|lane| group.tag(*lane) != 0) {
                 let offset = part.indexed(section, number, lane as u64)?;

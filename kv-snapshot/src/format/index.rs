@@ -60,18 +60,13 @@ pub(crate) fn filter_bit(hash: u64) -> u16 {
 /// It is read where it lies: a copy would be written and at once read in other pieces, which
 /// processors do slowly.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Group<'a>(&'a [u8; GROUP_BYTES as usize]);
+pub(crate) struct Group<'a>(pub(crate) &'a [u8; GROUP_BYTES as usize]);
 
 impl<'a> Group<'a> {
     /// The group at the start of `bytes`; `None` if these end within it.
     #[inline]
     pub(crate) fn new(bytes: &'a [u8]) -> Option<Self> {
         bytes.first_chunk().map(Self)
-    }
-
-    /// The group of these bytes.
-    pub(crate) fn of(bytes: &'a [u8; GROUP_BYTES as usize]) -> Self {
-        Self(bytes)
     }
 
     /// The lanes whose tag is that of `hash`.

@@ -283,23 +283,16 @@ impl Part {
         Error::corrupt(self.blocks.file(), offset, "an entry reaches past the end of its collection")
     }
 
-    /// The key of an entry.
+    /// The key of an entry, which was verified when the entry was found.
     #[inline]
     pub(crate) fn key(&self, entry: Entry) -> Result<Piece<'_>> {
-        match self.key_in_place(entry) {
+        match self.blocks.map().get(entry.key_range()) {
             Some(key) => Ok(Piece::InPlace(key)),
             None => self.blocks.bytes(entry.key_start, entry.value_start()),
         }
     }
 
-    /// The key of an entry, which was verified when the entry was found; `None` if the part is not
-    /// mapped.
-    #[inline]
-    pub(super) fn key_in_place(&self, entry: Entry) -> Option<&[u8]> {
-        self.blocks.map().get(entry.key_range())
-    }
-
-    /// The value of an entry, if it has been verified; empty for a tombstone.
+    /// The value of an entry, if it has been verified in the map; empty for a tombstone.
     #[inline]
     pub(super) fn verified_value(&self, entry: Entry) -> Option<&[u8]> {
         let is_verified = Blocks::is_one_block(entry.offset, entry.end()) // it was when it was found
@@ -310,25 +303,14 @@ impl Part {
     /// The value of an entry, verified; empty for a tombstone.
     #[inline]
     pub(crate) fn value(&self, entry: Entry) -> Result<Piece<'_>> {
-        match self.value_in_place(entry) {
+        match self.verified_value(entry) {
             Some(value) => Ok(Piece::InPlace(value)),
             None => self.blocks.bytes(entry.value_start(), entry.end()),
         }
     }
 
-    /// The value of an entry, if it lies in the block of the entry, so that it was verified when
-    /// the entry was found. `None` if the part is not mapped.
-    #[inline]
-    pub(super) fn value_in_place(&self, entry: Entry) -> Option<&[u8]> {
-        let is_near = Blocks::is_one_block(entry.offset, entry.end());
-        if is_near { self.blocks.map().get(entry.value_range()) } else { None }
-    }
-
     /// A handle to the value of an entry, verified.
     pub(super) fn value_handle(&self, entry: Entry) -> Result<Value> {
-        if self.value_in_place(entry).is_some() {
-            return Ok(self.handle(entry.value_range()));
-        }
         match self.value(entry)? {
             Piece::InPlace([]) => Ok(Value::default()),
             Piece::InPlace(_) => Ok(self.handle(entry.value_range())),

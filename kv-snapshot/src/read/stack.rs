@@ -32,11 +32,7 @@ impl<'a> Found<'a> {
     /// Calls `read` with the value, verified.
     #[inline]
     pub(crate) fn read(self, read: &mut dyn FnMut(&[u8])) -> Result<()> {
-        let part = self.part.part();
-        match part.value_in_place(self.entry) {
-            Some(value) => read(value),
-            None => read(&self.part.watch(part.value(self.entry))?),
-        }
+        read(&self.part.watch(self.part.part().value(self.entry))?);
         Ok(())
     }
 
