@@ -73,7 +73,8 @@ pub trait Checkpointer: Send + Sync {
     /// damaged before (C10).
     ///
     /// # Errors
-    /// [`Corrupt`](crate::Error::Corrupt) if it is damaged or incomplete;
+    /// [`Corrupt`](crate::Error::Corrupt) if it is damaged or incomplete, or if its medium does not
+    /// give it, so that another checkpoint has to stand in;
     /// [`NewerVersion`](crate::Error::NewerVersion), [`OlderVersion`](crate::Error::OlderVersion).
     fn open(&self, id: CheckpointId) -> Result<Arc<dyn Checkpoint>>;
 

@@ -13,7 +13,7 @@ use self::{directory::Directory, maintenance::Refused, numbers::Numbers, opening
 use crate::{
     damage::Damage,
     format::names,
-    inventory::Inventory,
+    inventory::{FailedReads, Inventory},
     read::{cache::BlockCache, open_part::OpenParts},
     verify::{self, VerifyReport},
     write::pace::ChangeRate,
@@ -58,7 +58,8 @@ use crate::{
 /// Damaged bytes are an error. A read that meets damage leaves a flag beside the part, a file
 /// `….part.damaged`. A page of a mapped file that the disk cannot read, however, ends the process
 /// with SIGBUS, and so does another process that truncates the file. With [`Reader::Pread`] the
-/// first is [`Error::Io`], and the second is damage.
+/// first is [`Error::Io`] and leaves a flag, and the second is damage. When a checkpoint is opened,
+/// what the disk cannot read is [`Error::Corrupt`], so that the caller tries an older one.
 #[derive(Debug)]
 pub struct MmapCheckpointer {
     vfs: Arc<dyn Vfs>,
@@ -66,6 +67,7 @@ pub struct MmapCheckpointer {
     damage: Arc<Damage>,
     parts: OpenParts,
     numbers: Numbers,
+    failed_reads: FailedReads,
     change_rate: ChangeRate,
     /// The process that opened this.
     origin: Origin,
@@ -153,13 +155,14 @@ impl MmapCheckpointer {
     pub fn open_with(vfs: Arc<dyn Vfs>, options: SnapshotOptions) -> Result<Self> {
         let inventory = Inventory::read(&*vfs)?;
         let damage = Arc::new(Damage::new(vfs.clone()));
-        damage.learn(&inventory)?;
+        damage.learn(&inventory);
         Ok(Self {
             options,
             parts: OpenParts::new(vfs.clone(), damage.clone(), options.reader.cache()),
             vfs,
             damage,
             numbers: Numbers::default(),
+            failed_reads: FailedReads::default(),
             change_rate: ChangeRate::new(),
             origin: Origin::here(),
             lock: OnceLock::new(),

@@ -100,25 +100,22 @@ impl Damage {
     }
 
     /// Learns of the flags that earlier openings and other processes have left.
-    pub(crate) fn learn(&self, inventory: &Inventory) -> Result<()> {
+    pub(crate) fn learn(&self, inventory: &Inventory) {
         if inventory.flags.is_empty() || !self.origin.is_here() {
-            return Ok(());
+            return;
         }
         let mut flags = self.flags();
         for seq in &inventory.flags {
             if !flags.contains_key(seq) {
-                let text = self.read(*seq)?;
+                // The name is what counts. The text is for people.
+                let text = self.read(*seq).unwrap_or_else(|error| Error::from(error).chain());
                 flags.insert(*seq, Flag { text, met_here: false, verdict: Verdict::Unexamined });
             }
         }
-        Ok(())
     }
 
-    fn read(&self, seq: u64) -> Result<String> {
-        let file = match self.vfs.open(&names::damaged(seq), Access::Read) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(String::new()),
-            opened => opened?,
-        };
+    fn read(&self, seq: u64) -> kv_vfs::Result<String> {
+        let file = self.vfs.open(&names::damaged(seq), Access::Read)?;
         let mut text = vec![0; TEXT_BYTES_MAX];
         let read = file.read_at(&mut text, 0)?;
         text.truncate(read);
@@ -220,6 +217,6 @@ impl Flag {
 fn describe(error: &Error) -> String {
     match error {
         Error::Corrupt { offset: Some(offset), .. } => format!("{error}, block {}\n", offset / BLOCK_BYTES as u64),
-        _ => format!("{error}\n"),
+        _ => format!("{}\n", error.chain()),
     }
 }

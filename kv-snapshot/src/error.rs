@@ -3,7 +3,7 @@
 use std::{io, path::Path};
 
 use kv_core::{Error, Result};
-use kv_vfs::preamble::PreambleError;
+use kv_vfs::{is_unreadable, preamble::PreambleError};
 
 /// Why bytes cannot be decoded. A decoder does not know which file the bytes are from;
 /// [`at`](DecodeError::at) adds that.
@@ -74,6 +74,25 @@ pub(crate) fn not_opened(error: kv_vfs::Error) -> Error {
 /// recovery.
 pub(crate) fn missing_part_is_damage(error: Error) -> Error {
     missing_is_damage(error, "the file is missing, though a manifest names it: restore it from a backup")
+}
+
+/// Whether a read met damage, or a medium that does not give what is stored on it.
+pub(crate) fn is_damage(error: &Error) -> bool {
+    match error {
+        Error::Corrupt { .. } => true,
+        Error::Io { source, .. } => is_unreadable(source),
+        _ => false,
+    }
+}
+
+/// Turns the failure of the medium to give a file into damage, for a file of a checkpoint that is
+/// being opened: another checkpoint may restore everything. What only the process or the machine
+/// lacks stays the error that it is.
+pub(crate) fn unreadable_is_damage(error: Error) -> Error {
+    match &error {
+        Error::Io { path, source, .. } if is_unreadable(source) => Error::corrupt_whole(path.as_path(), error.chain()),
+        _ => error,
+    }
 }
 
 /// As [`missing_part_is_damage`], for another file.

@@ -9,7 +9,7 @@ mod files;
 mod wrapper;
 
 pub use before::Before;
-pub(crate) use control::InjectedError;
+pub(crate) use control::injected;
 pub use copy::copy_directory;
 pub use event::{Event, Kind};
 pub use fault::Fault;

@@ -1,5 +1,7 @@
 use std::{io, path::PathBuf};
 
+use rustix::io::Errno;
+
 /// The result of an operation on a file or a directory.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -33,9 +35,35 @@ impl Error {
     }
 }
 
+/// Whether the medium does not give what was stored on it: a sector cannot be read (EIO), or what
+/// the file system knows of the file is damaged (EUCLEAN, EBADMSG).
+///
+/// The file has failed then, and another one may stand in for it. Every other error is one of the
+/// process or of the machine, which lack a right, memory or a file handle: the next attempt may
+/// succeed.
+pub fn is_unreadable(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::IO | Errno::UCLEAN | Errno::BADMSG))
+}
+
 /// Converts a failed operation on a file to the engine's error.
 impl From<Error> for kv_core::Error {
     fn from(error: Error) -> Self {
         Self::from_io(error.operation, error.path, error.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_process_or_the_machine_lacks_is_not_the_mediums_fault() {
+        let is_unreadable = |errno: Errno| is_unreadable(&errno.into());
+        for errno in [Errno::IO, Errno::UCLEAN, Errno::BADMSG] {
+            assert!(is_unreadable(errno), "{errno}");
+        }
+        let others = [Errno::ACCESS, Errno::PERM, Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOENT, Errno::INTR];
+        assert!(!others.into_iter().any(is_unreadable));
+        assert!(!super::is_unreadable(&io::ErrorKind::UnexpectedEof.into()));
     }
 }

@@ -47,7 +47,7 @@ pub mod preamble;
 mod process;
 mod vfs;
 
-pub use error::{Error, Result};
+pub use error::{Error, Result, is_unreadable};
 pub use file::{File, FileId};
 pub use fork::Origin;
 pub use lock::Lock;

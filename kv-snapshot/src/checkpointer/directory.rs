@@ -12,7 +12,7 @@ use crate::{
         manifest::{Manifest, PartRef},
         names,
     },
-    inventory::Inventory,
+    inventory::{Inventory, Named},
     read::{checkpoint::MmapCheckpoint, stack::Stack},
     write::new_file::NewFile,
 };
@@ -118,13 +118,18 @@ impl MmapCheckpointer {
     pub(super) fn take_inventory(&self) -> Result<Inventory> {
         let inventory = Inventory::read(&*self.vfs)?;
         self.numbers.learn(inventory.highest);
-        self.damage.learn(&inventory)?;
+        self.damage.learn(&inventory);
         Ok(inventory)
+    }
+
+    /// The parts that the manifests in the directory name now.
+    pub(super) fn named(&self) -> Result<Named> {
+        Inventory::read(&*self.vfs)?.named(&*self.vfs, &self.failed_reads)
     }
 
     /// Removes what is no longer needed. The directory is locked.
     pub(super) fn clean(&self, inventory: &Inventory) -> Result<()> {
-        let named = inventory.named(&*self.vfs)?;
+        let named = inventory.named(&*self.vfs, &self.failed_reads)?;
         let in_work = |seq| self.numbers.is_in_work(seq);
         inventory.remove_temporaries(&*self.vfs, &in_work)?;
         inventory.remove_unnamed_parts(&*self.vfs, &named, &in_work)?;
@@ -214,7 +219,7 @@ impl MmapCheckpointer {
     /// done another time.
     fn tidy_flags(&self) {
         if self.damage.has_flags()
-            && let Ok(named) = Inventory::read(&*self.vfs).and_then(|inventory| inventory.named(&*self.vfs))
+            && let Ok(named) = self.named()
         {
             self.damage.tidy(&named);
         }

@@ -7,6 +7,7 @@ use kv_core::{CheckpointId, CollectionId, Cursor, Error, Result};
 use super::{MmapCheckpointer, lock};
 use crate::{
     damage::Verdict,
+    error::{is_damage, unreadable_is_damage},
     format::{manifest::Manifest, names},
     inventory::{Inventory, Named},
     read::{
@@ -26,16 +27,25 @@ pub(super) enum IfDamaged {
 
 impl MmapCheckpointer {
     pub(super) fn open_checkpoint(&self, id: CheckpointId, if_damaged: IfDamaged) -> Result<Arc<MmapCheckpoint>> {
-        self.damage.learn(&Inventory::read(&*self.vfs)?)?;
-        let manifest = Arc::new(read_manifest(&*self.vfs, &names::manifest(id), id)?);
-        self.examine(&manifest, if_damaged)?;
-        let stack = Stack::open(&self.parts, &manifest)?;
-        read_names(&stack)?;
+        self.damage.learn(&Inventory::read(&*self.vfs)?);
+        let (manifest, stack) = read_twice(|| self.read_checkpoint(id, if_damaged))?;
         // A child made by `fork` may read, and takes no lock.
         if self.check_owner().is_ok() {
             lock(&self.directory).opened(&manifest);
         }
         Ok(Arc::new(MmapCheckpoint::new(manifest, stack, self.options.class_bytes)))
+    }
+
+    fn read_checkpoint(&self, id: CheckpointId, if_damaged: IfDamaged) -> Result<(Arc<Manifest>, Stack)> {
+        let manifest = read_manifest(&*self.vfs, &names::manifest(id), id);
+        if self.check_owner().is_ok() {
+            self.failed_reads.persist(id, &manifest);
+        }
+        let manifest = Arc::new(manifest?);
+        self.examine(&manifest, if_damaged)?;
+        let stack = Stack::open(&self.parts, &manifest)?;
+        read_names(&stack)?;
+        Ok((manifest, stack))
     }
 
     /// Reads every block of the parts in which damage was met.
@@ -50,12 +60,7 @@ impl MmapCheckpointer {
             {
                 return Err(damage); // it was read before, for another checkpoint
             }
-            // A sector that cannot be read is damage like any other here: what restores everything
-            // may be in another checkpoint.
-            let read = verify_file(&*self.vfs, &part, || Ok(())).map_err(|error| match error {
-                Error::Io { .. } => Error::corrupt_whole(self.vfs.path().join(names::part(part.seq)), error.chain()),
-                other => other,
-            });
+            let read = read_twice(|| verify_file(&*self.vfs, &part, || Ok(())));
             match (read, if_damaged) {
                 (Ok(()), _) => {
                     self.damage.settle(part.seq, Verdict::Intact);
@@ -77,8 +82,17 @@ impl MmapCheckpointer {
         if !self.damage.is_open() {
             return None;
         }
-        let named = Inventory::read(&*self.vfs).and_then(|inventory| inventory.named(&*self.vfs));
-        self.damage.first_open(&named.unwrap_or_else(|_| Named::everything()))
+        self.damage.first_open(&self.named().unwrap_or_else(|_| Named::everything()))
+    }
+}
+
+/// Reads again what the disk did not give. A sector that it still does not give is damage like any
+/// other: what restores everything may be in another checkpoint. A failure that passes is no reason
+/// to do without this one.
+fn read_twice<T>(read: impl Fn() -> Result<T>) -> Result<T> {
+    match read() {
+        Err(error @ Error::Io { .. }) if is_damage(&error) => read().map_err(unreadable_is_damage),
+        read => read,
     }
 }
 

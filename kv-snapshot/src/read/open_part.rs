@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     damage::Damage,
-    error::missing_part_is_damage,
+    error::{is_damage, missing_part_is_damage},
     format::{
         manifest::{Manifest, PartRef},
         names,
@@ -56,10 +56,13 @@ impl OpenPart {
     }
 
     /// Passes the result of a read through. If it is damage, sets the flag, and forgets which
-    /// blocks were verified: they are read again, and may no longer be what they were.
+    /// blocks were verified: they are read again, and may no longer be what they were. A sector
+    /// that cannot be read sets the flag as well: the next opening reads it again.
     #[inline]
     pub(crate) fn watch<T>(&self, read: Result<T>) -> Result<T> {
-        if let Err(error @ Error::Corrupt { .. }) = &read {
+        if let Err(error) = &read
+            && is_damage(error)
+        {
             self.part.blocks().forget();
             self.damage.note(self.named.seq, error);
         }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     ops::Bound,
     path::PathBuf,
     sync::{
@@ -288,21 +289,27 @@ fn reading_ahead_does_not_bring_the_end_of_a_cut_file_forward() {
     }
 }
 
-/// Whichever read fails: the error is that of the disk, nothing is taken for damage, and the same
-/// read succeeds once the disk does.
+/// Whichever read fails: the error is that of the disk, and the same read succeeds once the disk
+/// does. If it is the disk that failed, the next opening examines the part.
 #[test]
-fn a_read_that_fails_is_an_error_and_no_damage() {
+fn a_read_that_fails_is_an_error_and_may_be_damage() {
     for (errors, n) in (1..).step_by(7).enumerate() {
         let scene = Scene::new();
-        scene.vfs.fail(Fault::on(Kind::Read).nth(n));
+        let is_of_disk = errors.is_multiple_of(2);
+        let kind = if is_of_disk { ErrorKind::Other } else { ErrorKind::OutOfMemory };
+        scene.vfs.fail(Fault::on(Kind::Read).nth(n).with(kind));
         let read = scene.compare();
         if scene.vfs.failures() == 0 {
             assert!(errors > 20, "{errors} of {n}");
             return;
         }
         assert!(matches!(read, Err(Error::Io { .. })), "read {n}: {read:?}");
-        assert!(scene.checkpointer.damage().is_none(), "read {n}");
+        assert_eq!(scene.checkpointer.damage().is_some(), is_of_disk, "read {n}");
         scene.compare().unwrap();
+        let checkpointer = open(scene.vfs.clone()).unwrap();
+        let examined = checkpointer.open(scene.newest.id()).unwrap();
+        assert!(checkpointer.damage().is_none(), "read {n}");
+        compare(&*examined, &scene.state.collections).unwrap();
     }
 }
 

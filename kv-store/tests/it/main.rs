@@ -18,3 +18,4 @@ mod reader;
 mod refusals;
 mod support;
 mod trace;
+mod unreadable;

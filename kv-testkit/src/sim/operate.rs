@@ -9,7 +9,7 @@ use super::{
     execution::{Execution, execution, is_sync},
     state::{NodeId, State},
 };
-use crate::vfs::{Event, FaultEffect, InjectedError, InjectedFailure, Kind};
+use crate::vfs::{Event, FaultEffect, InjectedFailure, Kind, injected};
 
 impl SimDisk {
     /// Runs an operation, with the faults that apply.
@@ -39,7 +39,7 @@ impl SimDisk {
             (failure, _) => {
                 inner.failures += 1;
                 let kind = failure.map_or(io::ErrorKind::Other, |failure| failure.error);
-                Err(error(io::Error::new(kind, InjectedError)))
+                Err(error(injected(kind)))
             }
         }
     }

@@ -84,7 +84,7 @@ impl Control {
         if torn {
             tear()?;
         }
-        Err(Error::new(event.kind.verb(), path, io::Error::new(failure.error, InjectedError)))
+        Err(Error::new(event.kind.verb(), path, injected(failure.error)))
     }
 
     fn note(&self, event: &Event, outcome: &str) {
@@ -94,8 +94,17 @@ impl Control {
     }
 }
 
+/// The error of an operation that a test makes fail. [`io::ErrorKind::Other`] stands for EIO, which
+/// has no kind of its own.
+pub(crate) fn injected(kind: io::ErrorKind) -> io::Error {
+    match kind {
+        io::ErrorKind::Other => io::Error::from_raw_os_error(libc::EIO),
+        kind => io::Error::new(kind, InjectedError),
+    }
+}
+
 #[derive(Debug)]
-pub(crate) struct InjectedError;
+struct InjectedError;
 
 impl fmt::Display for InjectedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

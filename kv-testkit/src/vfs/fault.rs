@@ -57,7 +57,7 @@ impl InjectedFailure {
 
 impl Fault {
     /// Applies to the operations for which `matches` holds. The first of them fails, once, with
-    /// [`io::ErrorKind::Other`].
+    /// EIO.
     pub fn when(matches: impl Fn(&Event) -> bool + Send + 'static) -> Self {
         Self {
             matches: Box::new(matches),
@@ -107,7 +107,8 @@ impl Fault {
         Self { repeats: true, ..self }
     }
 
-    /// The operations fail with an error of this kind. The file layer repeats an open, read or
+    /// The operations fail with an error of this kind; [`io::ErrorKind::Other`] stands for EIO. The
+    /// file layer repeats an open, read or
     /// write that is [interrupted](io::ErrorKind::Interrupted), so its caller does not see the
     /// failure; it never repeats a sync.
     #[must_use]
