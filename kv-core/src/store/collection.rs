@@ -104,7 +104,8 @@ impl Collection {
     }
 
     /// The values of several keys, in their order, all at one position. This is quicker than one
-    /// `get` after the other, because the waits for memory overlap.
+    /// `get` after the other, because the waits for memory overlap. (What a checkpoint reads
+    /// through a [cache](crate::Checkpointer::read_cache) it reads one after the other.)
     ///
     /// ```
     /// # let store = kv_core::Store::in_memory()?;

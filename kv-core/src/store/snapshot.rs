@@ -46,7 +46,7 @@ impl Snapshot {
     }
 
     /// The values of several keys, in their order. This is quicker than one `get` after the other,
-    /// because the waits for memory overlap.
+    /// because the waits for memory overlap, unless the checkpoint is read through a cache.
     ///
     /// ```
     /// # let store = kv_core::Store::in_memory()?;

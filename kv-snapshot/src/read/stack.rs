@@ -99,7 +99,7 @@ impl Stack {
     }
 
     /// The entries of several keys, in the order of `keys`. The waits of the look-ups in one part
-    /// overlap.
+    /// overlap, if it is mapped.
     pub(crate) fn find_many(&self, collection: CollectionId, keys: &[&[u8]]) -> Result<Vec<Option<Found<'_>>>> {
         find_many(&self.parts, collection, keys)
     }
