@@ -36,6 +36,7 @@ names! {
     Verb {
         Open "open", Put "put", PutDeferred "put_deferred", PutIfAbsent "put_if_absent", Update "update",
         CompareAndSet "compare_and_set", Delete "delete", DeleteIfPresent "delete_if_present", Take "take",
+        PopFirst "pop_first", PopLast "pop_last", Drain "drain",
         Write "write", WriteDeferred "write_deferred", Transact "transact",
         TransactDeferred "transact_deferred", Create "create_collection", Drop "drop_collection",
         Clear "clear_collection", Rename "rename_collection", Wait "wait", Read "read", Feed "changes",

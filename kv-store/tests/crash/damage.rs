@@ -2,6 +2,7 @@
 //! reports it, or it is harmless.
 
 use std::{
+    collections::BTreeSet,
     io::ErrorKind,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -131,17 +132,23 @@ impl Damages {
         let fixture = &self.fixtures[fixture];
         findings.coverage.happened(fixture.states, case.fault());
         let name = case.named(fixture).to_string();
-        // There are few of these, so every verb is tried after each.
-        let number = name.bytes().fold(0, |hash: usize, byte| (hash ^ usize::from(byte)).wrapping_mul(0x0100_0193));
-        let verbs = match case.fault() {
-            FaultKind::Missing | FaultKind::Older | FaultKind::Copied | FaultKind::Stale => Verb::ALL,
-            _ => std::slice::from_ref(&Verb::ALL[(number >> 4) % Verb::ALL.len()]),
-        };
-        for verb in verbs {
-            for reader in readers(fixture, case) {
-                findings.examine(&name, || self.check(fixture, case, *verb, *reader, &findings.coverage));
-            }
+        for (verb, reader) in uses(fixture, case, &name) {
+            findings.examine(&name, || self.check(fixture, case, verb, reader, &findings.coverage));
         }
+    }
+
+    /// Which kinds of damage to parts are met by which reader.
+    pub fn readers(&self) -> BTreeSet<(FaultKind, bool)> {
+        let places = self.used.iter().flat_map(|(fixture, place)| place.cases().map(|case| (*fixture, case)));
+        let cases = self.coarse.iter().cloned().chain(places);
+        let of_parts = cases.filter(|(fixture, case)| is_in_part(&self.fixtures[*fixture], case));
+        let readers = of_parts.flat_map(|(fixture, case)| {
+            let fixture = &self.fixtures[fixture];
+            uses(fixture, &case, &case.named(fixture).to_string())
+                .map(|(_, reader)| (case.fault(), reader != Reader::Mapped))
+                .collect::<Vec<_>>()
+        });
+        readers.collect()
     }
 
     pub fn report(&self) -> String {
@@ -269,11 +276,24 @@ fn is_of_newest_checkpoint(fixture: &Fixture, case: &DamageCase) -> bool {
     is_newest(".manifest") || is_newest(".part")
 }
 
-/// How checkpoints are read after this damage: in both ways if it is in a part.
-fn readers(fixture: &Fixture, case: &DamageCase) -> &'static [Reader] {
-    const READERS: [Reader; 2] = [Reader::Mapped, Reader::Pread { cache_bytes: 100_000 }];
-    let is_part = case.damaged_file().is_some_and(|file| fixture.names[file].ends_with(".part"));
-    if is_part { &READERS } else { &READERS[..1] }
+/// The verbs that are tried after this damage, each with the reader of the opening. The two readers
+/// take turns if the damage is in a part.
+fn uses(fixture: &Fixture, case: &DamageCase, name: &str) -> impl Iterator<Item = (Verb, Reader)> {
+    let number = name.bytes().fold(0, |hash: usize, byte| (hash ^ usize::from(byte)).wrapping_mul(0x0100_0193));
+    // There are few of these, so every verb is tried after each.
+    let verbs = match case.fault() {
+        FaultKind::Missing | FaultKind::Older | FaultKind::Copied | FaultKind::Stale => Verb::ALL,
+        _ => std::slice::from_ref(&Verb::ALL[(number >> 4) % Verb::ALL.len()]),
+    };
+    let is_in_part = is_in_part(fixture, case);
+    verbs.iter().map(move |verb| {
+        let is_mapped = !is_in_part || number.wrapping_add(*verb as usize).is_multiple_of(2);
+        (*verb, if is_mapped { Reader::Mapped } else { Reader::Pread { cache_bytes: 100_000 } })
+    })
+}
+
+fn is_in_part(fixture: &Fixture, case: &DamageCase) -> bool {
+    case.damaged_file().is_some_and(|file| fixture.names[file].ends_with(".part"))
 }
 
 /// Whether every bit of the file counts, even if no reader touches it: the files of both

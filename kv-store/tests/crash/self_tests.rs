@@ -7,6 +7,7 @@ use kv_testkit::sim::{CrashChoice, CrashModel, SimDisk, Survivors};
 
 use crate::{
     coverage::{Coverage, FaultKind, State, Verb},
+    damage::Damages,
     driver::Driver,
     faults, marks,
     oracle::Oracle,
@@ -81,6 +82,16 @@ fn every_verb_is_used_in_every_state() {
         .flat_map(|state| Verb::ALL.iter().map(move |verb| format!("{verb} in the state \"{state}\"")));
     let missing: Vec<_> = of_verbs.filter(|pair| gaps.contains(&format!("never reached: {pair}"))).collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// A part has no earlier version, and the copy of a part is one file more.
+#[test]
+fn each_kind_of_damage_to_a_part_is_met_by_both_readers() {
+    use FaultKind::{Copied, Older, Stale};
+    let Ok(damages) = Damages::new(0) else { panic!("the stores cannot be made") };
+    let kinds = FaultKind::ALL.iter().filter(|kind| kind.is_damage() && !matches!(kind, Copied | Older | Stale));
+    let both = kinds.flat_map(|kind| [(*kind, false), (*kind, true)]);
+    assert_eq!(damages.readers(), both.collect());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Each verb of the engine, and what it must answer.
 
-use kv_store::{Batch, Commit, Error, Lsn, RecordedChange, Result, Store, Transaction};
+use kv_store::{Batch, Commit, Entry, Error, Lsn, RecordedChange, Result, Store, Transaction};
 use kv_testkit::{Model, Operation};
 
 use crate::{
@@ -42,6 +42,20 @@ pub fn write(store: &Store, change: &WriteCall, model: &Model) -> Result<Done> {
             let deferred = store.deferred().with_durability(*durability);
             deferred.transact(|tx| make_all(tx, operations)).map(Done::Deferred)
         }
+        (_, [Operation::PopFirst { collection }]) => {
+            let popped = store.collection(collection)?.with_durability(*durability).pop_first();
+            popped.map(|popped| is_done(is_entry(popped.as_ref(), entries_of(model, collection).next())))
+        }
+        (_, [Operation::PopLast { collection }]) => {
+            let popped = store.collection(collection)?.with_durability(*durability).pop_last();
+            popped.map(|popped| is_done(is_entry(popped.as_ref(), entries_of(model, collection).next_back())))
+        }
+        (Verb::Drain, [.., Operation::Delete { collection, key: last }]) => {
+            let drained = store.collection(collection)?.with_durability(*durability).drain(..=&last[..])?;
+            let mut expected = entries_of(model, collection).take(operations.len());
+            let are_those = drained.iter().all(|entry| is_entry(Some(entry), expected.next()));
+            Ok(is_done(are_those && drained.len() == operations.len()))
+        }
         (_, [Operation::Put { collection, key, value }]) => {
             let handle = store.collection(collection)?.with_durability(*durability);
             let old = model.get(collection, key);
@@ -70,6 +84,18 @@ pub fn write(store: &Store, change: &WriteCall, model: &Model) -> Result<Done> {
     }
 }
 
+/// The entries of a collection, as the model has them.
+fn entries_of<'a>(model: &'a Model, collection: &str) -> impl DoubleEndedIterator<Item = (&'a Vec<u8>, &'a Vec<u8>)> {
+    model.collections().get(collection).into_iter().flatten()
+}
+
+fn is_entry(found: Option<&Entry>, expected: Option<(&Vec<u8>, &Vec<u8>)>) -> bool {
+    match (found, expected) {
+        (Some(found), Some((key, value))) => found.key == **key && found.value == **value,
+        _ => false,
+    }
+}
+
 /// Calls a verb where it has nothing to do. Returns whether its answer says so.
 pub fn no_op(store: &Store, verb: Verb, collection: &str, key: &[u8]) -> Result<bool> {
     let refused = |result: Result<()>| match result {
@@ -85,6 +111,9 @@ pub fn no_op(store: &Store, verb: Verb, collection: &str, key: &[u8]) -> Result<
         Verb::Delete => refused(handle()?.delete(key)),
         Verb::DeleteIfPresent => Ok(!handle()?.delete_if_present(key)?),
         Verb::Take => Ok(handle()?.take(key)?.is_none()),
+        Verb::PopFirst => Ok(handle()?.pop_first()?.is_none()),
+        Verb::PopLast => Ok(handle()?.pop_last()?.is_none()),
+        Verb::Drain => Ok(handle()?.drain(key..=key)?.is_empty()),
         Verb::PutIfAbsent => Ok(handle()?.put_if_absent(key, b"another")?.is_some()),
         Verb::CompareAndSet => Ok(handle()?.compare_and_set(key, None, Some(b"another"))?.is_err()),
         Verb::Update => Ok(handle()?.update(key, |_| None::<Vec<u8>>)?.is_none()),
@@ -152,6 +181,8 @@ fn make(tx: &mut Transaction<'_>, operation: &Operation) -> Result<()> {
     match operation {
         Operation::Put { collection, key, value } => tx.put(collection, key, value),
         Operation::Delete { collection, key } => tx.delete(collection, key),
+        Operation::PopFirst { collection } => tx.pop_first(collection).map(drop),
+        Operation::PopLast { collection } => tx.pop_last(collection).map(drop),
         Operation::Create { collection } => tx.create_collection(collection).map(drop),
         Operation::Drop { collection } => tx.drop_collection(collection),
         Operation::Clear { collection } => tx.clear_collection(collection),

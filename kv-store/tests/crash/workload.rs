@@ -34,11 +34,11 @@ pub enum Step {
     Damage,
 }
 
-/// The reference workload: puts, overwrites, deletions, comparisons, batches and transactions over
-/// three collections, two of which are dropped, created again, cleared and renamed; at both
-/// durabilities, some of them deferred; feeds; background work now and then, so that segments are
-/// also made on demand; checkpoints, one of which fails, and one during which a write is made;
-/// clean closes and openings.
+/// The reference workload: puts, overwrites, deletions, pops and drains, comparisons, batches and
+/// transactions over three collections, two of which are dropped, created again, cleared and
+/// renamed; at both durabilities, some of them deferred; feeds; background work now and then, so
+/// that segments are also made on demand; checkpoints, one of which fails, and one during which a
+/// write is made; clean closes and openings.
 pub fn reference(seed: u64) -> Vec<Step> {
     let mut steps =
         rounds(seed, 55, &[Step::Checkpoint, Step::Reopen, Step::Checkpoint, Step::FailedCheckpoint, Step::Close]);
@@ -122,6 +122,10 @@ impl Action {
             }
             8 => Self::Feed(rng.u64(..)),
             9 => Self::no_op(MAY_BE_NO_OP[rng.usize(..MAY_BE_NO_OP.len())], model),
+            41..=43 => {
+                let verb = [Verb::PopFirst, Verb::PopLast, Verb::Drain][rng.usize(..3)];
+                Self::from_an_end(verb, durability(&mut rng), model)
+            }
             kind => {
                 let len = if kind < 19 { rng.usize(2..6) } else { 1 };
                 let durability = durability(&mut rng);
@@ -152,6 +156,9 @@ impl Action {
                 Some(delete) => vec![delete],
                 None => return Some(Self::no_op(verb, model)),
             },
+            Verb::PopFirst | Verb::PopLast | Verb::Drain => {
+                return Some(Self::from_an_end(verb, usual_durability(verb, seed, &mut rng), model));
+            }
             Verb::Write | Verb::WriteDeferred | Verb::Transact | Verb::TransactDeferred => {
                 [put()].into_iter().chain(delete).collect()
             }
@@ -167,10 +174,22 @@ impl Action {
             Verb::Background => return Some(Self::Background),
             Verb::Open | Verb::Checkpoint | Verb::Close => return None,
         };
-        // Leaves data that only the kernel has, so that the verb itself has something to write.
-        let durability =
-            if seed.is_multiple_of(2) || is_on_collections(verb) { Durability::Disk } else { durability(&mut rng) };
+        let durability = usual_durability(verb, seed, &mut rng);
         Some(Self::Write(WriteCall { verb, operations, durability }))
+    }
+
+    /// Takes one entry or a few from an end of a collection, if it has any.
+    fn from_an_end(verb: Verb, durability: Durability, model: &Model) -> Self {
+        let Some(entries) = model.collections().get("a").filter(|entries| !entries.is_empty()) else {
+            return Self::NoOp(verb, "a", b"nothing".to_vec());
+        };
+        let collection = "a".to_owned();
+        let operations = match verb {
+            Verb::PopFirst => vec![Operation::PopFirst { collection }],
+            Verb::PopLast => vec![Operation::PopLast { collection }],
+            _ => entries.keys().take(3).map(|key| Operation::delete("a", key.clone())).collect(),
+        };
+        Self::Write(WriteCall { verb, operations, durability })
     }
 
     fn no_op(verb: Verb, model: &Model) -> Self {
@@ -232,6 +251,12 @@ fn is_of_key(operation: &Operation) -> bool {
     matches!(operation, Operation::Put { .. } | Operation::Delete { .. })
 }
 
+/// Half of the seeds leave data that only the kernel has, so that the verb itself has something to
+/// write.
+fn usual_durability(verb: Verb, seed: u64, rng: &mut fastrand::Rng) -> Durability {
+    if seed.is_multiple_of(2) || is_on_collections(verb) { Durability::Disk } else { durability(rng) }
+}
+
 fn durability(rng: &mut fastrand::Rng) -> Durability {
     if rng.u8(..5) < 2 { Durability::Disk } else { Durability::Process }
 }
@@ -258,6 +283,9 @@ fn change(rng: &mut fastrand::Rng, model: &mut Model) -> Operation {
     let is_there = model.get(collection, &key).is_some();
     let operation = if is_there && rng.u8(..3) == 0 {
         Operation::delete(collection, key)
+    } else if is_there && rng.u8(..12) == 0 {
+        let collection = collection.to_owned();
+        if rng.bool() { Operation::PopFirst { collection } } else { Operation::PopLast { collection } }
     } else {
         let len = match rng.u8(..60) {
             0 => 18_000, // more than a usual segment holds
