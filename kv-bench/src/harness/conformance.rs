@@ -8,7 +8,8 @@ use super::engine::{Database, Engine, Error, Level, Promise, Result, Role, Unsup
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Checks an engine, at each level that it has, against a model: writes, reads, scans, updates, a
-/// checkpoint, a close and a second opening. Calls that the engine does not have are left out.
+/// checkpoint, a snapshot, a queue, a close and a second opening. Calls that the engine does not
+/// have are left out.
 ///
 /// # Errors
 /// The first error of the engine.
@@ -27,11 +28,17 @@ pub fn check(engine: &dyn Engine) -> Result {
 fn check_at(engine: &dyn Engine, level: Level, promise: Promise) -> Result {
     let directory = tempfile::tempdir()?;
     let Some(database) = supported(engine.open(directory.path(), level))? else { return Ok(()) };
+    let nothing = database.session()?.pop_first(&mut |key, _| panic!("{key:?} was popped from nothing"));
+    assert_ne!(supported(nothing)?, Some(true), "an entry was popped from nothing");
     let mut model = write(&*database)?;
     agree(&*database, &model)?;
     supported(database.checkpoint())?;
     agree(&*database, &model)?;
     update(&*database, &mut model)?;
+    agree(&*database, &model)?;
+    snapshot(&*database, &mut model)?;
+    agree(&*database, &model)?;
+    queue(&*database, &mut model)?;
     agree(&*database, &model)?;
     database.sync()?;
     database.close()?;
@@ -77,6 +84,43 @@ fn update(database: &dyn Database, model: &mut Entries) -> Result {
         value[0] = value[0].wrapping_add(1);
         session.update(b"not there", &mut |value| value.extend_from_slice(b"now it is"))?;
         model.insert(b"not there".to_vec(), b"now it is".to_vec());
+    }
+    Ok(())
+}
+
+/// Takes a snapshot and changes entries, which must not show in it.
+fn snapshot(database: &dyn Database, model: &mut Entries) -> Result {
+    let Some(snapshot) = supported(database.snapshot())? else { return Ok(()) };
+    let before = model.clone();
+    let mut session = database.session()?;
+    let replaced = before.keys().step_by(100).map(Vec::as_slice);
+    for key in replaced.chain([&b"added"[..]]) {
+        session.put(key, b"put later")?;
+        model.insert(key.to_vec(), b"put later".to_vec());
+    }
+    for key in model.keys() {
+        let mut found = None;
+        snapshot.get(key, &mut |value| found = Some(value.to_vec()))?;
+        assert_eq!(found.as_ref(), before.get(key), "{key:?} in a snapshot");
+    }
+    Ok(())
+}
+
+/// Pops entries from the front. Some of them are put again and are then the front once more.
+fn queue(database: &dyn Database, model: &mut Entries) -> Result {
+    let mut session = database.session()?;
+    for round in 0..30 {
+        let mut popped = None;
+        let found = session.pop_first(&mut |key, value| popped = Some((key.to_vec(), value.to_vec())));
+        let Some(found) = supported(found)? else { return Ok(()) };
+        assert_eq!(popped, model.pop_first(), "the entry that was popped");
+        assert_eq!(found, popped.is_some(), "whether an entry was popped");
+        let Some((key, value)) = popped else { continue };
+        session.get(&key, &mut |_| panic!("{key:?} was popped and is still there"))?;
+        if round % 3 == 0 {
+            session.put(&key, &value)?;
+            model.insert(key, value);
+        }
     }
     Ok(())
 }

@@ -163,6 +163,11 @@ pub trait Database: Send + Sync {
         Err(Unsupported("the engine does not merge on request").into())
     }
 
+    /// All entries as they are now, for as long as the returned value lives.
+    fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>> {
+        Err(Unsupported("there are no snapshots").into())
+    }
+
     /// The number of parts that a get may have to look into, apart from memory. `None` if it is not
     /// known.
     fn parts(&self) -> Option<usize> {
@@ -199,10 +204,24 @@ pub trait Session {
     }
 
     /// Calls `read` with each entry whose key is at least `from`, in the order of the keys, until
-    /// it returns `false`. If the engine has snapshots, all entries show the same moment. An engine
-    /// without an order supports an empty `from` only, and lists the entries in any order.
+    /// it returns `false`. Keys and values are read in place if the engine can do that. If it has
+    /// snapshots, all entries show the same moment. An engine without an order supports an empty
+    /// `from` only, and lists the entries in any order.
     fn scan(&mut self, from: &[u8], read: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result {
         let _ = (from, read);
         Err(Unsupported("entries cannot be listed").into())
     }
+
+    /// Deletes the entry with the lowest key in one step, so that of several threads one gets it,
+    /// and calls `read` with it. Returns `false` and calls nothing if there are no entries.
+    fn pop_first(&mut self, read: &mut dyn FnMut(&[u8], &[u8])) -> Result<bool> {
+        let _ = read;
+        Err(Unsupported("entries cannot be popped").into())
+    }
+}
+
+/// All entries as they were when this was made.
+pub trait Snapshot {
+    /// Calls `read` with the value that the key had. Does not call it if the key was absent.
+    fn get(&self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result;
 }

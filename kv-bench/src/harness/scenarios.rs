@@ -10,7 +10,9 @@ mod loaded;
 mod open;
 mod parts;
 mod put;
+mod queue;
 mod scans;
+mod snapshots;
 mod transact;
 mod values;
 mod writers;
@@ -76,6 +78,8 @@ pub const SCENARIOS: &[Scenario] = &[
     transact::DISK_8,
     loaded::LOADED,
     scans::SCANS,
+    queue::QUEUE,
+    snapshots::SNAPSHOTS,
     parts::PARTS,
     open::OPEN,
     written::WRITTEN,
@@ -301,16 +305,19 @@ impl Bench<'_> {
     }
 
     /// Puts the entries of these indexes, in batches, and syncs.
-    fn load_in_order(
+    fn load_in_order(&self, database: &dyn Database, values: &Values, indexes: impl Iterator<Item = u64>) -> Result {
+        self.load_entries(database, indexes.map(|index| (key(index), values.of(index))))
+    }
+
+    /// Puts these entries, in batches, and syncs.
+    fn load_entries<'a>(
         &self,
         database: &dyn Database,
-        values: &Values,
-        mut indexes: impl Iterator<Item = u64>,
+        mut entries: impl Iterator<Item = ([u8; 16], &'a [u8])>,
     ) -> Result {
         let mut session = database.session()?;
         loop {
-            let batch = indexes.by_ref().take(BATCH_ENTRIES as usize);
-            let entries: Vec<_> = batch.map(|index| (key(index), values.of(index))).collect();
+            let entries: Vec<_> = entries.by_ref().take(BATCH_ENTRIES as usize).collect();
             if entries.is_empty() {
                 return database.sync();
             }

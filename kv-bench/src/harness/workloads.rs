@@ -4,6 +4,7 @@ mod background;
 mod mapped;
 mod reads;
 mod sizes;
+mod snapshots;
 mod writes;
 
 use serde::{Deserialize, Serialize};
@@ -131,6 +132,8 @@ const GROUPS: &[&[Workload]] = &[
     writes::MIXED,
     reads::SCANS,
     writes::TRANSACTIONS,
+    writes::QUEUES,
+    snapshots::SNAPSHOTS,
     sizes::OPENINGS,
     sizes::SPACE,
     background::CHECKPOINTS,

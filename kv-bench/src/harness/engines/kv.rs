@@ -9,7 +9,7 @@ use kv_store::{
 
 use crate::{
     COLLECTION,
-    harness::engine::{Database, Engine, Level, Promise, Result, Role, Session},
+    harness::engine::{Database, Engine, Level, Promise, Result, Role, Session, Snapshot},
     without_checkpoints,
 };
 
@@ -29,7 +29,7 @@ impl Engine for Kv {
     }
 
     fn settings(&self, level: Level) -> String {
-        format!("kv {}, durability {level:?}", env!("CARGO_PKG_VERSION"))
+        format!("kv {}, durability {level:?}, gets and scans in place (get_with, scan_with)", env!("CARGO_PKG_VERSION"))
     }
 
     fn promise(&self, level: Level) -> Option<Promise> {
@@ -105,6 +105,10 @@ impl Database for Opened {
         Ok(())
     }
 
+    fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>> {
+        Ok(Box::new(self.store.snapshot()))
+    }
+
     fn parts(&self) -> Option<usize> {
         Some(self.store.stats().checkpoint_size.parts)
     }
@@ -153,6 +157,18 @@ impl Session for Calls<'_> {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         })?;
+        Ok(())
+    }
+
+    fn pop_first(&mut self, read: &mut dyn FnMut(&[u8], &[u8])) -> Result<bool> {
+        let popped = self.database.collection.pop_first()?;
+        Ok(popped.map(|entry| read(&entry.key, &entry.value)).is_some())
+    }
+}
+
+impl Snapshot for kv_store::Snapshot {
+    fn get(&self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result {
+        self.get_with(COLLECTION, key, |value| read(value))?;
         Ok(())
     }
 }

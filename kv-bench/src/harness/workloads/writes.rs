@@ -1,4 +1,4 @@
-//! Puts, loads, mixes of gets and puts, transactions, and larger values.
+//! Puts, loads, mixes of gets and puts, transactions, queues, and larger values.
 
 use super::{When, Workload, rate};
 use crate::harness::engine::Level;
@@ -94,6 +94,21 @@ pub const TRANSACTIONS: &[Workload] = &[
         Level::Disk,
         "Durable transaction, 8 threads",
         "Read a value, change it and write it back, from 8 threads among at most 100,000 keys, each on disk before the thread's next transaction.",
+    ),
+];
+
+pub const QUEUES: &[Workload] = &[
+    rate(
+        "queue-pop",
+        Level::Process,
+        "Pop from a queue",
+        "The entry with the lowest key is deleted and returned, in one step that survives a killed process, again and again by one thread. Keys are ascending numbers. All entries were loaded in order, then a checkpoint, if the engine has checkpoints.",
+    ),
+    rate(
+        "queue-steady",
+        Level::Process,
+        "Queue of a steady length",
+        "One thread puts an entry at the back of the queue and pops the front, each in a step that survives a killed process. The rate counts pairs. It goes on for ten times the usual time, or until everything that was loaded has been popped, so it also shows what earlier pops cost later ones. Loaded as for pops.",
     ),
 ];
 
