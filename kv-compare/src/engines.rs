@@ -19,6 +19,8 @@ mod redb;
 mod redis;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
+#[cfg(feature = "scc")]
+mod scc;
 #[cfg(feature = "sled")]
 mod sled;
 #[cfg(feature = "sqlite")]
@@ -60,6 +62,8 @@ pub fn all() -> Vec<&'static dyn Engine> {
         &btreemap::BTREEMAP,
         #[cfg(feature = "papaya")]
         &papaya::PAPAYA,
+        #[cfg(feature = "scc")]
+        &scc::SCC,
         &machine::Machine,
     ]
 }

@@ -26,4 +26,8 @@ impl Map for Tree {
         let _ = entries.into_iter().all(|(key, value)| read(key, value));
         Ok(())
     }
+
+    fn pop_first(&mut self) -> Result<Option<(Box<[u8]>, Box<[u8]>)>> {
+        Ok(self.pop_first())
+    }
 }

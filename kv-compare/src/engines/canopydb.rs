@@ -120,4 +120,15 @@ impl Session for Calls<'_> {
         }
         Ok(())
     }
+
+    fn pop_first(&mut self, read: &mut dyn FnMut(&[u8], &[u8])) -> Result<bool> {
+        let transaction = self.0.write()?;
+        let mut tree = transaction.get_or_create_tree(TREE)?;
+        let Some((key, value)) = tree.first()? else { return Ok(false) };
+        read(&key, &value);
+        tree.delete(&key)?;
+        drop(tree);
+        transaction.commit()?;
+        Ok(true)
+    }
 }

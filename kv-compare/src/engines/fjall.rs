@@ -6,7 +6,7 @@ use fjall::{
     Database as Plain, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, SingleWriterTxDatabase,
     SingleWriterTxKeyspace, Snapshot,
 };
-use kv_bench::harness::engine::{Database, Engine, Level, Promise, Result, Role, Session, Unsupported};
+use kv_bench::harness::engine::{self, Database, Engine, Level, Promise, Result, Role, Session, Unsupported};
 
 const KEYSPACE: &str = "bench";
 const CACHE_BYTES: u64 = 1 << 30;
@@ -110,6 +110,10 @@ impl Database for Opened {
         Ok(self.keyspace.rotate_memtable_and_wait()?)
     }
 
+    fn snapshot(&self) -> Result<Box<dyn engine::Snapshot + '_>> {
+        Ok(Box::new(Kept { snapshot: self.snapshot(), keyspace: &self.keyspace }))
+    }
+
     /// The last handle stops the background threads and syncs the log when it is dropped.
     fn close(self: Box<Self>) -> Result {
         Ok(())
@@ -174,6 +178,33 @@ impl Session for Calls<'_> {
             if !read(&key, &value) {
                 break;
             }
+        }
+        Ok(())
+    }
+
+    fn pop_first(&mut self, read: &mut dyn FnMut(&[u8], &[u8])) -> Result<bool> {
+        let Store::Transactional(database, keyspace) = &self.0.store else {
+            return Err(Unsupported("only a database with transactions can pop: see fjall-tx").into());
+        };
+        let mut transaction = database.write_tx().durability(Some(self.0.mode));
+        let Some(first) = transaction.first_key_value(keyspace) else { return Ok(false) };
+        let (key, value) = first.into_inner()?;
+        read(&key, &value);
+        transaction.remove(keyspace, key);
+        transaction.commit()?;
+        Ok(true)
+    }
+}
+
+struct Kept<'a> {
+    snapshot: Snapshot,
+    keyspace: &'a Keyspace,
+}
+
+impl engine::Snapshot for Kept<'_> {
+    fn get(&self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result {
+        if let Some(value) = self.snapshot.get(self.keyspace, key)? {
+            read(&value);
         }
         Ok(())
     }

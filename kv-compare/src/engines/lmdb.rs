@@ -132,4 +132,14 @@ impl Session for Calls<'_> {
         }
         Ok(())
     }
+
+    fn pop_first(&mut self, read: &mut dyn FnMut(&[u8], &[u8])) -> Result<bool> {
+        let mut transaction = self.0.env.write_txn()?;
+        let Some((key, value)) = self.0.tree.first(&transaction)? else { return Ok(false) };
+        read(key, value);
+        let key = key.to_vec(); // the deletion moves what is in the map
+        self.0.tree.delete(&mut transaction, &key)?;
+        transaction.commit()?;
+        Ok(true)
+    }
 }

@@ -7,7 +7,7 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-use kv_bench::harness::engine::{Database, Engine, Level, Promise, Result, Role, Session};
+use kv_bench::harness::engine::{Database, Engine, Level, Promise, Result, Role, Session, Unsupported};
 
 /// A map in memory as an engine. Its sessions are references to the map.
 pub struct MapEngine<M> {
@@ -77,6 +77,11 @@ pub trait Map {
 
     /// See [`Session::scan`].
     fn scan(&self, from: &[u8], read: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result;
+
+    /// Removes the entry with the lowest key.
+    fn pop_first(&mut self) -> Result<Option<(Box<[u8]>, Box<[u8]>)>> {
+        Err(Unsupported("a hash table has no order").into())
+    }
 }
 
 /// A map behind a reader-writer lock.
@@ -114,5 +119,10 @@ impl<M: Map> Session for &Locked<M> {
 
     fn scan(&mut self, from: &[u8], read: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result {
         self.0.read().unwrap_or_else(PoisonError::into_inner).scan(from, read)
+    }
+
+    fn pop_first(&mut self, read: &mut dyn FnMut(&[u8], &[u8])) -> Result<bool> {
+        let popped = self.0.write().unwrap_or_else(PoisonError::into_inner).pop_first()?;
+        Ok(popped.map(|(key, value)| read(&key, &value)).is_some())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kv_bench::harness::engine::{Database, Engine, Level, Promise, Result, Role, Session};
+use kv_bench::harness::engine::{Database, Engine, Level, Promise, Result, Role, Session, Snapshot};
 use redb::{
     Database as Store, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError,
     WriteTransaction,
@@ -76,8 +76,8 @@ impl Opened {
         Ok(transaction)
     }
 
-    fn read(&self) -> Result<ReadTransaction> {
-        Ok(self.store.begin_read()?)
+    fn read(&self) -> Result<Reader> {
+        Ok(Reader(self.store.begin_read()?))
     }
 }
 
@@ -89,6 +89,10 @@ impl Database for Opened {
     /// An `Immediate` commit persists all commits before it, even if it has no writes of its own.
     fn sync(&self) -> Result {
         Ok(self.store.begin_write()?.commit()?)
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>> {
+        Ok(Box::new(self.read()?))
     }
 
     fn close(self: Box<Self>) -> Result {
@@ -114,10 +118,7 @@ impl Session for Calls<'_> {
     }
 
     fn get(&mut self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result {
-        if let Some(value) = self.0.read()?.open_table(TABLE)?.get(key)? {
-            read(value.value());
-        }
-        Ok(())
+        self.0.read()?.get(key, read)
     }
 
     fn update(&mut self, key: &[u8], change: &mut dyn FnMut(&mut Vec<u8>)) -> Result {
@@ -131,11 +132,32 @@ impl Session for Calls<'_> {
     }
 
     fn scan(&mut self, from: &[u8], read: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result {
-        for entry in self.0.read()?.open_table(TABLE)?.range(from..)? {
+        for entry in self.0.read()?.0.open_table(TABLE)?.range(from..)? {
             let (key, value) = entry?;
             if !read(key.value(), value.value()) {
                 break;
             }
+        }
+        Ok(())
+    }
+
+    fn pop_first(&mut self, read: &mut dyn FnMut(&[u8], &[u8])) -> Result<bool> {
+        let transaction = self.0.write()?;
+        let mut table = transaction.open_table(TABLE)?;
+        let popped = table.pop_first()?.map(|(key, value)| read(key.value(), value.value())).is_some();
+        drop(table);
+        transaction.commit()?;
+        Ok(popped)
+    }
+}
+
+/// A transaction that sees the moment at which it began.
+struct Reader(ReadTransaction);
+
+impl Snapshot for Reader {
+    fn get(&self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result {
+        if let Some(value) = self.0.open_table(TABLE)?.get(key)? {
+            read(value.value());
         }
         Ok(())
     }

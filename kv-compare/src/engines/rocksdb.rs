@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use kv_bench::harness::engine::{Database, Engine, Level, Promise, Result, Role, Session};
+use kv_bench::harness::engine::{Database, Engine, Level, Promise, Result, Role, Session, Snapshot};
 use rocksdb::{
     BlockBasedOptions, Cache, CompactionPri, ErrorKind, OptimisticTransactionDB, OptimisticTransactionOptions, Options,
-    ReadOptions, WriteBatchWithTransaction, WriteOptions,
+    ReadOptions, SnapshotWithThreadMode, WriteBatchWithTransaction, WriteOptions,
 };
 
 const CACHE_BYTES: usize = 1 << 30;
@@ -108,6 +108,10 @@ impl Database for Opened {
         Ok(())
     }
 
+    fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>> {
+        Ok(Box::new(Kept(self.database.snapshot())))
+    }
+
     fn close(self: Box<Self>) -> Result {
         Ok(()) // dropping it closes it
     }
@@ -163,5 +167,16 @@ impl Session for Calls<'_> {
             entries.next();
         }
         Ok(entries.status()?)
+    }
+}
+
+struct Kept<'a>(SnapshotWithThreadMode<'a, OptimisticTransactionDB>);
+
+impl Snapshot for Kept<'_> {
+    fn get(&self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Result {
+        if let Some(value) = self.0.get_pinned(key)? {
+            read(&value);
+        }
+        Ok(())
     }
 }

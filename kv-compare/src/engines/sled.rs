@@ -110,4 +110,10 @@ impl Session for Calls<'_> {
         }
         Ok(())
     }
+
+    fn pop_first(&mut self, read: &mut dyn FnMut(&[u8], &[u8])) -> Result<bool> {
+        let popped = self.0.tree.pop_min()?;
+        self.0.written()?;
+        Ok(popped.map(|(key, value)| read(&key, &value)).is_some())
+    }
 }

@@ -109,6 +109,7 @@ impl<'a> View<'a> {
         let starts = |prefix: &str| self.name.starts_with(prefix);
         match self.name.split('-').next().unwrap_or_default() {
             _ if values => "Larger values",
+            _ if self.name.contains("snapshot") => "Snapshots",
             "put" if starts("put-disk") => "Durable puts",
             "put" => "Puts that survive a killed process",
             "load" => "Loading",
@@ -116,6 +117,7 @@ impl<'a> View<'a> {
             "mixed" => "Reads and writes mixed",
             "iterate" | "range" | "prefix" => "Scans",
             "transact" => "Transactions",
+            "queue" => "Queues",
             "open" | "close" => "Opening and closing",
             "memory" => "Memory",
             "disk" => "Disk",
