@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::Bound};
 
 use kv_bench::harness::engine::Result;
 
-use super::maps::{Locked, Map, MapEngine};
+use super::maps::{Entry, Locked, Map, MapEngine};
 
 type Tree = BTreeMap<Box<[u8]>, Box<[u8]>>;
 
@@ -27,7 +27,7 @@ impl Map for Tree {
         Ok(())
     }
 
-    fn pop_first(&mut self) -> Result<Option<(Box<[u8]>, Box<[u8]>)>> {
+    fn pop_first(&mut self) -> Result<Option<Entry>> {
         Ok(self.pop_first())
     }
 }

@@ -68,6 +68,9 @@ where
     }
 }
 
+/// A key and its value.
+pub type Entry = (Box<[u8]>, Box<[u8]>);
+
 /// A map that needs a reader-writer lock to be shared between threads.
 pub trait Map {
     fn get(&self, key: &[u8]) -> Option<&[u8]>;
@@ -79,7 +82,7 @@ pub trait Map {
     fn scan(&self, from: &[u8], read: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result;
 
     /// Removes the entry with the lowest key.
-    fn pop_first(&mut self) -> Result<Option<(Box<[u8]>, Box<[u8]>)>> {
+    fn pop_first(&mut self) -> Result<Option<Entry>> {
         Err(Unsupported("a hash table has no order").into())
     }
 }
