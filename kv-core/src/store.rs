@@ -440,8 +440,8 @@ impl Store {
     /// The medium, such as the lock on a directory, is released only when the last handle is
     /// dropped: every store, collection, commit and change feed. Until then opening it again fails
     /// with [`Locked`](crate::Error::Locked). If the last handle of a store that was not closed is
-    /// dropped, the log is closed then, without a checkpoint, and errors are not reported. That drop
-    /// waits for background work that is under way, without a limit.
+    /// dropped, the log is closed then, without a checkpoint, and errors are not reported. That
+    /// drop waits for background work that is under way, without a limit.
     ///
     /// A background checkpoint is cancelled and stops within milliseconds, with one exception: a
     /// flush of the disk (fsync) that is under way cannot be cut short. The checkpoint of this
