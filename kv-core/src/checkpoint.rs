@@ -99,6 +99,12 @@ pub trait Checkpointer: Send + Sync {
         None
     }
 
+    /// The bytes of what was removed from the medium while a value, an iterator or a snapshot still
+    /// reads it. The medium has their space back once that ends.
+    fn removed_bytes(&self) -> u64 {
+        0
+    }
+
     /// Makes a new checkpoint: `previous` with `changes` applied (C5). When this returns, the
     /// checkpoint is durable: the contents of its files, and their names (C1).
     ///

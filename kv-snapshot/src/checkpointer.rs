@@ -226,6 +226,10 @@ impl Checkpointer for MmapCheckpointer {
         self.parts.cache().map(BlockCache::stats)
     }
 
+    fn removed_bytes(&self) -> u64 {
+        self.parts.removed_bytes()
+    }
+
     fn write(&self, previous: Option<CheckpointId>, changes: &mut dyn Changes) -> Result<Arc<dyn Checkpoint>> {
         Ok(self.write_changes(previous, changes)?)
     }

@@ -132,9 +132,13 @@ impl Inventory {
         vfs: &dyn Vfs,
         named: &Named,
         in_work: &dyn Fn(u64) -> bool,
+        removed: &dyn Fn(u64),
     ) -> Result<()> {
-        let mut unneeded = self.parts.iter().filter(|seq| !named.is_needed(**seq) && !in_work(**seq));
-        unneeded.try_for_each(|seq| vfs.remove(&names::part(*seq))).map_err(Error::from)
+        for seq in self.parts.iter().filter(|seq| !named.is_needed(**seq) && !in_work(**seq)) {
+            vfs.remove(&names::part(*seq))?;
+            removed(*seq);
+        }
+        Ok(())
     }
 }
 

@@ -101,7 +101,7 @@ fn verify_checkpoint(
 fn verify_part(vfs: &dyn Vfs, manifest: &Manifest, named: &PartRef, cache: Option<&Arc<BlockCache>>) -> Result<()> {
     // First open it as a reader does: if it is another file altogether, this gives the clearest
     // error.
-    let part = Arc::new(open_part(vfs, manifest, named, cache)?);
+    let part = Arc::new(open_part(vfs, manifest, named, cache, Arc::default())?);
     verify_file(vfs, named, || Ok(()))?;
     verify_entries(&part)?;
     verify_names(&part)

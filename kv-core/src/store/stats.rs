@@ -37,6 +37,10 @@ pub struct Stats {
     pub checkpoint_size: CheckpointStats,
     /// The cache through which checkpoints are read; `None` if they are read in place.
     pub read_cache: Option<ReadCacheStats>,
+    /// The bytes of removed files of checkpoints that values, iterators and snapshots still read.
+    /// The disk has their space back once those are dropped. A value of up to 4 KiB from memory
+    /// keeps nothing; one from a checkpoint keeps the file that it lies in.
+    pub removed_bytes: u64,
     /// How many keys have changed since the newest checkpoint. Their changes are in memory. A key
     /// that has changed before and after a freeze counts twice.
     pub memory_entries: u64,
@@ -81,6 +85,9 @@ impl fmt::Display for Stats {
         if let Some(ReadCacheStats { limit, bytes, hits, misses }) = self.read_cache {
             write!(f, "read through a cache: {bytes} of {limit} bytes, {hits} hits, {misses} misses; ")?;
         }
+        if self.removed_bytes > 0 {
+            write!(f, "{} bytes of removed files are still read; ", self.removed_bytes)?;
+        }
         write!(f, "changed since: {} entries, {} bytes of memory; ", self.memory_entries, self.memory_bytes)?;
         write!(f, "log: trimmed up to {trimmed}, durable up to {durable}, appended up to {appended}, ")?;
         write!(f, "{} bytes since the checkpoint", self.log_medium_bytes)?;
@@ -116,6 +123,7 @@ impl Shared {
             checkpoint: view.checkpoint_id(),
             checkpoint_size: view.checkpoint_stats,
             read_cache: self.checkpointer.read_cache(),
+            removed_bytes: self.checkpointer.removed_bytes(),
             memory_entries: view.memtables().map(|memtable| memtable.entries() as u64).sum(),
             memory_bytes: view.memtables().map(|memtable| memtable.bytes()).sum(),
             frozen_memtables: view.frozen.len(),

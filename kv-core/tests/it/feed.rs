@@ -211,6 +211,10 @@ impl Checkpointer for InterruptedCheckpointer {
         self.inner.read_cache()
     }
 
+    fn removed_bytes(&self) -> u64 {
+        self.inner.removed_bytes()
+    }
+
     fn maintain(&self, effort: Effort, cancelled: &dyn Fn() -> bool) -> Result<Option<Arc<dyn Checkpoint>>> {
         self.inner.maintain(effort, cancelled)
     }

@@ -177,6 +177,10 @@ impl Checkpointer for PanickingCheckpointer {
         self.calls.call(|| self.inner.read_cache())
     }
 
+    fn removed_bytes(&self) -> u64 {
+        self.calls.call(|| self.inner.removed_bytes())
+    }
+
     fn maintain(&self, effort: Effort, cancelled: &dyn Fn() -> bool) -> Result<Option<Arc<dyn Checkpoint>>> {
         let maintained = self.calls.call(|| self.inner.maintain(effort, cancelled))?;
         Ok(maintained.map(|inner| self.wrap(inner)))

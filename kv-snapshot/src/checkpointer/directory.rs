@@ -132,7 +132,7 @@ impl MmapCheckpointer {
         let named = inventory.named(&*self.vfs, &self.failed_reads)?;
         let in_work = |seq| self.numbers.is_in_work(seq);
         inventory.remove_temporaries(&*self.vfs, &in_work)?;
-        inventory.remove_unnamed_parts(&*self.vfs, &named, &in_work)?;
+        inventory.remove_unnamed_parts(&*self.vfs, &named, &in_work, &|seq| self.parts.note_removed(seq))?;
         self.damage.tidy(&named);
         Ok(())
     }

@@ -12,6 +12,7 @@ use kv_vfs::{Origin, Vfs};
 use super::{
     cache::BlockCache,
     cursor::PartCursor,
+    in_use::{FilesInUse, InUse},
     part::{Entry, Part},
     size::Delta,
 };
@@ -19,6 +20,7 @@ use crate::{
     damage::Damage,
     error::{is_damage, missing_part_is_damage},
     format::{
+        block::BLOCK_BYTES,
         manifest::{Manifest, PartRef},
         names,
         part::Section,
@@ -117,11 +119,12 @@ pub(crate) struct OpenParts {
     /// The process that shares parts. A child made by `fork` takes no lock.
     origin: Origin,
     by_identity: Mutex<HashMap<u128, Weak<OpenPart>>>,
+    files: FilesInUse,
 }
 
 impl OpenParts {
     pub(crate) fn new(vfs: Arc<dyn Vfs>, damage: Arc<Damage>, cache: Option<Arc<BlockCache>>) -> Self {
-        Self { vfs, damage, cache, origin: Origin::here(), by_identity: Mutex::default() }
+        Self { vfs, damage, cache, origin: Origin::here(), by_identity: Mutex::default(), files: FilesInUse::default() }
     }
 
     pub(crate) fn cache(&self) -> Option<&BlockCache> {
@@ -134,12 +137,15 @@ impl OpenParts {
         if is_ours && let Some(open) = self.find(named) {
             return Ok(open);
         }
-        let part = open_part(&*self.vfs, manifest, named, self.cache.as_ref())?;
+        let in_use = Arc::<InUse>::default();
+        let part = open_part(&*self.vfs, manifest, named, self.cache.as_ref(), in_use.clone())?;
+        let bytes = part.blocks().count() * BLOCK_BYTES as u64;
         let part = Arc::new(OpenPart::new(*named, part, self.damage.clone()));
         if is_ours {
             let mut parts = self.by_identity.lock().unwrap_or_else(PoisonError::into_inner);
             parts.retain(|_, part| part.strong_count() > 0);
             parts.insert(named.summary.identity, Arc::downgrade(&part));
+            self.files.opened(named.seq, &in_use, bytes);
         }
         Ok(part)
     }
@@ -147,6 +153,16 @@ impl OpenParts {
     fn find(&self, named: &PartRef) -> Option<Arc<OpenPart>> {
         let parts = self.by_identity.lock().unwrap_or_else(PoisonError::into_inner);
         parts.get(&named.summary.identity)?.upgrade().filter(|open| open.named == *named)
+    }
+
+    /// Notes that the file of a part was removed.
+    pub(crate) fn note_removed(&self, seq: u64) {
+        self.files.removed(seq);
+    }
+
+    /// The bytes of the files that were removed while something still reads them.
+    pub(crate) fn removed_bytes(&self) -> u64 {
+        if self.origin.is_here() { self.files.removed_bytes() } else { 0 }
     }
 
     /// Forgets an open part, so that it is opened from its file again.
@@ -162,8 +178,9 @@ pub(crate) fn open_part(
     manifest: &Manifest,
     named: &PartRef,
     cache: Option<&Arc<BlockCache>>,
+    in_use: Arc<InUse>,
 ) -> Result<Part> {
-    let part = Part::open_through(vfs, &names::part(named.seq), cache).map_err(missing_part_is_damage)?;
+    let part = Part::open_through(vfs, &names::part(named.seq), cache, in_use).map_err(missing_part_is_damage)?;
     let found = part_ref(named, &part);
     if found != *named || part.header().store != manifest.log_id.0 {
         let detail = format!("it is not the part that the manifest names: {found:?} instead of {named:?}");

@@ -9,6 +9,7 @@ use kv_vfs::{Access, File, Vfs};
 use super::{
     blocks::{Blocks, Source},
     cache::BlockCache,
+    in_use::InUse,
     piece::Piece,
     stripes::Stripes,
     unmapped::{Unmapped, read_part_of},
@@ -33,6 +34,7 @@ pub(crate) struct Part {
     blocks: Blocks,
     stripes: Stripes,
     sections: Vec<Section>,
+    _in_use: Arc<InUse>,
 }
 
 /// Where an entry lies. Its header and its key have been verified; its value has not.
@@ -82,16 +84,21 @@ impl Part {
     ///
     /// A missing file is [`Error::Io`] with the kind "not found".
     pub(crate) fn open(vfs: &dyn Vfs, name: &str) -> Result<Self> {
-        Self::open_through(vfs, name, None)
+        Self::open_through(vfs, name, None, Arc::default())
     }
 
     /// Like [`open`](Self::open). With a cache, the part is read through that, and never mapped.
-    pub(crate) fn open_through(vfs: &dyn Vfs, name: &str, cache: Option<&Arc<BlockCache>>) -> Result<Self> {
+    pub(crate) fn open_through(
+        vfs: &dyn Vfs,
+        name: &str,
+        cache: Option<&Arc<BlockCache>>,
+        in_use: Arc<InUse>,
+    ) -> Result<Self> {
         let file = vfs.open(name, Access::Read).map_err(not_opened)?;
         let path = vfs.path().join(name);
         let (map, (ends, length)) = match cache {
             None => {
-                let map = file.map()?;
+                let map = in_use.map(file.map()?);
                 let length = map.len();
                 (map.clone(), (map, length))
             }
@@ -105,7 +112,7 @@ impl Part {
             Some(cache) => Source::File(Unmapped { file, cache: cache.clone(), digest }),
         };
         let blocks = Blocks::new(path, source, header.seed(), tree, footer.root);
-        let mut part = Self { header, footer, digest, blocks, stripes, sections: Vec::new() };
+        let mut part = Self { header, footer, digest, blocks, stripes, sections: Vec::new(), _in_use: in_use };
         part.sections = part.read_directory()?;
         Ok(part)
     }

@@ -94,3 +94,29 @@ fn the_reader_is_chosen_at_each_opening() {
         before = Some(content(&store).unwrap());
     }
 }
+
+/// A value keeps the map that it lies in, and an iterator keeps what it reads. `Stats` shows what
+/// the disk does not have back for their sake.
+#[test]
+fn removed_files_that_are_still_read_are_shown() {
+    for reader in [Reader::Mapped, PREAD] {
+        let home = TempDir::new().unwrap();
+        let store = Options { reader, ..small() }.open(home.path().join("store")).unwrap();
+        let all = store.collection("all").unwrap();
+        (0..200_u8).for_each(|n| all.put([n], vec![n; 100]).unwrap());
+        store.compact().unwrap();
+        let (value, mut entries) = (all.get([7]).unwrap().unwrap(), all.iter());
+        entries.next().unwrap().unwrap();
+        (0..200_u8).for_each(|n| all.put([n], vec![0; 100]).unwrap());
+        store.compact().unwrap();
+        let stats = store.stats();
+        assert!(stats.removed_bytes > 20_000, "{reader:?}: {stats}");
+        assert!(stats.to_string().contains("bytes of removed files are still read"), "{stats}");
+        drop(entries);
+        let keeps = store.stats().removed_bytes > 0;
+        assert_eq!(keeps, matches!(reader, Reader::Mapped), "{reader:?}: a value from the cache is a copy");
+        assert_eq!(value, [7; 100]);
+        drop(value);
+        assert_eq!(store.stats().removed_bytes, 0, "{reader:?}");
+    }
+}

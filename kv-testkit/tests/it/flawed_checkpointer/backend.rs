@@ -208,6 +208,10 @@ impl Checkpointer for Flawed {
         self.inner.read_cache()
     }
 
+    fn removed_bytes(&self) -> u64 {
+        self.inner.removed_bytes()
+    }
+
     fn damage(&self) -> Option<Arc<Error>> {
         let met = self.shared.met_damage.load(Ordering::Acquire);
         match self.flaw {
