@@ -2,8 +2,12 @@ use std::{borrow::Borrow, fmt, ops::Deref, str::Utf8Error, string::FromUtf8Error
 
 use bytes::Bytes;
 
-/// A handle to the bytes of a value or a key, which are in memory or in a mapped file. It derefs to
-/// `[u8]`, is cheap to clone, and keeps the bytes alive.
+/// The bytes of a value or a key. It derefs to `[u8]`, and is cheap to clone.
+///
+/// What a store hands out is a copy if it has at most [`COPIED_BYTES_MAX`](Value::COPIED_BYTES_MAX)
+/// bytes, so it may be kept for as long as you like. A longer one may be a handle that keeps the
+/// file mapped in which it lies, even if that was removed;
+/// [`Stats::removed_bytes`](crate::Stats::removed_bytes) shows it.
 ///
 /// ```
 /// use kv_core::Value;
@@ -19,6 +23,9 @@ use bytes::Bytes;
 pub struct Value(Bytes);
 
 impl Value {
+    /// Up to this length a value that a store hands out is a copy: 4 KiB.
+    pub const COPIED_BYTES_MAX: usize = 4096;
+
     /// A value that copies `bytes`.
     pub fn copy_from(bytes: &[u8]) -> Self {
         Self(Bytes::copy_from_slice(bytes))

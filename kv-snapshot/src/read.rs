@@ -16,5 +16,4 @@ mod scrub;
 pub(crate) mod search;
 mod size;
 pub(crate) mod stack;
-mod stripes;
 mod unmapped;

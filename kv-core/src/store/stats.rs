@@ -38,8 +38,8 @@ pub struct Stats {
     /// The cache through which checkpoints are read; `None` if they are read in place.
     pub read_cache: Option<ReadCacheStats>,
     /// The bytes of removed files of checkpoints that values, iterators and snapshots still read.
-    /// The disk has their space back once those are dropped. A value of up to 4 KiB from memory
-    /// keeps nothing; one from a checkpoint keeps the file that it lies in.
+    /// The disk has their space back once those are dropped. [Short
+    /// values](crate::Value::COPIED_BYTES_MAX) keep nothing.
     pub removed_bytes: u64,
     /// How many keys have changed since the newest checkpoint. Their changes are in memory. A key
     /// that has changed before and after a freeze counts twice.

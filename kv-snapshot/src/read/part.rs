@@ -11,7 +11,6 @@ use super::{
     cache::BlockCache,
     in_use::InUse,
     piece::Piece,
-    stripes::Stripes,
     unmapped::{Unmapped, read_part_of},
 };
 use crate::{
@@ -32,7 +31,6 @@ pub(crate) struct Part {
     footer: Footer,
     digest: u128,
     blocks: Blocks,
-    stripes: Stripes,
     sections: Vec<Section>,
     _in_use: Arc<InUse>,
 }
@@ -106,13 +104,12 @@ impl Part {
         };
         let (header, footer, digest) = Self::open_ends(&ends, length).map_err(|fault| fault.at(&path, 0))?;
         let tree = Tree::new(footer.blocks_covered);
-        let stripes = Stripes::new(&map);
         let source = match cache {
             None => Source::Map(map),
             Some(cache) => Source::File(Unmapped { file, cache: cache.clone(), digest }),
         };
         let blocks = Blocks::new(path, source, header.seed(), tree, footer.root);
-        let mut part = Self { header, footer, digest, blocks, stripes, sections: Vec::new(), _in_use: in_use };
+        let mut part = Self { header, footer, digest, blocks, sections: Vec::new(), _in_use: in_use };
         part.sections = part.read_directory()?;
         Ok(part)
     }
@@ -340,9 +337,10 @@ impl Part {
         Error::corrupt(self.blocks.file(), offset, detail)
     }
 
-    /// A handle to a range of the map. The caller must have verified it.
+    /// A handle to a range of the map, or a copy if it is short. The caller must have verified it.
     pub(crate) fn handle(&self, range: Range<usize>) -> Value {
-        self.stripes.slice(range)
+        let map = self.blocks.map();
+        if range.len() <= Value::COPIED_BYTES_MAX { Value::copy_from(&map[range]) } else { map.slice(range).into() }
     }
 
     /// The offset of the first entry whose key is at or above `bound`, or above it if `after`; the

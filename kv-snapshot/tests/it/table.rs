@@ -33,7 +33,7 @@ fn holds_what_was_inserted() {
     table.verify().unwrap();
     let value = table.get(&7u32.to_be_bytes()).unwrap().unwrap();
     drop(table);
-    assert_eq!(value, [7; 7], "a handle keeps the file mapped");
+    assert_eq!(value, [7; 7], "a value outlives its table");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use kv_store::{Options, Reader, Store};
+use kv_store::{Options, Reader, Store, Value};
 use kv_testkit::vfs::{Fault, Kind, TestVfs};
 use kv_vfs::OsVfs;
 use tempfile::TempDir;
@@ -95,8 +95,8 @@ fn the_reader_is_chosen_at_each_opening() {
     }
 }
 
-/// A value keeps the map that it lies in, and an iterator keeps what it reads. `Stats` shows what
-/// the disk does not have back for their sake.
+/// A long value keeps the map that it lies in, a short one keeps nothing, and an iterator keeps
+/// what it reads. `Stats` shows what the disk does not have back for their sake.
 #[test]
 fn removed_files_that_are_still_read_are_shown() {
     for reader in [Reader::Mapped, PREAD] {
@@ -104,8 +104,10 @@ fn removed_files_that_are_still_read_are_shown() {
         let store = Options { reader, ..small() }.open(home.path().join("store")).unwrap();
         let all = store.collection("all").unwrap();
         (0..200_u8).for_each(|n| all.put([n], vec![n; 100]).unwrap());
+        all.put("long", [8; Value::COPIED_BYTES_MAX + 1]).unwrap();
         store.compact().unwrap();
-        let (value, mut entries) = (all.get([7]).unwrap().unwrap(), all.iter());
+        let [short, long] = [&[7][..], b"long"].map(|key| all.get(key).unwrap().unwrap());
+        let mut entries = all.iter();
         entries.next().unwrap().unwrap();
         (0..200_u8).for_each(|n| all.put([n], vec![0; 100]).unwrap());
         store.compact().unwrap();
@@ -114,9 +116,10 @@ fn removed_files_that_are_still_read_are_shown() {
         assert!(stats.to_string().contains("bytes of removed files are still read"), "{stats}");
         drop(entries);
         let keeps = store.stats().removed_bytes > 0;
-        assert_eq!(keeps, matches!(reader, Reader::Mapped), "{reader:?}: a value from the cache is a copy");
-        assert_eq!(value, [7; 100]);
-        drop(value);
-        assert_eq!(store.stats().removed_bytes, 0, "{reader:?}");
+        assert_eq!(keeps, matches!(reader, Reader::Mapped), "{reader:?}: a value from the cache keeps no file");
+        assert_eq!(long, [8; Value::COPIED_BYTES_MAX + 1]);
+        drop(long);
+        assert_eq!(store.stats().removed_bytes, 0, "{reader:?}: a short value keeps a file");
+        assert_eq!(short, [7; 100]);
     }
 }

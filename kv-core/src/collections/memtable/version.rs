@@ -20,6 +20,7 @@
 //! changed.
 
 use super::arena::Address;
+use crate::Value;
 
 /// The beginning of each record.
 pub(super) type Head = [u8; HEAD_BYTES];
@@ -29,7 +30,7 @@ const LINKS_BYTES: usize = 12;
 const VALUE_BYTES_BITS: u16 = 13;
 /// The longest value that lies in the arena. A longer one lies apart, with a reference counter of
 /// its own, so that it is copied neither when it is read nor when the memtable is dropped.
-pub(super) const ARENA_VALUE_BYTES_MAX: usize = 4096;
+pub(super) const ARENA_VALUE_BYTES_MAX: usize = Value::COPIED_BYTES_MAX;
 const _: () = assert!(ARENA_VALUE_BYTES_MAX < 1 << VALUE_BYTES_BITS);
 
 const HAS_OLDER: u16 = 1 << VALUE_BYTES_BITS;
