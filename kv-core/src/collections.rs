@@ -51,7 +51,7 @@ pub use entries::Entries;
 pub(crate) use entries::Walk;
 pub use entry::Entry;
 pub(crate) use horizon::Horizon;
-pub(crate) use memtable::{Direction, MemtableChanges};
+pub(crate) use memtable::{Direction, Ends, MemtableChanges, Narrowed};
 use memtable::{SeenValue, TOUCHED_AHEAD};
 pub(crate) use merge::PendingChanges;
 pub(crate) use read_view::ReadView;
@@ -164,23 +164,16 @@ impl Collections {
         }
     }
 
-    /// Notes that from `lsn` on a collection has nothing beyond `key`, towards `end`: that key was
-    /// the last one there, and was deleted.
-    pub(crate) fn narrow(
-        &self,
-        writer: &mut WriterToken,
-        lsn: Lsn,
-        collection: CollectionId,
-        end: Direction,
-        key: Value,
-    ) {
-        writer.active.narrow(lsn, collection, end, key, self.horizon.published());
+    /// Notes what was found at the ends of a collection, after every change up to `lsn`, which is
+    /// the last one that was applied.
+    pub(crate) fn narrow(&self, writer: &mut WriterToken, lsn: Lsn, collection: CollectionId, ends: Ends) {
+        writer.active.narrow(lsn, collection, ends, self.horizon.published());
     }
 
     /// Freezes the active memtable and starts a new one. `lsn` is the position of the last change,
     /// and `record_bytes` are the bytes of the memtable's records in the log.
     pub(crate) fn freeze(&self, writer: &mut WriterToken, lsn: Lsn, record_bytes: u64) {
-        writer.active = writer.active.successor(lsn);
+        writer.active = writer.active.successor(lsn, self.horizon.published());
         let active = Arc::clone(writer.active.memtable());
         self.edit_view(|view| Some(view.with_active_frozen(active, lsn, record_bytes)));
     }

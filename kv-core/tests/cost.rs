@@ -3,22 +3,27 @@
 //! whatever looks at an entry makes a handle to its key.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use allocation_counter::measure;
-use kv_core::{Durability, MemoryCheckpointer, MemoryLog, Snapshot, Store, StoreOptions};
+use kv_core::{
+    Durability, MemoryCheckpointMedium, MemoryCheckpointer, MemoryLog, MemoryLogMedium, Snapshot, Store, StoreOptions,
+};
 
 /// By how much the cost may grow if everything else grows fourfold.
 const RATIO_MAX: f64 = 2.0;
 
-fn store() -> Store {
-    let options = StoreOptions {
+fn options() -> StoreOptions {
+    StoreOptions {
         durability: Durability::Process,
         checkpoint_record_bytes: u64::MAX,
         checkpoint_medium_bytes: u64::MAX,
         ..StoreOptions::default()
-    };
-    Store::with_backends(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), options).unwrap()
+    }
+}
+
+fn store() -> Store {
+    Store::with_backends(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), options()).unwrap()
 }
 
 /// Checks what `verb` costs in the states that `prepare` makes of N and of 4 N. It is called a few
@@ -81,6 +86,135 @@ fn the_ends_of_a_queue() {
             assert!(q(store).pop_first().unwrap().is_some());
         });
     }
+}
+
+/// A store that was opened again, with a queue from which everything was popped before.
+fn reopened(n: u64, checkpointed: bool) -> Store {
+    let (log, checkpoints) = (MemoryLogMedium::default(), MemoryCheckpointMedium::default());
+    let open = || {
+        let log = Arc::new(MemoryLog::open(&log).unwrap());
+        let options = StoreOptions { close_checkpoint_record_bytes: u64::MAX, ..options() };
+        Store::with_backends(log, Arc::new(MemoryCheckpointer::open(&checkpoints)), options).unwrap()
+    };
+    let store = open();
+    (0..n).for_each(|key| put(&store, key));
+    if checkpointed {
+        store.checkpoint().unwrap();
+    }
+    while store.collection("q").unwrap().pop_first().unwrap().is_some() {}
+    store.close().unwrap();
+    drop(store);
+    open()
+}
+
+/// A queue that is found empty again and again was walked over once.
+#[test]
+fn an_empty_queue() {
+    for checkpointed in [false, true] {
+        let at = |n| reopened(n, checkpointed);
+        let q = |store: &Store| store.collection("q").unwrap();
+        check("pop_first", at, |store, _| assert!(q(store).pop_first().unwrap().is_none()));
+        check("pop_last", at, |store, _| assert!(q(store).pop_last().unwrap().is_none()));
+        check("drain", at, |store, _| assert!(q(store).drain::<&[u8]>(..).unwrap().is_empty()));
+        check("drain of the front", at, |store, _| assert!(q(store).drain(..[0xFF]).unwrap().is_empty()));
+        check("pop_first in a transaction", at, |store, _| {
+            assert!(store.transact(|tx| tx.pop_first("q")).unwrap().is_none());
+        });
+        check("is_empty beside pop_first", at, |store, _| {
+            assert!(q(store).pop_first().unwrap().is_none());
+            assert!(q(store).is_empty().unwrap());
+        });
+        check("put at the front, and pop_first twice", at, |store, _| {
+            put(store, 0);
+            assert!(q(store).pop_first().unwrap().is_some());
+            assert!(q(store).pop_first().unwrap().is_none());
+        });
+    }
+}
+
+/// However many keys are put where everything was popped, the rest stays known.
+#[test]
+fn many_keys_put_back() {
+    const PUT_BACK: u64 = 400;
+    let emptied = |n| {
+        let store = popped(n, false, true);
+        while store.collection("q").unwrap().pop_last().unwrap().is_some() {}
+        store
+    };
+    check("a stack that was deeper", emptied, |store, _| {
+        (0..PUT_BACK).for_each(|key| put(store, key));
+        let q = store.collection("q").unwrap();
+        (0..PUT_BACK).for_each(|_| assert!(q.pop_last().unwrap().is_some()));
+    });
+}
+
+/// However long the keys are.
+#[test]
+fn long_keys() {
+    let key = |key: u64| [&[7; 2000][..], &key.to_be_bytes()].concat();
+    let popped = |n| {
+        let store = store();
+        let q = store.collection("q").unwrap();
+        (0..n + 50).for_each(|number| q.put(key(number), "value").unwrap());
+        (0..n).for_each(|_| assert!(q.pop_first().unwrap().is_some()));
+        store
+    };
+    check("pop_first", popped, |store, _| {
+        assert!(store.collection("q").unwrap().pop_first().unwrap().is_some());
+    });
+}
+
+/// What the verbs that look at an end cost in a transaction that has popped much there.
+#[test]
+fn looking_at_what_a_transaction_popped() {
+    let cost = |n: u64| {
+        let store = store();
+        (0..n + 50).for_each(|key| put(&store, key));
+        let with_looks = |looks: u64| {
+            let run = || {
+                let looked = store.transact(|tx| {
+                    (0..n).try_for_each(|_| tx.pop_first("q").map(|entry| assert!(entry.is_some())))?;
+                    for _ in 0..looks {
+                        assert!(tx.first("q")?.is_some() && !tx.is_empty("q")?);
+                        assert!(tx.range("q", 0_u64.to_be_bytes()..).next().transpose()?.is_some());
+                        tx.put("q", 0_u64.to_be_bytes(), "again")?;
+                        assert!(tx.pop_first("q")?.is_some());
+                    }
+                    Err::<(), _>(kv_core::Error::Cancelled)
+                });
+                looked.unwrap_err();
+            };
+            measure(run).count_total
+        };
+        with_looks(0);
+        with_looks(100).saturating_sub(with_looks(0)) as f64
+    };
+    let (at_n, at_4n) = (cost(500), cost(2000));
+    assert!(at_4n <= RATIO_MAX * at_n, "{at_n} allocations after N pops, {at_4n} after 4 N");
+}
+
+/// How long one pop takes in a transaction that pops from many collections. Looking for what was
+/// noted of one among all of them allocates nothing, so this takes the time: at its best, and with
+/// room to spare.
+#[test]
+fn pops_from_many_collections_in_a_transaction() {
+    let time_of_pop = |collections: u32| {
+        let store = store();
+        let names: Vec<String> = (0..collections).map(|name| name.to_string()).collect();
+        store.transact(|tx| names.iter().try_for_each(|name| tx.put(name, "k", "v"))).unwrap();
+        let run = |_| {
+            let begun = Instant::now();
+            let popped = store.transact(|tx| {
+                names.iter().try_for_each(|name| tx.pop_first(name).map(drop))?;
+                Err::<(), _>(kv_core::Error::Cancelled)
+            });
+            popped.unwrap_err();
+            begun.elapsed() / collections
+        };
+        (0..5).map(run).min().unwrap()
+    };
+    let (few, many) = (time_of_pop(500), time_of_pop(16_000));
+    assert!(many <= 4 * few, "{few:?} of few, {many:?} of many");
 }
 
 /// What one pop costs in a transaction that has popped much.

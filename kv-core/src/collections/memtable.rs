@@ -9,7 +9,7 @@ mod tests;
 mod version;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     hash::BuildHasher,
     hint::black_box,
     iter,
@@ -25,11 +25,14 @@ use append_only_vec::AppendOnlyVec;
 use self::{
     arena::{Address, Arena, Link},
     index::Index,
-    live::{Live, LiveAt},
+    live::{Known, Live, LiveAt},
     order::{Keys, Order, beginning},
     version::{ARENA_VALUE_BYTES_MAX, Content, Version},
 };
-pub(crate) use self::{live::Narrowed, order::Direction};
+pub(crate) use self::{
+    live::{Ends, Narrowed},
+    order::Direction,
+};
 use super::steps::{self, GoOn, STEP_ENTRIES};
 use crate::{
     Change, CollectionId, Lsn, Result, Value,
@@ -74,7 +77,9 @@ pub(crate) struct Memtable {
     bytes: atomic::AtomicU64,
     order_bytes: atomic::AtomicU64,
     entries: atomic::AtomicUsize,
-    /// Whether anything is known of where live keys are.
+    /// Where the live keys of collections are, as far as it is known.
+    live: RwLock<HashMap<CollectionId, LiveAt>>,
+    /// Whether anything is known of that.
     has_live: atomic::AtomicBool,
 }
 
@@ -85,7 +90,6 @@ struct Collection {
     /// The version that was added last.
     newest: Link,
     order: Mutex<Order>,
-    live: Mutex<LiveAt>,
 }
 
 /// What a memtable says of a key: the position of a version, and the value or that it was deleted.
@@ -136,7 +140,8 @@ impl Memtable {
         self.entries.load(Ordering::Relaxed)
     }
 
-    /// About how many bytes of memory it takes: versions, index, order and values.
+    /// About how many bytes of memory it takes: versions, index, order, values, and what is known of
+    /// where live keys are.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed) + self.order_bytes.load(Ordering::Relaxed)
     }
@@ -206,7 +211,7 @@ impl Memtable {
         if !self.has_live.load(Ordering::Relaxed) {
             return Live::ANYWHERE;
         }
-        self.collection(id).map_or(Live::ANYWHERE, |collection| lock(&collection.live).at(position))
+        read(&self.live).get(&id).map_or(Live::ANYWHERE, |live| live.at(position))
     }
 
     /// The changes of a collection from after one position up to another, the newest first.
@@ -299,8 +304,8 @@ pub(crate) struct Writer {
     last: Option<(CollectionId, u32)>,
     apart_bytes: u64,
     keys: u64,
-    /// The collections of which it is known where live keys are.
-    narrowed: HashSet<u32>,
+    /// Where live keys are.
+    known: Known,
 }
 
 impl Writer {
@@ -322,6 +327,7 @@ impl Writer {
             bytes: atomic::AtomicU64::new(0),
             order_bytes: atomic::AtomicU64::new(0),
             entries: atomic::AtomicUsize::new(0),
+            live: RwLock::default(),
             has_live: atomic::AtomicBool::new(false),
         };
         Self {
@@ -331,21 +337,24 @@ impl Writer {
             last: None,
             apart_bytes: 0,
             keys: 0,
-            narrowed: HashSet::new(),
+            known: Known::default(),
         }
     }
 
     /// The writer of the memtable that comes after this one, for changes after position `base`.
-    /// What is known of where live keys are goes on to it.
-    pub(crate) fn successor(&self, base: Lsn) -> Self {
+    /// What is known of where live keys are goes on to it, as far as it was in use: with all that
+    /// was ever known, memtables would be full before anything was added.
+    pub(crate) fn successor(&mut self, base: Lsn, published: Lsn) -> Self {
         let mut next = Self::with_index(base, self.index.successor());
-        for number in &self.narrowed {
-            let Collection { id, live, .. } = &self.memtable.collections[*number as usize];
-            let known = lock(live).clone();
-            let number = next.number_of(*id);
-            *lock(&next.memtable.collections[number as usize].live) = known;
-            next.note_narrowed(number);
+        next.known = self.known.carry_over();
+        let known = read(&self.memtable.live);
+        for id in next.known.collections() {
+            let mut live = known.get(&id).cloned().unwrap_or_default();
+            live.forget_before(published);
+            write(&next.memtable.live).insert(id, live);
+            next.memtable.has_live.store(true, Ordering::Relaxed);
         }
+        drop(known);
         next
     }
 
@@ -359,25 +368,22 @@ impl Writer {
         self.arena.bytes() + self.index.bytes()
     }
 
-    /// Notes that from `since` on a collection has no live key beyond `key`, towards `end`, nor the
-    /// key itself. What is known for positions before `published` is forgotten: snapshots of them
-    /// read everything.
-    pub(crate) fn narrow(&mut self, since: Lsn, id: CollectionId, end: Direction, key: Value, published: Lsn) {
-        let number = self.number_of(id);
-        lock(&self.memtable.collections[number as usize].live).remove(since, end, key, published);
-        self.note_narrowed(number);
-    }
-
-    fn note_narrowed(&mut self, number: u32) {
-        self.narrowed.insert(number);
+    /// Notes what was found at the ends of a collection, for the positions from `since` on. What is
+    /// known for positions before `published` is forgotten: snapshots of them read everything.
+    pub(crate) fn narrow(&mut self, since: Lsn, id: CollectionId, ends: Ends, published: Lsn) {
+        let live = self.known.narrow(id, ends, since);
+        let mut all = write(&self.memtable.live);
+        let told = all.entry(id).or_default();
+        told.push(live);
+        told.forget_before(published);
+        drop(all);
         self.memtable.has_live.store(true, Ordering::Relaxed);
+        self.count_bytes();
     }
 
     /// Forgets where the live keys of a collection are, which was dropped.
     pub(crate) fn forget(&mut self, id: CollectionId) {
-        if let Some(number) = read(&self.memtable.numbers).get(&id) {
-            self.narrowed.remove(number);
-        }
+        self.known.forget(id);
     }
 
     /// Brings what a change of this key will look at into the processor's cache.
@@ -390,10 +396,10 @@ impl Writer {
     pub(crate) fn apply(&mut self, lsn: Lsn, id: CollectionId, key: &[u8], value: Option<&[u8]>) {
         let number = self.number_of(id);
         if value.is_some()
-            && self.narrowed.contains(&number)
-            && !lock(&self.memtable.collections[number as usize].live).add(lsn, key)
+            && let Some(live) = self.known.put(id, key, lsn)
+            && let Some(told) = write(&self.memtable.live).get_mut(&id)
         {
-            self.narrowed.remove(&number);
+            told.push(live);
         }
         let Self { memtable, arena, index, apart_bytes, keys, .. } = self;
         let hash = memtable.hash(id, key);
@@ -417,10 +423,14 @@ impl Writer {
         if is_new && id != CollectionId::NAMES {
             memtable.entries.store(memtable.entries() + 1, Ordering::Relaxed);
         }
-        let collections = memtable.collections.len() as u64 * COLLECTION_BYTES;
         *keys += u64::from(is_new);
-        let bytes = arena.bytes() + *keys * LINK_BYTES + *apart_bytes + collections;
-        memtable.bytes.store(bytes, Ordering::Relaxed);
+        self.count_bytes();
+    }
+
+    fn count_bytes(&self) {
+        let collections = self.memtable.collections.len() as u64 * COLLECTION_BYTES;
+        let of_keys = self.arena.bytes() + self.keys * LINK_BYTES + self.apart_bytes;
+        self.memtable.bytes.store(of_keys + collections + self.known.bytes() as u64, Ordering::Relaxed);
     }
 
     fn number_of(&mut self, id: CollectionId) -> u32 {
@@ -431,8 +441,7 @@ impl Writer {
         }
         let known = read(&self.memtable.numbers).get(&id).copied();
         let number = known.unwrap_or_else(|| {
-            let collection =
-                Collection { id, newest: Link::default(), order: Mutex::default(), live: Mutex::default() };
+            let collection = Collection { id, newest: Link::default(), order: Mutex::default() };
             let number = self.memtable.collections.push(collection) as u32;
             write(&self.memtable.numbers).insert(id, number);
             number

@@ -113,7 +113,9 @@ fn the_ends_of_a_queue_are_known_after_a_freeze() {
     (0..3).for_each(|key| written.put(key, b"v"));
     let first = Value::copy_from(&0_u64.to_be_bytes());
     written.apply(&Operation::Delete { collection: A, key: &first });
-    written.collections.narrow(&mut written.writer, written.lsn, A, Direction::Forward, first.clone());
+    let mut ends = Ends::default();
+    ends.narrow(Direction::Forward, Bound::Included(first.clone()), written.lsn);
+    written.collections.narrow(&mut written.writer, written.lsn, A, ends);
     written.freeze();
     written.put(7, b"v");
     let live = written.collections.view().active.live(A, written.lsn);
@@ -121,6 +123,26 @@ fn the_ends_of_a_queue_are_known_after_a_freeze() {
     written.put(0, b"back");
     let live = written.collections.view().active.live(A, written.lsn);
     assert_eq!(live.narrow((Bound::Unbounded, Bound::Unbounded)).bounds.0, Bound::Included(&*first));
+}
+
+/// However many queues were popped from, the memtable after a freeze is empty, and what was not in
+/// use for a whole memtable does not go on.
+#[test]
+fn queues_that_were_popped_leave_the_next_memtable_empty() {
+    let mut written = Written::new();
+    for index in 0..10_000 {
+        let mut ends = Ends::default();
+        ends.narrow(Direction::Forward, Bound::Unbounded, written.lsn);
+        written.collections.narrow(&mut written.writer, written.lsn, CollectionId { lsn: Lsn(1), index }, ends);
+    }
+    let bytes = |written: &Written| written.collections.view().active.bytes();
+    assert!(bytes(&written) >= 10_000 * 100, "what is known counts");
+    for _ in 0..2 {
+        written.freeze();
+        assert_eq!(bytes(&written), 0);
+        written.put(1, b"v");
+        assert!(bytes(&written) < 10_000, "{} bytes", bytes(&written));
+    }
 }
 
 /// A checkpoint takes nothing of collections that do not exist: neither those that were created and

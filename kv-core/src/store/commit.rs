@@ -1,17 +1,20 @@
 //! The write path: check, log, apply, wait for the disk, publish.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use super::{
     Inner, Shared,
     locks::Guard,
-    pending_write::{Finished, PendingWrite, Popped},
+    pending_write::{Finished, PendingWrite},
     room::Patience,
     space::NoRoom,
 };
 use crate::{
-    Durability, Error, Log, Lsn, Result,
-    collections::{Horizon, WriterToken},
+    CollectionId, Durability, Error, Log, Lsn, Result,
+    collections::{Ends, Horizon, WriterToken},
     operation::{OPERATION_HEADER_BYTES, RECORD_HEADER_BYTES, decode},
     panics::guarded,
     sync::AtomicU64,
@@ -207,7 +210,13 @@ impl Inner {
         mut writer: Guard<'_, Writer>,
         durability: Durability,
     ) -> Result<Dependency> {
-        let Some(record) = record else { return Ok(self.dependency_on(observed, durability)) };
+        let Some(record) = record else {
+            // A pop that finds nothing may have walked far, and is likely to come again.
+            if !popped.is_empty() && !self.is_memtable_full(&writer) {
+                self.note_popped(&mut writer, self.publication.applied(), popped);
+            }
+            return Ok(self.dependency_on(observed, durability));
+        };
         if let Some(cause) = self.flush_failure.cause() {
             return Err(Error::Poisoned { cause });
         }
@@ -221,9 +230,7 @@ impl Inner {
         };
         self.note_deletion(&record);
         self.apply(&mut writer, lsn, &record);
-        for Popped { collection, end, key } in popped {
-            self.collections.narrow(&mut writer.token, lsn, collection, end, key);
-        }
+        self.note_popped(&mut writer, lsn, popped);
         self.publication.set_applied(lsn, durability);
         let checkpoint_due = self.note_growth(&mut writer, record.len());
         drop(writer);
@@ -238,6 +245,14 @@ impl Inner {
             self.request_flush()?;
         }
         Ok(Dependency { lsn, durability })
+    }
+
+    /// Notes what a pending write found at the ends of collections. `lsn` is its position or, if it
+    /// has none, the position that it was built on.
+    fn note_popped(&self, writer: &mut Writer, lsn: Lsn, popped: HashMap<CollectionId, Ends>) {
+        for (collection, ends) in popped {
+            self.collections.narrow(&mut writer.token, lsn, collection, ends);
+        }
     }
 
     /// What an answer that changes nothing depends on: what it read, up to `observed`. What a

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     CollectionId, Entry, Error, Limits, Lsn, Result, Value,
-    collections::{Collections, Direction, PendingChanges, Walk, WriterToken},
+    collections::{Collections, Direction, Ends, Narrowed, PendingChanges, Walk, WriterToken},
     operation::{OPERATION_HEADER_BYTES, Operation, RecordBuilder, created_here},
 };
 
@@ -35,8 +35,8 @@ pub(super) struct PendingWrite<'a> {
     live: usize,
     /// Whether the changes may be read before they are committed, and so have to be kept.
     reads_own_writes: bool,
-    /// What was popped.
-    popped: Vec<Popped>,
+    /// What was found at the ends of collections that were popped from.
+    popped: HashMap<CollectionId, Ends>,
     observed: Observed,
 }
 
@@ -67,16 +67,12 @@ pub(super) struct Finished {
     pub(super) record: Option<Vec<u8>>,
     /// What was [observed](PendingWrite::observed).
     pub(super) observed: Lsn,
-    /// What was popped.
-    pub(super) popped: Vec<Popped>,
+    /// What was found at the ends of collections that were popped from.
+    pub(super) popped: HashMap<CollectionId, Ends>,
 }
 
-/// The last key that was popped from an end of a collection: beyond it there is nothing.
-pub(super) struct Popped {
-    pub(super) collection: CollectionId,
-    pub(super) end: Direction,
-    pub(super) key: Value,
-}
+/// Stands for the position of a pending write, which it does not have yet: the highest.
+const THIS_RECORD: Lsn = Lsn(u64::MAX);
 
 /// A collection as the pending write leaves it.
 #[derive(Default)]
@@ -105,7 +101,7 @@ impl<'a> PendingWrite<'a> {
             resolved: None,
             live: writer.names.live(),
             reads_own_writes,
-            popped: Vec::new(),
+            popped: HashMap::new(),
             observed: Observed::default(),
         }
     }
@@ -118,7 +114,8 @@ impl<'a> PendingWrite<'a> {
     /// The record, and what was read.
     pub(super) fn finish(self) -> Finished {
         let observed = self.observed.position();
-        let popped = self.popped.into_iter().filter(|popped| !popped.collection.is_created_here()).collect();
+        let mut popped = self.popped;
+        popped.retain(|collection, _| !collection.is_created_here());
         Finished { record: (!self.record.is_empty()).then(|| self.record.finish()), observed, popped }
     }
 
@@ -133,8 +130,9 @@ impl<'a> PendingWrite<'a> {
             }
         };
         self.push(&Operation::Put { collection, key, value })?;
-        // What was put beyond a popped key is there again.
-        self.popped.retain(|popped| popped.collection != collection || popped.end.compare(key, &popped.key).is_gt());
+        if let Some(ends) = self.popped.get_mut(&collection) {
+            ends.put(key);
+        }
         self.stage(name, key, Some(value));
         Ok(())
     }
@@ -163,7 +161,7 @@ impl<'a> PendingWrite<'a> {
     pub(super) fn drop_collection(&mut self, name: &str) -> Result<()> {
         let collection = self.resolve_existing(name)?;
         self.push(&Operation::Drop { collection, name })?;
-        self.popped.retain(|popped| popped.collection != collection);
+        self.popped.remove(&collection);
         self.live -= 1;
         self.set(name, Touched::default());
         Ok(())
@@ -225,18 +223,26 @@ impl<'a> PendingWrite<'a> {
 
     /// The entry with the lowest or the highest key.
     pub(super) fn end(&self, name: &str, end: Direction) -> Result<Option<Entry>> {
+        self.find_end(name, end).map(|(_, entry)| entry)
+    }
+
+    /// The entry with the lowest or the highest key, and what that depends on.
+    fn find_end(&self, name: &str, end: Direction) -> Result<(Lsn, Option<Entry>)> {
         let mut entries = self.range(name, Bound::Unbounded, Bound::Unbounded);
         let entry = entries.take(end).transpose();
         self.observed.note(entries.depends_on());
-        entry
+        Ok((entries.depends_on(), entry?))
     }
 
     /// Deletes the entry with the lowest or the highest key, and returns it.
     pub(super) fn pop(&mut self, name: &str, end: Direction) -> Result<Option<Entry>> {
-        let entry = self.end(name, end)?;
-        if let Some(entry) = &entry {
-            self.delete_present(name, &entry.key)?;
-            self.note_popped(name, end, &entry.key);
+        let (depends_on, entry) = self.find_end(name, end)?;
+        match &entry {
+            Some(entry) => {
+                self.delete_present(name, &entry.key)?;
+                self.note_popped(name, end, &entry.key);
+            }
+            None => self.note_empty(name, end, Bound::Unbounded, depends_on),
         }
         Ok(entry)
     }
@@ -249,12 +255,13 @@ impl<'a> PendingWrite<'a> {
         self.observed.note(depends_on);
         let found = found?;
         found.iter().try_for_each(|entry| self.delete_present(name, &entry.key))?;
-        if let ([first, ..], [.., last]) = (&found[..], &found[..]) {
-            if lower == Bound::Unbounded {
-                self.note_popped(name, Direction::Forward, &last.key);
-            }
-            if upper == Bound::Unbounded {
-                self.note_popped(name, Direction::Backward, &first.key);
+        for (end, begins, reaches, last) in
+            [(Direction::Forward, lower, upper, found.last()), (Direction::Backward, upper, lower, found.first())]
+        {
+            match last {
+                _ if begins != Bound::Unbounded => {}
+                Some(last) => self.note_popped(name, end, &last.key),
+                None => self.note_empty(name, end, reaches, depends_on),
             }
         }
         Ok(found)
@@ -281,11 +288,21 @@ impl<'a> PendingWrite<'a> {
         Ok(())
     }
 
+    /// Notes that everything up to this key, from an end, is deleted.
     fn note_popped(&mut self, name: &str, end: Direction, key: &Value) {
+        if let Some(collection) = self.resolve(name) {
+            // A copy, because the handle may keep a removed file.
+            let upto = Bound::Included(Value::copy_from(key));
+            self.popped.entry(collection).or_default().narrow(end, upto, THIS_RECORD);
+        }
+    }
+
+    /// Notes that nothing was found from an end up to a bound, and what that depends on.
+    fn note_empty(&mut self, name: &str, end: Direction, upto: Bound<&[u8]>, depends_on: Lsn) {
         let Some(collection) = self.resolve(name) else { return };
-        self.popped.retain(|popped| (popped.collection, popped.end) != (collection, end));
-        // A copy, because the handle may keep a removed file.
-        self.popped.push(Popped { collection, end, key: Value::copy_from(key) });
+        let is_changed_here = self.touched.get(name).is_some_and(|touched| !touched.changes.is_empty());
+        let deleted = if is_changed_here { THIS_RECORD } else { depends_on };
+        self.popped.entry(collection).or_default().narrow(end, upto.map(Value::copy_from), deleted);
     }
 
     /// Notes the position at which something was found.
@@ -298,20 +315,25 @@ impl<'a> PendingWrite<'a> {
     /// written. The caller notes what they [depend on](Walk::depends_on).
     pub(super) fn range(&self, name: &str, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Walk<'_> {
         let changes = self.touched.get(name).map(|touched| &touched.changes);
-        let bounds =
-            (self.beyond_popped(name, lower, Direction::Forward), self.beyond_popped(name, upper, Direction::Backward));
+        let bounds = self.beyond_popped(name, (lower, upper));
         Walk::of_newest(self.writer, self.collections.view(), self.stored(name), bounds, changes)
     }
 
-    /// The bound of a range, or if there is none, the key up to which everything was popped at that
-    /// end. With it the pops of one transaction do not walk over each other's deletions.
-    fn beyond_popped<'b>(&'b self, name: &str, bound: Bound<&'b [u8]>, end: Direction) -> Bound<&'b [u8]> {
-        if bound != Bound::Unbounded || self.popped.is_empty() {
-            return bound;
+    /// The part of a range that may have entries after what was popped here. So the verbs of one
+    /// transaction do not walk over its own deletions again. What was popped is noted as observed.
+    fn beyond_popped<'b>(
+        &'b self,
+        name: &str,
+        bounds: (Bound<&'b [u8]>, Bound<&'b [u8]>),
+    ) -> (Bound<&'b [u8]>, Bound<&'b [u8]>) {
+        if self.popped.is_empty() {
+            return bounds;
         }
-        let collection = self.find(name);
-        let popped = self.popped.iter().find(|popped| (Some(popped.collection), popped.end) == (collection, end));
-        popped.map_or(bound, |popped| Bound::Excluded(&*popped.key))
+        let ends = self.find(name).and_then(|collection| self.popped.get(&collection));
+        ends.map_or(bounds, |ends| {
+            let Narrowed { bounds, .. } = ends.narrowed(bounds);
+            bounds
+        })
     }
 
     fn changed(&self, name: &str, key: &[u8]) -> Option<&Option<Value>> {
