@@ -140,8 +140,8 @@ impl Memtable {
         self.entries.load(Ordering::Relaxed)
     }
 
-    /// About how many bytes of memory it takes: versions, index, order, values, and what is known of
-    /// where live keys are.
+    /// About how many bytes of memory it takes: versions, index, order, values, and what is known
+    /// of where live keys are.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed) + self.order_bytes.load(Ordering::Relaxed)
     }

@@ -111,9 +111,10 @@ impl Collection {
     /// Deletes the entry with the lowest key and returns it; `None` if there are no entries. Of
     /// several threads, one gets it. So a collection is a queue whose order is that of its keys.
     ///
-    /// The cost does not grow with the number of entries that were popped before. Where they were is
-    /// not written, though: the first pop after an opening walks over what is left of them. Until
-    /// then [`first`](Collection::first) and [`is_empty`](Collection::is_empty) do so at each call.
+    /// The cost does not grow with the number of entries that were popped before. Where they were
+    /// is not written, though: the first pop after an opening walks over what is left of them.
+    /// Until then [`first`](Collection::first) and [`is_empty`](Collection::is_empty) do so at
+    /// each call.
     ///
     /// ```
     /// # let store = kv_core::Store::in_memory()?;
