@@ -132,6 +132,10 @@ fn calls_on_keys() -> Vec<Call> {
             assert_eq!(user.other.pop_last().unwrap(), None);
         }),
         call("drain of what was popped", pop, |user| assert!(user.all.drain(.."l").unwrap().is_empty())),
+        call("drain of what was found empty before", delete, |user| {
+            drop(user.all.deferred().drain(.."l").unwrap());
+            assert!(user.all.drain(.."l").unwrap().is_empty());
+        }),
         call("update", delete, |user| assert_eq!(user.all.update("k", |_| None::<&[u8]>).unwrap(), None)),
         call("compare_and_set with what was deleted", delete, |user| {
             assert_eq!(user.all.compare_and_set("k", Some(b"old"), Some(b"x")).unwrap().unwrap_err().actual, None);
