@@ -56,25 +56,30 @@ fn a_snapshot_takes_a_view_that_has_all_up_to_its_position() {
     assert_eq!(seen, [None, Some(1)].into());
 }
 
-/// Runs `write` in a thread of its own, and reads `k` meanwhile: with a point read, and then
-/// through a snapshot, which must show what `at` says of its position.
+/// Runs `write`, and reads `k` meanwhile in a thread of its own: with a point read, and then through
+/// a snapshot, which must show what `at` says of its position.
 fn reads_beside(
     name: &str,
-    at: impl Fn(Lsn) -> u8 + Send + Sync + 'static,
-    write: impl Fn(&Collections, &mut WriterToken) + Send + Sync + Copy + 'static,
+    at: impl Fn(Lsn) -> u8 + Send + Sync + Copy + 'static,
+    write: impl Fn(&Collections, &mut WriterToken) + Send + Sync + 'static,
 ) -> Vec<[u8; 2]> {
     let seen = explore(name, None, move || {
         let (collections, mut token) = collections();
-        let writer = thread::spawn({
+        // Not the writer: loom tries nothing else if a thread begins with a load that the other
+        // thread begins with as well.
+        let reader = thread::spawn({
             let collections = Arc::clone(&collections);
-            move || write(&collections, &mut token)
+            move || {
+                let value = collections.get("all", b"k").unwrap().expect("a published version was not found");
+                let snapshot = collections.snapshot();
+                let in_snapshot =
+                    snapshot.get("all", b"k").unwrap().expect("a snapshot did not find a published version");
+                assert_eq!(in_snapshot[0], at(snapshot.position()), "a snapshot at {}", snapshot.position());
+                [value, in_snapshot].map(|value: Value| value[0])
+            }
         });
-        let value = collections.get("all", b"k").unwrap().expect("a published version was not found");
-        let snapshot = collections.snapshot();
-        let in_snapshot = snapshot.get("all", b"k").unwrap().expect("a snapshot did not find a published version");
-        assert_eq!(in_snapshot[0], at(snapshot.position()), "a snapshot at {}", snapshot.position());
-        writer.join().unwrap();
-        [value, in_snapshot].map(|value: Value| value[0])
+        write(&collections, &mut token);
+        reader.join().unwrap()
     });
     seen.into_iter().collect()
 }

@@ -347,14 +347,12 @@ impl Writer {
     pub(crate) fn successor(&mut self, base: Lsn, published: Lsn) -> Self {
         let mut next = Self::with_index(base, self.index.successor());
         next.known = self.known.carry_over();
-        let known = read(&self.memtable.live);
         for id in next.known.collections() {
-            let mut live = known.get(&id).cloned().unwrap_or_default();
+            let mut live = read(&self.memtable.live).get(&id).cloned().unwrap_or_default();
             live.forget_before(published);
             write(&next.memtable.live).insert(id, live);
             next.memtable.has_live.store(true, Ordering::Relaxed);
         }
-        drop(known);
         next
     }
 
