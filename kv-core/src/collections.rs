@@ -173,7 +173,7 @@ impl Collections {
     /// Freezes the active memtable and starts a new one. `lsn` is the position of the last change,
     /// and `record_bytes` are the bytes of the memtable's records in the log.
     pub(crate) fn freeze(&self, writer: &mut WriterToken, lsn: Lsn, record_bytes: u64) {
-        writer.active = writer.active.successor(lsn, self.horizon.published());
+        writer.active = writer.active.successor(lsn, || self.horizon.published());
         let active = Arc::clone(writer.active.memtable());
         self.edit_view(|view| Some(view.with_active_frozen(active, lsn, record_bytes)));
     }

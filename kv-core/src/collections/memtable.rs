@@ -344,12 +344,12 @@ impl Writer {
     /// The writer of the memtable that comes after this one, for changes after position `base`.
     /// What is known of where live keys are goes on to it, as far as it was in use: with all that
     /// was ever known, memtables would be full before anything was added.
-    pub(crate) fn successor(&mut self, base: Lsn, published: Lsn) -> Self {
+    pub(crate) fn successor(&mut self, base: Lsn, published: impl Fn() -> Lsn) -> Self {
         let mut next = Self::with_index(base, self.index.successor());
         next.known = self.known.carry_over();
         for id in next.known.collections() {
             let mut live = read(&self.memtable.live).get(&id).cloned().unwrap_or_default();
-            live.forget_before(published);
+            live.forget_before(published());
             write(&next.memtable.live).insert(id, live);
             next.memtable.has_live.store(true, Ordering::Relaxed);
         }
