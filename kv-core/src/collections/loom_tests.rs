@@ -56,8 +56,8 @@ fn a_snapshot_takes_a_view_that_has_all_up_to_its_position() {
     assert_eq!(seen, [None, Some(1)].into());
 }
 
-/// Runs `write`, and reads `k` meanwhile in a thread of its own: with a point read, and then through
-/// a snapshot, which must show what `at` says of its position.
+/// Runs `write`, and reads `k` meanwhile in a thread of its own: with a point read, and then
+/// through a snapshot, which must show what `at` says of its position.
 fn reads_beside(
     name: &str,
     at: impl Fn(Lsn) -> u8 + Send + Sync + Copy + 'static,
