@@ -13,7 +13,7 @@ use self::{directory::Directory, maintenance::Refused, numbers::Numbers, opening
 use crate::{
     damage::Damage,
     format::names,
-    inventory::{FailedReads, Inventory},
+    inventory::Inventory,
     read::{cache::BlockCache, open_part::OpenParts},
     verify::{self, VerifyReport},
     write::pace::ChangeRate,
@@ -67,7 +67,6 @@ pub struct MmapCheckpointer {
     damage: Arc<Damage>,
     parts: OpenParts,
     numbers: Numbers,
-    failed_reads: FailedReads,
     change_rate: ChangeRate,
     /// The process that opened this.
     origin: Origin,
@@ -162,7 +161,6 @@ impl MmapCheckpointer {
             vfs,
             damage,
             numbers: Numbers::default(),
-            failed_reads: FailedReads::default(),
             change_rate: ChangeRate::new(),
             origin: Origin::here(),
             lock: OnceLock::new(),

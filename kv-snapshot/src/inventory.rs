@@ -1,20 +1,14 @@
 //! The inventory of a directory of checkpoints, by the names of its files. It also removes the
 //! files that are no longer needed.
 
-use std::{
-    collections::HashSet,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::HashSet;
 
 use kv_core::{CheckpointId, Error, Result};
 use kv_vfs::Vfs;
 
 use crate::{
     error::is_damage,
-    format::{
-        manifest::Manifest,
-        names::{self, Name},
-    },
+    format::names::{self, Name},
     read::checkpoint::read_manifest,
 };
 
@@ -40,26 +34,6 @@ pub(crate) struct Named {
     /// manifest has a number at least as high as those of its parts.
     unreadable_listed: u64,
     unreadable_set_aside: u64,
-}
-
-/// The manifests that the disk did not give when they were last read, by their numbers. The first
-/// failure is that of the call, which may be repeated. One that persists must not keep checkpoints
-/// from being made and the log from being trimmed for ever.
-#[derive(Debug, Default)]
-pub(crate) struct FailedReads(Mutex<HashSet<u64>>);
-
-impl FailedReads {
-    /// Notes how a manifest was read. Returns whether the disk has not given it now, nor before.
-    pub(crate) fn persist<T>(&self, id: CheckpointId, read: &Result<T>) -> bool {
-        let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match read {
-            Err(error) if is_damage(error) => !failed.insert(id.seq),
-            _ => {
-                failed.remove(&id.seq);
-                false
-            }
-        }
-    }
 }
 
 impl Named {
@@ -102,17 +76,13 @@ impl Inventory {
     }
 
     /// Reads all manifests.
-    pub(crate) fn named(&self, vfs: &dyn Vfs, failed: &FailedReads) -> Result<Named> {
+    pub(crate) fn named(&self, vfs: &dyn Vfs) -> Result<Named> {
         let mut named = Named::default();
         for id in &self.manifests {
-            let unreadable = &mut named.unreadable_listed;
-            let read = read_manifest(vfs, &names::manifest(*id), *id);
-            add_parts(failed.persist(*id, &read), read, *id, &mut named.listed, unreadable)?;
+            add_parts(vfs, &names::manifest(*id), *id, &mut named.listed, &mut named.unreadable_listed)?;
         }
         for id in &self.set_aside {
-            let unreadable = &mut named.unreadable_set_aside;
-            let read = read_manifest(vfs, &names::set_aside(*id), *id);
-            add_parts(failed.persist(*id, &read), read, *id, &mut named.set_aside, unreadable)?;
+            add_parts(vfs, &names::set_aside(*id), *id, &mut named.set_aside, &mut named.unreadable_set_aside)?;
         }
         Ok(named)
     }
@@ -142,19 +112,25 @@ impl Inventory {
     }
 }
 
+/// Adds the parts that a manifest names. If it is damaged, more is kept than is needed.
+///
+/// A disk that does not give it this once fails the call, which may be repeated. One that does not
+/// give it again must not keep checkpoints from being made and the log from being trimmed for ever:
+/// then the manifest counts as damaged.
 fn add_parts(
-    is_unreadable: bool,
-    read: Result<Manifest>,
+    vfs: &dyn Vfs,
+    name: &str,
     id: CheckpointId,
     parts: &mut HashSet<u64>,
     unreadable: &mut u64,
 ) -> Result<()> {
-    match read {
+    let read = || read_manifest(vfs, name, id);
+    match read() {
         Ok(manifest) => parts.extend(manifest.parts.iter().map(|part| part.seq)),
         Err(Error::Corrupt { .. } | Error::OlderVersion { .. } | Error::NewerVersion { .. }) => {
             *unreadable = (*unreadable).max(id.seq);
         }
-        Err(_) if is_unreadable => *unreadable = (*unreadable).max(id.seq),
+        Err(error) if is_damage(&error) && read().is_err() => *unreadable = (*unreadable).max(id.seq),
         Err(error) => return Err(error),
     }
     Ok(())

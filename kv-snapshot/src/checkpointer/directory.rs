@@ -124,12 +124,12 @@ impl MmapCheckpointer {
 
     /// The parts that the manifests in the directory name now.
     pub(super) fn named(&self) -> Result<Named> {
-        Inventory::read(&*self.vfs)?.named(&*self.vfs, &self.failed_reads)
+        Inventory::read(&*self.vfs)?.named(&*self.vfs)
     }
 
     /// Removes what is no longer needed. The directory is locked.
     pub(super) fn clean(&self, inventory: &Inventory) -> Result<()> {
-        let named = inventory.named(&*self.vfs, &self.failed_reads)?;
+        let named = inventory.named(&*self.vfs)?;
         let in_work = |seq| self.numbers.is_in_work(seq);
         inventory.remove_temporaries(&*self.vfs, &in_work)?;
         inventory.remove_unnamed_parts(&*self.vfs, &named, &in_work, &|seq| self.parts.note_removed(seq))?;

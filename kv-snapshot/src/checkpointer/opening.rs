@@ -37,11 +37,7 @@ impl MmapCheckpointer {
     }
 
     fn read_checkpoint(&self, id: CheckpointId, if_damaged: IfDamaged) -> Result<(Arc<Manifest>, Stack)> {
-        let manifest = read_manifest(&*self.vfs, &names::manifest(id), id);
-        if self.check_owner().is_ok() {
-            self.failed_reads.persist(id, &manifest);
-        }
-        let manifest = Arc::new(manifest?);
+        let manifest = Arc::new(read_manifest(&*self.vfs, &names::manifest(id), id)?);
         self.examine(&manifest, if_damaged)?;
         let stack = Stack::open(&self.parts, &manifest)?;
         read_names(&stack)?;

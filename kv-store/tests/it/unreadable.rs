@@ -49,12 +49,12 @@ fn reads(event: &Event, path: &str, block: u64) -> bool {
     event.kind == Kind::Read && event.path.starts_with(path) && read.contains(&(block * BLOCK))
 }
 
-/// A manifest that cannot be read makes one checkpoint fail, and not the next.
+/// A file that cannot be read keeps no checkpoint from being made.
 fn checkpoint(store: &Store) {
     let entries = store.collection("collection 0").unwrap();
     entries.put(b"more", "value").unwrap();
     entries.delete(b"more").unwrap();
-    assert!(store.checkpoint().is_ok_and(|made| made.is_some()) || store.checkpoint().unwrap().is_some());
+    store.checkpoint().unwrap().unwrap();
 }
 
 /// Whether this reads the text of a flag.
