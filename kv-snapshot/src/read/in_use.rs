@@ -43,9 +43,16 @@ struct UsedFile {
 }
 
 impl FilesInUse {
-    /// Notes that the file of a part, of this length, was opened.
-    pub(super) fn opened(&self, seq: u64, in_use: &Arc<InUse>, bytes: u64) {
-        self.files().insert(seq, UsedFile { in_use: Arc::downgrade(in_use), bytes, is_removed: false });
+    /// To be held while the file of a part is mapped or open: the file of part `seq`, which has this
+    /// length.
+    pub(super) fn hold(&self, seq: u64, bytes: u64) -> Arc<InUse> {
+        let mut files = self.files();
+        let held = files.get(&seq).and_then(|file| file.in_use.upgrade());
+        held.unwrap_or_else(|| {
+            let in_use = Arc::new(InUse);
+            files.insert(seq, UsedFile { in_use: Arc::downgrade(&in_use), bytes, is_removed: false });
+            in_use
+        })
     }
 
     /// Notes that the file of a part was removed.

@@ -20,7 +20,6 @@ use crate::{
     damage::Damage,
     error::{is_damage, missing_part_is_damage},
     format::{
-        block::BLOCK_BYTES,
         manifest::{Manifest, PartRef},
         names,
         part::Section,
@@ -137,15 +136,13 @@ impl OpenParts {
         if is_ours && let Some(open) = self.find(named) {
             return Ok(open);
         }
-        let in_use = Arc::<InUse>::default();
-        let part = open_part(&*self.vfs, manifest, named, self.cache.as_ref(), in_use.clone())?;
-        let bytes = part.blocks().count() * BLOCK_BYTES as u64;
+        let in_use = if is_ours { self.files.hold(named.seq, named.summary.bytes) } else { Arc::default() };
+        let part = open_part(&*self.vfs, manifest, named, self.cache.as_ref(), in_use)?;
         let part = Arc::new(OpenPart::new(*named, part, self.damage.clone()));
         if is_ours {
             let mut parts = self.by_identity.lock().unwrap_or_else(PoisonError::into_inner);
             parts.retain(|_, part| part.strong_count() > 0);
             parts.insert(named.summary.identity, Arc::downgrade(&part));
-            self.files.opened(named.seq, &in_use, bytes);
         }
         Ok(part)
     }
