@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Instant};
 
 use allocation_counter::measure;
 use kv_core::{
-    Durability, MemoryCheckpointMedium, MemoryCheckpointer, MemoryLog, MemoryLogMedium, Snapshot, Store, StoreOptions,
-    Transaction,
+    Durability, Error, MemoryCheckpointMedium, MemoryCheckpointer, MemoryLog, MemoryLogMedium, Result, Snapshot, Store,
+    StoreOptions, Transaction,
 };
 
 /// By how much the cost may grow if everything else grows fourfold.
@@ -165,6 +165,26 @@ fn long_keys() {
     });
 }
 
+/// Pops in a transaction.
+fn pop(tx: &mut Transaction<'_>, pops: u64) -> Result<()> {
+    (0..pops).try_for_each(|_| tx.pop_first("q").map(|entry| assert!(entry.is_some())))
+}
+
+/// What a transaction allocates that is taken back at its end.
+fn taken_back(store: &Store, write: impl Fn(&mut Transaction<'_>) -> Result<()>) -> u64 {
+    let run = || {
+        let taken_back = store.transact(|tx| write(tx).and(Err::<(), _>(Error::Cancelled)));
+        assert!(matches!(taken_back, Err(Error::Cancelled)), "{taken_back:?}");
+    };
+    measure(run).count_total
+}
+
+/// Checks what something costs in transactions that have popped N and 4 N entries before.
+fn check_after_pops(cost: impl Fn(u64) -> f64) {
+    let (at_n, at_4n) = (cost(500), cost(2000));
+    assert!(at_4n <= RATIO_MAX * at_n, "{at_n} allocations after N pops, {at_4n} after 4 N");
+}
+
 /// What the verbs that look at an end cost in a transaction that has popped much there.
 #[test]
 fn looking_at_what_a_transaction_popped() {
@@ -172,26 +192,21 @@ fn looking_at_what_a_transaction_popped() {
         let store = store();
         (0..n + 50).for_each(|key| put(&store, key));
         let with_looks = |looks: u64| {
-            let run = || {
-                let looked = store.transact(|tx| {
-                    (0..n).try_for_each(|_| tx.pop_first("q").map(|entry| assert!(entry.is_some())))?;
-                    for _ in 0..looks {
-                        assert!(tx.first("q")?.is_some() && !tx.is_empty("q")?);
-                        assert!(tx.range("q", 0_u64.to_be_bytes()..).next().transpose()?.is_some());
-                        tx.put("q", 0_u64.to_be_bytes(), "again")?;
-                        assert!(tx.pop_first("q")?.is_some());
-                    }
-                    Err::<(), _>(kv_core::Error::Cancelled)
-                });
-                looked.unwrap_err();
-            };
-            measure(run).count_total
+            taken_back(&store, |tx| {
+                pop(tx, n)?;
+                for _ in 0..looks {
+                    assert!(tx.first("q")?.is_some() && !tx.is_empty("q")?);
+                    assert!(tx.range("q", 0_u64.to_be_bytes()..).next().transpose()?.is_some());
+                    tx.put("q", 0_u64.to_be_bytes(), "again")?;
+                    assert!(tx.pop_first("q")?.is_some());
+                }
+                Ok(())
+            })
         };
         with_looks(0);
         with_looks(100).saturating_sub(with_looks(0)) as f64
     };
-    let (at_n, at_4n) = (cost(500), cost(2000));
-    assert!(at_4n <= RATIO_MAX * at_n, "{at_n} allocations after N pops, {at_4n} after 4 N");
+    check_after_pops(cost);
 }
 
 /// How long pops take in a transaction, before and after it has popped from many other collections.
@@ -228,21 +243,15 @@ fn many_pops_in_a_transaction() {
         let store = store();
         (0..before + 200).for_each(|key| put(&store, key));
         let with_pops = |pops: u64| {
-            let run = || {
-                let popped = store.transact(|tx| {
-                    (0..pops).try_for_each(|_| tx.pop_first("q").map(|entry| assert!(entry.is_some())))?;
-                    tx.create_collection("never")?;
-                    Err::<(), _>(kv_core::Error::Cancelled)
-                });
-                popped.unwrap_err();
-            };
-            measure(run).count_total
+            taken_back(&store, |tx| {
+                pop(tx, pops)?;
+                tx.create_collection("never").map(drop)
+            })
         };
         with_pops(0);
         with_pops(before + 100).saturating_sub(with_pops(before)) as f64
     };
-    let (at_n, at_4n) = (cost_of_pops(500), cost_of_pops(2000));
-    assert!(at_4n <= RATIO_MAX * at_n, "{at_n} allocations after N pops, {at_4n} after 4 N");
+    check_after_pops(cost_of_pops);
 }
 
 #[test]

@@ -245,17 +245,19 @@ impl Memtable {
             }
             ranks[*number] = exists(*id)?.then_some(rank);
         }
-        // In the order in which they lie in memory, which the processor reads ahead.
-        let mut newest: Vec<Address> = self.index.all().collect();
-        newest.sort_unstable_by_key(|at| at.to_bits());
-        let mut found = Vec::with_capacity(newest.len());
-        for (count, at) in newest.into_iter().enumerate() {
-            if count.is_multiple_of(STEP_ENTRIES) {
-                go_on()?;
+        let (mut newest, mut found) = (self.index.all(), Vec::with_capacity(self.entries()));
+        loop {
+            go_on()?;
+            let step: Vec<Address> = newest.by_ref().take(STEP_ENTRIES).collect();
+            if step.is_empty() {
+                break;
             }
-            let version = self.at(at);
-            if let Some(rank) = ranks[version.collection as usize] {
-                found.push((rank, at, beginning(version.key)));
+            self.touch(step.iter().copied());
+            for at in step {
+                let version = self.at(at);
+                if let Some(rank) = ranks[version.collection as usize] {
+                    found.push((rank, at, beginning(version.key)));
+                }
             }
         }
         // Few keys are compared byte by byte: collection and beginning tell most of them apart.
@@ -263,7 +265,7 @@ impl Memtable {
             (a.0, a.2).cmp(&(b.0, b.2)).then_with(|| self.at(a.1).key.cmp(self.at(b.1).key))
         };
         let sorted = steps::sort(found, compare, go_on)?;
-        Ok(MemtableChanges { memtable: Arc::clone(self), sorted: sorted.into_iter(), touched: 0 })
+        Ok(MemtableChanges { memtable: Arc::clone(self), sorted: sorted.into_iter() })
     }
 
     fn collection(&self, id: CollectionId) -> Option<&Collection> {
@@ -273,6 +275,13 @@ impl Memtable {
 
     fn at(&self, at: Address) -> Version<'_> {
         Version::decode(self.arena.record(at))
+    }
+
+    /// Brings versions into the processor's cache, so that the waits for them overlap.
+    fn touch(&self, versions: impl Iterator<Item = Address>) {
+        let records = versions.map(|at| self.arena.record(at));
+        let ends = records.flat_map(|record| [record.first(), record.last()]).flatten();
+        black_box(ends.fold(0, |sum, byte| sum ^ byte));
     }
 
     fn is(&self, at: Address, id: CollectionId, key: &[u8]) -> bool {
@@ -476,26 +485,13 @@ impl MemtableScan {
 pub(crate) struct MemtableChanges {
     memtable: Arc<Memtable>,
     sorted: std::vec::IntoIter<(u32, Address, u64)>,
-    /// How many of the next changes are in the processor's cache.
-    touched: usize,
 }
 
 impl MemtableChanges {
-    /// Brings the next changes into the processor's cache, many at once, so that the waits for them
-    /// overlap.
-    fn touch(&mut self) {
-        if self.touched == 0 {
-            let ahead = &self.sorted.as_slice()[..TOUCHED_AHEAD.min(self.sorted.len())];
-            let records = ahead.iter().map(|(_, at, _)| self.memtable.arena.record(*at));
-            let ends = records.flat_map(|record| [record.first(), record.last()]).flatten();
-            black_box(ends.fold(0, |sum, byte| sum ^ byte));
-            self.touched = ahead.len();
-        }
-        self.touched = self.touched.saturating_sub(1);
-    }
-
     pub(crate) fn next(&mut self) -> Option<Change<'_>> {
-        self.touch();
+        if self.sorted.len().is_multiple_of(TOUCHED_AHEAD) {
+            self.memtable.touch(self.sorted.as_slice().iter().take(TOUCHED_AHEAD).map(|(_, at, _)| *at));
+        }
         let (_, at, _) = self.sorted.next()?;
         let version = self.memtable.at(at);
         let collection = self.memtable.collections[version.collection as usize].id;

@@ -33,8 +33,8 @@ use crate::{Durability, Error, Lsn, Result};
 /// and as durable as requested. A refusal, such as [`KeyNotFound`](Error::KeyNotFound), is an
 /// answer like any other: the call that finds it does not wait.
 ///
-/// Commits complete in the order of their positions. So a caller with many of them in flight waits
-/// for one at a time, and those before it are complete then.
+/// Commits of one durability complete in the order of their positions. So a caller with many of
+/// them in flight waits for one at a time, and those before it are complete then.
 ///
 /// ```
 /// # let store = kv_core::Store::in_memory()?;
