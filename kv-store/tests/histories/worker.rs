@@ -231,7 +231,11 @@ impl<'a> Worker<'a> {
 pub fn assert_expected(error: &Error) {
     let is_expected = matches!(
         error,
-        Error::OutcomeUnknown { .. } | Error::Poisoned { .. } | Error::DiskFull { .. } | Error::Io { .. }
+        Error::OutcomeUnknown { .. }
+            | Error::Poisoned { .. }
+            | Error::DiskFull { .. }
+            | Error::Io { .. }
+            | Error::CheckpointsFail { .. }
     );
     assert!(is_expected, "{}", error.chain());
 }
