@@ -260,7 +260,10 @@ fn an_owner_that_has_only_read_is_told_who_writes() {
 #[test]
 fn an_owner_notices_at_the_next_checkpoint_that_another_has_taken_over() {
     let place = Place::new();
-    let first = place.open().unwrap();
+    let mut options = small();
+    // The first one creates no segment at the moment when the second does.
+    options.log.scheduler = Arc::new(ManualScheduler::new());
+    let first = options.open(place.store()).unwrap();
     put(&first, "first").unwrap();
     assert!(first.checkpoint().unwrap().is_some());
     put(&first, "and more").unwrap();
