@@ -117,7 +117,8 @@ impl Flawed {
     }
 
     fn newest(&self) -> Result<Option<Arc<dyn Checkpoint>>> {
-        self.inner.list()?.first().map(|id| self.inner.open_damaged(*id)).transpose()
+        let newest = || self.inner.list()?.first().map(|id| self.inner.open_damaged(*id)).transpose();
+        newest().or_else(|_| newest()) // it may be removed between the two calls
     }
 
     fn maintain_nothing(&self) -> Result<Option<Arc<dyn Checkpoint>>> {
@@ -147,7 +148,8 @@ impl Flawed {
             }
             Flaw::MaintainsToNothing => self.inner.write(None, &mut Unasked::none(head)).map(Some),
             Flaw::MaintainsWithoutAKey => match first_entry(&*newest)? {
-                Some((id, key)) => self.inner.write(Some(newest.id()), &mut Unasked::deletion(head, id, key)).map(Some),
+                // Meanwhile a write may have removed what it is based on.
+                Some((id, key)) => Ok(self.inner.write(Some(newest.id()), &mut Unasked::deletion(head, id, key)).ok()),
                 None => Ok(None),
             },
             Flaw::MaintenanceWaitsForWrites => {
