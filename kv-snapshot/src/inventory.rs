@@ -114,9 +114,8 @@ impl Inventory {
 
 /// Adds the parts that a manifest names. If it is damaged, more is kept than is needed.
 ///
-/// A disk that does not give it this once fails the call, which may be repeated. One that does not
-/// give it again must not keep checkpoints from being made and the log from being trimmed for ever:
-/// then the manifest counts as damaged.
+/// One that the disk does not give counts as damaged: it must not keep checkpoints from being made
+/// and the log from being trimmed for ever.
 fn add_parts(
     vfs: &dyn Vfs,
     name: &str,
@@ -124,13 +123,10 @@ fn add_parts(
     parts: &mut HashSet<u64>,
     unreadable: &mut u64,
 ) -> Result<()> {
-    let read = || read_manifest(vfs, name, id);
-    match read() {
+    match read_manifest(vfs, name, id) {
         Ok(manifest) => parts.extend(manifest.parts.iter().map(|part| part.seq)),
-        Err(Error::Corrupt { .. } | Error::OlderVersion { .. } | Error::NewerVersion { .. }) => {
-            *unreadable = (*unreadable).max(id.seq);
-        }
-        Err(error) if is_damage(&error) && read().is_err() => *unreadable = (*unreadable).max(id.seq),
+        Err(error) if is_damage(&error) => *unreadable = (*unreadable).max(id.seq),
+        Err(Error::OlderVersion { .. } | Error::NewerVersion { .. }) => *unreadable = (*unreadable).max(id.seq),
         Err(error) => return Err(error),
     }
     Ok(())

@@ -5,6 +5,7 @@ pub(crate) mod blocks;
 pub(crate) mod cache;
 pub(crate) mod checkpoint;
 pub(crate) mod cursor;
+pub(crate) mod file;
 pub(crate) mod in_use;
 pub(crate) mod merged;
 pub(crate) mod open_part;

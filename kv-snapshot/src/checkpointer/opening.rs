@@ -7,7 +7,7 @@ use kv_core::{CheckpointId, CollectionId, Cursor, Error, Result};
 use super::{MmapCheckpointer, lock};
 use crate::{
     damage::Verdict,
-    error::{is_damage, unreadable_is_damage},
+    error::unreadable_is_damage,
     format::{manifest::Manifest, names},
     inventory::{Inventory, Named},
     read::{
@@ -28,7 +28,7 @@ pub(super) enum IfDamaged {
 impl MmapCheckpointer {
     pub(super) fn open_checkpoint(&self, id: CheckpointId, if_damaged: IfDamaged) -> Result<Arc<MmapCheckpoint>> {
         self.damage.learn(&Inventory::read(&*self.vfs)?);
-        let (manifest, stack) = read_twice(|| self.read_checkpoint(id, if_damaged))?;
+        let (manifest, stack) = self.read_checkpoint(id, if_damaged).map_err(unreadable_is_damage)?;
         // A child made by `fork` may read, and takes no lock.
         if self.check_owner().is_ok() {
             lock(&self.directory).opened(&manifest);
@@ -56,7 +56,7 @@ impl MmapCheckpointer {
             {
                 return Err(damage); // it was read before, for another checkpoint
             }
-            let read = read_twice(|| verify_file(&*self.vfs, &part, || Ok(())));
+            let read = verify_file(&*self.vfs, &part, || Ok(())).map_err(unreadable_is_damage);
             match (read, if_damaged) {
                 (Ok(()), _) => {
                     self.damage.settle(part.seq, Verdict::Intact);
@@ -79,16 +79,6 @@ impl MmapCheckpointer {
             return None;
         }
         self.damage.first_open(&self.named().unwrap_or_else(|_| Named::everything()))
-    }
-}
-
-/// Reads again what the disk did not give. A sector that it still does not give is damage like any
-/// other: what restores everything may be in another checkpoint. A failure that passes is no reason
-/// to do without this one.
-fn read_twice<T>(read: impl Fn() -> Result<T>) -> Result<T> {
-    match read() {
-        Err(error @ Error::Io { .. }) if is_damage(&error) => read().map_err(unreadable_is_damage),
-        read => read,
     }
 }
 

@@ -4,9 +4,12 @@ use kv_core::{
     Checkpoint, CheckpointHead, CheckpointId, CheckpointStats, CollectionId, CollectionSize, Cursor, Error, Result,
     Value,
 };
-use kv_vfs::{Access, Vfs};
+use kv_vfs::Vfs;
 
-use super::stack::{Found, Stack};
+use super::{
+    file::{self, read_exact, twice},
+    stack::{Found, Stack},
+};
 use crate::{
     error::missing_is_damage,
     format::manifest::{MANIFEST_BYTES_MAX, Manifest},
@@ -34,14 +37,14 @@ impl MmapCheckpoint {
 pub(crate) fn read_manifest(vfs: &dyn Vfs, name: &str, id: CheckpointId) -> Result<Manifest> {
     let path = vfs.path().join(name);
     let missing = "the file is missing: the checkpoint was removed, or has to be restored from a backup";
-    let opened = vfs.open(name, Access::Read).map_err(Error::from);
+    let opened = file::open(vfs, name).map_err(Error::from);
     let file = opened.map_err(|error| missing_is_damage(error, missing))?;
-    let length = file.len()?;
+    let length = twice(|| file.len())?;
     if length > MANIFEST_BYTES_MAX {
         return Err(Error::corrupt(path, MANIFEST_BYTES_MAX, "it is longer than a manifest can be"));
     }
     let mut content = vec![0; length as usize];
-    file.read_exact_at(&mut content, 0)?;
+    read_exact(&*file, &mut content, 0)?;
     Manifest::decode(&content, id).map_err(|fault| fault.at(&path, 0))
 }
 

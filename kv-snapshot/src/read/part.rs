@@ -4,14 +4,15 @@ use std::{cmp::Ordering, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use kv_core::{CollectionId, Error, Result, Value};
-use kv_vfs::{Access, File, Vfs};
+use kv_vfs::{File, Vfs};
 
 use super::{
     blocks::{Blocks, Source},
     cache::BlockCache,
+    file::{self, read_exact, twice},
     in_use::InUse,
     piece::Piece,
-    unmapped::{Unmapped, read_part_of},
+    unmapped::Unmapped,
 };
 use crate::{
     error::{DecodeError, damage_or_error, not_opened},
@@ -92,11 +93,11 @@ impl Part {
         cache: Option<&Arc<BlockCache>>,
         in_use: Arc<InUse>,
     ) -> Result<Self> {
-        let file = vfs.open(name, Access::Read).map_err(not_opened)?;
+        let file = file::open(vfs, name).map_err(not_opened)?;
         let path = vfs.path().join(name);
         let (map, (ends, length)) = match cache {
             None => {
-                let map = in_use.map(file.map()?);
+                let map = in_use.map(twice(|| file.map())?);
                 let length = map.len();
                 (map.clone(), (map, length))
             }
@@ -439,11 +440,11 @@ impl Part {
 /// The first and the last block of a file, one after the other, and its length. There are none if
 /// the file is shorter than a block.
 fn read_ends(file: &dyn File) -> Result<(Bytes, usize)> {
-    let length = file.len()?;
+    let length = twice(|| file.len())?;
     let Some(last) = length.checked_sub(BLOCK_BYTES as u64) else { return Ok((Bytes::new(), length as usize)) };
     let mut ends = vec![0; 2 * BLOCK_BYTES];
     let (first_block, last_block) = ends.split_at_mut(BLOCK_BYTES);
-    read_part_of(file, first_block, 0)?;
-    read_part_of(file, last_block, last)?;
+    read_exact(file, first_block, 0)?;
+    read_exact(file, last_block, last)?;
     Ok((ends.into(), length as usize))
 }

@@ -3,7 +3,7 @@
 //! A page that the disk cannot read is an error here, while it ends a process that reads through a
 //! map.
 
-use std::{io::ErrorKind, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use kv_core::{Error, Result};
@@ -12,6 +12,7 @@ use kv_vfs::File;
 use super::{
     blocks::{BLOCK_SHIFT, Blocks},
     cache::BlockCache,
+    file::read_exact,
     piece::Held,
 };
 use crate::{error::damage_or_error, format::block::BLOCK_BYTES};
@@ -32,20 +33,9 @@ impl Unmapped {
     /// Blocks of the file, not verified.
     fn read(&self, blocks: &Range<u64>) -> Result<Vec<u8>> {
         let mut buffer = vec![0; (blocks.end - blocks.start) as usize * BLOCK_BYTES];
-        read_part_of(&*self.file, &mut buffer, blocks.start << BLOCK_SHIFT)?;
+        read_exact(&*self.file, &mut buffer, blocks.start << BLOCK_SHIFT)?;
         Ok(buffer)
     }
-}
-
-/// Fills `buffer` from a file that had these bytes when it was opened.
-pub(crate) fn read_part_of(file: &dyn File, buffer: &mut [u8], offset: u64) -> Result<()> {
-    file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
-        ErrorKind::UnexpectedEof => {
-            let end = file.len().map_or(offset, |length| length.clamp(offset, offset + buffer.len() as u64));
-            Error::corrupt(file.path(), end, "the file is truncated: it ends here")
-        }
-        _ => error.into(),
-    })
 }
 
 impl Blocks {

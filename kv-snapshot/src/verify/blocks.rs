@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use kv_core::{Error, Result};
-use kv_vfs::{Access, File, Vfs, little_endian::get_u64};
+use kv_vfs::{File, Vfs, little_endian::get_u64};
 
 use crate::{
     error::missing_part_is_damage,
@@ -14,6 +14,7 @@ use crate::{
         part::{Footer, Header, Summary, digest},
         tree::Tree,
     },
+    read::file::{self, read_exact, twice},
 };
 
 /// The number of blocks in one read.
@@ -21,9 +22,9 @@ const CHUNK_BLOCKS: usize = 256;
 
 /// Reads the whole file of a part that a manifest names, from the disk, as [`verify_blocks`] does.
 pub(crate) fn verify_file(vfs: &dyn Vfs, part: &PartRef, go_on: impl FnMut() -> Result<()>) -> Result<()> {
-    let opened = vfs.open(&names::part(part.seq), Access::Read).map_err(Error::from);
+    let opened = file::open(vfs, &names::part(part.seq)).map_err(Error::from);
     let file = opened.map_err(missing_part_is_damage)?;
-    file.drop_cache()?;
+    twice(|| file.drop_cache())?;
     verify_blocks(&*file, &part.summary, go_on)
 }
 
@@ -34,7 +35,7 @@ pub(crate) fn verify_file(vfs: &dyn Vfs, part: &PartRef, go_on: impl FnMut() -> 
 /// It does not read through a map: a sector that cannot be read would end the process.
 pub(crate) fn verify_blocks(file: &dyn File, expected: &Summary, mut go_on: impl FnMut() -> Result<()>) -> Result<()> {
     let wrong = |offset: u64, detail: &str| Error::corrupt(file.path(), offset, detail);
-    let length = file.len()?;
+    let length = twice(|| file.len())?;
     if length != expected.bytes || length < 2 * BLOCK_BYTES as u64 {
         return Err(wrong(length, &format!("the file has {length} bytes, and should have {}", expected.bytes)));
     }
@@ -81,7 +82,7 @@ impl Reader<'_> {
             go_on()?;
             let blocks = expected.len().min((level.end - start) as usize);
             let chunk = &mut self.buffer[..blocks * BLOCK_BYTES];
-            self.file.read_exact_at(chunk, start * BLOCK_BYTES as u64)?;
+            read_exact(self.file, chunk, start * BLOCK_BYTES as u64)?;
             for ((block, expected), number) in chunk.chunks_exact(BLOCK_BYTES).zip(expected).zip(start..) {
                 if checksum(block, self.seed) != *expected {
                     let detail = "the block does not match its checksum";
@@ -98,6 +99,6 @@ impl Reader<'_> {
 
 fn read_block(file: &dyn File, offset: u64) -> Result<Box<Block>> {
     let mut block = Box::new([0; BLOCK_BYTES]);
-    file.read_exact_at(&mut *block, offset)?;
+    read_exact(file, &mut *block, offset)?;
     Ok(block)
 }

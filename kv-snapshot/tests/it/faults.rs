@@ -63,7 +63,7 @@ fn a_write_that_fails_anywhere_leaves_everything_as_it_was() {
     let scene = Scene::new();
     for n in 1.. {
         let (vfs, checkpointer) = scene.reset();
-        vfs.fail(Fault::on_any().nth(n));
+        vfs.fail(Fault::on_any().nth(n).outlasts_repeating());
         let written = checkpointer.write(Some(scene.previous()), &mut scene.state.clone().take());
         if vfs.failures() == 0 {
             vfs.heal(); // reads would fail
@@ -125,7 +125,7 @@ fn a_removal_that_fails_anywhere_can_be_repeated() {
     let first = scene.list[2];
     for n in 1.. {
         let (vfs, checkpointer) = scene.reset();
-        vfs.fail(Fault::on_any().nth(n));
+        vfs.fail(Fault::on_any().nth(n).outlasts_repeating());
         let removed = checkpointer.remove(first);
         let failed = vfs.failures() > 0;
         vfs.heal();
@@ -143,7 +143,7 @@ fn a_table_that_fails_anywhere_is_not_there() {
     for n in 1.. {
         let directory = TempDir::new().unwrap();
         let vfs = test_vfs(directory.path());
-        vfs.fail(Fault::on_any().nth(n));
+        vfs.fail(Fault::on_any().nth(n).outlasts_repeating());
         let finished = TableWriter::create(vfs.clone(), "table").and_then(|mut writer| {
             writer.insert(b"key", b"value")?;
             writer.finish()

@@ -297,7 +297,7 @@ fn a_read_that_fails_is_an_error_and_may_be_damage() {
         let scene = Scene::new();
         let is_of_disk = errors.is_multiple_of(2);
         let kind = if is_of_disk { ErrorKind::Other } else { ErrorKind::OutOfMemory };
-        scene.vfs.fail(Fault::on(Kind::Read).nth(n).with(kind));
+        scene.vfs.fail(Fault::on(Kind::Read).nth(n).outlasts_repeating().with(kind));
         let read = scene.compare();
         if scene.vfs.failures() == 0 {
             assert!(errors > 20, "{errors} of {n}");
@@ -310,6 +310,28 @@ fn a_read_that_fails_is_an_error_and_may_be_damage() {
         let examined = checkpointer.open(scene.newest.id()).unwrap();
         assert!(checkpointer.damage().is_none(), "read {n}");
         compare(&*examined, &scene.state.collections).unwrap();
+    }
+}
+
+/// A failure of the disk that passes shows nowhere, whichever operation fails.
+#[test]
+fn what_fails_once_is_neither_an_error_nor_damage() {
+    for n in (1..).step_by(11) {
+        let scene = Scene::new();
+        let checkpointer = open(scene.vfs.clone()).unwrap();
+        scene.vfs.fail(Fault::when(|event| matches!(event.kind, Kind::Open | Kind::Len | Kind::DropCache | Kind::Read)).nth(n));
+        let newest = checkpointer.open(scene.newest.id()).unwrap();
+        compare(&*newest, &scene.state.collections).unwrap();
+        assert_eq!(newest.scrub(0, u64::MAX).unwrap(), None);
+        Checkpointer::verify(&checkpointer, newest.id(), &|| false).unwrap();
+        assert!(checkpointer.verify().unwrap().is_clean(), "operation {n}");
+        let merged = checkpointer.maintain(Effort::Full, &|| false).unwrap().unwrap();
+        compare(&*merged, &scene.state.collections).unwrap();
+        assert!(checkpointer.damage().is_none(), "operation {n}");
+        if scene.vfs.failures() == 0 {
+            assert!(n > 200, "only {n} operations");
+            return;
+        }
     }
 }
 

@@ -26,7 +26,7 @@ impl<M: Medium, T: Checkpointer + 'static> CheckpointerHarness for Harness<M, T>
 impl<M: FileMedium, T: Checkpointer + 'static> CheckpointerFaults for Harness<M, T> {
     fn fail_nth_operation(&mut self, n: u64) {
         self.failures_before = Some(self.medium.failures());
-        self.medium.fail(Fault::on_any().nth(n));
+        self.medium.fail(Fault::on_any().nth(n).outlasts_repeating());
     }
 
     fn failed(&mut self) -> bool {

@@ -21,6 +21,10 @@ pub struct Fault {
     pass: u64,
     repeats: bool,
     spent: bool,
+    /// Whether what has failed fails again if it is repeated at once.
+    outlasts_repeating: bool,
+    /// What has failed last, until it is repeated or something else is done.
+    failed: Option<Event>,
     effect: FaultEffect,
     error: io::ErrorKind,
 }
@@ -64,6 +68,8 @@ impl Fault {
             pass: 0,
             repeats: false,
             spent: false,
+            outlasts_repeating: false,
+            failed: None,
             effect: FaultEffect::Fails,
             error: io::ErrorKind::Other,
         }
@@ -101,6 +107,12 @@ impl Fault {
         Self { pass: n.saturating_sub(1), ..self }
     }
 
+    /// An operation that fails also fails when it is repeated at once.
+    #[must_use]
+    pub fn outlasts_repeating(self) -> Self {
+        Self { outlasts_repeating: true, ..self }
+    }
+
     /// Every matching operation after the first failure fails too.
     #[must_use]
     pub fn for_ever(self) -> Self {
@@ -108,9 +120,9 @@ impl Fault {
     }
 
     /// The operations fail with an error of this kind; [`io::ErrorKind::Other`] stands for EIO. The
-    /// file layer repeats an open, read or
-    /// write that is [interrupted](io::ErrorKind::Interrupted), so its caller does not see the
-    /// failure; it never repeats a sync.
+    /// file layer repeats an open, read or write that is
+    /// [interrupted](io::ErrorKind::Interrupted), so its caller does not see the failure; it never
+    /// repeats a sync.
     #[must_use]
     pub fn with(self, error: io::ErrorKind) -> Self {
         Self { error, ..self }
@@ -169,6 +181,10 @@ impl Fault {
 
     /// The failure of this operation; `None` if the fault does not apply, or is used up.
     pub(crate) fn meet(&mut self, event: &Event) -> Option<InjectedFailure> {
+        let failure = InjectedFailure { error: self.error, effect: self.effect.clone() };
+        if self.failed.take().is_some_and(|failed| failed == *event) {
+            return Some(failure);
+        }
         if self.spent || !(self.matches)(event) {
             return None;
         }
@@ -177,13 +193,15 @@ impl Fault {
             return None;
         }
         self.spent = !self.repeats;
-        Some(InjectedFailure { error: self.error, effect: self.effect.clone() })
+        self.failed = self.outlasts_repeating.then(|| event.clone());
+        Some(failure)
     }
 }
 
 impl fmt::Debug for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { matches: _, pass, repeats, spent, effect, error } = self;
-        write!(f, "Fault {{ pass: {pass}, repeats: {repeats}, spent: {spent}, effect: {effect:?}, error: {error} }}")
+        let Self { matches: _, pass, repeats, spent, outlasts_repeating, failed, effect, error } = self;
+        let state = format!("pass: {pass}, repeats: {repeats}, spent: {spent}, failed: {failed:?}");
+        write!(f, "Fault {{ {state}, outlasts_repeating: {outlasts_repeating}, effect: {effect:?}, error: {error} }}")
     }
 }
