@@ -109,8 +109,10 @@ impl Ahead {
         } else {
             wanted.end = needed.end.max((needed.start + self.blocks).min(self.bounds.end));
         }
-        self.blocks = (self.blocks * GROWTH).min(READ_BLOCKS);
         let (first, buffer) = part.blocks().read_some(from, &wanted, &needed)?;
+        // Where something is wrong nearby, what is read ahead would be read again and again.
+        let is_whole = buffer.len() as u64 == (wanted.end - wanted.start) << BLOCK_SHIFT;
+        self.blocks = if is_whole { (self.blocks * GROWTH).min(READ_BLOCKS) } else { 1 };
         (self.start, self.buffer) = (first << BLOCK_SHIFT, buffer);
         Ok(())
     }

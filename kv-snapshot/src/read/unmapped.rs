@@ -6,7 +6,7 @@
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use kv_core::{Error, Result};
+use kv_core::Result;
 use kv_vfs::File;
 
 use super::{
@@ -15,7 +15,10 @@ use super::{
     file::read_exact,
     piece::Held,
 };
-use crate::{error::damage_or_error, format::block::BLOCK_BYTES};
+use crate::{
+    error::{damage_or_error, is_damage},
+    format::block::BLOCK_BYTES,
+};
 
 /// The most blocks that are read at once, unless one value takes more.
 pub(crate) const READ_BLOCKS: u64 = 32;
@@ -76,8 +79,9 @@ impl Blocks {
             return Ok((needed.start, self.cached(from, needed.start)?));
         }
         let bytes = match from.read(wanted) {
-            // The file ends behind what is needed. That is met when its turn comes.
-            Err(Error::Corrupt { .. }) if wanted != needed => return self.read_some(from, needed, needed),
+            // The file ends, or cannot be read, where it is not needed yet. That is met when its
+            // turn comes.
+            Err(error) if is_damage(&error) && wanted != needed => return self.read_some(from, needed, needed),
             read => Bytes::from(read?),
         };
         let place = |block: u64| (block - wanted.start) as usize * BLOCK_BYTES;
