@@ -28,6 +28,8 @@ pub enum Refusal {
         checkpoint: Option<CheckpointId>,
         /// The last position that the log no longer has.
         trimmed: Lsn,
+        /// The checkpoints that cannot be used, newest first, each with what is wrong with it.
+        bad: Vec<(CheckpointId, String)>,
     },
     /// The log ends before the position of a checkpoint. That position was durable in the log
     /// before the checkpoint was made, so records are missing.
@@ -51,15 +53,17 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::HistoryMissing { checkpoint: Some(id), trimmed } => write!(
-                f,
-                "history is missing: the newest usable checkpoint is at position {}, but the log begins after position {trimmed}",
-                id.lsn
-            ),
-            Self::HistoryMissing { checkpoint: None, trimmed } => write!(
-                f,
-                "history is missing: there is no usable checkpoint, and the log begins after position {trimmed}"
-            ),
+            Self::HistoryMissing { checkpoint, trimmed, bad } => {
+                match checkpoint {
+                    Some(id) => {
+                        write!(f, "history is missing: the newest usable checkpoint is at position {}, but", id.lsn)?;
+                    }
+                    None => write!(f, "history is missing: there is no usable checkpoint, and")?,
+                }
+                write!(f, " the log begins after position {trimmed}")?;
+                let mut bad = bad.iter();
+                bad.try_for_each(|(id, why)| write!(f, "; the checkpoint at position {} cannot be used: {why}", id.lsn))
+            }
             Self::LogEndsEarly { checkpoint, durable } => write!(
                 f,
                 "the log ends at position {durable}, before the checkpoint at position {}: a part of the log is missing",

@@ -83,7 +83,7 @@ pub(super) fn recover(log: &dyn Log, checkpointer: &dyn Checkpointer, threshold:
     let mut found = examine(log, checkpointer)?;
     let chosen = match decide(&found.positions(), &bounds) {
         Err(Refusal::HistoryMissing { .. }) if found.open_damaged(log, checkpointer, &bounds) => found.good_id(),
-        decided => decided.map_err(Error::Unrecoverable)?,
+        decided => decided.map_err(|refusal| Error::Unrecoverable(found.explain(refusal)))?,
     };
     let (collections, mut writer) = Collections::new(found.good, &found.names);
     let mut recovery = Recovery {
@@ -111,6 +111,17 @@ impl Found {
     fn positions(&self) -> Vec<Candidate> {
         let bad = self.bad.iter().map(|&(id, _)| Candidate { id, good: false });
         bad.chain(self.good.iter().map(|good| Candidate { id: good.id(), good: true })).collect()
+    }
+
+    /// Adds what is wrong with the bad checkpoints.
+    fn explain(&self, refusal: Refusal) -> Refusal {
+        match refusal {
+            Refusal::HistoryMissing { checkpoint, trimmed, .. } => {
+                let bad = self.bad.iter().map(|(id, error)| (*id, error.chain())).collect();
+                Refusal::HistoryMissing { checkpoint, trimmed, bad }
+            }
+            other => other,
+        }
     }
 
     fn good_id(&self) -> Option<CheckpointId> {
@@ -184,7 +195,7 @@ fn decide(candidates: &[Candidate], log: &Bounds) -> Result<Option<CheckpointId>
     }
     let chosen = candidates.iter().find(|candidate| candidate.good).map(|candidate| candidate.id);
     if log.trimmed > chosen.map_or(Lsn::START, |id| id.lsn) {
-        return Err(Refusal::HistoryMissing { checkpoint: chosen, trimmed: log.trimmed });
+        return Err(Refusal::HistoryMissing { checkpoint: chosen, trimmed: log.trimmed, bad: Vec::new() });
     }
     Ok(chosen)
 }

@@ -56,7 +56,7 @@ fn without_a_checkpoint_everything_is_replayed() {
 fn without_a_checkpoint_a_trimmed_log_is_refused() {
     let media = closed(&[]);
     trim(&media, 3);
-    assert_eq!(refusal(&media), Refusal::HistoryMissing { checkpoint: None, trimmed: Lsn(3) });
+    assert_eq!(refusal(&media), Refusal::HistoryMissing { checkpoint: None, trimmed: Lsn(3), bad: Vec::new() });
 }
 
 #[test]
@@ -106,7 +106,9 @@ fn a_gap_between_checkpoint_and_log_is_refused() {
     let media = closed(&[4]);
     trim(&media, 6);
     match refusal(&media) {
-        Refusal::HistoryMissing { checkpoint: Some(id), trimmed } => assert_eq!((id.lsn, trimmed), (Lsn(4), Lsn(6))),
+        Refusal::HistoryMissing { checkpoint: Some(id), trimmed, bad } => {
+            assert_eq!((id.lsn, trimmed, bad), (Lsn(4), Lsn(6), Vec::new()));
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -143,7 +145,12 @@ fn a_bad_checkpoint_before_which_history_is_missing_is_refused() {
     let media = closed(&[8]);
     damage(&media, 0);
     trim(&media, 5);
-    assert_eq!(refusal(&media), Refusal::HistoryMissing { checkpoint: None, trimmed: Lsn(5) });
+    let id = media.checkpointer().list().unwrap()[0];
+    let why = media.checkpointer().open(id).err().unwrap().chain();
+    let refused = refusal(&media);
+    let message = format!("; the checkpoint at position 8 cannot be used: {why}");
+    assert!(refused.to_string().ends_with(&message), "{refused}");
+    assert_eq!(refused, Refusal::HistoryMissing { checkpoint: None, trimmed: Lsn(5), bad: vec![(id, why)] });
 }
 
 /// Met damage stops removal while new checkpoints are made above it. So what heals it may be the
