@@ -48,25 +48,34 @@ impl Held {
     }
 }
 
-/// A handle to a range of a buffer. It shares the buffer if it is at least half of that, and is a
-/// copy otherwise: so what a caller keeps takes at most twice the memory that it asked for.
+/// A handle to a range of a buffer. It shares the buffer if it is long and at least half of that,
+/// and is a copy otherwise: so what a caller keeps takes at most twice the memory that it asked for.
 pub(crate) fn handle(buffer: &Bytes, range: Range<usize>) -> Value {
-    if range.len() >= buffer.len() / 2 { buffer.slice(range).into() } else { Value::copy_from(&buffer[range]) }
+    let is_shared = range.len() > Value::COPIED_BYTES_MAX && range.len() >= buffer.len() / 2;
+    if is_shared { buffer.slice(range).into() } else { Value::copy_from(&buffer[range]) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn shares(buffer: &Bytes, range: Range<usize>) -> bool {
+        let handle = handle(buffer, range.clone());
+        assert_eq!(handle, buffer[range.clone()]);
+        handle.as_ptr() == buffer[range].as_ptr()
+    }
+
     #[test]
     fn a_handle_shares_what_it_is_half_of_and_copies_what_is_less() {
-        let buffer = Bytes::from(vec![7; 4096]);
-        let shares = |range: Range<usize>| {
-            let handle = handle(&buffer, range.clone());
-            assert_eq!(handle, buffer[range.clone()]);
-            handle.as_ptr() == buffer[range].as_ptr()
-        };
-        assert!(shares(0..4096) && shares(100..100 + 2048));
-        assert!(!shares(100..100 + 2047) && !shares(4095..4096));
+        let buffer = Bytes::from(vec![7; 16384]);
+        assert!(shares(&buffer, 0..16384) && shares(&buffer, 100..100 + 8192));
+        assert!(!shares(&buffer, 100..100 + 8191) && !shares(&buffer, 16383..16384));
+    }
+
+    #[test]
+    fn a_handle_copies_what_is_short() {
+        let short = Value::COPIED_BYTES_MAX;
+        let buffer = Bytes::from(vec![7; short + 1]);
+        assert!(!shares(&buffer, 0..short) && !shares(&buffer, 1..short) && shares(&buffer, 0..short + 1));
     }
 }
