@@ -38,11 +38,19 @@ impl Error {
 /// Whether the medium does not give what was stored on it: a sector cannot be read (EIO), or what
 /// the file system knows of the file is damaged (EUCLEAN, EBADMSG).
 ///
+/// Linux's block layer has errors of its own for a sector that cannot be read (ENODATA) and for one
+/// whose protection information does not match (EILSEQ). Most file systems turn them into EIO, but
+/// not all do in all calls: reads past the page cache and reads of metadata in older versions of
+/// XFS pass them on.
+///
 /// The file has failed then, and another one may stand in for it. Every other error is one of the
 /// process or of the machine, which lack a right, memory or a file handle: the next attempt may
 /// succeed.
 pub fn is_unreadable(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::IO | Errno::UCLEAN | Errno::BADMSG))
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::IO | Errno::UCLEAN | Errno::BADMSG | Errno::NODATA | Errno::ILSEQ)
+    )
 }
 
 /// Converts a failed operation on a file to the engine's error.
@@ -59,7 +67,7 @@ mod tests {
     #[test]
     fn what_the_process_or_the_machine_lacks_is_not_the_mediums_fault() {
         let is_unreadable = |errno: Errno| is_unreadable(&errno.into());
-        for errno in [Errno::IO, Errno::UCLEAN, Errno::BADMSG] {
+        for errno in [Errno::IO, Errno::UCLEAN, Errno::BADMSG, Errno::NODATA, Errno::ILSEQ] {
             assert!(is_unreadable(errno), "{errno}");
         }
         let others = [Errno::ACCESS, Errno::PERM, Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOENT, Errno::INTR];
