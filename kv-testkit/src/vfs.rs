@@ -1,6 +1,5 @@
 //! A file layer for tests of file backends.
 
-mod before;
 mod control;
 mod copy;
 mod event;
@@ -8,7 +7,6 @@ mod fault;
 mod files;
 mod wrapper;
 
-pub use before::Before;
 pub(crate) use control::injected;
 pub use copy::copy_directory;
 pub use event::{Event, Kind};

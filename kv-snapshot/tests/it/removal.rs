@@ -7,7 +7,7 @@ use std::{
 
 use kv_core::Checkpointer;
 use kv_snapshot::MmapCheckpointer;
-use kv_testkit::vfs::{Before, Kind};
+use kv_testkit::vfs::{Kind, TestVfs};
 use kv_vfs::OsVfs;
 use tempfile::TempDir;
 
@@ -50,7 +50,7 @@ fn removal_during_a_write() {
 fn removal_between_part_and_manifest() {
     let directory = TempDir::new().unwrap();
     let act: Arc<Mutex<Option<Act>>> = Arc::default();
-    let vfs = Before::new(OsVfs::open(directory.path()).unwrap(), {
+    let vfs = TestVfs::before(OsVfs::open(directory.path()).unwrap(), {
         let act = act.clone();
         move |event| {
             let act = if event.kind == Kind::SyncDirectory { act.lock().unwrap().take() } else { None };
@@ -58,7 +58,8 @@ fn removal_between_part_and_manifest() {
                 std::thread::spawn(act).join().unwrap();
             }
         }
-    });
+    })
+    .unwrap();
     let checkpointer = Arc::new(MmapCheckpointer::open(vfs).unwrap());
     let mut state = state();
     let first = checkpointer.write(None, &mut state.take()).unwrap().id();

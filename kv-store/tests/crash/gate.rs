@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
-use kv_testkit::vfs::{Before, Kind};
+use kv_testkit::vfs::{Event, Kind, TestVfs};
 use kv_vfs::Vfs;
 
 /// A gate that a checkpoint passes after it has frozen the state, when it creates its first file.
@@ -60,9 +60,10 @@ impl ClosedGate {
 
 /// The directory of a store whose checkpoints pass a gate.
 pub fn gated(inner: Arc<dyn Vfs>, gate: Gate) -> Arc<dyn Vfs> {
-    Before::new(inner, move |event| {
+    let passing = move |event: &Event| {
         if event.kind == Kind::Create && event.path.starts_with("checkpoints/") {
             gate.pass();
         }
-    })
+    };
+    TestVfs::before(inner, passing).unwrap()
 }

@@ -19,13 +19,34 @@ pub(super) struct Control {
     counts: [AtomicU64; Kind::Map as usize + 1],
     trace: Mutex<String>,
     random: Mutex<fastrand::Rng>,
+    before: Before,
     /// Locked for reading during every operation, and for writing while all are halted.
     halt: RwLock<()>,
+}
+
+/// What is called before each operation.
+struct Before(Box<dyn Fn(&Event) + Send + Sync>);
+
+impl Default for Before {
+    fn default() -> Self {
+        Self(Box::new(|_| ()))
+    }
+}
+
+impl fmt::Debug for Before {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Before")
+    }
 }
 
 impl Control {
     pub fn with_seed(seed: u64) -> Self {
         Self { random: Mutex::new(fastrand::Rng::with_seed(seed)), ..Self::default() }
+    }
+
+    /// Calls a function before each operation.
+    pub fn calling(self, before: Box<dyn Fn(&Event) + Send + Sync>) -> Self {
+        Self { before: Before(before), ..self }
     }
 
     pub fn fail(&self, fault: Fault) {
@@ -69,6 +90,7 @@ impl Control {
         run: impl FnOnce() -> Result<T>,
         tear: impl FnOnce() -> Result<()>,
     ) -> Result<T> {
+        (self.before.0)(event);
         let _not_halted = self.halt.read().unwrap();
         self.counts[event.kind as usize].fetch_add(1, Ordering::Relaxed);
         let failure = self.faults.lock().unwrap().iter_mut().find_map(|fault| fault.meet(event));

@@ -43,6 +43,30 @@ impl TestVfs {
         Arc::new(Self { inner, prefix: String::new(), control: Arc::new(Control::with_seed(seed)) })
     }
 
+    /// Wraps `inner`, which also gives the random numbers. `call` is called before each operation,
+    /// in the same thread and without a lock: to do something at that moment, or to wait.
+    ///
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    /// use kv_testkit::vfs::TestVfs;
+    /// use kv_vfs::{OsVfs, Vfs};
+    ///
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// let seen = Arc::new(Mutex::new(Vec::new()));
+    /// let vfs = TestVfs::before(OsVfs::open(directory.path())?, {
+    ///     let seen = Arc::clone(&seen);
+    ///     move |event| seen.lock().unwrap().push(event.to_string())
+    /// })?;
+    /// vfs.create("a")?;
+    /// vfs.sync_directory()?;
+    /// assert_eq!(*seen.lock().unwrap(), ["create a", "sync directory"]);
+    /// # Ok::<(), kv_vfs::Error>(())
+    /// ```
+    pub fn before(inner: Arc<dyn Vfs>, call: impl Fn(&Event) + Send + Sync + 'static) -> Result<Arc<Self>> {
+        let control = Control::with_seed(inner.random()? as u64).calling(Box::new(call));
+        Ok(Arc::new(Self { inner, prefix: String::new(), control: Arc::new(control) }))
+    }
+
     /// Adds a fault.
     pub fn fail(&self, fault: Fault) {
         self.control.fail(fault);

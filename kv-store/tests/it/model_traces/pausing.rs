@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use kv_testkit::vfs::{Before, Kind};
+use kv_testkit::vfs::{Kind, TestVfs};
 use kv_vfs::Vfs;
 
 /// Where work pauses.
@@ -105,7 +105,7 @@ impl Running {
 
 /// A directory in which work pauses.
 pub fn pausing(inner: Arc<dyn Vfs>) -> Arc<dyn Vfs> {
-    Before::new(inner, |event| match event.kind {
+    let paused = TestVfs::before(inner, |event| match event.kind {
         Kind::Rename if event.to.ends_with(".part") => pause(Point::Part, |pauses| {
             pauses.has_removed = false;
             true
@@ -119,5 +119,6 @@ pub fn pausing(inner: Arc<dyn Vfs>) -> Arc<dyn Vfs> {
             pause(Point::Remove, |pauses| !std::mem::replace(&mut pauses.has_removed, true));
         }
         _ => {}
-    })
+    });
+    paused.unwrap()
 }
