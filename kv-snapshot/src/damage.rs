@@ -21,6 +21,7 @@ use kv_core::{Error, Result};
 use kv_vfs::{Access, Origin, Vfs};
 
 use crate::{
+    error::is_damage,
     format::{block::BLOCK_BYTES, manifest::PartRef, names},
     inventory::{Inventory, Named},
 };
@@ -74,9 +75,18 @@ impl Damage {
         Self { is_silent: true, ..Self::new(vfs) }
     }
 
-    /// Sets the flag of a part, because a read of it met `error`.
+    /// Sets the flag of a part if `error`, which a read of it met, is damage. Returns whether it
+    /// is.
     #[cold]
-    pub(crate) fn note(&self, seq: u64, error: &Error) {
+    pub(crate) fn note(&self, seq: u64, error: &Error) -> bool {
+        let is_damage = is_damage(error);
+        if is_damage {
+            self.set(seq, error);
+        }
+        is_damage
+    }
+
+    fn set(&self, seq: u64, error: &Error) {
         if self.is_silent || !self.origin.is_here() {
             return;
         }

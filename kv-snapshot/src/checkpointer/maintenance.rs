@@ -17,7 +17,6 @@ use super::{
     lock,
 };
 use crate::{
-    error::is_damage,
     format::{
         manifest::{Manifest, Origins, PartRef},
         names,
@@ -208,13 +207,9 @@ impl MmapCheckpointer {
     }
 
     fn verify_part(&self, part: &PartRef, go_on: impl FnMut() -> Result<()>) -> Result<()> {
-        let verified = verify_file(&*self.vfs, part, go_on);
-        if let Err(error) = &verified
-            && is_damage(error)
-        {
+        verify_file(&*self.vfs, part, go_on).inspect_err(|error| {
             self.damage.note(part.seq, error);
-        }
-        verified
+        })
     }
 }
 

@@ -74,3 +74,39 @@ impl FilesInUse {
         files
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A part may be opened again while an earlier opening of it is still read.
+    #[test]
+    fn a_removed_file_counts_once_until_the_last_reader_goes() {
+        let files = FilesInUse::default();
+        let (first, second) = (files.hold(1, 100), files.hold(1, 100));
+        let other = files.hold(2, 10);
+        assert_eq!(files.removed_bytes(), 0, "nothing is removed");
+        files.removed(1);
+        files.removed(2);
+        files.removed(3); // which nothing has opened
+        assert_eq!(files.removed_bytes(), 110);
+        drop(first);
+        assert_eq!(files.removed_bytes(), 110);
+        drop(second);
+        assert_eq!(files.removed_bytes(), 10);
+        drop(other);
+        assert_eq!(files.removed_bytes(), 0);
+    }
+
+    #[test]
+    fn a_piece_of_a_map_keeps_its_file_in_use() {
+        let files = FilesInUse::default();
+        let map = files.hold(1, 100).map(Bytes::from(vec![7; 100]));
+        let piece = map.slice(10..20);
+        files.removed(1);
+        drop(map);
+        assert_eq!(files.removed_bytes(), 100);
+        drop(piece);
+        assert_eq!(files.removed_bytes(), 0);
+    }
+}

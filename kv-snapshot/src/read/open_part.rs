@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     damage::Damage,
-    error::{is_damage, missing_part_is_damage},
+    error::missing_part_is_damage,
     format::{
         manifest::{Manifest, PartRef},
         names,
@@ -62,10 +62,9 @@ impl OpenPart {
     #[inline]
     pub(crate) fn watch<T>(&self, read: Result<T>) -> Result<T> {
         if let Err(error) = &read
-            && is_damage(error)
+            && self.damage.note(self.named.seq, error)
         {
             self.part.blocks().forget();
-            self.damage.note(self.named.seq, error);
         }
         read
     }
