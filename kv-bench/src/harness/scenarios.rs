@@ -18,7 +18,7 @@ mod values;
 mod writers;
 mod written;
 
-use std::{hint::black_box, path::PathBuf, thread, time::Duration};
+use std::{fs, hint::black_box, path::PathBuf, thread, time::Duration};
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -184,6 +184,13 @@ impl Bench<'_> {
     /// it.
     fn open(&self, level: Level) -> Result<Box<dyn Database>> {
         self.engine.open(&self.directory, level_of(self.engine, level))
+    }
+
+    /// Uses a directory of that name within its own.
+    fn enter(&mut self, name: &str) -> Result {
+        self.directory.push(name);
+        fs::create_dir_all(&self.directory)?;
+        Ok(())
     }
 
     /// Measures a workload if it is wanted. A call that the engine lacks is left out. A failure is

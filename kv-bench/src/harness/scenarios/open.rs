@@ -1,7 +1,7 @@
 //! Closing a loaded database, and opening it: after that close, after a checkpoint and a clean
 //! close, and after a kill of the process that had it open.
 
-use std::{fs, time::Instant};
+use std::time::Instant;
 
 use super::{Bench, Scenario, Size, USUAL, VALUE_BYTES, get};
 use crate::harness::{
@@ -90,7 +90,7 @@ fn fill_and_close(bench: &mut Bench<'_>, names: Names) -> Result<Option<Box<dyn 
 /// Times the opening after that close. Then makes a checkpoint and closes again.
 fn open_and_checkpoint(bench: &mut Bench<'_>, names: Names) -> Result<Option<Box<dyn Database>>> {
     if bench.wants_any(&[names.closed, names.clean]) {
-        enter(bench, names.clean)?;
+        bench.enter(names.clean)?;
         let database = opened(bench, names.closed)?;
         bench.checkpoint(&*database)?;
         database.close()?;
@@ -105,14 +105,14 @@ fn fill(bench: &mut Bench<'_>, workload: &str) -> Result<Option<Box<dyn Database
 
 fn open(bench: &mut Bench<'_>, workload: &str) -> Result<Option<Box<dyn Database>>> {
     if bench.wants(workload) {
-        enter(bench, workload)?;
+        bench.enter(workload)?;
         opened(bench, workload)?.close()?;
     }
     Ok(None)
 }
 
 fn filled(bench: &mut Bench<'_>, directory: &str) -> Result<Box<dyn Database>> {
-    enter(bench, directory)?;
+    bench.enter(directory)?;
     let database = bench.open(Level::Process)?;
     bench.load(&*database, &Values::new(VALUE_BYTES))?;
     Ok(database)
@@ -129,11 +129,4 @@ fn opened(bench: &mut Bench<'_>, workload: &str) -> Result<Box<dyn Database>> {
         Ok(())
     });
     Ok(database)
-}
-
-/// Uses a directory of that name.
-fn enter(bench: &mut Bench<'_>, name: &str) -> Result {
-    bench.directory.push(name);
-    fs::create_dir_all(&bench.directory)?;
-    Ok(())
 }

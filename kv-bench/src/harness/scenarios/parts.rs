@@ -1,8 +1,6 @@
 //! Gets from memory alone, and from a checkpoint of one, three and seven parts, with nothing in
 //! memory.
 
-use std::fs;
-
 use super::{
     Bench, Scenario, Size, USUAL, VALUE_BYTES,
     gets::{absent_gets, dependent_gets, present_gets, read_all},
@@ -76,8 +74,7 @@ fn parts(bench: &mut Bench<'_>, name: &str, row: usize) -> Result<Option<Box<dyn
     {
         return Ok(None);
     }
-    bench.directory.push(&mapped);
-    fs::create_dir_all(&bench.directory)?;
+    bench.enter(&mapped)?;
     let level = if bench.engine.promise(Level::Process).is_some() { Level::Process } else { Level::Disk };
     let opened = bench.engine.open_held(&bench.directory, level)?;
     let database = &*opened;

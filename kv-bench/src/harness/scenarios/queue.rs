@@ -1,7 +1,6 @@
 //! A queue: entries are put at its back and popped from its front.
 
 use std::{
-    fs,
     hint::black_box,
     time::{Duration, Instant},
 };
@@ -49,8 +48,7 @@ fn queue(
     if !bench.wants(workload) || bench.engine.promise(Level::Process).is_none() {
         return Ok(None);
     }
-    bench.directory.push(workload);
-    fs::create_dir_all(&bench.directory)?;
+    bench.enter(workload)?;
     let opened = bench.engine.open(&bench.directory, Level::Process)?;
     bench.measure(workload, |bench| {
         let (database, values, entries) = (&*opened, Values::new(VALUE_BYTES), bench.entries);

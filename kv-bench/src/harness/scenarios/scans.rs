@@ -1,7 +1,7 @@
 //! Scans: of an unchanged store, of one whose entries changed since the last checkpoint, and of one
 //! that was loaded in the order of the keys.
 
-use std::{fs, hint::black_box};
+use std::hint::black_box;
 
 use super::{Bench, Scenario, USUAL, VALUE_BYTES, uniform};
 use crate::harness::{
@@ -46,8 +46,7 @@ fn ordered(bench: &mut Bench<'_>) -> Result<Option<Box<dyn Database>>> {
     if !bench.wants_any(&ORDERED) {
         return Ok(None);
     }
-    bench.directory.push("ordered");
-    fs::create_dir_all(&bench.directory)?;
+    bench.enter("ordered")?;
     let opened = bench.open(Level::Process)?;
     let mut indexes: Vec<u64> = (0..bench.entries).collect();
     indexes.sort_unstable_by_key(|index| key(*index));

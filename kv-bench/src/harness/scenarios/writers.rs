@@ -1,7 +1,6 @@
 //! The latency of one writer: on its own, and while the engine makes a checkpoint.
 
 use std::{
-    fs,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -64,8 +63,7 @@ fn paced(bench: &mut Bench<'_>, workload: &str) -> Result<Option<Box<dyn Databas
     if !bench.wants(workload) || bench.engine.promise(Level::Process).is_none() {
         return Ok(None);
     }
-    bench.directory.push(workload);
-    fs::create_dir_all(&bench.directory)?;
+    bench.enter(workload)?;
     let held = workload == PACED_HELD;
     let database = match held {
         true => match bench.engine.open_held(&bench.directory, Level::Process) {
