@@ -99,8 +99,8 @@ pub enum Operation {
 pub enum Outcome {
     /// The change was made.
     Done,
-    /// There was nothing to do: the key was already absent, the collection empty, or
-    /// it already existed.
+    /// There was nothing to do: the key was absent already, the collection was empty, or it existed
+    /// already.
     Unchanged,
     /// The key does not exist. Nothing was changed.
     KeyNotFound,

@@ -41,15 +41,15 @@ fn is_refused<T>(what: &str, result: Result<T, Error>) {
 fn everything_is_refused(store: &Store, all: &Collection) {
     for durability in [Durability::Disk, Durability::Process] {
         is_refused("put", all.with_durability(durability).put("k", "v"));
-        is_refused("put_deferred", all.with_durability(durability).deferred().put("k", "v"));
+        is_refused("deferred put", all.with_durability(durability).deferred().put("k", "v"));
     }
     is_refused("delete", all.delete(0_u32.to_be_bytes()));
     is_refused("delete of an absent key", all.delete_if_present("absent"));
     is_refused("update", all.update("k", |_| Some([1])));
     is_refused("write", store.write(Batch::new().put("all", "k", "v")));
-    is_refused("write_deferred", store.deferred().write(Batch::new().put("all", "k", "v")));
+    is_refused("deferred write", store.deferred().write(Batch::new().put("all", "k", "v")));
     is_refused("transact", store.transact(|tx| tx.put("all", "k", "v")));
-    is_refused("transact_deferred", store.deferred().transact(|tx| tx.put("all", "k", "v")));
+    is_refused("deferred transact", store.deferred().transact(|tx| tx.put("all", "k", "v")));
     is_refused("create", store.create_collection("new"));
     is_refused("drop", store.drop_collection("all"));
     is_refused("sync", store.sync());

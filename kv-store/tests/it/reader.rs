@@ -95,8 +95,8 @@ fn the_reader_is_chosen_at_each_opening() {
     }
 }
 
-/// A long value keeps the map that it lies in, a short one keeps nothing, and an iterator keeps
-/// what it reads. `Stats` shows what the disk does not have back for their sake.
+/// A long value keeps the map that it lies in, if there is one. A short value keeps nothing, and an
+/// iterator keeps what it reads. `Stats` shows what the disk does not have back for their sake.
 #[test]
 fn removed_files_that_are_still_read_are_shown() {
     for reader in [Reader::Mapped, PREAD] {
