@@ -90,9 +90,9 @@ mod tests {
         files.removed(2);
         files.removed(3); // which nothing has opened
         assert_eq!(files.removed_bytes(), 110);
-        drop(first);
-        assert_eq!(files.removed_bytes(), 110);
         drop(second);
+        assert_eq!(files.removed_bytes(), 110);
+        drop(first);
         assert_eq!(files.removed_bytes(), 10);
         drop(other);
         assert_eq!(files.removed_bytes(), 0);

@@ -269,7 +269,8 @@ fn reading_ahead_does_not_bring_damage_forward() {
         assert!((500..600).contains(&count), "{count}");
         assert!(cursor.key().is_empty() && !cursor.advance().unwrap() && !cursor.retreat().unwrap());
         assert!(scene.checkpointer.damage().is_some());
-        assert!(scene.vfs.failures() <= 40, "it is not read for each block before it");
+        let failures = scene.vfs.failures();
+        assert!(failures <= 20, "{failures}: it is read for each block before it");
     }
 }
 
