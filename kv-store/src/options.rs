@@ -70,8 +70,9 @@ impl Options {
         self
     }
 
-    /// Sets how checkpoints are read. With [`Reader::Pread`], a page that the disk cannot read is
-    /// an error, and does not end the process.
+    /// Sets how checkpoints are read. With [`Reader::Pread`] no file is mapped, nor is the log
+    /// written through maps: a page that the disk cannot read is an error, and does not end the
+    /// process.
     ///
     /// ```
     /// # let directory = tempfile::tempdir().unwrap();
@@ -155,7 +156,10 @@ impl Options {
 
     /// Opens the store in a directory that this process has claimed.
     pub(crate) fn open_claimed(&self, claim: Claim, directory: Directory) -> Result<Store> {
-        let Sized { log: log_options, store: store_options } = sizes::sized(&*directory.vfs, &self.log, &self.store);
+        let Sized { log, store: store_options } = sizes::sized(&*directory.vfs, &self.log, &self.store);
+        // A reader without maps is chosen by those whose process must survive a page that the disk
+        // cannot read.
+        let log_options = kv_wal::Options { map_segments: log.map_segments && self.reader == Reader::Mapped, ..log };
         let (log, checkpointer) = directory
             .open_parts(&log_options, self.snapshot_options(store_options.kept_bytes()))
             .map_err(|error| claim.explain(error))?;

@@ -57,6 +57,20 @@ pub trait File: Send + Sync + fmt::Debug {
     /// of them is dropped.
     fn map(&self) -> Result<Bytes>;
 
+    /// Asks that short writes be copied into a map of the file, which takes no system call. The
+    /// guarantees of [`write_at`](File::write_at) stay as they are, with one addition: an error of
+    /// the disk that `write_at` would have returned may end the process with SIGBUS, if the page
+    /// was no longer in memory.
+    ///
+    /// Every byte of the file must have been written and synced before, and the file must not be
+    /// truncated as long as this handle exists. The map ends with the handle. A child made by
+    /// `fork` has no map, and must not write.
+    ///
+    /// Ignored where writing through a map could fail for lack of space:
+    /// [`OsVfs`](crate::OsVfs) grants the request on ext4 and XFS only. The default implementation
+    /// does nothing.
+    fn map_for_writing(&self) {}
+
     /// Identifies the file among all files. Returns `None` if its identity is not known, as for a
     /// file in memory.
     fn identity(&self) -> Result<Option<FileId>> {

@@ -12,6 +12,8 @@ use rustix::{
     io::Result,
 };
 
+const EXT4: FsWord = 0xEF53;
+const XFS: FsWord = 0x5846_5342;
 const BTRFS: FsWord = 0x9123_683E;
 /// An overlay does not say which file system is below it. It passes attributes on.
 const OVERLAY: FsWord = 0x794C_7630;
@@ -47,4 +49,10 @@ pub(crate) fn is_granted(file: impl AsFd) -> Result<bool> {
         ZFS | BCACHEFS | NILFS => false,
         _ => true,
     })
+}
+
+/// Whether bytes that were written before can be overwritten through a map without new space, which
+/// a map could not report the lack of. An overlay does not say what is below it.
+pub(crate) fn is_mappable(file: impl AsFd) -> Result<bool> {
+    Ok(matches!(fstatfs(&file)?.f_type, EXT4 | XFS))
 }

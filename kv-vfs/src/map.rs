@@ -1,10 +1,12 @@
-//! Maps files into memory, for reading only.
+//! Maps files into memory: for reading, and for small writes to a file that has its full length.
 #![expect(unsafe_code, reason = "mapping a file is unsafe by nature; this module does nothing else")]
 
-use std::{fs, io};
+use std::{fs, io, mem};
 
 use bytes::Bytes;
-use memmap2::Mmap;
+use memmap2::{Advice, Mmap, MmapMut};
+
+use crate::Origin;
 
 /// Maps the whole of `file` for reading.
 pub(crate) fn read_only(file: &fs::File) -> io::Result<Bytes> {
@@ -18,4 +20,51 @@ pub(crate) fn read_only(file: &fs::File) -> io::Result<Bytes> {
     // assumed.
     let map = unsafe { Mmap::map(file)? };
     Ok(Bytes::from_owner(map))
+}
+
+/// A map of a whole file, through which it is written.
+///
+/// A child made by `fork` does not inherit the map: the pages of a file that a process has mapped
+/// stay in the page cache, and recovery must be able to drop them once the owner has ended.
+#[derive(Debug)]
+pub(crate) struct WritableMap {
+    /// `None` only while this is dropped.
+    map: Option<MmapMut>,
+    origin: Origin,
+}
+
+impl WritableMap {
+    /// Maps the whole of `file` for reading and writing.
+    pub(crate) fn new(file: &fs::File) -> io::Result<Self> {
+        // SAFETY: writing requires exclusive access to this value, and nothing else in this process
+        // refers to these bytes: kv maps for reading only checkpoints, and never writes to them.
+        // The file must not be truncated while it is mapped. `File::map_for_writing` demands that
+        // of its callers, and other users cannot enter a directory that kv has created (0700).
+        let map = unsafe { MmapMut::map_mut(file)? };
+        map.advise(Advice::DontFork)?;
+        Ok(Self { map: Some(map), origin: Origin::here() })
+    }
+
+    /// Copies bytes to their place in the file. Returns `false`, and copies nothing, if they do not
+    /// lie within the map.
+    pub(crate) fn copy(&mut self, bytes: &[u8], offset: u64) -> bool {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let range = start..start.saturating_add(bytes.len());
+        match self.map.as_mut().and_then(|map| map.get_mut(range)) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl Drop for WritableMap {
+    fn drop(&mut self) {
+        if !self.origin.is_here() {
+            // In a child there is no such map, and something else may be at its address.
+            mem::forget(self.map.take());
+        }
+    }
 }

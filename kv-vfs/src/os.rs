@@ -6,7 +6,7 @@ use std::{
         unix::{ffi::OsStrExt, fs::FileExt},
     },
     path::{Component, Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use bytes::Bytes;
@@ -15,7 +15,11 @@ use rustix::{
     io::{Errno, retry_on_intr},
 };
 
-use crate::{Access, Error, File, FileId, Lock, Result, Space, Vfs, in_place, lock, map, place::Place};
+use crate::{
+    Access, Error, File, FileId, Lock, Result, Space, Vfs, in_place, lock,
+    map::{self, WritableMap},
+    place::Place,
+};
 
 /// The smallest block size that is reported, in bytes: the unit in which today's disks overwrite.
 const BLOCK_BYTES_MIN: u64 = 4096;
@@ -26,6 +30,10 @@ const BLOCK_BYTES_MAX: u64 = 64 << 10;
 /// File systems that show files of other file systems under a device number of their own: overlay
 /// and FUSE, by their numbers in statfs(2).
 const LAYERED: [u32; 2] = [0x794c_7630, 0x6573_5546];
+
+/// Longer writes take a system call even if the file is mapped: for a long run of pages that costs
+/// less than a page fault for each.
+const MAPPED_WRITE_BYTES_MAX: usize = 16 << 10;
 
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const DIRECTORY_MODE: Mode = Mode::RWXU;
@@ -126,7 +134,7 @@ impl OsVfs {
     }
 
     fn file(&self, name: &str, file: fs::File) -> Arc<dyn File> {
-        Arc::new(OsFile { file, path: self.path.join(name) })
+        Arc::new(OsFile { file, path: self.path.join(name), written: OnceLock::new() })
     }
 }
 
@@ -278,6 +286,8 @@ fn check_name(vfs: &OsVfs, operation: &'static str, name: &str) -> Result<()> {
 struct OsFile {
     file: fs::File,
     path: PathBuf,
+    /// The map for short writes, if one was asked for and granted.
+    written: OnceLock<Mutex<WritableMap>>,
 }
 
 impl OsFile {
@@ -296,6 +306,12 @@ impl File for OsFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<usize> {
+        if bytes.len() <= MAPPED_WRITE_BYTES_MAX
+            && let Some(written) = self.written.get()
+            && written.lock().unwrap_or_else(PoisonError::into_inner).copy(bytes, offset)
+        {
+            return Ok(bytes.len());
+        }
         retry_interrupted(|| self.file.write_at(bytes, offset)).map_err(self.error("write to"))
     }
 
@@ -327,6 +343,14 @@ impl File for OsFile {
 
     fn is_overwritten_in_place(&self) -> bool {
         in_place::is_granted(&self.file).unwrap_or(false)
+    }
+
+    fn map_for_writing(&self) {
+        if in_place::is_mappable(&self.file).unwrap_or(false)
+            && let Ok(map) = WritableMap::new(&self.file)
+        {
+            let _ = self.written.set(Mutex::new(map)); // there is one already
+        }
     }
 
     fn map(&self) -> Result<Bytes> {

@@ -281,7 +281,9 @@ impl Log for SegmentedLog {
 
 impl Drop for SegmentedLog {
     fn drop(&mut self) {
-        if self.check_owner().is_err() {
+        if self.check_owner().is_ok() {
+            self.shared.lock().release_files();
+        } else {
             // The thread that prepares spares exists only in the parent, so waiting for it here
             // would hang.
             let spares = self.spares.get_mut().unwrap_or_else(PoisonError::into_inner).take();

@@ -53,7 +53,7 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, sizes: Sizes, options: &Options) -> Result
     };
     let mark = MarkWriter::new(recovered.log_id, epoch, recovered.mark);
     let log_id = recovered.log_id;
-    let state = state(&*vfs, recovered, sizes, epoch)?;
+    let state = State { map_segments: options.map_segments, ..state(&*vfs, recovered, sizes, epoch)? };
     Ok((Shared::new(vfs, log_id, state, mark), report))
 }
 
@@ -93,6 +93,7 @@ fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Res
     Ok(State {
         epoch,
         sizes,
+        map_segments: false,
         kept_bytes: 0,
         trimmed: trimmed(&recovered),
         tail: tail(vfs, &recovered, &sizes)?,

@@ -34,6 +34,11 @@ pub struct Options {
     /// How many bytes may wait in memory to be written. An append that would exceed this flushes
     /// first. 32 MiB by default.
     pub buffered_bytes_max: usize,
+    /// Whether short records are written through a map of the segment instead of by a system call
+    /// each. Has an effect on ext4 and XFS only. If a page of the segment was evicted from memory
+    /// and the disk cannot read it, the process then ends with SIGBUS; otherwise the append returns
+    /// an error. On by default.
+    pub map_segments: bool,
     /// A lower bound for this opening's epoch; at most 2^62. The epoch is also above every epoch
     /// found in the log. 1 by default.
     pub epoch_min: Epoch,
@@ -49,6 +54,7 @@ impl Default for Options {
             segment_bytes_min: 1 << 20,
             record_bytes_max: BATCH_BYTES_MAX + (1 << 20),
             buffered_bytes_max: 32 << 20,
+            map_segments: true,
             epoch_min: Epoch(1),
             scheduler: Threads::shared(),
         }
@@ -63,6 +69,7 @@ impl fmt::Debug for Options {
             .field("segment_bytes_min", &self.segment_bytes_min)
             .field("record_bytes_max", &self.record_bytes_max)
             .field("buffered_bytes_max", &self.buffered_bytes_max)
+            .field("map_segments", &self.map_segments)
             .field("epoch_min", &self.epoch_min)
             .finish_non_exhaustive()
     }

@@ -43,8 +43,7 @@ struct UsedFile {
 }
 
 impl FilesInUse {
-    /// To be held while the file of a part is mapped or open: the file of part `seq`, which has this
-    /// length.
+    /// To be held while the file of part `seq`, which has that many bytes, is mapped or open.
     pub(super) fn hold(&self, seq: u64, bytes: u64) -> Arc<InUse> {
         let mut files = self.files();
         let held = files.get(&seq).and_then(|file| file.in_use.upgrade());

@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
@@ -78,6 +80,24 @@ fn a_store_works_without_any_map() {
     let shown = stats.to_string();
     assert!(shown.contains(&format!("read through a cache: {} of 100000 bytes", cache.bytes)), "{shown}");
     assert_eq!(vfs.count(Kind::Map), 0);
+}
+
+/// The files of the store that this process has mapped, as the kernel lists them.
+fn mapped(home: &Path) -> Vec<PathBuf> {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let paths = maps.lines().filter_map(|line| Some(Path::new(line.get(line.find('/')?..)?)));
+    paths.filter(|path| path.starts_with(home)).map(Path::to_owned).collect()
+}
+
+#[test]
+fn files_are_mapped_only_by_a_reader_that_maps() {
+    for (reader, maps_files) in [(PREAD, false), (Reader::Mapped, true)] {
+        let home = TempDir::new().unwrap();
+        let store = Options { reader, ..small() }.open(home.path().join("store")).unwrap();
+        live(&store);
+        let found = mapped(home.path());
+        assert_eq!(!found.is_empty(), maps_files, "{found:?}");
+    }
 }
 
 /// Either reader opens what the other has written.

@@ -235,6 +235,10 @@ impl File for TestFile {
         self.inner.is_overwritten_in_place()
     }
 
+    fn map_for_writing(&self) {
+        self.inner.map_for_writing();
+    }
+
     fn sync_data(&self) -> Result<()> {
         self.run(Kind::Sync, || self.inner.sync_data())
     }

@@ -1,6 +1,9 @@
-//! Read-only maps.
+//! Maps, for reading and for writing.
 
-use kv_vfs::{Access, OsVfs, Vfs};
+use std::{fs, path::Path};
+
+use kv_testkit::fork;
+use kv_vfs::{Access, File, OsVfs, Vfs};
 
 use crate::{child, child_directory, empty};
 
@@ -42,4 +45,93 @@ fn a_map_that_finds_no_room_names_the_limit() {
     limited.args(["-c", "ulimit -v 16777216; exec \"$@\"", "sh"]).arg(test.get_program()).args(test.get_args());
     limited.envs(test.get_envs().filter_map(|(name, value)| Some((name, value?))));
     assert!(limited.status().unwrap().success());
+}
+
+/// Whether this process has mapped the file.
+fn is_mapped(path: &Path) -> bool {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    maps.lines().any(|line| line.ends_with(path.to_str().unwrap()))
+}
+
+/// How many writing system calls this thread has made.
+fn writing_calls() -> u64 {
+    let counts = fs::read_to_string("/proc/thread-self/io").unwrap();
+    counts.lines().find_map(|line| line.strip_prefix("syscw: ")?.parse().ok()).unwrap()
+}
+
+/// Fills a file with zeroes and asks for a map to write through. Returns whether there is one.
+fn map_for_writing(file: &dyn File, bytes: u64) -> bool {
+    file.write_zeroes(0, bytes).unwrap();
+    file.sync_data().unwrap();
+    file.map_for_writing();
+    is_mapped(file.path())
+}
+
+#[test]
+fn what_is_written_through_a_map_is_in_the_file() {
+    let (_directory, vfs) = empty();
+    let file = vfs.create("file").unwrap();
+    map_for_writing(&*file, 100_000);
+    let (mut model, mut rng) = (vec![0; 100_000], fastrand::Rng::with_seed(5));
+    for n in 0..500 {
+        let (offset, longest) = (rng.usize(..100_100), if n % 10 == 0 { 40_000 } else { 300 });
+        let bytes = vec![rng.u8(..); rng.usize(..longest)];
+        // Some of these end behind the end of the file, or begin there: they enlarge it.
+        file.write_all_at(&bytes, offset as u64).unwrap();
+        if !bytes.is_empty() {
+            model.resize(model.len().max(offset + bytes.len()), 0);
+            model[offset..offset + bytes.len()].copy_from_slice(&bytes);
+        }
+    }
+    file.sync_data().unwrap();
+    for file in [file, vfs.open("file", Access::Read).unwrap()] {
+        let mut found = vec![0; model.len()];
+        file.read_exact_at(&mut found, 0).unwrap();
+        assert!(found == model && file.len().unwrap() == model.len() as u64);
+    }
+}
+
+#[test]
+fn short_writes_through_a_map_take_no_system_call() {
+    let (_directory, vfs) = empty();
+    let file = vfs.create("file").unwrap();
+    if !map_for_writing(&*file, 100_000) {
+        return; // this file system grants no such map
+    }
+    let before = writing_calls();
+    (0..100).for_each(|n| file.write_all_at(&[1; 900], n * 900).unwrap());
+    assert_eq!(writing_calls(), before);
+    file.write_all_at(&[1; 50_000], 0).unwrap();
+    assert_eq!(writing_calls(), before + 1, "a long run of pages is cheaper to write by a call");
+}
+
+#[test]
+fn a_file_that_is_open_for_reading_is_not_mapped_for_writing() {
+    let (_directory, vfs) = empty();
+    vfs.create("file").unwrap().write_zeroes(0, 10_000).unwrap();
+    let file = vfs.open("file", Access::Read).unwrap();
+    file.map_for_writing();
+    assert!(!is_mapped(file.path()) && file.write_at(&[1], 0).is_err());
+}
+
+/// A child that outlives the process must not keep the pages of the log in memory, and must not
+/// unmap what it has at that address.
+#[test]
+fn a_child_has_no_map_for_writing_and_ends_none() {
+    let bytes = 64 << 20;
+    let (_directory, vfs) = empty();
+    let [file, other] = ["file", "other"].map(|name| vfs.create(name).unwrap());
+    file.set_len(bytes).unwrap(); // takes no space
+    other.set_len(bytes).unwrap();
+    file.map_for_writing();
+    match fork::fork() {
+        None => fork::end(move || {
+            assert!(!is_mapped(file.path()));
+            let map = other.map().unwrap(); // takes the same place in the address space
+            drop(file);
+            assert!(map.iter().step_by(4096).all(|byte| *byte == 0));
+        }),
+        Some(child) => assert_eq!(child.wait(), Ok(())),
+    }
+    file.write_all_at(&[7; 100], 0).unwrap();
 }

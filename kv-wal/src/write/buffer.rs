@@ -1,6 +1,6 @@
 //! Frames that wait to be written, and segments that wait to be synced.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use kv_core::{Epoch, Lsn, Result};
 
@@ -37,6 +37,9 @@ impl Chunk {
     }
 }
 
+/// How much memory is kept for the next frames after a write, in bytes.
+const KEPT_BYTES_MAX: usize = 64 << 10;
+
 /// Frames that were not yet handed to the kernel: chunks, in the order in which they will be
 /// written.
 #[derive(Debug)]
@@ -45,12 +48,14 @@ pub(crate) struct Buffer {
     epoch: Epoch,
     chunks: Vec<Chunk>,
     bytes: usize,
+    /// Memory for the next chunk.
+    kept: (Vec<u8>, Vec<usize>),
 }
 
 impl Buffer {
     /// An empty buffer for frames of that epoch.
     pub(crate) fn new(epoch: Epoch) -> Self {
-        Self { epoch, chunks: Vec::new(), bytes: 0 }
+        Self { epoch, chunks: Vec::new(), bytes: 0, kept: Default::default() }
     }
 
     /// How many bytes wait.
@@ -61,8 +66,8 @@ impl Buffer {
     /// Adds a frame that begins at `offset` in the segment.
     pub(crate) fn push(&mut self, segment: &Arc<Segment>, offset: u64, kind: Kind, lsn: Lsn, payload: &[u8]) {
         if !self.chunks.last().is_some_and(|chunk| chunk.ends_at(segment, offset)) {
-            let segment = Arc::clone(segment);
-            self.chunks.push(Chunk { segment, offset, bytes: Vec::new(), frames: Vec::new() });
+            let (bytes, frames) = mem::take(&mut self.kept);
+            self.chunks.push(Chunk { segment: Arc::clone(segment), offset, bytes, frames });
         }
         let Some(chunk) = self.chunks.last_mut() else { return };
         chunk.frames.push(chunk.bytes.len());
@@ -73,7 +78,23 @@ impl Buffer {
     /// Takes all chunks out of the buffer.
     pub(crate) fn take(&mut self) -> Vec<Chunk> {
         self.bytes = 0;
-        std::mem::take(&mut self.chunks)
+        mem::take(&mut self.chunks)
+    }
+
+    /// Writes all chunks and adds their segments to `unsynced`. Keeps the memory for the next ones.
+    pub(crate) fn write(&mut self, unsynced: &mut Unsynced, watermark: Lsn) -> Result<()> {
+        let mut chunks = self.take();
+        unsynced.write(&mut chunks, watermark)?;
+        if let Some(Chunk { mut bytes, mut frames, .. }) = chunks.pop()
+            && bytes.capacity() <= KEPT_BYTES_MAX
+        {
+            bytes.clear();
+            frames.clear();
+            self.kept = (bytes, frames);
+        }
+        chunks.clear();
+        self.chunks = chunks;
+        Ok(())
     }
 }
 
@@ -92,11 +113,8 @@ impl Unsynced {
     }
 
     /// Writes the chunks and adds their segments.
-    pub(crate) fn write(&mut self, chunks: Vec<Chunk>, watermark: Lsn) -> Result<()> {
-        for mut chunk in chunks {
-            self.add(chunk.write(watermark)?);
-        }
-        Ok(())
+    pub(crate) fn write(&mut self, chunks: &mut [Chunk], watermark: Lsn) -> Result<()> {
+        chunks.iter_mut().try_for_each(|chunk| chunk.write(watermark).map(|segment| self.add(segment)))
     }
 
     /// Makes all these segments durable, the oldest first: a segment must never be durable before

@@ -83,19 +83,19 @@ impl Shared {
         let (upto, watermark) = (state.appended, state.durable);
         let last_number = state.last_number();
         let mut unsynced = std::mem::take(&mut state.unsynced);
-        let chunks = state.buffer.take();
+        let mut chunks = state.buffer.take();
         let mut outcome;
         if state.written == upto {
             // Every record is with the kernel already, and only padding is left to write. Write it
             // under the lock. Otherwise a `Process` append could slip in, see that nothing waits,
             // and write behind the padding. If the process was killed then, before the padding was
             // written, the zeroes in its place would hide that record.
-            outcome = guarded(FILE_LAYER, || unsynced.write(chunks, watermark));
+            outcome = guarded(FILE_LAYER, || unsynced.write(&mut chunks, watermark));
         } else {
             // Meanwhile `written < appended`, so a `Process` append sees that records wait before
             // it, and stays in the buffer behind them.
             drop(state);
-            outcome = guarded(FILE_LAYER, || unsynced.write(chunks, watermark));
+            outcome = guarded(FILE_LAYER, || unsynced.write(&mut chunks, watermark));
             state = self.lock();
             if outcome.is_ok() {
                 state.written = upto;

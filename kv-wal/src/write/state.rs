@@ -53,6 +53,8 @@ impl Active {
 pub(crate) struct State {
     pub(crate) epoch: Epoch,
     pub(crate) sizes: Sizes,
+    /// Whether short records may be written through a map of the active segment.
+    pub(crate) map_segments: bool,
     /// How many bytes of the disk a new segment must leave free.
     pub(crate) kept_bytes: u64,
     /// The live segments, oldest first. The last one is `active`, once this opening has written.
@@ -157,8 +159,7 @@ impl State {
     /// Continues in the block behind the seal of the last segment, with a frame that states the new
     /// epoch.
     pub(crate) fn continue_sealed(&mut self, segment: Segment, end: u64) {
-        self.active = Some(Active::new(segment, end, false));
-        self.wants_spare = true;
+        self.begin_segment(segment, end, false);
         if let Some(last) = self.live.last_mut() {
             last.end = None;
         }
@@ -189,10 +190,17 @@ impl State {
             end: None,
         });
         let (end, filled_predecessor) = (spare.block(), self.active.is_some());
-        self.active = Some(Active::new(spare, end, filled_predecessor));
-        self.wants_spare = true;
+        self.begin_segment(spare, end, filled_predecessor);
         self.wants_short_segment = false;
         self.push(Kind::Start, self.appended, &Start { epoch: self.epoch, predecessor }.encode());
+    }
+
+    fn begin_segment(&mut self, segment: Segment, end: u64, filled_predecessor: bool) {
+        if self.map_segments {
+            segment.file.map_for_writing();
+        }
+        self.active = Some(Active::new(segment, end, filled_predecessor));
+        self.wants_spare = true;
     }
 
     /// Puts a record into the buffer and returns its position. The record must fit the active
@@ -230,10 +238,20 @@ impl State {
 
     /// Hands everything in the buffer to the kernel.
     pub(crate) fn write_out(&mut self) -> Result<()> {
-        let chunks = self.buffer.take();
-        self.unsynced.write(chunks, self.durable)?;
+        self.buffer.write(&mut self.unsynced, self.durable)?;
         self.written = self.appended;
         Ok(())
+    }
+
+    /// Lets go of the files, which nothing writes to any more. Otherwise a reader that outlives the
+    /// log would keep the map of a segment, and with it pages in memory that the next opening wants
+    /// to read from the disk.
+    pub(crate) fn release_files(&mut self) {
+        if let (Some(last), Some(active)) = (self.live.last_mut(), self.active.take()) {
+            last.end = Some(active.end);
+        }
+        (self.spare, self.unsynced) = (None, Unsynced::default());
+        self.buffer.take();
     }
 
     /// The number of the last live segment.

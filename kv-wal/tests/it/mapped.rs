@@ -1,0 +1,65 @@
+//! Segments that are written through a map.
+
+use std::fs;
+
+use kv_core::{Durability, Log, Lsn};
+use kv_wal::Options;
+
+use crate::support::{Disk, small};
+
+/// How many segments of the log this process has mapped.
+fn maps(disk: &Disk) -> usize {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    maps.lines().filter(|line| line.contains(disk.path().to_str().unwrap())).count()
+}
+
+/// Whether the file system of an empty directory grants maps for writing.
+fn grants_maps(disk: &Disk) -> bool {
+    let file = disk.vfs().create("probe").unwrap();
+    file.write_zeroes(0, 4096).unwrap();
+    file.map_for_writing();
+    maps(disk) == 1
+}
+
+#[test]
+fn only_the_segments_in_use_are_mapped() {
+    let disk = Disk::new();
+    let log = disk.open().unwrap();
+    for n in 0..1000 {
+        log.append(&[n as u8; 100], Durability::Process).unwrap();
+        // The last flush was two segments ago at most.
+        if n % 100 == 0 {
+            log.sync(Lsn(n + 1)).unwrap();
+        }
+        assert!(maps(&disk) <= 3, "record {n}");
+    }
+    assert_eq!(maps(&disk) > 0, grants_maps(&Disk::new()));
+}
+
+#[test]
+fn no_segment_is_mapped_if_the_options_say_so() {
+    let disk = Disk::new();
+    let log = disk.open_with(Options { map_segments: false, ..small() }).unwrap();
+    log.append(b"one", Durability::Process).unwrap();
+    assert_eq!(maps(&disk), 0);
+}
+
+/// Pages that are mapped stay in memory when the next opening drops the page cache.
+#[test]
+fn a_reader_that_outlives_the_log_keeps_no_map() {
+    for is_closed in [false, true] {
+        let disk = Disk::new();
+        let log = disk.open().unwrap();
+        let last = (0..300).map(|n| log.append(&[n as u8; 100], Durability::Process).unwrap()).last().unwrap();
+        log.sync(last).unwrap();
+        let mut reader = log.reader(Lsn::START).unwrap();
+        assert_eq!(reader.next().unwrap().unwrap().lsn, Lsn(1));
+        if is_closed {
+            log.close().unwrap();
+        }
+        drop(log);
+        assert_eq!(maps(&disk), 0);
+        let rest = (2..=last.0).all(|n| reader.next().unwrap().is_some_and(|record| record.lsn == Lsn(n)));
+        assert!(rest && reader.next().unwrap().is_none());
+    }
+}
