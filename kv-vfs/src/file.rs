@@ -57,20 +57,6 @@ pub trait File: Send + Sync + fmt::Debug {
     /// of them is dropped.
     fn map(&self) -> Result<Bytes>;
 
-    /// Asks that short writes be copied into a map of the file, which takes no system call. The
-    /// guarantees of [`write_at`](File::write_at) stay as they are, with one addition: an error of
-    /// the disk that `write_at` would have returned may end the process with SIGBUS, if the page
-    /// was no longer in memory.
-    ///
-    /// Every byte of the file must have been written and synced before, and the file must not be
-    /// truncated as long as this handle exists. The map ends with the handle. A child made by
-    /// `fork` has no map, and must not write.
-    ///
-    /// Ignored where writing through a map could fail for lack of space:
-    /// [`OsVfs`](crate::OsVfs) grants the request on ext4 and XFS only. The default implementation
-    /// does nothing.
-    fn map_for_writing(&self) {}
-
     /// Identifies the file among all files. Returns `None` if its identity is not known, as for a
     /// file in memory.
     fn identity(&self) -> Result<Option<FileId>> {
@@ -123,6 +109,22 @@ pub trait File: Send + Sync + fmt::Debug {
             }
         }
         Ok(())
+    }
+
+    /// Writes all of `bytes` at `offset`, over bytes that were written before, and may do so through
+    /// a map of the file, which takes no system call. The guarantees are those of
+    /// [`write_at`](File::write_at), except that an error of the disk that `write_at` would have
+    /// returned may end the process with SIGBUS instead, if the page was no longer in memory.
+    ///
+    /// Every byte of the file must have been written and synced before, and the file must not be
+    /// truncated as long as this handle exists. The map ends with the handle. A child made by
+    /// `fork` has no map, and must not call this.
+    ///
+    /// [`OsVfs`](crate::OsVfs) makes such a map on ext4 and XFS only, because a map cannot report
+    /// that there is no space. The default implementation calls
+    /// [`write_all_at`](File::write_all_at).
+    fn copy_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.write_all_at(bytes, offset)
     }
 
     /// Writes `len` zeroes at `offset`. This allocates the space: if the file [is overwritten in

@@ -31,9 +31,9 @@ const BLOCK_BYTES_MAX: u64 = 64 << 10;
 /// and FUSE, by their numbers in statfs(2).
 const LAYERED: [u32; 2] = [0x794c_7630, 0x6573_5546];
 
-/// Longer writes take a system call even if the file is mapped: for a long run of pages that costs
-/// less than a page fault for each.
-const MAPPED_WRITE_BYTES_MAX: usize = 16 << 10;
+/// What is longer is not copied but written: for a long run of pages a system call costs less than a
+/// page fault for each.
+const COPIED_BYTES_MAX: usize = 16 << 10;
 
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const DIRECTORY_MODE: Mode = Mode::RWXU;
@@ -286,13 +286,19 @@ fn check_name(vfs: &OsVfs, operation: &'static str, name: &str) -> Result<()> {
 struct OsFile {
     file: fs::File,
     path: PathBuf,
-    /// The map for short writes, if one was asked for and granted.
-    written: OnceLock<Mutex<WritableMap>>,
+    /// The map for copies, from the first one on; `None` if it cannot be made.
+    written: OnceLock<Option<Mutex<WritableMap>>>,
 }
 
 impl OsFile {
     fn error(&self, operation: &'static str) -> impl Fn(io::Error) -> Error + '_ {
         move |error| Error::new(operation, &self.path, error)
+    }
+
+    /// A map for copies, if the file system can have none of them fail for lack of space.
+    fn map_for_writing(&self) -> Option<Mutex<WritableMap>> {
+        let is_mappable = in_place::is_mappable(&self.file).unwrap_or(false);
+        if is_mappable { WritableMap::new(&self.file).ok().map(Mutex::new) } else { None }
     }
 }
 
@@ -306,12 +312,6 @@ impl File for OsFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<usize> {
-        if bytes.len() <= MAPPED_WRITE_BYTES_MAX
-            && let Some(written) = self.written.get()
-            && written.lock().unwrap_or_else(PoisonError::into_inner).copy(bytes, offset)
-        {
-            return Ok(bytes.len());
-        }
         retry_interrupted(|| self.file.write_at(bytes, offset)).map_err(self.error("write to"))
     }
 
@@ -345,12 +345,14 @@ impl File for OsFile {
         in_place::is_granted(&self.file).unwrap_or(false)
     }
 
-    fn map_for_writing(&self) {
-        if in_place::is_mappable(&self.file).unwrap_or(false)
-            && let Ok(map) = WritableMap::new(&self.file)
+    fn copy_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        if bytes.len() <= COPIED_BYTES_MAX
+            && let Some(written) = self.written.get_or_init(|| self.map_for_writing())
+            && written.lock().unwrap_or_else(PoisonError::into_inner).copy(bytes, offset)
         {
-            let _ = self.written.set(Mutex::new(map)); // there is one already
+            return Ok(());
         }
+        self.write_all_at(bytes, offset)
     }
 
     fn map(&self) -> Result<Bytes> {

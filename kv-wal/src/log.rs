@@ -15,7 +15,7 @@ use crate::{
     reader::Reader,
     recovery::LogRecovery,
     sync::Mutex,
-    write::{Guard, Shared, check_space},
+    write::{Guard, Shared, State, WrittenBy, check_space},
 };
 
 /// A durable log of opaque records, kept in the segment files of one directory.
@@ -26,12 +26,14 @@ use crate::{
 /// The log belongs to the process that opened it. In a child made by `fork`, appending, syncing,
 /// reading, trimming and closing fail with [`Error::Forked`], and dropping the log does nothing.
 /// [`bounds`](Log::bounds) and [`medium_bytes_after`](Log::medium_bytes_after) show the state at
-/// the fork; they wait for ever if another thread held the log's lock then.
+/// the fork; the second waits for ever if another thread held the log's lock then.
 pub struct SegmentedLog {
     shared: Arc<Shared>,
     recovery: LogRecovery,
     record_bytes_max: usize,
     buffered_bytes_max: usize,
+    /// How records reach the kernel that are acknowledged without a flush.
+    unflushed: WrittenBy,
     /// Wakes the job that prepares spares; `None` once the log is closed. Dropping it waits until a
     /// running job has finished.
     spares: Mutex<Option<Box<dyn Wake>>>,
@@ -68,6 +70,7 @@ impl SegmentedLog {
             recovery,
             record_bytes_max: sizes.record_max,
             buffered_bytes_max: sizes.buffered_max,
+            unflushed: if options.map_segments { WrittenBy::Copy } else { WrittenBy::Call },
             spares: Mutex::new(Some(spares)),
             sealed: Mutex::new(false),
             lock,
@@ -107,7 +110,7 @@ impl SegmentedLog {
             // Flush only if records wait. A new segment's start frame alone must not be flushed:
             // padding would follow it and take the room that the segment was sized to have for this
             // record.
-            if state.written < state.appended && buffered + record_bytes > self.buffered_bytes_max {
+            if state.written() < state.appended() && buffered + record_bytes > self.buffered_bytes_max {
                 state = self.shared.flush_or_wait(state);
             } else if !state.begun {
                 self.shared.begin(&mut state)?;
@@ -128,6 +131,28 @@ impl SegmentedLog {
         }
     }
 
+    /// Prepares a flush for the record at `upto`. Returns the answer of [`sync`](Log::sync) if that
+    /// needs no flush.
+    fn prepare_flush(&self, state: &mut State, upto: Lsn) -> Result<Option<Lsn>> {
+        let answer = |position: Lsn| (position >= upto).then_some(position);
+        if let Some(marked) = answer(self.shared.positions.marked()) {
+            return Ok(Some(marked)); // another flush has just ended
+        }
+        // A log that has failed or is closed writes no more marks. What recovery found is durable
+        // nevertheless; only the proof against later damage is missing.
+        if (state.poison.is_set() || state.closed)
+            && let Some(durable) = answer(state.durable())
+        {
+            return Ok(Some(durable));
+        }
+        state.poison.unknown()?;
+        if state.begun {
+            return Ok(None);
+        }
+        self.shared.begin(state)?; // it marks what was recovered
+        Ok(answer(self.shared.positions.marked()))
+    }
+
     fn wake_spares(&self) {
         if let Some(spares) = &*self.spares.lock().unwrap_or_else(PoisonError::into_inner) {
             // A dead job only makes appends slower: an append that needs a spare prepares it
@@ -140,7 +165,7 @@ impl SegmentedLog {
     fn finish(&self) -> Result<()> {
         let mut state = self.shared.lock();
         state.closed = true;
-        while state.durable < state.appended {
+        while state.durable() < state.appended() {
             state.poison.unknown()?;
             state = self.shared.flush_or_wait(state);
         }
@@ -161,7 +186,7 @@ impl SegmentedLog {
         // on the disk, the next opening can believe the seal without reading all the unused space
         // behind it.
         let outcome = state
-            .write_out()
+            .write_out(WrittenBy::Call)
             .and_then(|()| std::mem::take(&mut state.unsynced).sync())
             .and_then(|()| self.shared.mark().sync());
         outcome.or_else(|cause| {
@@ -189,11 +214,11 @@ impl Log for SegmentedLog {
         let mut state = self.wait_for_room(record.len())?;
         // Frames are written in order. So a `Process` record is written at once only if no earlier
         // record waits; otherwise it waits with that one (L4).
-        let nothing_waits = state.written == state.appended;
+        let nothing_waits = state.written() == state.appended();
         let lsn = state.push_record(record);
         if durability == Durability::Process
             && nothing_waits
-            && let Err(cause) = state.write_out()
+            && let Err(cause) = state.write_out(self.unflushed)
         {
             state.poison.set(cause);
             state.poison.unknown()?;
@@ -208,26 +233,25 @@ impl Log for SegmentedLog {
 
     fn sync(&self, upto: Lsn) -> Result<Lsn> {
         self.check_owner()?;
-        let mut state = self.shared.lock();
-        if upto > state.appended {
-            return Err(Error::never_appended(upto, state.appended));
-        }
         loop {
             // What recovery found may lie above the mark. Acknowledge it only once the mark states
             // it too: the mark then proves that a later loss is damage and not a torn tail.
-            if state.marked >= upto {
-                return Ok(state.marked);
+            let marked = self.shared.positions.marked();
+            if marked >= upto {
+                return Ok(marked);
             }
-            // A log that has failed or is closed writes no more marks. What recovery found is
-            // durable nevertheless; only the proof against later damage is missing.
-            if (state.poison.is_set() || state.closed) && state.durable >= upto {
-                return Ok(state.durable);
+            let appended = self.shared.positions.appended();
+            if upto > appended {
+                return Err(Error::never_appended(upto, appended));
             }
-            state.poison.unknown()?;
-            if state.begun {
-                state = self.shared.flush_or_wait(state);
-            } else {
-                self.shared.begin(&mut state)?;
+            let Some(lead) = self.shared.flushes.lead_or_wait() else { continue };
+            let mut state = self.shared.lock();
+            match self.prepare_flush(&mut state, upto).transpose() {
+                None => drop(self.shared.flush(state, lead)),
+                Some(answer) => {
+                    self.shared.end_flush(&mut state, lead);
+                    return answer;
+                }
             }
         }
     }
@@ -243,15 +267,7 @@ impl Log for SegmentedLog {
     }
 
     fn bounds(&self) -> Bounds {
-        let state = self.shared.lock();
-        Bounds {
-            trimmed: state.trimmed,
-            durable: state.durable,
-            written: state.written,
-            appended: state.appended,
-            epoch: state.epoch,
-            record_bytes_max: self.record_bytes_max,
-        }
+        self.shared.positions.bounds(self.shared.epoch, self.record_bytes_max)
     }
 
     fn medium_bytes_after(&self, after: Lsn) -> u64 {

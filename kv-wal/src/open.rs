@@ -21,7 +21,7 @@ use crate::{
     options::{Options, Sizes},
     recovery::{self, LogRecovery, Recovered, Tail},
     segment_file::{self, CreateError, Segment},
-    write::{Buffer, Poison, Shared, State, Unsynced, new_identity},
+    write::{Buffer, Poison, Positions, Shared, State, Unsynced, new_identity},
 };
 
 /// Locks the directory, so that no other log can be open in it.
@@ -53,7 +53,7 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, sizes: Sizes, options: &Options) -> Result
     };
     let mark = MarkWriter::new(recovered.log_id, epoch, recovered.mark);
     let log_id = recovered.log_id;
-    let state = State { map_segments: options.map_segments, ..state(&*vfs, recovered, sizes, epoch)? };
+    let state = state(&*vfs, recovered, sizes, epoch)?;
     Ok((Shared::new(vfs, log_id, state, mark), report))
 }
 
@@ -93,9 +93,12 @@ fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Res
     Ok(State {
         epoch,
         sizes,
-        map_segments: false,
         kept_bytes: 0,
-        trimmed: trimmed(&recovered),
+        positions: Arc::new(Positions::recovered(
+            trimmed(&recovered),
+            recovered.mark.map_or(Lsn::START, |mark| mark.durable),
+            recovered.last,
+        )),
         tail: tail(vfs, &recovered, &sizes)?,
         active: None,
         last_flushed_number: recovered.live.last().map_or(0, |last| last.number),
@@ -108,11 +111,6 @@ fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Res
         obsolete: recovered.obsolete.into_iter().chain(useless).collect(),
         buffer: Buffer::new(epoch),
         unsynced: Unsynced::default(),
-        appended: recovered.last,
-        written: recovered.last,
-        durable: recovered.last,
-        marked: recovered.mark.map_or(Lsn::START, |mark| mark.durable),
-        flushing: false,
         begun: false,
         mark_overwrites_in_place: false,
         closed: false,

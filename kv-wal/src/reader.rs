@@ -39,9 +39,7 @@ struct Current {
 
 impl Reader {
     pub(crate) fn new(shared: Arc<Shared>, after: Lsn) -> Result<Self> {
-        let state = shared.lock();
-        let (trimmed, appended) = (state.trimmed, state.appended);
-        drop(state);
+        let (trimmed, appended) = (shared.positions.trimmed(), shared.positions.appended());
         if after < trimmed {
             return Err(Error::Trimmed { after, trimmed });
         }
@@ -91,7 +89,7 @@ impl LogReader for Reader {
         if !self.shared.origin.is_here() {
             return Err(Error::Forked);
         }
-        if self.after >= self.shared.lock().durable {
+        if self.after >= self.shared.positions.durable() {
             return Ok(None);
         }
         self.advance()?;
@@ -108,7 +106,7 @@ fn locate(shared: &Shared, after: Lsn) -> Result<(LiveSegment, u64)> {
     let at = state.live.partition_point(|segment| segment.base <= after);
     match at.checked_sub(1).map(|at| state.live[at]) {
         Some(segment) => Ok((segment, state.end_of(&segment))),
-        None => Err(Error::Trimmed { after, trimmed: state.trimmed }),
+        None => Err(Error::Trimmed { after, trimmed: shared.positions.trimmed() }),
     }
 }
 

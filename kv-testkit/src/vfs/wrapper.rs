@@ -231,12 +231,14 @@ impl File for TestFile {
         self.control.run_or_tear(&event, self.path(), || self.inner.write_at(bytes, offset), torn)
     }
 
-    fn is_overwritten_in_place(&self) -> bool {
-        self.inner.is_overwritten_in_place()
+    fn copy_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        let event = self.at(Kind::Write, offset, bytes.len());
+        let torn = || self.inner.write_all_at(&bytes[..bytes.len() / 2], offset);
+        self.control.run_or_tear(&event, self.path(), || self.inner.copy_at(bytes, offset), torn)
     }
 
-    fn map_for_writing(&self) {
-        self.inner.map_for_writing();
+    fn is_overwritten_in_place(&self) -> bool {
+        self.inner.is_overwritten_in_place()
     }
 
     fn sync_data(&self) -> Result<()> {

@@ -59,25 +59,25 @@ fn writing_calls() -> u64 {
     counts.lines().find_map(|line| line.strip_prefix("syscw: ")?.parse().ok()).unwrap()
 }
 
-/// Fills a file with zeroes and asks for a map to write through. Returns whether there is one.
-fn map_for_writing(file: &dyn File, bytes: u64) -> bool {
+/// Fills a file with zeroes and copies a byte to it. Returns whether a map was made for that.
+fn is_copied_through_a_map(file: &dyn File, bytes: u64) -> bool {
     file.write_zeroes(0, bytes).unwrap();
     file.sync_data().unwrap();
-    file.map_for_writing();
+    file.copy_at(&[0], 0).unwrap();
     is_mapped(file.path())
 }
 
 #[test]
-fn what_is_written_through_a_map_is_in_the_file() {
+fn what_is_copied_is_in_the_file() {
     let (_directory, vfs) = empty();
     let file = vfs.create("file").unwrap();
-    map_for_writing(&*file, 100_000);
+    is_copied_through_a_map(&*file, 100_000);
     let (mut model, mut rng) = (vec![0; 100_000], fastrand::Rng::with_seed(5));
     for n in 0..500 {
         let (offset, longest) = (rng.usize(..100_100), if n % 10 == 0 { 40_000 } else { 300 });
         let bytes = vec![rng.u8(..); rng.usize(..longest)];
         // Some of these end behind the end of the file, or begin there: they enlarge it.
-        file.write_all_at(&bytes, offset as u64).unwrap();
+        file.copy_at(&bytes, offset as u64).unwrap();
         if !bytes.is_empty() {
             model.resize(model.len().max(offset + bytes.len()), 0);
             model[offset..offset + bytes.len()].copy_from_slice(&bytes);
@@ -92,26 +92,25 @@ fn what_is_written_through_a_map_is_in_the_file() {
 }
 
 #[test]
-fn short_writes_through_a_map_take_no_system_call() {
+fn short_copies_take_no_system_call() {
     let (_directory, vfs) = empty();
     let file = vfs.create("file").unwrap();
-    if !map_for_writing(&*file, 100_000) {
-        return; // this file system grants no such map
+    if !is_copied_through_a_map(&*file, 100_000) {
+        return; // on this file system no map is made
     }
     let before = writing_calls();
-    (0..100).for_each(|n| file.write_all_at(&[1; 900], n * 900).unwrap());
+    (0..100).for_each(|n| file.copy_at(&[1; 900], n * 900).unwrap());
     assert_eq!(writing_calls(), before);
-    file.write_all_at(&[1; 50_000], 0).unwrap();
+    file.copy_at(&[1; 50_000], 0).unwrap();
     assert_eq!(writing_calls(), before + 1, "a long run of pages is cheaper to write by a call");
 }
 
 #[test]
-fn a_file_that_is_open_for_reading_is_not_mapped_for_writing() {
+fn nothing_is_copied_to_a_file_that_is_open_for_reading() {
     let (_directory, vfs) = empty();
     vfs.create("file").unwrap().write_zeroes(0, 10_000).unwrap();
     let file = vfs.open("file", Access::Read).unwrap();
-    file.map_for_writing();
-    assert!(!is_mapped(file.path()) && file.write_at(&[1], 0).is_err());
+    assert!(file.copy_at(&[1], 0).is_err() && !is_mapped(file.path()));
 }
 
 /// A child that outlives the process must not keep the pages of the log in memory, and must not
@@ -123,7 +122,7 @@ fn a_child_has_no_map_for_writing_and_ends_none() {
     let [file, other] = ["file", "other"].map(|name| vfs.create(name).unwrap());
     file.set_len(bytes).unwrap(); // takes no space
     other.set_len(bytes).unwrap();
-    file.map_for_writing();
+    file.copy_at(&[0], 0).unwrap();
     match fork::fork() {
         None => fork::end(move || {
             assert!(!is_mapped(file.path()));
@@ -133,5 +132,5 @@ fn a_child_has_no_map_for_writing_and_ends_none() {
         }),
         Some(child) => assert_eq!(child.wait(), Ok(())),
     }
-    file.write_all_at(&[7; 100], 0).unwrap();
+    file.copy_at(&[7; 100], 0).unwrap();
 }

@@ -9,6 +9,17 @@ use crate::{
     segment_file::Segment,
 };
 
+/// How frames reach the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WrittenBy {
+    /// By a system call.
+    Call,
+    /// By a copy into a map of the segment, where there can be one. This is for records that wait
+    /// for no flush: the kernel may write back more than the bytes that were copied, up to the
+    /// whole folio around them, which made flushes of single records half again as slow.
+    Copy,
+}
+
 /// Consecutive frames of one segment.
 #[derive(Debug)]
 pub(crate) struct Chunk {
@@ -23,12 +34,15 @@ pub(crate) struct Chunk {
 impl Chunk {
     /// Stamps the frames with the durable position and hands them to the kernel. Returns the
     /// segment.
-    pub(crate) fn write(&mut self, watermark: Lsn) -> Result<&Arc<Segment>> {
+    fn write(&mut self, watermark: Lsn, by: WrittenBy) -> Result<&Arc<Segment>> {
         let identity = self.segment.header.identity;
         for at in &self.frames {
             frame::stamp(&mut self.bytes[*at..], identity, watermark);
         }
-        self.segment.file.write_all_at(&self.bytes, self.offset)?;
+        match by {
+            WrittenBy::Call => self.segment.file.write_all_at(&self.bytes, self.offset)?,
+            WrittenBy::Copy => self.segment.file.copy_at(&self.bytes, self.offset)?,
+        }
         Ok(&self.segment)
     }
 
@@ -82,9 +96,9 @@ impl Buffer {
     }
 
     /// Writes all chunks and adds their segments to `unsynced`. Keeps the memory for the next ones.
-    pub(crate) fn write(&mut self, unsynced: &mut Unsynced, watermark: Lsn) -> Result<()> {
+    pub(crate) fn write(&mut self, unsynced: &mut Unsynced, watermark: Lsn, by: WrittenBy) -> Result<()> {
         let mut chunks = self.take();
-        unsynced.write(&mut chunks, watermark)?;
+        unsynced.write(&mut chunks, watermark, by)?;
         if let Some(Chunk { mut bytes, mut frames, .. }) = chunks.pop()
             && bytes.capacity() <= KEPT_BYTES_MAX
         {
@@ -113,8 +127,8 @@ impl Unsynced {
     }
 
     /// Writes the chunks and adds their segments.
-    pub(crate) fn write(&mut self, chunks: &mut [Chunk], watermark: Lsn) -> Result<()> {
-        chunks.iter_mut().try_for_each(|chunk| chunk.write(watermark).map(|segment| self.add(segment)))
+    pub(crate) fn write(&mut self, chunks: &mut [Chunk], watermark: Lsn, by: WrittenBy) -> Result<()> {
+        chunks.iter_mut().try_for_each(|chunk| chunk.write(watermark, by).map(|segment| self.add(segment)))
     }
 
     /// Makes all these segments durable, the oldest first: a segment must never be durable before

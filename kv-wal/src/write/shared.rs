@@ -3,10 +3,17 @@
 
 use std::sync::{Arc, PoisonError};
 
-use kv_core::{Error, LogId, Lsn, Result, guarded};
+use kv_core::{Epoch, Error, LogId, Lsn, Result, guarded};
 use kv_vfs::{Access, Origin, Vfs};
 
-use super::{buffer::Unsynced, foreign, in_place, room::Wanted, state::State};
+use super::{
+    buffer::{Unsynced, WrittenBy},
+    flushes::{Flushes, Lead},
+    foreign, in_place,
+    positions::Positions,
+    room::Wanted,
+    state::State,
+};
 use crate::{
     format::segment::Header,
     mark_file::MarkWriter,
@@ -26,7 +33,12 @@ pub(crate) struct Shared {
     pub(crate) log_id: LogId,
     /// The process that opened the log.
     pub(crate) origin: Origin,
+    pub(crate) epoch: Epoch,
+    /// Can be read without the lock.
+    pub(crate) positions: Arc<Positions>,
     state: Mutex<State>,
+    /// One flush at a time, and the threads that wait for its end to be acknowledged.
+    pub(crate) flushes: Flushes,
     /// Notified when something changed that a thread may wait for: a flush or the preparation of a
     /// spare has ended, whatever its outcome.
     changed: Condvar,
@@ -39,7 +51,10 @@ impl Shared {
             vfs,
             log_id,
             origin: Origin::here(),
+            epoch: state.epoch,
+            positions: Arc::clone(&state.positions),
             state: Mutex::new(state),
+            flushes: Flushes::new(),
             changed: Condvar::new(),
             mark: Mutex::new(mark),
         })
@@ -59,7 +74,10 @@ impl Shared {
     /// caller must look at the state again: the flush may have failed, or may not have included
     /// what the caller waits for.
     pub(crate) fn flush_or_wait<'a>(&'a self, state: Guard<'a>) -> Guard<'a> {
-        if state.flushing { self.wait(state) } else { self.flush(state) }
+        match self.flushes.lead() {
+            Some(lead) => self.flush(state, lead),
+            None => self.wait(state),
+        }
     }
 
     /// Flushes for all waiting threads (group commit).
@@ -77,28 +95,27 @@ impl Shared {
     /// - `written`, `durable` and `marked` change only after all the work they stand for has
     ///   succeeded. If any step fails, the log is poisoned: no later flush retries the write, and
     ///   no waiting thread is acknowledged.
-    fn flush<'a>(&'a self, mut state: Guard<'a>) -> Guard<'a> {
-        state.flushing = true;
+    pub(crate) fn flush<'a>(&'a self, mut state: Guard<'a>, lead: Lead<'a>) -> Guard<'a> {
         state.close_block();
-        let (upto, watermark) = (state.appended, state.durable);
+        let (upto, watermark) = (state.appended(), state.durable());
         let last_number = state.last_number();
         let mut unsynced = std::mem::take(&mut state.unsynced);
         let mut chunks = state.buffer.take();
         let mut outcome;
-        if state.written == upto {
+        if state.written() == upto {
             // Every record is with the kernel already, and only padding is left to write. Write it
             // under the lock. Otherwise a `Process` append could slip in, see that nothing waits,
             // and write behind the padding. If the process was killed then, before the padding was
             // written, the zeroes in its place would hide that record.
-            outcome = guarded(FILE_LAYER, || unsynced.write(&mut chunks, watermark));
+            outcome = guarded(FILE_LAYER, || unsynced.write(&mut chunks, watermark, WrittenBy::Call));
         } else {
             // Meanwhile `written < appended`, so a `Process` append sees that records wait before
             // it, and stays in the buffer behind them.
             drop(state);
-            outcome = guarded(FILE_LAYER, || unsynced.write(&mut chunks, watermark));
+            outcome = guarded(FILE_LAYER, || unsynced.write(&mut chunks, watermark, WrittenBy::Call));
             state = self.lock();
             if outcome.is_ok() {
-                state.written = upto;
+                state.positions.set_written(upto);
             }
         }
         if outcome.is_ok() {
@@ -106,16 +123,26 @@ impl Shared {
             outcome = guarded(FILE_LAYER, || self.sync_and_mark(&unsynced, upto));
             state = self.lock();
         }
-        state.flushing = false;
         match outcome {
             Err(cause) => state.poison.set(cause),
             // A `Process` append failed to write during this flush. From then on nothing is
             // acknowledged.
             Ok(()) if state.poison.is_set() => {}
-            Ok(()) => (state.durable, state.marked, state.last_flushed_number) = (upto, upto, last_number),
+            Ok(()) => {
+                state.positions.set_durable(upto);
+                state.positions.set_marked(upto);
+                state.last_flushed_number = last_number;
+            }
         }
-        self.changed.notify_all();
+        self.end_flush(&mut state, lead);
         state
+    }
+
+    /// Ends a flush, or what should have become one. The lock is held, so that no thread that has it
+    /// misses this.
+    pub(crate) fn end_flush(&self, _state: &mut Guard<'_>, lead: Lead<'_>) {
+        drop(lead);
+        self.changed.notify_all();
     }
 
     fn sync_and_mark(&self, unsynced: &Unsynced, durable: Lsn) -> Result<()> {
@@ -146,7 +173,7 @@ impl Shared {
         let continued = sealed.as_ref().map(|(segment, end)| (segment, *end));
         state.poison_if_foreign(foreign::check_begin(&*self.vfs, state.next_number, continued))?;
         in_place::prepare(&*self.vfs);
-        self.mark().begin(&*self.vfs, state.durable)?;
+        self.mark().begin(&*self.vfs, state.durable())?;
         state.mark_overwrites_in_place = self.mark().is_overwritten_in_place();
         // The mark was just written. Its name, and that of a spare left by an earlier process, may
         // be in memory only.
@@ -155,7 +182,7 @@ impl Shared {
             state.poison.set(cause);
             return state.poison.refuse();
         }
-        state.marked = state.durable;
+        state.positions.set_marked(state.durable());
         if let Some((segment, end)) = sealed {
             state.continue_sealed(segment, end);
         }

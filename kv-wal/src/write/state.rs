@@ -5,9 +5,10 @@ use std::sync::Arc;
 use kv_core::{Epoch, Error, Lsn, Result};
 
 use super::{
-    buffer::{Buffer, Unsynced},
+    buffer::{Buffer, Unsynced, WrittenBy},
     foreign,
     poison::Poison,
+    positions::Positions,
 };
 use crate::{
     format::{
@@ -42,7 +43,7 @@ impl Active {
 ///
 /// Whenever no thread holds the lock, these hold, until the log is poisoned:
 ///
-/// - `trimmed <= durable <= written <= appended`, and `marked <= durable`.
+/// - Of the positions, `trimmed <= durable <= written <= appended`, and `marked <= durable`.
 /// - The records after `written` are in the buffer or in the hands of the flush that is under way.
 ///   The frames in the buffer are in the order of their positions, and the last one ends where
 ///   `active` does.
@@ -53,8 +54,6 @@ impl Active {
 pub(crate) struct State {
     pub(crate) epoch: Epoch,
     pub(crate) sizes: Sizes,
-    /// Whether short records may be written through a map of the active segment.
-    pub(crate) map_segments: bool,
     /// How many bytes of the disk a new segment must leave free.
     pub(crate) kept_bytes: u64,
     /// The live segments, oldest first. The last one is `active`, once this opening has written.
@@ -77,23 +76,11 @@ pub(crate) struct State {
     pub(crate) next_number: u64,
     /// Segments that hold nothing of the log. A trim removes them.
     pub(crate) obsolete: Vec<u64>,
-    /// The last position that was trimmed.
-    pub(crate) trimmed: Lsn,
+    pub(crate) positions: Arc<Positions>,
     /// Frames that were not yet handed to the kernel.
     pub(crate) buffer: Buffer,
     /// Segments that were written since the last flush began.
     pub(crate) unsynced: Unsynced,
-    /// The last position that was given to a record.
-    pub(crate) appended: Lsn,
-    /// The last position whose record is with the kernel, together with all records before it: they
-    /// survive a killed process.
-    pub(crate) written: Lsn,
-    /// The last position that survives a power cut.
-    pub(crate) durable: Lsn,
-    /// The durable position that the mark states.
-    pub(crate) marked: Lsn,
-    /// Whether a thread is flushing. No other thread may do so at the same time.
-    pub(crate) flushing: bool,
     /// Whether the mark, the directory and the tail are ready for this opening's writes.
     pub(crate) begun: bool,
     /// Whether a write to the mark takes no new space.
@@ -104,6 +91,22 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// The last position that was given to a record.
+    pub(crate) fn appended(&self) -> Lsn {
+        self.positions.appended()
+    }
+
+    /// The last position whose record is with the kernel, together with all records before it: they
+    /// survive a killed process.
+    pub(crate) fn written(&self) -> Lsn {
+        self.positions.written()
+    }
+
+    /// The last position that survives a power cut.
+    pub(crate) fn durable(&self) -> Lsn {
+        self.positions.durable()
+    }
+
     /// Fails if the log takes no more records.
     pub(crate) fn check_open(&self) -> Result<()> {
         self.poison.refuse()?;
@@ -163,7 +166,7 @@ impl State {
         if let Some(last) = self.live.last_mut() {
             last.end = None;
         }
-        self.push(Kind::Epoch, self.appended, &encode_epoch(self.epoch));
+        self.push(Kind::Epoch, self.appended(), &encode_epoch(self.epoch));
         self.close_block();
     }
 
@@ -184,7 +187,7 @@ impl State {
         self.live.push(LiveSegment {
             number: spare.header.number,
             identity: spare.header.identity,
-            base: self.appended,
+            base: self.appended(),
             block: spare.block(),
             length: spare.header.length,
             end: None,
@@ -192,13 +195,10 @@ impl State {
         let (end, filled_predecessor) = (spare.block(), self.active.is_some());
         self.begin_segment(spare, end, filled_predecessor);
         self.wants_short_segment = false;
-        self.push(Kind::Start, self.appended, &Start { epoch: self.epoch, predecessor }.encode());
+        self.push(Kind::Start, self.appended(), &Start { epoch: self.epoch, predecessor }.encode());
     }
 
     fn begin_segment(&mut self, segment: Segment, end: u64, filled_predecessor: bool) {
-        if self.map_segments {
-            segment.file.map_for_writing();
-        }
         self.active = Some(Active::new(segment, end, filled_predecessor));
         self.wants_spare = true;
     }
@@ -206,16 +206,16 @@ impl State {
     /// Puts a record into the buffer and returns its position. The record must fit the active
     /// segment.
     pub(crate) fn push_record(&mut self, record: &[u8]) -> Lsn {
-        self.appended = self.appended.next();
-        self.push(Kind::Record, self.appended, record);
-        self.appended
+        self.positions.set_appended(self.appended().next());
+        self.push(Kind::Record, self.appended(), record);
+        self.appended()
     }
 
     /// Puts the seal into the buffer. Every record must be durable.
     pub(crate) fn push_seal(&mut self) {
         let Some(Active { end, .. }) = &self.active else { return };
         let seal = Seal { epoch: self.epoch, offset: *end };
-        self.push(Kind::Seal, self.appended, &seal.encode());
+        self.push(Kind::Seal, self.appended(), &seal.encode());
         self.close_block();
     }
 
@@ -225,7 +225,7 @@ impl State {
         let gap = closed_end(*end, segment.block()) - end;
         if gap != 0 {
             let zeroes = vec![0; (gap - frame::FRAME_BYTES_MIN) as usize];
-            self.push(Kind::Padding, self.appended, &zeroes);
+            self.push(Kind::Padding, self.appended(), &zeroes);
         }
     }
 
@@ -237,9 +237,9 @@ impl State {
     }
 
     /// Hands everything in the buffer to the kernel.
-    pub(crate) fn write_out(&mut self) -> Result<()> {
-        self.buffer.write(&mut self.unsynced, self.durable)?;
-        self.written = self.appended;
+    pub(crate) fn write_out(&mut self, by: WrittenBy) -> Result<()> {
+        self.buffer.write(&mut self.unsynced, self.positions.durable(), by)?;
+        self.positions.set_written(self.appended());
         Ok(())
     }
 

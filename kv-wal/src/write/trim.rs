@@ -52,8 +52,8 @@ impl Shared {
     fn remove_unneeded(&self, upto: Lsn) -> Result<()> {
         let mut numbers = {
             let mut state = self.lock();
-            if upto > state.appended {
-                return Err(Error::never_appended(upto, state.appended));
+            if upto > state.appended() {
+                return Err(Error::never_appended(upto, state.appended()));
             }
             state.poison.refuse()?;
             state.take_unneeded(upto)
@@ -82,15 +82,15 @@ impl Shared {
 impl State {
     /// Takes the segments that are no longer needed out of the state, and returns their numbers.
     fn take_unneeded(&mut self, upto: Lsn) -> Vec<u64> {
-        let upto = upto.min(self.durable);
-        if upto < self.trimmed {
+        let upto = upto.min(self.durable());
+        if upto < self.positions.trimmed() {
             return Vec::new();
         }
         // Remove a segment only if the start frame of the next one is durable: that frame then
         // proves which positions the log had reached. So the last segment always stays.
         let forgotten = self.live.iter().skip(1).take_while(|next| next.base <= upto && self.is_flushed(next)).count();
         let mut numbers: Vec<_> = self.live.drain(..forgotten).map(|segment| segment.number).collect();
-        self.trimmed = self.live.first().map_or(self.trimmed, |first| first.base);
+        self.positions.set_trimmed(self.live.first().map_or(self.positions.trimmed(), |first| first.base));
         // The segments before a start frame that are not live are void once that start frame is
         // durable.
         let void_below = self.live.iter().rev().find(|segment| self.is_flushed(segment)).map_or(0, |last| last.number);
@@ -121,7 +121,9 @@ impl State {
     pub(crate) fn medium_bytes_after(&self, after: Lsn) -> u64 {
         let bytes_of = |(at, segment): (usize, &LiveSegment)| match self.live.get(at + 1) {
             Some(next) => share_after(after, segment.base, next.base, segment.length),
-            None => share_after(after, segment.base, self.appended, self.end_of(segment).saturating_sub(segment.block)),
+            None => {
+                share_after(after, segment.base, self.appended(), self.end_of(segment).saturating_sub(segment.block))
+            }
         };
         self.live.iter().enumerate().map(bytes_of).sum()
     }

@@ -26,7 +26,7 @@ fn assert_poisoned(subject: &Subject) {
 }
 
 fn two_appenders_and(fault: Fault) {
-    let outcomes = explore(&format!("two appenders, {fault:?}"), None, move || {
+    let outcomes = explore(&format!("two appenders, {fault:?}"), Some(5), move || {
         let subject = Subject::new();
         subject.medium.fail(fault);
         let other = subject.spawn(|subject| subject.append_and_sync("a"));
@@ -57,7 +57,7 @@ fn a_panic_of_the_file_layer_reaches_all_waiting_threads() {
 
 #[test]
 fn a_failed_sync_reaches_two_threads_that_wait_for_a_third() {
-    let outcomes = explore("three appenders, Sync", None, || {
+    let outcomes = explore("three appenders, Sync", Some(3), || {
         let subject = Subject::new();
         subject.medium.fail(Fault::Sync);
         let others = ["a", "b"].map(|record| subject.spawn(move |subject| subject.append_and_sync(record)));
