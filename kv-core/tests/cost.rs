@@ -10,6 +10,7 @@ use kv_core::{
     Durability, Error, MemoryCheckpointMedium, MemoryCheckpointer, MemoryLog, MemoryLogMedium, Result, Snapshot, Store,
     StoreOptions, Transaction,
 };
+use kv_testkit::ManualScheduler;
 
 /// By how much the cost may grow if everything else grows fourfold.
 const RATIO_MAX: f64 = 2.0;
@@ -298,6 +299,56 @@ fn names() {
     });
     check("len of one of many collections", with_collections, |store, call| {
         assert_eq!(store.collection(&call.to_string()).unwrap().len().unwrap(), 0);
+    });
+}
+
+/// A store that has `n` collections, and as many more whose creation waits for a flush that never
+/// comes.
+fn with_pending_names(n: u64, checkpointed: bool) -> Store {
+    let scheduler = Arc::new(ManualScheduler::new());
+    let options = StoreOptions { scheduler, durability: Durability::Disk, ..options() };
+    let store = Store::with_backends(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), options).unwrap();
+    let deferred = store.deferred();
+    let last = (0..n).map(|name| deferred.create_collection(&name.to_string())).last();
+    assert!(last.unwrap().unwrap().wait().unwrap());
+    if checkpointed {
+        store.checkpoint().unwrap();
+    }
+    (n..2 * n).for_each(|name| drop(deferred.create_collection(&name.to_string()).unwrap()));
+    assert_eq!(store.snapshot().collections().unwrap().len() as u64, n, "they wait");
+    store
+}
+
+/// What names cost while many changes of names wait for a flush. Walking over them allocates a list
+/// of them once, so what is counted are bytes: the median of some calls, as a table may grow.
+#[test]
+fn names_beside_pending_changes_of_names() {
+    let check = |what: &str, verb: fn(&Store, u64)| {
+        for checkpointed in [false, true] {
+            let cost = |n| {
+                let store = with_pending_names(n, checkpointed);
+                let mut calls: Vec<u64> = (0..11).map(|call| measure(|| verb(&store, call)).bytes_total).collect();
+                calls.sort_unstable();
+                calls[calls.len() / 2]
+            };
+            let (at_n, at_4n) = (cost(1000), cost(4000));
+            assert!(at_4n as f64 <= RATIO_MAX * at_n as f64, "{what}: {at_n} bytes at N, {at_4n} at 4 N");
+        }
+    };
+    check("create_collection", |store, call| {
+        drop(store.deferred().create_collection(&format!("new {call}")).unwrap());
+    });
+    check("rename_collection", |store, call| {
+        drop(store.deferred().rename_collection(&call.to_string(), &format!("new {call}")).unwrap());
+    });
+    check("rename_collection of a pending one", |store, call| {
+        drop(store.deferred().rename_collection(&(1000 + call).to_string(), &format!("new {call}")).unwrap());
+    });
+    check("drop_collection", |store, call| {
+        drop(store.deferred().drop_collection(&call.to_string()).unwrap());
+    });
+    check("get", |store, call| {
+        assert!(store.snapshot().get(&call.to_string(), "k").unwrap().is_none());
     });
 }
 

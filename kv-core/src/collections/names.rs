@@ -6,7 +6,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use rpds::{HashTrieMapSync, QueueSync};
+use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
 
 use super::NamedCollection;
 use crate::{CollectionId, Lsn, sync::RandomState};
@@ -16,12 +16,16 @@ use crate::{CollectionId, Lsn, sync::RandomState};
 pub(crate) struct Names {
     /// The position of the newest change, and the root that it led to.
     newest: (Lsn, Root),
-    /// The roots before it that may still be read, the oldest first. There are some only from a
-    /// change of names on until the next one that finds it published.
-    older: QueueSync<(Lsn, Root)>,
+    /// The roots before it that may still be read, each by the position that it belongs to. A change
+    /// of names adds one, and drops at most [`FORGOTTEN_MAX`] of those that no position needs.
+    older: RedBlackTreeMapSync<Lsn, Root>,
 }
 
 type Root = HashTrieMapSync<Arc<str>, Named, RandomState>;
+
+/// How much a change of one name forgets of what earlier changes left. Each leaves one root and one
+/// removal at most, so everything is forgotten in time, and no change pays for many others.
+const FORGOTTEN_MAX: usize = 2;
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +60,7 @@ impl Names {
         if *newest <= position {
             return Some(root);
         }
-        self.older.iter().take_while(|(lsn, _)| *lsn <= position).last().map(|(_, root)| root)
+        self.older.range(..=position).next_back().map(|(_, root)| root)
     }
 }
 
@@ -81,7 +85,7 @@ impl Writer {
         for (id, name) in collections {
             root.insert_mut(Arc::clone(name), Named { lsn: id.lsn, id: Some(*id) });
         }
-        let names = Names { newest: (position, root.clone()), older: QueueSync::new_sync() };
+        let names = Names { newest: (position, root.clone()), older: RedBlackTreeMapSync::new_sync() };
         let writer = Self {
             root,
             live: collections.len(),
@@ -131,20 +135,27 @@ impl Writer {
                 self.removed.push_back((lsn, Arc::clone(&name)));
             }
             self.root.insert_mut(name, Named { lsn, id });
+            self.forget(settled);
         }
         self.changed = lsn;
-        self.forget(settled);
-        let mut older = names.older.enqueue(names.newest.clone());
-        while older.iter().nth(1).is_some_and(|(newer, _)| *newer <= published) {
-            older.dequeue_mut();
+        let (before, root) = names.newest.clone();
+        let mut older = names.older.insert(before, root);
+        for _ in 0..FORGOTTEN_MAX {
+            let mut oldest = older.keys().copied().take(2);
+            let (Some(oldest), Some(newer)) = (oldest.next(), oldest.next()) else { break };
+            if newer > published {
+                break;
+            }
+            older.remove_mut(&oldest);
         }
         Names { newest: (lsn, self.root.clone()), older }
     }
 
     /// Forgets names whose removal no power cut takes back.
     fn forget(&mut self, settled: Lsn) {
-        while self.removed.front().is_some_and(|(lsn, _)| *lsn <= settled) {
-            let Some((lsn, name)) = self.removed.pop_front() else { return };
+        for _ in 0..FORGOTTEN_MAX {
+            let is_settled = self.removed.front().is_some_and(|(lsn, _)| *lsn <= settled);
+            let Some((lsn, name)) = is_settled.then(|| self.removed.pop_front()).flatten() else { return };
             if self.root.get(&name).is_some_and(|named| named.lsn == lsn && named.id.is_none()) {
                 self.root.remove_mut(&name);
                 self.forgotten = self.forgotten.max(lsn);
@@ -195,9 +206,30 @@ mod tests {
         for lsn in 1..100 {
             names.apply(lsn, "a", Some(id(lsn)), lsn - 1, lsn - 1);
         }
-        assert_eq!(names.0.older.len(), 1, "the one that is published");
+        assert_eq!(names.0.older.size(), 1, "the one that is published");
         assert_eq!(names.0.at("a", Lsn(98)), Some(id(98)));
         assert!(names.0.reach_back_to(Lsn(98)) && !names.0.reach_back_to(Lsn(97)));
+    }
+
+    #[test]
+    fn many_pending_changes_are_forgotten_little_by_little() {
+        const PENDING: u64 = 1000;
+        let mut names = Changing::new();
+        for lsn in 1..PENDING {
+            names.apply(lsn, &lsn.to_string(), None, 0, 0);
+        }
+        for position in [0, 1, PENDING / 2, PENDING - 1] {
+            assert_eq!(names.0.root(Lsn(position)).unwrap().size() as u64, position, "at {position}");
+        }
+        for lsn in PENDING..3 * PENDING {
+            let kept = (names.0.older.size(), names.1.removed.len());
+            names.apply(lsn, "a", Some(id(lsn)), lsn - 1, lsn - 1);
+            let (roots, removals) = (names.0.older.size() + 1, names.1.removed.len() + FORGOTTEN_MAX);
+            assert!(roots >= kept.0 && removals >= kept.1, "change {lsn} pays for many others");
+            assert!(names.0.reach_back_to(Lsn(lsn - 1)), "{} is published", lsn - 1);
+        }
+        let kept = (names.0.older.size(), names.1.removed.len(), names.1.root.size());
+        assert_eq!(kept, (1, 0, 1));
     }
 
     #[test]
