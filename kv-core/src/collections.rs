@@ -45,7 +45,14 @@ mod steps;
 mod tests;
 mod writer;
 
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 pub use entries::Entries;
 pub(crate) use entries::Walk;
@@ -74,6 +81,8 @@ pub(crate) struct Collections {
     /// Held while the read view is loaded, changed and stored again.
     view_edits: Mutex<()>,
     horizon: Horizon,
+    /// How many bytes of memory only snapshots and iterators hold.
+    held_bytes: Arc<AtomicU64>,
 }
 
 impl Collections {
@@ -84,8 +93,12 @@ impl Collections {
         let active = memtable::Writer::new(position);
         let (names, names_writer) = names::Writer::new(named, position);
         let view = ReadView::new(Arc::clone(active.memtable()), checkpoint, names);
-        let collections =
-            Self { view: ArcSwap::from_pointee(view), view_edits: Mutex::default(), horizon: Horizon::default() };
+        let collections = Self {
+            view: ArcSwap::from_pointee(view),
+            view_edits: Mutex::default(),
+            horizon: Horizon::default(),
+            held_bytes: Arc::default(),
+        };
         collections.horizon.publish(position, position);
         (collections, WriterToken { active, names: names_writer })
     }
@@ -185,7 +198,19 @@ impl Collections {
             self.horizon.published() >= checkpoint.head().lsn,
             "the checkpoint would show unpublished changes"
         );
-        self.edit_view(|view| view.with_checkpoint(checkpoint));
+        let lsn = checkpoint.head().lsn;
+        self.edit_view(|view| {
+            let new = view.with_checkpoint(checkpoint)?;
+            let dropped = view.frozen.iter().filter(|frozen| frozen.lsn <= lsn);
+            dropped.for_each(|frozen| frozen.memtable.count_as_held(&self.held_bytes));
+            Some(new)
+        });
+    }
+
+    /// About how many bytes of memory only snapshots and iterators hold: memtables whose changes a
+    /// checkpoint has taken.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.held_bytes.load(Ordering::Relaxed)
     }
 
     /// Replaces the read view by what `edit` makes of it; `None` leaves it as it is.
@@ -264,6 +289,13 @@ impl Collections {
     /// The state at the position that is published now.
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot::take(self)
+    }
+
+    /// The same, to be kept for as long as the caller likes. If snapshots hold more than `max`
+    /// bytes already, it fails whatever it is asked.
+    pub(crate) fn snapshot_to_keep(&self, max: u64) -> Snapshot {
+        let held_bytes = self.held_bytes();
+        if held_bytes > max { Snapshot::refused(self, held_bytes, max) } else { self.snapshot() }
     }
 }
 

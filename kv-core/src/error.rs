@@ -229,6 +229,18 @@ pub enum Error {
         cause: String,
     },
 
+    /// Snapshots and iterators hold as much memory as they may, which nothing else needs any more.
+    /// What was asked of a new one fails with this. Drop old ones. Writes and point reads go on.
+    #[error(
+        "snapshots and iterators hold {held_bytes} bytes of old memory: drop some, because above {max} bytes no more are begun"
+    )]
+    SnapshotsHoldTooMuch {
+        /// The bytes of memory that only snapshots and iterators hold.
+        held_bytes: u64,
+        /// How many they may hold when another one is begun.
+        max: u64,
+    },
+
     /// A system call failed, for example one that reads or writes a file.
     #[error("cannot {operation} {}", path.display())]
     Io {

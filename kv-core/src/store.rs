@@ -348,11 +348,19 @@ impl Store {
     /// # Errors
     /// As [`Collection::get`].
     pub fn collections(&self) -> Result<Vec<CollectionInfo>> {
-        self.snapshot().collections()
+        self.now().collections()
     }
 
-    /// Every collection as it is now, for as long as the returned value lives.
+    /// Every collection as it is now, for as long as the returned value lives. See [`Snapshot`] for
+    /// what it costs to hold it. Reads of it fail with
+    /// [`SnapshotsHoldTooMuch`](crate::Error::SnapshotsHoldTooMuch) if others hold too much
+    /// already.
     pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.inner.collections.snapshot_to_keep(self.inner.options.snapshot_bytes_max))
+    }
+
+    /// Every collection as it is now, for a call that does not keep it.
+    fn now(&self) -> Snapshot {
         Snapshot::new(self.inner.collections.snapshot())
     }
 

@@ -8,7 +8,7 @@ use super::{
     read_view::ReadView,
     snapshot::Snapshot,
 };
-use crate::{CollectionId, Lsn, Result, Value};
+use crate::{CollectionId, Error, Lsn, Result, Value};
 
 type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
@@ -48,6 +48,8 @@ enum State<'a> {
         upper: Bound<Value>,
     },
     Begun(Merge<'a>),
+    /// It could not begin, which whoever takes the first entry is told.
+    Failed(Error),
     Ended,
 }
 
@@ -57,11 +59,16 @@ impl Entries {
         Self(Walk { state: State::Ended, depends_on: Lsn::START })
     }
 
+    /// An error in place of entries.
+    pub(super) fn failed(error: Error) -> Self {
+        Self(Walk { state: State::Failed(error), depends_on: Lsn::START })
+    }
+
     /// The entries of a collection within the bounds, at the position of the snapshot.
-    pub(super) fn of_snapshot(snapshot: &Snapshot, collection: CollectionId, bounds: Bounds<'_>) -> Self {
+    pub(super) fn of_snapshot(snapshot: &Snapshot, collection: CollectionId, bounds: Bounds<'_>) -> Result<Self> {
         let stored = Stored { collection, position: snapshot.position() };
-        let scan = Scan { view: Arc::clone(snapshot.view()), stored: Some(stored), pending: None };
-        Self(Walk::within(scan, bounds))
+        let scan = Scan { view: Arc::clone(snapshot.view()?), stored: Some(stored), pending: None };
+        Ok(Self(Walk::within(scan, bounds)))
     }
 
     /// As [`Walk::read_each`].
@@ -90,6 +97,7 @@ impl<'a> Walk<'a> {
         match self.state {
             State::NotBegun { scan, lower, upper } => scan.merge((bytes(&lower), bytes(&upper)))?.read_each(read),
             State::Begun(merge) => merge.read_each(read),
+            State::Failed(error) => Err(error),
             State::Ended => Ok(()),
         }
     }
@@ -119,10 +127,14 @@ impl<'a> Walk<'a> {
     }
 
     fn try_take(&mut self, direction: Direction) -> Result<Option<Entry>> {
-        if let State::NotBegun { .. } = self.state
-            && let State::NotBegun { scan, lower, upper } = mem::replace(&mut self.state, State::Ended)
-        {
-            self.state = State::Begun(scan.merge((bytes(&lower), bytes(&upper)))?);
+        if !matches!(self.state, State::Begun(_)) {
+            match mem::replace(&mut self.state, State::Ended) {
+                State::NotBegun { scan, lower, upper } => {
+                    self.state = State::Begun(scan.merge((bytes(&lower), bytes(&upper)))?);
+                }
+                State::Failed(error) => return Err(error),
+                State::Begun(_) | State::Ended => {}
+            }
         }
         let State::Begun(merge) = &mut self.state else { return Ok(None) };
         let entry = merge.next(direction);

@@ -15,7 +15,7 @@ use std::{
     iter,
     ops::Bound,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{self, Ordering},
     },
 };
@@ -81,6 +81,21 @@ pub(crate) struct Memtable {
     live: RwLock<HashMap<CollectionId, LiveAt>>,
     /// Whether anything is known of that.
     has_live: atomic::AtomicBool,
+    /// Set once the store does not need it any more.
+    held: OnceLock<Held>,
+}
+
+/// Counts a memtable that only snapshots and iterators hold, until it is dropped.
+#[derive(Debug)]
+struct Held {
+    all_bytes: Arc<atomic::AtomicU64>,
+    bytes: u64,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// A collection that was changed.
@@ -144,6 +159,15 @@ impl Memtable {
     /// of where live keys are.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed) + self.order_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Counts it among the bytes that only snapshots and iterators hold. The store drops it.
+    pub(crate) fn count_as_held(&self, all_bytes: &Arc<atomic::AtomicU64>) {
+        self.held.get_or_init(|| {
+            let bytes = self.bytes();
+            all_bytes.fetch_add(bytes, Ordering::Relaxed);
+            Held { all_bytes: Arc::clone(all_bytes), bytes }
+        });
     }
 
     /// Whether it has to be frozen before its addresses run out. Its positions cannot run out
@@ -338,6 +362,7 @@ impl Writer {
             entries: atomic::AtomicUsize::new(0),
             live: RwLock::default(),
             has_live: atomic::AtomicBool::new(false),
+            held: OnceLock::new(),
         };
         Self {
             memtable: Arc::new(memtable),

@@ -79,7 +79,7 @@ fn what_is_not_published_is_not_seen() {
 fn counting_again_costs_what_is_new() {
     let steps = |snapshot: &Snapshot| {
         let mut steps = 0;
-        let size = snapshot.view().size(&(A, "a".into()), snapshot.position(), &mut || {
+        let size = snapshot.view().unwrap().size(&(A, "a".into()), snapshot.position(), &mut || {
             steps += 1;
             Ok(())
         });

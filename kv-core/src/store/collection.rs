@@ -119,7 +119,7 @@ impl Collection {
     /// # Errors
     /// As [`get`](Collection::get).
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Value>>> {
-        self.store.snapshot().get_many(&self.name, keys)
+        self.store.now().get_many(&self.name, keys)
     }
 
     /// Calls `read` with the value of a key in place, and returns its result; `None`, without a
@@ -185,7 +185,7 @@ impl Collection {
     /// # Errors
     /// As [`get`](Collection::get).
     pub fn len(&self) -> Result<u64> {
-        self.store.snapshot().len(&self.name)
+        self.store.now().len(&self.name)
     }
 
     /// Whether there are no keys, or there is no such collection. This costs as much as
@@ -194,7 +194,7 @@ impl Collection {
     /// # Errors
     /// As [`get`](Collection::get).
     pub fn is_empty(&self) -> Result<bool> {
-        self.store.snapshot().is_empty(&self.name)
+        self.store.now().is_empty(&self.name)
     }
 
     /// All entries in byte order of their keys, as they are now.
@@ -265,7 +265,7 @@ impl Collection {
         keys: impl RangeBounds<K>,
         read: impl FnMut(&[u8], &[u8]) -> ControlFlow<B>,
     ) -> Result<Option<B>> {
-        self.store.snapshot().scan_with(&self.name, keys, read)
+        self.store.now().scan_with(&self.name, keys, read)
     }
 
     /// The entries whose keys begin with `prefix`, in byte order of their keys, as they are now.
@@ -298,7 +298,7 @@ impl Collection {
     /// # Errors
     /// As [`get`](Collection::get).
     pub fn first(&self) -> Result<Option<Entry>> {
-        self.store.snapshot().first(&self.name)
+        self.store.now().first(&self.name)
     }
 
     /// The entry with the highest key.
@@ -306,7 +306,7 @@ impl Collection {
     /// # Errors
     /// As [`get`](Collection::get).
     pub fn last(&self) -> Result<Option<Entry>> {
-        self.store.snapshot().last(&self.name)
+        self.store.now().last(&self.name)
     }
 
     pub(super) fn store(&self) -> &Store {

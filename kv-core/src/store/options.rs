@@ -56,6 +56,11 @@ pub struct StoreOptions {
     /// Writes are slowed down when this many small parts of the newest checkpoint wait to be
     /// merged. Default: 8.
     pub slow_unmerged_parts: usize,
+    /// How many bytes of memory [snapshots](crate::Store::snapshot) and iterators may hold that
+    /// nothing else needs. Above it, each read of a new snapshot, and each new iterator, fails with
+    /// [`SnapshotsHoldTooMuch`](crate::Error::SnapshotsHoldTooMuch), until old ones are dropped. It
+    /// may be exceeded by what was in memory when it was reached. Default: 512 MiB.
+    pub snapshot_bytes_max: u64,
     /// How long a write waits for a checkpoint before it fails with
     /// [`Busy`](crate::Error::Busy), if checkpoints do not fail. Default: 30 s.
     pub room_wait: Duration,
@@ -100,6 +105,7 @@ impl Default for StoreOptions {
             slow_thresholds: 2,
             wait_thresholds: 4,
             slow_unmerged_parts: 8,
+            snapshot_bytes_max: 512 << 20,
             room_wait: Duration::from_secs(30),
             close_wait: Duration::from_secs(120),
             rest_interval: Duration::from_secs(5),
@@ -131,6 +137,7 @@ impl fmt::Debug for StoreOptions {
             .field("slow_thresholds", &self.slow_thresholds)
             .field("wait_thresholds", &self.wait_thresholds)
             .field("slow_unmerged_parts", &self.slow_unmerged_parts)
+            .field("snapshot_bytes_max", &self.snapshot_bytes_max)
             .field("room_wait", &self.room_wait)
             .field("close_wait", &self.close_wait)
             .field("rest_interval", &self.rest_interval)

@@ -11,7 +11,15 @@ use crate::{CollectionInfo, Entries, Entry, Lsn, Result, Value, collections};
 /// Clones are cheap and see the same state.
 ///
 /// A snapshot is a read-only transaction. It is cheap to begin, never waits for a write or a flush,
-/// and no write waits for it. While it lives, the old versions that it sees stay in memory.
+/// and no write waits for it.
+///
+/// While it lives, so do the changes that were in memory when it was taken, usually at most
+/// [`wait_bytes`](crate::Stats::wait_bytes), and the files of the checkpoint below them, also after
+/// they were removed. Nothing that comes later is kept for it. So one snapshot that is held for
+/// long costs little, and one from each of many checkpoints costs much.
+/// [`Stats`](crate::Stats) shows the memory (`snapshot_bytes`), which
+/// [`snapshot_bytes_max`](crate::StoreOptions::snapshot_bytes_max) limits, and the space on the
+/// medium (`removed_bytes`), which nothing limits.
 ///
 /// ```
 /// # let store = kv_core::Store::in_memory()?;
@@ -40,7 +48,9 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`InvalidKey`](crate::Error::InvalidKey); [`Corrupt`](crate::Error::Corrupt) if the
-    /// checkpoint is damaged where the key would be.
+    /// checkpoint is damaged where the key would be;
+    /// [`SnapshotsHoldTooMuch`](crate::Error::SnapshotsHoldTooMuch) if snapshots held too much when
+    /// this one was taken.
     pub fn get(&self, collection: &str, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
         self.0.get(collection, checked(key.as_ref())?)
     }

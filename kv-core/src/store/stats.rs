@@ -46,6 +46,11 @@ pub struct Stats {
     pub memory_entries: u64,
     /// About how many bytes of memory those changes take.
     pub memory_bytes: u64,
+    /// About how many bytes of memory only snapshots and iterators hold, because a checkpoint has
+    /// taken the changes that they read. [`StoreOptions::snapshot_bytes_max`] limits them.
+    ///
+    /// [`StoreOptions::snapshot_bytes_max`]: crate::StoreOptions::snapshot_bytes_max
+    pub snapshot_bytes: u64,
     /// How many memtables are frozen and wait for a checkpoint.
     pub frozen_memtables: usize,
     /// The bytes of changes that wait for a checkpoint, as [`StoreOptions`](crate::StoreOptions)
@@ -88,6 +93,9 @@ impl fmt::Display for Stats {
         if self.removed_bytes > 0 {
             write!(f, "{} bytes of removed files are still read; ", self.removed_bytes)?;
         }
+        if self.snapshot_bytes > 0 {
+            write!(f, "snapshots hold {} bytes of old memory; ", self.snapshot_bytes)?;
+        }
         write!(f, "changed since: {} entries, {} bytes of memory; ", self.memory_entries, self.memory_bytes)?;
         write!(f, "log: trimmed up to {trimmed}, durable up to {durable}, appended up to {appended}, ")?;
         write!(f, "{} bytes since the checkpoint", self.log_medium_bytes)?;
@@ -126,6 +134,7 @@ impl Shared {
             removed_bytes: self.checkpointer.removed_bytes(),
             memory_entries: view.memtables().map(|memtable| memtable.entries() as u64).sum(),
             memory_bytes: view.memtables().map(|memtable| memtable.bytes()).sum(),
+            snapshot_bytes: self.collections.held_bytes(),
             frozen_memtables: view.frozen.len(),
             unwritten_bytes: view.unwritten_bytes(),
             slow_bytes: threshold.saturating_mul(self.options.slow_thresholds.into()),

@@ -11,6 +11,7 @@ mod concurrency;
 mod conformance;
 mod deferred;
 mod feed;
+mod held;
 mod horizon;
 mod jobs;
 mod lowered_limits;
