@@ -90,6 +90,29 @@ fn the_ends_of_a_queue() {
     }
 }
 
+/// Plain deletions note nothing, but the first pop or drain behind them does.
+#[test]
+fn the_front_of_what_was_deleted() {
+    let deleted = |n, learn: fn(&Store, u64)| {
+        let store = store();
+        (0..n + 50).for_each(|key| put(&store, key));
+        (0..n).for_each(|key| store.collection("q").unwrap().delete(key.to_be_bytes()).unwrap());
+        learn(&store, n);
+        store
+    };
+    let learn: [fn(&Store, u64); 2] = [
+        |store, _| assert!(store.collection("q").unwrap().pop_first().unwrap().is_some()),
+        |store, n| assert!(store.collection("q").unwrap().drain(..n.to_be_bytes()).unwrap().is_empty()),
+    ];
+    for learn in learn {
+        let at = |n| deleted(n, learn);
+        check("first", at, |store, _| assert!(store.collection("q").unwrap().first().unwrap().is_some()));
+        check("a range from the front", at, |store, _| {
+            assert!(store.collection("q").unwrap().range(0_u64.to_be_bytes()..).next().is_some());
+        });
+    }
+}
+
 /// A store that was opened again, with a queue from which everything was popped before.
 fn reopened(n: u64, checkpointed: bool) -> Store {
     let (log, checkpoints) = (MemoryLogMedium::default(), MemoryCheckpointMedium::default());
