@@ -5,6 +5,7 @@
 mod changes;
 mod get;
 mod load;
+mod lock;
 mod machine;
 mod open;
 mod put;
@@ -21,6 +22,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     machine::bench(&mut criterion);
     put::bench(&mut criterion);
+    lock::bench(&mut criterion);
     load::bench(&mut criterion);
     get::bench(&mut criterion);
     reader::bench(&mut criterion);

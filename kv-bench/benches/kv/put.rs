@@ -11,7 +11,7 @@ pub fn bench(criterion: &mut Criterion) {
     for (name, durability) in [("put/disk", Durability::Disk), ("put/process", Durability::Process)] {
         let mut group = criterion.benchmark_group(name);
         group.sampling_mode(SamplingMode::Flat).sample_size(20);
-        for threads in [1, 8, 64] {
+        for threads in [1, 2, 8, 64] {
             group.throughput(Throughput::Elements(threads));
             group.bench_function(BenchmarkId::new("threads", threads), |bencher| {
                 let directory = scratch(SCRATCH);
