@@ -48,7 +48,7 @@ enum State<'a> {
         upper: Bound<Value>,
     },
     Begun(Merge<'a>),
-    /// It could not begin, which whoever takes the first entry is told.
+    /// It could not begin. The first entry that is taken is this error.
     Failed(Error),
     Ended,
 }

@@ -37,7 +37,7 @@ fn a_snapshot_holds_the_memory_that_it_reads_and_nothing_that_comes_later() {
     drop(entries);
     assert_eq!(held(), 0);
     fill(&store);
-    assert_eq!(held(), 0, "nobody holds it");
+    assert_eq!(held(), 0, "no snapshot holds it");
 }
 
 #[test]
