@@ -93,7 +93,7 @@ fn the_ends_of_a_queue() {
 /// Plain deletions note nothing, but the first pop or drain behind them does.
 #[test]
 fn the_front_of_what_was_deleted() {
-    let deleted = |n, learn: fn(&Store, u64)| {
+    let deleted = |n: u64, learn: fn(&Store, u64)| {
         let store = store();
         (0..n + 50).for_each(|key| put(&store, key));
         (0..n).for_each(|key| store.collection("q").unwrap().delete(key.to_be_bytes()).unwrap());
