@@ -269,15 +269,13 @@ impl Memtable {
             }
             ranks[*number] = exists(*id)?.then_some(rank);
         }
-        let (mut newest, mut found) = (self.index.all(), Vec::with_capacity(self.entries()));
-        loop {
+        // In the order of their addresses: the processor reads ahead where memory is read in order.
+        let newest = steps::collect(self.index.all(), go_on)?;
+        let newest = steps::sort(newest, Address::cmp, go_on)?;
+        let mut found = Vec::with_capacity(newest.len());
+        for step in newest.chunks(STEP_ENTRIES) {
             go_on()?;
-            let step: Vec<Address> = newest.by_ref().take(STEP_ENTRIES).collect();
-            if step.is_empty() {
-                break;
-            }
-            self.touch(step.iter().copied());
-            for at in step {
+            for &at in step {
                 let version = self.at(at);
                 if let Some(rank) = ranks[version.collection as usize] {
                     found.push((rank, at, beginning(version.key)));
@@ -301,11 +299,13 @@ impl Memtable {
         Version::decode(self.arena.record(at))
     }
 
-    /// Brings versions into the processor's cache, so that the waits for them overlap.
-    fn touch(&self, versions: impl Iterator<Item = Address>) {
-        let records = versions.map(|at| self.arena.record(at));
-        let ends = records.flat_map(|record| [record.first(), record.last()]).flatten();
-        black_box(ends.fold(0, |sum, byte| sum ^ byte));
+    /// Brings versions into the processor's cache, so that the waits for them overlap. The
+    /// beginnings of all come first: where a version ends is known only once its beginning is
+    /// there.
+    fn touch(&self, versions: impl Iterator<Item = Address> + Clone) {
+        let bytes: usize = versions.clone().map(|at| self.arena.record(at).len()).sum();
+        let ends = versions.filter_map(|at| self.arena.record(at).last());
+        black_box((bytes, ends.fold(0, |sum, byte| sum ^ byte)));
     }
 
     fn is(&self, at: Address, id: CollectionId, key: &[u8]) -> bool {

@@ -14,6 +14,19 @@ pub(crate) const STEP_ENTRIES: usize = 256;
 /// How many entries are sorted at once.
 const RUN_ENTRIES: usize = 64 * STEP_ENTRIES;
 
+/// Collects what an iterator gives.
+pub(crate) fn collect<T>(mut from: impl Iterator<Item = T>, go_on: GoOn<'_>) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    loop {
+        go_on()?;
+        let before = all.len();
+        all.extend(from.by_ref().take(STEP_ENTRIES));
+        if all.len() == before {
+            return Ok(all);
+        }
+    }
+}
+
 /// Sorts stably. Needs memory for a second copy of the entries.
 pub(crate) fn sort<T>(mut entries: Vec<T>, compare: impl Fn(&T, &T) -> Ordering, go_on: GoOn<'_>) -> Result<Vec<T>> {
     let mut runs = Vec::new();

@@ -47,7 +47,7 @@ const CHUNKS: usize = (u32::BITS - FIRST_CHUNK_BITS) as usize;
 ///
 /// Chunk after chunk, the highest bit of an address tells the chunk and the other bits the place in
 /// it. So the lowest address is that of the first unit of the first chunk, which is not zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Address(NonZeroU32);
 
 impl Address {
