@@ -144,8 +144,11 @@ pub(crate) struct Shared {
     room: Room,
     space: Space,
     pins: Pins,
-    /// Tells a background checkpoint to stop.
+    /// Tells background work to stop, except a checkpoint that is under way.
     closing: AtomicBool,
+    /// Set when the last handle is dropped. Then even a background checkpoint that is under way
+    /// stops: the log has what is frozen.
+    abandoned: AtomicBool,
     /// Whether a flush within the interval was requested and has not begun.
     flush_requested: AtomicBool,
     /// Whether an immediate flush was requested and has not begun.
@@ -230,6 +233,7 @@ impl Store {
             space: Space::new(&options),
             pins: Pins::default(),
             closing: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             flush_requested: AtomicBool::new(false),
             flush_requested_now: AtomicBool::new(false),
             flush_failure: FlushFailure::default(),
@@ -451,9 +455,10 @@ impl Store {
     /// dropped, the log is closed then, without a checkpoint, and errors are not reported. That
     /// drop waits for background work that is under way, without a limit.
     ///
-    /// A background checkpoint is cancelled and stops within milliseconds, with one exception: a
-    /// flush of the disk (fsync) that is under way cannot be cut short. The checkpoint of this
-    /// call, and those of [`checkpoint`](Store::checkpoint), are not cancelled.
+    /// A background checkpoint that is under way is finished: this call would have to write the
+    /// same again. Merging is cancelled and stops within milliseconds, with one exception: a flush
+    /// of the disk (fsync) that is under way cannot be cut short. If the last handle is dropped
+    /// without this call, a background checkpoint stops in the same way.
     ///
     /// ```
     /// # let store = kv_core::Store::in_memory()?;
@@ -510,7 +515,8 @@ impl Shared {
             return self.close_log();
         }
         // `closed` was set under the writer's lock, so no write can follow. `closing` stops a
-        // background checkpoint, and keeps a new one from starting.
+        // merge, and keeps a new background checkpoint from starting. One that is under way goes
+        // on: this call would have to write the same again.
         self.closing.store(true, Ordering::Release);
         self.room.wake();
         let checkpointed = guarded("the checkpoint", || self.checkpoint_on_close());
@@ -532,6 +538,7 @@ impl Drop for Inner {
     /// After this, the handles of the jobs are dropped, which ends the jobs. But a child made by
     /// `fork` does not have the parent's threads, so there the handles are given up without a wait.
     fn drop(&mut self) {
+        self.abandoned.store(true, Ordering::Release);
         self.closing.store(true, Ordering::Release);
         if self.check_owner().is_err() {
             self.flusher.leave();

@@ -43,13 +43,17 @@ impl Shared {
     /// finish, writes that first, and freezes nothing more if that fails. Returns `None` if nothing
     /// has changed since the last checkpoint.
     pub(super) fn checkpoint(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
-        self.attempt(cancelled, || self.freeze_and_write(cancelled))
+        self.attempt(cancelled, || self.freeze_and_write(|_| true, cancelled))
     }
 
-    fn freeze_and_write(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
+    fn freeze_and_write(
+        &self,
+        may_freeze: impl FnOnce(&Writer) -> bool,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Option<CheckpointId>> {
         self.reset_medium_trigger()?;
         let finished = self.write_frozen(cancelled)?;
-        let lsn = self.freeze_now()?;
+        let lsn = self.freeze_now(may_freeze)?;
         Ok(self.write_frozen_upto(lsn, cancelled)?.or(finished))
     }
 
@@ -63,7 +67,9 @@ impl Shared {
                 (writer.checkpoint_begun, self.is_memtable_full(&writer))
             };
             let freezes = is_full || self.log_has_outgrown(begun);
-            if freezes { self.freeze_and_write(cancelled) } else { self.write_frozen(cancelled) }
+            // Closing waits for what is frozen when it looks. Nothing may follow.
+            let may_freeze = |writer: &Writer| !writer.closed;
+            if freezes { self.freeze_and_write(may_freeze, cancelled) } else { self.write_frozen(cancelled) }
         })
     }
 
@@ -79,7 +85,10 @@ impl Shared {
             return Ok(());
         }
         let never = &|| false;
-        if is_much() { self.checkpoint(never) } else { self.attempt(never, || self.write_frozen(never)) }.map(drop)
+        let written = if is_much() { self.checkpoint(never) } else { self.attempt(never, || self.write_frozen(never)) };
+        // The background may have written the last, and be about to trim the log.
+        drop(self.lock_checkpoint(never)?);
+        written.map(drop)
     }
 
     /// Runs an attempt at a checkpoint, and notes whether it failed. If the disk is full and an
@@ -105,11 +114,13 @@ impl Shared {
         Ok(())
     }
 
-    /// Freezes the active memtable, if it has any changes. Returns the position of the newest
-    /// frozen memtable.
-    fn freeze_now(&self) -> Result<Option<Lsn>> {
+    /// Freezes the active memtable, if it has any changes and `may_freeze` allows it. Returns the
+    /// position of the newest frozen memtable.
+    fn freeze_now(&self, may_freeze: impl FnOnce(&Writer) -> bool) -> Result<Option<Lsn>> {
         let mut writer = self.lock_writer()?;
-        self.freeze(&mut writer);
+        if may_freeze(&writer) {
+            self.freeze(&mut writer);
+        }
         Ok(self.collections.view().frozen.first().map(|frozen| frozen.lsn))
     }
 
@@ -153,8 +164,8 @@ impl Shared {
                 return Ok(made);
             }
             made = Some(self.write_oldest(cancelled)?);
-            drop(writing);
             self.release()?;
+            drop(writing); // not before: a close that waits for this closes the log then
         }
     }
 
@@ -224,7 +235,7 @@ impl Job for CheckpointJob {
         if !closing() {
             // A failure has been recorded for `Stats` and for the waiting writers, and leaves
             // everything as it was.
-            let _ = self.shared.checkpoint_if_due(&closing);
+            let _ = self.shared.checkpoint_if_due(&|| self.shared.is_abandoned());
             let _ = self.shared.make_room_if_wanted(&closing);
             self.shared.wake_merging(&self.merge_job);
         }

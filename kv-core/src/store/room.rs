@@ -116,9 +116,15 @@ impl Room {
 }
 
 impl Shared {
-    /// Whether the store is being closed: background work stops early, and no thread waits for it.
+    /// Whether the store is being closed: background work stops early, except a checkpoint that is
+    /// under way, and no writer waits for it.
     pub(super) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
+    }
+
+    /// Whether the last handle was dropped: background work leaves what is frozen to the log.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
     }
 
     /// How much writers are slowed down: 0 not at all, 1 as much as possible.

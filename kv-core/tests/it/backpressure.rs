@@ -31,6 +31,7 @@ struct Slow {
     shut: Mutex<bool>,
     opened: Condvar,
     fails: AtomicBool,
+    holds_lists: AtomicBool,
     writes: AtomicUsize,
 }
 
@@ -51,6 +52,9 @@ impl Slow {
 
 impl Checkpointer for Slow {
     fn list(&self) -> Result<Vec<CheckpointId>> {
+        while self.holds_lists.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
         self.inner.list()
     }
 
@@ -125,6 +129,44 @@ fn a_checkpoint_that_never_ends_exhausts_no_memory_and_hangs_neither_writers_nor
     while let Err(Error::StillClosing { .. }) = store.close() {} // closing goes on in the background
     assert_eq!(store.stats().frozen_memtables, 0);
     assert_eq!(entries(&store, "a").len(), taken as usize);
+}
+
+/// Closing would have to write the same again.
+#[test]
+fn closing_finishes_the_checkpoint_that_is_under_way() {
+    let checkpointer = Arc::new(Slow::default());
+    let store = store_on(&checkpointer);
+    checkpointer.shut();
+    let (taken, _) = fill(&store, "a", 0);
+    while checkpointer.writes() == 0 {
+        thread::yield_now();
+    }
+    let frozen = store.stats().frozen_memtables;
+    assert!(frozen > 1);
+    assert_error!(store.close(), Error::StillClosing { .. });
+    checkpointer.open();
+    while let Err(Error::StillClosing { .. }) = store.close() {}
+    assert_eq!(checkpointer.writes(), frozen, "each memtable was written once");
+    assert_eq!(store.stats().checkpoint_error, None);
+    assert_eq!((store.stats().frozen_memtables, entries(&store, "a").len()), (0, taken as usize));
+}
+
+/// Otherwise the background would trim a log that is closed.
+#[test]
+fn closing_waits_until_the_background_has_trimmed_the_log() {
+    let checkpointer = Arc::new(Slow::default());
+    let store = store_on(&checkpointer);
+    checkpointer.holds_lists.store(true, Ordering::SeqCst);
+    let collection = store.collection("a").unwrap();
+    let is_frozen = || store.stats().frozen_memtables > 0 || checkpointer.writes() > 0;
+    (0..PUTS_MAX).take_while(|_| !is_frozen()).for_each(|key| collection.put(key.to_be_bytes(), [7; 1000]).unwrap());
+    while checkpointer.writes() == 0 || store.stats().frozen_memtables > 0 {
+        thread::yield_now();
+    }
+    assert_error!(store.close(), Error::StillClosing { .. });
+    checkpointer.holds_lists.store(false, Ordering::SeqCst);
+    while let Err(Error::StillClosing { .. }) = store.close() {}
+    assert_eq!(store.stats().checkpoint_error, None);
 }
 
 #[test]
