@@ -332,7 +332,7 @@ fn with_pending_names(n: u64, checkpointed: bool) -> Store {
     let options = StoreOptions { scheduler, durability: Durability::Disk, ..options() };
     let store = Store::with_backends(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), options).unwrap();
     let deferred = store.deferred();
-    let last = (0..n).map(|name| deferred.create_collection(&name.to_string())).last();
+    let last = (0..n).fold(None, |_, name| Some(deferred.create_collection(&name.to_string())));
     assert!(last.unwrap().unwrap().wait().unwrap());
     if checkpointed {
         store.checkpoint().unwrap();

@@ -111,8 +111,8 @@ pub trait File: Send + Sync + fmt::Debug {
         Ok(())
     }
 
-    /// Writes all of `bytes` at `offset`, over bytes that were written before, and may do so through
-    /// a map of the file, which takes no system call. The guarantees are those of
+    /// Writes all of `bytes` at `offset`, over bytes that were written before, and may do so
+    /// through a map of the file, which takes no system call. The guarantees are those of
     /// [`write_at`](File::write_at), except that an error of the disk that `write_at` would have
     /// returned may end the process with SIGBUS instead, if the page was no longer in memory.
     ///

@@ -31,8 +31,8 @@ const BLOCK_BYTES_MAX: u64 = 64 << 10;
 /// and FUSE, by their numbers in statfs(2).
 const LAYERED: [u32; 2] = [0x794c_7630, 0x6573_5546];
 
-/// What is longer is not copied but written: for a long run of pages a system call costs less than a
-/// page fault for each.
+/// What is longer is not copied but written: for a long run of pages a system call costs less than
+/// a page fault for each.
 const COPIED_BYTES_MAX: usize = 16 << 10;
 
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);

@@ -24,7 +24,8 @@ mod event {
 
     use rustix::thread::futex;
 
-    /// How long a thread looks for the event before it sleeps: about as long as it takes to wake it.
+    /// How long a thread looks for the event before it sleeps: about as long as it takes to wake
+    /// it.
     const LOOKED_FOR: Duration = Duration::from_micros(5);
 
     /// Something that happens again and again, and that many threads wait for. In contrast to a

@@ -18,8 +18,8 @@
 //! lost, because a thread that has seen the flag under the lock releases the lock only as it begins
 //! to wait; the threads that wait for a flush without the lock count its ends instead
 //! (`flushes.rs`). A woken thread looks at the whole state again, so waking it for another reason
-//! does no harm. And the work is [guarded](kv_core::guarded): a panic in it becomes an error, so the
-//! flag is always reset and no thread waits for ever.
+//! does no harm. And the work is [guarded](kv_core::guarded): a panic in it becomes an error, so
+//! the flag is always reset and no thread waits for ever.
 //!
 //! The [positions](Positions) of the log are read without the lock.
 //!

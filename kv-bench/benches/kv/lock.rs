@@ -4,8 +4,8 @@
 //! after it has released it. So an owner that looks at the clock sees the lock taken, held and
 //! released, and the store needs no code for that. What a look at the clock takes is subtracted.
 //!
-//! What counts is the median of many puts: on a machine that does other work, too, the mean says for
-//! how long threads were not running. Run it on an idle machine to compare the two logs.
+//! What counts is the median of many puts: on a machine that does other work, too, the mean says
+//! for how long threads were not running. Run it on an idle machine to compare the two logs.
 
 use std::{
     sync::{

@@ -16,8 +16,9 @@ use crate::{CollectionId, Lsn, sync::RandomState};
 pub(crate) struct Names {
     /// The position of the newest change, and the root that it led to.
     newest: (Lsn, Root),
-    /// The roots before it that may still be read, each by the position that it belongs to. A change
-    /// of names adds one, and drops at most [`FORGOTTEN_MAX`] of those that no position needs.
+    /// The roots before it that may still be read, each by the position that it belongs to. A
+    /// change of names adds one, and drops at most [`FORGOTTEN_MAX`] of those that no position
+    /// needs.
     older: RedBlackTreeMapSync<Lsn, Root>,
 }
 

@@ -49,7 +49,8 @@ impl Held {
 }
 
 /// A handle to a range of a buffer. It shares the buffer if it is long and at least half of that,
-/// and is a copy otherwise: so what a caller keeps takes at most twice the memory that it asked for.
+/// and is a copy otherwise: so what a caller keeps takes at most twice the memory that it asked
+/// for.
 pub(crate) fn handle(buffer: &Bytes, range: Range<usize>) -> Value {
     let is_shared = range.len() > Value::COPIED_BYTES_MAX && range.len() >= buffer.len() / 2;
     if is_shared { buffer.slice(range).into() } else { Value::copy_from(&buffer[range]) }

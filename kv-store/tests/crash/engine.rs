@@ -45,7 +45,7 @@ impl Engine {
 
     /// With segments of these sizes, and checkpoints that pass the gate.
     pub fn open_with(disk: &SimDisk, sizes: Sizes, gate: &Gate) -> Result<Self> {
-        Self::open_vfs(gated(disk.vfs(), gate.clone()), sizes, Reader::Mapped)
+        Self::open_vfs(gated(disk.vfs(), gate.clone())?, sizes, Reader::Mapped)
     }
 
     fn open_vfs(vfs: Arc<dyn Vfs>, sizes: Sizes, reader: Reader) -> Result<Self> {

@@ -59,11 +59,11 @@ impl ClosedGate {
 }
 
 /// The directory of a store whose checkpoints pass a gate.
-pub fn gated(inner: Arc<dyn Vfs>, gate: Gate) -> Arc<dyn Vfs> {
+pub fn gated(inner: Arc<dyn Vfs>, gate: Gate) -> kv_vfs::Result<Arc<dyn Vfs>> {
     let passing = move |event: &Event| {
         if event.kind == Kind::Create && event.path.starts_with("checkpoints/") {
             gate.pass();
         }
     };
-    TestVfs::before(inner, passing).unwrap()
+    Ok(TestVfs::before(inner, passing)?)
 }

@@ -47,7 +47,8 @@ impl Flushes {
 
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
-        // A store would do, but loom does not put it after the swap of another thread that it follows.
+        // A store would do, but loom does not put it after the swap of another thread that it
+        // follows.
         self.flushes.is_led.swap(false, Ordering::AcqRel);
         self.flushes.ended.notify();
     }

@@ -9,7 +9,7 @@ use crate::sync::{AtomicU64 as Modelled, Ordering};
 /// How far the log has come. Only a thread that holds the lock raises a position; none ever falls.
 ///
 /// A position is stored with `Release` after the work that it stands for, and read with `Acquire`.
-/// So whoever reads a position sees that work, and at least the positions that it implies.
+/// So a thread that reads a position sees that work, and at least the positions that it implies.
 #[derive(Debug)]
 pub(crate) struct Positions {
     /// The last position that was trimmed.

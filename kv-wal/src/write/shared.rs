@@ -138,8 +138,8 @@ impl Shared {
         state
     }
 
-    /// Ends a flush, or what should have become one. The lock is held, so that no thread that has it
-    /// misses this.
+    /// Ends a flush, or what should have become one. The lock is held, so that no thread that has
+    /// it misses this.
     pub(crate) fn end_flush(&self, _state: &mut Guard<'_>, lead: Lead<'_>) {
         drop(lead);
         self.changed.notify_all();

@@ -80,7 +80,8 @@ impl Testing {
     }
 }
 
-/// The packages of the workspace that its manifest has built with some optimisation for their tests.
+/// The packages of the workspace that its manifest has built with some optimisation for their
+/// tests.
 fn optimised(manifest: &str) -> Result<Vec<String>> {
     let manifest: toml::Table =
         toml::from_str(manifest).map_err(|error| format!("cannot understand the manifest: {error}"))?;
