@@ -1,4 +1,7 @@
-use std::{ops::Bound, sync::Arc};
+use std::{
+    ops::{Bound, ControlFlow},
+    sync::Arc,
+};
 
 use crate::{CheckpointId, CollectionId, Epoch, Error, LogId, Lsn, Result, Value};
 
@@ -345,6 +348,9 @@ pub trait Checkpoint: Send + Sync {
     fn stats(&self) -> CheckpointStats;
 }
 
+/// Reads an entry in place: its key and its value.
+pub type ReadEntry<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+
 /// Entries in byte order of their keys, taken one by one from either end. A cursor is owned: it
 /// keeps alive what it reads.
 ///
@@ -376,6 +382,22 @@ pub trait Cursor: Send {
     /// # Errors
     /// As [`advance`](Cursor::advance).
     fn retreat(&mut self) -> Result<bool>;
+
+    /// Calls `read` with the current entry and those after it in place, as long as their keys lie
+    /// below `end`, or with all if there is none. When it breaks, the cursor stays at that entry;
+    /// otherwise it is then at the first entry that was not read, or at none.
+    ///
+    /// # Errors
+    /// As [`advance`](Cursor::advance). What was read before is right.
+    fn read_below(&mut self, end: Option<&[u8]>, read: ReadEntry<'_>) -> Result<ControlFlow<()>> {
+        while !self.key().is_empty() && end.is_none_or(|end| self.key() < end) {
+            if read(self.key(), self.value()).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            self.advance()?;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
 
     /// The key of the current entry; empty if the cursor is at none.
     fn key(&self) -> &[u8];

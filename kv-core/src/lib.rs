@@ -74,7 +74,7 @@ mod value;
 
 pub use checkpoint::{
     Change, Changes, Checkpoint, CheckpointHead, CheckpointStats, Checkpointer, CollectionInfo, CollectionSize, Cursor,
-    Effort, ReadCacheStats,
+    Effort, ReadCacheStats, ReadEntry,
 };
 pub use collections::{Entries, Entry};
 pub use durability::Durability;

@@ -57,7 +57,7 @@ mod write;
 // Re-exported so that a user of tables and checkpoints needs no other crate.
 pub use kv_core::{
     Change, Changes, Checkpoint, CheckpointHead, CheckpointId, CheckpointStats, Checkpointer, CollectionId,
-    CollectionSize, Cursor, Effort, Epoch, Error, LogId, Lsn, Place, ReadCacheStats, Result, Value,
+    CollectionSize, Cursor, Effort, Epoch, Error, LogId, Lsn, Place, ReadCacheStats, ReadEntry, Result, Value,
 };
 pub use kv_vfs::{OsVfs, Vfs};
 

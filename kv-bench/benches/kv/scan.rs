@@ -1,9 +1,10 @@
-//! Snapshots and ordered scans, in memory and in a checkpoint. One iteration is one scan.
+//! Snapshots and ordered scans: in memory, in a checkpoint, and with a tenth of the entries changed
+//! since, which is in memory or in a second part. One iteration is one scan.
 
 use std::{cell::Cell, hint::black_box, ops::ControlFlow};
 
 use criterion::{Criterion, Throughput};
-use kv_bench::{COLLECTION, entries, key, load, mixed, scratch, without_checkpoints};
+use kv_bench::{COLLECTION, entries, key, load, mixed, scratch, value, without_checkpoints};
 use kv_store::{Collection, Entry, Result, Store};
 
 use crate::SCRATCH;
@@ -14,7 +15,7 @@ pub fn bench(criterion: &mut Criterion) {
     let directory = scratch(SCRATCH);
     let store = without_checkpoints().open(directory.path().join("store")).unwrap();
     // Done by the first benchmark that the filter selects.
-    let (filled, checkpointed) = (Cell::new(false), Cell::new(false));
+    let [filled, checkpointed, changed, stacked] = [const { Cell::new(false) }; 4];
     let fill_once = || {
         if !filled.replace(true) {
             load(&store, entries());
@@ -26,8 +27,29 @@ pub fn bench(criterion: &mut Criterion) {
             store.checkpoint().unwrap();
         }
     };
+    let change_once = || {
+        if !changed.replace(true) {
+            checkpoint_once();
+            change_a_tenth(&store);
+        }
+    };
+    let stack_once = || {
+        if !stacked.replace(true) {
+            change_once();
+            store.checkpoint().unwrap();
+        }
+    };
     scan("scan/memory", &store, &fill_once, criterion);
     scan("scan/checkpoint", &store, &checkpoint_once, criterion);
+    scan("scan/changed in memory", &store, &change_once, criterion);
+    scan("scan/changed in a part", &store, &stack_once, criterion);
+}
+
+fn change_a_tenth(store: &Store) {
+    let collection = store.collection(COLLECTION).unwrap();
+    for index in (0..entries()).step_by(10) {
+        collection.put(key(index), value(!index)).unwrap();
+    }
 }
 
 fn scan(name: &str, store: &Store, prepare: &dyn Fn(), criterion: &mut Criterion) {

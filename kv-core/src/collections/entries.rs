@@ -4,11 +4,11 @@ use super::{
     NEWEST, WriterToken,
     entry::Entry,
     memtable::Direction,
-    merge::{Merge, PendingChanges, ReadEntry, Scan, Stored, bytes},
+    merge::{Merge, PendingChanges, Scan, Stored, bytes},
     read_view::ReadView,
     snapshot::Snapshot,
 };
-use crate::{CollectionId, Error, Lsn, Result, Value};
+use crate::{CollectionId, Error, Lsn, ReadEntry, Result, Value};
 
 type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 

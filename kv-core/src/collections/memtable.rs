@@ -11,7 +11,6 @@ mod version;
 use std::{
     collections::HashMap,
     hash::BuildHasher,
-    hint::black_box,
     iter,
     ops::Bound,
     sync::{
@@ -26,7 +25,7 @@ use self::{
     arena::{Address, Arena, Link},
     index::Index,
     live::{Known, Live, LiveAt},
-    order::{Keys, Order, beginning},
+    order::{Keys, Order, Sorted, beginning},
     version::{ARENA_VALUE_BYTES_MAX, Content, Version},
 };
 pub(crate) use self::{
@@ -186,16 +185,21 @@ impl Memtable {
         if self.bytes() == 0 {
             return None;
         }
-        let newest = self.index.find(self.hash(collection, key), |at| self.is(at, collection, key))?;
-        self.seen(newest, position)
-    }
-
-    fn seen(&self, newest: Address, position: Lsn) -> Option<Seen<'_>> {
+        let newest = self.newest(collection, key)?;
         if position < self.base {
             return None;
         }
-        let version = self.at(newest).seen_at(self.position(position), |at| self.at(at))?;
-        Some(Seen { lsn: Lsn(self.base.0 + u64::from(version.position)), value: self.value_of(version.content) })
+        let (_, version) = self.at(newest).seen_at(newest, self.position(position), |at| self.at(at))?;
+        Some(self.seen_in(&version))
+    }
+
+    /// The newest version of a key.
+    fn newest(&self, collection: CollectionId, key: &[u8]) -> Option<Address> {
+        self.index.find(self.hash(collection, key), |at| self.is(at, collection, key))
+    }
+
+    fn seen_in<'a>(&'a self, version: &Version<'a>) -> Seen<'a> {
+        Seen { lsn: Lsn(self.base.0 + u64::from(version.position)), value: self.value_of(version.content) }
     }
 
     fn value_of<'a>(&'a self, content: Content<'a>) -> Option<SeenValue<'a>> {
@@ -299,13 +303,15 @@ impl Memtable {
         Version::decode(self.arena.record(at))
     }
 
-    /// Brings versions into the processor's cache, so that the waits for them overlap. The
-    /// beginnings of all come first: where a version ends is known only once its beginning is
-    /// there.
-    fn touch(&self, versions: impl Iterator<Item = Address> + Clone) {
-        let bytes: usize = versions.clone().map(|at| self.arena.record(at).len()).sum();
-        let ends = versions.filter_map(|at| self.arena.record(at).last());
-        black_box((bytes, ends.fold(0, |sum, byte| sum ^ byte)));
+    /// Begins to bring versions into the processor's cache, so that the waits for them overlap.
+    fn prefetch(&self, versions: impl Iterator<Item = Address>) {
+        versions.for_each(|at| self.arena.prefetch(at));
+    }
+
+    /// The same for versions of a collection and for what leads to the newest ones of their keys.
+    fn prefetch_newest(&self, id: CollectionId, versions: impl Iterator<Item = Address> + Clone) {
+        self.prefetch(versions.clone());
+        versions.for_each(|at| self.index.prefetch(self.hash(id, self.at(at).key)));
     }
 
     fn is(&self, at: Address, id: CollectionId, key: &[u8]) -> bool {
@@ -421,7 +427,7 @@ impl Writer {
     /// Brings what a change of this key will look at into the processor's cache.
     #[inline]
     pub(crate) fn touch(&self, id: CollectionId, key: &[u8]) {
-        self.memtable.index.touch(self.memtable.hash(id, key));
+        self.memtable.index.prefetch(self.memtable.hash(id, key));
     }
 
     /// Adds a version of a key.
@@ -492,17 +498,35 @@ pub(crate) struct MemtableScan {
     keys: Keys,
 }
 
+/// A version that a scan has taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken(Address);
+
 impl MemtableScan {
     /// Takes the next key that has a version at the position, from the end that `direction` begins
     /// at.
-    pub(crate) fn next(&mut self, direction: Direction) -> Option<(&[u8], Seen<'_>)> {
+    pub(crate) fn next(&mut self, direction: Direction) -> Option<Taken> {
+        let memtable = &*self.memtable;
+        if self.position < memtable.base {
+            return None;
+        }
+        let position = memtable.position(self.position);
         loop {
-            let at = self.keys.next(direction, |at| self.memtable.at(at).key)?;
-            let key = self.memtable.at(at).key;
-            if let Some(seen) = self.memtable.version(self.id, key, self.position) {
-                return Some((key, seen));
+            let key = |at| memtable.at(at).key;
+            let prefetch = |ahead: &[Sorted]| memtable.prefetch_newest(self.id, ahead.iter().map(|key| key.at));
+            let first = self.keys.next(direction, key, prefetch)?;
+            if let Some(newest) = memtable.newest(self.id, key(first))
+                && let Some((at, _)) = memtable.at(newest).seen_at(newest, position, |at| memtable.at(at))
+            {
+                return Some(Taken(at));
             }
         }
+    }
+
+    /// The key that was taken, and what is seen of it.
+    pub(crate) fn read(&self, Taken(at): Taken) -> (&[u8], Seen<'_>) {
+        let version = self.memtable.at(at);
+        (version.key, self.memtable.seen_in(&version))
     }
 }
 
@@ -515,7 +539,7 @@ pub(crate) struct MemtableChanges {
 impl MemtableChanges {
     pub(crate) fn next(&mut self) -> Option<Change<'_>> {
         if self.sorted.len().is_multiple_of(TOUCHED_AHEAD) {
-            self.memtable.touch(self.sorted.as_slice().iter().take(TOUCHED_AHEAD).map(|(_, at, _)| *at));
+            self.memtable.prefetch(self.sorted.as_slice().iter().take(TOUCHED_AHEAD).map(|(_, at, _)| *at));
         }
         let (_, at, _) = self.sorted.next()?;
         let version = self.memtable.at(at);

@@ -4,19 +4,16 @@
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, btree_map},
-    ops::{Bound, ControlFlow},
+    ops::Bound,
     sync::Arc,
 };
 
 use super::{
     entry::Entry,
-    memtable::{Direction, MemtableScan, Narrowed, SeenValue},
+    memtable::{self, Direction, MemtableScan, Narrowed, SeenValue},
     read_view::ReadView,
 };
-use crate::{CollectionId, Cursor, Lsn, Result, Value};
-
-/// Reads an entry in place: its key and its value.
-pub(super) type ReadEntry<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+use crate::{CollectionId, Cursor, Lsn, ReadEntry, Result, Value};
 
 /// What to iterate over.
 pub(super) struct Scan<'a> {
@@ -104,45 +101,42 @@ impl Merge<'_> {
     /// taken before.
     pub(super) fn read_each(mut self, read: ReadEntry<'_>) -> Result<()> {
         let mut base = self.base.take().map(|base| base.source);
-        let next = |base: &mut Option<Box<dyn Cursor>>| base.as_mut().map_or(Ok(false), |base| base.advance());
-        let mut is_at_entry = next(&mut base)?;
+        if let Some(base) = &mut base {
+            base.advance()?;
+        }
         while let Some(first) = self.first_change(Direction::Forward)?
-            && let Some(change) = self.take_change(first, Direction::Forward)?
+            && let Some(Change { key, value, .. }) = self.changes[first].change(Direction::Forward)
         {
-            while is_at_entry && let Some(entry) = &base {
-                match entry.key().cmp(&change.key) {
-                    Ordering::Less if read(entry.key(), entry.value()).is_break() => return Ok(()),
-                    Ordering::Less | Ordering::Equal => {}
-                    Ordering::Greater => break,
+            if let Some(base) = &mut base {
+                if base.read_below(Some(key), read)?.is_break() {
+                    return Ok(());
                 }
-                is_at_entry = next(&mut base)?;
+                if base.key() == key {
+                    base.advance()?;
+                }
             }
-            if let Some(value) = &change.value
-                && read(&change.key, value).is_break()
+            if let Some(value) = value
+                && read(key, value.bytes()).is_break()
             {
                 return Ok(());
             }
+            self.pass(first, Direction::Forward)?;
         }
-        while is_at_entry && let Some(entry) = &base {
-            if read(entry.key(), entry.value()).is_break() {
-                return Ok(());
-            }
-            is_at_entry = next(&mut base)?;
-        }
-        Ok(())
+        base.map_or(Ok(()), |mut base| base.read_below(None, read).map(drop))
     }
 
-    /// Takes the first change, which is in this place, and those of the same key in older places.
-    fn take_change(&mut self, first: usize, direction: Direction) -> Result<Option<Change>> {
-        let mut places = self.changes[first..].iter_mut();
-        let newest = places.next().map_or(Ok(None), |source| source.take(direction))?;
-        let Some(change) = newest else { return Ok(None) };
-        for older in places {
-            if older.ahead(direction).is_some_and(|other| other.key == change.key) {
+    /// Passes the first change, which is in this place, and those of the same key in older places.
+    fn pass(&mut self, first: usize, direction: Direction) -> Result<()> {
+        let (newer, older) = self.changes.split_at_mut(first + 1);
+        let Some(newest) = newer.last_mut() else { return Ok(()) };
+        for older in older {
+            if let (Some(passed), Some(other)) = (newest.change(direction), older.change(direction))
+                && passed.key == other.key
+            {
                 older.take(direction)?;
             }
         }
-        Ok(Some(change))
+        newest.take(direction).map(drop)
     }
 
     /// The newest place that holds the first of the changed keys. Each place that is left has read
@@ -151,7 +145,7 @@ impl Merge<'_> {
         self.changes.iter_mut().try_for_each(|source| source.read_ahead(direction))?;
         self.changes.retain(|source| source.ahead(direction).is_some());
         let ahead =
-            self.changes.iter().enumerate().filter_map(|(at, source)| Some((at, &source.ahead(direction)?.key)));
+            self.changes.iter().enumerate().filter_map(|(at, source)| Some((at, source.change(direction)?.key)));
         // Of equal keys the first, which is the newest.
         Ok(ahead.min_by(|(_, a), (_, b)| direction.compare(a, b)).map(|(at, _)| at))
     }
@@ -161,7 +155,8 @@ impl Merge<'_> {
             let Some(first) = self.first_change(direction)? else {
                 return self.base.as_mut().map_or(Ok(None), |base| base.take(direction));
             };
-            if let (Some(base), Some(Change { key, .. })) = (&mut self.base, self.changes[first].ahead(direction)) {
+            let Some(Change { lsn, key, value }) = self.changes[first].change(direction) else { return Ok(None) };
+            if let Some(base) = &mut self.base {
                 base.read_ahead(direction)?;
                 match base.ahead(direction).map(|entry| direction.compare(key, &entry.key)) {
                     Some(Ordering::Greater) => return base.take(direction),
@@ -169,8 +164,9 @@ impl Merge<'_> {
                     Some(Ordering::Less) | None => {}
                 }
             }
-            let Some(Change { lsn, key, value }) = self.take_change(first, direction)? else { continue };
             self.depends_on = self.depends_on.max(lsn);
+            let (key, value) = (Value::copy_from(key), value.map(SeenValue::handle));
+            self.pass(first, direction)?;
             if let Some(value) = value {
                 return Ok(Some(Entry { key, value }));
             }
@@ -253,30 +249,46 @@ enum Source<'a> {
     Memtable(MemtableScan),
 }
 
-/// A change and its position, which is [`Lsn::START`] for one of a pending write.
-struct Change {
-    lsn: Lsn,
-    key: Value,
-    value: Option<Value>,
+/// What was taken from a [`Source`], which reads it in place.
+enum Taken<'a> {
+    Pending(&'a Value, Option<&'a Value>),
+    Memtable(memtable::Taken),
 }
 
-impl TwoEnded for Source<'_> {
-    type Item = Change;
+/// A change and its position, which is [`Lsn::START`] for one of a pending write.
+struct Change<'a> {
+    lsn: Lsn,
+    key: &'a [u8],
+    value: Option<SeenValue<'a>>,
+}
 
-    fn next(&mut self, direction: Direction) -> Result<Option<Change>> {
+impl Ends<Source<'_>> {
+    /// The change that was read ahead.
+    fn change(&self, direction: Direction) -> Option<Change<'_>> {
+        Some(match (&self.source, self.ahead(direction)?) {
+            (Source::Memtable(scan), Taken::Memtable(taken)) => {
+                let (key, seen) = scan.read(*taken);
+                Change { lsn: seen.lsn, key, value: seen.value }
+            }
+            (_, Taken::Pending(key, value)) => Change { lsn: Lsn::START, key, value: value.map(SeenValue::Apart) },
+            (Source::Pending(_), Taken::Memtable(_)) => return None, // each source takes its own
+        })
+    }
+}
+
+impl<'a> TwoEnded for Source<'a> {
+    type Item = Taken<'a>;
+
+    fn next(&mut self, direction: Direction) -> Result<Option<Taken<'a>>> {
         Ok(match self {
             Self::Pending(changes) => {
                 let next = match direction {
                     Direction::Forward => changes.next(),
                     Direction::Backward => changes.next_back(),
                 };
-                next.map(|(key, value)| Change { lsn: Lsn::START, key: key.clone(), value: value.clone() })
+                next.map(|(key, value)| Taken::Pending(key, value.as_ref()))
             }
-            Self::Memtable(scan) => scan.next(direction).map(|(key, seen)| Change {
-                lsn: seen.lsn,
-                key: Value::copy_from(key),
-                value: seen.value.map(SeenValue::handle),
-            }),
+            Self::Memtable(scan) => scan.next(direction).map(Taken::Memtable),
         })
     }
 }

@@ -1,9 +1,9 @@
 use std::{
-    ops::{Bound, Range},
+    ops::{Bound, ControlFlow, Range},
     sync::Arc,
 };
 
-use kv_core::{Cursor, Result, Value};
+use kv_core::{Cursor, ReadEntry, Result, Value};
 
 use super::{
     ahead::Ahead,
@@ -112,10 +112,21 @@ impl PartCursor {
         self.part.unexpected_tombstone(offset)
     }
 
+    #[inline]
     fn take_first(&mut self) -> Result<bool> {
         if self.next >= self.end {
             return Ok(false);
         }
+        if let Some(entry) = self.part.verified_entry(&self.section, self.next) {
+            self.next = entry.end();
+            self.current = Some(entry);
+            return Ok(true);
+        }
+        self.take_first_slowly()
+    }
+
+    #[inline(never)]
+    fn take_first_slowly(&mut self) -> Result<bool> {
         let entry = self.read(self.next..self.next + 1)?;
         self.next = entry.end();
         self.current = Some(entry);
@@ -154,6 +165,19 @@ impl PartCursor {
             let read_before = self.ahead.as_ref().map(|ahead| ahead.peek(part, section, offset)).transpose()?;
             read_before.flatten().map_or_else(|| part.entry(section, offset), Ok)
         })
+    }
+
+    /// As [`Cursor::read_below`], but passes over tombstones.
+    pub(crate) fn read_puts_below(&mut self, end: Option<&[u8]>, read: ReadEntry<'_>) -> Result<ControlFlow<()>> {
+        while let Some(entry) = self.current
+            && end.is_none_or(|end| self.key() < end)
+        {
+            if !entry.is_tombstone() && read(self.key(), self.value()).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            self.advance()?;
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     fn take(&mut self, take: impl FnOnce(&mut Self) -> Result<bool>) -> Result<bool> {

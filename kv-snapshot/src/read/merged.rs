@@ -1,6 +1,6 @@
-use std::cmp::Ordering;
+use std::{cmp::Ordering, ops::ControlFlow};
 
-use kv_core::{Cursor, Result};
+use kv_core::{Cursor, ReadEntry, Result};
 
 use super::{cursor::PartCursor, open_part::WatchedCursor};
 
@@ -32,11 +32,37 @@ impl Merged {
     /// entry.
     pub(crate) fn step(&mut self) -> Result<bool> {
         let moved = self.move_winners();
+        self.elect_after(moved).map(|()| !self.winners.is_empty())
+    }
+
+    /// Calls `read` with the current entry, which is not a tombstone, and those of the same part
+    /// after it, as long as they lie below `end` and below what the other parts have. Tombstones
+    /// are passed over. Then the current entry is the one at which it broke, or the first that
+    /// follows, which may be a tombstone. Entries must come from the first on.
+    pub(crate) fn read_run(&mut self, end: Option<&[u8]>, read: ReadEntry<'_>) -> Result<ControlFlow<()>> {
+        match self.read_run_of_winner(end, read) {
+            Ok(ControlFlow::Break(())) => Ok(ControlFlow::Break(())),
+            moved => self.elect_after(moved).map(ControlFlow::Continue),
+        }
+    }
+
+    fn read_run_of_winner(&mut self, end: Option<&[u8]>, read: ReadEntry<'_>) -> Result<ControlFlow<()>> {
+        let Some((winner, hidden)) = self.winners.split_first() else { return Ok(ControlFlow::Continue(())) };
+        for at in hidden {
+            self.cursors[*at].advance()?;
+        }
+        let (newer, from_winner) = self.cursors.split_at_mut(*winner);
+        self.winners.truncate(1);
+        let Some((winner, older)) = from_winner.split_first_mut() else { return Ok(ControlFlow::Continue(())) };
+        let others = newer.iter().chain(older.iter()).map(|other| other.cursor.key()).filter(|key| !key.is_empty());
+        winner.read_puts_below(others.chain(end).min(), read)
+    }
+
+    /// Finds the cursors that stand on the first key, after some were moved.
+    fn elect_after<T>(&mut self, moved: Result<T>) -> Result<()> {
         if moved.is_err() {
             self.cursors.clear();
-            self.winners.clear();
         }
-        moved?;
         self.winners.clear();
         for (at, cursor) in self.cursors.iter().enumerate() {
             let key = cursor.cursor.key();
@@ -55,7 +81,7 @@ impl Merged {
                 self.winners.push(at);
             }
         }
-        Ok(!self.winners.is_empty())
+        moved.map(drop)
     }
 
     fn move_winners(&mut self) -> Result<()> {

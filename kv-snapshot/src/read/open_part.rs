@@ -2,11 +2,11 @@
 
 use std::{
     collections::HashMap,
-    ops::Bound,
+    ops::{Bound, ControlFlow},
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use kv_core::{CollectionId, Error, Result};
+use kv_core::{CollectionId, Error, ReadEntry, Result};
 use kv_vfs::{Origin, Vfs};
 
 use super::{
@@ -98,6 +98,11 @@ impl WatchedCursor {
     #[inline]
     pub(crate) fn advance(&mut self) -> Result<bool> {
         self.part.watch(kv_core::Cursor::advance(&mut self.cursor))
+    }
+
+    /// As [`PartCursor::read_puts_below`].
+    pub(crate) fn read_puts_below(&mut self, end: Option<&[u8]>, read: ReadEntry<'_>) -> Result<ControlFlow<()>> {
+        self.part.watch(self.cursor.read_puts_below(end, read))
     }
 
     #[inline]

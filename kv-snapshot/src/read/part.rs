@@ -251,6 +251,13 @@ impl Part {
         (entry.end() <= section.entries_end).then_some((entry, key))
     }
 
+    /// The entry at `offset`, if it and its value are found as quickly as nearly all are.
+    #[inline]
+    pub(super) fn verified_entry(&self, section: &Section, offset: u64) -> Option<Entry> {
+        let (entry, _) = self.short_entry(section, offset)?;
+        self.verified_value(entry).map(|_| entry)
+    }
+
     #[inline(never)]
     pub(super) fn any_entry(&self, section: &Section, offset: u64) -> Result<Entry> {
         if offset < section.entries_offset || offset >= section.entries_end {

@@ -1,8 +1,8 @@
 //! The cursors over a range of a collection in a stack.
 
-use std::ops::Bound;
+use std::ops::{Bound, ControlFlow};
 
-use kv_core::{CollectionId, Cursor, Result, Value};
+use kv_core::{CollectionId, Cursor, ReadEntry, Result, Value};
 
 use super::{
     cursor::PartCursor,
@@ -110,6 +110,19 @@ impl StackCursor {
         taken
     }
 
+    /// Reads entries of one part, and moves to the next entry that was not read.
+    fn read_run(&mut self, end: Option<&[u8]>, read: ReadEntry<'_>) -> Result<ControlFlow<()>> {
+        let run = self.first.read_run(end, read);
+        match self.first.current().map(PartCursor::is_tombstone) {
+            Some(false) => run,
+            Some(true) => self.take(From::First).map(|_| ControlFlow::Continue(())),
+            None => {
+                (self.taken_from, self.ended) = (None, true);
+                run
+            }
+        }
+    }
+
     fn current(&self) -> Option<&PartCursor> {
         match self.taken_from? {
             From::First => self.first.current(),
@@ -144,6 +157,25 @@ impl Cursor for StackCursor {
 
     fn retreat(&mut self) -> Result<bool> {
         self.take(From::Last)
+    }
+
+    /// As long as nothing was taken from the other end, whole runs of one part are read without a
+    /// look at the others.
+    fn read_below(&mut self, end: Option<&[u8]>, read: ReadEntry<'_>) -> Result<ControlFlow<()>> {
+        while !self.key().is_empty() && end.is_none_or(|end| self.key() < end) {
+            let is_one_ended = self.taken_from == Some(From::First) && self.last.current().is_none();
+            if is_one_ended {
+                if self.read_run(end, read)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            } else {
+                if read(self.key(), self.value()).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                self.advance()?;
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     fn key(&self) -> &[u8] {

@@ -1,10 +1,10 @@
 use std::{
     collections::{BTreeMap, VecDeque},
-    ops::{Bound, RangeBounds},
+    ops::{Bound, ControlFlow, RangeBounds},
     sync::Arc,
 };
 
-use kv_core::{Checkpoint, CheckpointId, Checkpointer, Effort};
+use kv_core::{Checkpoint, CheckpointId, Checkpointer, Cursor, Effort};
 use kv_snapshot::{MmapCheckpointer, SnapshotOptions};
 use kv_testkit::vfs::TestVfs;
 use proptest::prelude::*;
@@ -195,6 +195,12 @@ fn a_stack_is_taken_from_both_ends() {
                 _ => state.put(1, &key, &[round]),
             }
         }
+        // A tombstone between entries that no other part has.
+        if round == 4 {
+            state.put(1, &[40], &[round]);
+            state.delete(1, &[41]);
+            state.put(1, &[42], &[round]);
+        }
         newest = Some(checkpointer.write(newest.map(|newest| newest.id()), &mut state.take()).unwrap());
     }
     let newest = newest.unwrap();
@@ -202,7 +208,7 @@ fn a_stack_is_taken_from_both_ends() {
     for _ in 0..2000 {
         let mut expected: VecDeque<_> = state.collections[&collection(1)].iter().collect();
         let mut cursor = newest.range(collection(1), Bound::Unbounded, Bound::Unbounded).unwrap();
-        let first_ones = rng.usize(0..4);
+        let first_ones = rng.usize(0..5);
         loop {
             let from_the_front = rng.usize(0..4) < first_ones;
             let (moved, entry) = match from_the_front {
@@ -213,8 +219,33 @@ fn a_stack_is_taken_from_both_ends() {
             let Some((key, value)) = entry else { break };
             assert_eq!((cursor.key(), cursor.value()), (&key[..], &value[..]));
             assert_eq!((&*cursor.key_handle(), &*cursor.value_handle()), (&key[..], &value[..]));
+            if rng.u8(..8) == 0 && from_the_front {
+                expected.push_front((key, value));
+                read_some(&mut *cursor, &mut expected, &mut rng);
+            }
         }
         assert!(!cursor.advance().unwrap() && !cursor.retreat().unwrap() && cursor.key().is_empty());
+    }
+}
+
+/// Reads some of the expected entries, of which the cursor is at the first, in place.
+fn read_some(cursor: &mut dyn Cursor, expected: &mut VecDeque<(&Vec<u8>, &Vec<u8>)>, rng: &mut fastrand::Rng) {
+    let (end, most) = ([rng.u8(0..45)], rng.usize(1..10));
+    let mut read = 0;
+    let broke = cursor.read_below(Some(&end), &mut |key, value| {
+        assert_eq!((key, value), (&expected[read].0[..], &expected[read].1[..]));
+        read += 1;
+        if read == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let broke = broke.unwrap().is_break();
+    assert_eq!(broke, read == most);
+    expected.drain(..read - usize::from(broke));
+    match expected.pop_front() {
+        Some((key, value)) => {
+            assert!(broke || key[..] >= end[..], "it stopped before the end");
+            assert_eq!((cursor.key(), cursor.value()), (&key[..], &value[..]));
+        }
+        None => assert!(cursor.key().is_empty()),
     }
 }
 

@@ -90,6 +90,7 @@ flaws! { run:
         => c10_damage_is_examined "C10", c9_damage_that_is_set_aside_stops_nothing "C10";
     publishes_first: Flaw::PublishesFirst
         => c2_killed_write_leaves_nothing "C2", c2_power_cut_in_a_write_leaves_nothing "C2";
+    reads_beyond_the_end: Flaw::ReadsBeyondTheEnd => c5_taken_from_both_ends "C5";
     remove_closes_it: Flaw::RemoveClosesIt => c6_removal_leaves_open_checkpoints_readable "C5";
     remove_fails_if_absent: Flaw::RemoveFailsIfAbsent => c6_removing_what_is_not_there "it is not there";
     removes_though_damage_was_met: Flaw::RemovesThoughDamageWasMet => c9_damage_stops_removal "C9";

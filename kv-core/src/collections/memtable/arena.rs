@@ -41,6 +41,10 @@ use crate::sync::AtomicU32;
 const UNIT_BYTES: usize = 4;
 /// The first chunk has two to the power of this many units: 64 KiB.
 const FIRST_CHUNK_BITS: u32 = 14;
+/// How much is brought into the processor's cache at once.
+const LINE_BYTES: usize = 64;
+/// How much of a record is prefetched: the whole of most.
+const PREFETCHED_BYTES: usize = 3 * LINE_BYTES;
 const CHUNKS: usize = (u32::BITS - FIRST_CHUNK_BITS) as usize;
 
 /// The place of a record in its arena, in units.
@@ -111,6 +115,27 @@ impl Arena {
         // SAFETY: as above. The head tells how long the record is.
         unsafe { slice::from_raw_parts(start, record_bytes(head)) }
     }
+
+    /// Begins to bring the first bytes of a record into the processor's cache.
+    pub(super) fn prefetch(&self, address: Address) {
+        let (chunk, offset) = address.place();
+        if let Some(chunk) = self.chunks[chunk].get() {
+            let start = chunk.as_ptr().wrapping_add(offset);
+            (0..PREFETCHED_BYTES).step_by(LINE_BYTES).for_each(|line| prefetch(start.wrapping_add(line)));
+        }
+    }
+}
+
+/// Begins to bring what lies at an address into the processor's cache, and does not wait for it.
+#[inline]
+pub(super) fn prefetch<T>(address: *const T) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: this is a hint. It reads and writes nothing, whatever the address is.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = address;
 }
 
 /// The one writer of an arena.

@@ -11,15 +11,12 @@
 //! loaded the table. What was entered before that position was published is in every table that it
 //! may load then: in the newest one, or in one that was the newest when it was entered or later.
 
-use std::{
-    hint::black_box,
-    sync::{
-        OnceLock,
-        atomic::Ordering::{self, Acquire, Relaxed, Release},
-    },
+use std::sync::{
+    OnceLock,
+    atomic::Ordering::{self, Acquire, Relaxed, Release},
 };
 
-use super::arena::{Address, Link, Links};
+use super::arena::{Address, Link, Links, prefetch};
 use crate::sync::AtomicU64;
 
 const SHARDS: usize = if cfg!(loom) { 1 } else { 256 };
@@ -109,11 +106,14 @@ impl Index {
         self.probe(self.table(hash, Acquire)?, hash, is).newest
     }
 
-    /// Brings the place of a key into the processor's cache. The waits for several keys overlap.
+    /// Begins to bring the place of a key into the processor's cache.
     #[inline]
-    pub(super) fn touch(&self, hash: u64) {
-        let table = self.table(hash, Acquire);
-        black_box(table.and_then(|table| self.links(table).get(table.home(hash)).map(Link::get)));
+    pub(super) fn prefetch(&self, hash: u64) {
+        if let Some(table) = self.table(hash, Acquire)
+            && let Some(link) = self.links(table).get(table.home(hash))
+        {
+            prefetch(link);
+        }
     }
 
     fn table(&self, hash: u64, ordering: Ordering) -> Option<Table> {

@@ -11,7 +11,12 @@ use std::{
     sync::Arc,
 };
 
-use super::{arena::Address, version::Version};
+use super::{TOUCHED_AHEAD, arena::Address, version::Version};
+
+/// How many keys are prefetched in a step at most. Loom gains nothing from prefetching.
+const PREFETCHED_MAX: usize = if cfg!(loom) { 1 } else { TOUCHED_AHEAD };
+/// How many times more that are with each further step.
+const PREFETCH_GROWTH: usize = 4;
 
 /// The end of a range that entries are taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +35,23 @@ impl Direction {
     }
 }
 
-type Run = Arc<[Address]>;
+/// A key in a run: its first bytes, which tell it apart from most others without a look at the
+/// arena, and its first version.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sorted {
+    beginning: [u8; size_of::<u64>()],
+    pub(super) at: Address,
+}
 
-/// The keys of a collection as far as it was scanned, each by its first version.
+type Run = Arc<[Sorted]>;
+
+impl Sorted {
+    fn cmp<'a>(&self, other: &Self, key: &impl Fn(Address) -> &'a [u8]) -> Ordering {
+        self.beginning.cmp(&other.beginning).then_with(|| key(self.at).cmp(key(other.at)))
+    }
+}
+
+/// The keys of a collection as far as it was scanned.
 #[derive(Debug, Default)]
 pub(super) struct Order {
     /// The version that was the newest at the last scan.
@@ -47,11 +66,11 @@ impl Order {
         let new = std::iter::successors(newest, |address| at(*address).before);
         let new = new.take_while(|address| Some(*address) != self.upto);
         let unsorted = new.filter(|address| at(*address).older.is_none());
-        let mut run: Vec<_> = unsorted.map(|at| (beginning(key(at)), at)).collect();
-        run.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| key(a.1).cmp(key(b.1))));
+        let mut run: Vec<_> = unsorted.map(|at| Sorted { beginning: beginning(key(at)).to_be_bytes(), at }).collect();
+        run.sort_unstable_by(|a, b| a.cmp(b, &key));
         self.upto = newest;
         if !run.is_empty() {
-            self.runs.push(run.into_iter().map(|(_, at)| at).collect());
+            self.runs.push(run.into());
         }
         while let [.., longer, shorter] = &self.runs[..]
             && longer.len() < 2 * shorter.len()
@@ -77,10 +96,10 @@ pub(super) fn beginning(key: &[u8]) -> u64 {
     u64::from_be_bytes(bytes)
 }
 
-fn merge<'a>(first: &[Address], second: &[Address], key: &impl Fn(Address) -> &'a [u8]) -> Run {
+fn merge<'a>(first: &[Sorted], second: &[Sorted], key: &impl Fn(Address) -> &'a [u8]) -> Run {
     let (mut first, mut second) = (first.iter().copied().peekable(), second.iter().copied().peekable());
     std::iter::from_fn(|| match (first.peek(), second.peek()) {
-        (Some(a), Some(b)) if key(*b) < key(*a) => second.next(),
+        (Some(a), Some(b)) if b.cmp(a, key) == Ordering::Less => second.next(),
         (None, _) => second.next(),
         _ => first.next(),
     })
@@ -89,7 +108,18 @@ fn merge<'a>(first: &[Address], second: &[Address], key: &impl Fn(Address) -> &'
 
 /// The keys of a collection within bounds that were not taken from either end.
 #[derive(Debug)]
-pub(super) struct Keys(Vec<(Run, Range<usize>)>);
+pub(super) struct Keys(Vec<Rest>);
+
+/// What was not taken of a run.
+#[derive(Debug)]
+struct Rest {
+    run: Run,
+    range: Range<usize>,
+    /// What of the range was not prefetched.
+    unfetched: Range<usize>,
+    /// How many keys are prefetched next.
+    ahead: usize,
+}
 
 impl Keys {
     pub(super) fn new<'a>(
@@ -97,38 +127,79 @@ impl Keys {
         (lower, upper): (Bound<&[u8]>, Bound<&[u8]>),
         key: impl Fn(Address) -> &'a [u8],
     ) -> Self {
+        let before = |run: &Run, bound: &[u8], or_equal: bool| {
+            let bound_beginning = beginning(bound).to_be_bytes();
+            run.partition_point(|sorted| {
+                match sorted.beginning.cmp(&bound_beginning).then_with(|| key(sorted.at).cmp(bound)) {
+                    Ordering::Less => true,
+                    Ordering::Equal => or_equal,
+                    Ordering::Greater => false,
+                }
+            })
+        };
         let within = |run: Run| {
             let start = match lower {
-                Bound::Included(bound) => run.partition_point(|at| key(*at) < bound),
-                Bound::Excluded(bound) => run.partition_point(|at| key(*at) <= bound),
+                Bound::Included(bound) => before(&run, bound, false),
+                Bound::Excluded(bound) => before(&run, bound, true),
                 Bound::Unbounded => 0,
             };
             let end = match upper {
-                Bound::Included(bound) => run.partition_point(|at| key(*at) <= bound),
-                Bound::Excluded(bound) => run.partition_point(|at| key(*at) < bound),
+                Bound::Included(bound) => before(&run, bound, true),
+                Bound::Excluded(bound) => before(&run, bound, false),
                 Bound::Unbounded => run.len(),
             };
-            (start < end).then_some((run, start..end))
+            (start < end).then_some(Rest { run, range: start..end, unfetched: start..end, ahead: 1 })
         };
         Self(runs.into_iter().filter_map(within).collect())
     }
 
-    /// Takes the next key from the end that `direction` begins at.
-    pub(super) fn next<'a>(&mut self, direction: Direction, key: impl Fn(Address) -> &'a [u8]) -> Option<Address> {
-        let at_end = |(at, (run, rest)): (usize, &(Run, Range<usize>))| {
-            let first = if direction == Direction::Forward { rest.start } else { rest.end.checked_sub(1)? };
-            Some((at, *run.get(first)?))
-        };
-        let ends = self.0.iter().enumerate().filter_map(at_end);
-        let (at, first) = ends.min_by(|(_, a), (_, b)| direction.compare(key(*a), key(*b)))?;
-        let rest = &mut self.0[at].1;
-        match direction {
-            Direction::Forward => rest.start += 1,
-            Direction::Backward => rest.end -= 1,
+    /// Takes the next key from the end that `direction` begins at. `prefetch` is called with keys
+    /// that come next: few at first, more the longer the scan goes on.
+    pub(super) fn next<'a>(
+        &mut self,
+        direction: Direction,
+        key: impl Fn(Address) -> &'a [u8],
+        prefetch: impl FnOnce(&[Sorted]),
+    ) -> Option<Address> {
+        let ends = self.0.iter().enumerate().filter_map(|(at, rest)| Some((at, rest.first(direction)?)));
+        let (at, first) = ends.min_by(|(_, a), (_, b)| match direction {
+            Direction::Forward => a.cmp(b, &key),
+            Direction::Backward => b.cmp(a, &key),
+        })?;
+        let rest = &mut self.0[at];
+        if let Some(ahead) = rest.prefetch_next(direction) {
+            prefetch(ahead);
         }
-        if rest.start == rest.end {
+        match direction {
+            Direction::Forward => rest.range.start += 1,
+            Direction::Backward => rest.range.end -= 1,
+        }
+        if rest.range.is_empty() {
             self.0.swap_remove(at);
         }
-        Some(first)
+        Some(first.at)
+    }
+}
+
+impl Rest {
+    fn first(&self, direction: Direction) -> Option<Sorted> {
+        let first = if direction == Direction::Forward { self.range.start } else { self.range.end.checked_sub(1)? };
+        self.run.get(first).copied()
+    }
+
+    /// The keys to prefetch before the first one is taken; `None` if that one was before.
+    fn prefetch_next(&mut self, direction: Direction) -> Option<&[Sorted]> {
+        let Range { start, end } = self.unfetched;
+        let next = match direction {
+            Direction::Forward if start == self.range.start => start..end.min(start + self.ahead),
+            Direction::Backward if end == self.range.end => start.max(end.saturating_sub(self.ahead))..end,
+            _ => return None,
+        };
+        match direction {
+            Direction::Forward => self.unfetched.start = next.end,
+            Direction::Backward => self.unfetched.end = next.start,
+        }
+        self.ahead = (PREFETCH_GROWTH * self.ahead).min(PREFETCHED_MAX);
+        self.run.get(next).filter(|next| next.len() > 1)
     }
 }

@@ -20,9 +20,9 @@ fn keys(
 ) -> Vec<Vec<u8>> {
     let Some(mut scan) = memtable.scan(id, bounds, Lsn(position)) else { return Vec::new() };
     let (mut front, mut back) = (Vec::new(), Vec::new());
-    while let Some((key, _)) = scan.next(Direction::Forward) {
-        front.push(key.to_vec());
-        back.extend(scan.next(Direction::Backward).map(|(key, _)| key.to_vec()));
+    while let Some(first) = scan.next(Direction::Forward) {
+        front.push(scan.read(first).0.to_vec());
+        back.extend(scan.next(Direction::Backward).map(|last| scan.read(last).0.to_vec()));
     }
     front.extend(back.into_iter().rev());
     front

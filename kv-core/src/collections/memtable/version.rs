@@ -173,16 +173,21 @@ impl<'a> Version<'a> {
         Older { next: address, jump: address, rank: 0 }
     }
 
-    /// The newest version that is not above `position`, from this one on.
+    /// The newest version that is not above `position`, from this one on, which lies at `address`.
     #[inline]
-    pub(super) fn seen_at(self, position: u32, at: impl Fn(Address) -> Version<'a>) -> Option<Version<'a>> {
-        let mut version = self;
-        while version.position > position {
-            let older = version.older?;
+    pub(super) fn seen_at(
+        self,
+        address: Address,
+        position: u32,
+        at: impl Fn(Address) -> Version<'a>,
+    ) -> Option<(Address, Version<'a>)> {
+        let mut seen = (address, self);
+        while seen.1.position > position {
+            let older = seen.1.older?;
             let far = at(older.jump);
-            version = if far.position > position { far } else { at(older.next) };
+            seen = if far.position > position { (older.jump, far) } else { (older.next, at(older.next)) };
         }
-        Some(version)
+        Some(seen)
     }
 }
 
@@ -243,11 +248,16 @@ mod tests {
                 let version = Version { position, collection: 0, key: b"k", content, before: None, older };
                 newest = Some(version.encode(|head, pieces| arena.push(head, pieces)));
             }
-            let newest = Version::decode(records.record(newest.unwrap()));
+            let newest_at = newest.unwrap();
+            let newest = Version::decode(records.record(newest_at));
             let limit = 4 * (versions.ilog2() + 1);
             for position in (0..=2 * versions + 1).step_by((versions as usize / 500).max(1)) {
                 steps.set(0);
-                let seen = newest.seen_at(position, at).map(|version| version.position);
+                let seen = newest.seen_at(newest_at, position, at);
+                let seen = seen.map(|(seen_at, version)| {
+                    assert_eq!(Version::decode(records.record(seen_at)).position, version.position);
+                    version.position
+                });
                 let expected = position / 2 * 2;
                 assert_eq!(seen, (expected > 0).then_some(expected.min(2 * versions)), "of {versions} at {position}");
                 assert!(steps.get() <= limit, "{} steps to {position} of {versions}", steps.get());

@@ -1,10 +1,10 @@
 use std::{
     collections::VecDeque,
-    ops::{Bound, RangeBounds},
+    ops::{Bound, ControlFlow, RangeBounds},
 };
 
 use fastrand::Rng;
-use kv_core::KEY_BYTES_MAX;
+use kv_core::{Cursor, KEY_BYTES_MAX};
 
 use crate::checkpointer::{
     CheckpointerHarness,
@@ -235,7 +235,8 @@ pub fn c5_bounds_of_every_kind(harness: &mut dyn CheckpointerHarness) {
     }
 }
 
-/// Taking entries from both ends of a range, in any order, gives every entry exactly once.
+/// Taking entries from both ends of a range, in any order, and reading some in between, gives every
+/// entry exactly once.
 pub fn c5_taken_from_both_ends(harness: &mut dyn CheckpointerHarness) {
     let mut rng = Rng::with_seed(9);
     let image = sample(1, 10, 300);
@@ -256,8 +257,34 @@ pub fn c5_taken_from_both_ends(harness: &mut dyn CheckpointerHarness) {
                 assert!(taken, "C5: the cursor ends before {}", key.escape_ascii());
                 assert_eq!(cursor.key(), *key, "C5: the cursor gives another key");
                 assert!(cursor.value() == *value, "C5: the cursor gives another value of {}", key.escape_ascii());
+                if !retreats && rng.u8(..4) == 0 {
+                    left.push_front((key, value));
+                    read_some(&mut *cursor, &mut left, &mut rng);
+                }
             }
             assert!(!cursor.advance().unwrap() && !cursor.retreat().unwrap(), "C5: a cursor went on after its end");
         }
     }
+}
+
+/// Reads entries that are left, of which the cursor is at the first, and leaves those that it has
+/// not reached.
+fn read_some(cursor: &mut dyn Cursor, left: &mut VecDeque<(&Vec<u8>, &Vec<u8>)>, rng: &mut Rng) {
+    let end = (rng.u8(..8) > 0).then(|| key(rng.usize(..320)));
+    let most = rng.usize(1..30);
+    let mut read = Vec::new();
+    let broke = cursor.read_below(end.as_deref(), &mut |key, value| {
+        read.push((key.to_vec(), value.to_vec()));
+        if read.len() == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let is_below = |(key, _): &&(&Vec<u8>, &Vec<u8>)| end.as_ref().is_none_or(|end| *key < end);
+    let expected: Vec<_> = left.iter().take_while(is_below).take(most).collect();
+    assert!(
+        read.iter().map(|(key, value)| (key, value)).eq(expected.into_iter().copied()),
+        "C5: read_below reads others"
+    );
+    assert_eq!(broke.unwrap().is_break(), read.len() == most, "C5: read_below does not tell whether it broke");
+    left.drain(..read.len() - usize::from(read.len() == most));
+    let (key, value) = left.pop_front().map_or((&[][..], &[][..]), |(key, value)| (key, value));
+    assert!(cursor.key() == key && cursor.value() == value, "C5: read_below leaves the cursor elsewhere");
 }

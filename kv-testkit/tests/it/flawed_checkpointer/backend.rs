@@ -50,6 +50,7 @@ pub enum Flaw {
     OpenDamagedRefuses,
     OpenDoesNotExamine,
     PublishesFirst,
+    ReadsBeyondTheEnd,
     RemoveClosesIt,
     RemoveFailsIfAbsent,
     RemovesThoughDamageWasMet,

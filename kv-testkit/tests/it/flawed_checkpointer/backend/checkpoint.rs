@@ -103,7 +103,7 @@ impl Checkpoint for FlawedCheckpoint {
         };
         let cursor = self.watch(self.inner.range(collection, lower, upper))?;
         match self.flaw {
-            Flaw::CursorBackwards | Flaw::RetreatsFromTheFront | Flaw::EndsPassEachOther => {
+            Flaw::CursorBackwards | Flaw::RetreatsFromTheFront | Flaw::EndsPassEachOther | Flaw::ReadsBeyondTheEnd => {
                 Ok(Box::new(Collected::new(cursor, self.flaw)?))
             }
             Flaw::CursorEndsWithCheckpoint => Ok(Box::new(Ending { cursor, checkpoint: Arc::downgrade(&self.alive) })),

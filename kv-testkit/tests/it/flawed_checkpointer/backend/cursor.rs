@@ -1,6 +1,6 @@
-use std::{collections::VecDeque, sync::Weak};
+use std::{collections::VecDeque, ops::ControlFlow, sync::Weak};
 
-use kv_core::{Cursor, Result, Value};
+use kv_core::{Cursor, ReadEntry, Result, Value};
 
 use super::Flaw;
 
@@ -17,6 +17,13 @@ impl Cursor for Ending {
 
     fn retreat(&mut self) -> Result<bool> {
         Ok(self.checkpoint.strong_count() > 0 && self.cursor.retreat()?)
+    }
+
+    fn read_below(&mut self, end: Option<&[u8]>, read: ReadEntry<'_>) -> Result<ControlFlow<()>> {
+        if self.checkpoint.strong_count() == 0 {
+            return Ok(ControlFlow::Continue(()));
+        }
+        self.cursor.read_below(end, read)
     }
 
     fn key(&self) -> &[u8] {
@@ -68,12 +75,30 @@ impl Cursor for Collected {
     fn retreat(&mut self) -> Result<bool> {
         self.at = match self.flaw {
             Flaw::EndsPassEachOther => self.from_end.pop_back(),
+            Flaw::ReadsBeyondTheEnd => self.entries.pop_back(),
             _ => self.entries.pop_front(),
         };
         if self.from_end.is_empty() {
             self.entries.clear();
         }
         Ok(self.at.is_some())
+    }
+
+    fn read_below(&mut self, end: Option<&[u8]>, read: ReadEntry<'_>) -> Result<ControlFlow<()>> {
+        while let Some((key, value)) = &self.at {
+            let is_below = end.is_none_or(|end| **key < *end);
+            if !is_below && self.flaw != Flaw::ReadsBeyondTheEnd {
+                break;
+            }
+            if read(key, value).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            self.advance()?;
+            if !is_below {
+                break;
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     fn key(&self) -> &[u8] {
