@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use kv_store::{Options, Reader, Store, Value};
+use kv_store::{Durability, Options, Reader, Store, Value};
 use kv_testkit::vfs::{Fault, Kind, TestVfs};
 use kv_vfs::OsVfs;
 use tempfile::TempDir;
@@ -94,7 +94,10 @@ fn files_are_mapped_only_by_a_reader_that_maps() {
     for (reader, maps_files) in [(PREAD, false), (Reader::Mapped, true)] {
         let home = TempDir::new().unwrap();
         let store = Options { reader, ..small() }.open(home.path().join("store")).unwrap();
-        live(&store);
+        let all = store.collection("all").unwrap().with_durability(Durability::Process);
+        all.put("key", "value").unwrap();
+        store.checkpoint().unwrap().unwrap();
+        all.put("key", "another value").unwrap();
         let found = mapped(home.path());
         assert_eq!(!found.is_empty(), maps_files, "{found:?}");
     }
