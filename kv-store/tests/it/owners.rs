@@ -46,7 +46,7 @@ impl Place {
     }
 
     fn wait_for(&self, what: &str) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(120);
         while !self.home.path().join(what).exists() {
             assert!(Instant::now() < deadline, "no process signals {what:?}");
             thread::sleep(Duration::from_millis(1));

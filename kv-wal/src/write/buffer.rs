@@ -15,8 +15,8 @@ pub(crate) enum WrittenBy {
     /// By a system call.
     Call,
     /// By a copy into a map of the segment, where there can be one. This is for records that wait
-    /// for no flush: the kernel may write back more than the bytes that were copied, up to the
-    /// whole folio around them, which made flushes of single records half again as slow.
+    /// for no flush: the kernel writes back more than the bytes that were copied, up to the whole
+    /// folio around them, and a flush would wait for that.
     Copy,
 }
 
