@@ -155,6 +155,9 @@ pub trait Log: Send + Sync {
     fn trim(&self, upto: Lsn) -> Result<()>;
 
     /// The positions that the log has reached. Does no I/O.
+    ///
+    /// The log puts each call of this before or after each change of a position, as a lock would: a
+    /// thread that changes one sees what the caller did before, or the caller sees the change.
     fn bounds(&self) -> Bounds;
 
     /// Roughly how many bytes the records after `after` take on the medium. Does no I/O. Small

@@ -8,7 +8,7 @@ use crate::sync::{AtomicU64 as Modelled, Ordering};
 
 /// How far the log has come. Only a thread that holds the lock raises a position; none ever falls.
 ///
-/// A position is stored with `Release` after the work that it stands for, and read with `Acquire`.
+/// A position is changed with `Release` after the work that it stands for, and read with `Acquire`.
 /// So a thread that reads a position sees that work, and at least the positions that it implies.
 #[derive(Debug)]
 pub(crate) struct Positions {
@@ -72,10 +72,21 @@ impl Positions {
 
     /// All of them. Each is read after those that it is never below, so the result is in order even
     /// if positions rise meanwhile.
+    ///
+    /// A thread that has done its part of some work, and looks here whether another thread has done
+    /// the other part, relies on this: of two such threads at least one sees both parts. So the two
+    /// positions that stand for work of the log are read and changed by operations that put each
+    /// other in order.
     pub(crate) fn bounds(&self, epoch: Epoch, record_bytes_max: usize) -> Bounds {
-        let (trimmed, durable) = (self.trimmed(), self.durable());
-        Bounds { trimmed, durable, written: self.written(), appended: self.appended(), epoch, record_bytes_max }
+        let (trimmed, durable, written) = (self.trimmed(), in_order(&self.durable), in_order(&self.written));
+        Bounds { trimmed, durable, written, appended: self.appended(), epoch, record_bytes_max }
     }
+}
+
+/// Reads a position so that this comes before or after every change of it: what this thread did
+/// before is seen by the thread of the next change, if the change is not seen here.
+fn in_order(position: &AtomicU64) -> Lsn {
+    Lsn(position.fetch_add(0, Ordering::AcqRel))
 }
 
 fn get(position: &AtomicU64) -> Lsn {
@@ -83,5 +94,5 @@ fn get(position: &AtomicU64) -> Lsn {
 }
 
 fn set(position: &AtomicU64, lsn: Lsn) {
-    position.store(lsn.0, Ordering::Release);
+    position.swap(lsn.0, Ordering::AcqRel);
 }
