@@ -41,7 +41,7 @@ fn a_snapshot_takes_a_view_that_has_all_up_to_its_position() {
             let collections = Arc::clone(&collections);
             move || {
                 let snapshot = collections.snapshot();
-                let entries = snapshot.collection("new").map(|_| snapshot.len("new").unwrap());
+                let entries = snapshot.collection("new").unwrap().map(|_| snapshot.len("new").unwrap());
                 assert_ne!(entries, Some(0), "the collection is seen without the entry of the same record");
                 assert_eq!(snapshot.len("all").unwrap(), 1);
                 entries
