@@ -85,7 +85,7 @@ fn an_answer_is_returned_when_what_it_depends_on_is_visible() {
 
 #[test]
 fn what_a_failed_flush_lost_is_never_seen() {
-    let outcomes = explore("a failed flush", None, || {
+    let outcomes = explore("a failed flush", Some(5), || {
         let subject = Subject::new();
         subject.log.fail_flush();
         let name = |outcome| match outcome {
