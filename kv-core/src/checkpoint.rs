@@ -202,8 +202,9 @@ pub trait Changes {
     /// collection.
     fn next(&mut self) -> Result<Option<Change<'_>>>;
 
-    /// Whether to stop. Call this every few milliseconds in every step, because closing the store
-    /// waits until the work has stopped. Only a flush of the disk cannot be cut short.
+    /// Whether to stop. Call this every few milliseconds in every step, because dropping the last
+    /// handle of the store waits until the work has stopped. Only a flush of the disk cannot be cut
+    /// short.
     fn cancelled(&self) -> bool;
 }
 

@@ -198,11 +198,9 @@ impl Collections {
             self.horizon.published() >= checkpoint.head().lsn,
             "the checkpoint would show unpublished changes"
         );
-        let lsn = checkpoint.head().lsn;
         self.edit_view(|view| {
-            let new = view.with_checkpoint(checkpoint)?;
-            let dropped = view.frozen.iter().filter(|frozen| frozen.lsn <= lsn);
-            dropped.for_each(|frozen| frozen.memtable.count_as_held(&self.held_bytes));
+            let (new, dropped) = view.with_checkpoint(checkpoint)?;
+            dropped.iter().for_each(|frozen| frozen.memtable.count_as_held(&self.held_bytes));
             Some(new)
         });
     }

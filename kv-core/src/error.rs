@@ -232,7 +232,7 @@ pub enum Error {
     /// Snapshots and iterators hold as much memory as they may, which nothing else needs any more.
     /// What was asked of a new one fails with this. Drop old ones. Writes and point reads go on.
     #[error(
-        "snapshots and iterators hold {held_bytes} bytes of old memory: drop some, because above {max} bytes no more are begun"
+        "snapshots and iterators hold {held_bytes} bytes of old memory, and may hold {max} (StoreOptions::snapshot_bytes_max): drop old ones, then take another one"
     )]
     SnapshotsHoldTooMuch {
         /// The bytes of memory that only snapshots and iterators hold.

@@ -135,7 +135,7 @@ pub(crate) struct Shared {
     writer: Mutex<Writer>,
     reentrancy: ReentrancyGuard,
     publication: Publication,
-    /// Held while a checkpoint is written.
+    /// Held while a checkpoint is written, and until the log is trimmed after it.
     checkpoint: Mutex<()>,
     /// Held while the store is being closed, so that a second call does not end before the first.
     close: Mutex<()>,
@@ -458,7 +458,8 @@ impl Store {
     /// A background checkpoint that is under way is finished: this call would have to write the
     /// same again. Merging is cancelled and stops within milliseconds, with one exception: a flush
     /// of the disk (fsync) that is under way cannot be cut short. If the last handle is dropped
-    /// without this call, a background checkpoint stops in the same way.
+    /// without this call, or after this call has given up waiting, a background checkpoint stops in
+    /// the same way.
     ///
     /// ```
     /// # let store = kv_core::Store::in_memory()?;

@@ -87,13 +87,22 @@ pub(crate) struct Memtable {
 /// Counts a memtable that only snapshots and iterators hold, until it is dropped.
 #[derive(Debug)]
 struct Held {
-    all_bytes: Arc<atomic::AtomicU64>,
-    bytes: u64,
+    /// The bytes of all memtables that are counted.
+    all: Arc<atomic::AtomicU64>,
+    /// Those of this one.
+    own: atomic::AtomicU64,
+}
+
+impl Held {
+    fn add(&self, bytes: u64) {
+        self.own.fetch_add(bytes, Ordering::Relaxed);
+        self.all.fetch_add(bytes, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.all_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.all.fetch_sub(self.own.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
@@ -162,11 +171,9 @@ impl Memtable {
 
     /// Counts it among the bytes that only snapshots and iterators hold. The store drops it.
     pub(crate) fn count_as_held(&self, all_bytes: &Arc<atomic::AtomicU64>) {
-        self.held.get_or_init(|| {
-            let bytes = self.bytes();
-            all_bytes.fetch_add(bytes, Ordering::Relaxed);
-            Held { all_bytes: Arc::clone(all_bytes), bytes }
-        });
+        let held = Held { all: Arc::clone(all_bytes), own: atomic::AtomicU64::new(0) };
+        held.add(self.bytes());
+        let _ = self.held.set(held); // counted already
     }
 
     /// Whether it has to be frozen before its addresses run out. Its positions cannot run out
@@ -229,6 +236,9 @@ impl Memtable {
         let grown = order.bytes() - bytes_before;
         drop(order);
         self.order_bytes.fetch_add(grown as u64, Ordering::Relaxed);
+        if let Some(held) = self.held.get() {
+            held.add(grown as u64);
+        }
         let keys = Keys::new(runs, bounds, |at| self.at(at).key);
         Some(MemtableScan { memtable: Arc::clone(self), id, position, keys })
     }
@@ -286,6 +296,7 @@ impl Memtable {
                 }
             }
         }
+        drop(newest); // sorting takes memory of its own
         // Few keys are compared byte by byte: collection and beginning tell most of them apart.
         let compare = |a: &(u32, Address, u64), b: &(u32, Address, u64)| {
             (a.0, a.2).cmp(&(b.0, b.2)).then_with(|| self.at(a.1).key.cmp(self.at(b.1).key))

@@ -25,7 +25,8 @@ pub(crate) struct Names {
 type Root = HashTrieMapSync<Arc<str>, Named, RandomState>;
 
 /// How much a change of one name forgets of what earlier changes left. Each leaves one root and one
-/// removal at most, so everything is forgotten in time, and no change pays for many others.
+/// removal at most. So after a burst of changes as many further ones forget everything, and none of
+/// them pays for many others.
 const FORGOTTEN_MAX: usize = 2;
 
 /// What a name stands for.

@@ -67,18 +67,21 @@ impl ReadView {
     ///
     /// A checkpoint and a merge may be installed in another order than they were published. What
     /// was published later holds what was published before, so the older of the two is not needed.
-    pub(crate) fn with_checkpoint(&self, checkpoint: Arc<dyn Checkpoint>) -> Option<Self> {
+    /// Returns what it drops, too.
+    pub(crate) fn with_checkpoint(&self, checkpoint: Arc<dyn Checkpoint>) -> Option<(Self, Vec<Frozen>)> {
         let id = checkpoint.id();
         if self.checkpoint_id().is_some_and(|current| current >= id) {
             return None;
         }
-        Some(Self {
-            frozen: self.frozen.iter().filter(|frozen| frozen.lsn > id.lsn).cloned().collect(),
+        let (frozen, dropped) = self.frozen.iter().cloned().partition(|frozen| frozen.lsn > id.lsn);
+        let view = Self {
+            frozen,
             checkpoint_id: Some(id),
             checkpoint_stats: checkpoint.stats(),
             checkpoint: Some(checkpoint),
             ..self.clone()
-        })
+        };
+        Some((view, dropped))
     }
 
     /// The memtables, newest first.

@@ -6,8 +6,9 @@
 //! [`merging`](super::merging).
 //!
 //! Two locks are involved, always taken in this order: `checkpoint`, which a thread holds while it
-//! writes a checkpoint, and the writer's lock, which it holds for the moment of the freeze. So
-//! writers wait for a freeze, but never while a checkpoint is written.
+//! writes a checkpoint and until it has trimmed the log after it, and the writer's lock, which it
+//! holds for the moment of the freeze. So writers wait for a freeze, but never while a checkpoint
+//! is written.
 
 use std::sync::Arc;
 
@@ -43,17 +44,13 @@ impl Shared {
     /// finish, writes that first, and freezes nothing more if that fails. Returns `None` if nothing
     /// has changed since the last checkpoint.
     pub(super) fn checkpoint(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
-        self.attempt(cancelled, || self.freeze_and_write(|_| true, cancelled))
+        self.attempt(cancelled, || self.freeze_and_write(cancelled))
     }
 
-    fn freeze_and_write(
-        &self,
-        may_freeze: impl FnOnce(&Writer) -> bool,
-        cancelled: &dyn Fn() -> bool,
-    ) -> Result<Option<CheckpointId>> {
+    fn freeze_and_write(&self, cancelled: &dyn Fn() -> bool) -> Result<Option<CheckpointId>> {
         self.reset_medium_trigger()?;
         let finished = self.write_frozen(cancelled)?;
-        let lsn = self.freeze_now(may_freeze)?;
+        let lsn = self.freeze_now()?;
         Ok(self.write_frozen_upto(lsn, cancelled)?.or(finished))
     }
 
@@ -67,28 +64,30 @@ impl Shared {
                 (writer.checkpoint_begun, self.is_memtable_full(&writer))
             };
             let freezes = is_full || self.log_has_outgrown(begun);
-            // Closing waits for what is frozen when it looks. Nothing may follow.
-            let may_freeze = |writer: &Writer| !writer.closed;
-            if freezes { self.freeze_and_write(may_freeze, cancelled) } else { self.write_frozen(cancelled) }
+            if freezes { self.freeze_and_write(cancelled) } else { self.write_frozen(cancelled) }
         })
     }
 
     /// Makes the checkpoint on close, if something was written since opening and enough has
-    /// changed, or an earlier checkpoint was not finished.
+    /// changed, or an earlier checkpoint was not finished. Waits in any case until no other thread
+    /// writes a checkpoint or trims the log after one.
     pub(super) fn checkpoint_on_close(&self) -> Result<()> {
-        let (begun, has_written, record_bytes) = {
-            let writer = self.lock_writer()?;
-            (writer.checkpoint_begun, writer.has_written(), writer.record_bytes)
-        };
-        let is_much = || record_bytes >= self.options.close_checkpoint_record_bytes || self.log_has_outgrown(begun);
-        if !has_written {
-            return Ok(());
-        }
         let never = &|| false;
-        let written = if is_much() { self.checkpoint(never) } else { self.attempt(never, || self.write_frozen(never)) };
-        // The background may have written the last, and be about to trim the log.
+        let written = if self.freeze_on_close()? { self.attempt(never, || self.write_frozen(never)) } else { Ok(None) };
         drop(self.lock_checkpoint(never)?);
         written.map(drop)
+    }
+
+    /// Freezes the active memtable if it holds much. Returns `false` if this opening has written
+    /// nothing.
+    fn freeze_on_close(&self) -> Result<bool> {
+        let mut writer = self.lock_writer()?;
+        let (record_bytes, begun) = (writer.record_bytes, writer.checkpoint_begun);
+        let has_written = writer.has_written();
+        if has_written && (record_bytes >= self.options.close_checkpoint_record_bytes || self.log_has_outgrown(begun)) {
+            self.freeze(&mut writer);
+        }
+        Ok(has_written)
     }
 
     /// Runs an attempt at a checkpoint, and notes whether it failed. If the disk is full and an
@@ -114,11 +113,12 @@ impl Shared {
         Ok(())
     }
 
-    /// Freezes the active memtable, if it has any changes and `may_freeze` allows it. Returns the
-    /// position of the newest frozen memtable.
-    fn freeze_now(&self, may_freeze: impl FnOnce(&Writer) -> bool) -> Result<Option<Lsn>> {
+    /// Freezes the active memtable, if it has any changes. Returns the position of the newest
+    /// frozen memtable. Freezes nothing once the store is closed: closing writes what is frozen
+    /// when it looks, and nothing may follow.
+    fn freeze_now(&self) -> Result<Option<Lsn>> {
         let mut writer = self.lock_writer()?;
-        if may_freeze(&writer) {
+        if !writer.closed {
             self.freeze(&mut writer);
         }
         Ok(self.collections.view().frozen.first().map(|frozen| frozen.lsn))
@@ -236,7 +236,9 @@ impl Job for CheckpointJob {
             // A failure has been recorded for `Stats` and for the waiting writers, and leaves
             // everything as it was.
             let _ = self.shared.checkpoint_if_due(&|| self.shared.is_abandoned());
-            let _ = self.shared.make_room_if_wanted(&closing);
+            if !closing() {
+                let _ = self.shared.make_room_if_wanted(&closing);
+            }
             self.shared.wake_merging(&self.merge_job);
         }
         Next::WhenWoken

@@ -13,10 +13,11 @@ use crate::{CollectionInfo, Entries, Entry, Lsn, Result, Value, collections};
 /// A snapshot is a read-only transaction. It is cheap to begin, never waits for a write or a flush,
 /// and no write waits for it.
 ///
-/// While it lives, so do the changes that were in memory when it was taken, usually at most
-/// [`wait_bytes`](crate::Stats::wait_bytes), and the files of the checkpoint below them, also after
-/// they were removed. Nothing that comes later is kept for it. So one snapshot that is held for
-/// long costs little, and one from each of many checkpoints costs much.
+/// While it lives, so do the changes that were in memory when it was taken, those that come until
+/// the next checkpoint begins, together usually at most [`wait_bytes`](crate::Stats::wait_bytes),
+/// and the files of the checkpoint below them, also after they were removed. Nothing that comes
+/// later is kept for it. So one snapshot that is held for long costs little, and one from each of
+/// many checkpoints costs much.
 /// [`Stats`](crate::Stats) shows the memory (`snapshot_bytes`), which
 /// [`snapshot_bytes_max`](crate::StoreOptions::snapshot_bytes_max) limits, and the space on the
 /// medium (`removed_bytes`), which nothing limits.

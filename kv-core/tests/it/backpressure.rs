@@ -14,6 +14,7 @@ use kv_core::{
     Changes, Checkpoint, CheckpointId, Checkpointer, Crash, Durability, Error, Lsn, MemoryCheckpointer, MemoryLog,
     Result, Store, StoreOptions,
 };
+use kv_testkit::ManualScheduler;
 
 use crate::{
     assert_error,
@@ -31,7 +32,11 @@ struct Slow {
     shut: Mutex<bool>,
     opened: Condvar,
     fails: AtomicBool,
+    /// Whether writes go on until they are cancelled.
+    waits_for_cancelling: AtomicBool,
     holds_lists: AtomicBool,
+    /// Whether a list has been held up.
+    has_held_a_list: AtomicBool,
     writes: AtomicUsize,
 }
 
@@ -53,6 +58,7 @@ impl Slow {
 impl Checkpointer for Slow {
     fn list(&self) -> Result<Vec<CheckpointId>> {
         while self.holds_lists.load(Ordering::SeqCst) {
+            self.has_held_a_list.store(true, Ordering::SeqCst);
             thread::yield_now();
         }
         self.inner.list()
@@ -65,6 +71,12 @@ impl Checkpointer for Slow {
     fn write(&self, previous: Option<CheckpointId>, changes: &mut dyn Changes) -> Result<Arc<dyn Checkpoint>> {
         self.writes.fetch_add(1, Ordering::SeqCst);
         drop(self.opened.wait_while(self.shut.lock().unwrap(), |shut| *shut).unwrap());
+        while self.waits_for_cancelling.load(Ordering::SeqCst) {
+            if changes.cancelled() {
+                return Err(Error::Cancelled);
+            }
+            thread::yield_now();
+        }
         if self.fails.load(Ordering::SeqCst) {
             return Err(Error::Misuse("a test wants no checkpoint".into()));
         }
@@ -100,6 +112,16 @@ fn fill(store: &Store, collection: &str, first: u32) -> (u32, Error) {
     panic!("{PUTS_MAX} puts have found room")
 }
 
+/// A store whose checkpointer is shut, and which has taken as much as it may: how many puts, and
+/// the refusal of the next one.
+fn full() -> (Arc<Slow>, Store, u32, Error) {
+    let checkpointer = Arc::new(Slow::default());
+    let store = store_on(&checkpointer);
+    checkpointer.shut();
+    let (taken, refusal) = fill(&store, "a", 0);
+    (checkpointer, store, taken, refusal)
+}
+
 #[track_caller]
 fn assert_bounded(store: &Store) {
     let stats = store.stats();
@@ -110,10 +132,7 @@ fn assert_bounded(store: &Store) {
 
 #[test]
 fn a_checkpoint_that_never_ends_exhausts_no_memory_and_hangs_neither_writers_nor_close() {
-    let checkpointer = Arc::new(Slow::default());
-    let store = store_on(&checkpointer);
-    checkpointer.shut();
-    let (taken, refusal) = fill(&store, "a", 0);
+    let (checkpointer, store, taken, refusal) = full();
     assert_error!(Err::<(), _>(refusal), Error::Busy { .. });
     assert!(u64::from(taken) * 1000 > 2 * THRESHOLD, "{taken} is fewer than the bound allows");
     assert_bounded(&store);
@@ -134,10 +153,7 @@ fn a_checkpoint_that_never_ends_exhausts_no_memory_and_hangs_neither_writers_nor
 /// Closing would have to write the same again.
 #[test]
 fn closing_finishes_the_checkpoint_that_is_under_way() {
-    let checkpointer = Arc::new(Slow::default());
-    let store = store_on(&checkpointer);
-    checkpointer.shut();
-    let (taken, _) = fill(&store, "a", 0);
+    let (checkpointer, store, taken, _) = full();
     while checkpointer.writes() == 0 {
         thread::yield_now();
     }
@@ -167,6 +183,75 @@ fn closing_waits_until_the_background_has_trimmed_the_log() {
     checkpointer.holds_lists.store(false, Ordering::SeqCst);
     while let Err(Error::StillClosing { .. }) = store.close() {}
     assert_eq!(store.stats().checkpoint_error, None);
+}
+
+/// The same for a checkpoint by call, and though this opening has written nothing.
+#[test]
+fn closing_what_was_only_read_waits_for_a_checkpoint_by_call() {
+    let media = Media::default();
+    let store = media.open().unwrap();
+    store.collection("a").unwrap().put("k", "v").unwrap();
+    drop(store);
+    let checkpointer = Arc::new(Slow::default());
+    let store =
+        Store::with_backends(Arc::new(MemoryLog::open(&media.log).unwrap()), checkpointer.clone(), options()).unwrap();
+    checkpointer.holds_lists.store(true, Ordering::SeqCst);
+    let call = thread::spawn({
+        let store = store.clone();
+        move || store.checkpoint()
+    });
+    while !checkpointer.has_held_a_list.load(Ordering::SeqCst) {
+        thread::yield_now();
+    }
+    assert_error!(store.close(), Error::StillClosing { .. });
+    checkpointer.holds_lists.store(false, Ordering::SeqCst);
+    assert!(call.join().unwrap().unwrap().is_some());
+    while let Err(Error::StillClosing { .. }) = store.close() {}
+}
+
+/// Closing writes what is frozen when it looks. What would be frozen later is left to the log.
+#[test]
+fn nothing_is_frozen_once_the_store_is_closed() {
+    let (checkpointer, scheduler) = (Arc::new(Slow::default()), Arc::new(ManualScheduler::new()));
+    let options = StoreOptions {
+        checkpoint_medium_bytes: 1000,
+        close_checkpoint_record_bytes: u64::MAX,
+        scheduler: scheduler.clone(),
+        ..options()
+    };
+    let store = Store::with_backends(Arc::new(MemoryLog::new()), checkpointer.clone(), options).unwrap();
+    let a = store.collection("a").unwrap().with_durability(Durability::Process);
+    a.put("first", "v").unwrap();
+    checkpointer.fails.store(true, Ordering::SeqCst);
+    store.checkpoint().unwrap_err(); // what it froze is left, and the background begins with it
+    checkpointer.fails.store(false, Ordering::SeqCst);
+    checkpointer.shut();
+    a.put("second", [7; 2000]).unwrap(); // the log has outgrown its medium
+    let background = thread::spawn(move || scheduler.run("kv-checkpoint"));
+    while checkpointer.writes() < 2 {
+        thread::yield_now();
+    }
+    a.put("third", "v").unwrap();
+    assert_error!(store.close(), Error::StillClosing { .. });
+    checkpointer.open();
+    background.join().unwrap();
+    while let Err(Error::StillClosing { .. }) = store.close() {}
+    assert_eq!((checkpointer.writes(), store.stats().frozen_memtables), (2, 0));
+}
+
+#[test]
+fn dropping_the_last_handle_cancels_the_checkpoint_that_is_under_way() {
+    let checkpointer = Arc::new(Slow::default());
+    let store = store_on(&checkpointer);
+    checkpointer.waits_for_cancelling.store(true, Ordering::SeqCst);
+    fill(&store, "a", 0);
+    assert!(checkpointer.writes() > 0);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        drop(store);
+        sender.send(()).unwrap();
+    });
+    receiver.recv_timeout(Duration::from_secs(20)).expect("the drop waits for the checkpoint");
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn fill(store: &Store) {
 }
 
 #[test]
-fn a_snapshot_holds_the_memory_that_it_reads_and_nothing_that_comes_later() {
+fn a_snapshot_holds_the_memory_that_it_reads_and_nothing_after_the_next_checkpoint() {
     let store = store(u64::MAX);
     let held = || store.stats().snapshot_bytes;
     store.collection("c").unwrap().put("k", [7; VALUE_BYTES]).unwrap();
@@ -38,6 +38,35 @@ fn a_snapshot_holds_the_memory_that_it_reads_and_nothing_that_comes_later() {
     assert_eq!(held(), 0);
     fill(&store);
     assert_eq!(held(), 0, "no snapshot holds it");
+}
+
+/// The memtable that was active then goes on growing, and it is held as a whole.
+#[test]
+fn a_snapshot_holds_what_comes_until_the_next_checkpoint_begins() {
+    let store = store(u64::MAX);
+    let held = || store.stats().snapshot_bytes;
+    let snapshot = store.snapshot();
+    fill(&store);
+    let until = held();
+    assert!((VALUE_BYTES as u64..2 * VALUE_BYTES as u64).contains(&until), "{until} bytes");
+    fill(&store);
+    assert_eq!(held(), until);
+    assert_eq!(snapshot.len("c").unwrap(), 0);
+}
+
+/// What a scan sorts in a memtable is memory of that memtable.
+#[test]
+fn what_a_scan_of_an_old_snapshot_sorts_is_counted() {
+    let store = store(u64::MAX);
+    let c = store.collection("c").unwrap();
+    (0..1000_u32).for_each(|key| c.put(key.to_be_bytes(), "v").unwrap());
+    let snapshot = store.snapshot();
+    store.checkpoint().unwrap();
+    let before = store.stats().snapshot_bytes;
+    assert_eq!(snapshot.iter("c").count(), 1000);
+    assert!(store.stats().snapshot_bytes >= before + 1000 * 4);
+    drop(snapshot);
+    assert_eq!(store.stats().snapshot_bytes, 0);
 }
 
 #[test]
