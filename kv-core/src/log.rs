@@ -156,8 +156,9 @@ pub trait Log: Send + Sync {
 
     /// The positions that the log has reached. Does no I/O.
     ///
-    /// The log puts each call of this before or after each change of a position, as a lock would: a
-    /// thread that changes one sees what the caller did before, or the caller sees the change.
+    /// The log puts each call of this before or after each change of the written and of the durable
+    /// position, as a lock would: a thread that changes one of them sees what the caller did
+    /// before, or the caller sees the change.
     fn bounds(&self) -> Bounds;
 
     /// Roughly how many bytes the records after `after` take on the medium. Does no I/O. Small

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use crate::{Error, Result};
 
-/// The size of each write that [`File::write_zeroes`] makes, in bytes.
-const ZEROES_BYTES: usize = 256 << 10;
+/// The size of each write by which [`File::write_zeroes`] fills a file, in bytes.
+pub(crate) const ZEROES_BYTES: usize = 256 << 10;
 
 /// One open regular file, read and written at offsets in bytes from its start.
 ///
@@ -113,16 +113,24 @@ pub trait File: Send + Sync + fmt::Debug {
 
     /// Writes all of `bytes` at `offset`, over bytes that were written before, and may do so
     /// through a map of the file, which takes no system call. The guarantees are those of
-    /// [`write_at`](File::write_at), except that an error of the disk that `write_at` would have
-    /// returned may end the process with SIGBUS instead, if the page was no longer in memory.
+    /// [`write_at`](File::write_at), with two exceptions:
     ///
-    /// Every byte of the file must have been written and synced before, and the file must not be
-    /// truncated as long as this handle exists. The map ends with the handle. A child made by
-    /// `fork` has no map, and must not call this.
+    /// - An error of the disk that `write_at` would have returned may end the process with SIGBUS
+    ///   instead: if the page was no longer in memory, or, on XFS, if the file system has shut
+    ///   down.
+    /// - Blocks next to the written ones may be written again with the bytes that they have, if the
+    ///   kernel keeps them as one unit in memory. It does not if every byte was written by
+    ///   [`write_zeroes`](File::write_zeroes) since the file was created, unless pages of the file
+    ///   were evicted since, and a reader brought them back.
+    ///
+    /// Every byte of the file must have been written and synced before. As long as this handle
+    /// exists, the file must not be truncated, and no other part of this process may have it
+    /// [mapped](File::map). The map ends with the handle. A child made by `fork` has no map, and
+    /// must not call this.
     ///
     /// [`OsVfs`](crate::OsVfs) makes such a map on ext4 and XFS only, because a map cannot report
-    /// that there is no space. The default implementation calls
-    /// [`write_all_at`](File::write_all_at).
+    /// that there is no space, and only if the pages of memory are no larger than the smallest
+    /// blocks (4 KiB). The default implementation calls [`write_all_at`](File::write_all_at).
     fn copy_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
         self.write_all_at(bytes, offset)
     }
@@ -131,16 +139,21 @@ pub trait File: Send + Sync + fmt::Debug {
     /// place](File::is_overwritten_in_place), later writes there neither allocate nor change the
     /// file's metadata. The guarantees are those of [`write_at`](File::write_at).
     fn write_zeroes(&self, offset: u64, len: u64) -> Result<()> {
-        let zeroes = vec![0; ZEROES_BYTES.min(usize::try_from(len).unwrap_or(ZEROES_BYTES))];
-        let end = offset + len;
-        let mut at = offset;
-        while at < end {
-            let n = (end - at).min(zeroes.len() as u64);
-            self.write_all_at(&zeroes[..n as usize], at)?;
-            at += n;
-        }
-        Ok(())
+        write_zeroes_in(self, ZEROES_BYTES, offset, len)
     }
+}
+
+/// Writes `len` zeroes at `offset`, in pieces of up to `piece` bytes.
+pub(crate) fn write_zeroes_in(file: &(impl File + ?Sized), piece: usize, offset: u64, len: u64) -> Result<()> {
+    let zeroes = vec![0; piece.min(usize::try_from(len).unwrap_or(piece))];
+    let end = offset + len;
+    let mut at = offset;
+    while at < end {
+        let n = (end - at).min(zeroes.len() as u64);
+        file.write_all_at(&zeroes[..n as usize], at)?;
+        at += n;
+    }
+    Ok(())
 }
 
 /// The identity of a file. A copy of a file has another identity, and so has the same file on a

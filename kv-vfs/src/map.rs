@@ -24,8 +24,9 @@ pub(crate) fn read_only(file: &fs::File) -> io::Result<Bytes> {
 
 /// A map of a whole file, through which it is written.
 ///
-/// A child made by `fork` does not inherit the map: the pages of a file that a process has mapped
-/// stay in the page cache, and recovery must be able to drop them once the owner has ended.
+/// A child made by `fork` does not inherit the map, except if another thread forks while this one
+/// makes the map: the pages of a file that a process has mapped stay in the page cache, and
+/// recovery must be able to drop them once the owner has ended.
 #[derive(Debug)]
 pub(crate) struct WritableMap {
     /// `None` only while this is dropped.
@@ -38,8 +39,8 @@ impl WritableMap {
     pub(crate) fn new(file: &fs::File) -> io::Result<Self> {
         // SAFETY: writing requires exclusive access to this value, and nothing else in this process
         // refers to these bytes: kv maps for reading only checkpoints, and never writes to them.
-        // The file must not be truncated while it is mapped. `File::map_for_writing` demands that
-        // of its callers, and other users cannot enter a directory that kv has created (0700).
+        // The file must not be truncated while it is mapped. `File::copy_at` demands both of its
+        // callers, and other users cannot enter a directory that kv has created (0700).
         let map = unsafe { MmapMut::map_mut(file)? };
         map.advise(Advice::DontFork)?;
         Ok(Self { map: Some(map), origin: Origin::here() })

@@ -16,7 +16,9 @@ use rustix::{
 };
 
 use crate::{
-    Access, Error, File, FileId, Lock, Result, Space, Vfs, in_place, lock,
+    Access, Error, File, FileId, Lock, Result, Space, Vfs,
+    file::{ZEROES_BYTES, write_zeroes_in},
+    in_place, lock,
     map::{self, WritableMap},
     place::Place,
 };
@@ -295,10 +297,16 @@ impl OsFile {
         move |error| Error::new(operation, &self.path, error)
     }
 
-    /// A map for copies, if the file system can have none of them fail for lack of space.
+    /// Whether it may be written through a map: no copy can fail for lack of space, and none
+    /// changes more than the blocks that it writes.
+    fn is_mappable(&self) -> bool {
+        let pages_are_blocks = rustix::param::page_size() as u64 <= BLOCK_BYTES_MIN;
+        pages_are_blocks && in_place::is_mappable(&self.file).unwrap_or(false)
+    }
+
+    /// A map for copies; `None` if there can be none.
     fn map_for_writing(&self) -> Option<Mutex<WritableMap>> {
-        let is_mappable = in_place::is_mappable(&self.file).unwrap_or(false);
-        if is_mappable { WritableMap::new(&self.file).ok().map(Mutex::new) } else { None }
+        if self.is_mappable() { WritableMap::new(&self.file).ok().map(Mutex::new) } else { None }
     }
 }
 
@@ -343,6 +351,15 @@ impl File for OsFile {
 
     fn is_overwritten_in_place(&self) -> bool {
         in_place::is_granted(&self.file).unwrap_or(false)
+    }
+
+    /// The kernel may keep what one call writes as one unit in memory (a folio), and a copy to a
+    /// map marks the whole unit as changed. So a file that may be mapped is filled block by block.
+    /// This takes three times as long, and each copy to another block costs a page fault of its
+    /// own.
+    fn write_zeroes(&self, offset: u64, len: u64) -> Result<()> {
+        let piece = if self.is_mappable() { BLOCK_BYTES_MIN as usize } else { ZEROES_BYTES };
+        write_zeroes_in(self, piece, offset, len)
     }
 
     fn copy_at(&self, bytes: &[u8], offset: u64) -> Result<()> {

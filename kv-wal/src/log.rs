@@ -131,26 +131,30 @@ impl SegmentedLog {
         }
     }
 
+    /// The answer of [`sync`](Log::sync), if there is one now.
+    ///
+    /// What recovery found may lie above the mark. It is acknowledged only once the mark states it
+    /// too: the mark then proves that a later loss is damage and not a torn tail. A log that has
+    /// failed or is closed writes no more marks. What recovery found is durable nevertheless; only
+    /// that proof is missing.
+    fn synced(&self, state: &State, upto: Lsn) -> Option<Lsn> {
+        let is_final = state.poison.is_set() || state.closed;
+        let synced = if is_final { state.durable() } else { self.shared.positions.marked() };
+        (synced >= upto).then_some(synced)
+    }
+
     /// Prepares a flush for the record at `upto`. Returns the answer of [`sync`](Log::sync) if that
     /// needs no flush.
     fn prepare_flush(&self, state: &mut State, upto: Lsn) -> Result<Option<Lsn>> {
-        let answer = |position: Lsn| (position >= upto).then_some(position);
-        if let Some(marked) = answer(self.shared.positions.marked()) {
-            return Ok(Some(marked)); // another flush has just ended
-        }
-        // A log that has failed or is closed writes no more marks. What recovery found is durable
-        // nevertheless; only the proof against later damage is missing.
-        if (state.poison.is_set() || state.closed)
-            && let Some(durable) = answer(state.durable())
-        {
-            return Ok(Some(durable));
+        if let Some(synced) = self.synced(state, upto) {
+            return Ok(Some(synced)); // another flush has just ended
         }
         state.poison.unknown()?;
         if state.begun {
             return Ok(None);
         }
         self.shared.begin(state)?; // it marks what was recovered
-        Ok(answer(self.shared.positions.marked()))
+        Ok(self.synced(state, upto))
     }
 
     fn wake_spares(&self) {
@@ -234,8 +238,6 @@ impl Log for SegmentedLog {
     fn sync(&self, upto: Lsn) -> Result<Lsn> {
         self.check_owner()?;
         loop {
-            // What recovery found may lie above the mark. Acknowledge it only once the mark states
-            // it too: the mark then proves that a later loss is damage and not a torn tail.
             let marked = self.shared.positions.marked();
             if marked >= upto {
                 return Ok(marked);
@@ -243,6 +245,12 @@ impl Log for SegmentedLog {
             let appended = self.shared.positions.appended();
             if upto > appended {
                 return Err(Error::never_appended(upto, appended));
+            }
+            // A flush that was begun before the log failed need not end for what recovery found.
+            if self.shared.positions.durable() >= upto
+                && let Some(synced) = self.synced(&self.shared.lock(), upto)
+            {
+                return Ok(synced);
             }
             let Some(lead) = self.shared.flushes.lead_or_wait() else { continue };
             let mut state = self.shared.lock();
@@ -297,12 +305,13 @@ impl Log for SegmentedLog {
 
 impl Drop for SegmentedLog {
     fn drop(&mut self) {
+        let spares = self.spares.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if self.check_owner().is_ok() {
+            drop(spares); // waits until a running job has finished: it would leave a spare
             self.shared.lock().release_files();
         } else {
             // The thread that prepares spares exists only in the parent, so waiting for it here
             // would hang.
-            let spares = self.spares.get_mut().unwrap_or_else(PoisonError::into_inner).take();
             std::mem::forget(spares);
         }
     }

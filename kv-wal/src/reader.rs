@@ -17,8 +17,8 @@ use crate::{
 /// It holds no lock while it reads, although writers append to the same file at the same time. That
 /// is safe for three reasons:
 ///
-/// - It reads record n only after it has seen, under the lock, that n is durable. The bytes of that
-///   record were written before and never change: frames are only added behind others.
+/// - It reads record n only after it has seen that n is durable. The bytes of that record were
+///   written before and never change: frames are only added behind others.
 /// - It may read ahead into a write that is still under way. Such bytes count only once their
 ///   record is durable, and only as a complete, valid frame. If they seem to end the segment or
 ///   look bad, the reader discards them and reads again, up to the segment's current end.

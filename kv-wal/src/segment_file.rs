@@ -22,6 +22,9 @@ const CHUNK_BYTES: usize = 256 << 10;
 pub(crate) struct Segment {
     pub(crate) header: Header,
     pub(crate) file: Arc<dyn File>,
+    /// Whether this opening has filled it with zeroes, block by block. Then its blocks are pages in
+    /// memory of their own, and have space on the disk even if the store is a sparse copy.
+    pub(crate) is_new: bool,
 }
 
 impl Segment {
@@ -85,7 +88,7 @@ pub(crate) fn open(vfs: &dyn Vfs, number: u64, access: Access) -> Result<Segment
     let mut bytes = vec![0; HEADER_BYTES];
     let len = read_up_to(&*file, &mut bytes, 0)?;
     match Header::decode(&bytes[..len]) {
-        Ok(header) if header.number == number => Ok(Segment { header, file }),
+        Ok(header) if header.number == number => Ok(Segment { header, file, is_new: false }),
         Ok(header) => {
             let detail = format!("the header is that of segment {}: the file has the wrong name", header.number);
             Err(Error::corrupt_whole(error::path(vfs, &name), detail))
@@ -134,7 +137,7 @@ pub(crate) fn create(vfs: &dyn Vfs, header: &Header) -> Result<Segment, CreateEr
     // the old handle: after the rename the segment exists, and it is too late to refuse.
     let file = vfs.open(&name, Access::ReadWrite).unwrap_or(file);
     vfs.sync_directory().map_err(|error| CreateError::Final(error.into()))?;
-    Ok(Segment { header: *header, file })
+    Ok(Segment { header: *header, file, is_new: true })
 }
 
 fn fill(vfs: &dyn Vfs, header: &Header) -> kv_vfs::Result<Arc<dyn File>> {

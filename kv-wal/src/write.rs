@@ -12,7 +12,7 @@
 //! - **A trim** removes files. It first takes their segments out of the state, so that no reader is
 //!   sent to them any more.
 //!
-//! A flush and a preparation follow the same pattern. They set their flag (a flush before it takes
+//! A flush and a preparation follow the same pattern. They set their flag (a sync before it takes
 //! the lock) and take what they need under the lock. They work without the lock. Then they publish
 //! the outcome, reset the flag and wake every waiting thread, again under the lock. No wake-up is
 //! lost, because a thread that has seen the flag under the lock releases the lock only as it begins

@@ -213,6 +213,13 @@ impl TestFile {
     fn at(&self, kind: Kind, offset: u64, bytes: usize) -> Event {
         Event { offset, bytes, ..Event::new(kind, self.path.clone()) }
     }
+
+    /// Runs a write of `bytes`, of which a fault may leave the first half.
+    fn run_or_tear<T>(&self, bytes: &[u8], offset: u64, run: impl FnOnce() -> Result<T>) -> Result<T> {
+        let event = self.at(Kind::Write, offset, bytes.len());
+        let tear = || self.inner.write_all_at(&bytes[..bytes.len() / 2], offset);
+        self.control.run_or_tear(&event, self.path(), run, tear)
+    }
 }
 
 impl File for TestFile {
@@ -226,15 +233,11 @@ impl File for TestFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<usize> {
-        let event = self.at(Kind::Write, offset, bytes.len());
-        let torn = || self.inner.write_all_at(&bytes[..bytes.len() / 2], offset);
-        self.control.run_or_tear(&event, self.path(), || self.inner.write_at(bytes, offset), torn)
+        self.run_or_tear(bytes, offset, || self.inner.write_at(bytes, offset))
     }
 
     fn copy_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        let event = self.at(Kind::Write, offset, bytes.len());
-        let torn = || self.inner.write_all_at(&bytes[..bytes.len() / 2], offset);
-        self.control.run_or_tear(&event, self.path(), || self.inner.copy_at(bytes, offset), torn)
+        self.run_or_tear(bytes, offset, || self.inner.copy_at(bytes, offset))
     }
 
     fn is_overwritten_in_place(&self) -> bool {

@@ -1,6 +1,10 @@
 //! Maps, for reading and for writing.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, ExitStatus},
+};
 
 use kv_testkit::fork;
 use kv_vfs::{Access, File, OsVfs, Vfs};
@@ -40,11 +44,16 @@ fn a_map_that_finds_no_room_names_the_limit() {
     }
     let (directory, vfs) = empty();
     vfs.create("file").unwrap().set_len(64 << 30).unwrap(); // takes no space on the disk
-    let test = child("maps::a_map_that_finds_no_room_names_the_limit", directory.path());
-    let mut limited = std::process::Command::new("sh");
+    assert!(limited_child("maps::a_map_that_finds_no_room_names_the_limit", directory.path()).success());
+}
+
+/// Runs a test in a child process whose address space is limited to 16 GiB.
+fn limited_child(test: &str, directory: &Path) -> ExitStatus {
+    let test = child(test, directory);
+    let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -v 16777216; exec \"$@\"", "sh"]).arg(test.get_program()).args(test.get_args());
     limited.envs(test.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    assert!(limited.status().unwrap().success());
+    limited.status().unwrap()
 }
 
 /// Whether this process has mapped the file.
@@ -53,10 +62,11 @@ fn is_mapped(path: &Path) -> bool {
     maps.lines().any(|line| line.ends_with(path.to_str().unwrap()))
 }
 
-/// How many writing system calls this thread has made; `None` if the kernel does not count them.
-fn writing_calls() -> Option<u64> {
+/// What this thread has done according to the kernel: `syscw` counts its writing system calls,
+/// `write_bytes` the bytes of pages that it has changed. `None` if the kernel does not count them.
+fn done(what: &str) -> Option<u64> {
     let counts = fs::read_to_string("/proc/thread-self/io").ok()?;
-    counts.lines().find_map(|line| line.strip_prefix("syscw: ")?.parse().ok())
+    counts.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(": ")?.parse().ok())
 }
 
 /// Fills a file with zeroes and copies a byte to it. Returns whether a map was made for that.
@@ -95,13 +105,50 @@ fn what_is_copied_is_in_the_file() {
 fn short_copies_take_no_system_call() {
     let (_directory, vfs) = empty();
     let file = vfs.create("file").unwrap();
-    let (true, Some(before)) = (is_copied_through_a_map(&*file, 100_000), writing_calls()) else {
+    let (true, Some(before)) = (is_copied_through_a_map(&*file, 100_000), done("syscw")) else {
         return; // on this file system no map is made
     };
     (0..100).for_each(|n| file.copy_at(&[1; 900], n * 900).unwrap());
-    assert_eq!(writing_calls(), Some(before));
+    assert_eq!(done("syscw"), Some(before));
     file.copy_at(&[1; 50_000], 0).unwrap();
-    assert_eq!(writing_calls(), Some(before + 1), "a long run of pages is cheaper to write by a call");
+    assert_eq!(done("syscw"), Some(before + 1), "a long run of pages is cheaper to write by a call");
+}
+
+/// What was flushed is not written again by a later flush.
+#[test]
+fn a_copy_changes_no_block_but_its_own() {
+    let (_directory, vfs) = empty();
+    let file = vfs.create("file").unwrap();
+    let (true, Some(_)) = (is_copied_through_a_map(&*file, 1 << 20), done("write_bytes")) else {
+        return; // on this file system no map is made
+    };
+    file.sync_data().unwrap();
+    for block in [1, 9, 100, 255, 33, 77] {
+        if block == 33 {
+            file.drop_cache().unwrap(); // from now on pages come from the disk
+        }
+        let before = done("write_bytes").unwrap();
+        file.copy_at(&[1; 100], block * 4096 + 50).unwrap();
+        assert_eq!(done("write_bytes").unwrap() - before, 4096, "block {block}");
+    }
+}
+
+#[test]
+fn where_no_map_can_be_made_copies_are_written() {
+    if let Some(directory) = child_directory() {
+        let file = OsVfs::open(directory).unwrap().open("file", Access::ReadWrite).unwrap();
+        file.copy_at(&[7; 100], 5000).unwrap();
+        assert!(!is_mapped(file.path()));
+        return;
+    }
+    let (directory, vfs) = empty();
+    let file = vfs.create("file").unwrap();
+    file.write_zeroes(0, 8192).unwrap();
+    file.set_len(64 << 30).unwrap(); // too long for the limit, and takes no space on the disk
+    assert!(limited_child("maps::where_no_map_can_be_made_copies_are_written", directory.path()).success());
+    let mut found = [0; 102];
+    file.read_exact_at(&mut found, 4999).unwrap();
+    assert!(found[0] == 0 && found[1..101] == [7; 100] && found[101] == 0);
 }
 
 #[test]
@@ -116,12 +163,13 @@ fn nothing_is_copied_to_a_file_that_is_open_for_reading() {
 /// unmap what it has at that address.
 #[test]
 fn a_child_has_no_map_for_writing_and_ends_none() {
-    let bytes = 64 << 20;
+    let bytes = 8 << 20;
     let (_directory, vfs) = empty();
     let [file, other] = ["file", "other"].map(|name| vfs.create(name).unwrap());
-    file.set_len(bytes).unwrap(); // takes no space
     other.set_len(bytes).unwrap();
-    file.copy_at(&[0], 0).unwrap();
+    if !is_copied_through_a_map(&*file, bytes) {
+        return; // on this file system no map is made
+    }
     match fork::fork() {
         None => fork::end(move || {
             assert!(!is_mapped(file.path()));

@@ -14,9 +14,9 @@ use crate::{
 pub(crate) enum WrittenBy {
     /// By a system call.
     Call,
-    /// By a copy into a map of the segment, where there can be one. This is for records that wait
-    /// for no flush: the kernel writes back more than the bytes that were copied, up to the whole
-    /// folio around them, and a flush would wait for that.
+    /// By a copy into a map of the segment if this opening has made it, and where there can be a
+    /// map; otherwise by a call. This is for short records: each new page takes a fault, and for a
+    /// group of records a call is cheaper.
     Copy,
 }
 
@@ -40,8 +40,8 @@ impl Chunk {
             frame::stamp(&mut self.bytes[*at..], identity, watermark);
         }
         match by {
-            WrittenBy::Call => self.segment.file.write_all_at(&self.bytes, self.offset)?,
-            WrittenBy::Copy => self.segment.file.copy_at(&self.bytes, self.offset)?,
+            WrittenBy::Copy if self.segment.is_new => self.segment.file.copy_at(&self.bytes, self.offset)?,
+            WrittenBy::Copy | WrittenBy::Call => self.segment.file.write_all_at(&self.bytes, self.offset)?,
         }
         Ok(&self.segment)
     }

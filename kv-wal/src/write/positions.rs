@@ -10,6 +10,7 @@ use crate::sync::{AtomicU64 as Modelled, Ordering};
 ///
 /// A position is changed with `Release` after the work that it stands for, and read with `Acquire`.
 /// So a thread that reads a position sees that work, and at least the positions that it implies.
+/// `written` and `durable` promise more: see [`bounds`](Positions::bounds).
 #[derive(Debug)]
 pub(crate) struct Positions {
     /// The last position that was trimmed.
@@ -51,7 +52,7 @@ impl Positions {
     }
 
     pub(crate) fn set_trimmed(&self, lsn: Lsn) {
-        set(&self.trimmed, lsn);
+        self.trimmed.store(lsn.0, Ordering::Release);
     }
 
     pub(crate) fn set_marked(&self, lsn: Lsn) {
@@ -59,15 +60,15 @@ impl Positions {
     }
 
     pub(crate) fn set_durable(&self, lsn: Lsn) {
-        set(&self.durable, lsn);
+        set_in_order(&self.durable, lsn);
     }
 
     pub(crate) fn set_written(&self, lsn: Lsn) {
-        set(&self.written, lsn);
+        set_in_order(&self.written, lsn);
     }
 
     pub(crate) fn set_appended(&self, lsn: Lsn) {
-        set(&self.appended, lsn);
+        self.appended.store(lsn.0, Ordering::Release);
     }
 
     /// All of them. Each is read after those that it is never below, so the result is in order even
@@ -93,6 +94,6 @@ fn get(position: &AtomicU64) -> Lsn {
     Lsn(position.load(Ordering::Acquire))
 }
 
-fn set(position: &AtomicU64, lsn: Lsn) {
+fn set_in_order(position: &AtomicU64, lsn: Lsn) {
     position.swap(lsn.0, Ordering::AcqRel);
 }

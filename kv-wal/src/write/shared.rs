@@ -121,6 +121,7 @@ impl Shared {
         if outcome.is_ok() {
             drop(state);
             outcome = guarded(FILE_LAYER, || self.sync_and_mark(&unsynced, upto));
+            drop((chunks, unsynced)); // unmaps segments that are full, which takes about 1 ms each
             state = self.lock();
         }
         match outcome {

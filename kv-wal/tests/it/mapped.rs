@@ -36,6 +36,52 @@ fn only_the_segments_in_use_are_mapped() {
     assert_eq!(maps(&disk) > 0, grants_maps(&Disk::new()));
 }
 
+/// The blocks of other segments may be larger units in memory, and may have no space on the disk.
+#[test]
+fn no_segment_is_mapped_that_another_opening_has_made() {
+    let disk = Disk::new();
+    let log = disk.open().unwrap();
+    (0..100_u8).for_each(|n| drop(log.append(&[n; 100], Durability::Process).unwrap()));
+    log.close().unwrap();
+    drop(log);
+    let log = disk.open().unwrap();
+    log.append(b"behind the seal", Durability::Process).unwrap();
+    assert_eq!(maps(&disk), 0);
+    drop(log);
+    let log = disk.open().unwrap();
+    log.append(b"in the spare", Durability::Process).unwrap();
+    assert_eq!(maps(&disk), 0);
+}
+
+/// How many bytes of pages this thread has changed; `None` if the kernel does not count them.
+fn changed_bytes() -> Option<u64> {
+    let counts = fs::read_to_string("/proc/thread-self/io").ok()?;
+    counts.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok())
+}
+
+/// No block that holds a flushed byte is written again, however the next record is written.
+#[test]
+fn a_flush_writes_its_own_blocks() {
+    let disk = Disk::new();
+    let options = Options { segment_bytes_min: 4 << 20, ..Options::default() };
+    let log = disk.open_with(options).unwrap();
+    let mut last = Lsn::START;
+    // The first segment was made when the log was created, and is written by calls.
+    while maps(&disk) == 0 && last < Lsn(100) {
+        last = log.append(&[1; 100_000], Durability::Process).unwrap();
+        last = log.append(b"short", Durability::Process).unwrap();
+    }
+    log.sync(last).unwrap();
+    let Some(mut before) = changed_bytes() else { return };
+    for n in 0..100_u64 {
+        let lsn = log.append(&[n as u8; 100], Durability::Process).unwrap();
+        let after = log.sync(lsn).map(|_| changed_bytes().unwrap()).unwrap();
+        let (block, mark) = (4096, 4096);
+        assert!(after - before <= block + mark, "record {n}: {} bytes", after - before);
+        before = after;
+    }
+}
+
 #[test]
 fn no_segment_is_mapped_if_the_options_say_so() {
     let disk = Disk::new();
