@@ -334,9 +334,13 @@ impl Memtable {
         self.hasher.hash_one((collection, key))
     }
 
-    fn hash_at(&self, at: Address) -> u64 {
-        let version = self.at(at);
-        self.hash(self.collections[version.collection as usize].id, version.key)
+    fn hashes_at(&self, versions: &[Address]) -> Vec<u64> {
+        self.prefetch(versions.iter().copied());
+        let hash_at = |at: &Address| {
+            let version = self.at(*at);
+            self.hash(self.collections[version.collection as usize].id, version.key)
+        };
+        versions.iter().map(hash_at).collect()
     }
 }
 
@@ -466,7 +470,7 @@ impl Writer {
         };
         let version = Version { position: memtable.position(lsn), collection: number, key, content, before, older };
         let address = version.encode(|head, pieces| arena.push(head, pieces));
-        index.enter(&memtable.index, hash, place, address, |at| memtable.hash_at(at));
+        index.enter(&memtable.index, hash, place, address, |versions| memtable.hashes_at(versions));
         collection.newest.set(0, address);
         let is_new = place.newest.is_none();
         if is_new && id != CollectionId::NAMES {

@@ -194,8 +194,8 @@ impl Writer {
         }
     }
 
-    /// Publishes a version of a key, at the place where the key was found. `hash_of` computes the
-    /// hash of the key of another version.
+    /// Publishes a version of a key, at the place where the key was found. `hashes_of` computes the
+    /// hashes of the keys of other versions.
     #[inline]
     pub(super) fn enter(
         &mut self,
@@ -203,7 +203,7 @@ impl Writer {
         hash: u64,
         place: Place<'_>,
         address: Address,
-        hash_of: impl Fn(Address) -> u64,
+        hashes_of: impl Fn(&[Address]) -> Vec<u64>,
     ) {
         self.width = address.width();
         let used = &mut self.used[shard_of(hash)];
@@ -211,7 +211,7 @@ impl Writer {
         let has_room = |table: Table| table.has_room_for(*used) && self.width <= table.address_bits;
         let mut link = place.link.filter(|(table, _)| has_room(*table));
         if link.is_none() {
-            self.rebuild(index, hash, address, hash_of);
+            self.rebuild(index, hash, address, hashes_of);
             link = self.find(index, hash, |at| Some(at) == place.newest).link;
         }
         if let Some((table, link)) = link {
@@ -222,7 +222,7 @@ impl Writer {
     /// Replaces the table of a shard by one with room for its keys and for an address of this
     /// width.
     #[cold]
-    fn rebuild(&mut self, index: &Index, hash: u64, address: Address, hash_of: impl Fn(Address) -> u64) {
+    fn rebuild(&mut self, index: &Index, hash: u64, address: Address, hashes_of: impl Fn(&[Address]) -> Vec<u64>) {
         let old = index.table(hash, Relaxed);
         let used = self.used[shard_of(hash)];
         let length_bits =
@@ -231,10 +231,8 @@ impl Writer {
         let address_bits = (address.width() + 1).max(self.first_bits.1).min(u32::BITS);
         let new = self.take(index, length_bits, address_bits);
         let old_links = old.into_iter().flat_map(|table| index.links(table).iter().map(move |link| (table, link)));
-        let kept = old_links.filter_map(|(table, link)| table.address_in(link.get()));
-        // All hashes first, so that the waits for the keys overlap.
-        let kept: Vec<_> = kept.map(|kept| (kept, hash_of(kept))).collect();
-        for (kept, hash) in kept {
+        let kept: Vec<_> = old_links.filter_map(|(table, link)| table.address_in(link.get())).collect();
+        for (kept, hash) in kept.iter().copied().zip(hashes_of(&kept)) {
             if let Some((table, link)) = index.probe(new, hash, |_| false).link {
                 link.set(table.tag(hash), kept);
             }
@@ -284,7 +282,9 @@ mod tests {
                     assert_eq!(place.newest.is_some(), round > 0, "{key}");
                     let address = arena.push(&[0; 16], &[]);
                     keys.insert(address.to_bits(), key);
-                    writer.enter(&index, hash, place, address, |at| hash_of(keys[&at.to_bits()]));
+                    writer.enter(&index, hash, place, address, |all| {
+                        all.iter().map(|at| hash_of(keys[&at.to_bits()])).collect()
+                    });
                     let found = index.find(hash, |at| keys[&at.to_bits()] == key);
                     assert_eq!(found, Some(address), "{key}");
                 }
@@ -304,7 +304,7 @@ mod tests {
                 let place = writer.find(&index, hash, |_| false);
                 let address = arena.push(&[0; 16], &[]);
                 hashes.insert(address.to_bits(), hash);
-                writer.enter(&index, hash, place, address, |at| hashes[&at.to_bits()]);
+                writer.enter(&index, hash, place, address, |all| all.iter().map(|at| hashes[&at.to_bits()]).collect());
             }
             let longest = index.shards.iter().filter_map(|shard| Table::from_bits(shard.load(Relaxed)));
             (longest.map(Table::length).sum::<usize>() * size_of::<Link>(), writer.bytes() as usize)
