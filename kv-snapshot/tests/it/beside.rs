@@ -4,7 +4,6 @@
 use std::{
     cell::{Cell, RefCell},
     fs,
-    io::ErrorKind,
     sync::Arc,
 };
 
@@ -308,7 +307,7 @@ fn a_merge_that_fails_anywhere_leaves_everything_as_it_was() {
     let scene = Scene::new(4);
     let (list, names) = (scene.checkpointer.list().unwrap(), scene.names());
     for n in 1.. {
-        scene.vfs.fail(Fault::on_any().nth(n).with(ErrorKind::OutOfMemory));
+        scene.vfs.fail(Fault::on_any().nth(n).never_repeated());
         let before = scene.vfs.failures();
         let merged = scene.checkpointer.maintain(Effort::Full, &|| false);
         let failed = scene.vfs.failures() > before;

@@ -1,14 +1,11 @@
-use std::{collections::BTreeMap, fs, io::ErrorKind, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use kv_core::{CheckpointId, Checkpointer, Error};
 use kv_snapshot::{MmapCheckpointer, TableWriter};
-use kv_testkit::vfs::{Event, Fault, Kind, TestVfs};
+use kv_testkit::vfs::{Event, Fault, TestVfs};
 use tempfile::TempDir;
 
 use crate::support::{State, compare, open, test_vfs};
-
-/// An error after which nothing is repeated.
-const NOT_THE_MEDIUM: ErrorKind = ErrorKind::OutOfMemory;
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -66,7 +63,7 @@ fn a_write_that_fails_anywhere_leaves_everything_as_it_was() {
     let scene = Scene::new();
     for n in 1.. {
         let (vfs, checkpointer) = scene.reset();
-        vfs.fail(Fault::on_any().nth(n).with(NOT_THE_MEDIUM));
+        vfs.fail(Fault::on_any().nth(n).never_repeated());
         let written = checkpointer.write(Some(scene.previous()), &mut scene.state.clone().take());
         if vfs.failures() == 0 {
             vfs.heal(); // reads would fail
@@ -89,7 +86,7 @@ fn a_write_repeats_what_the_medium_did_not_give() {
         let (vfs, checkpointer) = scene.reset();
         let reads = |event: &Event| {
             let is_file = event.path.ends_with(".manifest") || event.path.ends_with(".part");
-            is_file && matches!(event.kind, Kind::Open | Kind::Len | Kind::Read | Kind::Map)
+            is_file && event.kind.only_reads()
         };
         vfs.fail(Fault::when(reads).nth(n));
         let written = checkpointer.write(Some(scene.previous()), &mut scene.state.clone().take()).unwrap();
@@ -147,7 +144,7 @@ fn a_removal_that_fails_anywhere_can_be_repeated() {
     let first = scene.list[2];
     for n in 1.. {
         let (vfs, checkpointer) = scene.reset();
-        vfs.fail(Fault::on_any().nth(n).with(NOT_THE_MEDIUM));
+        vfs.fail(Fault::on_any().nth(n).never_repeated());
         let removed = checkpointer.remove(first);
         let failed = vfs.failures() > 0;
         vfs.heal();
@@ -165,7 +162,7 @@ fn a_table_that_fails_anywhere_is_not_there() {
     for n in 1.. {
         let directory = TempDir::new().unwrap();
         let vfs = test_vfs(directory.path());
-        vfs.fail(Fault::on_any().nth(n).with(NOT_THE_MEDIUM));
+        vfs.fail(Fault::on_any().nth(n).never_repeated());
         let finished = TableWriter::create(vfs.clone(), "table").and_then(|mut writer| {
             writer.insert(b"key", b"value")?;
             writer.finish()

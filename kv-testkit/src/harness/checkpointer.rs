@@ -1,6 +1,6 @@
 //! Harness traits for checkpointers.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use kv_core::{CheckpointDamage, CheckpointId, Checkpointer, MemoryCheckpointMedium, Result};
 
@@ -26,8 +26,7 @@ impl<M: Medium, T: Checkpointer + 'static> CheckpointerHarness for Harness<M, T>
 impl<M: FileMedium, T: Checkpointer + 'static> CheckpointerFaults for Harness<M, T> {
     fn fail_nth_operation(&mut self, n: u64) {
         self.failures_before = Some(self.medium.failures());
-        // A checkpointer may repeat what the medium did not give, but nothing else.
-        self.medium.fail(Fault::on_any().nth(n).with(io::ErrorKind::OutOfMemory));
+        self.medium.fail(Fault::on_any().nth(n).never_repeated());
     }
 
     fn failed(&mut self) -> bool {

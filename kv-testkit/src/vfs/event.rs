@@ -31,6 +31,12 @@ impl Kind {
         matches!(self, Create | CreateDirectory | Remove | Rename | SetLen | Sync | SyncDirectory | Write)
     }
 
+    /// Whether it only reads a file. A directory is read by [`Kind::List`], which is none of these.
+    pub fn only_reads(self) -> bool {
+        use Kind::{DropCache, Len, Map, Open, Read};
+        matches!(self, Open | Read | DropCache | Len | Map)
+    }
+
     /// The operation's name in error messages.
     pub(crate) fn verb(self) -> &'static str {
         match self {

@@ -23,6 +23,8 @@ pub struct Fault {
     spent: bool,
     /// Whether what has failed fails again if it is repeated at once.
     outlasts_repeating: bool,
+    /// Whether operations that only read fail for lack of memory, after which nothing is repeated.
+    is_never_repeated: bool,
     /// What has failed last, until it is repeated or something else is done.
     failed: Option<Event>,
     effect: FaultEffect,
@@ -69,6 +71,7 @@ impl Fault {
             repeats: false,
             spent: false,
             outlasts_repeating: false,
+            is_never_repeated: false,
             failed: None,
             effect: FaultEffect::Fails,
             error: io::ErrorKind::Other,
@@ -111,6 +114,14 @@ impl Fault {
     #[must_use]
     pub fn outlasts_repeating(self) -> Self {
         Self { outlasts_repeating: true, ..self }
+    }
+
+    /// The operations fail in such a way that none of them may be repeated. Those that [only
+    /// read](Kind::only_reads) fail for lack of memory: a backend may ask once more for what the
+    /// medium did not give. All others fail as they would without this.
+    #[must_use]
+    pub fn never_repeated(self) -> Self {
+        Self { is_never_repeated: true, ..self }
     }
 
     /// Every matching operation after the first failure fails too.
@@ -181,7 +192,9 @@ impl Fault {
 
     /// The failure of this operation; `None` if the fault does not apply, or is used up.
     pub(crate) fn meet(&mut self, event: &Event) -> Option<InjectedFailure> {
-        let failure = InjectedFailure { error: self.error, effect: self.effect.clone() };
+        let is_out_of_memory = self.is_never_repeated && event.kind.only_reads();
+        let error = if is_out_of_memory { io::ErrorKind::OutOfMemory } else { self.error };
+        let failure = InjectedFailure { error, effect: self.effect.clone() };
         if self.failed.take().is_some_and(|failed| failed == *event) {
             return Some(failure);
         }
@@ -200,8 +213,15 @@ impl Fault {
 
 impl fmt::Debug for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { matches: _, pass, repeats, spent, outlasts_repeating, failed, effect, error } = self;
-        let state = format!("pass: {pass}, repeats: {repeats}, spent: {spent}, failed: {failed:?}");
-        write!(f, "Fault {{ {state}, outlasts_repeating: {outlasts_repeating}, effect: {effect:?}, error: {error} }}")
+        f.debug_struct("Fault")
+            .field("pass", &self.pass)
+            .field("repeats", &self.repeats)
+            .field("spent", &self.spent)
+            .field("outlasts_repeating", &self.outlasts_repeating)
+            .field("is_never_repeated", &self.is_never_repeated)
+            .field("failed", &self.failed)
+            .field("effect", &self.effect)
+            .field("error", &self.error)
+            .finish_non_exhaustive()
     }
 }

@@ -91,6 +91,19 @@ fn faults_meet_what_they_are_for() {
 }
 
 #[test]
+fn what_only_reads_is_out_of_memory_where_nothing_is_repeated() {
+    let mut kinds = Vec::new();
+    for n in 1..=11 {
+        let (_directory, vfs) = vfs();
+        vfs.fail(Fault::on_any().nth(n).never_repeated());
+        kinds.push(workload(&*vfs).unwrap_err().source.raw_os_error());
+    }
+    let (medium, memory) = (Some(libc::EIO), None);
+    assert_eq!(kinds[..8], [medium; 8]);
+    assert_eq!(kinds[8..], [memory, memory, medium], "open, read, remove");
+}
+
+#[test]
 fn a_torn_write_leaves_half() {
     let (_directory, vfs) = vfs();
     let file = vfs.create("f").unwrap();
