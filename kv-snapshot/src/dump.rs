@@ -3,7 +3,7 @@
 use std::{fmt, io::Write};
 
 use kv_core::{CheckpointId, Error, Result};
-use kv_vfs::{Access, Vfs, little_endian::get_u64};
+use kv_vfs::{Vfs, little_endian::get_u64};
 
 use crate::{
     error::not_opened,
@@ -14,7 +14,7 @@ use crate::{
         names::Name,
         part::Section,
     },
-    read::{checkpoint::read_manifest, part::Part},
+    read::{checkpoint::read_manifest, file, part::Part},
 };
 
 /// The number of bytes that are shown of a key or value.
@@ -33,7 +33,7 @@ pub fn dump(vfs: &dyn Vfs, name: &str, out: &mut dyn Write) -> Result<()> {
         Some(Name::Manifest(id) | Name::SetAside(id)) => {
             // `read_manifest` takes a missing file for damage. Here the caller may have the name
             // wrong.
-            vfs.open(name, Access::Read).map_err(not_opened)?;
+            file::open(vfs, name).map_err(not_opened)?;
             printer.manifest(&read_manifest(vfs, name, id)?)
         }
         _ => printer.part(&Part::open(vfs, name)?),

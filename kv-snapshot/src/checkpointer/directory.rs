@@ -13,7 +13,11 @@ use crate::{
         names,
     },
     inventory::{Inventory, Named},
-    read::{checkpoint::MmapCheckpoint, stack::Stack},
+    read::{
+        checkpoint::MmapCheckpoint,
+        file::{read_exact, twice},
+        stack::Stack,
+    },
     write::new_file::NewFile,
 };
 
@@ -173,8 +177,8 @@ impl MmapCheckpointer {
         new.file().write_all_at(&bytes, 0)?;
         new.commit(|file| {
             let mut read = vec![0; bytes.len()];
-            file.read_exact_at(&mut read, 0)?;
-            match read == bytes && file.len()? == bytes.len() as u64 {
+            read_exact(file, &mut read, 0)?;
+            match read == bytes && twice(|| file.len())? == bytes.len() as u64 {
                 true => Ok(()),
                 false => Err(Error::corrupt_whole(file.path(), "what was read back is not what was written")),
             }

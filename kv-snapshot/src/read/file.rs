@@ -1,5 +1,5 @@
-//! Reading files of checkpoints. What the medium does not give is asked for once more: a failure
-//! that passes is no damage, and no reason to do without a checkpoint. One that stays is.
+//! Reading files of checkpoints. A read that the medium refuses is repeated once: a failure that
+//! passes is no damage, and no reason to do without a checkpoint. One that stays is.
 
 use std::{io::ErrorKind, sync::Arc};
 
@@ -22,7 +22,7 @@ pub(crate) fn read_exact(file: &dyn File, buffer: &mut [u8], offset: u64) -> Res
     })
 }
 
-/// Does again what the medium did not do the first time.
+/// Repeats `attempt` once if the medium refuses it.
 pub(crate) fn twice<T>(mut attempt: impl FnMut() -> kv_vfs::Result<T>) -> kv_vfs::Result<T> {
     match attempt() {
         Err(error) if is_unreadable(&error.source) => attempt(),

@@ -1,9 +1,12 @@
 use std::sync::Arc;
 
 use kv_core::Result;
-use kv_vfs::{Access, File, Vfs};
+use kv_vfs::{File, Vfs};
 
-use crate::format::names;
+use crate::{
+    format::names,
+    read::file::{self, twice},
+};
 
 /// A new file, which gets its name only when it is complete and verified. Until then the file has a
 /// temporary name, and dropping this value removes it.
@@ -31,9 +34,9 @@ impl NewFile {
     /// On return its bytes survive a power cut. Its name does once the directory is synced.
     pub(crate) fn commit(mut self, check: impl FnOnce(&dyn File) -> Result<()>) -> Result<()> {
         self.file.sync_data()?;
-        self.file.drop_cache()?;
+        twice(|| self.file.drop_cache())?;
         let temporary = names::temporary(&self.name);
-        check(&*self.vfs.open(&temporary, Access::Read)?)?;
+        check(&*file::open(&*self.vfs, &temporary)?)?;
         self.vfs.rename(&temporary, &self.name)?;
         self.committed = true;
         Ok(())

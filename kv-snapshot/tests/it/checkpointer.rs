@@ -2,6 +2,7 @@ use std::fs;
 
 use kv_core::{Checkpointer, CollectionId, Effort, Error};
 use kv_snapshot::MmapCheckpointer;
+use kv_testkit::vfs::{Event, Kind, TestVfs};
 use kv_vfs::OsVfs;
 use tempfile::TempDir;
 
@@ -209,4 +210,20 @@ fn a_part_that_is_read_back_wrong_is_not_published() {
     let written = checkpointer.write(None, &mut Damaging(state().take(), &directory)).map(drop);
     assert!(matches!(&written, Err(Error::Corrupt { offset: Some(8192), .. })), "{written:?}");
     assert_eq!(names(&directory), ["LOCK"], "and the checkpoints are not damaged");
+}
+
+/// As above, with a manifest: it is shorter than what was written.
+#[test]
+fn a_manifest_that_is_read_back_too_short_is_not_published() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().to_owned();
+    let shorten = move |event: &Event| {
+        if event.kind == Kind::Read && event.path.ends_with(".manifest.tmp") {
+            fs::OpenOptions::new().write(true).open(path.join(&event.path)).unwrap().set_len(100).unwrap();
+        }
+    };
+    let vfs = TestVfs::before(OsVfs::open(directory.path()).unwrap(), shorten).unwrap();
+    let written = support::open(vfs).unwrap().write(None, &mut state().take()).map(drop);
+    assert!(matches!(&written, Err(Error::Corrupt { offset: Some(100), .. })), "{written:?}");
+    assert_eq!(names(&directory), ["LOCK"]);
 }

@@ -1,8 +1,8 @@
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use kv_core::{CheckpointId, Checkpointer, Error};
-use kv_snapshot::{MmapCheckpointer, TableWriter};
-use kv_testkit::vfs::{Event, Fault, TestVfs};
+use kv_snapshot::{MmapCheckpointer, TableWriter, dump};
+use kv_testkit::vfs::{Fault, TestVfs};
 use tempfile::TempDir;
 
 use crate::support::{State, compare, open, test_vfs};
@@ -84,16 +84,36 @@ fn a_write_repeats_what_the_medium_did_not_give() {
     let scene = Scene::new();
     for n in 1.. {
         let (vfs, checkpointer) = scene.reset();
-        let reads = |event: &Event| {
-            let is_file = event.path.ends_with(".manifest") || event.path.ends_with(".part");
-            is_file && event.kind.only_reads()
-        };
-        vfs.fail(Fault::when(reads).nth(n));
+        vfs.fail(Fault::on_reads().nth(n));
         let written = checkpointer.write(Some(scene.previous()), &mut scene.state.clone().take()).unwrap();
         compare(&*written, &scene.state.collections).unwrap();
         if vfs.failures() == 0 {
-            assert!(n > 3, "only {n} operations");
+            assert!(n > 12, "only {n} operations");
             return;
+        }
+    }
+}
+
+#[test]
+fn a_dump_repeats_what_the_medium_did_not_give() {
+    let scene = Scene::new();
+    let vfs = test_vfs(scene.directory.path());
+    for name in scene.files.keys().filter(|name| name.starts_with("0000000000000001.") || name.ends_with(".manifest")) {
+        let dumped = || {
+            let mut text = Vec::new();
+            dump(&*vfs, name, &mut text).unwrap();
+            text
+        };
+        let expected = dumped();
+        for n in 1.. {
+            let before = vfs.failures();
+            vfs.fail(Fault::on_reads().nth(n));
+            assert_eq!(dumped(), expected, "operation {n} on {name}");
+            vfs.heal();
+            if vfs.failures() == before {
+                assert!(n > 2, "only {n} operations on {name}");
+                break;
+            }
         }
     }
 }

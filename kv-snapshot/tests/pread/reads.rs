@@ -321,12 +321,6 @@ fn a_read_that_fails_is_an_error_and_may_be_damage() {
     }
 }
 
-/// Whether this reads a file of a checkpoint that has its name.
-fn reads_a_file(event: &Event) -> bool {
-    let is_file = event.path.ends_with(".manifest") || event.path.ends_with(".part");
-    is_file && matches!(event.kind, Kind::Open | Kind::Len | Kind::DropCache | Kind::Read)
-}
-
 /// A failure of the disk that passes shows nowhere, whichever operation fails.
 #[test]
 fn what_fails_once_is_neither_an_error_nor_damage() {
@@ -335,7 +329,7 @@ fn what_fails_once_is_neither_an_error_nor_damage() {
         let id = newest.id();
         drop((newest, checkpointer)); // which have the lock
         let checkpointer = open(vfs.clone()).unwrap();
-        vfs.fail(Fault::when(reads_a_file).nth(n));
+        vfs.fail(Fault::on_reads().nth(n));
         let newest = checkpointer.open(id).unwrap();
         compare(&*newest, &state.collections).unwrap();
         assert_eq!(newest.scrub(0, u64::MAX).unwrap(), None);
@@ -376,7 +370,7 @@ fn what_fails_once_while_a_part_is_examined_is_no_damage() {
         drop((newest, checkpointer));
         let checkpointer = open(vfs.clone()).unwrap();
         let before = vfs.failures();
-        vfs.fail(Fault::when(reads_a_file).nth(n));
+        vfs.fail(Fault::on_reads().nth(n));
         checkpointer.open(id).unwrap();
         assert!(checkpointer.damage().is_none(), "operation {n}");
         if vfs.failures() == before {

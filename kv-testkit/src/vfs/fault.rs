@@ -88,6 +88,11 @@ impl Fault {
         Self::when(|event| event.kind.changes())
     }
 
+    /// Applies to operations that [only read](Kind::only_reads) a file.
+    pub fn on_reads() -> Self {
+        Self::when(|event| event.kind.only_reads())
+    }
+
     /// Applies to every operation.
     pub fn on_any() -> Self {
         Self::when(|_| true)
