@@ -51,8 +51,8 @@ pub(crate) fn is_granted(file: impl AsFd) -> Result<bool> {
     })
 }
 
-/// Whether bytes that were written before can be overwritten through a map without new space, which
-/// a map could not report the lack of. An overlay does not say what is below it.
+/// Whether bytes that were written before can be overwritten through a map. That must need no new
+/// space, because a map cannot report that there is none. An overlay does not say what is below it.
 pub(crate) fn is_mappable(file: impl AsFd) -> Result<bool> {
     Ok(matches!(fstatfs(&file)?.f_type, EXT4 | XFS))
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::format::{entry::HEADER_BYTES_MAX, part::Section};
 
-/// How many times more a cursor reads with each further read, up to [`READ_BLOCKS`].
+/// The factor by which each read of a cursor is longer than the one before, up to [`READ_BLOCKS`].
 const GROWTH: u64 = 4;
 
 /// The blocks around the entry that a cursor stands on. A cursor goes through a whole part, so it
@@ -23,7 +23,7 @@ pub(crate) struct Ahead {
     buffer: Bytes,
     /// Where the buffer begins in the file.
     start: u64,
-    /// How many blocks the next read reads.
+    /// The number of blocks that the next read reads.
     blocks: u64,
     /// Whether the last read went towards the start of the file.
     backwards: bool,

@@ -35,10 +35,11 @@ impl Merged {
         self.elect_after(moved).map(|()| !self.winners.is_empty())
     }
 
-    /// Calls `read` with the current entry, which is not a tombstone, and those of the same part
-    /// after it, as long as they lie below `end` and below what the other parts have. Tombstones
-    /// are passed over. Then the current entry is the one at which it broke, or the first that
-    /// follows, which may be a tombstone. Entries must come from the first on.
+    /// Calls `read` with the current entry, which must not be a tombstone, and with those that
+    /// follow it in the same part, as long as their keys are below `end` and below the next keys of
+    /// the other parts. It passes over tombstones. If `read` breaks, the entry at which it did so
+    /// stays the current one. Otherwise the next entry becomes the current one, and may be a
+    /// tombstone. Only for cursors that are merged from the first entry on.
     pub(crate) fn read_run(&mut self, end: Option<&[u8]>, read: ReadEntry<'_>) -> Result<ControlFlow<()>> {
         match self.read_run_of_winner(end, read) {
             Ok(ControlFlow::Break(())) => Ok(ControlFlow::Break(())),

@@ -159,8 +159,8 @@ impl Cursor for StackCursor {
         self.take(From::Last)
     }
 
-    /// As long as nothing was taken from the other end, whole runs of one part are read without a
-    /// look at the others.
+    /// As long as nothing was taken from the other end, whole runs of one part are read without
+    /// looking at the others.
     fn read_below(&mut self, end: Option<&[u8]>, read: ReadEntry<'_>) -> Result<ControlFlow<()>> {
         while !self.key().is_empty() && end.is_none_or(|end| self.key() < end) {
             let is_one_ended = self.taken_from == Some(From::First) && self.last.current().is_none();

@@ -56,7 +56,8 @@ impl Stack {
             entries += delta.0;
             bytes += delta.1;
         }
-        // Less than nothing is what dropped collections may have, of which parts are left out.
+        // If a merge has left out entries of a dropped collection, the rest may add up to less than
+        // nothing.
         Ok(CollectionSize { entries: entries.max(0) as u64, bytes: bytes.max(0) as u64 })
     }
 }

@@ -29,7 +29,7 @@ use crate::{
 pub struct DeepReport {
     /// How many parts hold the entries that were to be written.
     pub parts: usize,
-    /// How many merged parts hold what the parts hold that they were merged from.
+    /// How many merged parts hold the same as the parts that they were merged from.
     pub merges: usize,
     /// What is wrong.
     pub findings: Vec<Error>,

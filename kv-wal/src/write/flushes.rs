@@ -3,8 +3,8 @@
 //!
 //! One thread at a time *leads* a flush, for all records that were appended before it takes its
 //! group. When it ends, all others wake: those whose records it covered are done, and the first of
-//! the rest that runs leads the next flush. Waking of these only one was tried: it took twice the
-//! code, and the rates of 2 to 64 threads were the same.
+//! the rest that runs leads the next flush. Waking only one of the rest was tried: it took twice
+//! the code, and the rates of 2 to 64 threads were the same.
 
 use crate::sync::{AtomicBool, Event, Ordering};
 

@@ -13,9 +13,9 @@ use std::{
 
 use super::{TOUCHED_AHEAD, arena::Address, version::Version};
 
-/// How many keys are prefetched in a step at most. Loom gains nothing from prefetching.
+/// The most keys that are prefetched in a step. Loom gains nothing from prefetching.
 const PREFETCHED_MAX: usize = if cfg!(loom) { 1 } else { TOUCHED_AHEAD };
-/// How many times more that are with each further step.
+/// The factor by which a step prefetches more keys than the step before.
 const PREFETCH_GROWTH: usize = 4;
 
 /// The end of a range that entries are taken from.
@@ -110,14 +110,14 @@ fn merge<'a>(first: &[Sorted], second: &[Sorted], key: &impl Fn(Address) -> &'a 
 #[derive(Debug)]
 pub(super) struct Keys(Vec<Rest>);
 
-/// What was not taken of a run.
+/// The part of a run that was not taken yet.
 #[derive(Debug)]
 struct Rest {
     run: Run,
     range: Range<usize>,
-    /// What of the range was not prefetched.
+    /// The part of the range that was not prefetched yet.
     unfetched: Range<usize>,
-    /// How many keys are prefetched next.
+    /// The number of keys that the next step prefetches.
     ahead: usize,
 }
 
@@ -187,7 +187,8 @@ impl Rest {
         self.run.get(first).copied()
     }
 
-    /// The keys to prefetch before the first one is taken; `None` if that one was before.
+    /// The keys to prefetch before the first one is taken; `None` if that one was prefetched
+    /// already.
     fn prefetch_next(&mut self, direction: Direction) -> Option<&[Sorted]> {
         let Range { start, end } = self.unfetched;
         let next = match direction {
