@@ -125,8 +125,9 @@ fn add_parts(
 ) -> Result<()> {
     match read_manifest(vfs, name, id) {
         Ok(manifest) => parts.extend(manifest.parts.iter().map(|part| part.seq)),
-        Err(error) if is_damage(&error) => *unreadable = (*unreadable).max(id.seq),
-        Err(Error::OlderVersion { .. } | Error::NewerVersion { .. }) => *unreadable = (*unreadable).max(id.seq),
+        Err(error) if is_damage(&error) || matches!(error, Error::OlderVersion { .. } | Error::NewerVersion { .. }) => {
+            *unreadable = (*unreadable).max(id.seq);
+        }
         Err(error) => return Err(error),
     }
     Ok(())

@@ -10,6 +10,8 @@ pub mod cases;
 mod image;
 mod support;
 
+pub use support::read_below;
+
 /// A medium that checkpoints are kept on, for [`checkpointer_suite!`](crate::checkpointer_suite). A
 /// new harness has an empty medium.
 pub trait CheckpointerHarness {

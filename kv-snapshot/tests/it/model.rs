@@ -1,12 +1,12 @@
 use std::{
     collections::{BTreeMap, VecDeque},
-    ops::{Bound, ControlFlow, RangeBounds},
+    ops::{Bound, RangeBounds},
     sync::Arc,
 };
 
-use kv_core::{Checkpoint, CheckpointId, Checkpointer, Cursor, Effort};
+use kv_core::{Checkpoint, CheckpointId, Checkpointer, Effort};
 use kv_snapshot::{MmapCheckpointer, SnapshotOptions};
-use kv_testkit::vfs::TestVfs;
+use kv_testkit::{checkpointer::read_below, vfs::TestVfs};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -221,31 +221,10 @@ fn a_stack_is_taken_from_both_ends() {
             assert_eq!((&*cursor.key_handle(), &*cursor.value_handle()), (&key[..], &value[..]));
             if rng.u8(..8) == 0 && from_the_front {
                 expected.push_front((key, value));
-                read_some(&mut *cursor, &mut expected, &mut rng);
+                read_below(&mut *cursor, &mut expected, Some(&[rng.u8(0..45)]), rng.usize(1..10));
             }
         }
         assert!(!cursor.advance().unwrap() && !cursor.retreat().unwrap() && cursor.key().is_empty());
-    }
-}
-
-/// Reads some of the expected entries, of which the cursor is at the first, in place.
-fn read_some(cursor: &mut dyn Cursor, expected: &mut VecDeque<(&Vec<u8>, &Vec<u8>)>, rng: &mut fastrand::Rng) {
-    let (end, most) = ([rng.u8(0..45)], rng.usize(1..10));
-    let mut read = 0;
-    let broke = cursor.read_below(Some(&end), &mut |key, value| {
-        assert_eq!((key, value), (&expected[read].0[..], &expected[read].1[..]));
-        read += 1;
-        if read == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    let broke = broke.unwrap().is_break();
-    assert_eq!(broke, read == most);
-    expected.drain(..read - usize::from(broke));
-    match expected.pop_front() {
-        Some((key, value)) => {
-            assert!(broke || key[..] >= end[..], "it stopped before the end");
-            assert_eq!((cursor.key(), cursor.value()), (&key[..], &value[..]));
-        }
-        None => assert!(cursor.key().is_empty()),
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use kv_core::{Checkpoint, Checkpointer, Effort, Error, ReadCacheStats, Result};
+use kv_core::{Checkpoint, CheckpointId, Checkpointer, Effort, Error, ReadCacheStats, Result};
 use kv_snapshot::{MmapCheckpointer, Reader, SnapshotOptions};
 use kv_testkit::{
     fork,
@@ -321,28 +321,42 @@ fn a_read_that_fails_is_an_error_and_may_be_damage() {
     }
 }
 
-/// A failure of the disk that passes shows nowhere, whichever operation fails.
-#[test]
-fn what_fails_once_is_neither_an_error_nor_damage() {
-    for n in (1..).step_by(11) {
-        let Scene { directory: _directory, vfs, checkpointer, newest, state } = Scene::new();
+/// Has each read from a file, or one in `step` of them, fail once after a new opening, and calls
+/// `run` with that: nothing may count as damage. `before` is called before the opening that it is
+/// about. Returns how many reads there are at least.
+fn at_each_failure(step: usize, before: fn(&Scene), run: fn(&MmapCheckpointer, CheckpointId, &State)) -> u64 {
+    for n in (1..).step_by(step) {
+        let scene = Scene::new();
+        before(&scene);
+        let Scene { directory: _directory, vfs, checkpointer, newest, state } = scene;
         let id = newest.id();
         drop((newest, checkpointer)); // which have the lock
         let checkpointer = open(vfs.clone()).unwrap();
+        let failures = vfs.failures();
         vfs.fail(Fault::on_reads().nth(n));
+        run(&checkpointer, id, &state);
+        assert!(checkpointer.damage().is_none(), "operation {n}");
+        if vfs.failures() == failures {
+            return n;
+        }
+    }
+    unreachable!("each run has an end")
+}
+
+/// A failure of the disk that passes shows nowhere, whichever operation fails.
+#[test]
+fn what_fails_once_is_neither_an_error_nor_damage() {
+    let run = |checkpointer: &MmapCheckpointer, id, state: &State| {
         let newest = checkpointer.open(id).unwrap();
         compare(&*newest, &state.collections).unwrap();
         assert_eq!(newest.scrub(0, u64::MAX).unwrap(), None);
-        Checkpointer::verify(&checkpointer, newest.id(), &|| false).unwrap();
-        assert!(checkpointer.verify().unwrap().is_clean(), "operation {n}");
+        Checkpointer::verify(checkpointer, id, &|| false).unwrap();
+        assert!(checkpointer.verify().unwrap().is_clean());
         let merged = checkpointer.maintain(Effort::Full, &|| false).unwrap().unwrap();
         compare(&*merged, &state.collections).unwrap();
-        assert!(checkpointer.damage().is_none(), "operation {n}");
-        if vfs.failures() == 0 {
-            assert!(n > 200, "only {n} operations");
-            return;
-        }
-    }
+    };
+    let operations = at_each_failure(11, |_| (), run);
+    assert!(operations > 200, "only {operations} operations");
 }
 
 /// A sector that a verification cannot read keeps what could replace it, as one that a read meets.
@@ -361,23 +375,13 @@ fn a_verification_notes_what_it_cannot_read() {
 /// found to be intact.
 #[test]
 fn what_fails_once_while_a_part_is_examined_is_no_damage() {
-    for n in 1.. {
-        let Scene { directory: _directory, vfs, checkpointer, newest, .. } = Scene::new();
-        let id = newest.id();
-        vfs.fail(Fault::on(Kind::Read).for_ever());
-        assert!(newest.scrub(0, 1).is_err() && checkpointer.damage().is_some());
-        vfs.heal();
-        drop((newest, checkpointer));
-        let checkpointer = open(vfs.clone()).unwrap();
-        let before = vfs.failures();
-        vfs.fail(Fault::on_reads().nth(n));
-        checkpointer.open(id).unwrap();
-        assert!(checkpointer.damage().is_none(), "operation {n}");
-        if vfs.failures() == before {
-            assert!(n > 8, "only {n} operations");
-            return;
-        }
-    }
+    let flag = |scene: &Scene| {
+        scene.vfs.fail(Fault::on(Kind::Read).for_ever());
+        assert!(scene.newest.scrub(0, 1).is_err() && scene.checkpointer.damage().is_some());
+        scene.vfs.heal();
+    };
+    let operations = at_each_failure(1, flag, |checkpointer, id, _| drop(checkpointer.open(id).unwrap()));
+    assert!(operations > 8, "only {operations} operations");
 }
 
 /// A part of the disk that cannot be read ends neither a read elsewhere nor a patrol, which finds

@@ -1,4 +1,8 @@
-use std::{ops::Bound, sync::Arc};
+use std::{
+    collections::VecDeque,
+    ops::{Bound, ControlFlow},
+    sync::Arc,
+};
 
 use fastrand::Rng;
 use kv_core::{
@@ -188,6 +192,28 @@ fn assert_ended(cursor: &mut dyn Cursor) {
     assert_at_no_entry(cursor);
     assert!(!cursor.advance().unwrap(), "a cursor went on after its end");
     assert_at_no_entry(cursor);
+}
+
+/// Calls [`Cursor::read_below`] with `end`, and breaks at the entry with the number `most`, counted
+/// from 1. `left` is what was not taken of the range, and the cursor stands on the first of it.
+/// Asserts that the right entries are read, and takes those out of `left` that are behind the
+/// cursor then.
+pub fn read_below(cursor: &mut dyn Cursor, left: &mut VecDeque<(&Vec<u8>, &Vec<u8>)>, end: Option<&[u8]>, most: usize) {
+    let mut read = Vec::new();
+    let broke = cursor.read_below(end, &mut |key, value| {
+        read.push((key.to_vec(), value.to_vec()));
+        if read.len() == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let is_below = |(key, _): &&(&Vec<u8>, &Vec<u8>)| end.is_none_or(|end| key[..] < *end);
+    let expected: Vec<_> = left.iter().take_while(is_below).take(most).collect();
+    assert!(
+        read.iter().map(|(key, value)| (key, value)).eq(expected.into_iter().copied()),
+        "C5: read_below reads others"
+    );
+    assert_eq!(broke.unwrap().is_break(), read.len() == most, "C5: read_below does not tell whether it broke");
+    left.drain(..read.len() - usize::from(read.len() == most));
+    let (key, value) = left.pop_front().map_or((&[][..], &[][..]), |(key, value)| (key, value));
+    assert!(cursor.key() == key && cursor.value() == value, "C5: read_below leaves the cursor elsewhere");
 }
 
 pub fn assert_at_no_entry(cursor: &dyn Cursor) {

@@ -1,15 +1,15 @@
 use std::{
     collections::VecDeque,
-    ops::{Bound, ControlFlow, RangeBounds},
+    ops::{Bound, RangeBounds},
 };
 
 use fastrand::Rng;
-use kv_core::{Cursor, KEY_BYTES_MAX};
+use kv_core::KEY_BYTES_MAX;
 
 use crate::checkpointer::{
     CheckpointerHarness,
     image::Image,
-    support::{assert_opens_as, changed, key, open, sample, value, write},
+    support::{self, assert_opens_as, changed, key, open, read_below, sample, value, write},
 };
 
 /// Writes the image as the first checkpoint, and checks it, now and after reopening.
@@ -259,32 +259,11 @@ pub fn c5_taken_from_both_ends(harness: &mut dyn CheckpointerHarness) {
                 assert!(cursor.value() == *value, "C5: the cursor gives another value of {}", key.escape_ascii());
                 if !retreats && rng.u8(..4) == 0 {
                     left.push_front((key, value));
-                    read_some(&mut *cursor, &mut left, &mut rng);
+                    let end = (rng.u8(..8) > 0).then(|| support::key(rng.usize(..320)));
+                    read_below(&mut *cursor, &mut left, end.as_deref(), rng.usize(1..30));
                 }
             }
             assert!(!cursor.advance().unwrap() && !cursor.retreat().unwrap(), "C5: a cursor went on after its end");
         }
     }
-}
-
-/// Reads entries that are left, of which the cursor is at the first, and leaves those that it has
-/// not reached.
-fn read_some(cursor: &mut dyn Cursor, left: &mut VecDeque<(&Vec<u8>, &Vec<u8>)>, rng: &mut Rng) {
-    let end = (rng.u8(..8) > 0).then(|| key(rng.usize(..320)));
-    let most = rng.usize(1..30);
-    let mut read = Vec::new();
-    let broke = cursor.read_below(end.as_deref(), &mut |key, value| {
-        read.push((key.to_vec(), value.to_vec()));
-        if read.len() == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    let is_below = |(key, _): &&(&Vec<u8>, &Vec<u8>)| end.as_ref().is_none_or(|end| *key < end);
-    let expected: Vec<_> = left.iter().take_while(is_below).take(most).collect();
-    assert!(
-        read.iter().map(|(key, value)| (key, value)).eq(expected.into_iter().copied()),
-        "C5: read_below reads others"
-    );
-    assert_eq!(broke.unwrap().is_break(), read.len() == most, "C5: read_below does not tell whether it broke");
-    left.drain(..read.len() - usize::from(read.len() == most));
-    let (key, value) = left.pop_front().map_or((&[][..], &[][..]), |(key, value)| (key, value));
-    assert!(cursor.key() == key && cursor.value() == value, "C5: read_below leaves the cursor elsewhere");
 }
