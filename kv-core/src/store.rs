@@ -219,7 +219,8 @@ impl Store {
         checkpointer: Arc<dyn Checkpointer>,
         options: StoreOptions,
     ) -> Result<Self> {
-        let options = StoreOptions { limits: options.limits.capped(), ..options };
+        let (limits, wait_thresholds) = (options.limits.capped(), options.wait_thresholds.max(1));
+        let options = StoreOptions { limits, wait_thresholds, ..options };
         let recovered = recovery::recover(&*log, &*checkpointer, options.checkpoint_record_bytes)?;
         let checkpoint_lsn = recovered.collections.view().checkpoint_lsn();
         let shared = Arc::new(Shared {

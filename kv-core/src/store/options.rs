@@ -51,7 +51,8 @@ pub struct StoreOptions {
     /// Default: 2.
     pub slow_thresholds: u32,
     /// Writes wait when changes of this many thresholds wait for a checkpoint. So this bounds
-    /// memory, and what the next opening has to replay. Default: 4.
+    /// memory, and what the next opening has to replay. 0 counts as 1, since nothing could be
+    /// written otherwise. Default: 4.
     pub wait_thresholds: u32,
     /// Writes are slowed down when this many small parts of the newest checkpoint wait to be
     /// merged. Default: 8.

@@ -256,22 +256,24 @@ fn dropping_the_last_handle_cancels_the_checkpoint_that_is_under_way() {
 
 #[test]
 fn writers_go_on_once_the_checkpoint_ends() {
-    let checkpointer = Arc::new(Slow::default());
-    let options = StoreOptions { room_wait: Duration::from_secs(60), ..options() };
-    let store = Store::with_backends(Arc::new(MemoryLog::new()), checkpointer.clone(), options).unwrap();
-    checkpointer.shut();
-    let writer = thread::spawn({
-        let store = store.clone();
-        move || (0..1000_u32).try_for_each(|key| store.collection("a")?.put(key.to_be_bytes(), [7; 1000]))
-    });
-    while store.stats().unwritten_bytes < store.stats().wait_bytes {
-        assert!(!writer.is_finished(), "it does not wait");
-        thread::sleep(Duration::from_millis(1));
+    for wait_thresholds in [4, 1, 0] {
+        let checkpointer = Arc::new(Slow::default());
+        let options = StoreOptions { room_wait: Duration::from_secs(60), wait_thresholds, ..options() };
+        let store = Store::with_backends(Arc::new(MemoryLog::new()), checkpointer.clone(), options).unwrap();
+        checkpointer.shut();
+        let writer = thread::spawn({
+            let store = store.clone();
+            move || (0..1000_u32).try_for_each(|key| store.collection("a")?.put(key.to_be_bytes(), [7; 1000]))
+        });
+        while store.stats().unwritten_bytes < store.stats().wait_bytes {
+            assert!(!writer.is_finished(), "it does not wait");
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert_bounded(&store);
+        checkpointer.open();
+        writer.join().unwrap().unwrap();
+        assert_eq!(store.collection("a").unwrap().len().unwrap(), 1000);
     }
-    assert_bounded(&store);
-    checkpointer.open();
-    writer.join().unwrap().unwrap();
-    assert_eq!(store.collection("a").unwrap().len().unwrap(), 1000);
 }
 
 #[test]
@@ -294,6 +296,20 @@ fn while_checkpoints_fail_writers_learn_why_and_go_on_afterwards() {
     checkpointer.fails.store(false, Ordering::SeqCst);
     store.collection("a").unwrap().put("k", "v").unwrap();
     assert_eq!(store.collection("a").unwrap().len().unwrap(), u64::from(taken) + 1);
+}
+
+#[test]
+fn writers_may_fill_one_threshold_at_least() {
+    let checkpointer = Arc::new(Slow::default());
+    let options = StoreOptions { wait_thresholds: 0, ..options() };
+    let store = Store::with_backends(Arc::new(MemoryLog::new()), checkpointer.clone(), options).unwrap();
+    checkpointer.shut();
+    let (taken, refusal) = fill(&store, "a", 0);
+    assert_error!(Err::<(), _>(refusal), Error::Busy { .. });
+    assert!(u64::from(taken) * 1000 > THRESHOLD / 2, "only {taken} puts were taken");
+    assert_eq!(store.stats().wait_bytes, THRESHOLD);
+    assert_bounded(&store);
+    checkpointer.open();
 }
 
 #[test]
