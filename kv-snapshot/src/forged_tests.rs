@@ -129,6 +129,18 @@ fn last_section(file: &[u8]) -> (usize, Section) {
     (at, Section::decode(record, u64::MAX).unwrap())
 }
 
+/// Changes a part, makes its checksums right again, and asserts that the verification of its entries
+/// finds the change.
+fn assert_found(vfs: &dyn Vfs, path: &Path, good: &[u8], what: &str, change: &dyn Fn(&mut Vec<u8>)) {
+    let mut file = good.to_vec();
+    change(&mut file);
+    assert!(file != good, "{what}");
+    seal(&mut file, |_| {});
+    fs::write(path, &file).unwrap();
+    let verified = Part::open(vfs, "part").and_then(|part| verify_entries(&part));
+    assert!(matches!(verified, Err(Error::Corrupt { .. })), "{what}: {verified:?}");
+}
+
 /// What the index says must be what the entries say, in each way in which it can differ.
 #[test]
 fn an_index_that_disagrees_with_the_entries_is_found() {
@@ -175,13 +187,7 @@ fn an_index_that_disagrees_with_the_entries_is_found() {
         ("the last group is missing", &|file| file[record + 72] -= 1),
     ];
     for (what, change) in forgeries {
-        let mut file = good.clone();
-        change(&mut file);
-        assert!(file != good, "{what}");
-        seal(&mut file, |_| {});
-        fs::write(&path, &file).unwrap();
-        let verified = Part::open(&*vfs, "part").and_then(|part| verify_entries(&part));
-        assert!(matches!(verified, Err(Error::Corrupt { .. })), "{what}: {verified:?}");
+        assert_found(&*vfs, &path, &good, what, change);
     }
 }
 
@@ -201,12 +207,8 @@ fn an_overflow_filter_without_a_bit_is_found() {
     let passed: Vec<_> = groups.step_by(32).filter(|group| good[group + 30] | good[group + 31] != 0).collect();
     assert!((5..50).contains(&passed.len()), "{} of {} groups", passed.len(), section.groups);
     for group in passed {
-        let mut file = good.clone();
-        file[group + 30..group + 32].fill(0);
-        seal(&mut file, |_| {});
-        fs::write(&path, &file).unwrap();
-        let verified = Part::open(&*vfs, "part").and_then(|part| verify_entries(&part));
-        assert!(matches!(verified, Err(Error::Corrupt { .. })), "group at {group}: {verified:?}");
+        let change = |file: &mut Vec<u8>| file[group + 30..group + 32].fill(0);
+        assert_found(&*vfs, &path, &good, &format!("group at {group}"), &change);
     }
 }
 

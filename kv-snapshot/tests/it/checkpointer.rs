@@ -6,7 +6,7 @@ use kv_testkit::vfs::{Event, Kind, TestVfs};
 use kv_vfs::OsVfs;
 use tempfile::TempDir;
 
-use crate::support::{self, State, collection, compare};
+use crate::support::{self, Asking, State, collection, compare};
 
 fn names(directory: &TempDir) -> Vec<String> {
     let entries = fs::read_dir(directory.path()).unwrap();
@@ -186,28 +186,18 @@ fn changes_that_break_their_contract_are_refused() {
 /// A disk that does not return what was written to it is noticed before anything is published.
 #[test]
 fn a_part_that_is_read_back_wrong_is_not_published() {
-    struct Damaging<'a>(support::StateChanges, &'a TempDir);
-    impl kv_core::Changes for Damaging<'_> {
-        fn head(&self) -> &kv_core::CheckpointHead {
-            self.0.head()
-        }
-        fn next(&mut self) -> kv_core::Result<Option<kv_core::Change<'_>>> {
-            self.0.next()
-        }
-        fn cancelled(&self) -> bool {
-            // Called while entries are written, when the buffer has not been written yet, and
-            // before each read when the part is read back.
-            let written = self.1.path().join("0000000000000001.part.tmp");
-            if fs::metadata(&written).is_ok_and(|written| written.len() > 0) {
-                let file = fs::OpenOptions::new().write(true).open(written).unwrap();
-                std::os::unix::fs::FileExt::write_all_at(&file, b"?", 9000).unwrap();
-            }
-            false
-        }
-    }
     let directory = TempDir::new().unwrap();
     let checkpointer = open(&directory);
-    let written = checkpointer.write(None, &mut Damaging(state().take(), &directory)).map(drop);
+    let damage = || {
+        // While entries are written, the buffer has not been written yet. Later this is called
+        // before each read when the part is read back.
+        let written = directory.path().join("0000000000000001.part.tmp");
+        if fs::metadata(&written).is_ok_and(|written| written.len() > 0) {
+            let file = fs::OpenOptions::new().write(true).open(written).unwrap();
+            std::os::unix::fs::FileExt::write_all_at(&file, b"?", 9000).unwrap();
+        }
+    };
+    let written = checkpointer.write(None, &mut Asking(state().take(), &damage)).map(drop);
     assert!(matches!(&written, Err(Error::Corrupt { offset: Some(8192), .. })), "{written:?}");
     assert_eq!(names(&directory), ["LOCK"], "and the checkpoints are not damaged");
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::{
     checkpointer::{open, state},
-    support::compare,
+    support::{Asking, compare},
 };
 
 type Act = Box<dyn FnOnce() + Send>;
@@ -21,25 +21,13 @@ type Act = Box<dyn FnOnce() + Send>;
 /// Removals while a checkpoint is being written do not remove anything of it.
 #[test]
 fn removal_during_a_write() {
-    struct Removing<'a>(crate::support::StateChanges, &'a MmapCheckpointer, kv_core::CheckpointId);
-    impl kv_core::Changes for Removing<'_> {
-        fn head(&self) -> &kv_core::CheckpointHead {
-            self.0.head()
-        }
-        fn next(&mut self) -> kv_core::Result<Option<kv_core::Change<'_>>> {
-            self.0.next()
-        }
-        fn cancelled(&self) -> bool {
-            self.1.remove(self.2).unwrap();
-            false
-        }
-    }
     let directory = TempDir::new().unwrap();
     let checkpointer = open(&directory);
     let mut state = state();
     let first = checkpointer.write(None, &mut state.take()).unwrap().id();
     state.put(1, b"more", b"");
-    let written = checkpointer.write(Some(first), &mut Removing(state.take(), &checkpointer, first)).unwrap();
+    let remove = || checkpointer.remove(first).unwrap();
+    let written = checkpointer.write(Some(first), &mut Asking(state.take(), &remove)).unwrap();
     compare(&*written, &state.collections).unwrap();
     assert_eq!(checkpointer.list().unwrap(), [written.id()]);
     assert!(checkpointer.verify().unwrap().is_clean());

@@ -125,6 +125,24 @@ impl Changes for StateChanges {
     }
 }
 
+/// Changes that call a function at each question whether to go on.
+pub struct Asking<'a>(pub StateChanges, pub &'a dyn Fn());
+
+impl Changes for Asking<'_> {
+    fn head(&self) -> &CheckpointHead {
+        self.0.head()
+    }
+
+    fn next(&mut self) -> Result<Option<Change<'_>>> {
+        self.0.next()
+    }
+
+    fn cancelled(&self) -> bool {
+        (self.1)();
+        false
+    }
+}
+
 /// The entries of a range.
 pub fn read_range(
     checkpoint: &dyn Checkpoint,

@@ -5,12 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use kv_core::{Error, Log, LogId, LogReader, Lsn};
+use kv_core::{Durability, Error, Log, LogId, LogReader, Lsn};
 
 use super::{
     LogDamage,
     file_damage::{Extent, FileDamage},
-    support::{append, append_process, assert_holds_prefix, open, payload, sync_all},
+    support::{append, append_to, assert_holds_prefix, open, payload, sync_all},
 };
 use crate::vfs::Files;
 
@@ -104,10 +104,7 @@ impl Workload {
     /// does not support `Process`.
     fn tail(&mut self) {
         for n in 0..3 {
-            let record = payload(1000 + n, 40);
-            if append_process(&*self.log, &record).is_some() {
-                self.records.push(record);
-            }
+            append_to(&mut self.records, &*self.log, payload(1000 + n, 40), Durability::Process);
         }
     }
 

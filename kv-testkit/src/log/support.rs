@@ -52,6 +52,17 @@ pub fn append_process(log: &dyn Log, record: &[u8]) -> Option<Lsn> {
     }
 }
 
+/// Appends a record to `log` and to `records`, unless the log does not support the durability.
+pub fn append_to(records: &mut Vec<Vec<u8>>, log: &dyn Log, record: Vec<u8>, durability: Durability) {
+    let appended = match durability {
+        Durability::Process => append_process(log, &record),
+        _ => Some(append(log, &record)),
+    };
+    if appended.is_some() {
+        records.push(record);
+    }
+}
+
 pub fn sync_all(log: &dyn Log) -> Lsn {
     sync(log, log.bounds().appended)
 }
@@ -106,6 +117,19 @@ pub fn assert_holds(log: &dyn Log, records: &[Vec<u8>]) {
     sync_all(log);
     let after = log.bounds().trimmed;
     assert_read(&read_after(log, after), after, records);
+}
+
+/// Asserts that the log holds exactly `records`, now and after a kill.
+pub fn assert_holds_and_survives_kill(
+    harness: &mut (impl LogHarness + ?Sized),
+    log: Arc<dyn Log>,
+    records: &[Vec<u8>],
+) {
+    assert_holds(&*log, records);
+    harness.kill();
+    drop(log);
+
+    assert_holds(&*open(harness), records);
 }
 
 /// Asserts that the log holds a prefix of `records`, at least up to `at_least`, and returns its

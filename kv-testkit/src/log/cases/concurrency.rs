@@ -9,7 +9,7 @@ use kv_core::{Durability, Error, Log, Lsn};
 use crate::{
     log::{
         LogHarness,
-        support::{append, assert_holds, assert_holds_prefix, next, open, payload, reader, sync},
+        support::{append, assert_holds_and_survives_kill, assert_holds_prefix, next, open, payload, reader, sync},
     },
     threads::{DoneFlag, join_all},
 };
@@ -39,11 +39,7 @@ pub fn l1_dense_with_threads(harness: &mut dyn LogHarness) {
     let by_position: BTreeMap<_, _> = appended.into_iter().flatten().collect();
     assert!(by_position.keys().copied().eq((1..=count as u64).map(Lsn)), "L1: positions are not dense from 1");
     let records: Vec<_> = by_position.into_values().collect();
-    assert_holds(&*log, &records);
-    harness.kill();
-    drop(log);
-
-    assert_holds(&*open(harness), &records);
+    assert_holds_and_survives_kill(harness, log, &records);
 }
 
 /// Threads that sync at once each get at least what they asked for, and what was reported as

@@ -1,11 +1,11 @@
 use fastrand::Rng;
-use kv_core::Lsn;
+use kv_core::{Durability, Lsn};
 
 use crate::log::{
     LogHarness,
     support::{
-        append, append_all, append_process, assert_holds, assert_holds_prefix, assert_misuse, open, payload, payloads,
-        sync, sync_all,
+        append, append_all, append_process, append_to, assert_holds, assert_holds_prefix, assert_misuse, open, payload,
+        payloads, sync, sync_all,
     },
 };
 
@@ -113,12 +113,8 @@ pub fn l9_prefix_after_kill(harness: &mut dyn LogHarness) {
         let log = open(harness);
         for _ in 0..rng.usize(0..40) {
             let record = payload(rng.u64(..), rng.usize(0..3000));
-            if rng.bool() {
-                append(&*log, &record);
-                records.push(record);
-            } else if append_process(&*log, &record).is_some() {
-                records.push(record);
-            }
+            let durability = if rng.bool() { Durability::Disk } else { Durability::Process };
+            append_to(&mut records, &*log, record, durability);
             match rng.u8(0..8) {
                 0 => _ = sync_all(&*log),
                 1 => _ = sync(&*log, Lsn(rng.u64(0..=records.len() as u64))),

@@ -2,7 +2,10 @@ use kv_core::{Durability, Lsn};
 
 use crate::log::{
     LogHarness,
-    support::{append, append_all, assert_bounds, assert_holds, open, payload, payloads, sync_all},
+    support::{
+        append, append_all, assert_bounds, assert_holds, assert_holds_and_survives_kill, open, payload, payloads,
+        sync_all,
+    },
 };
 
 /// The first record has position 1, and each further record has the next position. This holds
@@ -52,11 +55,7 @@ pub fn l2_faithful(harness: &mut dyn LogHarness) {
     drop(log);
 
     let log = open(harness);
-    assert_holds(&*log, &records);
-    harness.kill();
-    drop(log);
-
-    assert_holds(&*open(harness), &records);
+    assert_holds_and_survives_kill(harness, log, &records);
 }
 
 /// Many records, several hundred KiB in all, synced in groups of every size.
@@ -72,11 +71,7 @@ pub fn l2_faithful_over_many_records(harness: &mut dyn LogHarness) {
         sync_all(&*log);
         rest = later;
     }
-    assert_holds(&*log, &records);
-    harness.kill();
-    drop(log);
-
-    assert_holds(&*open(harness), &records);
+    assert_holds_and_survives_kill(harness, log, &records);
 }
 
 /// A record of exactly the maximum length that the log reports.

@@ -1,12 +1,12 @@
 use fastrand::Rng;
-use kv_core::Lsn;
+use kv_core::{Durability, Lsn};
 
 use super::{durability, opening};
 use crate::log::{
     LogPowerCut,
     support::{
-        append, append_all, append_process, assert_holds, assert_holds_prefix, open, payload, payloads, read_after,
-        sync, sync_all,
+        append, append_all, append_to, assert_holds, assert_holds_prefix, open, payload, payloads, read_after, sync,
+        sync_all,
     },
 };
 
@@ -21,13 +21,8 @@ pub fn l7_what_was_read_survives_power_cut(harness: &mut dyn LogPowerCut) {
     for round in 0..8 {
         let log = open(harness);
         for n in 0..10 {
-            let record = payload(round * 10 + n, 300);
-            if n % 2 == 0 {
-                append(&*log, &record);
-                records.push(record);
-            } else if append_process(&*log, &record).is_some() {
-                records.push(record);
-            }
+            let durability = if n % 2 == 0 { Durability::Disk } else { Durability::Process };
+            append_to(&mut records, &*log, payload(round * 10 + n, 300), durability);
             if n == round {
                 sync_all(&*log);
             }
@@ -50,12 +45,8 @@ pub fn l9_prefix_after_power_cut(harness: &mut dyn LogPowerCut) {
         let log = open(harness);
         for _ in 0..rng.usize(0..40) {
             let record = payload(rng.u64(..), rng.usize(0..3000));
-            if rng.bool() {
-                append(&*log, &record);
-                records.push(record);
-            } else if append_process(&*log, &record).is_some() {
-                records.push(record);
-            }
+            let durability = if rng.bool() { Durability::Disk } else { Durability::Process };
+            append_to(&mut records, &*log, record, durability);
             if rng.u8(0..8) == 0 {
                 sync(&*log, Lsn(rng.u64(0..=records.len() as u64)));
             }

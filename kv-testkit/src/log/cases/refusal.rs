@@ -2,7 +2,7 @@ use kv_core::{Durability, Error};
 
 use crate::log::{
     LogHarness, LogSpace,
-    support::{append, append_all, assert_holds, open, payload, payloads, sync_all},
+    support::{append, append_all, assert_holds, assert_holds_and_survives_kill, open, payload, payloads, sync_all},
 };
 
 /// The suite tries no record above this size, in bytes.
@@ -61,9 +61,5 @@ pub fn l5_full_medium_refuses_until_there_is_space(harness: &mut dyn LogSpace) {
     harness.free();
     records.push(payload(1000, size));
     append(&*log, &records[records.len() - 1]);
-    assert_holds(&*log, &records);
-    harness.kill();
-    drop(log);
-
-    assert_holds(&*open(harness), &records);
+    assert_holds_and_survives_kill(harness, log, &records);
 }
