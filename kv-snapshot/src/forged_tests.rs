@@ -129,8 +129,8 @@ fn last_section(file: &[u8]) -> (usize, Section) {
     (at, Section::decode(record, u64::MAX).unwrap())
 }
 
-/// Changes a part, makes its checksums right again, and asserts that the verification of its entries
-/// finds the change.
+/// Changes a part, makes its checksums right again, and asserts that the verification of its
+/// entries finds the change.
 fn assert_found(vfs: &dyn Vfs, path: &Path, good: &[u8], what: &str, change: &dyn Fn(&mut Vec<u8>)) {
     let mut file = good.to_vec();
     change(&mut file);
