@@ -2,8 +2,9 @@
 //!
 //! `cargo xtask compare` builds this crate with the peers and runs it. The report goes to `compare`
 //! in cargo's target directory. `RESULTS.md` and `headline.svg`, beside this crate's manifest, are
-//! `report.md` and `headline.svg` of the last long run, whose command `RESULTS.md` names. A run
-//! also draws `ready.svg`: how soon stores are ready after a kill, by size.
+//! `report.md` and `headline.svg` of the last long run, whose command `RESULTS.md` names.
+//! `RESULTS-BY-SIZE.md` and `ready.svg` (how soon stores are ready after a kill) are those of the
+//! last run with larger stores.
 //!
 //! The measuring itself is the [harness](kv_bench::harness) of kv-bench. This crate adds the peers,
 //! maps in memory, the limits of the machine, and the report.
