@@ -391,8 +391,9 @@ impl Store {
 
     /// Makes a checkpoint of the present state, so that the next opening need not replay anything
     /// up to here. Returns its identity, or `None` if nothing has changed since the last
-    /// checkpoint. (Another thread may have made that one while this one waited.) Readers and
-    /// writers go on meanwhile.
+    /// checkpoint. (Another thread may have made that one while this one waited.) `None` also means
+    /// that the store was closed meanwhile: closing makes a checkpoint of its own if there is need.
+    /// Readers and writers go on meanwhile.
     ///
     /// ```
     /// # let store = kv_core::Store::in_memory()?;

@@ -169,7 +169,8 @@ impl Memtable {
         self.bytes.load(Ordering::Relaxed) + self.order_bytes.load(Ordering::Relaxed)
     }
 
-    /// Counts it among the bytes that only snapshots and iterators hold. The store drops it.
+    /// Counts about what it takes among the bytes that only snapshots and iterators hold. The store
+    /// drops it.
     pub(crate) fn count_as_held(&self, all_bytes: &Arc<atomic::AtomicU64>) {
         let held = Held { all: Arc::clone(all_bytes), own: atomic::AtomicU64::new(0) };
         held.add(self.bytes());

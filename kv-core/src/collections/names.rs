@@ -25,7 +25,7 @@ pub(crate) struct Names {
 type Root = HashTrieMapSync<Arc<str>, Named, RandomState>;
 
 /// How much a change of one name forgets of what earlier changes left. Each leaves one root and one
-/// removal at most. So after a burst of changes as many further ones forget everything, and none of
+/// removal at most. So n further changes forget what a burst of n changes has left, and none of
 /// them pays for many others.
 const FORGOTTEN_MAX: usize = 2;
 

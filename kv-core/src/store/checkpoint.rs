@@ -72,9 +72,11 @@ impl Shared {
     /// changed, or an earlier checkpoint was not finished. Waits in any case until no other thread
     /// writes a checkpoint or trims the log after one.
     pub(super) fn checkpoint_on_close(&self) -> Result<()> {
-        let never = &|| false;
-        let written = if self.freeze_on_close()? { self.attempt(never, || self.write_frozen(never)) } else { Ok(None) };
-        drop(self.lock_checkpoint(never)?);
+        // Nothing waits for it any more once the last handle is gone.
+        let cancelled = &|| self.is_abandoned();
+        let written =
+            if self.freeze_on_close()? { self.attempt(cancelled, || self.write_frozen(cancelled)) } else { Ok(None) };
+        drop(self.lock_checkpoint(&|| false)?);
         written.map(drop)
     }
 

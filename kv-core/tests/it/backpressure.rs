@@ -112,8 +112,8 @@ fn fill(store: &Store, collection: &str, first: u32) -> (u32, Error) {
     panic!("{PUTS_MAX} puts have found room")
 }
 
-/// A store whose checkpointer is shut, and which has taken as much as it may: how many puts, and
-/// the refusal of the next one.
+/// A store whose checkpointer is shut, and which has taken as much as it may. Returns the number of
+/// puts that it took and the refusal of the next one.
 fn full() -> (Arc<Slow>, Store, u32, Error) {
     let checkpointer = Arc::new(Slow::default());
     let store = store_on(&checkpointer);
@@ -185,7 +185,7 @@ fn closing_waits_until_the_background_has_trimmed_the_log() {
     assert_eq!(store.stats().checkpoint_error, None);
 }
 
-/// The same for a checkpoint by call, and though this opening has written nothing.
+/// Closing also waits for a checkpoint by call, even if this opening has written nothing.
 #[test]
 fn closing_what_was_only_read_waits_for_a_checkpoint_by_call() {
     let media = Media::default();
@@ -233,25 +233,34 @@ fn nothing_is_frozen_once_the_store_is_closed() {
     }
     a.put("third", "v").unwrap();
     assert_error!(store.close(), Error::StillClosing { .. });
+    while a.put("fourth", "v").is_ok() {} // until the store is closed
     checkpointer.open();
     background.join().unwrap();
     while let Err(Error::StillClosing { .. }) = store.close() {}
     assert_eq!((checkpointer.writes(), store.stats().frozen_memtables), (2, 0));
 }
 
+/// Whether the background writes the checkpoint, or a call of `close` that has given up waiting.
 #[test]
 fn dropping_the_last_handle_cancels_the_checkpoint_that_is_under_way() {
-    let checkpointer = Arc::new(Slow::default());
-    let store = store_on(&checkpointer);
-    checkpointer.waits_for_cancelling.store(true, Ordering::SeqCst);
-    fill(&store, "a", 0);
-    assert!(checkpointer.writes() > 0);
-    let (sender, receiver) = std::sync::mpsc::channel();
-    thread::spawn(move || {
-        drop(store);
-        sender.send(()).unwrap();
-    });
-    receiver.recv_timeout(Duration::from_secs(20)).expect("the drop waits for the checkpoint");
+    for closes in [false, true] {
+        let checkpointer = Arc::new(Slow::default());
+        let store = store_on(&checkpointer);
+        checkpointer.waits_for_cancelling.store(true, Ordering::SeqCst);
+        fill(&store, "a", 0);
+        while checkpointer.writes() == 0 {
+            thread::yield_now();
+        }
+        if closes {
+            assert_error!(store.close(), Error::StillClosing { .. });
+        }
+        thread::spawn(move || drop(store));
+        let began = Instant::now();
+        while Arc::strong_count(&checkpointer) > 1 {
+            assert!(began.elapsed() < Duration::from_secs(20), "the checkpoint is not cancelled");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 #[test]
