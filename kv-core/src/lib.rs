@@ -30,7 +30,7 @@
 //! # Implementing a backend: start here
 //!
 //! 1. [`Log`] lists what a log guarantees, numbered L1 to L14; [`Checkpointer`] does the same for
-//!    checkpoints, C1 to C9. You can implement one of the two and take the other from kv-wal,
+//!    checkpoints, C1 to C10. You can implement one of the two and take the other from kv-wal,
 //!    kv-snapshot or this crate.
 //! 2. Read the implementations in memory (`kv-core/src/memory`). They keep every guarantee in a few
 //!    hundred lines each, and are written to be read.
@@ -80,7 +80,7 @@ pub use collections::{Entries, Entry};
 pub use durability::Durability;
 pub use error::{Error, LockHolder, Place, Refusal, Result};
 pub use limits::{BATCH_BYTES_MAX, COLLECTIONS_MAX, KEY_BYTES_MAX, Limits, NAME_BYTES_MAX, VALUE_BYTES_MAX};
-pub use log::{Bounds, Log, LogReader, Record};
+pub use log::{Bounds, FlushStats, Log, LogReader, Record};
 pub use memory::{CheckpointDamage, Crash, MemoryCheckpointMedium, MemoryCheckpointer, MemoryLog, MemoryLogMedium};
 pub use owner::Owner;
 pub use panics::guarded;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crate::{Durability, Epoch, LogId, Lsn, Result};
 
 /// An ordered, durable sequence of opaque records.
@@ -166,6 +168,12 @@ pub trait Log: Send + Sync {
     /// this number to bound the size of the log.
     fn medium_bytes_after(&self, after: Lsn) -> u64;
 
+    /// What the log has flushed since it was opened, and what waits for a flush. Does no I/O, and
+    /// waits for none. The default counts nothing.
+    fn flush_stats(&self) -> FlushStats {
+        FlushStats::default()
+    }
+
     /// What the user of the log should know about its opening: what was found and done. Each note
     /// is a clause such as "cut a torn tail of 24 bytes". The default has none.
     fn opening_notes(&self) -> Vec<String> {
@@ -178,6 +186,48 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// As [`sync`](Log::sync).
     fn close(&self) -> Result<()>;
+}
+
+/// What a log has flushed since it was opened, and what waits for a flush.
+///
+/// ```
+/// # use std::time::Duration;
+/// use kv_core::FlushStats;
+///
+/// let mut stats = FlushStats::default();
+/// stats.count(3, Duration::from_micros(200)); // a group of three records
+/// stats.count(1, Duration::from_micros(100));
+/// assert_eq!((stats.flushes, stats.records, stats.largest_group), (2, 4, 3));
+/// assert_eq!((stats.time.as_micros(), stats.longest.as_micros()), (300, 200));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FlushStats {
+    /// How many flushes have succeeded.
+    pub flushes: u64,
+    /// How many records they have made durable. Divided by `flushes`, this is how large a group is
+    /// on average: how many records share a flush.
+    pub records: u64,
+    /// The most records that one flush has made durable.
+    pub largest_group: u64,
+    /// How long these flushes took in all, from taking the group to its acknowledgement.
+    pub time: Duration,
+    /// How long the longest took.
+    pub longest: Duration,
+    /// How many bytes wait in memory for the next flush. What a flush that is under way has taken
+    /// is not among them.
+    pub waiting_bytes: u64,
+}
+
+impl FlushStats {
+    /// Counts a flush that has succeeded.
+    pub fn count(&mut self, records: u64, took: Duration) {
+        self.flushes += 1;
+        self.records += records;
+        self.largest_group = self.largest_group.max(records);
+        self.time += took;
+        self.longest = self.longest.max(took);
+    }
 }
 
 /// Reads the records of a log one after the other.

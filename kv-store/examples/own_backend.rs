@@ -8,7 +8,8 @@ use std::sync::{
 };
 
 use kv_core::{
-    Bounds, Durability, Log, LogId, LogReader, Lsn, MemoryCheckpointer, MemoryLog, Result, Store, StoreOptions,
+    Bounds, Durability, FlushStats, Log, LogId, LogReader, Lsn, MemoryCheckpointer, MemoryLog, Result, Store,
+    StoreOptions,
 };
 
 /// [`Log`] says what a log must do, as numbered guarantees. `kv_testkit::log_suite!` checks them.
@@ -56,6 +57,10 @@ impl Log for CountingLog {
 
     fn medium_bytes_after(&self, after: Lsn) -> u64 {
         self.inner.medium_bytes_after(after)
+    }
+
+    fn flush_stats(&self) -> FlushStats {
+        self.inner.flush_stats()
     }
 
     fn opening_notes(&self) -> Vec<String> {

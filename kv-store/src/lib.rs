@@ -126,7 +126,7 @@
 //! | `checkpoints/` | parts and manifests, see kv-snapshot |
 //!
 //! A directory has one owner: a second opener, in this process or another, gets [`Error::Locked`].
-//! Opening a store that was closed, and reading it, writes no file.
+//! Opening an existing store, and reading it, writes no file.
 //!
 //! The owner is the process that opened the directory. In a child made by `fork`, every write,
 //! sync, checkpoint and close fails with [`Error::Forked`], and dropping a handle does nothing.
@@ -147,9 +147,9 @@ use std::path::Path;
 pub use kv_core::{
     BATCH_BYTES_MAX, Batch, Bounds, COLLECTIONS_MAX, ChangeFeed, ChangeRecord, CheckpointId, Checkpointer, Collection,
     CollectionId, CollectionInfo, Commit, DeferredCollection, DeferredStore, Durability, Entries, Entry, Epoch, Error,
-    KEY_BYTES_MAX, Limits, LockHolder, Log, LogId, Lsn, Mismatch, NAME_BYTES_MAX, Owner, Place, RecordedChange,
-    Recovery, Refusal, Result, Snapshot, Stats, Store, StoreOptions, Transaction, TransactionEntries, VALUE_BYTES_MAX,
-    Value, background, recovery,
+    FlushStats, KEY_BYTES_MAX, Limits, LockHolder, Log, LogId, Lsn, Mismatch, NAME_BYTES_MAX, Owner, Place,
+    RecordedChange, Recovery, Refusal, Result, Snapshot, Stats, Store, StoreOptions, Transaction, TransactionEntries,
+    VALUE_BYTES_MAX, Value, background, recovery,
 };
 pub use kv_snapshot::Reader;
 pub use kv_vfs::{OsVfs, Vfs};

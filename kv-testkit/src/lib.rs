@@ -15,6 +15,9 @@
 //!   files.
 //! - [`ManualScheduler`]: runs background jobs only when the test says so.
 //! - [`recoverable`]: the state that an opening would recover from a disk at a given moment.
+//! - [`stack_model`]: a small model of log, checkpoints, damage and recovery, explored in full.
+//! - [`fork`]: runs code in a child made by `fork`.
+//! - [`kernel`]: what the kernel says about this process: its maps, files and writes.
 //! - [`Model`]: what a store must hold, as a map of maps; [`store`] compares the two step by step.
 //!
 //! # Test your own backend in ten lines
@@ -88,6 +91,7 @@ pub mod fork;
 pub mod harness;
 #[cfg(loom)]
 pub mod interleavings;
+pub mod kernel;
 pub mod linearizability;
 pub mod log;
 mod model;

@@ -135,6 +135,18 @@ pub trait File: Send + Sync + fmt::Debug {
         self.write_all_at(bytes, offset)
     }
 
+    /// Reserves the space of `len` bytes at `offset`, at or behind the end of the file, and
+    /// enlarges the file by them. They read as zeroes, and no write to them fails for lack of
+    /// space, if the file [is overwritten in place](File::is_overwritten_in_place).
+    ///
+    /// In contrast to [`write_zeroes`](File::write_zeroes) this may write nothing to the disk. But
+    /// the first write to each block then changes the file's metadata, which the next
+    /// [`sync_data`](File::sync_data) has to write as well. The default implementation writes
+    /// zeroes.
+    fn reserve(&self, offset: u64, len: u64) -> Result<()> {
+        self.write_zeroes(offset, len)
+    }
+
     /// Writes `len` zeroes at `offset`. This allocates the space: if the file [is overwritten in
     /// place](File::is_overwritten_in_place), later writes there neither allocate nor change the
     /// file's metadata. The guarantees are those of [`write_at`](File::write_at).

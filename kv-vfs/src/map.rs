@@ -24,9 +24,9 @@ pub(crate) fn read_only(file: &fs::File) -> io::Result<Bytes> {
 
 /// A map of a whole file, through which it is written.
 ///
-/// A child made by `fork` does not inherit the map, except if another thread forks while this one
-/// makes the map: the pages of a file that a process has mapped stay in the page cache, and
-/// recovery must be able to drop them once the owner has ended.
+/// A child made by `fork` does not inherit the map. Mapped pages stay in the page cache, and
+/// recovery must be able to drop them once the owner has ended. A fork by another thread while the
+/// map is being made is the exception.
 #[derive(Debug)]
 pub(crate) struct WritableMap {
     /// `None` only while this is dropped.
@@ -43,6 +43,9 @@ impl WritableMap {
         // callers, and other users cannot enter a directory that kv has created (0700).
         let map = unsafe { MmapMut::map_mut(file)? };
         map.advise(Advice::DontFork)?;
+        // A page that was evicted comes back alone. The kernel would read ahead in larger units
+        // otherwise, and a copy marks its whole unit as changed.
+        map.advise(Advice::Random)?;
         Ok(Self { map: Some(map), origin: Origin::here() })
     }
 

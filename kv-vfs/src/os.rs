@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use rustix::{
-    fs::{AtFlags, CWD, Mode, OFlags},
+    fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags},
     io::{Errno, retry_on_intr},
 };
 
@@ -351,6 +351,14 @@ impl File for OsFile {
 
     fn is_overwritten_in_place(&self) -> bool {
         in_place::is_granted(&self.file).unwrap_or(false)
+    }
+
+    fn reserve(&self, offset: u64, len: u64) -> Result<()> {
+        let reserved = retry_on_intr(|| rustix::fs::fallocate(&self.file, FallocateFlags::empty(), offset, len));
+        match reserved {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.write_zeroes(offset, len),
+            _ => reserved.map_err(|errno| Error::new("reserve space for", &self.path, errno)),
+        }
     }
 
     /// The kernel may keep what one call writes as one unit in memory (a folio), and a copy to a

@@ -37,8 +37,8 @@
 //!
 //! The log ignores all other names.
 //!
-//! A new segment is filled with zeroes and synced, then renamed, and then the directory is synced.
-//! Only after that does the log write records to it. No segment is used twice.
+//! A new segment gets its full size, all zeroes, and is synced, then renamed, and then the
+//! directory is synced. Only after that does the log write records to it. No segment is used twice.
 //!
 //! The log keeps one *spare* ready: the preallocated next segment, so that an append does not wait
 //! for space. A background job prepares it, from the first append on. Opening and reading an

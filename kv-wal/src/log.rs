@@ -4,7 +4,7 @@ use std::{
 };
 
 use kv_core::{
-    Bounds, Durability, Error, Log, LogId, LogReader, Lsn, Result,
+    Bounds, Durability, Error, FlushStats, Log, LogId, LogReader, Lsn, Result,
     background::{Job, Next, Wake},
 };
 use kv_vfs::{Lock, Vfs};
@@ -246,12 +246,6 @@ impl Log for SegmentedLog {
             if upto > appended {
                 return Err(Error::never_appended(upto, appended));
             }
-            // A flush that was begun before the log failed need not end for what recovery found.
-            if self.shared.positions.durable() >= upto
-                && let Some(synced) = self.synced(&self.shared.lock(), upto)
-            {
-                return Ok(synced);
-            }
             let Some(lead) = self.shared.flushes.lead_or_wait() else { continue };
             let mut state = self.shared.lock();
             match self.prepare_flush(&mut state, upto).transpose() {
@@ -280,6 +274,13 @@ impl Log for SegmentedLog {
 
     fn medium_bytes_after(&self, after: Lsn) -> u64 {
         self.shared.lock().medium_bytes_after(after)
+    }
+
+    fn flush_stats(&self) -> FlushStats {
+        let state = self.shared.lock();
+        let mut stats = state.flushed;
+        stats.waiting_bytes = state.buffer.bytes() as u64;
+        stats
     }
 
     fn opening_notes(&self) -> Vec<String> {

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use kv_core::{Epoch, Error, LogId, Lsn, Result};
+use kv_core::{Epoch, Error, FlushStats, LogId, Lsn, Result};
 use kv_vfs::{Access, Lock, Vfs};
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     mark_file::MarkWriter,
     options::{Options, Sizes},
     recovery::{self, LogRecovery, Recovered, Tail},
-    segment_file::{self, CreateError, Segment},
+    segment_file::{self, CreateError, Segment, Space},
     write::{Buffer, Poison, Positions, Shared, State, Unsynced, new_identity},
 };
 
@@ -69,7 +69,7 @@ fn create(vfs: &dyn Vfs, sizes: &Sizes) -> Result<Recovered> {
     let (identity, number) = (new_identity(vfs)?, 1);
     vfs.request_overwriting_in_place();
     let header = Header { log_id, number, identity, block_bytes: sizes.block as u32, length: sizes.segment_min };
-    segment_file::create(vfs, &header).map_err(CreateError::into_inner)?;
+    segment_file::create(vfs, &header, Space::Filled).map_err(CreateError::into_inner)?;
     Ok(Recovered {
         log_id,
         live: Vec::new(),
@@ -106,11 +106,13 @@ fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Res
         spare,
         wants_spare: false,
         wants_short_segment: false,
+        holds_long_records: false,
         preparing: false,
         next_number: recovered.next_number,
         obsolete: recovered.obsolete.into_iter().chain(useless).collect(),
         buffer: Buffer::new(epoch),
         unsynced: Unsynced::default(),
+        flushed: FlushStats::default(),
         begun: false,
         mark_overwrites_in_place: false,
         closed: false,

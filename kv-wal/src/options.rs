@@ -36,9 +36,9 @@ pub struct Options {
     pub buffered_bytes_max: usize,
     /// Whether short records that wait for no flush are written through a map of the segment
     /// instead of by a system call each. Has an effect on ext4 and XFS only, and on segments that
-    /// this opening makes. If a page of the segment was evicted from memory and the disk cannot
-    /// read it, or if XFS has shut down after an error, the process then ends with SIGBUS; without
-    /// maps the append returns an error. On by default.
+    /// this opening makes after its first write. If a page of the segment was evicted from memory
+    /// and the disk cannot read it, or if XFS has shut down after an error, the process then ends
+    /// with SIGBUS; without maps the append returns an error. On by default.
     pub map_segments: bool,
     /// A lower bound for this opening's epoch; at most 2^62. The epoch is also above every epoch
     /// found in the log. 1 by default.

@@ -24,7 +24,17 @@ pub(crate) struct Segment {
     pub(crate) file: Arc<dyn File>,
     /// Whether this opening has filled it with zeroes, block by block. Then its blocks are pages in
     /// memory of their own, and have space on the disk even if the store is a sparse copy.
-    pub(crate) is_new: bool,
+    pub(crate) is_filled: bool,
+}
+
+/// How a new segment gets its space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Space {
+    /// Zeroes are written. Later writes then change nothing but the bytes that they write.
+    Filled,
+    /// It is reserved, and nothing is written: long records would take as much of the disk's time
+    /// for zeroes as for themselves.
+    Reserved,
 }
 
 impl Segment {
@@ -88,7 +98,7 @@ pub(crate) fn open(vfs: &dyn Vfs, number: u64, access: Access) -> Result<Segment
     let mut bytes = vec![0; HEADER_BYTES];
     let len = read_up_to(&*file, &mut bytes, 0)?;
     match Header::decode(&bytes[..len]) {
-        Ok(header) if header.number == number => Ok(Segment { header, file, is_new: false }),
+        Ok(header) if header.number == number => Ok(Segment { header, file, is_filled: false }),
         Ok(header) => {
             let detail = format!("the header is that of segment {}: the file has the wrong name", header.number);
             Err(Error::corrupt_whole(error::path(vfs, &name), detail))
@@ -121,12 +131,12 @@ impl CreateError {
     }
 }
 
-/// Creates the segment that `header` describes. It writes zeroes to the full size under a temporary
-/// name, syncs the file, renames it (over an unused spare of that number, if there is one), and
-/// syncs the directory. The segment must not be used before this has returned.
-pub(crate) fn create(vfs: &dyn Vfs, header: &Header) -> Result<Segment, CreateError> {
+/// Creates the segment that `header` describes. It gives the file its full size under a temporary
+/// name, all zeroes, syncs the file, renames it (over an unused spare of that number, if there is
+/// one), and syncs the directory. The segment must not be used before this has returned.
+pub(crate) fn create(vfs: &dyn Vfs, header: &Header, space: Space) -> Result<Segment, CreateError> {
     let name = names::segment(header.number);
-    let file = match fill(vfs, header).and_then(|file| vfs.rename(names::TEMPORARY, &name).map(|()| file)) {
+    let file = match fill(vfs, header, space).and_then(|file| vfs.rename(names::TEMPORARY, &name).map(|()| file)) {
         Ok(file) => file,
         Err(error) => {
             let _ = vfs.remove(names::TEMPORARY); // frees the space; the next attempt tries again
@@ -137,10 +147,10 @@ pub(crate) fn create(vfs: &dyn Vfs, header: &Header) -> Result<Segment, CreateEr
     // the old handle: after the rename the segment exists, and it is too late to refuse.
     let file = vfs.open(&name, Access::ReadWrite).unwrap_or(file);
     vfs.sync_directory().map_err(|error| CreateError::Final(error.into()))?;
-    Ok(Segment { header: *header, file, is_new: true })
+    Ok(Segment { header: *header, file, is_filled: space == Space::Filled })
 }
 
-fn fill(vfs: &dyn Vfs, header: &Header) -> kv_vfs::Result<Arc<dyn File>> {
+fn fill(vfs: &dyn Vfs, header: &Header, space: Space) -> kv_vfs::Result<Arc<dyn File>> {
     let file = match vfs.create(names::TEMPORARY) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             vfs.remove(names::TEMPORARY)?; // left by a killed process
@@ -148,9 +158,13 @@ fn fill(vfs: &dyn Vfs, header: &Header) -> kv_vfs::Result<Arc<dyn File>> {
         }
         created => created?,
     };
+    let (at, len) = (HEADER_BYTES as u64, header.length - HEADER_BYTES as u64);
     let filled = file
         .write_all_at(&header.encode(), 0)
-        .and_then(|()| file.write_zeroes(HEADER_BYTES as u64, header.length - HEADER_BYTES as u64))
+        .and_then(|()| match space {
+            Space::Filled => file.write_zeroes(at, len),
+            Space::Reserved => file.reserve(at, len),
+        })
         .and_then(|()| file.sync_data());
     if filled.is_err() {
         let _ = file.set_len(0); // frees the space even if a handle stays open after the removal

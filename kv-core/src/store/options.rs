@@ -54,14 +54,14 @@ pub struct StoreOptions {
     /// memory, and what the next opening has to replay. 0 counts as 1, since nothing could be
     /// written otherwise. Default: 4.
     pub wait_thresholds: u32,
-    /// Writes are slowed down when this many small parts of the newest checkpoint wait to be
-    /// merged. Default: 8.
+    /// Writes are slowed down when more than this many small parts of the newest checkpoint wait to
+    /// be merged. Default: 8.
     pub slow_unmerged_parts: usize,
     /// How many bytes of memory [snapshots](crate::Store::snapshot) and iterators may hold that
-    /// nothing else needs. Above it, each read of a new snapshot, and each new iterator, fails with
-    /// [`SnapshotsHoldTooMuch`](crate::Error::SnapshotsHoldTooMuch), until old ones are dropped:
-    /// then take another one. It may be exceeded by what is in memory when it is reached, and by
-    /// what comes until the next checkpoint begins. Default: 512 MiB.
+    /// nothing else needs. Above it, each read of a new snapshot, and each new iterator of a
+    /// collection, fails with [`SnapshotsHoldTooMuch`](crate::Error::SnapshotsHoldTooMuch), until
+    /// old ones are dropped: then take another one. It may be exceeded by what is in memory when it
+    /// is reached, and by what comes until the next checkpoint begins. Default: 512 MiB.
     pub snapshot_bytes_max: u64,
     /// How long a write waits for a checkpoint before it fails with
     /// [`Busy`](crate::Error::Busy), if checkpoints do not fail. Default: 30 s.

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::Shared;
-use crate::{Bounds, CheckpointId, CheckpointStats, LogId, Lsn, ReadCacheStats, sync::lock};
+use crate::{Bounds, CheckpointId, CheckpointStats, FlushStats, LogId, Lsn, ReadCacheStats, sync::lock};
 
 /// Positions and sizes of a store. Displays as one line.
 ///
@@ -29,6 +29,8 @@ pub struct Stats {
     pub log: Bounds,
     /// About how many bytes of the medium the log has taken since the newest checkpoint.
     pub log_medium_bytes: u64,
+    /// What the log has flushed since it was opened, how large the groups were, and what waits.
+    pub flushes: FlushStats,
     /// The published position: readers see every write up to it.
     pub published: Lsn,
     /// The newest checkpoint.
@@ -99,6 +101,12 @@ impl fmt::Display for Stats {
         write!(f, "changed since: {} entries, {} bytes of memory; ", self.memory_entries, self.memory_bytes)?;
         write!(f, "log: trimmed up to {trimmed}, durable up to {durable}, appended up to {appended}, ")?;
         write!(f, "{} bytes since the checkpoint", self.log_medium_bytes)?;
+        let FlushStats { flushes, records, largest_group, time, longest, .. } = self.flushes;
+        if flushes > 0 {
+            let mean = time.div_f64(flushes as f64);
+            write!(f, ", {flushes} flushes of {records} records, of {largest_group} at most, ")?;
+            write!(f, "took {mean:.1?} on average and {longest:.1?} at most")?;
+        }
         if self.frozen_memtables > 0 {
             write!(f, "; {} bytes of changes wait for a checkpoint", self.unwritten_bytes)?;
         }
@@ -127,6 +135,7 @@ impl Shared {
             log_id: self.log.id(),
             log: self.log.bounds(),
             log_medium_bytes: self.log.medium_bytes_after(view.checkpoint_lsn()),
+            flushes: self.log.flush_stats(),
             published: self.collections.horizon().published(),
             checkpoint: view.checkpoint_id(),
             checkpoint_size: view.checkpoint_stats,

@@ -11,7 +11,8 @@ use std::{
 };
 
 use kv_core::{
-    Batch, Bounds, Durability, Error, Log, LogId, LogReader, Lsn, MemoryLog, Owner, Result, Store, StoreOptions,
+    Batch, Bounds, Durability, Error, FlushStats, Log, LogId, LogReader, Lsn, MemoryLog, Owner, Result, Store,
+    StoreOptions,
     background::{Job, Scheduler, Wake},
 };
 
@@ -85,6 +86,10 @@ impl Log for RecordingLog {
 
     fn medium_bytes_after(&self, after: Lsn) -> u64 {
         self.inner.medium_bytes_after(after)
+    }
+
+    fn flush_stats(&self) -> FlushStats {
+        self.inner.flush_stats()
     }
 
     fn opening_notes(&self) -> Vec<String> {

@@ -13,8 +13,8 @@ use std::{
 
 use kv_core::{
     Bounds, Changes, Checkpoint, CheckpointHead, CheckpointId, CheckpointStats, Checkpointer, CollectionId,
-    CollectionSize, Cursor, Durability, Effort, Error, Log, LogId, LogReader, Lsn, MemoryLog, ReadCacheStats, Result,
-    Value,
+    CollectionSize, Cursor, Durability, Effort, Error, FlushStats, Log, LogId, LogReader, Lsn, MemoryLog,
+    ReadCacheStats, Result, Value,
 };
 
 /// The payload of a panic. Its drop panics, too.
@@ -129,6 +129,10 @@ impl Log for PanickingLog {
 
     fn medium_bytes_after(&self, after: Lsn) -> u64 {
         self.calls.call(|| self.inner.medium_bytes_after(after))
+    }
+
+    fn flush_stats(&self) -> FlushStats {
+        self.calls.call(|| self.inner.flush_stats())
     }
 
     fn opening_notes(&self) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::sync::{
 };
 
 use kv_core::{
-    Bounds, Checkpointer, Crash, Durability, Error, Log, LogId, LogReader, Lsn, MemoryCheckpointMedium,
+    Bounds, Checkpointer, Crash, Durability, Error, FlushStats, Log, LogId, LogReader, Lsn, MemoryCheckpointMedium,
     MemoryCheckpointer, MemoryLog, MemoryLogMedium, Result, Store, StoreOptions,
 };
 
@@ -173,6 +173,10 @@ impl Log for GatedLog {
 
     fn medium_bytes_after(&self, after: Lsn) -> u64 {
         self.inner.medium_bytes_after(after)
+    }
+
+    fn flush_stats(&self) -> FlushStats {
+        self.inner.flush_stats()
     }
 
     fn opening_notes(&self) -> Vec<String> {

@@ -322,8 +322,8 @@ fn a_read_that_fails_is_an_error_and_may_be_damage() {
 }
 
 /// Has each read from a file, or one in `step` of them, fail once after a new opening, and calls
-/// `run` with that: nothing may count as damage. `before` is called before the opening that it is
-/// about. Returns how many reads there are at least.
+/// `run` with that: nothing may count as damage. Calls `before` first, and then opens the
+/// checkpointer again. Returns a number above that of the reads, by at most `step`.
 fn at_each_failure(step: usize, before: fn(&Scene), run: fn(&MmapCheckpointer, CheckpointId, &State)) -> u64 {
     for n in (1..).step_by(step) {
         let scene = Scene::new();

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use kv_core::{Bounds, Durability, Error, Log, LogId, LogReader, Lsn, Result};
+use kv_core::{Bounds, Durability, Error, FlushStats, Log, LogId, LogReader, Lsn, Result};
 use kv_testkit::{Model, Operation, Outcome};
 
 /// The write that a call announces.
@@ -171,6 +171,10 @@ impl Log for RecordingLog {
 
     fn medium_bytes_after(&self, after: Lsn) -> u64 {
         self.inner.medium_bytes_after(after)
+    }
+
+    fn flush_stats(&self) -> FlushStats {
+        self.inner.flush_stats()
     }
 
     fn opening_notes(&self) -> Vec<String> {

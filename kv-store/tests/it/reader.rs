@@ -2,14 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
-use kv_store::{Durability, Options, Reader, Store, Value};
-use kv_testkit::vfs::{Fault, Kind, TestVfs};
-use kv_vfs::{OsVfs, Vfs};
+use kv_store::{Durability, Options, Reader, Store, StoreOptions, Value};
+use kv_testkit::{
+    kernel::{copies_through_maps, mapped_files, open_files},
+    vfs::{Fault, Kind, TestVfs},
+};
+use kv_vfs::OsVfs;
 use tempfile::TempDir;
 
 use crate::support::{content, small};
@@ -82,24 +83,8 @@ fn a_store_works_without_any_map() {
     assert_eq!(vfs.count(Kind::Map), 0);
 }
 
-/// The files of the store that this process has mapped, as the kernel lists them.
-fn mapped(home: &Path) -> Vec<PathBuf> {
-    let maps = fs::read_to_string("/proc/self/maps").unwrap();
-    let paths = maps.lines().filter_map(|line| Some(Path::new(line.get(line.find('/')?..)?)));
-    paths.filter(|path| path.starts_with(home)).map(Path::to_owned).collect()
-}
-
-/// Whether files in a directory are written through maps. That depends on the file system.
-fn copies_through_maps(directory: &Path) -> bool {
-    let file = OsVfs::open(directory).unwrap().create("probe").unwrap();
-    file.write_zeroes(0, 4096).unwrap();
-    file.sync_data().unwrap();
-    file.copy_at(b"bytes", 0).unwrap();
-    mapped(directory).iter().any(|path| path.ends_with("probe"))
-}
-
-/// With maps, the part of the checkpoint and the segment of the log are mapped. Without, neither
-/// is.
+/// With maps, the part of the checkpoint and the segments that this opening has made are mapped.
+/// Without, nothing is.
 #[test]
 fn files_are_mapped_only_by_a_reader_that_maps() {
     for reader in [PREAD, Reader::Mapped] {
@@ -108,8 +93,9 @@ fn files_are_mapped_only_by_a_reader_that_maps() {
         let all = store.collection("all").unwrap().with_durability(Durability::Process);
         all.put("key", "value").unwrap();
         store.checkpoint().unwrap().unwrap();
-        all.put("key", "another value").unwrap();
-        let found = mapped(home.path());
+        // The log goes on to a segment that this opening has made.
+        (0..2000_u32).for_each(|n| all.put("key", n.to_be_bytes()).unwrap());
+        let found = mapped_files(home.path());
         let is_mapped = |name: &str| found.iter().any(|path| path.starts_with(home.path().join("store").join(name)));
         let maps = reader == Reader::Mapped;
         assert_eq!(is_mapped("checkpoints"), maps, "{found:?}");
@@ -159,4 +145,26 @@ fn removed_files_that_are_still_read_are_shown() {
         assert_eq!(store.stats().removed_bytes, 0, "{reader:?}: a short value keeps a file");
         assert_eq!(short, [7; 100]);
     }
+}
+
+/// Each segment that waits for a flush is held open. A checkpoint flushes them, so they take no
+/// more than what may wait for a checkpoint.
+#[test]
+fn writes_that_wait_for_no_flush_hold_few_segments() {
+    let home = TempDir::new().unwrap();
+    let (threshold, segment) = (2 << 20, 1 << 20);
+    let log = kv_wal::Options { segment_bytes_max: segment, segment_bytes_min: segment, ..kv_wal::Options::default() };
+    let store = StoreOptions { checkpoint_record_bytes: threshold, ..StoreOptions::default() };
+    let waiting = u64::from(store.wait_thresholds) * threshold / segment;
+    let store = Options { store, log, ..Options::default() }.open(home.path()).unwrap();
+    let all = store.collection("all").unwrap().with_durability(Durability::Process);
+    let (log, mut most) = (home.path().join("log"), 0);
+    for n in 0..30_000_u32 {
+        all.put(n.to_be_bytes(), [7; 2000]).unwrap();
+        if n % 100 == 0 {
+            most = most.max(open_files(&log).len() as u64);
+        }
+    }
+    let others = 8; // the directory, its lock, the mark, the spare, and what is being read or trimmed
+    assert!(most <= waiting + others, "{most} files of the log were open, of 60 that were written");
 }

@@ -121,9 +121,9 @@ impl Fault {
         Self { outlasts_repeating: true, ..self }
     }
 
-    /// The operations fail in such a way that none of them may be repeated. Those that [only
-    /// read](Kind::only_reads) fail for lack of memory: a backend may ask once more for what the
-    /// medium did not give. All others fail as they would without this.
+    /// Reads (what [only reads](Kind::only_reads)) fail for lack of memory, so a backend does not
+    /// repeat them: it may do that only for what the medium did not give. Everything else fails as
+    /// usual, and must not be repeated either.
     #[must_use]
     pub fn never_repeated(self) -> Self {
         Self { is_never_repeated: true, ..self }

@@ -14,7 +14,7 @@ use crate::{
 pub(crate) enum WrittenBy {
     /// By a system call.
     Call,
-    /// By a copy into a map of the segment if this opening has made it, and where there can be a
+    /// By a copy into a map of the segment if this opening has filled it, and where there can be a
     /// map; otherwise by a call. This is for short records: each new page takes a fault, and for a
     /// group of records a call is cheaper.
     Copy,
@@ -40,7 +40,7 @@ impl Chunk {
             frame::stamp(&mut self.bytes[*at..], identity, watermark);
         }
         match by {
-            WrittenBy::Copy if self.segment.is_new => self.segment.file.copy_at(&self.bytes, self.offset)?,
+            WrittenBy::Copy if self.segment.is_filled => self.segment.file.copy_at(&self.bytes, self.offset)?,
             WrittenBy::Copy | WrittenBy::Call => self.segment.file.write_all_at(&self.bytes, self.offset)?,
         }
         Ok(&self.segment)

@@ -1,7 +1,10 @@
 //! What the log shares with its readers and its background job: the state, and the work that
 //! changes files.
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
 
 use kv_core::{Epoch, Error, LogId, Lsn, Result, guarded};
 use kv_vfs::{Access, Origin, Vfs};
@@ -96,6 +99,7 @@ impl Shared {
     ///   succeeded. If any step fails, the log is poisoned: no later flush retries the write, and
     ///   no waiting thread is acknowledged.
     pub(crate) fn flush<'a>(&'a self, mut state: Guard<'a>, lead: Lead<'a>) -> Guard<'a> {
+        let began = Instant::now();
         state.close_block();
         let (upto, watermark) = (state.appended(), state.durable());
         let last_number = state.last_number();
@@ -132,6 +136,7 @@ impl Shared {
             Ok(()) => {
                 state.positions.set_durable(upto);
                 state.positions.set_marked(upto);
+                state.flushed.count(upto.0 - watermark.0, began.elapsed());
                 state.last_flushed_number = last_number;
             }
         }
@@ -224,6 +229,7 @@ impl Shared {
             preferred: state.preferred_length(record_bytes),
             shortest: state.shortest_length(record_bytes),
             block: state.sizes.block,
+            space: state.preferred_space(record_bytes),
             kept_bytes: state.kept_bytes,
         };
         let next_number = state.next_number;
@@ -259,10 +265,11 @@ impl Shared {
         }
     }
 
-    pub(super) fn create_segment(&self, number: u64, length: u64, block: u64) -> Result<Segment, CreateError> {
+    pub(super) fn create_segment(&self, wanted: &Wanted, length: u64) -> Result<Segment, CreateError> {
         let identity = new_identity(&*self.vfs).map_err(CreateError::Refused)?;
+        let Wanted { number, block, space, .. } = *wanted;
         let header = Header { log_id: self.log_id, number, identity, block_bytes: block as u32, length };
-        segment_file::create(&*self.vfs, &header)
+        segment_file::create(&*self.vfs, &header, space)
     }
 
     /// Prepares the next spare ahead of need, if there is none. The background job calls this.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kv_core::{Epoch, Error, Lsn, Result};
+use kv_core::{Epoch, Error, FlushStats, Lsn, Result};
 
 use super::{
     buffer::{Buffer, Unsynced, WrittenBy},
@@ -17,8 +17,11 @@ use crate::{
     },
     options::Sizes,
     recovery::{LiveSegment, Tail},
-    segment_file::Segment,
+    segment_file::{Segment, Space},
 };
+
+/// From this length on, a record is long, in bytes: longer ones are not copied into maps.
+const LONG_RECORD_BYTES: u64 = 16 << 10;
 
 /// The active segment, which takes the next frame.
 #[derive(Debug)]
@@ -70,6 +73,8 @@ pub(crate) struct State {
     pub(crate) wants_spare: bool,
     /// Whether the next segment should be short, because the log holds little.
     pub(crate) wants_short_segment: bool,
+    /// Whether the records of the segment before the active one were long.
+    pub(crate) holds_long_records: bool,
     /// Whether a thread is preparing a spare. No other thread may do so at the same time.
     pub(crate) preparing: bool,
     /// The number of the next segment to be created.
@@ -81,6 +86,8 @@ pub(crate) struct State {
     pub(crate) buffer: Buffer,
     /// Segments that were written since the last flush began.
     pub(crate) unsynced: Unsynced,
+    /// The flushes of this opening.
+    pub(crate) flushed: FlushStats,
     /// Whether the mark, the directory and the tail are ready for this opening's writes.
     pub(crate) begun: bool,
     /// Whether a write to the mark takes no new space.
@@ -152,6 +159,12 @@ impl State {
         usual.clamp(segment_min, segment_max).max(self.shortest_length(record_bytes))
     }
 
+    /// How a new segment should get its space, which is to hold a record of that size.
+    pub(crate) fn preferred_space(&self, record_bytes: usize) -> Space {
+        let are_long = self.holds_long_records || record_bytes as u64 >= LONG_RECORD_BYTES;
+        if are_long { Space::Reserved } else { Space::Filled }
+    }
+
     /// The length in bytes of the shortest segment in which a record of that size fits.
     pub(crate) fn shortest_length(&self, record_bytes: usize) -> u64 {
         let Sizes { block, segment_floor, .. } = self.sizes;
@@ -183,6 +196,8 @@ impl State {
         };
         if let (Some(last), Some(link)) = (self.live.last_mut(), predecessor) {
             last.end = Some(link.end);
+            let records = self.positions.appended().0 - last.base.0;
+            self.holds_long_records = link.end - last.block >= records.max(1) * LONG_RECORD_BYTES;
         }
         self.live.push(LiveSegment {
             number: spare.header.number,

@@ -36,6 +36,23 @@ fn records_come_back_after_a_kill_and_after_a_close() {
 }
 
 #[test]
+fn flushes_are_counted_with_the_sizes_of_their_groups() {
+    let disk = Disk::new();
+    let log = disk.open().unwrap();
+    assert_eq!(log.flush_stats(), Default::default());
+    for group in [1, 5, 2] {
+        append(&log, group, Durability::Disk);
+        let waiting = log.flush_stats().waiting_bytes;
+        assert!((group * 30..(group + 1) * 200).contains(&waiting), "{waiting} bytes of {group} records");
+        log.sync(log.bounds().appended).unwrap();
+        log.sync(log.bounds().appended).unwrap(); // has nothing to flush
+    }
+    let stats = log.flush_stats();
+    assert_eq!((stats.flushes, stats.records, stats.largest_group, stats.waiting_bytes), (3, 8, 5, 0));
+    assert!(stats.longest.as_nanos() > 0 && stats.longest < stats.time);
+}
+
+#[test]
 fn records_of_every_size_come_back() {
     let disk = Disk::new();
     let log = disk.open().unwrap();

@@ -143,6 +143,7 @@ fn a_failed_flush_leaves_the_outcome_unknown_and_is_never_retried() {
     assert!(Arc::ptr_eq(&cause, &carried), "every error carries the first cause");
     let trace = vfs.take_trace();
     assert!(trace.lines().count() == 2 && trace.ends_with("failed\n"), "expected no mark and no second flush: {trace}");
+    assert_eq!((log.flush_stats().flushes, log.flush_stats().records), (1, 1), "a failed flush is not counted");
     assert_holds(&log, 1);
 }
 

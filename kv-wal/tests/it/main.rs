@@ -12,6 +12,7 @@ mod foreign;
 mod golden;
 mod in_place;
 mod jobs;
+mod long_records;
 mod mapped;
 mod mark_states;
 mod memory;

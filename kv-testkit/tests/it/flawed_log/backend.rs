@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use kv_core::{Bounds, Durability, Epoch, Error, Log, LogId, LogReader, Lsn, MemoryLog, Record, Result};
+use kv_core::{Bounds, Durability, Epoch, Error, FlushStats, Log, LogId, LogReader, Lsn, MemoryLog, Record, Result};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
@@ -167,6 +167,10 @@ impl Log for FlawedLog {
             _ => {}
         }
         bounds
+    }
+
+    fn flush_stats(&self) -> FlushStats {
+        self.inner.flush_stats()
     }
 
     fn medium_bytes_after(&self, after: Lsn) -> u64 {
