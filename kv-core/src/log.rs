@@ -168,8 +168,8 @@ pub trait Log: Send + Sync {
     /// this number to bound the size of the log.
     fn medium_bytes_after(&self, after: Lsn) -> u64;
 
-    /// What the log has flushed since it was opened, and what waits for a flush. Does no I/O, and
-    /// waits for none. The default counts nothing.
+    /// What the log has flushed since it was opened, and what waits for a flush. Does no I/O. The
+    /// default counts nothing.
     fn flush_stats(&self) -> FlushStats {
         FlushStats::default()
     }

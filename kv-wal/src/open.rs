@@ -20,7 +20,7 @@ use crate::{
     mark_file::MarkWriter,
     options::{Options, Sizes},
     recovery::{self, LogRecovery, Recovered, Tail},
-    segment_file::{self, CreateError, Segment, Space},
+    segment_file::{self, Allocation, CreateError, Segment},
     write::{Buffer, Poison, Positions, Shared, State, Unsynced, new_identity},
 };
 
@@ -69,7 +69,7 @@ fn create(vfs: &dyn Vfs, sizes: &Sizes) -> Result<Recovered> {
     let (identity, number) = (new_identity(vfs)?, 1);
     vfs.request_overwriting_in_place();
     let header = Header { log_id, number, identity, block_bytes: sizes.block as u32, length: sizes.segment_min };
-    segment_file::create(vfs, &header, Space::Filled).map_err(CreateError::into_inner)?;
+    segment_file::create(vfs, &header, Allocation::Zeroed).map_err(CreateError::into_inner)?;
     Ok(Recovered {
         log_id,
         live: Vec::new(),

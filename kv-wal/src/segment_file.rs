@@ -29,9 +29,9 @@ pub(crate) struct Segment {
 
 /// How a new segment gets its space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Space {
+pub(crate) enum Allocation {
     /// Zeroes are written. Later writes then change nothing but the bytes that they write.
-    Filled,
+    Zeroed,
     /// It is reserved, and nothing is written: long records would take as much of the disk's time
     /// for zeroes as for themselves.
     Reserved,
@@ -134,9 +134,9 @@ impl CreateError {
 /// Creates the segment that `header` describes. It gives the file its full size under a temporary
 /// name, all zeroes, syncs the file, renames it (over an unused spare of that number, if there is
 /// one), and syncs the directory. The segment must not be used before this has returned.
-pub(crate) fn create(vfs: &dyn Vfs, header: &Header, space: Space) -> Result<Segment, CreateError> {
+pub(crate) fn create(vfs: &dyn Vfs, header: &Header, allocation: Allocation) -> Result<Segment, CreateError> {
     let name = names::segment(header.number);
-    let file = match fill(vfs, header, space).and_then(|file| vfs.rename(names::TEMPORARY, &name).map(|()| file)) {
+    let file = match fill(vfs, header, allocation).and_then(|file| vfs.rename(names::TEMPORARY, &name).map(|()| file)) {
         Ok(file) => file,
         Err(error) => {
             let _ = vfs.remove(names::TEMPORARY); // frees the space; the next attempt tries again
@@ -147,10 +147,10 @@ pub(crate) fn create(vfs: &dyn Vfs, header: &Header, space: Space) -> Result<Seg
     // the old handle: after the rename the segment exists, and it is too late to refuse.
     let file = vfs.open(&name, Access::ReadWrite).unwrap_or(file);
     vfs.sync_directory().map_err(|error| CreateError::Final(error.into()))?;
-    Ok(Segment { header: *header, file, is_filled: space == Space::Filled })
+    Ok(Segment { header: *header, file, is_filled: allocation == Allocation::Zeroed })
 }
 
-fn fill(vfs: &dyn Vfs, header: &Header, space: Space) -> kv_vfs::Result<Arc<dyn File>> {
+fn fill(vfs: &dyn Vfs, header: &Header, allocation: Allocation) -> kv_vfs::Result<Arc<dyn File>> {
     let file = match vfs.create(names::TEMPORARY) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             vfs.remove(names::TEMPORARY)?; // left by a killed process
@@ -161,9 +161,9 @@ fn fill(vfs: &dyn Vfs, header: &Header, space: Space) -> kv_vfs::Result<Arc<dyn 
     let (at, len) = (HEADER_BYTES as u64, header.length - HEADER_BYTES as u64);
     let filled = file
         .write_all_at(&header.encode(), 0)
-        .and_then(|()| match space {
-            Space::Filled => file.write_zeroes(at, len),
-            Space::Reserved => file.reserve(at, len),
+        .and_then(|()| match allocation {
+            Allocation::Zeroed => file.write_zeroes(at, len),
+            Allocation::Reserved => file.reserve(at, len),
         })
         .and_then(|()| file.sync_data());
     if filled.is_err() {

@@ -8,12 +8,12 @@
 use std::io;
 
 use kv_core::{Error, Result};
-use kv_vfs::Vfs;
+use kv_vfs::{Space, Vfs};
 
 use super::{in_place::check_space, shared::Shared, state::State};
 use crate::{
     format::names,
-    segment_file::{CreateError, Segment, Space},
+    segment_file::{Allocation, CreateError, Segment},
 };
 
 /// The segment to be made.
@@ -26,7 +26,8 @@ pub(super) struct Wanted {
     pub(super) shortest: u64,
     /// The size of a block in bytes.
     pub(super) block: u64,
-    pub(super) space: Space,
+    /// How it gets its space.
+    pub(super) allocation: Allocation,
     /// How many bytes of the disk it must leave free.
     pub(super) kept_bytes: u64,
 }
@@ -86,7 +87,7 @@ impl Shared {
     /// Whether there is room for the shortest segment only without the spare.
     fn makes_room(&self, spare: &Segment, wanted: &Wanted) -> bool {
         let needed = wanted.shortest.saturating_add(wanted.kept_bytes);
-        self.vfs.space().is_ok_and(|kv_vfs::Space { free, .. }| free < needed && free + spare.header.length >= needed)
+        self.vfs.space().is_ok_and(|Space { free, .. }| free < needed && free + spare.header.length >= needed)
     }
 
     fn create_longest(&self, wanted: &Wanted) -> Result<Segment, CreateError> {
@@ -114,7 +115,7 @@ fn check_room(vfs: &dyn Vfs, bytes: u64, kept_bytes: u64) -> Result<()> {
     if kept_bytes == 0 {
         return Ok(());
     }
-    let Ok(kv_vfs::Space { free, total }) = vfs.space() else { return Ok(()) };
+    let Ok(Space { free, total }) = vfs.space() else { return Ok(()) };
     if total == 0 || free >= bytes.saturating_add(kept_bytes) {
         return Ok(());
     }

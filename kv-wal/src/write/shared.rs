@@ -229,7 +229,7 @@ impl Shared {
             preferred: state.preferred_length(record_bytes),
             shortest: state.shortest_length(record_bytes),
             block: state.sizes.block,
-            space: state.preferred_space(record_bytes),
+            allocation: state.preferred_allocation(record_bytes),
             kept_bytes: state.kept_bytes,
         };
         let next_number = state.next_number;
@@ -267,9 +267,9 @@ impl Shared {
 
     pub(super) fn create_segment(&self, wanted: &Wanted, length: u64) -> Result<Segment, CreateError> {
         let identity = new_identity(&*self.vfs).map_err(CreateError::Refused)?;
-        let Wanted { number, block, space, .. } = *wanted;
+        let Wanted { number, block, allocation, .. } = *wanted;
         let header = Header { log_id: self.log_id, number, identity, block_bytes: block as u32, length };
-        segment_file::create(&*self.vfs, &header, space)
+        segment_file::create(&*self.vfs, &header, allocation)
     }
 
     /// Prepares the next spare ahead of need, if there is none. The background job calls this.

@@ -17,7 +17,7 @@ use crate::{
     },
     options::Sizes,
     recovery::{LiveSegment, Tail},
-    segment_file::{Segment, Space},
+    segment_file::{Allocation, Segment},
 };
 
 /// From this length on, a record is long, in bytes: longer ones are not copied into maps.
@@ -160,9 +160,9 @@ impl State {
     }
 
     /// How a new segment should get its space, which is to hold a record of that size.
-    pub(crate) fn preferred_space(&self, record_bytes: usize) -> Space {
+    pub(crate) fn preferred_allocation(&self, record_bytes: usize) -> Allocation {
         let are_long = self.holds_long_records || record_bytes as u64 >= LONG_RECORD_BYTES;
-        if are_long { Space::Reserved } else { Space::Filled }
+        if are_long { Allocation::Reserved } else { Allocation::Zeroed }
     }
 
     /// The length in bytes of the shortest segment in which a record of that size fits.
