@@ -6,6 +6,7 @@ mod changes;
 mod get;
 mod load;
 mod lock;
+mod long_records;
 mod machine;
 mod open;
 mod put;
@@ -24,6 +25,7 @@ fn main() {
     put::bench(&mut criterion);
     lock::bench(&mut criterion);
     load::bench(&mut criterion);
+    long_records::bench(&mut criterion);
     get::bench(&mut criterion);
     reader::bench(&mut criterion);
     scan::bench(&mut criterion);
