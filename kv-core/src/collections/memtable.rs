@@ -336,6 +336,7 @@ impl Memtable {
     }
 
     fn hashes_at(&self, versions: &[Address]) -> Vec<u64> {
+        // Touched first, so that the waits for the keys overlap.
         self.prefetch(versions.iter().copied());
         let hash_at = |at: &Address| {
             let version = self.at(*at);
