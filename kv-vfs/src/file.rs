@@ -75,6 +75,12 @@ pub trait File: Send + Sync + fmt::Debug {
         true
     }
 
+    /// Whether parts of the file have no space on the disk, as in a sparse copy. The first write to
+    /// such a part takes new space. The default implementation returns `false`.
+    fn has_holes(&self) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Whether the file is empty.
     fn is_empty(&self) -> Result<bool> {
         Ok(self.len()? == 0)

@@ -51,7 +51,7 @@ pub use error::{Error, Result, is_unreadable};
 pub use file::{File, FileId};
 pub use fork::Origin;
 pub use lock::Lock;
-pub use os::OsVfs;
+pub use os::{COPIED_BYTES_MAX, OsVfs};
 pub use process::Process;
 pub use vfs::{Access, Space, Vfs};
 

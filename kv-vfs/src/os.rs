@@ -3,7 +3,10 @@ use std::{
     fs, io,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::{ffi::OsStrExt, fs::FileExt},
+        unix::{
+            ffi::OsStrExt,
+            fs::{FileExt, MetadataExt},
+        },
     },
     path::{Component, Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -33,9 +36,9 @@ const BLOCK_BYTES_MAX: u64 = 64 << 10;
 /// and FUSE, by their numbers in statfs(2).
 const LAYERED: [u32; 2] = [0x794c_7630, 0x6573_5546];
 
-/// What is longer is not copied but written: for a long run of pages a system call costs less than
-/// a page fault for each.
-const COPIED_BYTES_MAX: usize = 16 << 10;
+/// What is longer is [not copied](File::copy_at) but written, in bytes: for a long run of pages a
+/// system call costs less than a page fault for each.
+pub const COPIED_BYTES_MAX: usize = 16 << 10;
 
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const DIRECTORY_MODE: Mode = Mode::RWXU;
@@ -353,6 +356,12 @@ impl File for OsFile {
         in_place::is_granted(&self.file).unwrap_or(false)
     }
 
+    fn has_holes(&self) -> Result<bool> {
+        const UNIT_BYTES: u64 = 512; // of `blocks`, whatever the file system's blocks are
+        let metadata = self.file.metadata().map_err(self.error("measure"))?;
+        Ok(metadata.blocks().saturating_mul(UNIT_BYTES) < metadata.len())
+    }
+
     fn reserve(&self, offset: u64, len: u64) -> Result<()> {
         let reserved = retry_on_intr(|| rustix::fs::fallocate(&self.file, FallocateFlags::empty(), offset, len));
         match reserved {
@@ -363,8 +372,8 @@ impl File for OsFile {
 
     /// The kernel may keep what one call writes as one unit in memory (a folio), and a copy to a
     /// map marks the whole unit as changed. So a file that may be mapped is filled block by block.
-    /// This takes three times as long, and each copy to another block costs a page fault of its
-    /// own.
+    /// This takes longer (`cargo bench -p kv-bench -- "long records"`), and each copy to another
+    /// block costs a page fault of its own.
     fn write_zeroes(&self, offset: u64, len: u64) -> Result<()> {
         let piece = if self.is_mappable() { BLOCK_BYTES_MIN as usize } else { ZEROES_BYTES };
         write_zeroes_in(self, piece, offset, len)

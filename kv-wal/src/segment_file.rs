@@ -63,12 +63,14 @@ impl Segment {
     }
 
     /// Whether the log may write to this segment, on a disk with blocks of `disk_block` bytes. The
-    /// file must have its full length and be overwritten in place, so that a write needs no new
-    /// space. Its blocks must be at least as large as the disk's, so that a flush ends at a
-    /// boundary of the disk's blocks.
+    /// file must have its full length, without holes, and be overwritten in place, so that a write
+    /// needs no new space. (A copy of a store may have holes where nothing was written yet.) Its
+    /// blocks must be at least as large as the disk's, so that a flush ends at a boundary of the
+    /// disk's blocks.
     pub(crate) fn is_writable(&self, disk_block: u64) -> Result<bool> {
         let len = self.file.len()?;
-        Ok(len >= self.header.length && self.block() >= disk_block && self.file.is_overwritten_in_place())
+        let has_space = len >= self.header.length && !self.file.has_holes()?;
+        Ok(has_space && self.block() >= disk_block && self.file.is_overwritten_in_place())
     }
 
     /// Whether the log can continue in this segment behind a seal that ends at `end`: there must be

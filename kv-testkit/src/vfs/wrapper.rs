@@ -244,6 +244,10 @@ impl File for TestFile {
         self.inner.is_overwritten_in_place()
     }
 
+    fn has_holes(&self) -> Result<bool> {
+        self.run(Kind::Len, || self.inner.has_holes())
+    }
+
     fn sync_data(&self) -> Result<()> {
         self.run(Kind::Sync, || self.inner.sync_data())
     }

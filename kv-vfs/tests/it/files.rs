@@ -180,7 +180,7 @@ fn synced_bytes_are_still_there_after_their_pages_were_dropped() {
 /// Bytes that are reserved read as zeroes, have their space on the disk, and can be written.
 #[test]
 fn reserved_space_is_there_and_reads_as_zeroes() {
-    let (directory, vfs) = empty();
+    let (_directory, vfs) = empty();
     let file = vfs.create("file").unwrap();
     file.write_all_at(&[1; 5000], 0).unwrap();
     file.reserve(5000, 1_000_000).unwrap();
@@ -189,9 +189,20 @@ fn reserved_space_is_there_and_reads_as_zeroes() {
     file.read_exact_at(&mut found, 0).unwrap();
     assert!(found[..5000] == [1; 5000] && found[5000..].iter().all(|byte| *byte == 0));
     assert_eq!(file.len().unwrap(), 1_005_000);
-    let blocks = fs::metadata(directory.path().join("file")).unwrap().blocks();
-    assert!(blocks * 512 >= 1_005_000, "{blocks} blocks of 512 bytes");
+    assert!(!file.has_holes().unwrap(), "the space is there");
     file.write_all_at(&[2; 100], 900_000).unwrap();
     file.read_exact_at(&mut found[..102], 899_999).unwrap();
     assert!(found[0] == 0 && found[1..101] == [2; 100] && found[101] == 0);
+}
+
+#[test]
+fn a_file_has_holes_until_they_are_written() {
+    let (_directory, vfs) = empty();
+    let file = vfs.create("file").unwrap();
+    assert!(!file.has_holes().unwrap(), "an empty file has none");
+    file.set_len(100_000).unwrap();
+    assert!(file.has_holes().unwrap());
+    file.write_zeroes(0, 100_000).unwrap();
+    file.sync_data().unwrap();
+    assert!(!file.has_holes().unwrap());
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kv_core::{Epoch, Error, FlushStats, Lsn, Result};
+use kv_vfs::COPIED_BYTES_MAX;
 
 use super::{
     buffer::{Buffer, Unsynced, WrittenBy},
@@ -19,9 +20,6 @@ use crate::{
     recovery::{LiveSegment, Tail},
     segment_file::{Allocation, Segment},
 };
-
-/// From this length on, a record is long, in bytes: longer ones are not copied into maps.
-const LONG_RECORD_BYTES: u64 = 16 << 10;
 
 /// The active segment, which takes the next frame.
 #[derive(Debug)]
@@ -73,7 +71,8 @@ pub(crate) struct State {
     pub(crate) wants_spare: bool,
     /// Whether the next segment should be short, because the log holds little.
     pub(crate) wants_short_segment: bool,
-    /// Whether the records of the segment before the active one were long.
+    /// Whether the records of the segment before the active one were so long on average that none
+    /// of them was copied into a map.
     pub(crate) holds_long_records: bool,
     /// Whether a thread is preparing a spare. No other thread may do so at the same time.
     pub(crate) preparing: bool,
@@ -161,7 +160,7 @@ impl State {
 
     /// How a new segment should get its space, which is to hold a record of that size.
     pub(crate) fn preferred_allocation(&self, record_bytes: usize) -> Allocation {
-        let are_long = self.holds_long_records || record_bytes as u64 >= LONG_RECORD_BYTES;
+        let are_long = self.holds_long_records || record_bytes > COPIED_BYTES_MAX;
         if are_long { Allocation::Reserved } else { Allocation::Zeroed }
     }
 
@@ -197,7 +196,9 @@ impl State {
         if let (Some(last), Some(link)) = (self.live.last_mut(), predecessor) {
             last.end = Some(link.end);
             let records = self.positions.appended().0 - last.base.0;
-            self.holds_long_records = link.end - last.block >= records.max(1) * LONG_RECORD_BYTES;
+            // A short record that was flushed alone takes little more than one block.
+            let longest_short = (COPIED_BYTES_MAX as u64).max(2 * last.block);
+            self.holds_long_records = link.end - last.block > records.max(1) * longest_short;
         }
         self.live.push(LiveSegment {
             number: spare.header.number,

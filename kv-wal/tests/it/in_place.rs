@@ -1,11 +1,14 @@
 //! A disk that copies on write, where zeroes written ahead reserve nothing. When it is full,
 //! records are refused before they get a position, and the log goes on when there is space again.
+//! And copies with holes, where there is no space to overwrite.
+
+use std::thread;
 
 use kv_core::{Durability, Error, Log};
 use kv_testkit::sim::SimDisk;
 use kv_wal::{Options, SegmentedLog};
 
-use crate::support::{append_and_sync, assert_holds, record, small};
+use crate::support::{Disk, append_and_sync, assert_holds, read_all, record, small};
 
 const PAGE_BYTES: u64 = 4096;
 
@@ -103,6 +106,46 @@ fn the_space_that_a_group_takes_beyond_its_records_stays_free() {
             Ok(lsn) => assert!(log.sync(lsn).is_ok(), "{bytes} bytes have a position, with {pages} pages free"),
             Err(Error::DiskFull { .. }) => {}
             Err(error) => panic!("{bytes} bytes, with {pages} pages free: {}", error.chain()),
+        }
+    }
+}
+
+/// Where a copy of a log has holes, a record would need new space after it has got its position. A
+/// program that copies files may leave out what is zero.
+#[test]
+fn a_sparse_copy_is_continued_in_new_segments() {
+    let original = Disk::new();
+    let options = || Options { segment_bytes_min: 64 << 10, segment_bytes_max: 64 << 10, ..small() };
+    let log = original.open_with(options()).unwrap();
+    log.append(b"one", Durability::Disk).unwrap();
+    while original.segments().len() < 2 {
+        thread::yield_now(); // until there is a spare
+    }
+    log.close().unwrap();
+    drop(log);
+    for (is_sparse, continued) in [(false, 1), (true, 3)] {
+        let copy = original.copy();
+        if is_sparse {
+            original.files().iter().for_each(|(name, bytes)| write_sparsely(&copy, name, bytes));
+        }
+        let log = copy.open_with(options()).unwrap();
+        log.append(b"more", Durability::Process).unwrap();
+        let holding = copy.files().into_iter().find(|(_, bytes)| bytes.windows(4).any(|bytes| bytes == b"more"));
+        assert_eq!(holding.unwrap().0, format!("{continued:016x}.wal"), "sparse: {is_sparse}");
+        log.sync(log.bounds().appended).unwrap();
+        let read: Vec<_> = read_all(&log).unwrap().into_iter().map(|(_, bytes)| bytes).collect();
+        assert_eq!(read, [&b"one"[..], b"more"]);
+    }
+}
+
+fn write_sparsely(disk: &Disk, name: &str, bytes: &[u8]) {
+    let vfs = disk.vfs();
+    vfs.remove(name).unwrap();
+    let file = vfs.create(name).unwrap();
+    file.set_len(bytes.len() as u64).unwrap();
+    for (block, at) in bytes.chunks(4096).zip((0..).step_by(4096)) {
+        if block.iter().any(|byte| *byte != 0) {
+            file.write_all_at(block, at).unwrap();
         }
     }
 }
