@@ -392,7 +392,9 @@ impl Store {
     /// Makes a checkpoint of the present state, so that the next opening need not replay anything
     /// up to here. Returns its identity, or `None` if nothing has changed since the last
     /// checkpoint. (Another thread may have made that one while this one waited.) `None` also means
-    /// that the store was closed meanwhile: closing makes a checkpoint of its own if there is need.
+    /// that the store was closed meanwhile: what was not written then is replayed at the next
+    /// opening.
+    ///
     /// Readers and writers go on meanwhile.
     ///
     /// ```

@@ -51,8 +51,10 @@ pub(crate) fn is_granted(file: impl AsFd) -> Result<bool> {
     })
 }
 
-/// Whether bytes that were written before can be overwritten through a map. That must need no new
-/// space, because a map cannot report that there is none. An overlay does not say what is below it.
-pub(crate) fn is_mappable(file: impl AsFd) -> Result<bool> {
+/// Whether it is certain that bytes that were written before, and space that was reserved, are
+/// overwritten without new space. Only then may a map be used, which cannot report that there is
+/// none. Other file systems only extend a file where they are asked to reserve space for it, and an
+/// overlay does not say what is below it.
+pub(crate) fn is_certain(file: impl AsFd) -> Result<bool> {
     Ok(matches!(fstatfs(&file)?.f_type, EXT4 | XFS))
 }

@@ -304,7 +304,7 @@ impl OsFile {
     /// changes more than the blocks that it writes.
     fn is_mappable(&self) -> bool {
         let pages_are_blocks = rustix::param::page_size() as u64 <= BLOCK_BYTES_MIN;
-        pages_are_blocks && in_place::is_mappable(&self.file).unwrap_or(false)
+        pages_are_blocks && in_place::is_certain(&self.file).unwrap_or(false)
     }
 
     /// A map for copies; `None` if there can be none.
@@ -363,10 +363,17 @@ impl File for OsFile {
     }
 
     fn reserve(&self, offset: u64, len: u64) -> Result<()> {
-        let reserved = retry_on_intr(|| rustix::fs::fallocate(&self.file, FallocateFlags::empty(), offset, len));
-        match reserved {
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.write_zeroes(offset, len),
-            _ => reserved.map_err(|errno| Error::new("reserve space for", &self.path, errno)),
+        if !in_place::is_certain(&self.file).unwrap_or(false) {
+            return self.write_zeroes(offset, len);
+        }
+        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), offset, len) {
+            Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG | Errno::IO)) => {
+                Err(Error::new("reserve space for", &self.path, errno))
+            }
+            // Zeroes do as well if it is not supported or not permitted. If a signal has interrupted
+            // it, they make progress, while each repetition of the call would start again.
+            Err(_) => self.write_zeroes(offset, len),
+            Ok(()) => Ok(()),
         }
     }
 

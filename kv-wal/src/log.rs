@@ -308,6 +308,7 @@ impl Drop for SegmentedLog {
     fn drop(&mut self) {
         let spares = self.spares.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if self.check_owner().is_ok() {
+            self.shared.lock().closed = true; // a job that was woken has nothing to prepare any more
             drop(spares); // waits until a running job has finished: it would leave a spare
             self.shared.lock().release_files();
         } else {

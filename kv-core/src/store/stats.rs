@@ -6,8 +6,8 @@ use crate::{Bounds, CheckpointId, CheckpointStats, FlushStats, LogId, Lsn, ReadC
 /// Positions and sizes of a store. Displays as one line.
 ///
 /// The figures are taken one after the other, so they are only of about the same moment. Taking
-/// them does not wait for a write or a flush, but it does wait while the log makes its first write
-/// or is sealed.
+/// them waits for no flush, but it does wait while the log hands a record to the kernel, makes its
+/// first write or is sealed.
 ///
 /// ```
 /// # let store = kv_core::Store::in_memory()?;
