@@ -370,7 +370,7 @@ impl File for OsFile {
             Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG | Errno::IO)) => {
                 Err(Error::new("reserve space for", &self.path, errno))
             }
-            // Zeroes do as well if it is not supported or not permitted. If a signal has interrupted
+            // Zeroes do as well if it is not supported or not permitted. If a signal interrupted
             // it, they make progress, while each repetition of the call would start again.
             Err(_) => self.write_zeroes(offset, len),
             Ok(()) => Ok(()),

@@ -1,5 +1,5 @@
 use std::{
-    fmt,
+    fmt, mem,
     sync::{Arc, PoisonError},
 };
 
@@ -191,7 +191,7 @@ impl SegmentedLog {
         // behind it.
         let outcome = state
             .write_out(WrittenBy::Call)
-            .and_then(|()| std::mem::take(&mut state.unsynced).sync())
+            .and_then(|()| mem::take(&mut state.unsynced).sync())
             .and_then(|()| self.shared.mark().sync());
         outcome.or_else(|cause| {
             state.poison.set(cause);
@@ -227,7 +227,7 @@ impl Log for SegmentedLog {
             state.poison.set(cause);
             state.poison.unknown()?;
         }
-        let wants_spare = std::mem::take(&mut state.wants_spare);
+        let wants_spare = mem::take(&mut state.wants_spare);
         drop(state); // first, because a scheduler may run the job in this thread
         if wants_spare {
             self.wake_spares();
@@ -237,7 +237,9 @@ impl Log for SegmentedLog {
 
     fn sync(&self, upto: Lsn) -> Result<Lsn> {
         self.check_owner()?;
+        let mut is_waiting = false;
         loop {
+            let seen = self.shared.flushes.seen();
             let marked = self.shared.positions.marked();
             if marked >= upto {
                 return Ok(marked);
@@ -246,12 +248,15 @@ impl Log for SegmentedLog {
             if upto > appended {
                 return Err(Error::never_appended(upto, appended));
             }
-            let Some(lead) = self.shared.flushes.lead_or_wait() else { continue };
+            if !mem::replace(&mut is_waiting, true) {
+                self.shared.flushes.arrive();
+            }
+            let Some(lead) = self.shared.flushes.lead_or_wait(upto, seen) else { continue };
             let mut state = self.shared.lock();
             match self.prepare_flush(&mut state, upto).transpose() {
-                None => drop(self.shared.flush(state, lead)),
+                None => self.shared.flush(state, lead),
                 Some(answer) => {
-                    self.shared.end_flush(&mut state, lead);
+                    self.shared.end_flush(state, lead);
                     return answer;
                 }
             }
@@ -314,7 +319,7 @@ impl Drop for SegmentedLog {
         } else {
             // The thread that prepares spares exists only in the parent, so waiting for it here
             // would hang.
-            std::mem::forget(spares);
+            mem::forget(spares);
         }
     }
 }

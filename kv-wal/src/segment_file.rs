@@ -17,6 +17,10 @@ use crate::{
 /// How many bytes are read at once to check that a range is unused.
 const CHUNK_BYTES: usize = 256 << 10;
 
+/// How many zeroes are written before they are synced. The disk writes as many in about the time of
+/// a flush.
+const SYNCED_BYTES: u64 = 256 << 10;
+
 /// The file of a segment, with its header.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -164,7 +168,7 @@ fn fill(vfs: &dyn Vfs, header: &Header, allocation: Allocation) -> kv_vfs::Resul
     let filled = file
         .write_all_at(&header.encode(), 0)
         .and_then(|()| match allocation {
-            Allocation::Zeroed => file.write_zeroes(at, len),
+            Allocation::Zeroed => fill_with_zeroes(&*file, at, len),
             Allocation::Reserved => file.reserve(at, len),
         })
         .and_then(|()| file.sync_data());
@@ -172,4 +176,15 @@ fn fill(vfs: &dyn Vfs, header: &Header, allocation: Allocation) -> kv_vfs::Resul
         let _ = file.set_len(0); // frees the space even if a handle stays open after the removal
     }
     filled.map(|()| file)
+}
+
+/// Writes zeroes and syncs them in pieces, so that a flush of the log that comes meanwhile does not
+/// wait until the disk has written all of them.
+fn fill_with_zeroes(file: &dyn File, mut at: u64, mut bytes: u64) -> kv_vfs::Result<()> {
+    while bytes > SYNCED_BYTES {
+        file.write_zeroes(at, SYNCED_BYTES)?;
+        file.sync_data()?;
+        (at, bytes) = (at + SYNCED_BYTES, bytes - SYNCED_BYTES);
+    }
+    file.write_zeroes(at, bytes)
 }

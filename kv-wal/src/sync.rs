@@ -1,5 +1,5 @@
 //! The locks, atomics and condition variables: those of the standard library, or in a loom build
-//! those of loom, which tries all interleavings (`cargo xtask loom`). And an event to wait for.
+//! those of loom, which tries all interleavings (`cargo xtask loom`). And events to wait for.
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{
@@ -12,10 +12,10 @@ pub(crate) use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-pub(crate) use event::Event;
+pub(crate) use events::{Events, look_for};
 
 #[cfg(not(loom))]
-mod event {
+mod events {
     use std::{
         sync::atomic::{AtomicU32, Ordering},
         thread,
@@ -24,84 +24,124 @@ mod event {
 
     use rustix::thread::futex;
 
-    /// How long a thread looks for the event before it sleeps: about as long as it takes to wake
-    /// it.
+    /// How long a thread looks for an event before it sleeps: about as long as it takes to wake it.
     const LOOKED_FOR: Duration = Duration::from_micros(5);
 
-    /// Something that happens again and again, and that many threads wait for. In contrast to a
-    /// condition variable, those that wake need no lock.
-    #[derive(Debug)]
-    pub(crate) struct Event {
-        count: AtomicU32,
+    /// Waits without sleeping until it is so, but at most that long. Returns whether it is.
+    pub(crate) fn look_for(limit: Duration, is_so: impl Fn() -> bool) -> bool {
+        if is_so() {
+            return true;
+        }
+        let began = Instant::now();
+        while began.elapsed() < limit {
+            thread::yield_now();
+            if is_so() {
+                return true;
+            }
+        }
+        false
     }
 
-    impl Event {
+    /// Two things, 0 and 1, that happen again and again, and that many threads wait for. In
+    /// contrast to a condition variable, those that wake need no lock.
+    #[derive(Debug)]
+    pub(crate) struct Events {
+        counts: [AtomicU32; 2],
+    }
+
+    impl Events {
         pub(crate) fn new() -> Self {
-            Self { count: AtomicU32::new(0) }
+            Self { counts: [AtomicU32::new(0), AtomicU32::new(0)] }
         }
 
-        /// How often it has happened, modulo 2^32.
-        pub(crate) fn count(&self) -> u32 {
-            self.count.load(Ordering::Acquire)
+        /// How often each has happened, modulo 2^32.
+        pub(crate) fn counts(&self) -> [u32; 2] {
+            [0, 1].map(|event| self.count(event))
         }
 
-        /// Waits until it has happened more often than `seen`.
-        pub(crate) fn wait(&self, seen: u32) {
-            let began = Instant::now();
-            while self.count() == seen {
-                if began.elapsed() < LOOKED_FOR {
-                    thread::yield_now();
-                } else {
-                    // Whatever the outcome: the count decides.
-                    let _ = futex::wait(&self.count, futex::Flags::PRIVATE, seen, None);
-                }
+        fn count(&self, event: usize) -> u32 {
+            self.counts[event].load(Ordering::Acquire)
+        }
+
+        /// Waits until the event has happened more often than it had in `seen`. Returns earlier if
+        /// `is_over` turns true before the thread sleeps.
+        pub(crate) fn wait(&self, event: usize, seen: [u32; 2], is_over: impl Fn() -> bool) {
+            if look_for(LOOKED_FOR, || self.count(event) != seen[event] || is_over()) {
+                return;
+            }
+            while self.count(event) == seen[event] {
+                // Whatever the outcome: the count decides.
+                let _ = futex::wait(&self.counts[event], futex::Flags::PRIVATE, seen[event], None);
             }
         }
 
-        /// Counts it, and wakes all threads that wait.
-        pub(crate) fn notify(&self) {
-            self.count.fetch_add(1, Ordering::Release);
-            let _ = futex::wake(&self.count, futex::Flags::PRIVATE, i32::MAX as u32);
+        /// Counts both. Threads that are about to wait no longer do.
+        pub(crate) fn count_up(&self) {
+            for count in &self.counts {
+                count.fetch_add(1, Ordering::Release);
+            }
+        }
+
+        /// Wakes one of the threads that wait for the event.
+        pub(crate) fn wake_one(&self, event: usize) {
+            let _ = futex::wake(&self.counts[event], futex::Flags::PRIVATE, 1);
+        }
+
+        /// Wakes all threads that wait for the event.
+        pub(crate) fn wake_all(&self, event: usize) {
+            let _ = futex::wake(&self.counts[event], futex::Flags::PRIVATE, i32::MAX as u32);
         }
     }
 }
 
-/// The same with a lock and a condition variable, because loom does not know futexes.
+/// The same with a lock and condition variables, because loom does not know futexes. No thread
+/// looks before it sleeps: that would only add interleavings.
 #[cfg(loom)]
-mod event {
-    use std::sync::PoisonError;
+mod events {
+    use std::{sync::PoisonError, time::Duration};
 
     use loom::sync::{Condvar, Mutex, MutexGuard};
 
-    #[derive(Debug)]
-    pub(crate) struct Event {
-        count: Mutex<u32>,
-        happened: Condvar,
+    pub(crate) fn look_for(_limit: Duration, _is_so: impl Fn() -> bool) -> bool {
+        false
     }
 
-    impl Event {
+    #[derive(Debug)]
+    pub(crate) struct Events {
+        counts: Mutex<[u32; 2]>,
+        happened: [Condvar; 2],
+    }
+
+    impl Events {
         pub(crate) fn new() -> Self {
-            Self { count: Mutex::new(0), happened: Condvar::new() }
+            Self { counts: Mutex::new([0, 0]), happened: [Condvar::new(), Condvar::new()] }
         }
 
-        fn lock(&self) -> MutexGuard<'_, u32> {
-            self.count.lock().unwrap_or_else(PoisonError::into_inner)
+        fn lock(&self) -> MutexGuard<'_, [u32; 2]> {
+            self.counts.lock().unwrap_or_else(PoisonError::into_inner)
         }
 
-        pub(crate) fn count(&self) -> u32 {
+        pub(crate) fn counts(&self) -> [u32; 2] {
             *self.lock()
         }
 
-        pub(crate) fn wait(&self, seen: u32) {
-            let mut count = self.lock();
-            while *count == seen {
-                count = self.happened.wait(count).unwrap_or_else(PoisonError::into_inner);
+        pub(crate) fn wait(&self, event: usize, seen: [u32; 2], _is_over: impl Fn() -> bool) {
+            let mut counts = self.lock();
+            while counts[event] == seen[event] {
+                counts = self.happened[event].wait(counts).unwrap_or_else(PoisonError::into_inner);
             }
         }
 
-        pub(crate) fn notify(&self) {
-            *self.lock() += 1;
-            self.happened.notify_all();
+        pub(crate) fn count_up(&self) {
+            self.lock().iter_mut().for_each(|count| *count += 1);
+        }
+
+        pub(crate) fn wake_one(&self, event: usize) {
+            self.happened[event].notify_one();
+        }
+
+        pub(crate) fn wake_all(&self, event: usize) {
+            self.happened[event].notify_all();
         }
     }
 }

@@ -14,9 +14,9 @@
 //!
 //! A flush and a preparation follow the same pattern. They set their flag (a sync before it takes
 //! the lock) and take what they need under the lock. They work without the lock. Then they publish
-//! the outcome, reset the flag and wake every waiting thread, again under the lock. No wake-up is
-//! lost, because a thread that has seen the flag under the lock releases the lock only as it begins
-//! to wait; the threads that wait for a flush without the lock count its ends instead
+//! the outcome and reset the flag, again under the lock, and wake the threads that wait. No wake-up
+//! is lost, because a thread that has seen the flag under the lock releases the lock only as it
+//! begins to wait; the threads that wait for a flush without the lock count its ends instead
 //! (`flushes.rs`). A woken thread looks at the whole state again, so waking it for another reason
 //! does no harm. And the work is [guarded](kv_core::guarded): a panic in it becomes an error, so
 //! the flag is always reset and no thread waits for ever.
@@ -27,6 +27,7 @@
 //! is always taken last: no other lock is taken under it.
 
 mod buffer;
+mod company;
 mod flushes;
 mod foreign;
 mod in_place;

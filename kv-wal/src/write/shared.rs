@@ -78,7 +78,10 @@ impl Shared {
     /// what the caller waits for.
     pub(crate) fn flush_or_wait<'a>(&'a self, state: Guard<'a>) -> Guard<'a> {
         match self.flushes.lead() {
-            Some(lead) => self.flush(state, lead),
+            Some(lead) => {
+                self.flush(state, lead);
+                self.lock()
+            }
             None => self.wait(state),
         }
     }
@@ -98,10 +101,11 @@ impl Shared {
     /// - `written`, `durable` and `marked` change only after all the work they stand for has
     ///   succeeded. If any step fails, the log is poisoned: no later flush retries the write, and
     ///   no waiting thread is acknowledged.
-    pub(crate) fn flush<'a>(&'a self, mut state: Guard<'a>, lead: Lead<'a>) -> Guard<'a> {
+    pub(crate) fn flush<'a>(&'a self, mut state: Guard<'a>, lead: Lead<'a>) {
         let began = Instant::now();
         state.close_block();
         let (upto, watermark) = (state.appended(), state.durable());
+        lead.take(upto);
         let last_number = state.last_number();
         let mut unsynced = std::mem::take(&mut state.unsynced);
         let mut chunks = state.buffer.take();
@@ -140,14 +144,14 @@ impl Shared {
                 state.last_flushed_number = last_number;
             }
         }
-        self.end_flush(&mut state, lead);
-        state
+        lead.note(began.elapsed());
+        self.end_flush(state, lead);
     }
 
-    /// Ends a flush, or what should have become one. The lock is held, so that no thread that has
-    /// it misses this.
-    pub(crate) fn end_flush(&self, _state: &mut Guard<'_>, lead: Lead<'_>) {
-        drop(lead);
+    /// Ends a flush, or what should have become one.
+    pub(crate) fn end_flush(&self, state: Guard<'_>, mut lead: Lead<'_>) {
+        lead.give_up(); // under the lock, so that no thread that has it misses this
+        drop(state); // before the others wake: they want it
         self.changed.notify_all();
     }
 
