@@ -4,11 +4,15 @@
 mod btreemap;
 #[cfg(feature = "canopydb")]
 mod canopydb;
+#[cfg(feature = "emdb")]
+mod emdb;
 #[cfg(feature = "fjall")]
 mod fjall;
 mod hashbrown;
 #[cfg(feature = "lmdb")]
 mod lmdb;
+#[cfg(feature = "mace")]
+mod mace;
 mod machine;
 mod maps;
 #[cfg(feature = "papaya")]
@@ -25,6 +29,8 @@ mod scc;
 mod sled;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "surrealmx")]
+mod surrealmx;
 
 use kv_bench::harness::{
     Engine,
@@ -38,12 +44,16 @@ pub fn all() -> Vec<&'static dyn Engine> {
         &Kv,
         #[cfg(feature = "canopydb")]
         &canopydb::Canopydb,
+        #[cfg(feature = "emdb")]
+        &emdb::Emdb,
         #[cfg(feature = "fjall")]
         &fjall::PLAIN,
         #[cfg(feature = "fjall")]
         &fjall::TRANSACTIONAL,
         #[cfg(feature = "lmdb")]
         &lmdb::Lmdb,
+        #[cfg(feature = "mace")]
+        &mace::Mace,
         #[cfg(feature = "redb")]
         &redb::Redb,
         #[cfg(feature = "redis")]
@@ -54,6 +64,8 @@ pub fn all() -> Vec<&'static dyn Engine> {
         &sled::Sled,
         #[cfg(feature = "sqlite")]
         &sqlite::Sqlite,
+        #[cfg(feature = "surrealmx")]
+        &surrealmx::Surrealmx,
         #[cfg(feature = "valkey")]
         &redis::VALKEY,
         &LOG,

@@ -1,9 +1,9 @@
 //! Single puts at both levels of durability. Each thread waits for its own puts. In one iteration
-//! every thread does one put.
+//! every thread does one put. For durable puts it also prints how many of them shared a flush.
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use kv_bench::{COLLECTION, entries, key, scratch, together, value};
-use kv_store::{Durability, Options};
+use kv_store::{Durability, FlushStats, Options, Store};
 
 use crate::SCRATCH;
 
@@ -11,7 +11,7 @@ pub fn bench(criterion: &mut Criterion) {
     for (name, durability) in [("put/disk", Durability::Disk), ("put/process", Durability::Process)] {
         let mut group = criterion.benchmark_group(name);
         group.sampling_mode(SamplingMode::Flat).sample_size(20);
-        for threads in [1, 2, 8, 64] {
+        for threads in [1, 2, 4, 8, 16, 32, 64] {
             group.throughput(Throughput::Elements(threads));
             group.bench_function(BenchmarkId::new("threads", threads), |bencher| {
                 let directory = scratch(SCRATCH);
@@ -27,8 +27,17 @@ pub fn bench(criterion: &mut Criterion) {
                     rounds_before += rounds;
                     elapsed
                 });
+                print_groups(&store);
             });
         }
         group.finish();
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the size of groups is a result")]
+fn print_groups(store: &Store) {
+    let FlushStats { flushes, records, largest_group, .. } = store.stats().flushes;
+    if flushes > 0 {
+        println!("groups of {:.1} records on average, of {largest_group} at most", records as f64 / flushes as f64);
     }
 }
