@@ -477,8 +477,9 @@ impl Store {
     ///
     /// # Errors
     /// Errors from flushing the log, or from the checkpoint;
-    /// [`StillClosing`](crate::Error::StillClosing) if they do not end: then closing goes on in the
-    /// background, and another call waits for it again.
+    /// [`StillClosing`](crate::Error::StillClosing) if they, or a write or transaction that is
+    /// under way, do not end: then closing goes on in the background, and another call waits for it
+    /// again.
     pub fn close(&self) -> Result<()> {
         self.inner.close_in_time()
     }
@@ -491,9 +492,11 @@ impl fmt::Debug for Store {
 }
 
 impl Inner {
-    /// Closes the store on a thread of its own, so that the caller can stop waiting for it.
+    /// Closes the store on a thread of its own, so that the caller can stop waiting for it. That
+    /// thread takes the writer's lock, too: a write that is stuck may hold it for ever. It knows
+    /// nothing of a closure that the caller may run under that lock, so this is checked here.
     fn close_in_time(&self) -> Result<()> {
-        drop(self.lock_writer()?);
+        self.check_lockable()?;
         let (sender, receiver) = crossbeam_channel::bounded(1);
         let shared = Arc::clone(&self.shared);
         let close = move || drop(sender.send(shared.close())); // fails if nothing waits any more

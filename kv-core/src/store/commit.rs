@@ -328,16 +328,22 @@ impl Shared {
     /// Takes the writer's lock.
     ///
     /// # Errors
-    /// [`Forked`](Error::Forked); [`Poisoned`](Error::Poisoned) if a writer panicked and may have
-    /// left the state half changed, or if the medium no longer belongs to this process;
-    /// [`InTransaction`](Error::InTransaction) if this thread holds the lock already.
+    /// As [`check_lockable`](Shared::check_lockable); also [`Poisoned`](Error::Poisoned) if a writer
+    /// panicked and may have left the state half changed.
     pub(super) fn lock_writer(&self) -> Result<Guard<'_, Writer>> {
-        self.ownership.check_writable()?;
-        if self.reentrancy.is_here() {
-            return Err(Error::InTransaction);
-        }
+        self.check_lockable()?;
         let panicked = || Error::Misuse("a thread panicked while it changed the store".into());
         self.writer.lock().map(Guard::new).map_err(|_| Error::Poisoned { cause: Arc::new(panicked()) })
+    }
+
+    /// Fails if this thread must not ask for the writer's lock. Waits for nothing.
+    ///
+    /// # Errors
+    /// [`Forked`](Error::Forked); [`Poisoned`](Error::Poisoned) if the medium no longer belongs to
+    /// this process; [`InTransaction`](Error::InTransaction) if this thread holds the lock already.
+    pub(super) fn check_lockable(&self) -> Result<()> {
+        self.ownership.check_writable()?;
+        if self.reentrancy.is_here() { Err(Error::InTransaction) } else { Ok(()) }
     }
 
     /// Waits until `lsn` is published. Syncs the log up to it if necessary.

@@ -66,8 +66,8 @@ pub struct StoreOptions {
     /// How long a write waits for a checkpoint before it fails with
     /// [`Busy`](crate::Error::Busy), if checkpoints do not fail. Default: 30 s.
     pub room_wait: Duration,
-    /// How long [`close`](crate::Store::close) waits for flushes and checkpoints before it fails
-    /// with [`StillClosing`](crate::Error::StillClosing). Default: 120 s.
+    /// How long [`close`](crate::Store::close) waits for writes, flushes and checkpoints before it
+    /// fails with [`StillClosing`](crate::Error::StillClosing). Default: 120 s.
     pub close_wait: Duration,
     /// How long the store has to be left alone before merging goes on for the sake of reads.
     /// Default: 5 s.

@@ -5,6 +5,7 @@ use std::{
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
     },
     thread,
     time::{Duration, Instant},
@@ -373,6 +374,61 @@ fn a_flush_that_never_ends_exhausts_no_memory_and_does_not_hang_close() {
     assert_bounded(&store);
     assert_error!(store.close(), Error::StillClosing { .. });
     log.open();
+}
+
+/// Closes a store while `write` holds its writer's lock, which `end` brings to an end. The call must
+/// give up waiting, and the store must be closed nevertheless.
+fn close_beside(
+    store: &Store,
+    write: impl FnOnce() + Send + 'static,
+    until_it_holds: impl FnOnce(),
+    end: impl FnOnce(),
+) {
+    let (write, closing) = (thread::spawn(write), store.clone());
+    until_it_holds();
+    let (sender, closed) = mpsc::channel();
+    thread::spawn(move || sender.send(closing.close()));
+    let closed = closed.recv_timeout(Duration::from_secs(20));
+    end();
+    assert_error!(closed.expect("the call waits for the write"), Error::StillClosing { .. });
+    write.join().unwrap();
+    let began = Instant::now();
+    while !matches!(store.collection("a").unwrap().put("late", "v"), Err(Error::Closed)) {
+        assert!(began.elapsed() < Duration::from_secs(20), "closing does not go on");
+        thread::yield_now();
+    }
+    while let Err(Error::StillClosing { .. }) = store.close() {}
+    assert_eq!(store.collection("a").unwrap().get("stuck").unwrap().unwrap(), "v");
+}
+
+#[test]
+fn a_write_that_is_stuck_in_the_log_does_not_hang_close() {
+    let log = GatedLog::new(MemoryLog::new());
+    let store = Store::with_backends(log.clone(), Arc::new(MemoryCheckpointer::new()), options()).unwrap();
+    log.block_appends();
+    let a = store.collection("a").unwrap();
+    let until_it_holds = || log.until_an_append_is_blocked();
+    close_beside(&store, move || a.put("stuck", "v").unwrap(), until_it_holds, || log.release_appends());
+}
+
+#[test]
+fn a_long_transaction_does_not_hang_close() {
+    let store =
+        Store::with_backends(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), options()).unwrap();
+    let (begun, begins) = mpsc::channel();
+    let (ends, ended) = mpsc::channel::<()>();
+    let transaction = {
+        let store = store.clone();
+        move || {
+            let put = store.transact(|tx| {
+                begun.send(()).unwrap();
+                ended.recv().unwrap();
+                tx.put("a", "stuck", "v")
+            });
+            put.unwrap();
+        }
+    };
+    close_beside(&store, transaction, || begins.recv().unwrap(), || ends.send(()).unwrap());
 }
 
 #[test]
