@@ -291,10 +291,10 @@ pub enum Error {
     #[error("already closed")]
     Closed,
 
-    /// A write, a flush or a checkpoint has not ended within the time that closing may take. Closing
-    /// goes on in the background. No more writes are taken, unless it still waits for a write or a
-    /// transaction that was under way: then once that has ended. Until closing ends, the medium
-    /// stays locked.
+    /// A write, a flush or a checkpoint has not ended within the time that closing may take.
+    /// Closing goes on in the background. No more writes are taken; if it still waits for a write
+    /// or a transaction that was under way, then once that has ended. Until closing ends, the
+    /// medium stays locked.
     #[error("still closing after {waited:?}, because a write, a flush or a checkpoint does not end")]
     StillClosing {
         /// How long the call has waited.

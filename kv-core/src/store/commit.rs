@@ -328,8 +328,8 @@ impl Shared {
     /// Takes the writer's lock.
     ///
     /// # Errors
-    /// As [`check_lockable`](Shared::check_lockable); also [`Poisoned`](Error::Poisoned) if a writer
-    /// panicked and may have left the state half changed.
+    /// As [`check_lockable`](Shared::check_lockable). Also [`Poisoned`](Error::Poisoned) if a
+    /// writer panicked and may have left the state half changed.
     pub(super) fn lock_writer(&self) -> Result<Guard<'_, Writer>> {
         self.check_lockable()?;
         let panicked = || Error::Misuse("a thread panicked while it changed the store".into());

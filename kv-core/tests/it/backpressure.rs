@@ -376,8 +376,8 @@ fn a_flush_that_never_ends_exhausts_no_memory_and_does_not_hang_close() {
     log.open();
 }
 
-/// Closes a store while `write` holds its writer's lock, which `end` brings to an end. The call must
-/// give up waiting, and the store must be closed nevertheless.
+/// Closes a store while `write` holds its writer's lock, which `end` brings to an end. The call
+/// must give up waiting, and the store must be closed nevertheless.
 fn close_beside(
     store: &Store,
     write: impl FnOnce() + Send + 'static,
@@ -390,7 +390,8 @@ fn close_beside(
     thread::spawn(move || sender.send(closing.close()));
     let closed = closed.recv_timeout(Duration::from_secs(20));
     end();
-    assert_error!(closed.expect("the call waits for the write"), Error::StillClosing { .. });
+    let closed = closed.unwrap_or_else(|_| panic!("the call waits for the write"));
+    assert_error!(closed, Error::StillClosing { .. });
     write.join().unwrap();
     let began = Instant::now();
     while !matches!(store.collection("a").unwrap().put("late", "v"), Err(Error::Closed)) {
