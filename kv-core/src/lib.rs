@@ -61,6 +61,7 @@ mod checkpoint;
 mod collections;
 mod durability;
 mod error;
+mod events;
 mod limits;
 mod log;
 mod memory;
@@ -90,6 +91,9 @@ pub use store::{
     RecordedChange, Recovery, Snapshot, Stats, Store, StoreOptions, Transaction, TransactionEntries, recovery,
     verify_replay,
 };
+#[cfg(feature = "tracing")]
+#[doc(hidden)]
+pub use tracing;
 pub use value::Value;
 
 /// The examples of the README are compiled with the tests.

@@ -62,6 +62,7 @@ use waiters::Waiters;
 use crate::{
     CheckpointId, Checkpointer, CollectionInfo, Durability, Error, Limits, Log, MemoryCheckpointer, MemoryLog, Result,
     collections::Collections,
+    event,
     panics::guarded,
     sync::{AtomicBool, AtomicU64, Mutex, lock},
 };
@@ -252,6 +253,7 @@ impl Store {
         let merge_job = Arc::new(JobHandle::new(merging::spawn(&shared)?));
         let checkpoint_job = JobHandle::new(checkpoint::spawn(&shared, &merge_job)?);
         let patrol_job = patrol::spawn(&shared)?.map(JobHandle::new);
+        event!(INFO, recovery = %shared.recovery, "store opened");
         let inner = Inner { flusher, checkpoint_job, merge_job, patrol_job, shared };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -17,6 +17,7 @@ use crate::{
     Change, Changes, CheckpointHead, CheckpointId, Error, Lsn, Result,
     background::{Job, Next, Wake},
     collections::MemtableChanges,
+    event,
     panics::guarded,
     sync::lock_unless,
 };
@@ -193,6 +194,7 @@ impl Shared {
         let mut changes = FrozenChanges { head, changed, cancelled };
         let checkpoint = self.checkpointer.write(view.checkpoint_id(), &mut changes)?;
         let id = checkpoint.id();
+        event!(INFO, position = id.lsn.0, parts = checkpoint.stats().parts, "checkpoint made");
         self.collections.install(checkpoint);
         self.room.wake();
         Ok(id)

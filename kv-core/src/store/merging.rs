@@ -7,6 +7,7 @@ use super::{Inner, Shared, ownership::JobHandle};
 use crate::{
     CheckpointId, Effort, Error, Result,
     background::{Job, Next, Wake},
+    event,
     panics::guarded,
     sync::lock,
 };
@@ -41,6 +42,7 @@ impl Shared {
             let mut last = None;
             self.confirm_owner()?;
             while let Some(checkpoint) = self.checkpointer.maintain(effort, cancelled)? {
+                event!(INFO, position = checkpoint.id().lsn.0, parts = checkpoint.stats().parts, "parts merged");
                 last = Some(checkpoint.id());
                 self.collections.install(checkpoint);
                 self.release()?;
@@ -55,7 +57,11 @@ impl Shared {
     }
 
     fn note_merge(&self, error: Option<&Error>) {
-        *lock(&self.merge_error) = error.filter(|error| !matches!(error, Error::Cancelled)).map(Error::chain);
+        let failure = error.filter(|error| !matches!(error, Error::Cancelled));
+        *lock(&self.merge_error) = failure.map(|error| {
+            event!(WARN, cause = error.chain(), "a merge failed");
+            error.chain()
+        });
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::{Inner, Shared, commit::Writer, locks::Guard};
-use crate::{Error, Result};
+use crate::{Error, Result, event};
 
 /// What a byte of the log costs in waiting when writers are slowed down as much as possible: 4 MB
 /// per second.
@@ -65,6 +65,7 @@ struct Failure {
 
 impl Failure {
     fn of(error: &Error) -> Self {
+        event!(WARN, cause = error.chain(), "no checkpoint could be made");
         let disk_full = match error {
             Error::DiskFull { operation, path, source } => Some((*operation, path.clone(), source.kind())),
             _ => None,
@@ -205,6 +206,7 @@ impl Inner {
         }
         let (first, started) = (attempts.count, Instant::now());
         drop(attempts);
+        event!(WARN, unwritten_bytes = self.unwritten_bytes(), "a write waits for a checkpoint");
         self.request_checkpoint();
         attempts = self.room.attempts();
         while self.is_full() && !self.is_closing() {

@@ -20,8 +20,8 @@ const PART: u32 = 8;
 /// enough for the threads of the last group to be back.
 const WAIT_MAX: Duration = Duration::from_micros(100);
 
-/// Counts the threads that come to wait for a flush. Only the leader changes anything but `arrived`.
-/// Nothing depends on these numbers but the length of a wait, so they need no order.
+/// Counts the threads that come to wait for a flush. Only the leader changes anything but
+/// `arrived`. Nothing depends on these numbers but the length of a wait, so they need no order.
 #[derive(Debug, Default)]
 pub(crate) struct Company {
     /// How many threads have come to wait for a flush.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use kv_core::{Error, Result};
+use kv_core::{Error, Result, event};
 
 /// The first failure, once there is one. It is never cleared.
 #[derive(Debug, Default)]
@@ -14,7 +14,10 @@ pub(crate) struct Poison {
 impl Poison {
     /// Records the failure, unless there was an earlier one.
     pub(crate) fn set(&mut self, cause: Error) {
-        self.cause.get_or_insert_with(|| Arc::new(cause));
+        self.cause.get_or_insert_with(|| {
+            event!(ERROR, %cause, "the log has failed");
+            Arc::new(cause)
+        });
     }
 
     pub(crate) fn is_set(&self) -> bool {

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use kv_core::{Epoch, Error, LogId, Lsn, Result, guarded};
+use kv_core::{Epoch, Error, LogId, Lsn, Result, event, guarded};
 use kv_vfs::{Access, Origin, Vfs};
 
 use super::{
@@ -141,6 +141,7 @@ impl Shared {
                 state.positions.set_durable(upto);
                 state.positions.set_marked(upto);
                 state.flushed.count(upto.0 - watermark.0, began.elapsed());
+                event!(DEBUG, records = upto.0 - watermark.0, time = ?began.elapsed(), "log flushed");
                 state.last_flushed_number = last_number;
             }
         }
@@ -272,6 +273,7 @@ impl Shared {
     pub(super) fn create_segment(&self, wanted: &Wanted, length: u64) -> Result<Segment, CreateError> {
         let identity = new_identity(&*self.vfs).map_err(CreateError::Refused)?;
         let Wanted { number, block, allocation, .. } = *wanted;
+        event!(DEBUG, number, length, ?allocation, "preparing a segment");
         let header = Header { log_id: self.log_id, number, identity, block_bytes: block as u32, length };
         segment_file::create(&*self.vfs, &header, allocation)
     }

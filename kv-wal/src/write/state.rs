@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kv_core::{Epoch, Error, FlushStats, Lsn, Result};
+use kv_core::{Epoch, Error, FlushStats, Lsn, Result, event};
 use kv_vfs::COPIED_BYTES_MAX;
 
 use super::{
@@ -208,6 +208,13 @@ impl State {
             length: spare.header.length,
             end: None,
         });
+        event!(
+            INFO,
+            number = spare.header.number,
+            length = spare.header.length,
+            is_filled = spare.is_filled,
+            "segment begun"
+        );
         let (end, filled_predecessor) = (spare.block(), self.active.is_some());
         self.begin_segment(spare, end, filled_predecessor);
         self.wants_short_segment = false;

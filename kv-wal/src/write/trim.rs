@@ -2,7 +2,7 @@
 
 use std::io;
 
-use kv_core::{Error, Lsn, Result};
+use kv_core::{Error, Lsn, Result, event};
 
 use super::{shared::Shared, state::State};
 use crate::{format::names, recovery::LiveSegment};
@@ -62,6 +62,7 @@ impl Shared {
         if numbers.is_empty() {
             return Ok(());
         }
+        event!(DEBUG, upto = upto.0, segments = numbers.len(), "trimming the log");
         for (at, number) in numbers.iter().enumerate() {
             match self.vfs.remove(&names::segment(*number)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
