@@ -116,6 +116,17 @@ pub trait Log: Send + Sync {
         Ok(())
     }
 
+    /// Whether a record of up to `record_bytes` bytes would find room if the log left `kept_bytes`
+    /// bytes of the medium free, whatever [`make_room`](Log::make_room) has set. Changes nothing.
+    /// By default there is always room.
+    ///
+    /// # Errors
+    /// [`DiskFull`](crate::Error::DiskFull) if there is no room.
+    fn check_room(&self, record_bytes: usize, kept_bytes: u64) -> Result<()> {
+        let _ = (record_bytes, kept_bytes);
+        Ok(())
+    }
+
     /// Adds a record to the end of the log and returns its position. The record is durable only
     /// after [`sync`](Log::sync) up to that position.
     ///
@@ -128,6 +139,19 @@ pub trait Log: Send + Sync {
     /// gets a position and then cannot be handed to the kernel, the call fails with
     /// [`OutcomeUnknown`](crate::Error::OutcomeUnknown).
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn>;
+
+    /// As [`append`](Log::append), for a record that only deletes: if there is no room for it
+    /// otherwise, it may take what is kept free, except for `kept_bytes` bytes. This is for no
+    /// other record: until the medium has as much room again as [`make_room`](Log::make_room)
+    /// wants to keep, `make_room` fails, even if what was taken has room for more records. By
+    /// default nothing is kept free, and this is the same as `append`.
+    ///
+    /// # Errors
+    /// As [`append`](Log::append).
+    fn append_deletion(&self, record: &[u8], durability: Durability, kept_bytes: u64) -> Result<Lsn> {
+        let _ = kept_bytes;
+        self.append(record, durability)
+    }
 
     /// Makes the records up to `upto` durable and returns the durable position, which is at least
     /// `upto` (L3). Concurrent callers share a flush. If a backend can retry a write, or can find

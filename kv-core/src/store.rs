@@ -298,7 +298,7 @@ impl Store {
         self.inner.write(
             durability,
             |pending| batch.build(pending),
-            Expected { bytes, reads_own_writes: batch.reads_own_writes() },
+            Expected { bytes, reads_own_writes: batch.reads_own_writes(), purpose: batch.purpose() },
         )
     }
 
@@ -421,8 +421,9 @@ impl Store {
     /// and the log before the new one. Returns the identity of the newest checkpoint, or `None` if
     /// there was nothing to do. Readers and writers go on meanwhile.
     ///
-    /// This reads and writes the whole store, and needs room for a second copy of it. Afterwards
-    /// there is one checkpoint instead of two until the next one is made, so damage to it cannot be
+    /// This reads and writes the whole store, and needs room for a second copy of it. With less, it
+    /// merges a part of it at a time, as far as the room that this frees allows. Afterwards there
+    /// is one checkpoint instead of two until the next one is made, so damage to it cannot be
     /// healed from an older one.
     ///
     /// ```

@@ -98,6 +98,9 @@ pub struct SnapshotOptions {
     /// A merge leaves this many bytes of the disk free, whatever it writes. The owner of the log
     /// needs them for the next checkpoint. The default is 0.
     pub kept_bytes: u64,
+    /// A merge of everything leaves this many bytes of the disk free instead, because it may be
+    /// what frees the disk, and at most half of what is free when it begins. The default is 0.
+    pub kept_bytes_of_all: u64,
     /// How parts are read. The default is through maps.
     pub reader: Reader,
 }
@@ -134,7 +137,13 @@ const VERIFY_CACHE_BYTES: u64 = 8 << 20;
 
 impl Default for SnapshotOptions {
     fn default() -> Self {
-        Self { class_bytes: 64 << 20, merge_bytes_per_second: 64 << 20, kept_bytes: 0, reader: Reader::Mapped }
+        Self {
+            class_bytes: 64 << 20,
+            merge_bytes_per_second: 64 << 20,
+            kept_bytes: 0,
+            kept_bytes_of_all: 0,
+            reader: Reader::Mapped,
+        }
     }
 }
 

@@ -18,6 +18,9 @@ const PARTS_AT_REST: usize = 4;
 /// ... and of these, the oldest are not touched for that.
 const OLDEST_AT_REST: usize = 3;
 
+/// A part takes at most this part more than those that it was merged from.
+const INDEX_PART: u64 = 8;
+
 /// What the decision depends on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Candidate {
@@ -125,6 +128,22 @@ fn everything(parts: &[Candidate]) -> Option<Range<usize>> {
     (!is_one && is_free(parts, &(0..parts.len()))).then_some(0..parts.len())
 }
 
+/// How many parts to merge at once, from the newest on, if there is room for `room` bytes and all
+/// should become one: as many as surely find room for what they become. If these are fewer than
+/// two, two: what was deleted may make them fit nevertheless.
+pub(crate) fn fitting(parts: &[Candidate], room: u64) -> usize {
+    let sums = parts.iter().scan(0, |sum: &mut u64, part| {
+        *sum = sum.saturating_add(part.bytes);
+        Some(*sum)
+    });
+    // The index of a part may take more than those of the parts that it was merged from.
+    let fits = |sum: &u64| sum.saturating_add(sum / INDEX_PART) <= room;
+    match sums.take_while(fits).count() {
+        0 | 1 => parts.len().min(2),
+        count => count,
+    }
+}
+
 fn is_free(parts: &[Candidate], run: &Range<usize>) -> bool {
     parts.get(run.clone()).is_some_and(|parts| parts.iter().all(|part| !part.is_blocked))
 }
@@ -191,6 +210,19 @@ mod tests {
         assert_eq!(chosen(&[1, 5000], Effort::Full), Some(0..2));
         let with_tombstones = Candidate { bytes: 1, tombstones: 1, is_blocked: false };
         assert_eq!(choose(&[with_tombstones], Effort::Full, CLASS), Some(0..1));
+    }
+
+    #[test]
+    fn what_surely_finds_room_is_merged_first() {
+        let fitting = |mib: &[u64], room| fitting(&parts(mib), room * MIB);
+        assert_eq!(fitting(&[1, 16, 16, 16], 40), 3);
+        assert_eq!(fitting(&[1, 16, 16, 16], 20), 2);
+        assert_eq!(fitting(&[1, 16, 16, 16], 56), 4);
+        assert_eq!(fitting(&[1, 16, 16, 16], 18), 2, "nothing surely fits: what was deleted decides");
+        assert_eq!(fitting(&[16, 16, 16], 1), 2);
+        assert_eq!(fitting(&[16], 1), 1);
+        assert_eq!(fitting(&[300, 1], 10), 2);
+        assert_eq!(fitting(&[1, 2], 1000), 2);
     }
 
     /// No run has a blocked part, whatever the sizes.

@@ -32,6 +32,16 @@ impl Log for CountingLog {
         self.inner.make_room(record_bytes, kept_bytes)
     }
 
+    fn check_room(&self, record_bytes: usize, kept_bytes: u64) -> Result<()> {
+        self.inner.check_room(record_bytes, kept_bytes)
+    }
+
+    fn append_deletion(&self, record: &[u8], durability: Durability, kept_bytes: u64) -> Result<Lsn> {
+        self.records.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(record.len() as u64, Ordering::Relaxed);
+        self.inner.append_deletion(record, durability, kept_bytes)
+    }
+
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
         self.records.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(record.len() as u64, Ordering::Relaxed);

@@ -144,8 +144,13 @@ impl Options {
         self.open_as(vfs, None)
     }
 
-    fn snapshot_options(&self, kept_bytes: u64) -> SnapshotOptions {
-        SnapshotOptions { kept_bytes, reader: self.reader, ..SnapshotOptions::default() }
+    fn snapshot_options(&self, store: &StoreOptions) -> SnapshotOptions {
+        SnapshotOptions {
+            kept_bytes: store.kept_bytes(),
+            kept_bytes_of_all: store.kept_bytes_when_merging(),
+            reader: self.reader,
+            ..SnapshotOptions::default()
+        }
     }
 
     fn open_as(&self, vfs: Arc<dyn Vfs>, this: Option<Process>) -> Result<Store> {
@@ -161,7 +166,7 @@ impl Options {
         // cannot read.
         let log_options = kv_wal::Options { map_segments: log.map_segments && self.reader == Reader::Mapped, ..log };
         let (log, checkpointer) = directory
-            .open_parts(&log_options, self.snapshot_options(store_options.kept_bytes()))
+            .open_parts(&log_options, self.snapshot_options(&store_options))
             .map_err(|error| claim.explain(error))?;
         let Directory { vfs, log: log_directory, checkpoints, .. } = directory;
         let directories = [vfs, log_directory, checkpoints];

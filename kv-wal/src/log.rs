@@ -15,7 +15,7 @@ use crate::{
     reader::Reader,
     recovery::LogRecovery,
     sync::Mutex,
-    write::{Guard, Shared, State, WrittenBy, check_space},
+    write::{Guard, Room, Shared, State, WrittenBy, check_space},
 };
 
 /// A durable log of opaque records, kept in the segment files of one directory.
@@ -101,7 +101,7 @@ impl SegmentedLog {
     ///
     /// Each turn of the loop takes one step towards that, then looks at the whole state again: a
     /// step may release the lock, and anything may change meanwhile.
-    fn wait_for_room(&self, record_bytes: usize) -> Result<Guard<'_>> {
+    fn wait_for_room(&self, room: Room, record_bytes: usize) -> Result<Guard<'_>> {
         let mut state = self.shared.lock();
         let mut has_space = false;
         loop {
@@ -117,7 +117,7 @@ impl SegmentedLog {
             } else if state.active_fits(record_bytes) && (has_space || state.overwrites_in_place()) {
                 return Ok(state);
             } else if state.active_fits(record_bytes) {
-                let kept_bytes = state.kept_bytes;
+                let kept_bytes = room.kept_bytes(&state);
                 drop(state);
                 check_space(&*self.shared.vfs, buffered + record_bytes, kept_bytes)?;
                 has_space = true;
@@ -126,9 +126,34 @@ impl SegmentedLog {
                 self.shared.check_roll(&mut state)?;
                 state.roll();
             } else {
-                state = self.shared.prepare_spare(state, record_bytes)?;
+                state = self.shared.prepare_spare(state, room, record_bytes)?;
             }
         }
+    }
+
+    fn append_in(&self, room: Room, record: &[u8], durability: Durability) -> Result<Lsn> {
+        self.check_owner()?;
+        if record.len() > self.record_bytes_max {
+            return Err(Error::BatchTooLarge { bytes: record.len(), max: self.record_bytes_max });
+        }
+        let mut state = self.wait_for_room(room, record.len())?;
+        // Frames are written in order. So a `Process` record is written at once only if no earlier
+        // record waits; otherwise it waits with that one (L4).
+        let nothing_waits = state.written() == state.appended();
+        let lsn = state.push_record(record);
+        if durability == Durability::Process
+            && nothing_waits
+            && let Err(cause) = state.write_out(self.unflushed)
+        {
+            state.poison.set(cause);
+            state.poison.unknown()?;
+        }
+        let wants_spare = mem::take(&mut state.wants_spare);
+        drop(state); // first, because a scheduler may run the job in this thread
+        if wants_spare {
+            self.wake_spares();
+        }
+        Ok(lsn)
     }
 
     /// The answer of [`sync`](Log::sync), if there is one now.
@@ -210,31 +235,18 @@ impl Log for SegmentedLog {
         self.shared.make_room(record_bytes, kept_bytes)
     }
 
-    fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
+    fn check_room(&self, record_bytes: usize, kept_bytes: u64) -> Result<()> {
         self.check_owner()?;
-        if record.len() > self.record_bytes_max {
-            return Err(Error::BatchTooLarge { bytes: record.len(), max: self.record_bytes_max });
-        }
-        let mut state = self.wait_for_room(record.len())?;
-        // Frames are written in order. So a `Process` record is written at once only if no earlier
-        // record waits; otherwise it waits with that one (L4).
-        let nothing_waits = state.written() == state.appended();
-        let lsn = state.push_record(record);
-        if durability == Durability::Process
-            && nothing_waits
-            && let Err(cause) = state.write_out(self.unflushed)
-        {
-            state.poison.set(cause);
-            state.poison.unknown()?;
-        }
-        let wants_spare = mem::take(&mut state.wants_spare);
-        drop(state); // first, because a scheduler may run the job in this thread
-        if wants_spare {
-            self.wake_spares();
-        }
-        Ok(lsn)
+        self.shared.check_room(record_bytes, kept_bytes)
     }
 
+    fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
+        self.append_in(Room::Usual, record, durability)
+    }
+
+    fn append_deletion(&self, record: &[u8], durability: Durability, kept_bytes: u64) -> Result<Lsn> {
+        self.append_in(Room::Reserve { kept_bytes }, record, durability)
+    }
     fn sync(&self, upto: Lsn) -> Result<Lsn> {
         self.check_owner()?;
         let mut is_waiting = false;

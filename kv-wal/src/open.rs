@@ -94,6 +94,7 @@ fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Res
         epoch,
         sizes,
         kept_bytes: 0,
+        uses_reserve: false,
         positions: Arc::new(Positions::recovered(
             trimmed(&recovered),
             recovered.mark.map_or(Lsn::START, |mark| mark.durable),

@@ -42,5 +42,6 @@ pub(crate) use buffer::{Buffer, Unsynced, WrittenBy};
 pub(crate) use in_place::check_space;
 pub(crate) use poison::Poison;
 pub(crate) use positions::Positions;
+pub(crate) use room::Room;
 pub(crate) use shared::{Guard, Shared, new_identity};
 pub(crate) use state::State;

@@ -1,6 +1,6 @@
 use std::{mem, ops::Range};
 
-use super::{collection::checked, pending_write::PendingWrite};
+use super::{collection::checked, pending_write::PendingWrite, space::Purpose};
 use crate::{
     Error, Limits, Result,
     operation::{OPERATION_HEADER_BYTES, RECORD_HEADER_BYTES},
@@ -182,6 +182,12 @@ impl Batch {
     /// Whether the outcome of one change may depend on another.
     pub(super) fn reads_own_writes(&self) -> bool {
         self.changes.len() > 1 && self.changes.iter().any(|change| !matches!(change.action, BatchedAction::Put(_)))
+    }
+
+    /// What its record will do.
+    pub(super) fn purpose(&self) -> Purpose {
+        let puts = self.changes.iter().any(|change| matches!(change.action, BatchedAction::Put(_)));
+        if puts { Purpose::Puts } else { Purpose::Deletes }
     }
 
     /// Adds the changes to `pending`, in their order.

@@ -81,7 +81,7 @@ impl Collection {
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         let (key, value) = (key.as_ref(), value.as_ref());
         self.check_put(key, value)?;
-        self.write(key, value.len(), |pending| pending.put(&self.name, key, value))
+        self.write(key, Some(value.len()), |pending| pending.put(&self.name, key, value))
     }
 
     /// The value of a key, or `None`.
@@ -176,7 +176,7 @@ impl Collection {
     /// As [`put`](Collection::put).
     pub fn delete_if_present(&self, key: impl AsRef<[u8]>) -> Result<bool> {
         let key = checked(key.as_ref())?;
-        self.write(key, 0, |pending| pending.delete(&self.name, key))
+        self.write(key, None, |pending| pending.delete(&self.name, key))
     }
 
     /// How many keys there are, exactly. The cost grows with the number of changes of the
@@ -336,7 +336,7 @@ impl Collection {
     pub(super) fn write<T>(
         &self,
         key: &[u8],
-        value_len: usize,
+        value_len: Option<usize>,
         build: impl FnOnce(&mut PendingWrite<'_>) -> Result<T>,
     ) -> Result<T> {
         self.store.inner.write(self.durability(), build, Expected::one(key, value_len))

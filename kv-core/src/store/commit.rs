@@ -10,7 +10,7 @@ use super::{
     locks::Guard,
     pending_write::{Finished, PendingWrite},
     room::Patience,
-    space::NoRoom,
+    space::{NoRoom, Purpose},
 };
 use crate::{
     CollectionId, Durability, Error, Log, Lsn, Result,
@@ -69,12 +69,16 @@ pub(super) struct Expected {
     pub(super) bytes: usize,
     /// Whether the pending write must support reading its own writes.
     pub(super) reads_own_writes: bool,
+    /// What it will do.
+    pub(super) purpose: Purpose,
 }
 
 impl Expected {
-    /// A record of one change to a key, with a value of `value_len` bytes.
-    pub(super) fn one(key: &[u8], value_len: usize) -> Self {
-        Self { bytes: RECORD_HEADER_BYTES + OPERATION_HEADER_BYTES + key.len() + value_len, reads_own_writes: false }
+    /// A record of one change to a key, with a value of `value_len` bytes, or that only deletes.
+    pub(super) fn one(key: &[u8], value_len: Option<usize>) -> Self {
+        let bytes = RECORD_HEADER_BYTES + OPERATION_HEADER_BYTES + key.len() + value_len.unwrap_or(0);
+        let purpose = if value_len.is_some() { Purpose::Puts } else { Purpose::Deletes };
+        Self { bytes, reads_own_writes: false, purpose }
     }
 }
 
@@ -178,8 +182,8 @@ impl Inner {
         expected: Expected,
         patience: Patience,
     ) -> Result<(Result<T>, Dependency)> {
-        let writer = self.writer_with_room(patience, expected.bytes)?;
-        let (limits, Expected { bytes, reads_own_writes }) = (&self.options.limits, expected);
+        let (limits, Expected { bytes, reads_own_writes, purpose }) = (&self.options.limits, expected);
+        let writer = self.writer_with_room(patience, purpose, bytes)?;
         let mut pending = PendingWrite::new(&self.collections, &writer.token, limits, bytes, reads_own_writes);
         match build(&mut pending) {
             Ok(value) => Ok((Ok(value), self.commit(pending.finish(), writer, durability)?)),
@@ -224,10 +228,8 @@ impl Inner {
         if is_first {
             self.confirm_owner()?;
         }
-        let lsn = match writer.no_room.take() {
-            None => self.log.append(&record, durability)?,
-            Some(no_room) => self.append_deletion(no_room, &record, durability)?,
-        };
+        let no_room = writer.no_room.take();
+        let lsn = self.append(no_room, &record, durability)?;
         self.note_deletion(&record);
         self.apply(&mut writer, lsn, &record);
         self.note_popped(&mut writer, lsn, popped);

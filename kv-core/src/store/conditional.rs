@@ -42,7 +42,7 @@ impl Collection {
     ) -> Result<Result<(), Mismatch>> {
         let key = key.as_ref();
         self.check_change(key, new)?;
-        self.write(key, new.map_or(0, <[u8]>::len), |pending| pending.compare_and_set(self.name(), key, expected, new))
+        self.write(key, new.map(<[u8]>::len), |pending| pending.compare_and_set(self.name(), key, expected, new))
     }
 
     /// Sets the value of a key if it is absent. Otherwise nothing is written, and the present value
@@ -61,7 +61,7 @@ impl Collection {
     pub fn put_if_absent(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Option<Value>> {
         let (key, value) = (key.as_ref(), value.as_ref());
         self.check_put(key, value)?;
-        self.write(key, value.len(), |pending| pending.put_if_absent(self.name(), key, value))
+        self.write(key, Some(value.len()), |pending| pending.put_if_absent(self.name(), key, value))
     }
 
     /// Sets the value of a key to what `change` returns for the present value, and returns the new
@@ -105,7 +105,7 @@ impl Collection {
     /// As [`put`](Collection::put).
     pub fn take(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
         let key = checked(key.as_ref())?;
-        self.write(key, 0, |pending| pending.take(self.name(), key))
+        self.write(key, None, |pending| pending.take(self.name(), key))
     }
 
     /// Deletes the entry with the lowest key and returns it; `None` if there are no entries. Of
@@ -130,7 +130,7 @@ impl Collection {
     /// # Errors
     /// As [`put`](Collection::put).
     pub fn pop_first(&self) -> Result<Option<Entry>> {
-        self.write(&[], 0, |pending| pending.pop(self.name(), Direction::Forward))
+        self.write(&[], None, |pending| pending.pop(self.name(), Direction::Forward))
     }
 
     /// Deletes the entry with the highest key and returns it; otherwise as
@@ -139,7 +139,7 @@ impl Collection {
     /// # Errors
     /// As [`put`](Collection::put).
     pub fn pop_last(&self) -> Result<Option<Entry>> {
-        self.write(&[], 0, |pending| pending.pop(self.name(), Direction::Backward))
+        self.write(&[], None, |pending| pending.pop(self.name(), Direction::Backward))
     }
 
     /// Deletes the entries whose keys lie in `keys` and returns them, in byte order of their keys.
@@ -161,7 +161,7 @@ impl Collection {
     /// drain smaller ranges. Otherwise as [`put`](Collection::put).
     pub fn drain<K: AsRef<[u8]>>(&self, keys: impl RangeBounds<K>) -> Result<Vec<Entry>> {
         let (lower, upper) = (keys.start_bound().map(AsRef::as_ref), keys.end_bound().map(AsRef::as_ref));
-        self.write(&[], 0, |pending| pending.drain(self.name(), lower, upper))
+        self.write(&[], None, |pending| pending.drain(self.name(), lower, upper))
     }
 }
 

@@ -21,8 +21,7 @@ impl Inner {
     /// removes the older checkpoint and the log before the newest one.
     pub(super) fn compact(&self) -> Result<Option<CheckpointId>> {
         let made = self.checkpoint(&|| false)?;
-        let merged = self.merge(Effort::Full, &|| false)?;
-        self.let_older_checkpoints_go(&|| false)?;
+        let merged = self.merge_everything(&|| false, &|| false)?;
         Ok(merged.or(made))
     }
 }
@@ -47,13 +46,39 @@ impl Shared {
                 self.collections.install(checkpoint);
                 self.release()?;
                 if effort == Effort::Full {
-                    break; // what was written meanwhile is left to the background: this would not end
+                    break; // the caller goes on if it has to
                 }
             }
             Ok(last)
         });
         self.note_merge(merged.as_ref().err());
         merged
+    }
+
+    /// Merges everything, and removes what that replaces. If there is room to merge only a part of
+    /// it at once, goes on with the room that this frees, unless that `took_long`. Returns the last
+    /// checkpoint that this made.
+    ///
+    /// It does not stop as soon as there is some room: what is written next would lie above what
+    /// was merged, which then finds no room to be merged with what lies below.
+    pub(super) fn merge_everything(
+        &self,
+        cancelled: &dyn Fn() -> bool,
+        took_long: &dyn Fn() -> bool,
+    ) -> Result<Option<CheckpointId>> {
+        let parts = || self.collections.view().checkpoint_stats.parts;
+        let mut last = None;
+        // Each merge leaves fewer parts. Those that come meanwhile are left to the background:
+        // otherwise this might never end.
+        for _ in 0..parts().max(1) {
+            let merged = self.merge(Effort::Full, cancelled)?;
+            self.let_older_checkpoints_go(cancelled)?;
+            last = merged.or(last);
+            if merged.is_none() || parts() <= 1 || took_long() {
+                break;
+            }
+        }
+        Ok(last)
     }
 
     fn note_merge(&self, error: Option<&Error>) {

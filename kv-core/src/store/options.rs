@@ -128,6 +128,12 @@ impl StoreOptions {
     pub fn kept_bytes(&self) -> u64 {
         Space::new(self).kept(0)
     }
+
+    /// How many bytes of the medium even a merge of everything should leave free: what deletions
+    /// need meanwhile.
+    pub fn kept_bytes_when_merging(&self) -> u64 {
+        Space::new(self).kept_when_merging()
+    }
 }
 
 impl fmt::Debug for StoreOptions {

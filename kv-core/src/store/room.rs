@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Inner, Shared, commit::Writer, locks::Guard};
+use super::{Inner, Shared, commit::Writer, locks::Guard, space::Purpose};
 use crate::{Error, Result, event};
 
 /// What a byte of the log costs in waiting when writers are slowed down as much as possible: 4 MB
@@ -176,9 +176,13 @@ impl Inner {
     /// [`Busy`](Error::Busy), [`CheckpointsFail`](Error::CheckpointsFail); otherwise as
     /// [`writer`](Shared::writer) and [`Log::make_room`](crate::Log::make_room).
     /// [`DiskFull`](Error::DiskFull) takes the place of `CheckpointsFail` if checkpoints fail for
-    /// lack of space. A full log gives it here only if the write may not wait, or has waited for
-    /// `room_wait`.
-    pub(super) fn writer_with_room(&self, patience: Patience, record_bytes: usize) -> Result<Guard<'_, Writer>> {
+    /// lack of space. A full log gives it here only if the write may not wait.
+    pub(super) fn writer_with_room(
+        &self,
+        patience: Patience,
+        purpose: Purpose,
+        record_bytes: usize,
+    ) -> Result<Guard<'_, Writer>> {
         loop {
             if patience == Patience::Waits
                 && let Some(owed) = self.room.take_owed()
@@ -187,7 +191,7 @@ impl Inner {
             }
             let writer = self.writer()?;
             if !self.is_full() {
-                return self.with_room_in_log(writer, patience, record_bytes);
+                return self.with_room_in_log(writer, patience, purpose, record_bytes);
             }
             drop(writer);
             self.wait_for_room(patience)?;

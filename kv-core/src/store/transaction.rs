@@ -14,7 +14,7 @@ use super::{
     commit::Dependency,
     pending_write::{Observed, PendingWrite},
     room::Patience,
-    space::NoRoom,
+    space::{NoRoom, Purpose},
 };
 use crate::{
     Durability, Entry, Error, Limits, Result, Value,
@@ -490,7 +490,7 @@ impl Inner {
         transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
         patience: Patience,
     ) -> Result<(thread::Result<Result<T, E>>, Dependency)> {
-        let mut writer = self.writer_with_room(patience, self.space.closure_bytes)?;
+        let mut writer = self.writer_with_room(patience, Purpose::Unknown, self.space.closure_bytes)?;
         writer.no_room = writer.no_room.take().map(NoRoom::check_deletions).transpose()?;
         let limits = &self.options.limits;
         let mut tx =

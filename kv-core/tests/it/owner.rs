@@ -59,6 +59,15 @@ impl Log for RecordingLog {
         self.inner.make_room(record_bytes, kept_bytes)
     }
 
+    fn check_room(&self, record_bytes: usize, kept_bytes: u64) -> Result<()> {
+        self.inner.check_room(record_bytes, kept_bytes)
+    }
+
+    fn append_deletion(&self, record: &[u8], durability: Durability, kept_bytes: u64) -> Result<Lsn> {
+        self.record("append");
+        self.inner.append_deletion(record, durability, kept_bytes)
+    }
+
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
         self.record("append");
         self.inner.append(record, durability)

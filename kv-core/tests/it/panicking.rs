@@ -107,6 +107,14 @@ impl Log for PanickingLog {
         self.calls.call(|| self.inner.make_room(record_bytes, kept_bytes))
     }
 
+    fn check_room(&self, record_bytes: usize, kept_bytes: u64) -> Result<()> {
+        self.calls.call(|| self.inner.check_room(record_bytes, kept_bytes))
+    }
+
+    fn append_deletion(&self, record: &[u8], durability: Durability, kept_bytes: u64) -> Result<Lsn> {
+        self.calls.call(|| self.inner.append_deletion(record, durability, kept_bytes))
+    }
+
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
         self.calls.call(|| self.inner.append(record, durability))
     }

@@ -134,6 +134,15 @@ impl Log for GatedLog {
         self.inner.make_room(record_bytes, kept_bytes)
     }
 
+    fn check_room(&self, record_bytes: usize, kept_bytes: u64) -> Result<()> {
+        self.inner.check_room(record_bytes, kept_bytes)
+    }
+
+    fn append_deletion(&self, record: &[u8], durability: Durability, kept_bytes: u64) -> Result<Lsn> {
+        let _ = kept_bytes;
+        self.append(record, durability)
+    }
+
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
         assert!(!self.panic.swap(false, Ordering::SeqCst), "on purpose");
         let appended = self.inner.append(record, durability);

@@ -22,7 +22,7 @@ use crate::{
         names,
     },
     inventory::Inventory,
-    merging::{Candidate, choose},
+    merging::{Candidate, choose, fitting},
     read::{
         checkpoint::{MmapCheckpoint, read_manifest},
         stack::Stack,
@@ -52,6 +52,8 @@ struct Plan<'a> {
     /// The parts of the run, newest first.
     replaced: Vec<PartRef>,
     lineage: u64,
+    /// How many bytes of the disk it leaves free.
+    kept: u64,
 }
 
 impl MmapCheckpointer {
@@ -64,7 +66,8 @@ impl MmapCheckpointer {
         let go_on = &mut || if cancelled() { Err(Error::Cancelled) } else { Ok(()) };
         let _one_merger = self.lock_merger(go_on)?;
         let Some(mut plan) = self.plan_merge(effort)? else { return Ok(None) };
-        let go_on = &mut || go_on().and_then(|()| self.check_room(effort));
+        let kept = plan.kept;
+        let go_on = &mut || go_on().and_then(|()| self.check_room(kept));
         let merged = self.merge_planned(&mut plan, effort, go_on);
         if !matches!(merged, Ok(Some(_))) {
             self.discard(&plan.attempt);
@@ -111,7 +114,8 @@ impl MmapCheckpointer {
             return Err(error);
         }
         let newest = newest_in_force(&directory, &inventory);
-        let Some((manifest, run)) = newest.and_then(|newest| Some((newest, self.choose(newest, effort)?))) else {
+        let (room, kept) = self.room(effort);
+        let Some((manifest, run)) = newest.and_then(|newest| Some((newest, self.choose(newest, effort, room)?))) else {
             return Ok(None);
         };
         let stack = Stack::open(&self.parts, manifest)?;
@@ -122,17 +126,12 @@ impl MmapCheckpointer {
         }
         let attempt = Attempt::merge(self.numbers.start([].into_iter())?);
         let (head, lineage) = (manifest.head(), directory.lineage);
-        Ok(Some(Plan { attempt, head, stack, run, replaced, lineage }))
+        Ok(Some(Plan { attempt, head, stack, run, replaced, lineage, kept }))
     }
 
     /// Fails if less of the disk is free than a merge leaves. It is called while the merge writes.
-    fn check_room(&self, effort: Effort) -> Result<()> {
-        // Merging everything may be what frees the disk, so it may take what is kept.
-        if effort == Effort::Full {
-            return Ok(());
-        }
+    fn check_room(&self, kept: u64) -> Result<()> {
         let Ok(Space { free, total }) = self.vfs.space() else { return Ok(()) };
-        let kept = self.options.kept_bytes;
         if total == 0 || free >= kept {
             return Ok(());
         }
@@ -154,17 +153,35 @@ impl MmapCheckpointer {
     }
 
     fn is_work(&self, manifest: &Manifest, effort: Effort) -> bool {
-        effort == Effort::Full || self.choose(manifest, effort).is_some()
+        effort == Effort::Full || self.choose(manifest, effort, u64::MAX).is_some()
     }
 
-    fn choose(&self, manifest: &Manifest, effort: Effort) -> Option<Range<usize>> {
+    fn choose(&self, manifest: &Manifest, effort: Effort, room: u64) -> Option<Range<usize>> {
         let candidate = |part: &PartRef| Candidate {
             bytes: part.summary.bytes,
             tombstones: part.tombstones,
             is_blocked: self.damage.of_part(part.seq).is_some(),
         };
         let candidates: Vec<_> = manifest.parts.iter().map(candidate).collect();
-        choose(&candidates, effort, self.options.class_bytes)
+        let run = choose(&candidates, effort, self.options.class_bytes)?;
+        let count = match effort {
+            Effort::Full => fitting(&candidates[run.clone()], room),
+            _ => run.len(),
+        };
+        Some(run.start..run.start + count)
+    }
+
+    /// How many bytes a merge may write, and how many it leaves free.
+    fn room(&self, effort: Effort) -> (u64, u64) {
+        let kept = |free: u64| match effort {
+            // It may be what frees the disk, so it must not be refused altogether.
+            Effort::Full => self.options.kept_bytes_of_all.min(free / 2),
+            _ => self.options.kept_bytes,
+        };
+        match self.vfs.space() {
+            Ok(Space { free, total }) if total > 0 => (free.saturating_sub(kept(free)), kept(free)),
+            _ => (u64::MAX, kept(u64::MAX)),
+        }
     }
 
     /// Merges, and publishes the result. `None` if the checkpoint in force is another one now,

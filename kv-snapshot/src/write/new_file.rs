@@ -46,7 +46,9 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if !self.committed {
-            // If this fails, the file is harmless: the next write removes it.
+            // If this fails, the file is harmless: the next write removes it. XFS frees what a
+            // removed file held in the background, but what is cut off at once.
+            let _ = self.file.set_len(0);
             let _ = self.vfs.remove(&names::temporary(&self.name));
         }
     }

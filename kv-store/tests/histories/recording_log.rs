@@ -109,6 +109,28 @@ impl RecordingLog {
             pause();
         }
     }
+
+    /// Notes the write that was announced, if it gets a position.
+    fn record(&self, durability: Durability, append: impl FnOnce() -> Result<Lsn>) -> Result<Lsn> {
+        let write = ANNOUNCED.take().unwrap_or_else(|| panic!("the log got a record that no call has announced"));
+        assert_eq!(write.durability, durability);
+        let appended = append();
+        let position = match &appended {
+            Ok(lsn) => Some(*lsn),
+            // The record may be there after the next opening, behind all others.
+            Err(Error::OutcomeUnknown { .. }) => Some(self.inner.bounds().appended),
+            Err(_) => None,
+        };
+        if let Err(Error::DiskFull { .. }) = &appended {
+            ANNOUNCED.set(Some(write)); // a record that only deletes may find room nevertheless
+        } else if let Some(position) = position {
+            let mut commits = self.commits.lock();
+            commits.push(write);
+            assert_eq!(position.0, commits.len() as u64, "positions are dense");
+        }
+        self.pause();
+        appended
+    }
 }
 
 /// Sometimes lets other threads run.
@@ -131,23 +153,16 @@ impl Log for RecordingLog {
         self.inner.make_room(record_bytes, kept_bytes)
     }
 
+    fn check_room(&self, record_bytes: usize, kept_bytes: u64) -> Result<()> {
+        self.inner.check_room(record_bytes, kept_bytes)
+    }
+
+    fn append_deletion(&self, record: &[u8], durability: Durability, kept_bytes: u64) -> Result<Lsn> {
+        self.record(durability, || self.inner.append_deletion(record, durability, kept_bytes))
+    }
+
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
-        let write = ANNOUNCED.take().unwrap_or_else(|| panic!("the log got a record that no call has announced"));
-        assert_eq!(write.durability, durability);
-        let appended = self.inner.append(record, durability);
-        let position = match &appended {
-            Ok(lsn) => Some(*lsn),
-            // The record may be there after the next opening, behind all others.
-            Err(Error::OutcomeUnknown { .. }) => Some(self.inner.bounds().appended),
-            Err(_) => None,
-        };
-        if let Some(position) = position {
-            let mut commits = self.commits.lock();
-            commits.push(write);
-            assert_eq!(position.0, commits.len() as u64, "positions are dense");
-        }
-        self.pause();
-        appended
+        self.record(durability, || self.inner.append(record, durability))
     }
 
     fn sync(&self, upto: Lsn) -> Result<Lsn> {

@@ -14,10 +14,10 @@ pub(crate) struct Poison {
 impl Poison {
     /// Records the failure, unless there was an earlier one.
     pub(crate) fn set(&mut self, cause: Error) {
-        self.cause.get_or_insert_with(|| {
+        if !self.is_set() {
             event!(ERROR, %cause, "the log has failed");
-            Arc::new(cause)
-        });
+        }
+        self.cause.get_or_insert_with(|| Arc::new(cause));
     }
 
     pub(crate) fn is_set(&self) -> bool {

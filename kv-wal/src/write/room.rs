@@ -4,13 +4,22 @@
 //! the log was told to keep: room for the checkpoint that allows it to be trimmed. Where the
 //! preferred length does not fit, shorter ones are tried. An unused spare that is too small for the
 //! record is given up if that makes the room.
+//!
+//! Records that only delete may take of what is kept. The segment that is made for one is as long
+//! as others, so that not each of them needs a segment. What is left of it is for such records,
+//! too: otherwise each deletion would hand a segment of the reserve to the puts that follow, until
+//! nothing is left of it.
 
 use std::io;
 
 use kv_core::{Error, Result};
 use kv_vfs::{Space, Vfs};
 
-use super::{in_place::check_space, shared::Shared, state::State};
+use super::{
+    in_place::check_space,
+    shared::{Guard, Shared},
+    state::State,
+};
 use crate::{
     format::names,
     segment_file::{Allocation, CreateError, Segment},
@@ -32,6 +41,25 @@ pub(super) struct Wanted {
     pub(super) kept_bytes: u64,
 }
 
+/// Which room a record may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// What is not kept free.
+    Usual,
+    /// Also what is kept free, except for this many bytes.
+    Reserve { kept_bytes: u64 },
+}
+
+impl Room {
+    /// How many bytes of the disk the record leaves free.
+    pub(crate) fn kept_bytes(self, state: &State) -> u64 {
+        match self {
+            Self::Usual => state.kept_bytes,
+            Self::Reserve { kept_bytes } => kept_bytes,
+        }
+    }
+}
+
 impl Shared {
     /// Makes sure that a record of up to `record_bytes` bytes finds room, and remembers how much of
     /// the disk to keep free. Writes nothing to the log. If a record is so long that it would need
@@ -44,26 +72,48 @@ impl Shared {
     pub(crate) fn make_room(&self, record_bytes: usize, kept_bytes: u64) -> Result<()> {
         let mut state = self.lock();
         state.kept_bytes = kept_bytes;
+        if state.uses_reserve && state.check_open().is_ok() {
+            check_room(&*self.vfs, 0, kept_bytes)?;
+            state.uses_reserve = false;
+        }
         // A log that takes no more records needs no room: appending to it gives the reason.
         while state.check_open().is_ok() {
             if state.active_fits(record_bytes) || state.spare_fits(record_bytes) {
-                let (in_place, buffered) = (!state.begun || state.overwrites_in_place(), state.buffer.bytes());
-                drop(state);
-                return if in_place { Ok(()) } else { check_space(&*self.vfs, buffered + record_bytes, kept_bytes) };
+                return self.check_fitting(state, record_bytes, kept_bytes);
             }
             let length = state.shortest_length(record_bytes);
             if !state.begun || length > state.sizes.segment_max {
-                return self.check_length(&state, length);
+                return self.check_length(&state, length, kept_bytes);
             }
-            state = self.prepare_spare(state, record_bytes)?;
+            state = self.prepare_spare(state, Room::Usual, record_bytes)?;
         }
         Ok(())
     }
 
+    /// Fails if there is no room for a record of up to `record_bytes` bytes that leaves
+    /// `kept_bytes` bytes free.
+    pub(crate) fn check_room(&self, record_bytes: usize, kept_bytes: u64) -> Result<()> {
+        let state = self.lock();
+        if state.check_open().is_err() {
+            return Ok(()); // as above
+        }
+        if state.active_fits(record_bytes) || state.spare_fits(record_bytes) {
+            return self.check_fitting(state, record_bytes, kept_bytes);
+        }
+        self.check_length(&state, state.shortest_length(record_bytes), kept_bytes)
+    }
+
+    /// Fails if a record that fits a segment may nevertheless find no room.
+    fn check_fitting(&self, state: Guard<'_>, record_bytes: usize, kept_bytes: u64) -> Result<()> {
+        let (in_place, buffered) = (!state.begun || state.overwrites_in_place(), state.buffer.bytes());
+        drop(state);
+        if in_place { Ok(()) } else { check_space(&*self.vfs, buffered + record_bytes, kept_bytes) }
+    }
+
     /// Fails if there is no room for a segment of that length, even in place of the spare.
-    fn check_length(&self, state: &State, length: u64) -> Result<()> {
+    fn check_length(&self, state: &State, length: u64, kept_bytes: u64) -> Result<()> {
         let unused = state.spare.as_ref().map_or(0, |spare| spare.header.length);
-        check_room(&*self.vfs, length.saturating_sub(unused), state.kept_bytes)
+        check_room(&*self.vfs, length.saturating_sub(unused), kept_bytes)
     }
 
     /// Makes a segment of the wanted length or, where there is no room for that, of a shorter one.

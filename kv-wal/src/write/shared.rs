@@ -14,7 +14,7 @@ use super::{
     flushes::{Flushes, Lead},
     foreign, in_place,
     positions::Positions,
-    room::Wanted,
+    room::{Room, Wanted},
     state::State,
 };
 use crate::{
@@ -220,7 +220,12 @@ impl Shared {
     /// The reason why there is no spare. The log is as before, except that it may have given up a
     /// spare that was too small. If the directory could not be synced or is no longer the log's
     /// own, or the file layer panicked, the log is poisoned.
-    pub(crate) fn prepare_spare<'a>(&'a self, mut state: Guard<'a>, record_bytes: usize) -> Result<Guard<'a>> {
+    pub(crate) fn prepare_spare<'a>(
+        &'a self,
+        mut state: Guard<'a>,
+        room: Room,
+        record_bytes: usize,
+    ) -> Result<Guard<'a>> {
         if state.preparing {
             return Ok(self.wait(state));
         }
@@ -235,7 +240,7 @@ impl Shared {
             shortest: state.shortest_length(record_bytes),
             block: state.sizes.block,
             allocation: state.preferred_allocation(record_bytes),
-            kept_bytes: state.kept_bytes,
+            kept_bytes: room.kept_bytes(&state),
         };
         let next_number = state.next_number;
         drop(state);
@@ -253,6 +258,7 @@ impl Shared {
             Ok(segment) => {
                 state.next_number = number + 1;
                 state.spare = Some(segment);
+                state.uses_reserve |= room != Room::Usual;
                 Ok(state)
             }
             Err(CreateError::Refused(error)) => {
@@ -287,7 +293,7 @@ impl Shared {
         if state.active.is_some() && state.spare.is_none() && !state.preparing && state.check_open().is_ok() {
             // If this fails, the append that needs the spare tries again and reports the error. The
             // lock is passed on rather than released: the conditions still hold.
-            drop(self.prepare_spare(state, 0));
+            drop(self.prepare_spare(state, Room::Usual, 0));
         }
     }
 }

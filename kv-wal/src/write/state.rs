@@ -57,6 +57,9 @@ pub(crate) struct State {
     pub(crate) sizes: Sizes,
     /// How many bytes of the disk a new segment must leave free.
     pub(crate) kept_bytes: u64,
+    /// Whether a segment has taken of these bytes, for records that only delete. Other records must
+    /// not use the rest of it.
+    pub(crate) uses_reserve: bool,
     /// The live segments, oldest first. The last one is `active`, once this opening has written.
     pub(crate) live: Vec<LiveSegment>,
     /// `None` until the first write of this opening.

@@ -4,7 +4,7 @@ use std::io;
 
 use kv_core::{Error, Lsn, Result, event};
 
-use super::{shared::Shared, state::State};
+use super::{room::Room, shared::Shared, state::State};
 use crate::{format::names, recovery::LiveSegment};
 
 /// A segment is too long if it is longer than this many short ones, and what it holds fits a single
@@ -29,7 +29,9 @@ impl Shared {
         }
         state.wants_short_segment = true;
         // If it cannot be made now, the segments are only longer than they need to be.
-        let Ok(mut state) = self.prepare_spare(state, 0) else { return self.lock().poison.refuse().map(|()| false) };
+        let Ok(mut state) = self.prepare_spare(state, Room::Usual, 0) else {
+            return self.lock().poison.refuse().map(|()| false);
+        };
         let is_short = state.spare.as_ref().is_some_and(|spare| spare.header.length <= state.sizes.segment_min);
         if !is_short || !state.is_too_long(upto) {
             return Ok(false);

@@ -152,3 +152,33 @@ fn a_long_segment_is_left_when_the_log_holds_little() {
     assert_eq!(log.bounds().trimmed, Lsn(500));
     assert_holds(&log, 503);
 }
+
+/// A deletion may take of what is kept, and leaves nothing of that to other records.
+#[test]
+fn a_segment_for_deletions_takes_no_other_records() {
+    let disk = SimDisk::new(5);
+    let log = open_with(&disk, long());
+    append_and_sync(&log, 1);
+    disk.limit_space(disk.space_bytes() + 1000 * KIB);
+    let kept = 900 * KIB;
+    while log.make_room(100, kept).is_ok() {
+        append_and_sync(&log, 1);
+    }
+    let before = segment_bytes(&disk).len();
+    assert!(matches!(log.make_room(100, kept), Err(Error::DiskFull { .. })));
+    log.check_room(100, 100 * KIB).unwrap();
+    assert!(matches!(log.check_room(100, 990 * KIB), Err(Error::DiskFull { .. })));
+    assert_eq!(segment_bytes(&disk).len(), before, "what only looks makes no segment");
+
+    let deletion = |kept| log.append_deletion(&[7; 100], Durability::Disk, kept).and_then(|lsn| log.sync(lsn));
+    deletion(500 * KIB).unwrap();
+    assert_eq!(segment_bytes(&disk).len(), before + 1);
+    assert!(free(&disk) >= 500 * KIB, "{}", free(&disk));
+    assert!(matches!(log.make_room(100, kept), Err(Error::DiskFull { .. })), "there is room in that segment");
+    deletion(500 * KIB).unwrap(); // fits the same segment
+    assert_eq!(segment_bytes(&disk).len(), before + 1);
+
+    disk.limit_space(disk.space_bytes() + 2000 * KIB);
+    log.make_room(100, kept).unwrap();
+    append_and_sync(&log, 1);
+}

@@ -85,7 +85,7 @@ impl DeferredStore {
     pub fn write(&self, batch: impl Borrow<Batch>) -> Result<Commit> {
         let batch = batch.borrow();
         let bytes = batch.check(&self.store.inner.options.limits)?;
-        let expected = Expected { bytes, reads_own_writes: batch.reads_own_writes() };
+        let expected = Expected { bytes, reads_own_writes: batch.reads_own_writes(), purpose: batch.purpose() };
         self.store.commit_later(self.durability, |pending| batch.build(pending), expected)
     }
 
@@ -183,7 +183,7 @@ impl DeferredCollection {
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Commit> {
         let (key, value) = (key.as_ref(), value.as_ref());
         self.0.check_put(key, value)?;
-        self.write(key, value.len(), |pending| pending.put(self.name(), key, value))
+        self.write(key, Some(value.len()), |pending| pending.put(self.name(), key, value))
     }
 
     /// As [`Collection::get`], of the newest state.
@@ -245,7 +245,7 @@ impl DeferredCollection {
     /// answer.
     pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<Commit> {
         let key = checked(key.as_ref())?;
-        self.write(key, 0, |pending| match pending.delete(self.name(), key)? {
+        self.write(key, None, |pending| match pending.delete(self.name(), key)? {
             true => Ok(()),
             false => Err(Error::key_not_found(self.name(), key)),
         })
@@ -257,7 +257,7 @@ impl DeferredCollection {
     /// As [`put`](DeferredCollection::put).
     pub fn delete_if_present(&self, key: impl AsRef<[u8]>) -> Result<Commit<bool>> {
         let key = checked(key.as_ref())?;
-        self.write(key, 0, |pending| pending.delete(self.name(), key))
+        self.write(key, None, |pending| pending.delete(self.name(), key))
     }
 
     /// As [`Collection::compare_and_set`].
@@ -272,7 +272,7 @@ impl DeferredCollection {
     ) -> Result<Commit<Result<(), Mismatch>>> {
         let key = key.as_ref();
         self.0.check_change(key, new)?;
-        let bytes = new.map_or(0, <[u8]>::len);
+        let bytes = new.map(<[u8]>::len);
         self.write(key, bytes, |pending| pending.compare_and_set(self.name(), key, expected, new))
     }
 
@@ -283,7 +283,7 @@ impl DeferredCollection {
     pub fn put_if_absent(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Commit<Option<Value>>> {
         let (key, value) = (key.as_ref(), value.as_ref());
         self.0.check_put(key, value)?;
-        self.write(key, value.len(), |pending| pending.put_if_absent(self.name(), key, value))
+        self.write(key, Some(value.len()), |pending| pending.put_if_absent(self.name(), key, value))
     }
 
     /// As [`Collection::update`]. A panic in `change` comes with the answer.
@@ -307,7 +307,7 @@ impl DeferredCollection {
     /// As [`put`](DeferredCollection::put).
     pub fn take(&self, key: impl AsRef<[u8]>) -> Result<Commit<Option<Value>>> {
         let key = checked(key.as_ref())?;
-        self.write(key, 0, |pending| pending.take(self.name(), key))
+        self.write(key, None, |pending| pending.take(self.name(), key))
     }
 
     /// As [`Collection::pop_first`].
@@ -315,7 +315,7 @@ impl DeferredCollection {
     /// # Errors
     /// As [`put`](DeferredCollection::put).
     pub fn pop_first(&self) -> Result<Commit<Option<Entry>>> {
-        self.write(&[], 0, |pending| pending.pop(self.name(), Direction::Forward))
+        self.write(&[], None, |pending| pending.pop(self.name(), Direction::Forward))
     }
 
     /// As [`Collection::pop_last`].
@@ -323,7 +323,7 @@ impl DeferredCollection {
     /// # Errors
     /// As [`put`](DeferredCollection::put).
     pub fn pop_last(&self) -> Result<Commit<Option<Entry>>> {
-        self.write(&[], 0, |pending| pending.pop(self.name(), Direction::Backward))
+        self.write(&[], None, |pending| pending.pop(self.name(), Direction::Backward))
     }
 
     /// As [`Collection::drain`].
@@ -333,13 +333,13 @@ impl DeferredCollection {
     /// answer.
     pub fn drain<K: AsRef<[u8]>>(&self, keys: impl RangeBounds<K>) -> Result<Commit<Vec<Entry>>> {
         let (lower, upper) = (keys.start_bound().map(AsRef::as_ref), keys.end_bound().map(AsRef::as_ref));
-        self.write(&[], 0, |pending| pending.drain(self.name(), lower, upper))
+        self.write(&[], None, |pending| pending.drain(self.name(), lower, upper))
     }
 
     fn write<T>(
         &self,
         key: &[u8],
-        value_len: usize,
+        value_len: Option<usize>,
         build: impl FnOnce(&mut PendingWrite<'_>) -> Result<T>,
     ) -> Result<Commit<T>> {
         self.0.store().commit_later(self.0.durability(), build, Expected::one(key, value_len))

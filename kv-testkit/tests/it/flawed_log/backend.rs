@@ -74,6 +74,15 @@ impl Log for FlawedLog {
         self.inner.make_room(record_bytes, kept_bytes)
     }
 
+    fn check_room(&self, record_bytes: usize, kept_bytes: u64) -> Result<()> {
+        self.inner.check_room(record_bytes, kept_bytes)
+    }
+
+    fn append_deletion(&self, record: &[u8], durability: Durability, kept_bytes: u64) -> Result<Lsn> {
+        let _ = kept_bytes;
+        self.append(record, durability)
+    }
+
     fn append(&self, record: &[u8], durability: Durability) -> Result<Lsn> {
         let max = self.inner.bounds().record_bytes_max;
         if self.is(Flaw::LogsWhatItRefuses) && record.len() > max {
