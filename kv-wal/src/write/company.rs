@@ -48,7 +48,12 @@ impl Company {
     }
 
     fn is_complete(&self) -> bool {
-        self.arrived.load(Relaxed) - self.taken.load(Relaxed) >= self.expected.load(Relaxed)
+        self.arrived_since(&self.taken) >= self.expected.load(Relaxed)
+    }
+
+    /// None, if another thread raises `earlier` just now.
+    fn arrived_since(&self, earlier: &AtomicU64) -> u64 {
+        self.arrived.load(Relaxed).saturating_sub(earlier.load(Relaxed))
     }
 
     /// Notes that the threads that are there become a group.
@@ -59,7 +64,7 @@ impl Company {
 
     /// Notes how long the flush of that group has taken.
     pub(crate) fn note(&self, time: Duration) {
-        self.expected.store(self.arrived.load(Relaxed) - self.taken_before.load(Relaxed), Relaxed);
+        self.expected.store(self.arrived_since(&self.taken_before), Relaxed);
         self.flush_ns.store(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Relaxed);
     }
 }
@@ -115,6 +120,19 @@ mod tests {
         }
         arrive(&company, 1);
         assert!(company.is_complete());
+    }
+
+    #[test]
+    fn threads_look_while_a_group_is_taken() {
+        let company = Company::default();
+        std::thread::scope(|scope| {
+            let looks = scope.spawn(|| (0..200_000).filter(|_| company.is_complete()).count());
+            (0..200_000).for_each(|_| {
+                company.arrive();
+                company.take();
+            });
+            looks.join().unwrap();
+        });
     }
 
     #[test]
