@@ -168,7 +168,8 @@ pub enum Effort {
     Needed,
     /// Also what pays only because nothing is written at present.
     AtRest,
-    /// Everything, so that the checkpoint takes as little of the medium as possible.
+    /// Everything, so that the checkpoint takes as little of the medium as possible. If there is no
+    /// room for a copy of everything, as much as finds room: the caller calls again.
     Full,
 }
 

@@ -113,6 +113,13 @@
 //! # Ok::<(), kv_store::Error>(())
 //! ```
 //!
+//! # Events
+//!
+//! With the feature `tracing`, which is off by default, the store and its log emit events for the
+//! crate of that name: openings, flushes, segments, checkpoints, merges, waits and failures. A
+//! subscriber runs in the thread that does the work, sometimes under a lock of the store. So it
+//! must not use the store, and should be quick.
+//!
 //! # The directory
 //!
 //! This crate is thin: it puts kv-core, kv-wal and kv-snapshot together, and owns the layout of the

@@ -247,6 +247,7 @@ impl Log for SegmentedLog {
     fn append_deletion(&self, record: &[u8], durability: Durability, kept_bytes: u64) -> Result<Lsn> {
         self.append_in(Room::Reserve { kept_bytes }, record, durability)
     }
+
     fn sync(&self, upto: Lsn) -> Result<Lsn> {
         self.check_owner()?;
         let mut is_waiting = false;

@@ -186,8 +186,10 @@ pub trait Database: Send + Sync {
 /// The calls of one thread. Each call on its own survives what the [`Level`] asks, as far as the
 /// engine can ensure that.
 pub trait Session {
-    /// Inserts or replaces an entry.
-    fn put(&mut self, key: &[u8], value: &[u8]) -> Result;
+    /// Inserts or replaces an entry. By default, a batch of one.
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result {
+        self.put_batch(&[(key, value)])
+    }
 
     /// Inserts or replaces all entries, atomically if the engine has atomic batches.
     fn put_batch(&mut self, entries: &[(&[u8], &[u8])]) -> Result;

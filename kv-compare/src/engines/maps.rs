@@ -92,10 +92,6 @@ pub trait Map {
 pub struct Locked<M>(RwLock<M>);
 
 impl<M: Map> Session for &Locked<M> {
-    fn put(&mut self, key: &[u8], value: &[u8]) -> Result {
-        self.put_batch(&[(key, value)])
-    }
-
     fn put_batch(&mut self, entries: &[(&[u8], &[u8])]) -> Result {
         let mut map = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for (key, value) in entries {

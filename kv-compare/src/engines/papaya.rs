@@ -18,10 +18,6 @@ pub static PAPAYA: MapEngine<Shared> =
 pub struct Shared(Table);
 
 impl Session for &Shared {
-    fn put(&mut self, key: &[u8], value: &[u8]) -> Result {
-        self.put_batch(&[(key, value)])
-    }
-
     fn put_batch(&mut self, entries: &[(&[u8], &[u8])]) -> Result {
         let map = self.0.pin();
         for (key, value) in entries {

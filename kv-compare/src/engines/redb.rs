@@ -103,10 +103,6 @@ impl Database for Opened {
 struct Calls<'a>(&'a Opened);
 
 impl Session for Calls<'_> {
-    fn put(&mut self, key: &[u8], value: &[u8]) -> Result {
-        self.put_batch(&[(key, value)])
-    }
-
     fn put_batch(&mut self, entries: &[(&[u8], &[u8])]) -> Result {
         let transaction = self.0.write()?;
         let mut table = transaction.open_table(TABLE)?;

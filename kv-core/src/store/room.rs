@@ -65,7 +65,9 @@ struct Failure {
 
 impl Failure {
     fn of(error: &Error) -> Self {
-        event!(WARN, cause = error.chain(), "no checkpoint could be made");
+        if !matches!(error, Error::Cancelled) {
+            event!(WARN, cause = error.chain(), "no checkpoint could be made");
+        }
         let disk_full = match error {
             Error::DiskFull { operation, path, source } => Some((*operation, path.clone(), source.kind())),
             _ => None,
@@ -85,9 +87,10 @@ impl Failure {
 impl Room {
     /// Notes the outcome of an attempt at a checkpoint, and wakes the waiting writers.
     pub(super) fn note_attempt(&self, failure: Option<&Error>) {
+        let failure = failure.map(Failure::of);
         let mut attempts = self.attempts();
         attempts.count += 1;
-        attempts.failure = failure.map(Failure::of);
+        attempts.failure = failure;
         self.attempted.notify_all();
     }
 

@@ -23,12 +23,15 @@
 //!
 //! | | leaves free |
 //! |---|---|
-//! | a record that does not only delete | two checkpoints of what is in memory or may be before one begins, and what is kept for deletions |
+//! | a record that does not only delete | two checkpoints of a memtable, and the share of deletions |
 //! | a merge in the background | the same, with nothing in memory |
-//! | a merge of everything | what is kept for deletions, or half of what is free |
-//! | a record that deletes keys | one checkpoint of what is in memory, and the files of another one |
+//! | a merge of everything | the share of deletions, or half of what is free |
+//! | a record that deletes keys | one checkpoint of what is in memory, and another one's files |
 //! | a record that drops or clears collections | one checkpoint of what is in memory |
 //! | a checkpoint | nothing |
+//!
+//! A memtable counts as what is in memory, but at least as much as may be there before a checkpoint
+//! begins.
 //!
 //! Each deleted key takes room in a checkpoint until it is merged away, so deleting small entries
 //! one by one may use up the room. A dropped collection takes none. So there is always room left to

@@ -1,6 +1,6 @@
 //! A disk that is full, because of other files or because of what is alive in the store.
 
-use kv_store::{Batch, Durability, Error};
+use kv_store::{Batch, Durability, Error, Options, StoreOptions};
 use kv_testkit::sim::SimDisk;
 
 use crate::support::{MIB, Stepped, disk_of};
@@ -71,6 +71,32 @@ fn after_a_checkpoint_the_next_small_put_succeeds() {
         store.store.checkpoint().unwrap();
         collection.put("the only key", round.to_be_bytes()).unwrap();
     }
+}
+
+/// A write that finds no room makes a checkpoint, for which there is room.
+#[test]
+fn a_full_store_with_checkpoints_by_call_can_be_emptied() {
+    let disk = disk_of(16 * MIB);
+    let by_call = StoreOptions {
+        checkpoint_record_bytes: u64::MAX,
+        checkpoint_medium_bytes: u64::MAX,
+        close_checkpoint_record_bytes: u64::MAX,
+        ..StoreOptions::default()
+    };
+    let store = Options { store: by_call, ..Options::default() }.open_in(disk.vfs()).unwrap();
+    let collection = store.collection("c").unwrap().with_durability(Durability::Process);
+    let keys = (0_u64..).find(|n| match collection.put(n.to_be_bytes(), [7; 1000]) {
+        Ok(()) => false,
+        Err(Error::DiskFull { .. }) => true,
+        Err(error) => panic!("put {n}: {}; {}", error.chain(), store.stats()),
+    });
+    assert!(store.stats().checkpoint.is_some());
+    for key in 0..keys.unwrap() {
+        if let Err(error) = collection.delete(key.to_be_bytes()) {
+            panic!("delete {key} of {keys:?}: {}; {}", error.chain(), store.stats());
+        }
+    }
+    store.checkpoint().unwrap();
 }
 
 /// A disk that is full of the log, as an earlier version could leave it.

@@ -132,6 +132,7 @@ impl Shared {
             drop((chunks, unsynced)); // unmaps segments that are full, which takes about 1 ms each
             state = self.lock();
         }
+        let time = began.elapsed();
         match outcome {
             Err(cause) => state.poison.set(cause),
             // A `Process` append failed to write during this flush. From then on nothing is
@@ -140,13 +141,15 @@ impl Shared {
             Ok(()) => {
                 state.positions.set_durable(upto);
                 state.positions.set_marked(upto);
-                state.flushed.count(upto.0 - watermark.0, began.elapsed());
-                event!(DEBUG, records = upto.0 - watermark.0, time = ?began.elapsed(), "log flushed");
+                state.flushed.count(upto.0 - watermark.0, time);
                 state.last_flushed_number = last_number;
             }
         }
-        lead.note(began.elapsed());
+        lead.note(time);
         self.end_flush(state, lead);
+        if self.positions.durable() >= upto {
+            event!(DEBUG, records = upto.0 - watermark.0, ?time, "log flushed"); // under no lock of the log
+        }
     }
 
     /// Ends a flush, or what should have become one.

@@ -122,10 +122,6 @@ struct Calls<'a> {
 }
 
 impl Session for Calls<'_> {
-    fn put(&mut self, key: &[u8], value: &[u8]) -> Result {
-        self.put_batch(&[(key, value)])
-    }
-
     fn put_batch(&mut self, entries: &[(&[u8], &[u8])]) -> Result {
         self.record.clear();
         for (key, value) in entries {
