@@ -1,40 +1,37 @@
-//! Each module has one command or a few. A command gets its arguments, and where to write its data.
+//! Each module has one command or a few, with their arguments and help.
 
-mod export;
+pub mod collections;
+pub mod delete;
+pub mod export;
+pub mod get;
 pub mod import;
-mod keys;
-mod list;
-mod maintenance;
-mod stats;
+pub mod list;
+pub mod maintenance;
+pub mod pop;
+pub mod put;
+pub mod stats;
 
-use std::{ffi::OsStr, io::Write, os::unix::ffi::OsStrExt as _};
+use crate::{cli::Command, demo, env::Env, failure::Failure};
 
-use crate::{
-    cli::{Cli, Command},
-    demo,
-    failure::Failure,
-};
-
-/// Runs a command. Does not flush `out`.
-pub fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
-    let dir = &cli.directory();
-    match cli.command {
-        Command::Put(args) => keys::put(dir, &args)?,
-        Command::Get(args) => keys::get(dir, &args, out)?,
-        Command::Delete(args) => keys::delete(dir, &args)?,
-        Command::List(args) => list::run(dir, &args, out)?,
-        Command::Import(args) => import::run(dir, args)?,
-        Command::Export(args) => export::run(dir, &args, out)?,
-        Command::Checkpoint => maintenance::checkpoint(dir)?,
-        Command::Verify(args) => maintenance::verify(dir, &args, out)?,
-        Command::Stats(args) => stats::run(dir, &args, out)?,
-        Command::Demo => demo::run(dir, out)?,
-        Command::DemoWriter(args) => demo::writer::run(dir, &args)?,
+/// Runs a command. Does not flush its output.
+pub fn run(env: &mut Env<'_>, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Put(args) => put::run(env, &args),
+        Command::Get(args) => get::run(env, &args),
+        Command::Delete(args) => delete::run(env, &args),
+        Command::Pop(args) => pop::run(env, &args),
+        Command::List(args) => list::list(env, &args),
+        Command::Scan(args) => list::scan(env, &args),
+        Command::Count(args) => list::count(env, &args),
+        Command::Drop(args) => collections::drop(env, &args),
+        Command::Clear(args) => collections::clear(env, &args),
+        Command::Rename(args) => collections::rename(env, &args),
+        Command::Import(args) => import::run(env, args),
+        Command::Export(args) => export::run(env, &args),
+        Command::Checkpoint => maintenance::checkpoint(env),
+        Command::Verify(args) => maintenance::verify(env, &args),
+        Command::Stats(args) => stats::run(env, &args),
+        Command::Demo => demo::run(env),
+        Command::DemoWriter(args) => demo::writer::run(env, &args),
     }
-    Ok(())
-}
-
-/// An argument's bytes: keys and values need not be text.
-fn bytes(argument: &OsStr) -> &[u8] {
-    argument.as_bytes()
 }

@@ -5,7 +5,7 @@ mod data;
 mod steps;
 pub mod writer;
 
-use std::{io::Write, path::Path};
+use std::{io, path::Path};
 
 use data::{Unicode, deletions, overwrites};
 use kv_store::{Batch, Store};
@@ -13,6 +13,7 @@ use steps::Steps;
 
 use crate::{
     commands::import::Loader,
+    env::Env,
     failure::{Context, Failure},
     opening,
     output::{counted, grouped, rate, size},
@@ -25,12 +26,16 @@ const WRITES: &str = "demo";
 const RUNS: &str = "runs";
 
 /// Runs the demo in `dir`. It uses only its two collections, and fails if a check fails.
-pub fn run(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut steps = Steps::begin(out, dir)?;
+pub fn run(env: &mut Env<'_>) -> Result<(), Failure> {
+    let dir = &*env.dir.clone();
+    // The steps themselves say what they create.
+    let mut none = io::sink();
+    let quiet = &Env::new(env.dir.clone(), &mut none, env.teller.or_quiet(true));
+    let mut steps = Steps::begin(env.out, dir)?;
     let mut unicode = Unicode::embedded()?;
 
     let store = steps.run("open", || {
-        let store = opening::or_new(dir)?;
+        let store = opening::or_new(quiet)?;
         let text = greeting(&store)?;
         Ok((store, text))
     })?;
@@ -42,13 +47,13 @@ pub fn run(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
 
     let prefix = format!("run-{run}/");
     let acknowledged = steps.run("kill", || child::killed_in_mid_write(dir, WRITES, &prefix))?;
-    let store = steps.run("reopen", || reopen(dir))?;
+    let store = steps.run("reopen", || reopen(quiet))?;
     steps.run("check", || child::check(&store, WRITES, &prefix, &acknowledged))?;
     steps.run("check", || unicode.check(&store))?;
     steps.run("checkpoint", || checkpoint(&store))?;
     close(store)?;
 
-    let store = steps.run("reopen", || reopen(dir))?;
+    let store = steps.run("reopen", || reopen(quiet))?;
     if store.recovery().checkpoint.is_none() {
         return Err(Failure::Damaged("a check failed: the store was not opened from its checkpoint".into()));
     }
@@ -106,8 +111,8 @@ fn change(store: &Store, unicode: &mut Unicode) -> Result<((), String), Failure>
     Ok(((), text))
 }
 
-fn reopen(dir: &Path) -> Result<(Store, String), Failure> {
-    let store = opening::existing(dir)?;
+fn reopen(env: &Env<'_>) -> Result<(Store, String), Failure> {
+    let store = opening::existing(env)?;
     let text = store.recovery().to_string();
     Ok((store, text))
 }

@@ -8,11 +8,17 @@
 mod cli;
 mod commands;
 mod demo;
+mod encoding;
+mod env;
 mod exit;
 mod failure;
 mod format;
+mod keys;
+mod listing;
+mod near;
 mod opening;
 mod output;
+mod teller;
 
 use std::{
     io::{self, BufWriter, Write},
@@ -22,26 +28,33 @@ use std::{
 
 use clap::Parser;
 
-use crate::{cli::Cli, exit::Exit, failure::Failure};
+use crate::{
+    cli::Cli,
+    env::Env,
+    exit::Exit,
+    failure::Failure,
+    teller::{Color, Teller},
+};
 
 fn main() -> ExitCode {
+    let teller = Teller::new(false, Color::in_arguments(std::env::args_os()));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // For clap, help and version are errors, too. Printing fails only if the pipe is
-            // broken.
-            let _ = error.print();
+            // For clap, help and version are errors, too.
+            teller.clap(&error);
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
     };
+    let teller = teller.or_quiet(cli.quiet);
     if let Err(error) = outlive_file_size_limit() {
-        output::tell(format_args!("kv: warning: a limit on the size of files will end this process: {error}"));
+        teller.warn(format_args!("a limit on the size of files will end this process: {error}"));
     }
-    match run(cli) {
+    match run(cli, teller) {
         Ok(()) => Exit::Done.into(),
         Err(failure) => {
             if let Some(line) = failure.line() {
-                output::tell(format_args!("kv: {line}"));
+                teller.error(format_args!("{line}"));
             }
             failure.exit().into()
         }
@@ -54,8 +67,13 @@ fn outlive_file_size_limit() -> io::Result<()> {
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).map(|_| ())
 }
 
-fn run(cli: Cli) -> Result<(), Failure> {
+/// Runs a command. What it has printed before it failed goes out before the error does.
+fn run(cli: Cli, teller: Teller) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout());
-    commands::run(cli, &mut out)?;
-    out.flush().map_err(Failure::Output)
+    let mut env = Env::new(cli.directory(), &mut out, teller);
+    let result = commands::run(&mut env, cli.command);
+    match (out.flush().map_err(Failure::Output), result) {
+        (Err(output), Ok(())) => Err(output),
+        (_, result) => result,
+    }
 }

@@ -1,25 +1,60 @@
-//! Opening the store in a directory. A command that only reads never creates one.
+//! Opening the store in a directory, and its collections. A command that only reads never creates
+//! one.
 
-use std::{ffi::OsStr, io::ErrorKind, path::Path};
-
-use kv_store::{Collection, Error, Options, Store};
-
-use crate::{
-    failure::{Context, Failure, explain},
-    output::{escaped, tell},
+use std::{
+    ffi::OsStr,
+    io::{self, ErrorKind},
+    path::Path,
 };
 
-/// Opens the store in `dir`, which must exist.
-pub fn existing(dir: &Path) -> Result<Store, Failure> {
-    match Options::default().create(false).open(dir) {
-        Err(error) if is_absence(&error) => Err(absent(dir)),
-        opened => opened.doing(|| doing(dir)).inspect(notes),
+use kv_store::{Collection, Error, KEY_BYTES_MAX, NAME_BYTES_MAX, Options, Store};
+
+use crate::{
+    env::Env,
+    failure::{Context, Failure, explain},
+    near::nearest,
+    output::escaped,
+};
+
+/// Opens the store, which must exist.
+pub fn existing(env: &Env<'_>) -> Result<Store, Failure> {
+    if let Some(store) = &env.held {
+        return Ok(store.clone());
+    }
+    match Options::default().create(false).open(env.dir()) {
+        Err(error) if is_absence(&error) => Err(absent(env.dir())),
+        opened => opened.doing(|| doing(env.dir())).inspect(|store| notes(env, store)),
     }
 }
 
-/// Opens the store in `dir`, and creates it if it is absent.
-pub fn or_new(dir: &Path) -> Result<Store, Failure> {
-    kv_store::open(dir).doing(|| doing(dir)).inspect(notes)
+/// Opens the store. If it is absent, creates it, and says so.
+pub fn or_new(env: &Env<'_>) -> Result<Store, Failure> {
+    if let Some(store) = &env.held {
+        return Ok(store.clone());
+    }
+    let dir = env.dir();
+    match Options::default().create(false).open(dir) {
+        Err(error) if is_absence(&error) => create(env),
+        opened => opened.doing(|| doing(dir)).inspect(|store| notes(env, store)),
+    }
+}
+
+fn create(env: &Env<'_>) -> Result<Store, Failure> {
+    let dir = env.dir();
+    // The library would create every directory of the path, also of one that is mistyped.
+    let parent = dir.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    if !dir.exists() && !parent.exists() {
+        return Err(Failure::Io {
+            what: format!("cannot create a store in {}", shown(dir)),
+            source: io::Error::new(
+                ErrorKind::NotFound,
+                format!("there is no directory {}; create it first, or correct --dir or KV_DIR", shown(parent)),
+            ),
+        });
+    }
+    let store = kv_store::open(dir).doing(|| doing(dir))?;
+    env.teller.note(format_args!("created a new store in {}", shown(dir)));
+    Ok(store)
 }
 
 fn doing(dir: &Path) -> String {
@@ -31,43 +66,54 @@ pub fn is_absence(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound)
 }
 
-/// The failure of a command that found no store. The path in it is absolute, because a relative one
-/// is often looked for in the wrong directory.
+/// The failure of a command that found no store.
 pub fn absent(dir: &Path) -> Failure {
-    let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     Failure::Absent(format!(
-        "there is no store in {}; put and import create one there, --dir or KV_DIR name another directory",
-        dir.display()
+        "there is no store in {}; put, import and load create one there, --dir or KV_DIR name another directory",
+        shown(dir)
     ))
+}
+
+/// A path in a message. It is absolute, because a relative one is often looked for in the wrong
+/// directory.
+fn shown(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
 /// Reports what the user should know about the opening: that a torn tail was truncated, or that a
 /// checkpoint cannot be used.
-fn notes(store: &Store) {
+fn notes(env: &Env<'_>, store: &Store) {
     let recovery = store.recovery();
     if !recovery.log_notes.is_empty() || !recovery.bad_checkpoints.is_empty() {
-        tell(format_args!("kv: note: {recovery}"));
+        env.teller.note(format_args!("{recovery}"));
     }
 }
 
 /// A handle to a collection, whether or not it exists.
-pub fn collection(store: &Store, name: &OsStr) -> Result<Collection, Failure> {
-    let name = name_of(name)?;
-    store.collection(name).doing(|| format!("cannot use the collection \"{}\"", escaped(name.as_bytes())))
+pub fn collection(store: &Store, name: &str) -> Result<Collection, Failure> {
+    store.collection(name).doing(|| format!("cannot use the collection {name:?}"))
 }
 
 /// A handle to a collection that exists.
 pub fn existing_collection(store: &Store, name: &OsStr) -> Result<Collection, Failure> {
-    let collection = collection(store, name)?;
+    let collection = collection(store, name_of(name)?)?;
     if exists(store, collection.name())? {
         return Ok(collection);
     }
-    Err(absent_collection(collection.name()))
+    Err(absent_collection(store, collection.name()))
 }
 
 /// The failure of a command that found no such collection.
-pub fn absent_collection(name: &str) -> Failure {
-    Failure::Absent(format!("there is no collection {name:?}; `kv list` shows the collections"))
+pub fn absent_collection(store: &Store, name: &str) -> Failure {
+    let suggestion = near_collection(store, name)
+        .map_or("`kv list` shows the collections".into(), |near| format!("did you mean {near:?}?"));
+    Failure::Absent(format!("there is no collection {name:?}; {suggestion}"))
+}
+
+/// An existing collection that a mistyped name may have meant.
+pub fn near_collection(store: &Store, name: &str) -> Option<String> {
+    let all = store.collections().ok()?;
+    nearest(name, all.iter().map(|info| &*info.name)).map(str::to_owned)
 }
 
 /// Whether there is a collection of that name.
@@ -76,16 +122,65 @@ pub fn exists(store: &Store, name: &str) -> Result<bool, Failure> {
     Ok(all.iter().any(|info| info.name == name))
 }
 
-/// A collection's name, which has to be UTF-8.
+/// The failure for an absent key of a collection. It says if the whole collection is absent.
+pub fn absent_key(store: &Store, collection: &Collection, key: &[u8]) -> Failure {
+    match exists(store, collection.name()) {
+        Ok(true) => {
+            let near = near_key(collection, key).map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
+            let name = collection.name();
+            Failure::Absent(format!("there is no key \"{}\" in the collection {name:?}{near}", escaped(key)))
+        }
+        Ok(false) => absent_collection(store, collection.name()),
+        Err(failure) => failure,
+    }
+}
+
+/// A key that a mistyped one may have meant, among those that are next to it in the order.
+fn near_key(collection: &Collection, key: &[u8]) -> Option<String> {
+    const NEIGHBOURS: usize = 500;
+    let wanted = str::from_utf8(key).ok()?;
+    let below = collection.range(..key).rev().take(NEIGHBOURS);
+    let above = collection.range(key..).take(NEIGHBOURS);
+    let keys: Vec<_> = below.chain(above).map_while(Result::ok).map(|entry| entry.key).collect();
+    nearest(wanted, keys.iter().filter_map(|key| str::from_utf8(key).ok())).map(|near| escaped(near.as_bytes()))
+}
+
+/// Says that a collection was created, and which one the user may have meant.
+pub fn announce_collection(env: &Env<'_>, store: &Store, name: &str) {
+    if env.teller.is_quiet() {
+        return;
+    }
+    let near = near_collection(store, name).map(|near| format!("; there is also {near:?}")).unwrap_or_default();
+    env.teller.note(format_args!("created the collection {name:?}{near}"));
+}
+
+/// A collection's name, which has to be one that a store accepts.
 pub fn name_of(name: &OsStr) -> Result<&str, Failure> {
-    name.to_str().ok_or_else(|| Failure::Refused(format!("the collection name {name:?} is not UTF-8")))
+    let text = name.to_str().ok_or_else(|| Failure::Refused(format!("the collection name {name:?} is not UTF-8")))?;
+    let (len, max) = (text.len(), NAME_BYTES_MAX);
+    if (1..=max).contains(&len) {
+        return Ok(text);
+    }
+    Err(Error::InvalidCollectionName { len, max }).doing(|| format!("cannot use the collection {text:.40?}"))
+}
+
+/// Refuses a key that no store accepts, before a store is created for it.
+pub fn check_key(key: &[u8]) -> Result<(), Failure> {
+    let (len, max) = (key.len(), KEY_BYTES_MAX);
+    if (1..=max).contains(&len) {
+        return Ok(());
+    }
+    Err(Error::InvalidKey { len, max }).doing(|| format!("cannot use the key \"{}\"", escaped(key)))
 }
 
 /// Closes a store that was written to. A failure is only reported and is not fatal, because what
 /// was acknowledged is safe.
-pub fn close(store: &Store) {
+pub fn close(env: &Env<'_>, store: &Store) {
+    if env.held.is_some() {
+        return; // it stays open
+    }
     if let Err(error) = store.close() {
-        let line = explain("warning: cannot close the store cleanly", &error);
-        tell(format_args!("kv: {line} (everything that was acknowledged is safe)"));
+        let line = explain("cannot close the store cleanly", &error);
+        env.teller.warn(format_args!("{line} (everything that was acknowledged is safe)"));
     }
 }

@@ -1,16 +1,9 @@
 //! Printing for people.
 
 use std::{
-    fmt,
     io::{self, Write},
     time::Duration,
 };
-
-/// Writes a line to stderr, in one call, so that lines of several processes do not mix. An error is
-/// ignored: there is no other place to report it.
-pub fn tell(line: fmt::Arguments<'_>) {
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
-}
 
 /// Writes bytes so that they take one line and cannot control a terminal. Backslashes, control
 /// characters and bytes that are not UTF-8 are escaped with a backslash; other text is unchanged.
@@ -33,6 +26,12 @@ pub fn write_escaped(out: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
 
 fn write_hex(out: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
     bytes.iter().try_for_each(|b| write!(out, "\\x{b:02x}"))
+}
+
+/// Whether bytes are text that a terminal shows as it is.
+pub fn is_text(bytes: &[u8]) -> bool {
+    let is_plain = |line: &str| !line.chars().any(|c| c.is_control() && c != '\n' && c != '\t');
+    str::from_utf8(bytes).is_ok_and(|text| text.split("\r\n").all(is_plain))
 }
 
 /// How many bytes a message shows at most.
@@ -63,6 +62,11 @@ pub fn grouped(number: u64) -> String {
 /// A number and its noun: `1 row`, `1,000 rows`.
 pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// A number of entries.
+pub fn counted_entries(number: u64) -> String {
+    format!("{} {}", grouped(number), if number == 1 { "entry" } else { "entries" })
 }
 
 /// A size, in the largest unit that makes the number at least 1.
@@ -100,6 +104,12 @@ mod tests {
         assert_eq!(escaped("é".repeat(50).as_bytes()), "é".repeat(50));
         assert_eq!(escaped(format!("a{}", "é".repeat(50)).as_bytes()), format!("a{}…", "é".repeat(49)));
         assert_eq!(escaped(&[0x80; 300]), format!("{}…", r"\x80".repeat(100)));
+    }
+
+    #[test]
+    fn control_characters_are_no_text() {
+        assert!(is_text("Zoë\n\t\r\n😀".as_bytes()) && is_text(b"") && !is_text(b"hidden\rshown"));
+        assert!(!is_text(b"\xff") && !is_text(b"\x1b[31m") && !is_text(b"\0") && !is_text("\u{85}".as_bytes()));
     }
 
     #[test]

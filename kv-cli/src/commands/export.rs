@@ -1,19 +1,40 @@
 //! export: every entry of a collection, as a row.
 
-use std::{io::Write, path::Path};
+use std::ffi::OsString;
 
 use kv_store::Collection;
 
 use crate::{
-    cli::Export,
+    env::Env,
     failure::{Context, Failure},
     format::Format,
     opening,
     output::escaped,
 };
 
-pub fn run(dir: &Path, args: &Export, out: &mut dyn Write) -> Result<(), Failure> {
-    let store = opening::existing(dir)?;
+pub const HELP: &str = "\
+What each format can carry:
+  jsonl  Everything: {\"key\":\"…\",\"value\":\"…\"}, with \"key_base64\" or
+         \"value_base64\" instead for bytes that are not UTF-8.
+  tsv    No tab in a key, and no line feed.
+  csv    Only UTF-8.
+
+If the format cannot carry an entry, nothing is printed, and the exit code is 3.
+What is exported and imported again in the same format stays the same, byte for
+byte.";
+
+#[derive(Debug, clap::Args)]
+pub struct Export {
+    /// The collection to export
+    collection: OsString,
+    /// The format
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
+}
+
+pub fn run(env: &mut Env<'_>, args: &Export) -> Result<(), Failure> {
+    opening::name_of(&args.collection)?;
+    let store = opening::existing(env)?;
     let collection = opening::existing_collection(&store, &args.collection)?;
     if args.format != Format::Jsonl {
         // A first pass checks all entries, so that nothing is printed if one of them cannot be.
@@ -23,7 +44,7 @@ pub fn run(dir: &Path, args: &Export, out: &mut dyn Write) -> Result<(), Failure
     let what = || format!("cannot export {:?}", collection.name());
     for entry in collection.iter() {
         let entry = entry.doing(what)?;
-        args.format.write_row(out, &entry.key, &entry.value).map_err(Failure::Output)?;
+        args.format.write_row(env.out, &entry.key, &entry.value).map_err(Failure::Output)?;
     }
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! import: one entry per row, in batches, in bounded memory.
 
 use std::{
+    ffi::OsString,
     fs::File,
     io::{self, BufReader, IsTerminal, Read},
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -11,18 +12,58 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kv_store::{Batch, Store};
 
 use crate::{
-    cli::Import,
+    env::Env,
     failure::Failure,
     format::{Format, Row, RowError, Rows},
     opening,
-    output::{counted, duration, grouped, rate, tell},
+    output::{counted, duration, grouped, rate},
 };
 
 const BATCH_ROWS_MAX: usize = 1_000;
 /// A batch is committed once it holds this much. It includes the row that crosses the limit.
 const BATCH_BYTES_MAX: usize = 4 << 20;
 
-pub fn run(dir: &Path, args: Import) -> Result<(), Failure> {
+pub const HELP: &str = "\
+Formats. The extension .tsv, .csv, .jsonl or .ndjson selects one; a file with
+another extension, and stdin, is read as tsv:
+  tsv    The key is everything before the first tab, the value the rest of the
+         line, byte for byte. Lines end with \\n alone: the \\r of a \\r\\n belongs
+         to the value (`tr -d '\\r'` removes it).
+  csv    Exactly two fields, as in RFC 4180, in UTF-8, no header: key, value.
+  jsonl  One object per line: {\"key\":\"…\",\"value\":\"…\"}, with \"key_base64\" or
+         \"value_base64\" instead for bytes that are not UTF-8.
+
+With --key FIELD:
+  csv    The first row names the fields. The key is the value of FIELD, the
+         value is the whole row as a JSON object of strings.
+  jsonl  Any objects. The key is the value of FIELD (a string, or the JSON text
+         of a number or boolean), the value is the line.
+
+A key that exists already gets the new value. If several rows have the same
+key, the last one counts.
+
+Rows are committed in batches of 1,000 rows or 4 MiB; each batch is imported
+completely or not at all. A row that cannot be imported ends the import with
+exit code 3 and the row's line number. The batches before it stay imported; its
+own batch and all later rows do not, and the message names the first line that
+is not imported. It is safe to correct the file and import all of it again.";
+
+#[derive(Debug, clap::Args)]
+pub struct Import {
+    /// The collection to import into
+    collection: OsString,
+    /// The file to import; `-` reads stdin
+    file: PathBuf,
+    /// The format [default: by the file's extension, or tsv]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// The field that is the key; the value is the whole row as JSON. For csv with a header, and
+    /// for jsonl
+    #[arg(long, value_name = "FIELD")]
+    key: Option<String>,
+}
+
+pub fn run(env: &mut Env<'_>, args: Import) -> Result<(), Failure> {
     let format = args.format.unwrap_or_else(|| Format::of(&args.file));
     if format == Format::Tsv && args.key.is_some() {
         return Err(Failure::Usage("--key needs rows with named fields: csv or jsonl (see --format)".into()));
@@ -30,9 +71,8 @@ pub fn run(dir: &Path, args: Import) -> Result<(), Failure> {
     let name = opening::name_of(&args.collection)?;
     // The input is opened first: a mistyped file name must not leave a new store behind.
     let (input, bytes) = open_input(&args.file)?;
-    let store = opening::or_new(dir)?;
-    // A name that is not valid is refused before a row is read.
-    opening::collection(&store, &args.collection)?;
+    let store = opening::or_new(env)?;
+    let is_new = !opening::exists(&store, name)?;
 
     let bar = progress_bar(bytes);
     let source = named(&args.file);
@@ -42,16 +82,19 @@ pub fn run(dir: &Path, args: Import) -> Result<(), Failure> {
     let mut loader = Loader::new(&store, name);
     let loaded = loader.load(&mut *rows);
     bar.finish_and_clear();
+    if is_new && loader.rows_committed > 0 {
+        opening::announce_collection(env, &store, name);
+    }
     let time = started.elapsed();
     loaded.map_err(|stop| loader.failure(stop, &source))?;
-    report(loader.rows_committed, name, time);
-    opening::close(&store);
+    report(env, loader.rows_committed, name, time);
+    opening::close(env, &store);
     Ok(())
 }
 
-fn report(rows: u64, name: &str, time: Duration) {
+fn report(env: &Env<'_>, rows: u64, name: &str, time: Duration) {
     let (rows, time, rate) = (counted(rows, "row"), duration(time), grouped(rate(rows, time)));
-    tell(format_args!("imported {rows} into {name:?} in {time} ({rate} rows/s)"));
+    env.teller.report(format_args!("imported {rows} into {name:?} in {time} ({rate} rows/s)"));
 }
 
 /// The file's name in a message.

@@ -1,89 +1,157 @@
-//! list: the collections, or the keys of one.
+//! list, scan and count: collections, keys and entries, in byte order.
 
-use std::{
-    ffi::OsStr,
-    io::{self, Write},
-    path::Path,
-};
+use std::ffi::OsString;
 
-use kv_store::{CollectionInfo, Store};
+use kv_store::{Collection, Entry, Store};
 
-use super::bytes;
 use crate::{
-    cli::List,
+    encoding::{Encoding, EncodingArgs},
+    env::Env,
     failure::{Context, Failure},
-    format::{write_member, write_text},
+    keys::{Range, RangeArgs},
+    listing::Listing,
     opening,
-    output::write_escaped,
 };
 
-pub fn run(dir: &Path, args: &List, out: &mut dyn Write) -> Result<(), Failure> {
-    let store = opening::existing(dir)?;
-    let prefix = args.prefix.as_deref().map_or(&b""[..], bytes);
-    let limit = args.limit.unwrap_or(usize::MAX);
-    let mut listing = Listing { out, json: args.json, items: 0 };
-    match &args.collection {
-        Some(name) => keys(&store, name, prefix, limit, &mut listing)?,
-        None => collections(&store, prefix, limit, &mut listing)?,
+pub const LIST_HELP: &str = "\
+Without COLLECTION: a line for each collection, with its name, a tab and its
+number of keys. With COLLECTION: a line for each key.
+
+In names and keys, a backslash, line feed, carriage return or tab is printed as
+\\\\, \\n, \\r or \\t, and each byte of other control characters and of what is not
+UTF-8 as \\x and two hexadecimal digits. Everything else is printed as it is.
+--escaped lets other commands take a key as it is printed here.
+
+--json is exact. It prints an array of {\"name\":…,\"entries\":…,\"bytes\":…} or of
+{\"key\":…}, with \"key_base64\" instead for a key that is not UTF-8.";
+
+pub const SCAN_HELP: &str = "\
+A line for each entry: the key, a tab, the value. Both are escaped as by `kv
+list`, or encoded with --hex or --base64, so the output is exact.
+
+--json prints an array of {\"key\":…,\"value\":…}, with \"key_base64\" or
+\"value_base64\" instead for bytes that are not UTF-8.";
+
+#[derive(Debug, clap::Args)]
+pub struct List {
+    /// The collection whose keys to list; if absent, the collections are listed
+    collection: Option<OsString>,
+    #[command(flatten)]
+    range: RangeArgs,
+    #[command(flatten)]
+    order: OrderArgs,
+    /// Print a JSON array, exact for any bytes
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    encoding: EncodingArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Scan {
+    /// The collection
+    collection: OsString,
+    #[command(flatten)]
+    range: RangeArgs,
+    #[command(flatten)]
+    order: OrderArgs,
+    /// Print a JSON array, exact for any bytes
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    encoding: EncodingArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Count {
+    /// The collection
+    collection: OsString,
+    #[command(flatten)]
+    range: RangeArgs,
+    #[command(flatten)]
+    encoding: EncodingArgs,
+}
+
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct OrderArgs {
+    /// Begin with the last one
+    #[arg(long)]
+    reverse: bool,
+    /// At most N
+    #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true)]
+    limit: usize,
+}
+
+impl OrderArgs {
+    /// At most as many as were asked for, in the order that was asked for.
+    fn of<'a, T>(self, all: impl DoubleEndedIterator<Item = T> + 'a) -> Box<dyn Iterator<Item = T> + 'a> {
+        if self.reverse { Box::new(all.rev().take(self.limit)) } else { Box::new(all.take(self.limit)) }
     }
-    listing.end().map_err(Failure::Output)
 }
 
-fn collections(store: &Store, prefix: &[u8], limit: usize, listing: &mut Listing<'_>) -> Result<(), Failure> {
+pub fn list(env: &mut Env<'_>, args: &List) -> Result<(), Failure> {
+    let encoding = args.encoding.encoding();
+    let Some(name) = &args.collection else {
+        // Names are text.
+        let range = args.range.range(if encoding == Encoding::Escaped { encoding } else { Encoding::Plain })?;
+        let store = opening::existing(env)?;
+        return collections(&store, &range, args.order, Listing::new(env.out, args.json, encoding));
+    };
+    opening::name_of(name)?;
+    let range = args.range.range(encoding)?;
+    let store = opening::existing(env)?;
+    let collection = opening::existing_collection(&store, name)?;
+    let mut listing = Listing::new(env.out, args.json, encoding);
+    each(&collection, &range, args.order, |entry| listing.key(&entry.key))?;
+    listing.end()
+}
+
+fn collections(store: &Store, range: &Range, order: OrderArgs, mut listing: Listing<'_>) -> Result<(), Failure> {
     let all = store.collections().doing(|| "cannot list the collections".into())?;
-    let mut chosen = all.iter().filter(|info| info.name.as_bytes().starts_with(prefix)).take(limit);
-    chosen.try_for_each(|info| listing.collection(info)).map_err(Failure::Output)
+    let chosen =
+        all.iter().filter(|info| std::ops::RangeBounds::<[u8]>::contains(&range.bounds(), info.name.as_bytes()));
+    order.of(chosen).try_for_each(|info| listing.collection(info))?;
+    listing.end()
 }
 
-fn keys(store: &Store, name: &OsStr, prefix: &[u8], limit: usize, listing: &mut Listing<'_>) -> Result<(), Failure> {
-    let collection = opening::existing_collection(store, name)?;
-    let what = || format!("cannot list the keys of {:?}", collection.name());
-    for entry in collection.prefix(prefix).take(limit) {
-        listing.key(&entry.doing(what)?.key).map_err(Failure::Output)?;
+pub fn scan(env: &mut Env<'_>, args: &Scan) -> Result<(), Failure> {
+    let encoding = args.encoding.encoding();
+    opening::name_of(&args.collection)?;
+    let range = args.range.range(encoding)?;
+    let store = opening::existing(env)?;
+    let collection = opening::existing_collection(&store, &args.collection)?;
+    let mut listing = Listing::new(env.out, args.json, encoding);
+    each(&collection, &range, args.order, |entry| listing.entry(&entry.key, &entry.value))?;
+    listing.end()
+}
+
+pub fn count(env: &mut Env<'_>, args: &Count) -> Result<(), Failure> {
+    opening::name_of(&args.collection)?;
+    let range = args.range.range(args.encoding.encoding())?;
+    let store = opening::existing(env)?;
+    let collection = opening::existing_collection(&store, &args.collection)?;
+    let mut count = 0_u64;
+    if args.range.is_empty() {
+        count = collection.len().doing(|| format!("cannot count the entries of {:?}", collection.name()))?;
+    } else {
+        let order = OrderArgs { reverse: false, limit: usize::MAX };
+        each(&collection, &range, order, |_| {
+            count += 1;
+            Ok(())
+        })?;
+    }
+    env.print(count)
+}
+
+fn each(
+    collection: &Collection,
+    range: &Range,
+    order: OrderArgs,
+    mut show: impl FnMut(&Entry) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let what = || format!("cannot read the entries of {:?}", collection.name());
+    for entry in order.of(collection.range::<&[u8]>(range.bounds())) {
+        show(&entry.doing(what)?)?;
     }
     Ok(())
-}
-
-/// One item per line, or a JSON array with one item per line.
-struct Listing<'a> {
-    out: &'a mut dyn Write,
-    json: bool,
-    items: u64,
-}
-
-impl Listing<'_> {
-    fn collection(&mut self, info: &CollectionInfo) -> io::Result<()> {
-        if !self.json {
-            write_escaped(self.out, info.name.as_bytes())?;
-            return writeln!(self.out, "\t{}", info.entries);
-        }
-        self.separate()?;
-        write!(self.out, "{{\"name\":")?;
-        write_text(self.out, &info.name)?;
-        write!(self.out, ",\"entries\":{},\"bytes\":{}}}", info.entries, info.bytes)
-    }
-
-    fn key(&mut self, key: &[u8]) -> io::Result<()> {
-        if !self.json {
-            write_escaped(self.out, key)?;
-            return writeln!(self.out);
-        }
-        self.separate()?;
-        write!(self.out, "{{")?;
-        write_member(self.out, "key", key)?;
-        write!(self.out, "}}")
-    }
-
-    fn separate(&mut self) -> io::Result<()> {
-        self.items += 1;
-        write!(self.out, "{}", if self.items == 1 { "[\n" } else { ",\n" })
-    }
-
-    fn end(self) -> io::Result<()> {
-        match (self.json, self.items) {
-            (false, _) => Ok(()),
-            (true, 0) => writeln!(self.out, "[]"),
-            (true, _) => writeln!(self.out, "\n]"),
-        }
-    }
 }

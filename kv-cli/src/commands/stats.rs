@@ -1,22 +1,29 @@
 //! stats: how much the store holds, and how large its files are.
 
-use std::{fs, io, io::Write, path::Path};
+use std::{fs, io, path::Path};
 
 use kv_store::Store;
 use serde_json::{Value, json};
 
 use crate::{
-    cli::Stats,
+    env::Env,
     failure::{Context, Failure},
     opening,
-    output::{counted, grouped, size},
+    output::{counted, counted_entries, grouped, size},
 };
 
-pub fn run(dir: &Path, args: &Stats, out: &mut dyn Write) -> Result<(), Failure> {
-    let store = opening::existing(dir)?;
-    let figures = Figures::collect(dir, &store)?;
+#[derive(Debug, clap::Args)]
+pub struct Stats {
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(env: &mut Env<'_>, args: &Stats) -> Result<(), Failure> {
+    let store = opening::existing(env)?;
+    let figures = Figures::collect(env.dir(), &store)?;
     let text = if args.json { figures.json().to_string() } else { figures.table() };
-    writeln!(out, "{text}").map_err(Failure::Output)
+    env.print(text)
 }
 
 struct Figures {
@@ -74,13 +81,13 @@ impl Figures {
         let checkpoint = match store.checkpoint {
             Some(id) => format!(
                 "{}, {}, at position {}",
-                entries(store.checkpoint_size.entries),
+                counted_entries(store.checkpoint_size.entries),
                 size(store.checkpoint_size.bytes),
                 grouped(id.lsn.0)
             ),
             None => "none yet".into(),
         };
-        let changes = entries(store.memory_entries);
+        let changes = counted_entries(store.memory_entries);
         let rows = [
             ("collections", grouped(self.collections)),
             ("entries", format!("{}, {} of keys and values", grouped(self.entries), size(self.bytes))),
@@ -100,10 +107,6 @@ impl Figures {
         ];
         rows.map(|(name, figure)| format!("{name:<12} {figure}")).join("\n")
     }
-}
-
-fn entries(count: u64) -> String {
-    format!("{} {}", grouped(count), if count == 1 { "entry" } else { "entries" })
 }
 
 #[derive(Default)]

@@ -3,7 +3,6 @@
 
 use std::{
     io::{self, Write},
-    path::Path,
     thread,
 };
 
@@ -11,6 +10,7 @@ use kv_store::Collection;
 
 use crate::{
     cli::DemoWriter,
+    env::Env,
     failure::{Context, Failure},
     opening,
 };
@@ -19,8 +19,8 @@ use crate::{
 pub const THREADS: u32 = 4;
 
 /// Writes until it is killed, or its output is closed.
-pub fn run(dir: &Path, args: &DemoWriter) -> Result<(), Failure> {
-    let store = opening::or_new(dir)?;
+pub fn run(env: &Env<'_>, args: &DemoWriter) -> Result<(), Failure> {
+    let store = opening::or_new(env)?;
     let collection = store.collection(&args.collection).doing(|| "cannot use the collection".into())?;
     thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)

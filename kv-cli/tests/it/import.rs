@@ -33,7 +33,7 @@ fn it_says_what_it_did_on_stderr() {
     let kv = Kv::new();
     kv.file("a.tsv", rows(2_500));
     let ran = kv.run(&["import", "c", "a.tsv"]);
-    assert!(ran.err.starts_with("imported 2,500 rows into \"c\" in "), "{}", ran.err);
+    assert!(ran.err.contains("\nimported 2,500 rows into \"c\" in "), "{}", ran.err);
     assert!(ran.err.ends_with(" rows/s)\n"), "{}", ran.err);
     assert_eq!(ran.expect(0), "");
     assert_eq!(kv.ok(&["list"]), "c\t2500\n");
@@ -109,7 +109,7 @@ fn an_empty_file_is_no_error() {
     let kv = Kv::new();
     kv.file("a.tsv", "");
     let ran = kv.run(&["import", "c", "a.tsv"]);
-    assert!(ran.err.starts_with("imported 0 rows"), "{}", ran.err);
+    assert!(ran.err.contains("imported 0 rows"), "{}", ran.err);
     ran.expect(0);
 }
 

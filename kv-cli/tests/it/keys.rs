@@ -22,14 +22,41 @@ fn put_get_delete() {
 fn a_value_comes_from_stdin_byte_for_byte() {
     let kv = Kv::new();
     let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
-    for args in [&["put", "c", "k", "-"][..], &["put", "c", "k"]] {
-        kv.run_with_stdin(args, &bytes).expect(0);
-        assert_eq!(kv.run(&["get", "c", "k"]).out, bytes);
-        kv.ok(&["put", "c", "k", ""]);
-        assert_eq!(kv.run(&["get", "c", "k"]).out, b"");
-    }
-    kv.run_with_stdin(&["put", "c", "empty"], b"").expect(0);
+    kv.run_with_stdin(&["put", "c", "k", "-"], &bytes).expect(0);
+    assert_eq!(kv.run(&["get", "c", "k"]).out, bytes);
+    kv.ok(&["put", "c", "k", ""]);
+    assert_eq!(kv.run(&["get", "c", "k"]).out, b"");
+    kv.run_with_stdin(&["put", "c", "empty", "-"], b"").expect(0);
     assert_eq!(kv.ok(&["get", "c", "empty"]), "");
+}
+
+#[test]
+fn stdin_is_read_only_if_it_is_asked_for() {
+    let kv = Kv::new();
+    let ran = kv.run_with_stdin(&["put", "c", "k"], b"not for kv");
+    let expected = "kv: no value: give it after the key, or give `-` to read it from stdin\n";
+    assert_eq!(ran.expect_failure(2), expected);
+    assert!(!kv.store().exists());
+}
+
+#[test]
+fn several_keys_are_read_and_deleted_together() {
+    let kv = Kv::new();
+    kv.run_with_stdin(&["import", "c", "-"], b"a\t1\nb\t2\nc\t3\nd\t4\n").expect(0);
+    assert_eq!(kv.ok(&["get", "c", "c", "a"]), "c\t3\na\t1\n");
+    assert_eq!(
+        kv.ok(&["get", "c", "a", "b", "--json"]),
+        "[\n{\"key\":\"a\",\"value\":\"1\"},\n{\"key\":\"b\",\"value\":\"2\"}\n]\n"
+    );
+    let some = kv.run(&["get", "c", "a", "x", "y"]);
+    assert_eq!((some.code, &*some.out), (1, &b"a\t1\n"[..]));
+    assert_eq!(some.err, "kv: there are no keys \"x\", \"y\" in the collection \"c\"\n");
+    let err = kv.fails(1, &["delete", "c", "a", "x", "b"]);
+    assert_eq!(err, "kv: there is no key \"x\" in the collection \"c\"\n");
+    assert_eq!(kv.ok(&["list", "c"]), "c\nd\n");
+    assert!(kv.fails(1, &["delete", "nothing", "a", "b"]).contains("there is no collection \"nothing\""));
+    assert!(kv.fails(1, &["get", "nothing", "a", "b"]).contains("there is no collection \"nothing\""));
+    assert!(kv.fails(2, &["delete", "c"]).contains("nothing to delete"));
 }
 
 #[test]
@@ -77,6 +104,12 @@ fn what_only_reads_makes_no_store() {
             &["delete", "c", "k"],
             &["list"],
             &["list", "c"],
+            &["scan", "c"],
+            &["count", "c"],
+            &["pop", "c"],
+            &["drop", "c", "--yes"],
+            &["clear", "c", "--yes"],
+            &["rename", "c", "d"],
             &["export", "c"],
             &["stats"],
             &["verify"],
@@ -84,7 +117,7 @@ fn what_only_reads_makes_no_store() {
         ] {
             let err = kv.fails(1, &[&["--dir", dir], args].concat());
             let dir = kv.path("").canonicalize().unwrap().join(dir);
-            let expected = format!("kv: there is no store in {}; put and import create one", dir.display());
+            let expected = format!("kv: there is no store in {}; put, import and load create one", dir.display());
             assert!(err.starts_with(&expected), "{err}");
         }
     }
@@ -101,6 +134,8 @@ fn reading_writes_nothing() {
         &["get", "c", "k"][..],
         &["list"],
         &["list", "c"],
+        &["scan", "c"],
+        &["count", "c"],
         &["export", "c"],
         &["stats"],
         &["stats", "--json"],

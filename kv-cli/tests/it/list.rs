@@ -55,3 +55,30 @@ fn odd_bytes_are_escaped_and_exact_in_json() {
     ]);
     assert_eq!(json, expected);
 }
+
+#[test]
+fn entries_in_either_order_and_within_bounds() {
+    let kv = with_keys();
+    assert_eq!(kv.ok(&["scan", "fruit"]), "apple\t2\napricot\t3\npear\t1\n");
+    assert_eq!(kv.ok(&["scan", "fruit", "--reverse", "--limit", "1"]), "pear\t1\n");
+    assert_eq!(kv.ok(&["scan", "fruit", "--from", "apricot", "--to", "pear"]), "apricot\t3\n");
+    assert_eq!(kv.ok(&["list", "fruit", "--from", "apr", "--reverse"]), "pear\napricot\n");
+    assert_eq!(kv.ok(&["list", "--reverse"]), "zoo\t1\nfruit\t3\n");
+    assert_eq!(kv.ok(&["scan", "fruit", "--json", "--prefix", "pe"]), "[\n{\"key\":\"pear\",\"value\":\"1\"}\n]\n");
+    assert_eq!(kv.ok(&["scan", "fruit", "--json", "--prefix", "x"]), "[]\n");
+    assert_eq!(kv.ok(&["count", "fruit"]), "3\n");
+    assert_eq!(kv.ok(&["count", "fruit", "--prefix", "ap", "--to", "apr"]), "1\n");
+    kv.fails(1, &["scan", "vegetables"]);
+    kv.fails(1, &["count", "vegetables"]);
+}
+
+#[test]
+fn an_entry_is_taken_from_either_end() {
+    let kv = with_keys();
+    assert_eq!(kv.ok(&["pop", "fruit"]), "apple\t2\n");
+    assert_eq!(kv.ok(&["pop", "fruit", "--last", "--json"]), "[\n{\"key\":\"pear\",\"value\":\"1\"}\n]\n");
+    assert_eq!(kv.ok(&["pop", "fruit", "--last"]), "apricot\t3\n");
+    assert_eq!(kv.fails(1, &["pop", "fruit"]), "kv: there is no entry in the collection \"fruit\"\n");
+    kv.fails(1, &["pop", "vegetables"]);
+    assert_eq!(kv.ok(&["list"]), "fruit\t0\nzoo\t1\n");
+}

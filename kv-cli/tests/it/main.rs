@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod binary;
 mod demo;
 mod exits;
 mod export;
@@ -12,3 +13,5 @@ mod kill;
 mod kv;
 mod list;
 mod maintenance;
+mod safe;
+mod terminal;

@@ -1,0 +1,145 @@
+//! Telling people what happened, on stderr.
+
+use std::{
+    ffi::OsStr,
+    fmt,
+    io::{self, IsTerminal, Write},
+};
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set or TERM is `dumb`
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl Color {
+    /// Whether a stream gets colours.
+    pub fn applies_to(self, stream: &impl IsTerminal) -> bool {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
+                stream.is_terminal()
+                    && !is_set("NO_COLOR")
+                    && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+            }
+        }
+    }
+
+    /// What `--color` says in arguments that clap has not parsed: its own errors have colours, too.
+    pub fn in_arguments(mut arguments: impl Iterator<Item = impl AsRef<OsStr>>) -> Self {
+        let mut color = Self::default();
+        while let Some(argument) = arguments.next() {
+            let name = match argument.as_ref().to_str() {
+                Some("--") => break,
+                Some("--color") => arguments.next().and_then(|name| name.as_ref().to_str().map(str::to_owned)),
+                Some(argument) => argument.strip_prefix("--color=").map(str::to_owned),
+                None => None,
+            };
+            color = name.and_then(|name| clap::ValueEnum::from_str(&name, false).ok()).unwrap_or(color);
+        }
+        color
+    }
+}
+
+const RED: &str = "1;31";
+const YELLOW: &str = "1;33";
+const CYAN: &str = "1;36";
+
+/// Prints messages. Each is written in one call, so that lines of several processes do not mix.
+#[derive(Clone, Copy, Debug)]
+pub struct Teller {
+    /// Whether only errors and warnings are told.
+    quiet: bool,
+    color: bool,
+}
+
+impl Teller {
+    pub fn new(quiet: bool, color: Color) -> Self {
+        Self { quiet, color: color.applies_to(&io::stderr()) }
+    }
+
+    /// The same, or silent about everything but errors and warnings.
+    pub fn or_quiet(self, quiet: bool) -> Self {
+        Self { quiet: self.quiet || quiet, ..self }
+    }
+
+    pub fn is_quiet(self) -> bool {
+        self.quiet
+    }
+
+    /// What a command has done.
+    pub fn report(self, line: fmt::Arguments<'_>) {
+        if !self.quiet {
+            write_at_once(&format!("{line}\n"));
+        }
+    }
+
+    /// What the user may not expect.
+    pub fn note(self, line: fmt::Arguments<'_>) {
+        if !self.quiet {
+            write_at_once(&format!("{} {line}\n", self.painted(CYAN, "kv: note:")));
+        }
+    }
+
+    /// What the user should do something about.
+    pub fn warn(self, line: fmt::Arguments<'_>) {
+        write_at_once(&format!("{} {line}\n", self.painted(YELLOW, "kv: warning:")));
+    }
+
+    /// Why the command failed.
+    pub fn error(self, line: fmt::Arguments<'_>) {
+        write_at_once(&format!("{} {line}\n", self.painted(RED, "kv:")));
+    }
+
+    /// Help, or an error in the command line, as clap has put it.
+    pub fn clap(self, error: &clap::Error) {
+        let text = error.render();
+        let text = if self.color { text.ansi().to_string() } else { text.to_string() };
+        // Every error of this command begins in the same way.
+        let text = match text.split_once("error:") {
+            Some((before, rest)) if error.use_stderr() && before.len() < 12 => {
+                format!("{}{}", self.painted(RED, "kv:"), rest.strip_prefix("\u{1b}[0m").unwrap_or(rest))
+            }
+            _ => text,
+        };
+        if error.use_stderr() {
+            write_at_once(&text);
+        } else {
+            // A broken pipe: the reader has seen enough.
+            let _ = io::stdout().write_all(text.as_bytes());
+        }
+    }
+
+    fn painted(self, color: &str, text: &str) -> String {
+        if self.color { format!("\u{1b}[{color}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+/// An error is ignored: there is no other place to report it.
+fn write_at_once(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_colour_is_found_before_the_command_line_is_understood() {
+        let found = |arguments: &[&str]| Color::in_arguments(arguments.iter());
+        assert_eq!(found(&["kv", "nonsense"]), Color::Auto);
+        assert_eq!(found(&["kv", "--color", "always", "nonsense"]), Color::Always);
+        assert_eq!(found(&["kv", "get", "--color=never"]), Color::Never);
+        assert_eq!(found(&["kv", "--color=never", "--color=purple"]), Color::Never);
+        assert_eq!(found(&["kv", "get", "--", "--color=never"]), Color::Auto);
+        assert_eq!(found(&["kv", "--color"]), Color::Auto);
+    }
+}
