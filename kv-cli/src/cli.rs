@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    commands::{collections, delete, export, get, import, list, maintenance, pop, put, stats},
+    commands::{
+        about, bench, changes, collections, delete, dump, export, get, import, inspect, list, load, log, maintenance,
+        pop, put, stats,
+    },
+    shell,
     teller::Color,
 };
 
@@ -24,6 +28,7 @@ Examples:
   kv scan fruit --from b --reverse     print keys and values
   kv import words words.tsv            one entry per row: tsv, csv or jsonl
   kv export words > words.jsonl        print every entry, exactly
+  kv dump > store.dump                 print a whole store; `kv load` reads it
   kv demo                              see a store survive a killed process
 
 Exit codes:
@@ -114,6 +119,15 @@ pub enum Command {
     /// Print all entries of a collection, in a format that can be imported
     #[command(after_help = export::HELP)]
     Export(export::Export),
+    /// Print a whole store, exactly, so that it can be loaded
+    #[command(after_help = dump::HELP)]
+    Dump(dump::Dump),
+    /// Load a dump
+    #[command(after_help = load::HELP)]
+    Load(load::Load),
+    /// Print what was changed, in order, as far as the log goes back
+    #[command(after_help = changes::HELP)]
+    Changes(changes::Changes),
     /// Write a checkpoint, so that the log can be trimmed and opening stays fast
     Checkpoint,
     /// Check the files of the store for damage; exit code 5 if any is found
@@ -121,11 +135,29 @@ pub enum Command {
     Verify(maintenance::Verify),
     /// Print how much the store holds, and how large its files are
     Stats(stats::Stats),
+    /// Show the state of a store on one screen
+    #[command(after_help = inspect::HELP)]
+    Inspect(inspect::Inspect),
+    /// Look into the files of the log
+    #[command(subcommand)]
+    Log(log::Log),
+    /// Type commands one after the other, with completion and transactions
+    #[command(after_help = shell::HELP)]
+    Shell,
+    /// Measure this machine and its disk, in plain words
+    #[command(after_help = bench::HELP)]
+    Bench(bench::Bench),
     /// Show a store at work: import, overwrite, kill the process, recover, checkpoint
     ///
     /// Works in ./kv-demo, or in the directory that --dir names; KV_DIR is ignored. The store
     /// stays there, so that you can try things out.
     Demo,
+    /// Print completions for a shell
+    #[command(after_help = about::COMPLETIONS_HELP)]
+    Completions(about::Completions),
+    /// Print the manual page
+    #[command(after_help = about::MAN_HELP)]
+    Man(about::Man),
     /// The process that the demo kills
     #[command(hide = true)]
     DemoWriter(DemoWriter),

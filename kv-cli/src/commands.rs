@@ -1,17 +1,24 @@
 //! Each module has one command or a few, with their arguments and help.
 
+pub mod about;
+pub mod bench;
+pub mod changes;
 pub mod collections;
 pub mod delete;
+pub mod dump;
 pub mod export;
 pub mod get;
 pub mod import;
+pub mod inspect;
 pub mod list;
+pub mod load;
+pub mod log;
 pub mod maintenance;
 pub mod pop;
 pub mod put;
 pub mod stats;
 
-use crate::{cli::Command, demo, env::Env, failure::Failure};
+use crate::{cli::Command, demo, env::Env, failure::Failure, shell};
 
 /// Runs a command. Does not flush its output.
 pub fn run(env: &mut Env<'_>, command: Command) -> Result<(), Failure> {
@@ -26,11 +33,20 @@ pub fn run(env: &mut Env<'_>, command: Command) -> Result<(), Failure> {
         Command::Drop(args) => collections::drop(env, &args),
         Command::Clear(args) => collections::clear(env, &args),
         Command::Rename(args) => collections::rename(env, &args),
-        Command::Import(args) => import::run(env, args),
+        Command::Import(args) => import::run(env, &args),
         Command::Export(args) => export::run(env, &args),
+        Command::Dump(args) => dump::run(env, &args),
+        Command::Load(args) => load::run(env, &args),
+        Command::Changes(args) => changes::run(env, &args),
         Command::Checkpoint => maintenance::checkpoint(env),
         Command::Verify(args) => maintenance::verify(env, &args),
         Command::Stats(args) => stats::run(env, &args),
+        Command::Inspect(args) => inspect::run(env, &args),
+        Command::Log(args) => log::run(env, &args),
+        Command::Completions(args) => about::completions(env, &args),
+        Command::Man(args) => about::man(env, &args),
+        Command::Shell => shell::run(env),
+        Command::Bench(args) => bench::run(env, &args),
         Command::Demo => demo::run(env),
         Command::DemoWriter(args) => demo::writer::run(env, &args),
     }

@@ -12,9 +12,9 @@ use kv_store::{Batch, Store};
 use steps::Steps;
 
 use crate::{
-    commands::import::Loader,
     env::Env,
     failure::{Context, Failure},
+    loader::Loader,
     opening,
     output::{counted, grouped, rate, size},
 };
@@ -83,9 +83,9 @@ fn import(store: &Store) -> Result<(u64, String), Failure> {
     writes.put(RUNS.as_bytes(), run.to_string().as_bytes()).doing(|| "cannot write the number of this run".into())?;
 
     let started = std::time::Instant::now();
-    let mut loader = Loader::new(store, UNICODE);
+    let mut loader = Loader::new(store, None);
     let mut rows = data::rows().doing(|| "cannot read the data set".into())?;
-    loader.load(&mut *rows).map_err(|stop| loader.failure(stop, "the data set"))?;
+    loader.load(UNICODE, &mut *rows).map_err(|stop| loader.failure(stop, "the data set"))?;
     let rows = loader.rows_committed;
     let rate = grouped(rate(rows, started.elapsed()));
     Ok((run, format!("{} Unicode code points ({rate} rows/s)", grouped(rows))))

@@ -1,7 +1,7 @@
 //! How bytes are written in arguments and in output, for keys and values that are not text.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     io::{self, Write},
     os::unix::ffi::OsStrExt as _,
 };
@@ -14,6 +14,7 @@ use base64::{
 
 use crate::{
     failure::Failure,
+    opening,
     output::{escaped, write_escaped},
 };
 
@@ -62,6 +63,15 @@ impl Encoding {
     /// The bytes that an argument stands for. `what` names it in an error.
     pub fn argument(self, what: &str, argument: &OsStr) -> Result<Vec<u8>, Failure> {
         self.decode(what, argument.as_bytes())
+    }
+
+    /// The keys that arguments stand for. Refuses those that no store accepts.
+    pub fn keys(self, arguments: &[OsString]) -> Result<Vec<Vec<u8>>, Failure> {
+        let key = |argument: &OsString| {
+            let key = self.argument("key", argument)?;
+            opening::check_key(&key).map(|()| key)
+        };
+        arguments.iter().map(key).collect()
     }
 
     /// The bytes that some text stands for. Space around hexadecimal and base64, and a line feed

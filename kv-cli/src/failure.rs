@@ -21,6 +21,8 @@ pub enum Failure {
     Store { what: String, source: Error },
     /// An I/O error outside of the store: in another file, in a pipe or in a child process.
     Io { what: String, source: io::Error },
+    /// A signal has asked for the end. What was done is in `line`.
+    Interrupted { line: String, signal: i32 },
     /// Writing to stdout failed.
     Output(io::Error),
 }
@@ -35,7 +37,23 @@ impl Failure {
             Self::Store { source, .. } => source.into(),
             // The reader has seen enough.
             Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-            Self::Io { .. } | Self::Output(_) => Exit::Io,
+            // The signal itself ends the process, so this code is not seen.
+            Self::Interrupted { .. } | Self::Io { .. } | Self::Output(_) => Exit::Io,
+        }
+    }
+
+    /// The same, with where it happened before it.
+    pub fn at(self, place: &str) -> Self {
+        let placed = |text: String| format!("{place}: {text}");
+        match self {
+            Self::Absent(text) => Self::Absent(placed(text)),
+            Self::Usage(text) => Self::Usage(placed(text)),
+            Self::Refused(text) => Self::Refused(placed(text)),
+            Self::Damaged(text) => Self::Damaged(placed(text)),
+            Self::Store { what, source } => Self::Store { what: placed(what), source },
+            Self::Io { what, source } => Self::Io { what: placed(what), source },
+            Self::Interrupted { line, signal } => Self::Interrupted { line: placed(line), signal },
+            Self::Output(error) => Self::Output(error),
         }
     }
 
@@ -43,6 +61,7 @@ impl Failure {
     pub fn line(&self) -> Option<String> {
         match self {
             Self::Absent(text) | Self::Usage(text) | Self::Refused(text) | Self::Damaged(text) => Some(text.clone()),
+            Self::Interrupted { line, .. } => Some(line.clone()),
             Self::Store { what, source } => Some(explain(what, source)),
             Self::Io { what, source } => Some(format!("{what}: {source}")),
             Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => None,

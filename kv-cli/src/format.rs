@@ -1,7 +1,10 @@
 //! The file formats of import and export: rows in, rows out. This module knows nothing of stores.
 
 mod csv;
+mod input;
+mod json;
 mod jsonl;
+mod key;
 mod lines;
 mod tsv;
 
@@ -9,36 +12,28 @@ mod tsv;
 mod tests;
 
 use std::{
-    ffi::OsStr,
     fmt,
-    io::{self, BufRead, Read, Write},
-    path::Path,
+    io::{self, Write},
 };
 
-pub use jsonl::{write_member, write_text};
+pub use input::{Input, Reading};
+pub use jsonl::{LINE_BYTES_MAX, object, pair, write_member, write_text};
+pub use key::{KeyFields, KeySource};
 use kv_store::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+pub use lines::Lines;
 
-/// A file format.
+/// A file format that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// Key, tab, value
     Tsv,
-    /// Two fields as in RFC 4180, or a header and rows with --key
+    /// Two fields as in RFC 4180
     Csv,
     /// A JSON object per line
     Jsonl,
 }
 
 impl Format {
-    /// The format that a file's extension names, or tsv.
-    pub fn of(path: &Path) -> Self {
-        match path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase).as_deref() {
-            Some("csv") => Self::Csv,
-            Some("jsonl" | "ndjson") => Self::Jsonl,
-            _ => Self::Tsv,
-        }
-    }
-
     /// Why the format cannot carry an entry; `None` if it can.
     pub fn objection(self, key: &[u8], value: &[u8]) -> Option<&'static str> {
         match self {
@@ -57,38 +52,19 @@ impl Format {
             Self::Jsonl => jsonl::write_row(out, key, value),
         }
     }
-
-    /// Reads the rows of `input`. `key_field` names the field that is the key; tsv has no named
-    /// fields and ignores it.
-    pub fn rows<'a>(self, input: impl BufRead + 'a, key_field: Option<String>) -> io::Result<Box<dyn Rows + 'a>> {
-        if self == Self::Tsv {
-            return Ok(Box::new(tsv::Reader::new(input)));
-        }
-        let input = without_byte_order_mark(input)?;
-        Ok(match (self, key_field) {
-            (Self::Csv, None) => Box::new(csv::Pairs::new(input)),
-            (Self::Csv, Some(field)) => Box::new(csv::Keyed::new(input, field)),
-            (_, None) => Box::new(jsonl::Pairs::new(input)),
-            (_, Some(field)) => Box::new(jsonl::Keyed::new(input, field)),
-        })
-    }
 }
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-
-fn without_byte_order_mark(mut input: impl BufRead) -> io::Result<impl BufRead> {
-    let mut head = Vec::new();
-    input.by_ref().take(BYTE_ORDER_MARK.len() as u64).read_to_end(&mut head)?;
-    if head == BYTE_ORDER_MARK {
-        head.clear();
-    }
-    Ok(io::Cursor::new(head).chain(input))
-}
 
 /// Reads one row after the other. Must not be used after an error.
 pub trait Rows {
     /// The next row, or `None` at the end.
     fn next(&mut self) -> Result<Option<Row>, RowError>;
+}
+
+/// A suggestion for the name of a field that is not there, as the end of a sentence.
+fn near_field<'n>(name: &str, there: impl Iterator<Item = &'n str>) -> String {
+    crate::near::nearest(name, there).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default()
 }
 
 /// An entry, and the line on which it begins, counted from 1.
@@ -132,7 +108,7 @@ pub enum RowError {
 }
 
 impl RowError {
-    fn refused(line: u64, reason: impl Into<String>) -> Self {
+    pub fn refused(line: u64, reason: impl Into<String>) -> Self {
         Self::Refused { line, reason: reason.into() }
     }
 }

@@ -12,13 +12,19 @@ mod encoding;
 mod env;
 mod exit;
 mod failure;
+mod files;
 mod format;
+mod interrupt;
 mod keys;
 mod listing;
+mod loader;
 mod near;
 mod opening;
 mod output;
+mod shell;
+mod source;
 mod teller;
+mod zstd;
 
 use std::{
     io::{self, BufWriter, Write},
@@ -55,6 +61,9 @@ fn main() -> ExitCode {
         Err(failure) => {
             if let Some(line) = failure.line() {
                 teller.error(format_args!("{line}"));
+            }
+            if let Failure::Interrupted { signal, .. } = failure {
+                interrupt::die_of(signal);
             }
             failure.exit().into()
         }

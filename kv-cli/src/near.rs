@@ -19,7 +19,7 @@ fn allowed(wanted: &str) -> usize {
     }
 }
 
-/// Names that differ only in case are as near as can be told.
+/// How many typing errors lie between two names. Case does not count.
 fn distance(wanted: &str, candidate: &str) -> usize {
     // A long key takes long to compare, and is not typed.
     const LEN_MAX: usize = 200;

@@ -6,6 +6,8 @@ use std::{
     io::{self, IsTerminal, Write},
 };
 
+use unicode_width::UnicodeWidthStr;
+
 /// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Color {
@@ -78,25 +80,31 @@ impl Teller {
     /// What a command has done.
     pub fn report(self, line: fmt::Arguments<'_>) {
         if !self.quiet {
-            write_at_once(&format!("{line}\n"));
+            write_at_once(&format!("{}\n", broken(line.to_string())));
         }
     }
 
     /// What the user may not expect.
     pub fn note(self, line: fmt::Arguments<'_>) {
         if !self.quiet {
-            write_at_once(&format!("{} {line}\n", self.painted(CYAN, "kv: note:")));
+            self.line(CYAN, "kv: note:", line);
         }
     }
 
     /// What the user should do something about.
     pub fn warn(self, line: fmt::Arguments<'_>) {
-        write_at_once(&format!("{} {line}\n", self.painted(YELLOW, "kv: warning:")));
+        self.line(YELLOW, "kv: warning:", line);
     }
 
     /// Why the command failed.
     pub fn error(self, line: fmt::Arguments<'_>) {
-        write_at_once(&format!("{} {line}\n", self.painted(RED, "kv:")));
+        self.line(RED, "kv:", line);
+    }
+
+    fn line(self, color: &str, prefix: &str, line: fmt::Arguments<'_>) {
+        let text = broken(format!("{prefix} {line}"));
+        let rest = text.strip_prefix(prefix).unwrap_or_default();
+        write_at_once(&format!("{}{rest}\n", self.painted(color, prefix)));
     }
 
     /// Help, or an error in the command line, as clap has put it.
@@ -123,6 +131,43 @@ impl Teller {
     }
 }
 
+/// A message, with its lines broken between words where a terminal is too narrow for them.
+fn wrapped(text: &str, columns: usize) -> String {
+    let mut wrapped = String::with_capacity(text.len());
+    let mut column = 0;
+    for word in text.split(' ') {
+        let width = UnicodeWidthStr::width(word);
+        match column {
+            0 => {}
+            _ if column + 1 + width > columns => {
+                wrapped.push('\n');
+                column = 0;
+            }
+            _ => {
+                wrapped.push(' ');
+                column += 1;
+            }
+        }
+        wrapped.push_str(word);
+        column += width;
+    }
+    wrapped
+}
+
+/// The text as stderr shows it best: pipes and files get it as it is.
+fn broken(text: String) -> String {
+    match columns() {
+        Some(columns) => text.lines().map(|line| wrapped(line, columns)).collect::<Vec<_>>().join("\n"),
+        None => text,
+    }
+}
+
+/// How wide the terminal on stderr is; `None` if it is none.
+fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col.into())
+}
+
 /// An error is ignored: there is no other place to report it.
 fn write_at_once(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
@@ -131,6 +176,16 @@ fn write_at_once(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_broken_between_words() {
+        assert_eq!(wrapped("one two three", 80), "one two three");
+        assert_eq!(wrapped("one two three", 7), "one two\nthree");
+        assert_eq!(wrapped("one two three", 3), "one\ntwo\nthree");
+        assert_eq!(wrapped("日本 語", 7), "日本 語");
+        assert_eq!(wrapped("日本 語", 6), "日本\n語");
+        assert_eq!(wrapped("", 6), "");
+    }
 
     #[test]
     fn the_colour_is_found_before_the_command_line_is_understood() {

@@ -141,6 +141,7 @@
 
 #![forbid(unsafe_code)]
 
+mod dump;
 mod format;
 mod options;
 mod owner;
@@ -151,6 +152,7 @@ mod verify;
 
 use std::path::Path;
 
+pub use dump::dump_log;
 pub use kv_core::{
     BATCH_BYTES_MAX, Batch, Bounds, COLLECTIONS_MAX, ChangeFeed, ChangeRecord, CheckpointId, Checkpointer, Collection,
     CollectionId, CollectionInfo, Commit, DeferredCollection, DeferredStore, Durability, Entries, Entry, Epoch, Error,

@@ -17,7 +17,7 @@ use crate::{
 const EPOCH_MAX: u64 = 1 << 60;
 
 pub(crate) const LOCK: &str = "LOCK";
-const LOG: &str = "log";
+pub(crate) const LOG: &str = "log";
 const CHECKPOINTS: &str = "checkpoints";
 
 /// Names that an interrupted creation may leave, and `lost+found`, which file systems create.

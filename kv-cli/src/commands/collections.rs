@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use kv_store::{Error, Store};
+use kv_store::{Error, Store, Transaction};
 
 use crate::{
     env::Env,
@@ -70,4 +70,25 @@ pub fn rename(env: &mut Env<'_>, args: &Rename) -> Result<(), Failure> {
     }
     opening::close(env, &store);
     Ok(())
+}
+
+pub fn drop_within(env: &mut Env<'_>, tx: &mut Transaction<'_>, args: &Emptied) -> Result<(), Failure> {
+    let name = opening::name_of(&args.collection)?;
+    let what = || format!("cannot drop {name:?}");
+    let entries = counted_entries(tx.len(name).doing(what)?);
+    env.confirm(args.yes, || Ok(format!("Drop {name:?} with {entries}?")))?;
+    tx.drop_collection(name).doing(what)
+}
+
+pub fn clear_within(env: &mut Env<'_>, tx: &mut Transaction<'_>, args: &Emptied) -> Result<(), Failure> {
+    let name = opening::name_of(&args.collection)?;
+    let what = || format!("cannot clear {name:?}");
+    let entries = counted_entries(tx.len(name).doing(what)?);
+    env.confirm(args.yes, || Ok(format!("Delete {entries} of {name:?}?")))?;
+    tx.clear_collection(name).doing(what)
+}
+
+pub fn rename_within(tx: &mut Transaction<'_>, args: &Rename) -> Result<(), Failure> {
+    let (from, to) = (opening::name_of(&args.collection)?, opening::name_of(&args.name)?);
+    tx.rename_collection(from, to).doing(|| format!("cannot rename {from:?}"))
 }

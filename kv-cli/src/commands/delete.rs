@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use kv_store::{Batch, Collection, Store};
+use kv_store::{Batch, Collection, Store, Transaction};
 
 use super::get::absent_keys;
 use crate::{
@@ -43,30 +43,59 @@ pub struct Delete {
     encoding: EncodingArgs,
 }
 
-pub fn run(env: &mut Env<'_>, args: &Delete) -> Result<(), Failure> {
-    let name = opening::name_of(&args.collection)?;
-    let encoding = args.encoding.encoding();
-    match (args.keys.is_empty(), args.range.is_empty()) {
-        (true, true) => {
-            return Err(Failure::Usage(
+/// What is deleted.
+enum Chosen {
+    Keys(Vec<Vec<u8>>),
+    Range(Range),
+}
+
+impl Delete {
+    /// The collection, and what is deleted of it.
+    fn parts(&self) -> Result<(&str, Chosen), Failure> {
+        let name = opening::name_of(&self.collection)?;
+        let encoding = self.encoding.encoding();
+        match (self.keys.is_empty(), self.range.is_empty()) {
+            (true, true) => Err(Failure::Usage(
                 "nothing to delete: give keys, or --prefix, --from or --to; `kv clear` deletes all keys".into(),
-            ));
+            )),
+            (false, false) => Err(Failure::Usage("give either keys, or --prefix, --from or --to".into())),
+            (false, true) => Ok((name, Chosen::Keys(encoding.keys(&self.keys)?))),
+            (true, false) => Ok((name, Chosen::Range(self.range.range(encoding)?))),
         }
-        (false, false) => return Err(Failure::Usage("give either keys, or --prefix, --from or --to".into())),
-        _ => {}
     }
-    let range = args.range.range(encoding)?;
-    let decoded = args.keys.iter().map(|key| encoding.argument("key", key));
-    let keys = decoded.collect::<Result<Vec<_>, _>>()?;
-    keys.iter().try_for_each(|key| opening::check_key(key))?;
+}
+
+pub fn run(env: &mut Env<'_>, args: &Delete) -> Result<(), Failure> {
+    let (name, chosen) = args.parts()?;
     let store = opening::existing(env)?;
     let collection = opening::collection(&store, name)?;
-    match keys.is_empty() {
-        true => delete_range(env, args.yes, &store, &collection, range)?,
-        false => delete_keys(&store, &collection, &keys)?,
+    match chosen {
+        Chosen::Keys(keys) => delete_keys(&store, &collection, &keys)?,
+        Chosen::Range(range) => delete_range(env, args.yes, &store, &collection, range)?,
     }
     opening::close(env, &store);
     Ok(())
+}
+
+pub fn within(env: &mut Env<'_>, tx: &mut Transaction<'_>, args: &Delete) -> Result<(), Failure> {
+    let (name, chosen) = args.parts()?;
+    let what = || format!("cannot delete keys of {name:?}");
+    let keys = match chosen {
+        Chosen::Keys(keys) => keys,
+        Chosen::Range(range) => {
+            let found = tx.range::<&[u8]>(name, range.bounds()).map(|entry| Ok(entry?.key.to_vec()));
+            let keys = found.collect::<kv_store::Result<Vec<_>>>().doing(what)?;
+            env.confirm(args.yes, || Ok(format!("Delete {} of {name:?}?", counted_entries(keys.len() as u64))))?;
+            keys
+        }
+    };
+    let mut absent = Vec::new();
+    for key in &keys {
+        if !tx.delete_if_present(name, key).doing(what)? {
+            absent.push(&**key);
+        }
+    }
+    absent_keys(name, &absent)
 }
 
 fn delete_keys(store: &Store, collection: &Collection, keys: &[Vec<u8>]) -> Result<(), Failure> {
@@ -85,7 +114,7 @@ fn delete_keys(store: &Store, collection: &Collection, keys: &[Vec<u8>]) -> Resu
     if absent.len() == keys.len() && !opening::exists(store, name)? {
         return Err(opening::absent_collection(store, name));
     }
-    absent_keys(collection, &absent)
+    absent_keys(name, &absent)
 }
 
 fn delete_range(

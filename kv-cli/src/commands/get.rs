@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use kv_store::{Collection, Store};
+use kv_store::{Transaction, Value};
 
 use crate::{
     encoding::{Encoding, EncodingArgs},
@@ -36,38 +36,70 @@ pub struct Get {
     encoding: EncodingArgs,
 }
 
-pub fn run(env: &mut Env<'_>, args: &Get) -> Result<(), Failure> {
-    let name = opening::name_of(&args.collection)?;
-    let encoding = args.encoding.encoding();
-    let decoded = args.keys.iter().map(|key| encoding.argument("key", key));
-    let keys = decoded.collect::<Result<Vec<_>, _>>()?;
-    keys.iter().try_for_each(|key| opening::check_key(key))?;
-    let store = opening::existing(env)?;
-    let collection = opening::collection(&store, name)?;
-    match &keys[..] {
-        [key] if !args.json => one(env, encoding, &store, &collection, key),
-        keys => many(env, args.json, encoding, &store, &collection, keys),
+impl Get {
+    /// The collection and the keys.
+    fn parts(&self) -> Result<(&str, Vec<Vec<u8>>), Failure> {
+        let name = opening::name_of(&self.collection)?;
+        Ok((name, self.encoding.encoding().keys(&self.keys)?))
+    }
+
+    /// Prints what was found. Returns the keys that are absent.
+    fn show<'k>(
+        &self,
+        env: &mut Env<'_>,
+        keys: &'k [Vec<u8>],
+        values: &[Option<Value>],
+    ) -> Result<Vec<&'k [u8]>, Failure> {
+        let encoding = self.encoding.encoding();
+        if let ([_], [Some(value)], false) = (keys, values, self.json) {
+            return show_alone(env, encoding, value).map(|()| Vec::new());
+        }
+        let found = keys.iter().zip(values).filter_map(|(key, value)| Some((key, value.as_ref()?)));
+        let absent = keys.iter().zip(values).filter(|(_, value)| value.is_none()).map(|(key, _)| &**key);
+        if keys.len() > 1 || self.json {
+            let mut listing = Listing::new(env.out, self.json, encoding);
+            found.clone().try_for_each(|(key, value)| listing.entry(key, value))?;
+            listing.end()?;
+        }
+        Ok(absent.collect())
     }
 }
 
-fn one(
-    env: &mut Env<'_>,
-    encoding: Encoding,
-    store: &Store,
-    collection: &Collection,
-    key: &[u8],
-) -> Result<(), Failure> {
-    let what = || format!("cannot get the key \"{}\" of {:?}", escaped(key), collection.name());
-    let Some(value) = collection.get(key).doing(what)? else {
-        return Err(opening::absent_key(store, collection, key));
-    };
-    let is_shown_as_it_is = encoding == Encoding::Plain && (!env.is_terminal || is_text(&value));
-    if is_shown_as_it_is {
-        env.out.write_all(&value).map_err(Failure::Output)?;
+pub fn run(env: &mut Env<'_>, args: &Get) -> Result<(), Failure> {
+    let (name, keys) = args.parts()?;
+    let store = opening::existing(env)?;
+    let collection = opening::collection(&store, name)?;
+    let values = collection.get_many(&keys).doing(|| cannot_get(name, &keys))?;
+    if values.iter().all(Option::is_none) && !opening::exists(&store, name)? {
+        return Err(opening::absent_collection(&store, name));
+    }
+    match &*args.show(env, &keys, &values)? {
+        [key] if keys.len() == 1 => Err(opening::absent_key(&store, &collection, key)),
+        absent => absent_keys(name, absent),
+    }
+}
+
+pub fn within(env: &mut Env<'_>, tx: &Transaction<'_>, args: &Get) -> Result<(), Failure> {
+    let (name, keys) = args.parts()?;
+    let values = tx.get_many(name, &keys).doing(|| cannot_get(name, &keys))?;
+    absent_keys(name, &args.show(env, &keys, &values)?)
+}
+
+fn cannot_get(name: &str, keys: &[Vec<u8>]) -> String {
+    match keys {
+        [key] => format!("cannot get the key \"{}\" of {name:?}", escaped(key)),
+        _ => format!("cannot get keys of {name:?}"),
+    }
+}
+
+/// Prints a value and nothing else, as it suits a terminal or a pipe.
+fn show_alone(env: &mut Env<'_>, encoding: Encoding, value: &[u8]) -> Result<(), Failure> {
+    if encoding == Encoding::Plain && (!env.is_terminal || is_text(value)) {
+        env.out.write_all(value).map_err(Failure::Output)?;
         let needs_line_feed = env.is_terminal && value.last() != Some(&b'\n');
         return if needs_line_feed { env.print("") } else { Ok(()) };
     }
-    encoding.write(env.out, &value).map_err(Failure::Output)?;
+    encoding.write(env.out, value).map_err(Failure::Output)?;
     env.print("")?;
     if encoding == Encoding::Plain {
         env.out.flush().map_err(Failure::Output)?;
@@ -76,32 +108,8 @@ fn one(
     Ok(())
 }
 
-fn many(
-    env: &mut Env<'_>,
-    json: bool,
-    encoding: Encoding,
-    store: &Store,
-    collection: &Collection,
-    keys: &[Vec<u8>],
-) -> Result<(), Failure> {
-    let values = collection.get_many(keys).doing(|| format!("cannot get the keys of {:?}", collection.name()))?;
-    if values.iter().all(Option::is_none) && !opening::exists(store, collection.name())? {
-        return Err(opening::absent_collection(store, collection.name()));
-    }
-    let mut listing = Listing::new(env.out, json, encoding);
-    let mut absent = Vec::new();
-    for (key, value) in keys.iter().zip(values) {
-        match value {
-            Some(value) => listing.entry(key, &value)?,
-            None => absent.push(&**key),
-        }
-    }
-    listing.end()?;
-    absent_keys(collection, &absent)
-}
-
 /// Fails if a key was absent, and names the first few.
-pub fn absent_keys(collection: &Collection, absent: &[&[u8]]) -> Result<(), Failure> {
+pub fn absent_keys(name: &str, absent: &[&[u8]]) -> Result<(), Failure> {
     const NAMED_MAX: usize = 3;
     if absent.is_empty() {
         return Ok(());
@@ -112,6 +120,6 @@ pub fn absent_keys(collection: &Collection, absent: &[&[u8]]) -> Result<(), Fail
         more => format!(" and {more} more"),
     };
     let are_no_keys = if absent.len() == 1 { "is no key" } else { "are no keys" };
-    let text = format!("there {are_no_keys} {}{more} in the collection {:?}", named.join(", "), collection.name());
+    let text = format!("there {are_no_keys} {}{more} in the collection {name:?}", named.join(", "));
     Err(Failure::Absent(text))
 }

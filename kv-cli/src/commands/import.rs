@@ -2,51 +2,59 @@
 
 use std::{
     ffi::OsString,
-    fs::File,
-    io::{self, BufReader, IsTerminal, Read},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use kv_store::{Batch, Store};
-
 use crate::{
     env::Env,
-    failure::Failure,
-    format::{Format, Row, RowError, Rows},
+    failure::{Context, Failure},
+    format::{Input, KeyFields, KeySource, Reading},
+    interrupt::Interrupt,
+    loader::Loader,
     opening,
     output::{counted, duration, grouped, rate},
+    source::{Packing, Source, cannot_read, packing_of},
 };
 
-const BATCH_ROWS_MAX: usize = 1_000;
-/// A batch is committed once it holds this much. It includes the row that crosses the limit.
-const BATCH_BYTES_MAX: usize = 4 << 20;
-
 pub const HELP: &str = "\
-Formats. The extension .tsv, .csv, .jsonl or .ndjson selects one; a file with
-another extension, and stdin, is read as tsv:
+Formats. The extension .tsv, .csv, .jsonl, .ndjson or .json selects one; a file
+with another extension, and stdin, is read as tsv. A further extension .gz or
+.zst says how the file is packed. A byte order mark is skipped.
   tsv    The key is everything before the first tab, the value the rest of the
          line, byte for byte. Lines end with \\n alone: the \\r of a \\r\\n belongs
          to the value (`tr -d '\\r'` removes it).
   csv    Exactly two fields, as in RFC 4180, in UTF-8, no header: key, value.
   jsonl  One object per line: {\"key\":\"…\",\"value\":\"…\"}, with \"key_base64\" or
-         \"value_base64\" instead for bytes that are not UTF-8.
+         \"value_base64\" instead for bytes that are not UTF-8. Empty lines are
+         skipped.
+  json   An array of such objects, or such objects one after the other.
+  lines  Each line is a key, with an empty value. Empty lines are skipped.
 
-With --key FIELD:
-  csv    The first row names the fields. The key is the value of FIELD, the
-         value is the whole row as a JSON object of strings.
-  jsonl  Any objects. The key is the value of FIELD (a string, or the JSON text
-         of a number or boolean), the value is the line.
+With --key FIELD, rows have fields with names:
+  csv          The first row names the fields. The key is the value of FIELD,
+               the value is the whole row as a JSON object of strings. Empty
+               lines are skipped. With --short-rows a row may have fewer fields;
+               those that it lacks are not in the object.
+  jsonl, json  Any objects. The key is the value of FIELD (a string, or the JSON
+               text of a number or boolean), the value is the object's text.
+If --key is given several times, the key is made of all these fields, joined by
+a slash or by what --join says. A row in which this is not unique, because a
+field contains that text, is refused.
+
+With --row-numbers the key is the row's number, from 000000000001 on, and the
+value is the object or, for tsv and lines, the line.
 
 A key that exists already gets the new value. If several rows have the same
-key, the last one counts.
+key, the last one counts. The report says how many keys are new, and how many
+rows replaced a value.
 
 Rows are committed in batches of 1,000 rows or 4 MiB; each batch is imported
 completely or not at all. A row that cannot be imported ends the import with
 exit code 3 and the row's line number. The batches before it stay imported; its
 own batch and all later rows do not, and the message names the first line that
-is not imported. It is safe to correct the file and import all of it again.";
+is not imported. It is safe to correct the file and import all of it again.
+Ctrl-C finishes the batch.";
 
 #[derive(Debug, clap::Args)]
 pub struct Import {
@@ -56,159 +64,118 @@ pub struct Import {
     file: PathBuf,
     /// The format [default: by the file's extension, or tsv]
     #[arg(long, value_enum)]
-    format: Option<Format>,
-    /// The field that is the key; the value is the whole row as JSON. For csv with a header, and
-    /// for jsonl
+    format: Option<Input>,
+    /// A field that is the key; the value is the whole row as JSON. For csv with a header, jsonl
+    /// and json
     #[arg(long, value_name = "FIELD")]
-    key: Option<String>,
+    key: Vec<String>,
+    /// What joins the fields of a key
+    #[arg(long, value_name = "TEXT", default_value = "/", requires = "key")]
+    join: String,
+    /// The key is the number of the row
+    #[arg(long, conflicts_with = "key")]
+    row_numbers: bool,
+    /// What separates fields: one ASCII character or \t [default: a comma in csv, a tab in tsv]
+    #[arg(long, value_name = "C", value_parser = separator)]
+    separator: Option<u8>,
+    /// Rows of csv may have fewer fields than the header
+    #[arg(long)]
+    short_rows: bool,
+    /// How the file is packed [default: by the file's extension]
+    #[arg(long, value_enum)]
+    packed: Option<Packing>,
 }
 
-pub fn run(env: &mut Env<'_>, args: Import) -> Result<(), Failure> {
-    let format = args.format.unwrap_or_else(|| Format::of(&args.file));
-    if format == Format::Tsv && args.key.is_some() {
-        return Err(Failure::Usage("--key needs rows with named fields: csv or jsonl (see --format)".into()));
+fn separator(text: &str) -> Result<u8, String> {
+    match text {
+        r"\t" => Ok(b'\t'),
+        "\"" | "\n" | "\r" => Err("a quote or the end of a line cannot separate fields".into()),
+        text => match *text.as_bytes() {
+            [byte] if byte.is_ascii() => Ok(byte),
+            _ => Err(r"it is one ASCII character, or \t for a tab".into()),
+        },
     }
-    let name = opening::name_of(&args.collection)?;
-    // The input is opened first: a mistyped file name must not leave a new store behind.
-    let (input, bytes) = open_input(&args.file)?;
-    let store = opening::or_new(env)?;
-    let is_new = !opening::exists(&store, name)?;
+}
 
-    let bar = progress_bar(bytes);
-    let source = named(&args.file);
-    let cannot_read = |e| cannot_read(&source, e);
-    let mut rows = format.rows(BufReader::new(bar.wrap_read(input)), args.key).map_err(cannot_read)?;
+impl Import {
+    /// How the file is packed, and how its rows are read.
+    fn reading(&self) -> Result<(Option<Packing>, Reading), Failure> {
+        let (packing, unpacked) = packing_of(&self.file);
+        let input = self.format.or_else(|| Input::of(unpacked));
+        let has_fields = input.is_some_and(Input::has_fields);
+        if !self.key.is_empty() && !has_fields {
+            return Err(Failure::Usage(
+                r"--key needs rows with named fields: csv, jsonl or json (see --format); for tsv with a header, --format csv --separator '\t'"
+                    .into(),
+            ));
+        }
+        if self.separator.is_some() && !matches!(input, None | Some(Input::Tsv | Input::Csv)) {
+            return Err(Failure::Usage("--separator is for tsv and csv".into()));
+        }
+        let has_header = input == Some(Input::Csv) && (self.row_numbers || !self.key.is_empty());
+        if self.short_rows && !has_header {
+            return Err(Failure::Usage("--short-rows is for csv with a header: give --key or --row-numbers".into()));
+        }
+        let key = match (self.row_numbers, self.key.is_empty()) {
+            (true, _) => KeySource::RowNumber,
+            (false, true) => KeySource::Pair,
+            (false, false) => KeySource::Fields(KeyFields { names: self.key.clone(), joined_by: self.join.clone() }),
+        };
+        let reading = Reading { input, key, separator: self.separator, allows_short: self.short_rows };
+        Ok((self.packed.or(packing), reading))
+    }
+}
+
+pub fn run(env: &mut Env<'_>, args: &Import) -> Result<(), Failure> {
+    let (packing, reading) = args.reading()?;
+    let name = opening::name_of(&args.collection)?;
+    let interrupt = Interrupt::watch().doing(|| "cannot watch for signals".into())?;
+    // The input is opened first: a mistyped file name must not leave a new store behind.
+    let source = Source::open(&args.file, &interrupt)?;
+    let file = source.name.clone();
+    let bar = source.progress_bar(env.teller.is_quiet());
+    let content = source.content(packing, &bar)?;
+    let store = opening::or_new(env)?;
+    let collection = opening::collection(&store, name)?;
+    let entries = || collection.len().doing(|| format!("cannot count the entries of {name:?}"));
+    let is_new = !opening::exists(&store, name)?;
+    let before = entries()?;
+
     let started = Instant::now();
-    let mut loader = Loader::new(&store, name);
-    let loaded = loader.load(&mut *rows);
+    let mut loader = Loader::new(&store, Some(&interrupt));
+    let rows = reading.rows(content).map_err(|error| cannot_read(&file, error));
+    let loaded = rows.map(|mut rows| loader.load(name, &mut *rows));
     bar.finish_and_clear();
     if is_new && loader.rows_committed > 0 {
         opening::announce_collection(env, &store, name);
     }
-    let time = started.elapsed();
-    loaded.map_err(|stop| loader.failure(stop, &source))?;
-    report(env, loader.rows_committed, name, time);
+    loaded?.map_err(|stop| loader.failure(stop, &file))?;
+    let new = entries()?.saturating_sub(before);
+    drop(collection);
     opening::close(env, &store);
+    report(env, name, loader.rows_committed, new, started.elapsed());
     Ok(())
 }
 
-fn report(env: &Env<'_>, rows: u64, name: &str, time: Duration) {
-    let (rows, time, rate) = (counted(rows, "row"), duration(time), grouped(rate(rows, time)));
-    env.teller.report(format_args!("imported {rows} into {name:?} in {time} ({rate} rows/s)"));
+fn report(env: &Env<'_>, name: &str, rows: u64, new: u64, time: Duration) {
+    let replaced = rows.saturating_sub(new);
+    let rate = grouped(rate(rows, time));
+    let (rows, new, replaced) = (counted(rows, "row"), grouped(new), grouped(replaced));
+    let time = duration(time);
+    env.teller.report(format_args!(
+        "imported {rows} into {name:?} in {time} ({rate} rows/s): {new} new, {replaced} replaced"
+    ));
 }
 
-/// The file's name in a message.
-fn named(file: &Path) -> String {
-    if file == Path::new("-") { "stdin".into() } else { file.display().to_string() }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn cannot_read(file: &str, source: io::Error) -> Failure {
-    Failure::Io { what: format!("cannot read {file}"), source }
-}
-
-/// The input, and its length in bytes if that is known.
-fn open_input(file: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
-    if file == Path::new("-") {
-        return Ok((Box::new(io::stdin().lock()), None));
-    }
-    let open = || {
-        let input = File::open(file)?;
-        let metadata = input.metadata()?;
-        if metadata.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        Ok((input, metadata.is_file().then_some(metadata.len())))
-    };
-    let (input, bytes) = open().map_err(|e| cannot_read(&named(file), e))?;
-    Ok((Box::new(input), bytes))
-}
-
-/// A progress bar, which draws nothing if stderr is no terminal.
-fn progress_bar(bytes: Option<u64>) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let template = match bytes {
-        Some(_) => "{wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
-        None => "{spinner} {bytes}, {bytes_per_sec}",
-    };
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(bytes, ProgressDrawTarget::stderr()).with_style(style)
-}
-
-/// Puts rows into a collection, a batch at a time.
-pub struct Loader<'a> {
-    store: &'a Store,
-    collection: &'a str,
-    batch: Batch,
-    /// The line of the first row that is not committed.
-    batch_line: u64,
-    pub rows_committed: u64,
-}
-
-/// Why an import ended early.
-#[derive(Debug)]
-pub enum Stop {
-    Row(RowError),
-    Store(kv_store::Error),
-}
-
-impl<'a> Loader<'a> {
-    pub fn new(store: &'a Store, collection: &'a str) -> Self {
-        Self { store, collection, batch: Batch::new(), batch_line: 1, rows_committed: 0 }
-    }
-
-    /// Commits all rows, or all batches before the first one that fails.
-    pub fn load(&mut self, rows: &mut dyn Rows) -> Result<(), Stop> {
-        while let Some(row) = rows.next().map_err(Stop::Row)? {
-            self.add(&row);
-            if self.batch.len() >= BATCH_ROWS_MAX || self.batch.bytes() >= BATCH_BYTES_MAX {
-                self.commit()?;
-            }
-        }
-        self.commit()
-    }
-
-    fn add(&mut self, row: &Row) {
-        if self.batch.is_empty() {
-            self.batch_line = row.line;
-        }
-        self.batch.put(self.collection, &row.key, &row.value);
-    }
-
-    fn commit(&mut self) -> Result<(), Stop> {
-        if self.batch.is_empty() {
-            return Ok(());
-        }
-        self.store.write(&self.batch).map_err(Stop::Store)?;
-        self.rows_committed += self.batch.len() as u64;
-        self.batch = Batch::new();
-        Ok(())
-    }
-
-    /// The failure of an import of `file` that ended early.
-    pub fn failure(&self, stop: Stop, file: &str) -> Failure {
-        let stays = self.what_stays(&stop);
-        match stop {
-            Stop::Row(RowError::Io(e)) => cannot_read(file, io::Error::new(e.kind(), format!("{e}; {stays}"))),
-            Stop::Row(refused) => Failure::Refused(format!("{file}, {refused}; {stays}")),
-            Stop::Store(source) => {
-                let what = format!("cannot import {file} from line {} on ({stays})", self.batch_line);
-                Failure::Store { what, source }
-            }
-        }
-    }
-
-    fn what_stays(&self, stop: &Stop) -> String {
-        let first = match stop {
-            // The bad row is the first of its batch.
-            Stop::Row(RowError::Refused { line, .. }) if self.batch.is_empty() => *line,
-            _ => self.batch_line,
-        };
-        match self.rows_committed {
-            0 => "nothing was imported".into(),
-            1 => format!("the row before line {first} stays imported"),
-            rows => format!("the {rows} rows before line {first} stay imported"),
+    #[test]
+    fn separators_are_single_characters() {
+        assert_eq!([";", "|", r"\t", "\t", " "].map(separator), [b';', b'|', b'\t', b'\t', b' '].map(Ok));
+        for text in ["", ";;", "é", "\"", "\n"] {
+            assert!(separator(text).is_err(), "{text:?}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use kv_store::{Collection, Entry, Store};
+use kv_store::{Entry, Store, Transaction};
 
 use crate::{
     encoding::{Encoding, EncodingArgs},
@@ -101,9 +101,33 @@ pub fn list(env: &mut Env<'_>, args: &List) -> Result<(), Failure> {
     let range = args.range.range(encoding)?;
     let store = opening::existing(env)?;
     let collection = opening::existing_collection(&store, name)?;
-    let mut listing = Listing::new(env.out, args.json, encoding);
-    each(&collection, &range, args.order, |entry| listing.key(&entry.key))?;
-    listing.end()
+    args.show(env, collection.name(), collection.range::<&[u8]>(range.bounds()))
+}
+
+impl List {
+    fn show(
+        &self,
+        env: &mut Env<'_>,
+        name: &str,
+        entries: impl DoubleEndedIterator<Item = Found>,
+    ) -> Result<(), Failure> {
+        let mut listing = Listing::new(env.out, self.json, self.encoding.encoding());
+        each(name, self.order.of(entries), |entry| listing.key(&entry.key))?;
+        listing.end()
+    }
+}
+
+impl Scan {
+    fn show(
+        &self,
+        env: &mut Env<'_>,
+        name: &str,
+        entries: impl DoubleEndedIterator<Item = Found>,
+    ) -> Result<(), Failure> {
+        let mut listing = Listing::new(env.out, self.json, self.encoding.encoding());
+        each(name, self.order.of(entries), |entry| listing.entry(&entry.key, &entry.value))?;
+        listing.end()
+    }
 }
 
 fn collections(store: &Store, range: &Range, order: OrderArgs, mut listing: Listing<'_>) -> Result<(), Failure> {
@@ -115,14 +139,11 @@ fn collections(store: &Store, range: &Range, order: OrderArgs, mut listing: List
 }
 
 pub fn scan(env: &mut Env<'_>, args: &Scan) -> Result<(), Failure> {
-    let encoding = args.encoding.encoding();
     opening::name_of(&args.collection)?;
-    let range = args.range.range(encoding)?;
+    let range = args.range.range(args.encoding.encoding())?;
     let store = opening::existing(env)?;
     let collection = opening::existing_collection(&store, &args.collection)?;
-    let mut listing = Listing::new(env.out, args.json, encoding);
-    each(&collection, &range, args.order, |entry| listing.entry(&entry.key, &entry.value))?;
-    listing.end()
+    args.show(env, collection.name(), collection.range::<&[u8]>(range.bounds()))
 }
 
 pub fn count(env: &mut Env<'_>, args: &Count) -> Result<(), Failure> {
@@ -130,28 +151,56 @@ pub fn count(env: &mut Env<'_>, args: &Count) -> Result<(), Failure> {
     let range = args.range.range(args.encoding.encoding())?;
     let store = opening::existing(env)?;
     let collection = opening::existing_collection(&store, &args.collection)?;
-    let mut count = 0_u64;
-    if args.range.is_empty() {
-        count = collection.len().doing(|| format!("cannot count the entries of {:?}", collection.name()))?;
-    } else {
-        let order = OrderArgs { reverse: false, limit: usize::MAX };
-        each(&collection, &range, order, |_| {
-            count += 1;
-            Ok(())
-        })?;
-    }
+    let count = match args.range.is_empty() {
+        true => collection.len().doing(|| cannot_read(collection.name()))?,
+        false => counted(collection.name(), collection.range::<&[u8]>(range.bounds()))?,
+    };
     env.print(count)
 }
 
+pub fn list_within(env: &mut Env<'_>, tx: &Transaction<'_>, args: &List) -> Result<(), Failure> {
+    let Some(name) = &args.collection else {
+        return Err(Failure::Usage("a transaction lists the keys of a collection: name one".into()));
+    };
+    let name = opening::name_of(name)?;
+    let range = args.range.range(args.encoding.encoding())?;
+    args.show(env, name, tx.range::<&[u8]>(name, range.bounds()))
+}
+
+pub fn scan_within(env: &mut Env<'_>, tx: &Transaction<'_>, args: &Scan) -> Result<(), Failure> {
+    let name = opening::name_of(&args.collection)?;
+    let range = args.range.range(args.encoding.encoding())?;
+    args.show(env, name, tx.range::<&[u8]>(name, range.bounds()))
+}
+
+pub fn count_within(env: &mut Env<'_>, tx: &Transaction<'_>, args: &Count) -> Result<(), Failure> {
+    let name = opening::name_of(&args.collection)?;
+    let range = args.range.range(args.encoding.encoding())?;
+    env.print(counted(name, tx.range::<&[u8]>(name, range.bounds()))?)
+}
+
+type Found = kv_store::Result<Entry>;
+
+fn counted(name: &str, entries: impl Iterator<Item = Found>) -> Result<u64, Failure> {
+    let mut count = 0;
+    each(name, entries, |_| {
+        count += 1;
+        Ok(())
+    })?;
+    Ok(count)
+}
+
 fn each(
-    collection: &Collection,
-    range: &Range,
-    order: OrderArgs,
+    name: &str,
+    entries: impl Iterator<Item = Found>,
     mut show: impl FnMut(&Entry) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let what = || format!("cannot read the entries of {:?}", collection.name());
-    for entry in order.of(collection.range::<&[u8]>(range.bounds())) {
-        show(&entry.doing(what)?)?;
+    for entry in entries {
+        show(&entry.doing(|| cannot_read(name))?)?;
     }
     Ok(())
+}
+
+fn cannot_read(name: &str) -> String {
+    format!("cannot read the entries of {name:?}")
 }

@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use kv_store::{Entry, Transaction};
+
 use crate::{
     encoding::EncodingArgs,
     env::Env,
@@ -40,10 +42,23 @@ pub fn run(env: &mut Env<'_>, args: &Pop) -> Result<(), Failure> {
             false => opening::absent_collection(&store, name),
         });
     };
+    show(env, args, &entry)?;
+    opening::close(env, &store);
+    Ok(())
+}
+
+pub fn within(env: &mut Env<'_>, tx: &mut Transaction<'_>, args: &Pop) -> Result<(), Failure> {
+    let name = opening::name_of(&args.collection)?;
+    let popped = if args.last { tx.pop_last(name) } else { tx.pop_first(name) };
+    match popped.doing(|| format!("cannot take an entry out of {name:?}"))? {
+        Some(entry) => show(env, args, &entry),
+        None => Err(Failure::Absent(format!("there is no entry in the collection {name:?}"))),
+    }
+}
+
+fn show(env: &mut Env<'_>, args: &Pop, entry: &Entry) -> Result<(), Failure> {
     let mut listing = Listing::new(env.out, args.json, args.encoding.encoding());
     listing.entry(&entry.key, &entry.value)?;
     listing.end()?;
-    env.out.flush().map_err(Failure::Output)?;
-    opening::close(env, &store);
-    Ok(())
+    env.out.flush().map_err(Failure::Output)
 }

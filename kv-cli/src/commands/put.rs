@@ -5,7 +5,7 @@ use std::{
     io::{self, Read},
 };
 
-use kv_store::VALUE_BYTES_MAX;
+use kv_store::{Transaction, VALUE_BYTES_MAX};
 
 use crate::{
     encoding::{Encoding, EncodingArgs},
@@ -38,13 +38,20 @@ pub struct Put {
     encoding: EncodingArgs,
 }
 
+impl Put {
+    /// The collection, the key and the value. They are checked before a store is created, and read
+    /// before a store is locked.
+    fn parts(&self) -> Result<(&str, Vec<u8>, Vec<u8>), Failure> {
+        let name = opening::name_of(&self.collection)?;
+        let encoding = self.encoding.encoding();
+        let key = encoding.argument("key", &self.key)?;
+        opening::check_key(&key)?;
+        Ok((name, key, value_of(self.value.as_deref(), encoding)?))
+    }
+}
+
 pub fn run(env: &mut Env<'_>, args: &Put) -> Result<(), Failure> {
-    let name = opening::name_of(&args.collection)?;
-    let encoding = args.encoding.encoding();
-    let key = encoding.argument("key", &args.key)?;
-    // All of it is checked before a store is created, and read before a store is locked.
-    opening::check_key(&key)?;
-    let value = value_of(args.value.as_deref(), encoding)?;
+    let (name, key, value) = args.parts()?;
     let store = opening::or_new(env)?;
     let is_new = store
         .transact(|tx| {
@@ -52,12 +59,21 @@ pub fn run(env: &mut Env<'_>, args: &Put) -> Result<(), Failure> {
             tx.put(name, &key, &value)?;
             Ok(is_new)
         })
-        .doing(|| format!("cannot put the key \"{}\" into {name:?}", escaped(&key)))?;
+        .doing(|| cannot_put(name, &key))?;
     if is_new {
         opening::announce_collection(env, &store, name);
     }
     opening::close(env, &store);
     Ok(())
+}
+
+pub fn within(tx: &mut Transaction<'_>, args: &Put) -> Result<(), Failure> {
+    let (name, key, value) = args.parts()?;
+    tx.put(name, &key, &value).doing(|| cannot_put(name, &key))
+}
+
+fn cannot_put(name: &str, key: &[u8]) -> String {
+    format!("cannot put the key \"{}\" into {name:?}", escaped(key))
 }
 
 fn value_of(argument: Option<&OsStr>, encoding: Encoding) -> Result<Vec<u8>, Failure> {

@@ -1,6 +1,6 @@
 //! stats: how much the store holds, and how large its files are.
 
-use std::{fs, io, path::Path};
+use std::path::Path;
 
 use kv_store::Store;
 use serde_json::{Value, json};
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     env::Env,
     failure::{Context, Failure},
+    files::Files,
     opening,
     output::{counted, counted_entries, grouped, size},
 };
@@ -106,30 +107,5 @@ impl Figures {
             ("files", format!("{}, {}", counted(self.files.count, "file"), size(self.files.bytes))),
         ];
         rows.map(|(name, figure)| format!("{name:<12} {figure}")).join("\n")
-    }
-}
-
-#[derive(Default)]
-struct Files {
-    count: u64,
-    bytes: u64,
-}
-
-impl Files {
-    fn below(dir: &Path) -> io::Result<Self> {
-        let mut files = Self::default();
-        for entry in fs::read_dir(dir)? {
-            let entry = entry?;
-            let metadata = entry.metadata()?;
-            if metadata.is_dir() {
-                let below = Self::below(&entry.path())?;
-                files.count += below.count;
-                files.bytes += below.bytes;
-            } else {
-                files.count += 1;
-                files.bytes += metadata.len();
-            }
-        }
-        Ok(files)
     }
 }

@@ -7,7 +7,7 @@ use kv_store::Store;
 use super::UNICODE;
 use crate::{
     failure::{Context, Failure},
-    format::{Format, Rows},
+    format::{Input, Reading, Rows},
     output::{escaped, grouped},
 };
 
@@ -18,7 +18,7 @@ type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The rows of the data set.
 pub fn rows() -> io::Result<Box<dyn Rows>> {
-    Format::Tsv.rows(TSV, None)
+    Reading { input: Some(Input::Tsv), ..Reading::default() }.rows(TSV)
 }
 
 /// The data set as it was, and as the store should hold it now.

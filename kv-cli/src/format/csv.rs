@@ -4,7 +4,10 @@
 
 use std::io::{self, BufRead, Write};
 
-use super::{BYTE_ORDER_MARK, Row, RowError, Rows, jsonl};
+use super::{
+    BYTE_ORDER_MARK, Row, RowError, Rows, jsonl,
+    key::{KeyFields, row_number},
+};
 
 mod records;
 
@@ -14,8 +17,8 @@ use records::{Record, Records};
 pub struct Pairs<R>(Records<R>);
 
 impl<R: BufRead> Pairs<R> {
-    pub fn new(input: R) -> Self {
-        Self(Records::new(input))
+    pub fn new(input: R, separator: u8) -> Self {
+        Self(Records::new(input, separator))
     }
 }
 
@@ -23,92 +26,129 @@ impl<R: BufRead> Rows for Pairs<R> {
     fn next(&mut self) -> Result<Option<Row>, RowError> {
         let Some(record) = self.0.next()? else { return Ok(None) };
         let line = record.line;
-        let other = || {
-            RowError::refused(
-                line,
-                format!(
-                    "{}, not 2 (key and value); for rows under a header, --key names a field",
-                    counted(record.len())
-                ),
-            )
-        };
-        if record.len() != 2 {
-            return Err(other());
+        let fields = record.fields().map_err(|field| not_utf8(line, field, None))?;
+        if let [key, value] = fields[..] {
+            return Row::checked(line, key.into(), value.into()).map(Some);
         }
-        let [key, value] = record.fields()?[..] else { return Err(other()) };
-        Row::checked(line, key.into(), value.into()).map(Some)
+        let hint = match fields[..] {
+            [field] => separator_hint(field),
+            _ => String::new(),
+        };
+        let count = counted(fields.len());
+        let reason = format!("{count}, not 2 (key and value); for rows under a header, --key names a field{hint}");
+        Err(RowError::refused(line, reason))
     }
 }
 
-/// Rows under a header. One field is the key; the value is the row as a JSON object of strings.
-pub struct Keyed<R> {
+/// Rows under a header. The value is the row as a JSON object of strings.
+pub struct Named<R> {
     records: Records<R>,
-    key_field: String,
+    /// The fields that are the key; `None` for the number of the row.
+    key: Option<KeyFields>,
+    allows_short: bool,
     header: Option<Header>,
+    rows: u64,
 }
 
 struct Header {
-    /// The names, each as JSON text.
     names: Vec<String>,
-    key_index: usize,
+    /// The names, each as JSON text.
+    texts: Vec<String>,
+    /// Where the fields of the key are.
+    key: Vec<usize>,
 }
 
-impl<R: BufRead> Keyed<R> {
-    pub fn new(input: R, key_field: String) -> Self {
-        Self { records: Records::new(input), key_field, header: None }
+impl<R: BufRead> Named<R> {
+    /// With `allows_short` a row may have fewer fields than the header.
+    pub fn new(input: R, separator: u8, key: Option<KeyFields>, allows_short: bool) -> Self {
+        Self { records: Records::new(input, separator), key, allows_short, header: None, rows: 0 }
     }
 }
 
-impl<R: BufRead> Rows for Keyed<R> {
+impl<R: BufRead> Rows for Named<R> {
     fn next(&mut self) -> Result<Option<Row>, RowError> {
         let header = match &mut self.header {
             Some(header) => header,
             none => {
-                let Some(record) = self.records.next()? else {
+                let Some(record) = self.records.next_that_is_not_blank()? else {
                     return Err(RowError::refused(1, "there is no header"));
                 };
-                none.insert(Header::parse(record, &self.key_field)?)
+                none.insert(Header::parse(record, self.key.as_ref())?)
             }
         };
-        let Some(record) = self.records.next()? else { return Ok(None) };
-        header.row(record).map(Some)
+        let Some(record) = self.records.next_that_is_not_blank()? else { return Ok(None) };
+        let fields = header.fields(record, self.allows_short)?;
+        self.rows += 1;
+        let key = match &self.key {
+            Some(key) => header.key(key, record.line, &fields)?,
+            None => row_number(self.rows),
+        };
+        let value = header.value(record.line, &fields)?;
+        Row::checked(record.line, key, value).map(Some)
     }
 }
 
 impl Header {
-    fn parse(record: &Record, key_field: &str) -> Result<Self, RowError> {
-        let names = record.fields()?;
+    fn parse(record: &Record, key: Option<&KeyFields>) -> Result<Self, RowError> {
+        let refused = |reason| RowError::refused(record.line, reason);
+        let names = record.fields().map_err(|field| not_utf8(record.line, field, None))?;
         let mut sorted = names.clone();
         sorted.sort_unstable();
         if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(RowError::refused(record.line, format!("the header names the field {:?} twice", pair[0])));
+            return Err(refused(format!("the header names the field {:?} twice", pair[0])));
         }
-        let Some(key_index) = names.iter().position(|&name| name == key_field) else {
-            let reason = format!("the header has no field {key_field:?}, only {}", listed(&names));
-            return Err(RowError::refused(record.line, reason));
+        let place = |key: &KeyFields, name: &String| {
+            names.iter().position(|there| there == name).ok_or_else(|| {
+                let hint = if let [only] = names[..] { separator_hint(only) } else { String::new() };
+                refused(key.missing("the header", name, names.iter().copied()) + &hint)
+            })
         };
-        Ok(Self { names: names.into_iter().map(jsonl::text).collect(), key_index })
+        let key = key.into_iter().flat_map(|key| key.names.iter().map(move |name| place(key, name)));
+        let key = key.collect::<Result<_, _>>()?;
+        let texts = names.iter().map(|name| jsonl::text(name)).collect();
+        Ok(Self { names: names.into_iter().map(str::to_owned).collect(), texts, key })
     }
 
-    fn row(&self, record: &Record) -> Result<Row, RowError> {
-        let fields = record.fields()?;
-        if fields.len() != self.names.len() {
-            let reason = format!("{}, but {} in the header", counted(fields.len()), self.names.len());
-            return Err(RowError::refused(record.line, reason));
+    fn fields<'r>(&self, record: &'r Record, allows_short: bool) -> Result<Vec<&'r str>, RowError> {
+        let fields = record.fields().map_err(|field| not_utf8(record.line, field, self.names.get(field)))?;
+        let has = fields.len();
+        let expected = self.names.len();
+        if has == expected || (has < expected && allows_short) {
+            return Ok(fields);
         }
+        let hint = match self.names.get(has) {
+            Some(name) => format!(" ({name:?} is missing); --short-rows leaves out what is missing"),
+            None => String::new(),
+        };
+        Err(RowError::refused(record.line, format!("{}, but {expected} in the header{hint}", counted(has))))
+    }
+
+    fn key(&self, key: &KeyFields, line: u64, fields: &[&str]) -> Result<Vec<u8>, RowError> {
+        let value = |&place: &usize| {
+            let missing = || {
+                RowError::refused(line, format!("the row lacks the field {:?}, which is the key", self.names[place]))
+            };
+            fields.get(place).copied().ok_or_else(missing)
+        };
+        let values = self.key.iter().map(value).collect::<Result<Vec<_>, _>>()?;
+        let key = key.key(&values).map_err(|reason| RowError::refused(line, reason))?;
+        Ok(key.into_bytes())
+    }
+
+    fn value(&self, line: u64, fields: &[&str]) -> Result<Vec<u8>, RowError> {
         // Escapes make the value up to six times as long as the row. So its length is checked
         // before it is allocated.
         let mut length = Length(0);
-        self.write_object(&fields, &mut length)?;
-        Row::check_value_length(record.line, length.0)?;
+        self.write_object(fields, &mut length)?;
+        Row::check_value_length(line, length.0)?;
         let mut value = Vec::with_capacity(length.0);
-        self.write_object(&fields, &mut value)?;
-        Row::checked(record.line, fields[self.key_index].into(), value)
+        self.write_object(fields, &mut value)?;
+        Ok(value)
     }
 
     fn write_object(&self, fields: &[&str], out: &mut dyn Write) -> io::Result<()> {
         let mut before = b"{";
-        for (name, field) in self.names.iter().zip(fields) {
+        for (name, field) in self.texts.iter().zip(fields) {
             out.write_all(before)?;
             write!(out, "{name}:")?;
             jsonl::write_text(out, field)?;
@@ -116,6 +156,20 @@ impl Header {
         }
         out.write_all(b"}")
     }
+}
+
+/// Why a field is refused: its place, from 0, and its name, if that is known.
+fn not_utf8(line: u64, field: usize, name: Option<&String>) -> RowError {
+    let name = name.map(|name| format!(" ({name:?})")).unwrap_or_default();
+    let reason =
+        format!("field {}{name} is not UTF-8; `iconv -f ENCODING -t utf-8` converts other encodings", field + 1);
+    RowError::refused(line, reason)
+}
+
+/// What to try if a row has only one field, which contains what other files separate fields with.
+fn separator_hint(field: &str) -> String {
+    let found = [';', '\t', '|'].into_iter().find(|&separator| field.contains(separator));
+    found.map(|separator| format!("; is --separator '{}' meant?", separator.escape_default())).unwrap_or_default()
 }
 
 /// Counts the bytes that are written to it.
@@ -130,17 +184,6 @@ impl Write for Length {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// The first names of a header, for a message.
-fn listed(names: &[&str]) -> String {
-    const NAMES_MAX: usize = 8;
-    let shown: Vec<String> = names.iter().take(NAMES_MAX).map(|name| format!("{:?}", excerpt(name))).collect();
-    shown.join(", ") + if names.len() > NAMES_MAX { ", …" } else { "" }
-}
-
-fn excerpt(text: &str) -> String {
-    text.chars().take(40).collect()
 }
 
 fn counted(fields: usize) -> String {

@@ -2,6 +2,7 @@
 //! another name.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     io::{self, BufRead, Write},
 };
@@ -14,17 +15,50 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{Row, RowError, Rows, lines::Lines};
+use super::{
+    Row, RowError, Rows,
+    json::Elements,
+    key::{KeyFields, row_number},
+    lines::Lines,
+};
 
 /// A byte takes at most six characters, such as `\u0001`.
-const LINE_BYTES_MAX: usize = 6 * (KEY_BYTES_MAX + VALUE_BYTES_MAX) + 256;
+pub const LINE_BYTES_MAX: usize = 6 * (KEY_BYTES_MAX + VALUE_BYTES_MAX) + 256;
 
-/// Lines `{"key":…,"value":…}`.
-pub struct Pairs<R>(Lines<R>);
+/// The texts of objects, each with the line on which it begins.
+pub enum Objects<R> {
+    /// One per line.
+    Lines(Lines<R>),
+    /// In an array, or one after the other.
+    Elements(Elements<R>),
+}
+
+impl<R: BufRead> Objects<R> {
+    pub fn in_lines(input: R) -> Self {
+        Self::Lines(Lines::new(input, LINE_BYTES_MAX))
+    }
+
+    pub fn in_json(input: R) -> Self {
+        Self::Elements(Elements::new(input, LINE_BYTES_MAX))
+    }
+
+    fn next(&mut self) -> Result<Option<(u64, &str)>, RowError> {
+        let next = match self {
+            Self::Lines(lines) => lines.next_that_is_not_blank()?,
+            Self::Elements(elements) => elements.next()?,
+        };
+        let Some((number, text)) = next else { return Ok(None) };
+        let text = object(text).map_err(|reason| RowError::refused(number, reason))?;
+        Ok(Some((number, text)))
+    }
+}
+
+/// Objects `{"key":…,"value":…}`.
+pub struct Pairs<R>(Objects<R>);
 
 impl<R: BufRead> Pairs<R> {
-    pub fn new(input: R) -> Self {
-        Self(Lines::new(input, LINE_BYTES_MAX))
+    pub fn new(objects: Objects<R>) -> Self {
+        Self(objects)
     }
 }
 
@@ -39,45 +73,58 @@ struct Pair {
 
 impl<R: BufRead> Rows for Pairs<R> {
     fn next(&mut self) -> Result<Option<Row>, RowError> {
-        let Some((number, line)) = self.0.next()? else { return Ok(None) };
-        let refused = |reason| RowError::refused(number, reason);
-        let pair: Pair = serde_json::from_str(object(line).map_err(refused)?).map_err(|e| refused(pair_reason(&e)))?;
-        let key = bytes("key", pair.key, pair.key_base64).map_err(refused)?;
-        let value = bytes("value", pair.value, pair.value_base64).map_err(refused)?;
-        Row::checked(number, key, value).map(Some)
+        let Some((number, text)) = self.0.next()? else { return Ok(None) };
+        pair(number, text).map(Some)
     }
 }
 
-/// Lines with any objects. One field is the key; the value is the line.
-pub struct Keyed<R> {
-    lines: Lines<R>,
-    key_field: String,
+/// The row that an object `{"key":…,"value":…}` stands for.
+pub fn pair(number: u64, text: &str) -> Result<Row, RowError> {
+    let refused = |reason| RowError::refused(number, reason);
+    let pair: Pair = serde_json::from_str(text).map_err(|e| refused(pair_reason(&e)))?;
+    let key = bytes("key", pair.key, pair.key_base64).map_err(refused)?;
+    let value = bytes("value", pair.value, pair.value_base64).map_err(refused)?;
+    Row::checked(number, key, value)
 }
 
-impl<R: BufRead> Keyed<R> {
-    pub fn new(input: R, key_field: String) -> Self {
-        Self { lines: Lines::new(input, LINE_BYTES_MAX), key_field }
+/// Any objects. The value is the object's text.
+pub struct Named<R> {
+    objects: Objects<R>,
+    /// The fields that are the key; `None` for the number of the row.
+    key: Option<KeyFields>,
+    rows: u64,
+}
+
+impl<R: BufRead> Named<R> {
+    pub fn new(objects: Objects<R>, key: Option<KeyFields>) -> Self {
+        Self { objects, key, rows: 0 }
     }
 }
 
-impl<R: BufRead> Rows for Keyed<R> {
+impl<R: BufRead> Rows for Named<R> {
     fn next(&mut self) -> Result<Option<Row>, RowError> {
-        let Some((number, line)) = self.lines.next()? else { return Ok(None) };
+        let Some((number, text)) = self.objects.next()? else { return Ok(None) };
         let refused = |reason| RowError::refused(number, reason);
-        let line = object(line).map_err(refused)?;
-        let key = key_in(line, &self.key_field).map_err(|e| refused(reason(&e)))?;
-        Row::checked(number, key.into(), line.into()).map(Some)
+        self.rows += 1;
+        let key = match &self.key {
+            Some(key) => key_in(text, key).map_err(refused)?.into_bytes(),
+            None => {
+                serde_json::from_str::<IgnoredAny>(text).map_err(|e| refused(reason(&e)))?;
+                row_number(self.rows)
+            }
+        };
+        Row::checked(number, key, text.into()).map(Some)
     }
 }
 
 /// The line's object as text, without surrounding space.
-fn object(line: &[u8]) -> Result<&str, String> {
+pub fn object(line: &[u8]) -> Result<&str, String> {
     let text = str::from_utf8(line)
         .map_err(|_| "the line is not UTF-8; iconv converts other encodings".to_owned())?
         .trim_ascii();
     match text.as_bytes().first() {
         Some(b'{') => Ok(text),
-        Some(b'[') => Err("the line is not a JSON object; `jq -c '.[]'` makes lines of an array".to_owned()),
+        Some(b'[') => Err("the line is not a JSON object; --format json reads an array".to_owned()),
         _ => Err("the line is not a JSON object".to_owned()),
     }
 }
@@ -85,7 +132,11 @@ fn object(line: &[u8]) -> Result<&str, String> {
 /// Why a line is not a key and a value, in the words of serde_json.
 fn pair_reason(error: &serde_json::Error) -> String {
     let reason = reason(error);
-    let hint = if reason.starts_with("unknown field") { "; for other objects, --key names a field" } else { "" };
+    let hint = if reason.starts_with("unknown field") {
+        "; for other objects, --key names the field that is the key"
+    } else {
+        ""
+    };
     reason + hint
 }
 
@@ -109,47 +160,58 @@ fn bytes(name: &str, text: Option<String>, base64: Option<String>) -> Result<Vec
     }
 }
 
-/// The key that an object's field `name` gives.
-fn key_in(object: &str, name: &str) -> serde_json::Result<String> {
-    let mut input = serde_json::Deserializer::from_str(object);
-    let key = KeyField { name }.deserialize(&mut input)?;
-    input.end()?;
-    Ok(key)
+/// The key that an object's fields give.
+fn key_in(object: &str, key: &KeyFields) -> Result<String, String> {
+    let read = || {
+        let mut input = serde_json::Deserializer::from_str(object);
+        let values = FieldValues(&key.names).deserialize(&mut input)?;
+        input.end()?;
+        Ok(values)
+    };
+    let mut present = Vec::new();
+    for (name, value) in key.names.iter().zip(read().map_err(|e: serde_json::Error| reason(&e))?) {
+        let Some(value) = value else {
+            let fields: BTreeMap<String, IgnoredAny> = serde_json::from_str(object).map_err(|e| reason(&e))?;
+            return Err(key.missing("the object", name, fields.keys().map(String::as_str)));
+        };
+        present.push(value);
+    }
+    key.key(&present)
 }
 
-/// Reads one field of an object, and skips the others without building them.
-struct KeyField<'n> {
-    name: &'n str,
-}
+/// Reads these fields of an object, and skips the others without building them.
+struct FieldValues<'n>(&'n [String]);
 
-impl<'de> DeserializeSeed<'de> for KeyField<'_> {
-    type Value = String;
+impl<'de> DeserializeSeed<'de> for FieldValues<'_> {
+    type Value = Vec<Option<String>>;
 
-    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<String, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Self::Value, D::Error> {
         input.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for KeyField<'_> {
-    type Value = String;
+impl<'de> Visitor<'de> for FieldValues<'_> {
+    type Value = Vec<Option<String>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<String, A::Error> {
-        let mut key = None;
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut values = vec![None; self.0.len()];
         while let Some(name) = map.next_key::<String>()? {
-            if name != self.name {
+            let Some(place) = self.0.iter().position(|wanted| *wanted == name) else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
-            }
+            };
             let value: &RawValue = map.next_value()?;
-            if key.replace(key_text(value).map_err(A::Error::custom)?).is_some() {
+            let text =
+                key_text(value).map_err(|reason| A::Error::custom(format_args!("the field {name:?}: {reason}")))?;
+            if values[place].replace(text).is_some() {
                 return Err(A::Error::custom(format_args!("the field {name:?} is there twice")));
             }
         }
-        key.ok_or_else(|| A::Error::custom(format_args!("there is no field {:?}", self.name)))
+        Ok(values)
     }
 }
 
@@ -158,7 +220,7 @@ fn key_text(value: &RawValue) -> Result<String, String> {
     match value.get() {
         text if text.starts_with('"') => serde_json::from_str(text).map_err(|e| reason(&e)),
         text if text.starts_with(['{', '[', 'n']) => {
-            Err(format!("the key is neither a string, number nor boolean: {text:.40}"))
+            Err(format!("it is neither a string, number nor boolean, so it cannot be the key: {text:.40}"))
         }
         text => Ok(text.to_owned()),
     }

@@ -15,14 +15,28 @@ impl<R: BufRead> Lines<R> {
         Self { input, line: Vec::new(), number: 0, bytes_max }
     }
 
+    /// The next line that has more than space on it.
+    pub fn next_that_is_not_blank(&mut self) -> Result<Option<(u64, &[u8])>, RowError> {
+        while self.advance()? {
+            if !self.line.trim_ascii().is_empty() {
+                return Ok(Some((self.number, &self.line)));
+            }
+        }
+        Ok(None)
+    }
+
     /// The next line's number, from 1, and its bytes without the line feed. The last line need not
     /// have one.
     pub fn next(&mut self) -> Result<Option<(u64, &[u8])>, RowError> {
+        Ok(if self.advance()? { Some((self.number, &self.line)) } else { None })
+    }
+
+    fn advance(&mut self) -> Result<bool, RowError> {
         self.line.clear();
         // One more byte, for the line feed.
         let limit = self.bytes_max as u64 + 1;
         if self.input.by_ref().take(limit).read_until(b'\n', &mut self.line)? == 0 {
-            return Ok(None);
+            return Ok(false);
         }
         self.number += 1;
         if self.line.last() == Some(&b'\n') {
@@ -31,7 +45,7 @@ impl<R: BufRead> Lines<R> {
             let reason = format!("the line is longer than {} bytes", self.bytes_max);
             return Err(RowError::refused(self.number, reason));
         }
-        Ok(Some((self.number, &self.line)))
+        Ok(true)
     }
 }
 

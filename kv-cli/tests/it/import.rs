@@ -34,7 +34,7 @@ fn it_says_what_it_did_on_stderr() {
     kv.file("a.tsv", rows(2_500));
     let ran = kv.run(&["import", "c", "a.tsv"]);
     assert!(ran.err.contains("\nimported 2,500 rows into \"c\" in "), "{}", ran.err);
-    assert!(ran.err.ends_with(" rows/s)\n"), "{}", ran.err);
+    assert!(ran.err.ends_with(" rows/s): 2,500 new, 0 replaced\n"), "{}", ran.err);
     assert_eq!(ran.expect(0), "");
     assert_eq!(kv.ok(&["list"]), "c\t2500\n");
     assert_eq!(kv.ok(&["get", "c", "key-002500"]), "value 2500");
@@ -126,4 +126,125 @@ fn the_data_set() {
     exported.sort_unstable();
     original.sort_unstable();
     assert!(exported == original);
+}
+
+#[test]
+fn new_keys_and_replaced_values_are_counted() {
+    let kv = Kv::new();
+    kv.file("a.tsv", "a\t1\nb\t1\na\t2\n");
+    assert!(kv.run(&["import", "c", "a.tsv"]).err.ends_with(": 2 new, 1 replaced\n"));
+    kv.file("b.tsv", "b\t3\nc\t3\n");
+    assert!(kv.run(&["import", "c", "b.tsv"]).err.ends_with(": 1 new, 1 replaced\n"));
+    assert_eq!(kv.run(&["import", "c", "b.tsv", "-q"]).err, "");
+}
+
+#[test]
+fn packed_files_are_unpacked() {
+    let kv = Kv::new();
+    let text = rows(5_000);
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gz, text.as_bytes()).unwrap();
+    let gz = gz.finish().unwrap();
+    let zst = ruzstd::encoding::compress_to_vec(text.as_bytes(), ruzstd::encoding::CompressionLevel::Fastest);
+    kv.file("a.tsv.gz", &gz);
+    kv.file("twice.gz", [&gz[..], &gz].concat());
+    kv.file("a.tsv.zst", &zst);
+    kv.file("cut.tsv.gz", &gz[..gz.len() / 2]);
+    kv.file("cut.tsv.zst", &zst[..zst.len() / 2]);
+    for (collection, file, count) in
+        [("gz", "a.tsv.gz", 5_000), ("two", "twice.gz", 10_000), ("zst", "a.tsv.zst", 5_000)]
+    {
+        let ran = kv.run(&["import", collection, file]);
+        assert!(ran.err.contains(&format!("imported {},000 rows", count / 1_000)), "{}", ran.err);
+        assert_eq!(kv.ok(&["count", collection]), "5000\n");
+        assert_eq!(kv.ok(&["get", collection, "key-004999"]), "value 4999");
+    }
+    for file in ["cut.tsv.gz", "cut.tsv.zst"] {
+        let err = kv.fails(6, &["import", "cut", file]);
+        assert!(err.starts_with(&format!("kv: cannot read {file}")), "{err}");
+    }
+    for (stdin, name) in [(&gz, "gz"), (&zst, "zst")] {
+        let err = kv.run_with_stdin(&["import", "stdin", "-"], stdin).expect_failure(6);
+        assert!(err.contains(&format!("--packed {name} unpacks it")), "{err}");
+        kv.run_with_stdin(&["import", "stdin", "-", "--packed", name], stdin).expect(0);
+    }
+    let zip = kv.run_with_stdin(&["import", "stdin", "-"], b"PK\x03\x04\tv\n").expect_failure(6);
+    assert!(zip.contains("cannot read stdin: it is a zip archive: unpack it first"), "{zip}");
+    kv.run_with_stdin(&["import", "bytes", "-", "--packed", "none"], b"PK\x03\x04\tv\n").expect(0);
+    assert_eq!(kv.ok(&["list", "bytes", "--hex"]), "504b0304\n");
+}
+
+#[test]
+fn files_as_people_have_them() {
+    let kv = Kv::new();
+    kv.file("a.csv", "\u{feff}country;city;people\r\nfi;Oulu;210\r\n\r\nse;Umeå\r\n");
+    let err = kv.fails(3, &["import", "c", "a.csv", "--key", "city"]);
+    assert!(
+        err.starts_with("kv: a.csv, line 1: the header has no field \"city\"") && err.contains("--separator ';'"),
+        "{err}"
+    );
+    let err = kv.fails(3, &["import", "c", "a.csv", "--key", "city", "--separator", ";"]);
+    assert!(
+        err.starts_with("kv: a.csv, line 4: 2 fields, but 3 in the header (\"people\" is missing); --short-rows"),
+        "{err}"
+    );
+    kv.ok(&["import", "c", "a.csv", "--key", "country", "--key", "city", "--separator", ";", "--short-rows"]);
+    assert_eq!(
+        kv.ok(&["scan", "c"]),
+        "fi/Oulu\t{\"country\":\"fi\",\"city\":\"Oulu\",\"people\":\"210\"}\nse/Umeå\t{\"country\":\"se\",\"city\":\"Umeå\"}\n"
+    );
+    kv.file("a.json", "[\n  {\"id\": 1},\n  {\"id\": 2}\n]\n");
+    kv.ok(&["import", "j", "a.json", "--key", "id"]);
+    assert_eq!(kv.ok(&["scan", "j"]), "1\t{\"id\": 1}\n2\t{\"id\": 2}\n");
+    kv.file("words.txt", "one\ntwo\n");
+    let err = kv.fails(3, &["import", "w", "words.txt"]);
+    assert!(err.contains("--format reads other formats than tsv, which is assumed because"), "{err}");
+    kv.ok(&["import", "w", "words.txt", "--format", "lines"]);
+    assert_eq!(kv.ok(&["scan", "w"]), "one\t\ntwo\t\n");
+    kv.ok(&["import", "n", "words.txt", "--row-numbers"]);
+    assert_eq!(kv.ok(&["scan", "n"]), "000000000001\tone\n000000000002\ttwo\n");
+    kv.file("latin.csv", b"id,name\n1,Ume\xe5\n");
+    let err = kv.fails(3, &["import", "l", "latin.csv", "--key", "id"]);
+    assert!(err.starts_with("kv: latin.csv, line 2: field 2 (\"name\") is not UTF-8; `iconv "), "{err}");
+}
+
+#[test]
+fn options_that_do_not_fit_are_refused_before_anything_is_read() {
+    let kv = Kv::new();
+    for args in [
+        &["a.tsv", "--key", "id"][..],
+        &["a.txt", "--key", "id"],
+        &["a.jsonl", "--separator", ";"],
+        &["a.csv", "--separator", ";;"],
+        &["a.csv", "--short-rows"],
+        &["a.jsonl", "--key", "a", "--short-rows"],
+        &["a.csv", "--key", "a", "--row-numbers"],
+        &["a.csv", "--join", "/"],
+    ] {
+        assert_eq!(kv.run(&[&["import", "c"], args].concat()).code, 2, "{args:?}");
+    }
+    assert!(!kv.store().exists());
+}
+
+#[test]
+fn an_interrupted_import_says_what_is_in() {
+    let kv = Kv::new();
+    let mut child = kv.spawn(&["import", "c", "-"]);
+    let mut pipe = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut pipe, rows(2_500).as_bytes()).unwrap();
+    // The rows that are in a whole batch are committed at once; the others wait for more.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !kv.store().join("FORMAT").exists() && std::time::Instant::now() < deadline {
+        std::thread::yield_now();
+    }
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    drop(pipe);
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(2), "it dies of the signal");
+    let err = String::from_utf8(output.stderr).unwrap();
+    let expected =
+        "kv: interrupted: the first 2,500 rows of stdin are imported; it is safe to import all of it again\n";
+    assert!(err.ends_with(expected), "{err}");
+    assert_eq!(kv.ok(&["count", "c"]), "2500\n");
 }

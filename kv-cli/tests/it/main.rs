@@ -2,16 +2,22 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod about;
+mod bench;
 mod binary;
+mod changes;
 mod demo;
+mod dump;
 mod exits;
 mod export;
 mod help;
 mod import;
+mod inspect;
 mod keys;
 mod kill;
 mod kv;
 mod list;
 mod maintenance;
 mod safe;
+mod shell;
 mod terminal;

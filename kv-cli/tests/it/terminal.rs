@@ -5,7 +5,9 @@ use std::{
     io::{Read, Write},
     os::fd::OwnedFd,
     process::Command,
+    sync::{Arc, Mutex},
     thread,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -17,25 +19,52 @@ use crate::kv::Kv;
 
 /// Runs a command on a terminal of its own, types `input`, and returns its exit code and everything
 /// that the terminal got, with `\n` as the end of a line.
-pub fn on_terminal(mut command: Command, input: &str) -> (i32, String) {
+pub fn on_terminal(command: Command, input: &str) -> (i32, String) {
+    conversation(command, &[("", input)])
+}
+
+/// The same, with several inputs. Each is typed when the terminal has shown a text since the last
+/// one: a program that changes the mode of its terminal forgets what was typed before.
+pub fn conversation(mut command: Command, inputs: &[(&str, &str)]) -> (i32, String) {
     let (mut ours, theirs) = terminal();
     let copies = [theirs.try_clone().unwrap(), theirs.try_clone().unwrap(), theirs];
     let [stdin, stdout, stderr] = copies;
     let mut child = command.stdin(stdin).stdout(stdout).stderr(stderr).env("TERM", "xterm").spawn().unwrap();
     drop(command); // it holds the other side open
-    ours.write_all(input.as_bytes()).unwrap();
-    let mut screen = ours.try_clone().unwrap();
-    let reader = thread::spawn(move || {
-        let mut seen = Vec::new();
-        let mut buffer = [0; 4096];
-        // Reading fails when the other side is closed.
-        while let Ok(count @ 1..) = screen.read(&mut buffer) {
-            seen.extend_from_slice(&buffer[..count]);
-        }
-        String::from_utf8(seen).unwrap().replace("\r\n", "\n")
+    let screen = Arc::new(Mutex::new(String::new()));
+    let reader = thread::spawn({
+        let (screen, ours) = (Arc::clone(&screen), ours.try_clone().unwrap());
+        move || read(ours, &screen)
     });
+    let mut seen = 0;
+    for (expected, input) in inputs {
+        seen += wait_for(&screen, seen, expected);
+        ours.write_all(input.as_bytes()).unwrap();
+    }
     let code = child.wait().unwrap().code().unwrap();
-    (code, reader.join().unwrap())
+    reader.join().unwrap();
+    (code, screen.lock().unwrap().replace("\r\n", "\n"))
+}
+
+/// Reads until the other side is closed.
+fn read(mut ours: File, screen: &Mutex<String>) {
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = ours.read(&mut buffer) {
+        screen.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..count]));
+    }
+}
+
+/// Waits until the screen shows a text behind what was seen, and returns how much more it shows.
+fn wait_for(screen: &Mutex<String>, seen: usize, expected: &str) -> usize {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let screen = screen.lock().unwrap().clone();
+        if screen[seen..].contains(expected) {
+            return screen.len() - seen;
+        }
+        assert!(Instant::now() < deadline, "no {expected:?}: {screen}");
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Our side and the command's side of a terminal.
@@ -68,7 +97,7 @@ fn what_is_no_text_does_not_control_the_terminal() {
     let kv = Kv::new();
     kv.ok(&["put", "c", "k", "1b5b33316dff", "--hex"].map(|arg| if arg == "k" { "6b" } else { arg }));
     let (code, screen) = seen(&kv, &["get", "c", "k", "--color=never"], "");
-    let note = "kv: note: the value is not text, so it is escaped here; a pipe or file gets its bytes\n";
+    let note = "kv: note: the value is not text, so it is escaped here; a pipe or file gets its\nbytes\n";
     assert_eq!((code, screen.as_str()), (0, &*format!("\\x1b[31m\\xff\n{note}")));
     assert_eq!(kv.run(&["get", "c", "k"]).out, b"\x1b[31m\xff");
 }

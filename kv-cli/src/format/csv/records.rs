@@ -15,6 +15,7 @@ pub struct Records<R> {
     record: Record,
     /// The line that the next byte is on.
     line: u64,
+    separator: u8,
 }
 
 /// The fields of one record.
@@ -25,6 +26,8 @@ pub struct Record {
     bytes: Vec<u8>,
     /// Where each field ends in `bytes`.
     ends: Vec<usize>,
+    /// Whether there is nothing on the line, not even quotes.
+    is_blank: bool,
 }
 
 /// Where in a record the next byte is.
@@ -45,18 +48,13 @@ enum State {
 }
 
 impl Record {
-    /// How many fields there are.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// The fields as text.
-    pub fn fields(&self) -> Result<Vec<&str>, RowError> {
+    /// The fields as text; the error is the place of the first that is not UTF-8, from 0.
+    pub fn fields(&self) -> Result<Vec<&str>, usize> {
         let starts = std::iter::once(&0).chain(&self.ends);
         let mut fields = Vec::with_capacity(self.ends.len());
         for (&start, &end) in starts.zip(&self.ends) {
             let field = str::from_utf8(&self.bytes[start..end]);
-            fields.push(field.map_err(|_| self.not_utf8(fields.len() + 1))?);
+            fields.push(field.map_err(|_| fields.len())?);
         }
         Ok(fields)
     }
@@ -65,14 +63,11 @@ impl Record {
         self.line = line;
         self.bytes.clear();
         self.ends.clear();
+        self.is_blank = true;
     }
 
     fn refused(&self, reason: &str) -> RowError {
         RowError::refused(self.line, reason)
-    }
-
-    fn not_utf8(&self, field: usize) -> RowError {
-        self.refused(&format!("field {field} is not UTF-8; iconv converts other encodings"))
     }
 
     fn push(&mut self, byte: u8) -> Result<(), RowError> {
@@ -92,15 +87,16 @@ impl Record {
     }
 
     /// Takes one more byte.
-    fn step(&mut self, state: State, byte: u8) -> Result<State, RowError> {
+    fn step(&mut self, state: State, byte: u8, separator: u8) -> Result<State, RowError> {
         use State::{CarriageReturn, End, FieldStart, Plain, Quote, Quoted};
+        self.is_blank &= matches!(byte, b'\r' | b'\n');
         match (state, byte) {
             (FieldStart, b'"') => Ok(Quoted),
             (Plain, b'"') => Err(self.refused("a quote inside a field that does not begin with one")),
             (Quoted, b'"') => Ok(Quote),
             (Quoted, byte) => self.push(byte).map(|()| Quoted),
             (Quote, b'"') => self.push(b'"').map(|()| Quoted),
-            (FieldStart | Plain | Quote, b',') => self.end_field().map(|()| FieldStart),
+            (FieldStart | Plain | Quote, byte) if byte == separator => self.end_field().map(|()| FieldStart),
             (FieldStart | Plain | Quote, b'\r') => Ok(CarriageReturn),
             (FieldStart | Plain | Quote | CarriageReturn, b'\n') => self.end_field().map(|()| End),
             (Quote, _) => Err(self.refused("text after a field's closing quote")),
@@ -120,12 +116,27 @@ impl Record {
 }
 
 impl<R: BufRead> Records<R> {
-    pub fn new(input: R) -> Self {
-        Self { input, record: Record::default(), line: 1 }
+    pub fn new(input: R, separator: u8) -> Self {
+        Self { input, record: Record::default(), line: 1, separator }
+    }
+
+    /// The next record that is not an empty line, or `None` at the end of the input.
+    pub fn next_that_is_not_blank(&mut self) -> Result<Option<&Record>, RowError> {
+        while self.advance()? {
+            if !self.record.is_blank {
+                return Ok(Some(&self.record));
+            }
+        }
+        Ok(None)
     }
 
     /// The next record, or `None` at the end of the input.
     pub fn next(&mut self) -> Result<Option<&Record>, RowError> {
+        Ok(if self.advance()? { Some(&self.record) } else { None })
+    }
+
+    /// Reads the next record, if there is one.
+    fn advance(&mut self) -> Result<bool, RowError> {
         self.record.begin(self.line);
         let mut state = State::FieldStart;
         let mut empty = true;
@@ -133,7 +144,7 @@ impl<R: BufRead> Records<R> {
             let buffer = self.input.fill_buf()?;
             if buffer.is_empty() {
                 if empty {
-                    return Ok(None);
+                    return Ok(false);
                 }
                 self.record.finish(state)?;
                 break;
@@ -143,13 +154,13 @@ impl<R: BufRead> Records<R> {
             for &byte in buffer {
                 used += 1;
                 self.line += u64::from(byte == b'\n');
-                state = self.record.step(state, byte)?;
+                state = self.record.step(state, byte, self.separator)?;
                 if state == State::End {
                     break;
                 }
             }
             self.input.consume(used);
         }
-        Ok(Some(&self.record))
+        Ok(true)
     }
 }
