@@ -72,7 +72,7 @@ pub fn advice(error: &Error) -> Option<&'static str> {
         }
         Error::NewerVersion { .. } => Some("use the version of kv that wrote it"),
         Error::OlderVersion { .. } => {
-            Some("run `kv export` with the version that wrote it, then `kv import` with this one")
+            Some("run `kv dump` with the version that wrote it, then `kv load` with this one")
         }
         Error::DiskFull { .. } => Some("make room and try again; nothing is lost"),
         Error::Poisoned { .. } | Error::OutcomeUnknown { .. } => {

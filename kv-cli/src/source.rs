@@ -68,17 +68,21 @@ impl Source {
         unpacked().map_err(|source| cannot_read(&self.name, source))
     }
 
-    /// A progress bar, which draws nothing if stderr is no terminal.
-    pub fn progress_bar(&self, is_quiet: bool) -> ProgressBar {
-        if is_quiet || !io::stderr().is_terminal() {
-            return ProgressBar::hidden();
-        }
+    /// A progress bar, which is not shown yet.
+    pub fn progress_bar(&self) -> ProgressBar {
         let template = match self.bytes {
             Some(_) => "{wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
             None => "{spinner} {bytes}, {bytes_per_sec}",
         };
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        ProgressBar::with_draw_target(self.bytes, ProgressDrawTarget::stderr()).with_style(style)
+        ProgressBar::with_draw_target(self.bytes, ProgressDrawTarget::hidden()).with_style(style)
+    }
+}
+
+/// Shows a progress bar if stderr is a terminal. Until it is cleared, nothing else may be told.
+pub fn show(bar: &ProgressBar, is_quiet: bool) {
+    if !is_quiet && io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::stderr());
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     loader::Loader,
     opening,
     output::{counted, duration, grouped, rate},
-    source::{Packing, Source, cannot_read, packing_of},
+    source::{Packing, Source, cannot_read, packing_of, show},
 };
 
 pub const HELP: &str = "\
@@ -133,7 +133,7 @@ pub fn run(env: &mut Env<'_>, args: &Import) -> Result<(), Failure> {
     // The input is opened first: a mistyped file name must not leave a new store behind.
     let source = Source::open(&args.file, &interrupt)?;
     let file = source.name.clone();
-    let bar = source.progress_bar(env.teller.is_quiet());
+    let bar = source.progress_bar();
     let content = source.content(packing, &bar)?;
     let store = opening::or_new(env)?;
     let collection = opening::collection(&store, name)?;
@@ -141,6 +141,7 @@ pub fn run(env: &mut Env<'_>, args: &Import) -> Result<(), Failure> {
     let is_new = !opening::exists(&store, name)?;
     let before = entries()?;
 
+    show(&bar, env.teller.is_quiet());
     let started = Instant::now();
     let mut loader = Loader::new(&store, Some(&interrupt));
     let rows = reading.rows(content).map_err(|error| cannot_read(&file, error));

@@ -19,7 +19,7 @@ use crate::{
     loader::{Loader, Stop},
     opening,
     output::{counted, counted_entries, duration},
-    source::{Packing, Source, packing_of},
+    source::{Packing, Source, packing_of, show},
 };
 
 pub const HELP: &str = "\
@@ -68,7 +68,7 @@ pub fn run(env: &mut Env<'_>, args: &Load) -> Result<(), Failure> {
     let interrupt = Interrupt::watch().doing(|| "cannot watch for signals".into())?;
     let source = Source::open(&args.file, &interrupt)?;
     let file = source.name.clone();
-    let bar = source.progress_bar(env.teller.is_quiet());
+    let bar = source.progress_bar();
     let content = source.content(args.packed.or(packing_of(&args.file).0), &bar)?;
     let mut lines = Lines::new(content, LINE_BYTES_MAX);
     // A file that is no dump must not leave a new store behind.
@@ -76,6 +76,7 @@ pub fn run(env: &mut Env<'_>, args: &Load) -> Result<(), Failure> {
     head(&mut lines).map_err(not_begun)?;
     let store = opening::or_new(env)?;
 
+    show(&bar, env.teller.is_quiet());
     let started = Instant::now();
     let existing = match args.merge {
         true => BTreeSet::new(),

@@ -61,7 +61,20 @@ fn locked_is_4() {
     for _ in 0..40 {
         pipe.write_all(rows.as_bytes()).unwrap();
     }
-    for args in [&["get", "c", "k"][..], &["put", "c", "k", "w"], &["list"], &["stats"], &["checkpoint"], &["verify"]] {
+    for args in [
+        &["get", "c", "k"][..],
+        &["put", "c", "k", "w"],
+        &["pop", "c"],
+        &["list"],
+        &["drop", "c", "--yes"],
+        &["dump"],
+        &["changes"],
+        &["stats"],
+        &["inspect"],
+        &["shell"],
+        &["checkpoint"],
+        &["verify"],
+    ] {
         let started = Instant::now();
         let err = kv.fails(4, args);
         let by = format!("in use by process {};", holder.id()); // without a list of locks: "another process"

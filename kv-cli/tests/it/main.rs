@@ -10,6 +10,7 @@ mod demo;
 mod dump;
 mod exits;
 mod export;
+mod guide;
 mod help;
 mod import;
 mod inspect;
