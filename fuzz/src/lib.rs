@@ -23,6 +23,7 @@ mod cli {
     #[cfg_attr(not(test), expect(dead_code, reason = "the command and its tests use more of it"))]
     #[expect(unused_imports, reason = "the command uses more of it")]
     pub(crate) mod format;
+    mod near;
 }
 mod disk;
 mod format_file;
@@ -74,6 +75,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "operation", run: operation::operation, seeds: operation::seeds, heavy: operation::heavy },
     Target { name: "tsv", run: import_rows::tsv, seeds: import_rows::seeds, heavy: import_rows::heavy },
     Target { name: "csv", run: import_rows::csv, seeds: import_rows::seeds, heavy: import_rows::heavy },
+    Target { name: "json", run: import_rows::json, seeds: import_rows::seeds, heavy: import_rows::heavy },
     Target { name: "jsonl", run: import_rows::jsonl, seeds: import_rows::seeds, heavy: import_rows::heavy },
 ];
 

@@ -14,6 +14,8 @@ use crate::{
 };
 
 const DIR_DEFAULT: &str = "kv-data";
+/// The heading of the options that every command has.
+const GENERAL: &str = "General options";
 const DEMO_DIR_DEFAULT: &str = "kv-demo";
 
 // These texts are wrapped by hand at 80 columns, so that their tables stay tables.
@@ -49,11 +51,11 @@ code 0 survives a power cut.";
 pub struct Cli {
     /// The directory of the store [default: $KV_DIR, or ./kv-data if that is not set; for demo
     /// ./kv-demo]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = GENERAL)]
     pub dir: Option<PathBuf>,
 
     /// Print only data, errors and warnings
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = GENERAL)]
     pub quiet: bool,
 
     /// Use colours: auto, always or never; NO_COLOR turns them off, too
@@ -64,7 +66,8 @@ pub struct Cli {
         value_enum,
         default_value_t,
         hide_possible_values = true,
-        hide_default_value = true
+        hide_default_value = true,
+        help_heading = GENERAL
     )]
     pub color: Color,
 

@@ -64,7 +64,7 @@ pub trait Rows {
 
 /// A suggestion for the name of a field that is not there, as the end of a sentence.
 fn near_field<'n>(name: &str, there: impl Iterator<Item = &'n str>) -> String {
-    crate::near::nearest(name, there).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default()
+    super::near::nearest(name, there).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default()
 }
 
 /// An entry, and the line on which it begins, counted from 1.

@@ -1,43 +1,78 @@
 //! Ending long work in order when the user presses Ctrl-C.
 
 use std::{
+    fs,
     io::{self, Read},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
 use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::{
-    SigId,
     consts::{SIGHUP, SIGINT, SIGTERM},
     flag, low_level,
 };
 
-/// Notes the first signal that asks the process to end. A second one ends it at once. While there
-/// is no such value, each signal does.
-pub struct Interrupt {
+/// What the handlers of this process set and read. They are installed once, and stay.
+struct Flags {
+    /// Whether the next signal ends the process at once.
+    is_final: Arc<AtomicBool>,
+    /// The signal that has come, or 0.
     signal: Arc<AtomicUsize>,
-    registered: Vec<SigId>,
+}
+
+static FLAGS: OnceLock<Flags> = OnceLock::new();
+
+impl Flags {
+    fn install() -> io::Result<Self> {
+        let flags = Self { is_final: Arc::default(), signal: Arc::default() };
+        let ignored = ignored_signals();
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            // A process that was started with nohup, or in the background, goes on.
+            if ignored & 1 << (signal - 1) != 0 {
+                continue;
+            }
+            // In this order: the first signal must not find the flag that it sets.
+            flag::register_conditional_default(signal, Arc::clone(&flags.is_final))?;
+            flag::register(signal, Arc::clone(&flags.is_final))?;
+            flag::register_usize(signal, Arc::clone(&flags.signal), signal as usize)?;
+        }
+        Ok(flags)
+    }
+}
+
+/// A bit for each signal that this process ignores. 0 if the system does not tell.
+fn ignored_signals() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+/// Notes the first signal that asks the process to end. A second one ends it at once. While there
+/// is no such value, each signal does. There is one at a time.
+pub struct Interrupt {
+    flags: &'static Flags,
 }
 
 impl Interrupt {
     pub fn watch() -> io::Result<Self> {
-        let mut interrupt = Self { signal: Arc::default(), registered: Vec::new() };
-        let is_second = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            // In this order: the first signal must not find the flag that it sets.
-            interrupt.registered.push(flag::register_conditional_default(signal, Arc::clone(&is_second))?);
-            interrupt.registered.push(flag::register(signal, Arc::clone(&is_second))?);
-            interrupt.registered.push(flag::register_usize(signal, Arc::clone(&interrupt.signal), signal as usize)?);
-        }
-        Ok(interrupt)
+        let flags = match FLAGS.get() {
+            Some(flags) => flags,
+            None => {
+                let installed = Flags::install()?;
+                FLAGS.get_or_init(|| installed)
+            }
+        };
+        flags.signal.store(0, Ordering::Relaxed);
+        flags.is_final.store(false, Ordering::Relaxed);
+        Ok(Self { flags })
     }
 
     /// The signal that has come.
     pub fn signal(&self) -> Option<i32> {
-        match self.signal.load(Ordering::Relaxed) {
+        match self.flags.signal.load(Ordering::Relaxed) {
             0 => None,
             signal => Some(signal as i32),
         }
@@ -45,15 +80,13 @@ impl Interrupt {
 
     /// Stdin, whose reads fail once a signal has come, even if they wait for more.
     pub fn stdin(&self) -> Stdin {
-        Stdin { stdin: io::stdin(), signal: Arc::clone(&self.signal) }
+        Stdin { stdin: io::stdin(), signal: Arc::clone(&self.flags.signal) }
     }
 }
 
 impl Drop for Interrupt {
     fn drop(&mut self) {
-        for id in self.registered.drain(..) {
-            low_level::unregister(id);
-        }
+        self.flags.is_final.store(true, Ordering::Relaxed);
     }
 }
 

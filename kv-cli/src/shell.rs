@@ -19,8 +19,8 @@ use crate::{
 use lines::Lines;
 
 pub const HELP: &str = "\
-Type the commands of `kv`, without `kv`; words are quoted as in sh. Tab completes
-commands, options, collections and keys. Ctrl-D or `exit` ends it.
+Type the commands of `kv`, without `kv`; words are quoted as in sh. Tab
+completes commands, options, collections and keys. Ctrl-D or `exit` ends it.
 
   begin   begin a transaction: what follows is seen only by this shell
   commit  make everything since `begin` permanent, in one step

@@ -102,7 +102,7 @@ impl Import {
     fn reading(&self) -> Result<(Option<Packing>, Reading), Failure> {
         let (packing, unpacked) = packing_of(&self.file);
         let input = self.format.or_else(|| Input::of(unpacked));
-        let has_fields = input.is_some_and(Input::has_fields);
+        let has_fields = matches!(input, Some(Input::Csv | Input::Jsonl | Input::Json));
         if !self.key.is_empty() && !has_fields {
             return Err(Failure::Usage(
                 r"--key needs rows with named fields: csv, jsonl or json (see --format); for tsv with a header, --format csv --separator '\t'"

@@ -2,6 +2,7 @@
 
 use kv_store::{CollectionInfo, Recovery, Stats, Store};
 use serde_json::{Value, json};
+use unicode_width::UnicodeWidthChar as _;
 
 use crate::{
     encoding::Encoding,
@@ -112,18 +113,14 @@ impl View {
         rows.into_iter().map(|(name, text)| format!("{name:<11} {text}")).collect::<Vec<_>>().join("\n")
     }
 
-    /// The largest collections, with their names escaped and cut.
+    /// The largest collections.
     fn largest(&self) -> impl Iterator<Item = String> {
-        const NAME_CHARACTERS_MAX: usize = 30;
         let shown = self.collections.iter().take(LARGEST_MAX).map(|info| {
-            let mut name = Vec::new();
-            // Writing to memory cannot fail.
-            let _ = Encoding::Plain.write(&mut name, info.name.as_bytes());
-            let name: String = String::from_utf8_lossy(&name).chars().take(NAME_CHARACTERS_MAX).collect();
-            format!("  {name:<NAME_CHARACTERS_MAX$} {:>18}, {}", counted_entries(info.entries), size(info.bytes))
+            let entries = counted_entries(info.entries);
+            format!("  {} {entries:>18}, {}", column(&info.name), size(info.bytes))
         });
         let more = self.collections.len().saturating_sub(LARGEST_MAX);
-        let more = (more > 0).then(|| format!("  and {} more", counted(more as u64, "smaller collection")));
+        let more = (more > 0).then(|| format!("  and {}", counted(more as u64, "smaller collection")));
         shown.chain(more).collect::<Vec<_>>().into_iter()
     }
 
@@ -182,4 +179,37 @@ fn problems(recovery: &Recovery, stats: &Stats) -> Vec<String> {
     let bad = bad.map(|(id, error)| format!("the checkpoint at position {} is damaged: {}", id.lsn, error.chain()));
     let failures = [&stats.damage, &stats.checkpoint_error, &stats.merge_error].into_iter().flatten().cloned();
     bad.chain(recovery.log_notes.iter().cloned()).chain(failures).collect()
+}
+
+/// A name in a column of its own: escaped, and cut or filled up.
+fn column(name: &str) -> String {
+    const COLUMNS: usize = 30;
+    let mut escaped = Vec::new();
+    // Writing to memory cannot fail.
+    let _ = Encoding::Plain.write(&mut escaped, name.as_bytes());
+    let mut shown = String::new();
+    let mut width = 0;
+    for c in String::from_utf8_lossy(&escaped).chars() {
+        width += c.width().unwrap_or(0);
+        if width > COLUMNS {
+            width -= c.width().unwrap_or(0);
+            break;
+        }
+        shown.push(c);
+    }
+    shown + &" ".repeat(COLUMNS - width)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fill_a_column_also_with_wide_characters() {
+        assert_eq!(column("fruit"), format!("fruit{}", " ".repeat(25)));
+        assert_eq!(column(&"x".repeat(40)), "x".repeat(30));
+        assert_eq!(column(&"日".repeat(14)), format!("{}  ", "日".repeat(14)));
+        assert_eq!(column(&format!("x{}", "日".repeat(20))), format!("x{} ", "日".repeat(14)));
+        assert_eq!(column("a\nb"), format!(r"a\nb{}", " ".repeat(26)));
+    }
 }

@@ -1,6 +1,7 @@
 //! checkpoint and verify.
 
-use kv_store::DeepVerification;
+use kv_store::{DeepVerification, Verification};
+use serde_json::{Value, json};
 
 use crate::{
     env::Env,
@@ -28,6 +29,9 @@ pub struct Verify {
     /// Also compare what checkpoints hold with the log, and with what they were merged from
     #[arg(long, conflicts_with = "clear")]
     deep: bool,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 pub fn checkpoint(env: &mut Env<'_>) -> Result<(), Failure> {
@@ -52,24 +56,59 @@ pub fn verify(env: &mut Env<'_>, args: &Verify) -> Result<(), Failure> {
         Err(error) if opening::is_absence(&error) => return Err(opening::absent(dir)),
         result => result.doing(|| format!("cannot verify {}", dir.display()))?,
     };
-    for damage in &result.damage {
-        env.print(format_args!("damaged: {}", damage.chain()))?;
+    if args.json {
+        env.print(json(&result))?
+    } else {
+        print(env, &result)?
     }
-    if let Some(deep) = &result.deep {
-        tell_compared(deep, env)?;
-    }
-    let checked = format!("checked {}, {}", counted(result.files, "file"), size(result.bytes));
     if result.damage.is_empty() {
         if result.damage_noted {
             env.teller.note(format_args!(
                 "damage was found before, so no old checkpoint is removed; `kv verify --clear` allows that again"
             ));
         }
-        return env.print(format_args!("{checked}: no damage"));
+        return Ok(());
     }
-    let found = format!("{checked}: {} found", counted(result.damage.len() as u64, "damaged place"));
     env.out.flush().map_err(Failure::Output)?;
-    Err(Failure::Damaged(format!("{found}; nothing was changed: restore {} from a backup", dir.display())))
+    let found = counted(result.damage.len() as u64, "damaged place");
+    Err(Failure::Damaged(format!(
+        "{}: {found} found; nothing was changed. Opening the store heals what another checkpoint and the log restore, and `kv inspect` shows the rest, which must come from a backup",
+        checked(&result)
+    )))
+}
+
+fn checked(result: &Verification) -> String {
+    format!("checked {}, {}", counted(result.files, "file"), size(result.bytes))
+}
+
+fn print(env: &mut Env<'_>, result: &Verification) -> Result<(), Failure> {
+    for damage in &result.damage {
+        env.print(format_args!("damaged: {}", damage.chain()))?;
+    }
+    if let Some(deep) = &result.deep {
+        tell_compared(deep, env)?;
+    }
+    if result.damage.is_empty() { env.print(format_args!("{}: no damage", checked(result))) } else { Ok(()) }
+}
+
+fn json(result: &Verification) -> Value {
+    let damage: Vec<String> = result.damage.iter().map(kv_store::Error::chain).collect();
+    let compared = result.deep.as_ref().map(|deep| {
+        json!({
+            "parts": deep.parts,
+            "merges": deep.merges,
+            "replays": deep.replays,
+            "unchecked": deep.unchecked.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "checkpoints": result.checkpoints,
+        "files": result.files,
+        "bytes": result.bytes,
+        "damage": damage,
+        "damage_noted": result.damage_noted,
+        "compared": compared,
+    })
 }
 
 /// Prints what was compared, and tells what could not be.

@@ -13,9 +13,9 @@ use crate::{
 };
 
 pub const HELP: &str = "\
-The entry is deleted and printed as by `kv scan`. If there is none, the exit code
-is 1. The deletion is on disk before the entry is printed: if the output cannot
-be written, the entry is lost.";
+The entry is deleted and printed as by `kv scan`. If there is none, the exit
+code is 1. The deletion is on disk before the entry is printed: if the output
+cannot be written, the entry is lost.";
 
 #[derive(Debug, clap::Args)]
 pub struct Pop {

@@ -51,9 +51,8 @@ pub struct Named<R> {
 }
 
 struct Header {
-    names: Vec<String>,
     /// The names, each as JSON text.
-    texts: Vec<String>,
+    names: Vec<String>,
     /// Where the fields of the key are.
     key: Vec<usize>,
 }
@@ -105,8 +104,7 @@ impl Header {
         };
         let key = key.into_iter().flat_map(|key| key.names.iter().map(move |name| place(key, name)));
         let key = key.collect::<Result<_, _>>()?;
-        let texts = names.iter().map(|name| jsonl::text(name)).collect();
-        Ok(Self { names: names.into_iter().map(str::to_owned).collect(), texts, key })
+        Ok(Self { names: names.into_iter().map(jsonl::text).collect(), key })
     }
 
     fn fields<'r>(&self, record: &'r Record, allows_short: bool) -> Result<Vec<&'r str>, RowError> {
@@ -117,7 +115,7 @@ impl Header {
             return Ok(fields);
         }
         let hint = match self.names.get(has) {
-            Some(name) => format!(" ({name:?} is missing); --short-rows leaves out what is missing"),
+            Some(name) => format!(" ({name} is missing); --short-rows leaves out what is missing"),
             None => String::new(),
         };
         Err(RowError::refused(record.line, format!("{}, but {expected} in the header{hint}", counted(has))))
@@ -125,9 +123,8 @@ impl Header {
 
     fn key(&self, key: &KeyFields, line: u64, fields: &[&str]) -> Result<Vec<u8>, RowError> {
         let value = |&place: &usize| {
-            let missing = || {
-                RowError::refused(line, format!("the row lacks the field {:?}, which is the key", self.names[place]))
-            };
+            let missing =
+                || RowError::refused(line, format!("the row lacks the field {}, which is the key", self.names[place]));
             fields.get(place).copied().ok_or_else(missing)
         };
         let values = self.key.iter().map(value).collect::<Result<Vec<_>, _>>()?;
@@ -148,7 +145,7 @@ impl Header {
 
     fn write_object(&self, fields: &[&str], out: &mut dyn Write) -> io::Result<()> {
         let mut before = b"{";
-        for (name, field) in self.texts.iter().zip(fields) {
+        for (name, field) in self.names.iter().zip(fields) {
             out.write_all(before)?;
             write!(out, "{name}:")?;
             jsonl::write_text(out, field)?;
@@ -160,7 +157,7 @@ impl Header {
 
 /// Why a field is refused: its place, from 0, and its name, if that is known.
 fn not_utf8(line: u64, field: usize, name: Option<&String>) -> RowError {
-    let name = name.map(|name| format!(" ({name:?})")).unwrap_or_default();
+    let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
     let reason =
         format!("field {}{name} is not UTF-8; `iconv -f ENCODING -t utf-8` converts other encodings", field + 1);
     RowError::refused(line, reason)

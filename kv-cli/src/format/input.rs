@@ -34,11 +34,6 @@ impl Input {
             _ => None,
         }
     }
-
-    /// Whether the rows have fields with names.
-    pub fn has_fields(self) -> bool {
-        matches!(self, Self::Csv | Self::Jsonl | Self::Json)
-    }
 }
 
 /// How a file is read.

@@ -2,7 +2,6 @@
 //! another name.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     io::{self, BufRead, Write},
 };
@@ -171,8 +170,8 @@ fn key_in(object: &str, key: &KeyFields) -> Result<String, String> {
     let mut present = Vec::new();
     for (name, value) in key.names.iter().zip(read().map_err(|e: serde_json::Error| reason(&e))?) {
         let Some(value) = value else {
-            let fields: BTreeMap<String, IgnoredAny> = serde_json::from_str(object).map_err(|e| reason(&e))?;
-            return Err(key.missing("the object", name, fields.keys().map(String::as_str)));
+            let FieldNames(names) = serde_json::from_str(object).map_err(|e| reason(&e))?;
+            return Err(key.missing("the object", name, names.iter().map(String::as_str)));
         };
         present.push(value);
     }
@@ -212,6 +211,33 @@ impl<'de> Visitor<'de> for FieldValues<'_> {
             }
         }
         Ok(values)
+    }
+}
+
+/// The names of an object's first fields.
+struct FieldNames(Vec<String>);
+
+impl<'de> Deserialize<'de> for FieldNames {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_map(FieldNames(Vec::new()))
+    }
+}
+
+impl<'de> Visitor<'de> for FieldNames {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        const NAMES_MAX: usize = 1_000;
+        while let Some((name, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
+            if self.0.len() < NAMES_MAX {
+                self.0.push(name);
+            }
+        }
+        Ok(self)
     }
 }
 

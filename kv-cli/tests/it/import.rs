@@ -226,25 +226,47 @@ fn options_that_do_not_fit_are_refused_before_anything_is_read() {
     assert!(!kv.store().exists());
 }
 
-#[test]
-fn an_interrupted_import_says_what_is_in() {
-    let kv = Kv::new();
-    let mut child = kv.spawn(&["import", "c", "-"]);
-    let mut pipe = child.stdin.take().unwrap();
-    std::io::Write::write_all(&mut pipe, rows(2_500).as_bytes()).unwrap();
-    // The rows that are in a whole batch are committed at once; the others wait for more.
+/// Starts an import, gives it rows, sends it a signal once it has read them, and returns it.
+fn interrupted(kv: &Kv, script: &str, signal: &str) -> std::process::Child {
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_kv")]).current_dir(kv.path("."));
+    command.stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let pipe = child.stdin.as_mut().unwrap();
+    std::io::Write::write_all(pipe, rows(2_500).as_bytes()).unwrap();
+    // The store is there once the first rows are read.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while !kv.store().join("FORMAT").exists() && std::time::Instant::now() < deadline {
         std::thread::yield_now();
     }
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert!(std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    child
+}
+
+#[test]
+fn an_interrupted_import_says_what_is_in() {
+    for (signal, number) in [("-INT", 2), ("-TERM", 15), ("-HUP", 1)] {
+        let kv = Kv::new();
+        let mut child = interrupted(&kv, "exec \"$0\" import c -", signal);
+        let pipe = child.stdin.take();
+        let output = child.wait_with_output().unwrap();
+        drop(pipe); // it did not end because its input did
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(number));
+        let err = String::from_utf8(output.stderr).unwrap();
+        let expected =
+            "kv: interrupted: the first 2,500 rows of stdin are imported; it is safe to import all of it again\n";
+        assert!(err.ends_with(expected), "{err}");
+        assert_eq!(kv.ok(&["count", "c"]), "2500\n");
+    }
+}
+
+#[test]
+fn a_signal_that_is_ignored_stays_ignored() {
+    let kv = Kv::new();
+    let mut child = interrupted(&kv, "trap '' HUP INT; exec \"$0\" import c -", "-HUP");
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"one more\trow\n").unwrap();
     let output = child.wait_with_output().unwrap();
-    drop(pipe);
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(2), "it dies of the signal");
-    let err = String::from_utf8(output.stderr).unwrap();
-    let expected =
-        "kv: interrupted: the first 2,500 rows of stdin are imported; it is safe to import all of it again\n";
-    assert!(err.ends_with(expected), "{err}");
-    assert_eq!(kv.ok(&["count", "c"]), "2500\n");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(kv.ok(&["count", "c"]), "2501\n");
 }

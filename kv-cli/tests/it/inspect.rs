@@ -16,7 +16,7 @@ fn a_store_on_one_screen() {
         assert!(text.lines().any(|line| line.starts_with(name)), "{name}: {text}");
     }
     assert!(
-        text.contains("1 part,") && text.contains("1 record,") && text.contains("and 2 smaller collections"),
+        text.contains("1 part,") && text.contains("1 record,") && text.contains("  and 2 smaller collections"),
         "{text}"
     );
     assert!(text.ends_with("health      good\n"), "{text}");

@@ -28,6 +28,23 @@ fn verify_says_what_it_checked() {
 }
 
 #[test]
+fn verification_for_programs() {
+    let kv = Kv::new();
+    kv.ok(&["put", "c", "k", "v"]);
+    kv.ok(&["checkpoint"]);
+    let sound: serde_json::Value = serde_json::from_str(&kv.ok(&["verify", "--json", "--deep"])).unwrap();
+    assert_eq!((&sound["checkpoints"], &sound["damage"]), (&1.into(), &serde_json::json!([])));
+    assert_eq!(sound["compared"]["parts"], 1);
+    let (path, bytes) = files(&kv.store()).into_iter().find(|(path, _)| path.ends_with("FORMAT")).unwrap();
+    std::fs::write(path, &bytes[1..]).unwrap();
+    let ran = kv.run(&["verify", "--json"]);
+    assert_eq!(ran.code, 5);
+    let damaged: serde_json::Value = serde_json::from_slice(&ran.out).unwrap();
+    assert!(damaged["damage"][0].as_str().unwrap().contains("FORMAT"), "{damaged}");
+    assert!(ran.err.contains("1 damaged place found; nothing was changed."), "{}", ran.err);
+}
+
+#[test]
 fn deep_verification_says_what_it_compared_and_what_it_could_not() {
     let kv = Kv::new();
     kv.ok(&["put", "c", "k", "v"]);
