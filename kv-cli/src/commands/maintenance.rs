@@ -56,10 +56,9 @@ pub fn verify(env: &mut Env<'_>, args: &Verify) -> Result<(), Failure> {
         Err(error) if opening::is_absence(&error) => return Err(opening::absent(dir)),
         result => result.doing(|| format!("cannot verify {}", dir.display()))?,
     };
-    if args.json {
-        env.print(json(&result))?
-    } else {
-        print(env, &result)?
+    match args.json {
+        true => env.print(json(&result))?,
+        false => print(env, &result)?,
     }
     if result.damage.is_empty() {
         if result.damage_noted {
