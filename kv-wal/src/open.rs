@@ -95,6 +95,7 @@ fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Res
         sizes,
         kept_bytes: 0,
         uses_reserve: false,
+        found_free: 0,
         positions: Arc::new(Positions::recovered(
             trimmed(&recovered),
             recovered.mark.map_or(Lsn::START, |mark| mark.durable),

@@ -128,8 +128,11 @@ impl Shared {
         }
         if outcome.is_ok() {
             drop(state);
-            outcome = guarded(FILE_LAYER, || self.sync_and_mark(&unsynced, upto));
-            drop((chunks, unsynced)); // unmaps segments that are full, which takes about 1 ms each
+            outcome = guarded(FILE_LAYER, || {
+                let synced = self.sync_and_mark(&unsynced, upto);
+                drop((chunks, unsynced)); // unmaps segments that are full, which takes about 1 ms each
+                synced
+            });
             state = self.lock();
         }
         let time = began.elapsed();

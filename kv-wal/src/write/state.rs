@@ -57,6 +57,8 @@ pub(crate) struct State {
     pub(crate) sizes: Sizes,
     /// How many bytes of the disk a new segment must leave free.
     pub(crate) kept_bytes: u64,
+    /// How many bytes were found to be free since `kept_bytes` last became less.
+    pub(crate) found_free: u64,
     /// Whether a segment has taken of these bytes, for records that only delete. Other records must
     /// not use the rest of it.
     pub(crate) uses_reserve: bool,
