@@ -7,6 +7,7 @@ use kv_vfs::{Access, File, Vfs, preamble::PreambleError};
 
 use crate::{
     error,
+    filling::fill_with_zeroes,
     format::{
         names,
         segment::{HEADER_BYTES, Header},
@@ -16,10 +17,6 @@ use crate::{
 
 /// How many bytes are read at once to check that a range is unused.
 const CHUNK_BYTES: usize = 256 << 10;
-
-/// How many zeroes are written before they are synced. The disk writes as many in about the time of
-/// a flush.
-const SYNCED_BYTES: u64 = 256 << 10;
 
 /// The file of a segment, with its header.
 #[derive(Debug)]
@@ -140,9 +137,17 @@ impl CreateError {
 /// Creates the segment that `header` describes. It gives the file its full size under a temporary
 /// name, all zeroes, syncs the file, renames it (over an unused spare of that number, if there is
 /// one), and syncs the directory. The segment must not be used before this has returned.
-pub(crate) fn create(vfs: &dyn Vfs, header: &Header, allocation: Allocation) -> Result<Segment, CreateError> {
+///
+/// `used` gives which part of the segment before is used, from 0 to 1. It sets the pace.
+pub(crate) fn create(
+    vfs: &dyn Vfs,
+    header: &Header,
+    allocation: Allocation,
+    used: &dyn Fn() -> f64,
+) -> Result<Segment, CreateError> {
     let name = names::segment(header.number);
-    let file = match fill(vfs, header, allocation).and_then(|file| vfs.rename(names::TEMPORARY, &name).map(|()| file)) {
+    let filled = fill(vfs, header, allocation, used);
+    let file = match filled.and_then(|file| vfs.rename(names::TEMPORARY, &name).map(|()| file)) {
         Ok(file) => file,
         Err(error) => {
             let _ = vfs.remove(names::TEMPORARY); // frees the space; the next attempt tries again
@@ -156,7 +161,12 @@ pub(crate) fn create(vfs: &dyn Vfs, header: &Header, allocation: Allocation) -> 
     Ok(Segment { header: *header, file, is_filled: allocation == Allocation::Zeroed })
 }
 
-fn fill(vfs: &dyn Vfs, header: &Header, allocation: Allocation) -> kv_vfs::Result<Arc<dyn File>> {
+fn fill(
+    vfs: &dyn Vfs,
+    header: &Header,
+    allocation: Allocation,
+    used: &dyn Fn() -> f64,
+) -> kv_vfs::Result<Arc<dyn File>> {
     let file = match vfs.create(names::TEMPORARY) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             vfs.remove(names::TEMPORARY)?; // left by a killed process
@@ -168,7 +178,7 @@ fn fill(vfs: &dyn Vfs, header: &Header, allocation: Allocation) -> kv_vfs::Resul
     let filled = file
         .write_all_at(&header.encode(), 0)
         .and_then(|()| match allocation {
-            Allocation::Zeroed => fill_with_zeroes(&*file, at, len),
+            Allocation::Zeroed => fill_with_zeroes(&*file, at, len, used),
             Allocation::Reserved => file.reserve(at, len),
         })
         .and_then(|()| file.sync_data());
@@ -176,15 +186,4 @@ fn fill(vfs: &dyn Vfs, header: &Header, allocation: Allocation) -> kv_vfs::Resul
         let _ = file.set_len(0); // frees the space even if a handle stays open after the removal
     }
     filled.map(|()| file)
-}
-
-/// Writes zeroes and syncs them in pieces, so that a flush of the log that comes meanwhile does not
-/// wait until the disk has written all of them.
-fn fill_with_zeroes(file: &dyn File, mut at: u64, mut bytes: u64) -> kv_vfs::Result<()> {
-    while bytes > SYNCED_BYTES {
-        file.write_zeroes(at, SYNCED_BYTES)?;
-        file.sync_data()?;
-        (at, bytes) = (at + SYNCED_BYTES, bytes - SYNCED_BYTES);
-    }
-    file.write_zeroes(at, bytes)
 }

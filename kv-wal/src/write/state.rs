@@ -141,6 +141,15 @@ impl State {
         self.active.as_ref().is_some_and(|active| fits(&active.segment.header, active.end, record_bytes))
     }
 
+    /// Which part of the active segment is used, from 0 to 1. A log that is closed has no use for a
+    /// next segment, so that one need not wait for anything either.
+    pub(crate) fn used_part(&self) -> f64 {
+        match &self.active {
+            Some(active) if !self.closed => active.end as f64 / active.segment.header.length as f64,
+            _ => 1.0,
+        }
+    }
+
     /// Whether writing a record takes no new space, and so cannot fail for lack of it.
     pub(crate) fn overwrites_in_place(&self) -> bool {
         self.mark_overwrites_in_place && self.active.as_ref().is_some_and(|active| active.overwrites_in_place)
