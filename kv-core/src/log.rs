@@ -240,6 +240,11 @@ pub struct FlushStats {
     /// How many bytes wait in memory for the next flush. What a flush that is under way has taken
     /// is not among them.
     pub waiting_bytes: u64,
+    /// How many segments were begun, in a log that consists of segments.
+    pub segments: u64,
+    /// How many of them had their space reserved instead of filled with zeroes, because records
+    /// were long.
+    pub reserved_segments: u64,
 }
 
 impl FlushStats {

@@ -48,7 +48,7 @@ pub use stats::Stats;
 pub use transaction::{Transaction, TransactionEntries};
 
 use closing::CloseCall;
-use commit::{Expected, Publication, Writer};
+use commit::{Expected, Held, Publication, Writer};
 use flusher::FlushFailure;
 use ownership::{JobHandle, Ownership};
 use pins::Pins;
@@ -134,6 +134,7 @@ pub(crate) struct Shared {
     writer: Mutex<Writer>,
     reentrancy: ReentrancyGuard,
     publication: Publication,
+    held: Held,
     /// Held while a checkpoint is written, and until the log is trimmed after it.
     checkpoint: Mutex<()>,
     /// Why the last attempt at merging failed; `None` if it succeeded.
@@ -224,6 +225,7 @@ impl Store {
             publication: Publication::new(recovered.recovery.position),
             writer: Mutex::new(Writer::new(recovered.writer, recovered.record_bytes, checkpoint_lsn)),
             reentrancy: ReentrancyGuard::default(),
+            held: Held::default(),
             checkpoint: Mutex::default(),
             merge_error: Mutex::default(),
             room: Room::default(),

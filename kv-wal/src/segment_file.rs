@@ -23,9 +23,8 @@ const CHUNK_BYTES: usize = 256 << 10;
 pub(crate) struct Segment {
     pub(crate) header: Header,
     pub(crate) file: Arc<dyn File>,
-    /// Whether this opening has filled it with zeroes, block by block. Then its blocks are pages in
-    /// memory of their own, and have space on the disk even if the store is a sparse copy.
-    pub(crate) is_filled: bool,
+    /// How this opening has given it its space; `None` if an earlier one has made it.
+    pub(crate) allocation: Option<Allocation>,
 }
 
 /// How a new segment gets its space.
@@ -39,6 +38,12 @@ pub(crate) enum Allocation {
 }
 
 impl Segment {
+    /// Whether this opening has filled it with zeroes, block by block. Then its blocks are pages in
+    /// memory of their own, and have space on the disk even if the store is a sparse copy.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.allocation == Some(Allocation::Zeroed)
+    }
+
     /// The size of a block in bytes.
     pub(crate) fn block(&self) -> u64 {
         u64::from(self.header.block_bytes)
@@ -101,7 +106,7 @@ pub(crate) fn open(vfs: &dyn Vfs, number: u64, access: Access) -> Result<Segment
     let mut bytes = vec![0; HEADER_BYTES];
     let len = read_up_to(&*file, &mut bytes, 0)?;
     match Header::decode(&bytes[..len]) {
-        Ok(header) if header.number == number => Ok(Segment { header, file, is_filled: false }),
+        Ok(header) if header.number == number => Ok(Segment { header, file, allocation: None }),
         Ok(header) => {
             let detail = format!("the header is that of segment {}: the file has the wrong name", header.number);
             Err(Error::corrupt_whole(error::path(vfs, &name), detail))
@@ -158,7 +163,7 @@ pub(crate) fn create(
     // the old handle: after the rename the segment exists, and it is too late to refuse.
     let file = vfs.open(&name, Access::ReadWrite).unwrap_or(file);
     vfs.sync_directory().map_err(|error| CreateError::Final(error.into()))?;
-    Ok(Segment { header: *header, file, is_filled: allocation == Allocation::Zeroed })
+    Ok(Segment { header: *header, file, allocation: Some(allocation) })
 }
 
 fn fill(

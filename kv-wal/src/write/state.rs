@@ -226,9 +226,11 @@ impl State {
             INFO,
             number = spare.header.number,
             length = spare.header.length,
-            is_filled = spare.is_filled,
+            allocation = ?spare.allocation,
             "segment begun"
         );
+        self.flushed.segments += 1;
+        self.flushed.reserved_segments += u64::from(spare.allocation == Some(Allocation::Reserved));
         let (end, filled_predecessor) = (spare.block(), self.active.is_some());
         self.begin_segment(spare, end, filled_predecessor);
         self.wants_short_segment = false;
