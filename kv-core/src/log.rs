@@ -117,14 +117,13 @@ pub trait Log: Send + Sync {
     }
 
     /// Whether a record of up to `record_bytes` bytes would find room if the log left `kept_bytes`
-    /// bytes of the medium free, whatever [`make_room`](Log::make_room) has set. Changes nothing.
-    /// By default there is always room.
+    /// bytes of the medium free, whatever [`make_room`](Log::make_room) has set. Changes nothing,
+    /// except that the default asks `make_room`, which the store calls again before the next write.
     ///
     /// # Errors
     /// [`DiskFull`](crate::Error::DiskFull) if there is no room.
     fn check_room(&self, record_bytes: usize, kept_bytes: u64) -> Result<()> {
-        let _ = (record_bytes, kept_bytes);
-        Ok(())
+        self.make_room(record_bytes, kept_bytes)
     }
 
     /// Adds a record to the end of the log and returns its position. The record is durable only
@@ -143,13 +142,13 @@ pub trait Log: Send + Sync {
     /// As [`append`](Log::append), for a record that only deletes: if there is no room for it
     /// otherwise, it may take what is kept free, except for `kept_bytes` bytes. This is for no
     /// other record: until the medium has as much room again as [`make_room`](Log::make_room)
-    /// wants to keep, `make_room` fails, even if what was taken has room for more records. By
-    /// default nothing is kept free, and this is the same as `append`.
+    /// wants to keep, `make_room` fails, even if what was taken has room for more records. The
+    /// default has `make_room` keep only these bytes, and appends.
     ///
     /// # Errors
     /// As [`append`](Log::append).
     fn append_deletion(&self, record: &[u8], durability: Durability, kept_bytes: u64) -> Result<Lsn> {
-        let _ = kept_bytes;
+        self.make_room(record.len(), kept_bytes)?;
         self.append(record, durability)
     }
 
@@ -241,6 +240,11 @@ pub struct FlushStats {
     /// How many bytes wait in memory for the next flush. What a flush that is under way has taken
     /// is not among them.
     pub waiting_bytes: u64,
+    /// How many segments were begun, in a log that consists of segments.
+    pub segments: u64,
+    /// How many of them had their space reserved instead of filled with zeroes, because records
+    /// were long.
+    pub reserved_segments: u64,
 }
 
 impl FlushStats {

@@ -2,6 +2,7 @@ mod batch;
 mod checkpoint;
 #[cfg(test)]
 mod checkpoint_tests;
+mod closing;
 mod collection;
 mod commit;
 mod conditional;
@@ -31,10 +32,7 @@ use std::{
     borrow::Borrow,
     fmt,
     sync::{Arc, atomic::Ordering},
-    thread,
 };
-
-use crossbeam_channel::RecvTimeoutError;
 
 pub use batch::Batch;
 pub use collection::Collection;
@@ -49,9 +47,9 @@ pub use snapshot::Snapshot;
 pub use stats::Stats;
 pub use transaction::{Transaction, TransactionEntries};
 
-use commit::{Expected, Publication, Writer};
+use closing::CloseCall;
+use commit::{Expected, Held, Publication, Writer};
 use flusher::FlushFailure;
-use locks::Guard;
 use ownership::{JobHandle, Ownership};
 use pins::Pins;
 use reentrancy::ReentrancyGuard;
@@ -60,11 +58,10 @@ use space::Space;
 use waiters::Waiters;
 
 use crate::{
-    CheckpointId, Checkpointer, CollectionInfo, Durability, Error, Limits, Log, MemoryCheckpointer, MemoryLog, Result,
+    CheckpointId, Checkpointer, CollectionInfo, Durability, Limits, Log, MemoryCheckpointer, MemoryLog, Result,
     collections::Collections,
     event,
-    panics::guarded,
-    sync::{AtomicBool, AtomicU64, Mutex, lock},
+    sync::{AtomicBool, AtomicU64, Mutex},
 };
 
 /// A key-value store: named collections over a log and checkpoints.
@@ -112,6 +109,7 @@ pub(crate) struct Inner {
     /// The checkpoint job has the other handle.
     merge_job: Arc<JobHandle>,
     patrol_job: Option<JobHandle>,
+    close_call: CloseCall,
     shared: Arc<Shared>,
 }
 
@@ -136,10 +134,9 @@ pub(crate) struct Shared {
     writer: Mutex<Writer>,
     reentrancy: ReentrancyGuard,
     publication: Publication,
+    held: Held,
     /// Held while a checkpoint is written, and until the log is trimmed after it.
     checkpoint: Mutex<()>,
-    /// Held while the store is being closed, so that a second call does not end before the first.
-    close: Mutex<()>,
     /// Why the last attempt at merging failed; `None` if it succeeded.
     merge_error: Mutex<Option<String>>,
     room: Room,
@@ -228,8 +225,8 @@ impl Store {
             publication: Publication::new(recovered.recovery.position),
             writer: Mutex::new(Writer::new(recovered.writer, recovered.record_bytes, checkpoint_lsn)),
             reentrancy: ReentrancyGuard::default(),
+            held: Held::default(),
             checkpoint: Mutex::default(),
-            close: Mutex::default(),
             merge_error: Mutex::default(),
             room: Room::default(),
             space: Space::new(&options),
@@ -254,7 +251,7 @@ impl Store {
         let checkpoint_job = JobHandle::new(checkpoint::spawn(&shared, &merge_job)?);
         let patrol_job = patrol::spawn(&shared)?.map(JobHandle::new);
         event!(INFO, recovery = %shared.recovery, "store opened");
-        let inner = Inner { flusher, checkpoint_job, merge_job, patrol_job, shared };
+        let inner = Inner { flusher, checkpoint_job, merge_job, patrol_job, close_call: CloseCall::default(), shared };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -482,7 +479,7 @@ impl Store {
     /// Errors from flushing the log, or from the checkpoint;
     /// [`StillClosing`](crate::Error::StillClosing) if they, or a write or transaction that is
     /// under way, do not end: then closing goes on in the background, and another call waits for it
-    /// again.
+    /// again. Also an error if the thread that closes the store could not be started.
     pub fn close(&self) -> Result<()> {
         self.inner.close_in_time()
     }
@@ -491,57 +488,6 @@ impl Store {
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("stats", &self.stats()).finish_non_exhaustive()
-    }
-}
-
-impl Inner {
-    /// Closes the store on a thread of its own, so that the caller can stop waiting for it. That
-    /// thread takes the writer's lock, too: a write that is stuck may hold it for ever. It knows
-    /// nothing of a closure that the caller may run under that lock, so this is checked here.
-    fn close_in_time(&self) -> Result<()> {
-        self.check_lockable()?;
-        let (sender, receiver) = crossbeam_channel::bounded(1);
-        let shared = Arc::clone(&self.shared);
-        let close = move || drop(sender.send(shared.close())); // fails if nothing waits any more
-        let Ok(thread) = thread::Builder::new().name("kv-close".to_owned()).spawn(close) else {
-            return self.shared.close(); // there may be no more threads
-        };
-        match receiver.recv_timeout(self.options.close_wait) {
-            Ok(closed) => {
-                let _ = thread.join(); // so that it holds nothing of the store any more
-                closed
-            }
-            Err(RecvTimeoutError::Timeout) => Err(Error::StillClosing { waited: self.options.close_wait }),
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(Error::Panicked { what: "closing the store", message: "the thread has ended".to_owned() })
-            }
-        }
-    }
-}
-
-impl Shared {
-    fn close(&self) -> Result<()> {
-        let _one = Guard::new(lock(&self.close));
-        if std::mem::replace(&mut self.lock_writer()?.closed, true) {
-            return self.close_log();
-        }
-        // `closed` was set under the writer's lock, so no write can follow. `closing` stops a
-        // merge, and keeps a new background checkpoint from starting. One that is under way goes
-        // on: this call would have to write the same again.
-        self.closing.store(true, Ordering::Release);
-        self.room.wake();
-        let checkpointed = guarded("the checkpoint", || self.checkpoint_on_close());
-        self.close_log()?;
-        self.publish();
-        checkpointed
-    }
-
-    /// Flushes everything and closes the log cleanly, unless a flush has failed.
-    fn close_log(&self) -> Result<()> {
-        if let Some(cause) = self.flush_failure.cause() {
-            return Err(Error::Poisoned { cause });
-        }
-        guarded("the log", || self.log.close()).map_err(|error| self.fail_flush(error))
     }
 }
 

@@ -14,6 +14,15 @@ pub fn mapped_files(directory: &Path) -> Vec<PathBuf> {
     paths.filter(|path| path.starts_with(directory)).map(Path::to_owned).collect()
 }
 
+/// How many bytes of the maps of that file are in the address space of this process.
+pub fn bytes_in_map(path: &Path) -> u64 {
+    let maps = fs::read_to_string("/proc/self/smaps").unwrap();
+    let of_file = maps.lines().skip_while(|line| !line.ends_with(&*path.to_string_lossy()));
+    let resident = of_file.filter_map(|line| line.strip_prefix("Rss:")).next();
+    let kib = resident.and_then(|kib| kib.trim().strip_suffix(" kB"));
+    kib.map_or(0, |kib| kib.parse::<u64>().unwrap() << 10)
+}
+
 /// The files in a directory, or below it, that this process has open.
 pub fn open_files(directory: &Path) -> Vec<PathBuf> {
     let handles = fs::read_dir("/proc/self/fd").unwrap();

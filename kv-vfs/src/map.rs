@@ -1,10 +1,10 @@
 //! Maps files into memory: for reading, and for small writes to a file that has its full length.
 #![expect(unsafe_code, reason = "mapping a file is unsafe by nature; this module does nothing else")]
 
-use std::{fs, io, mem};
+use std::{fs, io, mem, ops::Range};
 
 use bytes::Bytes;
-use memmap2::{Advice, Mmap, MmapMut};
+use memmap2::{Advice, Mmap, MmapMut, UncheckedAdvice};
 
 use crate::Origin;
 
@@ -31,6 +31,9 @@ pub(crate) fn read_only(file: &fs::File) -> io::Result<Bytes> {
 pub(crate) struct WritableMap {
     /// `None` only while this is dropped.
     map: Option<MmapMut>,
+    /// Where bytes were copied to since [`release`](WritableMap::release) was last called: all of
+    /// them are in this range.
+    copied: Range<usize>,
     origin: Origin,
 }
 
@@ -46,7 +49,7 @@ impl WritableMap {
         // A page that was evicted comes back alone. The kernel would read ahead in larger units
         // otherwise, and a copy marks its whole unit as changed.
         map.advise(Advice::Random)?;
-        Ok(Self { map: Some(map), origin: Origin::here() })
+        Ok(Self { map: Some(map), copied: 0..0, origin: Origin::here() })
     }
 
     /// Copies bytes to their place in the file. Returns `false`, and copies nothing, if they do not
@@ -54,14 +57,36 @@ impl WritableMap {
     pub(crate) fn copy(&mut self, bytes: &[u8], offset: u64) -> bool {
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
         let range = start..start.saturating_add(bytes.len());
-        match self.map.as_mut().and_then(|map| map.get_mut(range)) {
+        match self.map.as_mut().and_then(|map| map.get_mut(range.clone())) {
             Some(place) => {
                 place.copy_from_slice(bytes);
+                self.copied = if self.copied.is_empty() { range } else { hull(&self.copied, &range) };
                 true
             }
             None => false,
         }
     }
+
+    /// Takes the pages that were copied to out of the address space. They stay in the page cache,
+    /// and come back when they are used.
+    ///
+    /// Before the kernel writes a page, it takes from every map the right to change it, and tells
+    /// every processor of it: for each page if they are found one by one, but once if all of them
+    /// leave the map together.
+    pub(crate) fn release(&mut self) {
+        let range = mem::take(&mut self.copied);
+        let Some(map) = self.map.as_ref().filter(|_| !range.is_empty()) else { return };
+        // SAFETY: the map is shared, so every byte that was written through it stays in the page
+        // cache. A page that is used later is mapped again with the same bytes. The range is in the
+        // map, because bytes were copied to both of its ends.
+        let released = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
+        drop(released); // without it a flush takes longer, and nothing else changes
+    }
+}
+
+/// The shortest range that holds both.
+fn hull(one: &Range<usize>, other: &Range<usize>) -> Range<usize> {
+    one.start.min(other.start)..one.end.max(other.end)
 }
 
 impl Drop for WritableMap {

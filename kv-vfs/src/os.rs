@@ -327,6 +327,9 @@ impl File for OsFile {
     }
 
     fn sync_data(&self) -> Result<()> {
+        if let Some(Some(written)) = self.written.get() {
+            written.lock().unwrap_or_else(PoisonError::into_inner).release();
+        }
         // Not `fs::File::sync_data`: that repeats the call when a signal interrupts it, and a flush
         // must never be repeated.
         rustix::fs::fdatasync(&self.file).map_err(|errno| Error::new("sync", &self.path, errno))

@@ -132,6 +132,7 @@ compile_error!("kv needs a target with 64-bit pointers: it holds file sizes in `
 // and `reader`. `segment_file` and `mark_file` do the I/O of single files.
 mod dump;
 mod error;
+mod filling;
 mod format;
 mod log;
 mod mark_file;

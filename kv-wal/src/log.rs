@@ -136,6 +136,9 @@ impl SegmentedLog {
         if record.len() > self.record_bytes_max {
             return Err(Error::BatchTooLarge { bytes: record.len(), max: self.record_bytes_max });
         }
+        if let Room::Reserve { kept_bytes } = room {
+            self.shared.check_room(record.len(), kept_bytes)?; // a segment with room says nothing of the disk
+        }
         let mut state = self.wait_for_room(room, record.len())?;
         // Frames are written in order. So a `Process` record is written at once only if no earlier
         // record waits; otherwise it waits with that one (L4).

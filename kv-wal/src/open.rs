@@ -69,7 +69,8 @@ fn create(vfs: &dyn Vfs, sizes: &Sizes) -> Result<Recovered> {
     let (identity, number) = (new_identity(vfs)?, 1);
     vfs.request_overwriting_in_place();
     let header = Header { log_id, number, identity, block_bytes: sizes.block as u32, length: sizes.segment_min };
-    segment_file::create(vfs, &header, Allocation::Zeroed).map_err(CreateError::into_inner)?;
+    let used = || 1.0; // there is no segment before
+    segment_file::create(vfs, &header, Allocation::Zeroed, &used).map_err(CreateError::into_inner)?;
     Ok(Recovered {
         log_id,
         live: Vec::new(),
@@ -95,6 +96,7 @@ fn state(vfs: &dyn Vfs, recovered: Recovered, sizes: Sizes, epoch: Epoch) -> Res
         sizes,
         kept_bytes: 0,
         uses_reserve: false,
+        found_free: 0,
         positions: Arc::new(Positions::recovered(
             trimmed(&recovered),
             recovered.mark.map_or(Lsn::START, |mark| mark.durable),

@@ -7,6 +7,7 @@ use kv_vfs::{Access, File, Vfs, preamble::PreambleError};
 
 use crate::{
     error,
+    filling::fill_with_zeroes,
     format::{
         names,
         segment::{HEADER_BYTES, Header},
@@ -17,18 +18,13 @@ use crate::{
 /// How many bytes are read at once to check that a range is unused.
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// How many zeroes are written before they are synced. The disk writes as many in about the time of
-/// a flush.
-const SYNCED_BYTES: u64 = 256 << 10;
-
 /// The file of a segment, with its header.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) header: Header,
     pub(crate) file: Arc<dyn File>,
-    /// Whether this opening has filled it with zeroes, block by block. Then its blocks are pages in
-    /// memory of their own, and have space on the disk even if the store is a sparse copy.
-    pub(crate) is_filled: bool,
+    /// How this opening has given it its space; `None` if an earlier one has made it.
+    pub(crate) allocation: Option<Allocation>,
 }
 
 /// How a new segment gets its space.
@@ -42,6 +38,12 @@ pub(crate) enum Allocation {
 }
 
 impl Segment {
+    /// Whether this opening has filled it with zeroes, block by block. Then its blocks are pages in
+    /// memory of their own, and have space on the disk even if the store is a sparse copy.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.allocation == Some(Allocation::Zeroed)
+    }
+
     /// The size of a block in bytes.
     pub(crate) fn block(&self) -> u64 {
         u64::from(self.header.block_bytes)
@@ -104,7 +106,7 @@ pub(crate) fn open(vfs: &dyn Vfs, number: u64, access: Access) -> Result<Segment
     let mut bytes = vec![0; HEADER_BYTES];
     let len = read_up_to(&*file, &mut bytes, 0)?;
     match Header::decode(&bytes[..len]) {
-        Ok(header) if header.number == number => Ok(Segment { header, file, is_filled: false }),
+        Ok(header) if header.number == number => Ok(Segment { header, file, allocation: None }),
         Ok(header) => {
             let detail = format!("the header is that of segment {}: the file has the wrong name", header.number);
             Err(Error::corrupt_whole(error::path(vfs, &name), detail))
@@ -140,9 +142,17 @@ impl CreateError {
 /// Creates the segment that `header` describes. It gives the file its full size under a temporary
 /// name, all zeroes, syncs the file, renames it (over an unused spare of that number, if there is
 /// one), and syncs the directory. The segment must not be used before this has returned.
-pub(crate) fn create(vfs: &dyn Vfs, header: &Header, allocation: Allocation) -> Result<Segment, CreateError> {
+///
+/// `used` gives which part of the segment before is used, from 0 to 1. It sets the pace.
+pub(crate) fn create(
+    vfs: &dyn Vfs,
+    header: &Header,
+    allocation: Allocation,
+    used: &dyn Fn() -> f64,
+) -> Result<Segment, CreateError> {
     let name = names::segment(header.number);
-    let file = match fill(vfs, header, allocation).and_then(|file| vfs.rename(names::TEMPORARY, &name).map(|()| file)) {
+    let filled = fill(vfs, header, allocation, used);
+    let file = match filled.and_then(|file| vfs.rename(names::TEMPORARY, &name).map(|()| file)) {
         Ok(file) => file,
         Err(error) => {
             let _ = vfs.remove(names::TEMPORARY); // frees the space; the next attempt tries again
@@ -153,10 +163,15 @@ pub(crate) fn create(vfs: &dyn Vfs, header: &Header, allocation: Allocation) -> 
     // the old handle: after the rename the segment exists, and it is too late to refuse.
     let file = vfs.open(&name, Access::ReadWrite).unwrap_or(file);
     vfs.sync_directory().map_err(|error| CreateError::Final(error.into()))?;
-    Ok(Segment { header: *header, file, is_filled: allocation == Allocation::Zeroed })
+    Ok(Segment { header: *header, file, allocation: Some(allocation) })
 }
 
-fn fill(vfs: &dyn Vfs, header: &Header, allocation: Allocation) -> kv_vfs::Result<Arc<dyn File>> {
+fn fill(
+    vfs: &dyn Vfs,
+    header: &Header,
+    allocation: Allocation,
+    used: &dyn Fn() -> f64,
+) -> kv_vfs::Result<Arc<dyn File>> {
     let file = match vfs.create(names::TEMPORARY) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             vfs.remove(names::TEMPORARY)?; // left by a killed process
@@ -168,7 +183,7 @@ fn fill(vfs: &dyn Vfs, header: &Header, allocation: Allocation) -> kv_vfs::Resul
     let filled = file
         .write_all_at(&header.encode(), 0)
         .and_then(|()| match allocation {
-            Allocation::Zeroed => fill_with_zeroes(&*file, at, len),
+            Allocation::Zeroed => fill_with_zeroes(&*file, at, len, used),
             Allocation::Reserved => file.reserve(at, len),
         })
         .and_then(|()| file.sync_data());
@@ -176,15 +191,4 @@ fn fill(vfs: &dyn Vfs, header: &Header, allocation: Allocation) -> kv_vfs::Resul
         let _ = file.set_len(0); // frees the space even if a handle stays open after the removal
     }
     filled.map(|()| file)
-}
-
-/// Writes zeroes and syncs them in pieces, so that a flush of the log that comes meanwhile does not
-/// wait until the disk has written all of them.
-fn fill_with_zeroes(file: &dyn File, mut at: u64, mut bytes: u64) -> kv_vfs::Result<()> {
-    while bytes > SYNCED_BYTES {
-        file.write_zeroes(at, SYNCED_BYTES)?;
-        file.sync_data()?;
-        (at, bytes) = (at + SYNCED_BYTES, bytes - SYNCED_BYTES);
-    }
-    file.write_zeroes(at, bytes)
 }

@@ -116,6 +116,7 @@ const METRICS: &[Metric] = &[
     Metric::P50,
     Metric::P99,
     Metric::P999,
+    Metric::P9999,
     Metric::Max,
     Metric::Anonymous,
     Metric::Mapped,

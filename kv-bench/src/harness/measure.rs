@@ -68,9 +68,23 @@ pub struct WorkOptions {
     pub warm_up: Duration,
     /// Whether each operation is timed.
     pub latencies: Latencies,
-    /// The time from the start of an operation to that of the next one, at least, if it is timed.
-    /// The thread does not sleep meanwhile. Time that was lost is not made up for.
-    pub pace: Duration,
+    /// When the next operation of a thread starts.
+    pub pace: Pace,
+}
+
+/// When the next operation of a thread starts. Anything but [`Highest`](Pace::Highest) needs
+/// [`Latencies::Each`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// When the one before it has ended.
+    Highest,
+    /// At least this long after the start of the one before it. The thread does not sleep
+    /// meanwhile. Time that was lost is not made up for.
+    Spinning(Duration),
+    /// On average this long after the start of the one before it. The thread sleeps meanwhile. Time
+    /// that was lost is made up for: an operation that starts late because of the one before it
+    /// counts as started when it was due, so that a stall shows in all of them.
+    Sleeping(Duration),
 }
 
 /// Threads repeat `operation` until `until` returns. `until` is called when all threads are ready.
@@ -153,14 +167,21 @@ fn repeat(
 ) -> Result<ThreadWork> {
     let (mut histogram, warm) = (histogram()?, worker.done);
     let start = Instant::now();
-    let mut last = start;
+    let (mut last, mut due) = (start, start);
     loop {
         operation(worker)?;
         worker.done += 1;
         if latencies == Latencies::Each {
             let now = Instant::now();
             histogram.saturating_record((now - last).as_nanos() as u64);
-            last = wait_until(last + pace, now);
+            last = match pace {
+                Pace::Highest => now,
+                Pace::Spinning(interval) => wait_until(last + interval, now),
+                Pace::Sleeping(interval) => {
+                    due += interval;
+                    if due > now { sleep_until(due, now) } else { due }
+                }
+            };
         }
         if stop.load(Ordering::Relaxed) {
             let end = Some(Instant::now());
@@ -176,6 +197,12 @@ fn wait_until(due: Instant, mut now: Instant) -> Instant {
         now = Instant::now();
     }
     now
+}
+
+/// Returns the time when the thread is awake again.
+fn sleep_until(due: Instant, now: Instant) -> Instant {
+    thread::sleep(due - now);
+    Instant::now()
 }
 
 /// A histogram of latencies up to one minute, with three significant digits.

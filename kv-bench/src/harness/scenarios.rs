@@ -10,6 +10,7 @@ mod loaded;
 mod open;
 mod parts;
 mod put;
+mod put_rates;
 mod queue;
 mod scans;
 mod snapshots;
@@ -28,7 +29,7 @@ use crate::{BATCH_ENTRIES, VALUE_BYTES};
 use super::{
     data::{Values, key, touch},
     engine::{Database, Engine, Level, Promise, Result, Session, Unsupported},
-    measure::{Latencies, Work, WorkOptions, Worker, settle, work},
+    measure::{Latencies, Pace, Work, WorkOptions, Worker, settle, work},
     workloads::{Metric, Workload},
 };
 
@@ -70,6 +71,11 @@ pub const SCENARIOS: &[Scenario] = &[
     put::DISK_1,
     put::DISK_8,
     put::DISK_64,
+    put::DISK_2,
+    put::DISK_4,
+    put::DISK_16,
+    put::DISK_32,
+    put_rates::PUT_RATES,
     put::PROCESS_1,
     put::PROCESS_2,
     put::BUSY_1,
@@ -252,7 +258,7 @@ impl Bench<'_> {
 
     /// Settings for threads, without a warm-up.
     fn options(&self, threads: u64, latencies: Latencies) -> WorkOptions {
-        WorkOptions { threads, seed: self.seed, warm_up: Duration::ZERO, latencies, pace: Duration::ZERO }
+        WorkOptions { threads, seed: self.seed, warm_up: Duration::ZERO, latencies, pace: Pace::Highest }
     }
 
     /// The duration of a measurement that has no end of its own.
@@ -277,7 +283,13 @@ impl Bench<'_> {
     /// Records the percentiles and the curve of operations whose latencies were taken.
     fn latencies(&mut self, workload: &str, work: &Work) {
         let microseconds = |nanoseconds: u64| nanoseconds as f64 / 1000.0;
-        for (metric, quantile) in [(Metric::P50, 0.5), (Metric::P99, 0.99), (Metric::P999, 0.999), (Metric::Max, 1.0)] {
+        for (metric, quantile) in [
+            (Metric::P50, 0.5),
+            (Metric::P99, 0.99),
+            (Metric::P999, 0.999),
+            (Metric::P9999, 0.9999),
+            (Metric::Max, 1.0),
+        ] {
             self.sample(workload, metric, microseconds(work.latencies.value_at_quantile(quantile)));
         }
         let mut curve: Vec<(f64, f64)> = Vec::new();

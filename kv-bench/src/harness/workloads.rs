@@ -57,6 +57,8 @@ pub enum Metric {
     P99,
     /// The latency that 99.9 % of the operations do not exceed.
     P999,
+    /// The latency that 99.99 % of the operations do not exceed.
+    P9999,
     /// The longest latency.
     Max,
     /// The duration of the whole workload.
@@ -81,7 +83,7 @@ impl Metric {
     pub fn unit(self) -> &'static str {
         match self {
             Metric::Rate => "1/s",
-            Metric::P50 | Metric::P99 | Metric::P999 | Metric::Max => "µs",
+            Metric::P50 | Metric::P99 | Metric::P999 | Metric::P9999 | Metric::Max => "µs",
             Metric::Time => "ms",
             Metric::Anonymous | Metric::Mapped | Metric::Disk => "B/entry",
             Metric::Written | Metric::Rewritten => "B/B",
@@ -96,6 +98,7 @@ impl Metric {
             Metric::P50 => "p50",
             Metric::P99 => "p99",
             Metric::P999 => "p99.9",
+            Metric::P9999 => "p99.99",
             Metric::Max => "max",
             Metric::Time => "time",
             Metric::Anonymous => "anonymous memory",
@@ -219,7 +222,20 @@ mod tests {
     #[test]
     fn a_name_selects_its_workload_and_its_group() {
         let names = |name| selected(name).map(|workload| workload.name).collect::<Vec<_>>();
-        assert_eq!(names("put-disk"), ["put-disk-1", "put-disk-8", "put-disk-64"]);
+        assert_eq!(
+            names("put-disk"),
+            [
+                "put-disk-1",
+                "put-disk-2",
+                "put-disk-4",
+                "put-disk-8",
+                "put-disk-16",
+                "put-disk-32",
+                "put-disk-64",
+                "put-disk-8-at-50",
+                "put-disk-8-at-90",
+            ]
+        );
         assert_eq!(names("memory"), ["memory", "memory-checkpointed", "memory-10m", "memory-loading"]);
         assert_eq!(names("put-disk-64"), ["put-disk-64"]);
         assert!(names("put-d").is_empty());

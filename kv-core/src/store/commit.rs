@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -22,6 +23,8 @@ use crate::{
 
 /// The size of the log on its medium is checked at the first commit, and once in this many.
 const COMMITS_BETWEEN_LOOKS: u64 = 16;
+/// Of one commit in this many it is measured how long it holds the writer's lock.
+const COMMITS_BETWEEN_SAMPLES: u64 = 64;
 
 /// What the writer's lock protects. The order in which threads take that lock is the order of
 /// writes.
@@ -36,18 +39,48 @@ pub(super) struct Writer {
     /// Set if the log has no room for the record that is being built.
     pub(super) no_room: Option<NoRoom>,
     commits: u64,
+    /// When the lock was taken, if that is measured.
+    taken: Option<Instant>,
 }
 
 impl Writer {
     /// The state at opening: records of `record_bytes` bytes in total follow the checkpoint at
     /// position `checkpoint`.
     pub(super) fn new(token: WriterToken, record_bytes: u64, checkpoint: Lsn) -> Self {
-        Self { closed: false, token, record_bytes, checkpoint_begun: checkpoint, no_room: None, commits: 0 }
+        Self {
+            closed: false,
+            token,
+            record_bytes,
+            checkpoint_begun: checkpoint,
+            no_room: None,
+            commits: 0,
+            taken: None,
+        }
     }
 
     /// Whether anything has been written since the store was opened.
     pub(super) fn has_written(&self) -> bool {
         self.commits > 0
+    }
+}
+
+/// For how long commits held the writer's lock, from a sample of them.
+#[derive(Default)]
+pub(super) struct Held {
+    times: AtomicU64,
+    nanoseconds: AtomicU64,
+}
+
+impl Held {
+    fn add(&self, held: Duration) {
+        self.times.fetch_add(1, Ordering::Relaxed);
+        self.nanoseconds.fetch_add(held.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// The mean; `None` if there is no sample.
+    pub(super) fn mean(&self) -> Option<Duration> {
+        let nanoseconds = self.nanoseconds.load(Ordering::Relaxed);
+        nanoseconds.checked_div(self.times.load(Ordering::Relaxed)).map(Duration::from_nanos)
     }
 }
 
@@ -235,7 +268,11 @@ impl Inner {
         self.note_popped(&mut writer, lsn, popped);
         self.publication.set_applied(lsn, durability);
         let checkpoint_due = self.note_growth(&mut writer, record.len());
+        let taken = writer.taken;
         drop(writer);
+        if let Some(taken) = taken {
+            self.held.add(taken.elapsed());
+        }
 
         if checkpoint_due {
             self.request_checkpoint();
@@ -323,8 +360,12 @@ impl Shared {
     /// # Errors
     /// [`Closed`](Error::Closed); otherwise as [`lock_writer`](Shared::lock_writer).
     pub(super) fn writer(&self) -> Result<Guard<'_, Writer>> {
-        let writer = self.lock_writer()?;
-        if writer.closed { Err(Error::Closed) } else { Ok(writer) }
+        let mut writer = self.lock_writer()?;
+        if writer.closed {
+            return Err(Error::Closed);
+        }
+        writer.taken = writer.commits.is_multiple_of(COMMITS_BETWEEN_SAMPLES).then(Instant::now);
+        Ok(writer)
     }
 
     /// Takes the writer's lock.

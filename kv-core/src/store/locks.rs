@@ -39,8 +39,7 @@ pub(super) struct Guard<'a, T> {
 
 impl<'a, T> Guard<'a, T> {
     pub(super) fn new(guard: MutexGuard<'a, T>) -> Self {
-        LOCKS.with(|locks| locks.borrow_mut().held += 1);
-        Self { guard, _held: Held }
+        Self { guard, _held: Held::new() }
     }
 }
 
@@ -58,7 +57,15 @@ impl<T> DerefMut for Guard<'_, T> {
     }
 }
 
-struct Held;
+/// While its thread holds one, [`wake`] only collects the wakers.
+pub(super) struct Held(());
+
+impl Held {
+    pub(super) fn new() -> Self {
+        LOCKS.with(|locks| locks.borrow_mut().held += 1);
+        Self(())
+    }
+}
 
 impl Drop for Held {
     fn drop(&mut self) {

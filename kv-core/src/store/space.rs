@@ -67,6 +67,9 @@ const CHANGED_BYTES: u64 = 1 << 20;
 /// A record may be longer than the caller of [`Inner::writer_with_room`] knows by this many bytes,
 /// because it may have to create its collection.
 const CREATION_BYTES: usize = RECORD_HEADER_BYTES + OPERATION_HEADER_BYTES + NAME_BYTES_MAX;
+/// What is in memory counts in steps of this many bytes: the log looks for room again whenever it
+/// has to keep more, or has had to keep less.
+const STEP_BYTES: u64 = 256 << 10;
 /// The part of a checkpoint's threshold that is kept for records that only delete ...
 const DELETIONS_PART: u64 = 4;
 /// ... but at least this many bytes, which is enough for a few short segments of a log.
@@ -359,7 +362,8 @@ impl Shared {
     /// How many bytes of the medium a record of up to `record_bytes` bytes leaves free that does
     /// not only delete.
     fn kept(&self, record_bytes: usize) -> u64 {
-        self.space.kept(self.collections.unwritten_bytes().saturating_add(record_bytes as u64))
+        let memory_bytes = self.collections.unwritten_bytes().saturating_add(record_bytes as u64);
+        self.space.kept(memory_bytes.div_ceil(STEP_BYTES).saturating_mul(STEP_BYTES))
     }
 
     /// How many bytes of the medium a record of up to `record_bytes` bytes leaves free that only

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use super::Shared;
 use crate::{Bounds, CheckpointId, CheckpointStats, FlushStats, LogId, Lsn, ReadCacheStats, sync::lock};
@@ -31,6 +31,9 @@ pub struct Stats {
     pub log_medium_bytes: u64,
     /// What the log has flushed since it was opened, how large the groups were, and what waits.
     pub flushes: FlushStats,
+    /// How long a write holds the writer's lock, in which it is logged and applied: the mean of one
+    /// in 64 since the store was opened. `None` if nothing was written.
+    pub lock_held: Option<Duration>,
     /// The published position: readers see every write up to it.
     pub published: Lsn,
     /// The newest checkpoint.
@@ -107,6 +110,9 @@ impl fmt::Display for Stats {
             write!(f, ", {flushes} flushes of {records} records, of {largest_group} at most, ")?;
             write!(f, "took {mean:.1?} on average and {longest:.1?} at most")?;
         }
+        if let Some(held) = self.lock_held {
+            write!(f, "; a write holds the writer's lock for {held:.1?} on average")?;
+        }
         if self.frozen_memtables > 0 {
             write!(f, "; {} bytes of changes wait for a checkpoint", self.unwritten_bytes)?;
         }
@@ -136,6 +142,7 @@ impl Shared {
             log: self.log.bounds(),
             log_medium_bytes: self.log.medium_bytes_after(view.checkpoint_lsn()),
             flushes: self.log.flush_stats(),
+            lock_held: self.held.mean(),
             published: self.collections.horizon().published(),
             checkpoint: view.checkpoint_id(),
             checkpoint_size: view.checkpoint_stats,

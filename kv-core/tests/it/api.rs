@@ -1,6 +1,6 @@
 //! What the API offers beyond the verbs: inference, conversions, and errors that say what happened.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, thread, time::Duration};
 
 use kv_core::{
     Batch, Checkpointer, Durability, Error, LockHolder, Log, LogId, Lsn, MemoryCheckpointer, MemoryLog,
@@ -25,6 +25,25 @@ fn the_error_type_of_a_transaction_is_inferred() {
     let count = store.deferred().transact(|tx| Ok(tx.iter("all").count())).unwrap();
     store.deferred().with_durability(Durability::Disk).transact(|_| Ok(())).unwrap().wait().unwrap();
     assert_eq!(count.wait().unwrap(), 1);
+}
+
+#[test]
+fn stats_say_for_how_long_writes_hold_the_lock() {
+    const HELD: Duration = Duration::from_millis(2);
+    let store = Store::in_memory().unwrap();
+    assert_eq!(store.stats().lock_held, None);
+    for n in 0..65_u8 {
+        store
+            .transact(|tx| {
+                if n == 0 || n == 64 {
+                    thread::sleep(HELD); // these two are measured
+                }
+                tx.put("all", [n], "v")
+            })
+            .unwrap();
+    }
+    let held = store.stats().lock_held.unwrap();
+    assert!((HELD..100 * HELD).contains(&held), "{held:?}");
 }
 
 #[derive(Debug)]

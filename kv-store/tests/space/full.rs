@@ -1,6 +1,6 @@
 //! A disk that is full, because of other files or because of what is alive in the store.
 
-use kv_store::{Batch, Durability, Error, Options, StoreOptions};
+use kv_store::{Batch, Durability, Error, Options, Store, StoreOptions};
 use kv_testkit::sim::SimDisk;
 
 use crate::support::{MIB, Stepped, disk_of};
@@ -73,17 +73,46 @@ fn after_a_checkpoint_the_next_small_put_succeeds() {
     }
 }
 
-/// A write that finds no room makes a checkpoint, for which there is room.
-#[test]
-fn a_full_store_with_checkpoints_by_call_can_be_emptied() {
-    let disk = disk_of(16 * MIB);
+fn by_call(disk: &SimDisk) -> Store {
     let by_call = StoreOptions {
         checkpoint_record_bytes: u64::MAX,
         checkpoint_medium_bytes: u64::MAX,
         close_checkpoint_record_bytes: u64::MAX,
         ..StoreOptions::default()
     };
-    let store = Options { store: by_call, ..Options::default() }.open_in(disk.vfs()).unwrap();
+    Options { store: by_call, ..Options::default() }.open_in(disk.vfs()).unwrap()
+}
+
+/// Puts fill a segment that is there. That takes nothing of the disk, but makes the next checkpoint
+/// larger.
+#[test]
+fn a_store_with_checkpoints_by_call_leaves_room_to_drop_everything() {
+    for (size, puts_between) in [(32 * MIB, 3000), (32 * MIB, 5000), (48 * MIB, 3000)] {
+        let disk = disk_of(size);
+        let store = by_call(&disk);
+        let collection = store.collection("c").unwrap().with_durability(Durability::Process);
+        let key = |n: u64| [n.to_be_bytes(); 50].concat();
+        for n in 0.. {
+            if n % puts_between == 0 {
+                let _ = store.checkpoint();
+            }
+            if let Err(error) = collection.put(key(n), [7; 8]) {
+                assert!(matches!(error, Error::DiskFull { .. }), "{}", error.chain());
+                break;
+            }
+        }
+        let _ = (0..).find(|n| collection.delete(key(*n)).is_err()); // keys that are larger than values
+        store.drop_collection("c").unwrap();
+        store.checkpoint().unwrap();
+        collection.put("k", "v").unwrap();
+    }
+}
+
+/// A write that finds no room makes a checkpoint, for which there is room.
+#[test]
+fn a_full_store_with_checkpoints_by_call_can_be_emptied() {
+    let disk = disk_of(16 * MIB);
+    let store = by_call(&disk);
     let collection = store.collection("c").unwrap().with_durability(Durability::Process);
     let keys = (0_u64..).find(|n| match collection.put(n.to_be_bytes(), [7; 1000]) {
         Ok(()) => false,

@@ -6,6 +6,7 @@
 
 mod full;
 mod lives;
+mod plain_log;
 mod shrinking;
 mod small_disk;
 mod support;

@@ -64,7 +64,7 @@ fn a_life_of_a_store_is_told() {
     for line in [
         "INFO kv_core::store: message=store opened recovery=opened at position 0: without a checkpoint",
         "DEBUG kv_wal::write::shared: message=preparing a segment number=2 length=1048576 allocation=Zeroed",
-        "INFO kv_wal::write::state: message=segment begun number=1 length=1048576 is_filled=false",
+        "INFO kv_wal::write::state: message=segment begun number=1 length=1048576 allocation=None",
         "DEBUG kv_wal::write::shared: message=log flushed records=1 time=",
         "INFO kv_core::store::checkpoint: message=checkpoint made position=1 parts=1",
         "INFO kv_core::store::checkpoint: message=checkpoint made position=2 parts=2",

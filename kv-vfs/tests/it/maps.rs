@@ -7,7 +7,7 @@ use std::{
 
 use kv_testkit::{
     fork,
-    kernel::{changed_bytes, mapped_files, writing_calls},
+    kernel::{bytes_in_map, changed_bytes, mapped_files, writing_calls},
 };
 use kv_vfs::{Access, File, OsVfs, Vfs};
 
@@ -86,6 +86,9 @@ fn what_is_copied_is_in_the_file() {
             model.resize(model.len().max(offset + bytes.len()), 0);
             model[offset..offset + bytes.len()].copy_from_slice(&bytes);
         }
+        if n % 50 == 0 {
+            file.sync_data().unwrap();
+        }
     }
     file.sync_data().unwrap();
     for file in [file, vfs.open("file", Access::Read).unwrap()] {
@@ -127,6 +130,27 @@ fn a_copy_changes_no_block_but_its_own() {
         file.copy_at(&[1; 100], block * 4096 + 50).unwrap();
         assert_eq!(changed_bytes().unwrap() - before, 4096, "block {block}");
     }
+}
+
+/// Otherwise the kernel would take them out one by one, and interrupt every processor for each.
+#[test]
+fn a_flush_takes_the_pages_that_were_copied_to_out_of_the_map() {
+    let (_directory, vfs) = empty();
+    let file = vfs.create("file").unwrap();
+    if !is_copied_through_a_map(&*file, 12 << 20) {
+        return; // on this file system no map is made
+    }
+    for round in 1..=3 {
+        for block in [0, 7, 300, 301, 2000, 3071] {
+            file.copy_at(&[round; 100], block * 4096 + 50).unwrap();
+        }
+        assert!(bytes_in_map(file.path()) >= 6 * 4096);
+        file.sync_data().unwrap();
+        assert_eq!(bytes_in_map(file.path()), 0);
+    }
+    let mut found = [0; 100];
+    file.read_exact_at(&mut found, 3071 * 4096 + 50).unwrap();
+    assert_eq!(found, [3; 100]);
 }
 
 #[test]

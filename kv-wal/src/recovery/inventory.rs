@@ -40,7 +40,7 @@ impl FoundSegment {
     /// Opens the segment for reading. Its header was checked when it was found.
     pub(crate) fn open(&self, vfs: &dyn Vfs) -> Result<Segment> {
         let file = vfs.open(&names::segment(self.header.number), Access::Read)?;
-        Ok(Segment { header: self.header, file, is_filled: false })
+        Ok(Segment { header: self.header, file, allocation: None })
     }
 }
 

@@ -40,7 +40,7 @@ impl Chunk {
             frame::stamp(&mut self.bytes[*at..], identity, watermark);
         }
         match by {
-            WrittenBy::Copy if self.segment.is_filled => self.segment.file.copy_at(&self.bytes, self.offset)?,
+            WrittenBy::Copy if self.segment.is_filled() => self.segment.file.copy_at(&self.bytes, self.offset)?,
             WrittenBy::Copy | WrittenBy::Call => self.segment.file.write_all_at(&self.bytes, self.offset)?,
         }
         Ok(&self.segment)

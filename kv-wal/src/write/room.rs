@@ -71,6 +71,9 @@ impl Shared {
     /// [`prepare_spare`](Shared::prepare_spare).
     pub(crate) fn make_room(&self, record_bytes: usize, kept_bytes: u64) -> Result<()> {
         let mut state = self.lock();
+        if kept_bytes < state.kept_bytes {
+            state.found_free = 0;
+        }
         state.kept_bytes = kept_bytes;
         if state.uses_reserve && state.check_open().is_ok() {
             check_room(&*self.vfs, 0, kept_bytes)?;
@@ -79,6 +82,7 @@ impl Shared {
         // A log that takes no more records needs no room: appending to it gives the reason.
         while state.check_open().is_ok() {
             if state.active_fits(record_bytes) || state.spare_fits(record_bytes) {
+                self.look_for_kept(&mut state)?;
                 return self.check_fitting(state, record_bytes, kept_bytes);
             }
             let length = state.shortest_length(record_bytes);
@@ -98,9 +102,20 @@ impl Shared {
             return Ok(()); // as above
         }
         if state.active_fits(record_bytes) || state.spare_fits(record_bytes) {
+            check_room(&*self.vfs, 0, kept_bytes)?;
             return self.check_fitting(state, record_bytes, kept_bytes);
         }
         self.check_length(&state, state.shortest_length(record_bytes), kept_bytes)
+    }
+
+    /// Fails if less of the disk is free than has to be kept. A record that fits a segment takes
+    /// nothing of it, but makes the next checkpoint larger.
+    fn look_for_kept(&self, state: &mut State) -> Result<()> {
+        if state.kept_bytes > state.found_free {
+            check_room(&*self.vfs, 0, state.kept_bytes)?;
+            state.found_free = state.kept_bytes;
+        }
+        Ok(())
     }
 
     /// Fails if a record that fits a segment may nevertheless find no room.

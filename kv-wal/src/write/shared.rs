@@ -128,8 +128,11 @@ impl Shared {
         }
         if outcome.is_ok() {
             drop(state);
-            outcome = guarded(FILE_LAYER, || self.sync_and_mark(&unsynced, upto));
-            drop((chunks, unsynced)); // unmaps segments that are full, which takes about 1 ms each
+            outcome = guarded(FILE_LAYER, || {
+                let synced = self.sync_and_mark(&unsynced, upto);
+                drop((chunks, unsynced)); // unmaps segments that are full, which takes about 1 ms each
+                synced
+            });
             state = self.lock();
         }
         let time = began.elapsed();
@@ -284,7 +287,7 @@ impl Shared {
         let Wanted { number, block, allocation, .. } = *wanted;
         event!(DEBUG, number, length, ?allocation, "preparing a segment");
         let header = Header { log_id: self.log_id, number, identity, block_bytes: block as u32, length };
-        segment_file::create(&*self.vfs, &header, allocation)
+        segment_file::create(&*self.vfs, &header, allocation, &|| self.lock().used_part())
     }
 
     /// Prepares the next spare ahead of need, if there is none. The background job calls this.

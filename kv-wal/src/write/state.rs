@@ -57,6 +57,8 @@ pub(crate) struct State {
     pub(crate) sizes: Sizes,
     /// How many bytes of the disk a new segment must leave free.
     pub(crate) kept_bytes: u64,
+    /// How many bytes were found to be free since `kept_bytes` last became less.
+    pub(crate) found_free: u64,
     /// Whether a segment has taken of these bytes, for records that only delete. Other records must
     /// not use the rest of it.
     pub(crate) uses_reserve: bool,
@@ -139,6 +141,15 @@ impl State {
         self.active.as_ref().is_some_and(|active| fits(&active.segment.header, active.end, record_bytes))
     }
 
+    /// Which part of the active segment is used, from 0 to 1. A log that is closed has no use for a
+    /// next segment, so that one need not wait for anything either.
+    pub(crate) fn used_part(&self) -> f64 {
+        match &self.active {
+            Some(active) if !self.closed => active.end as f64 / active.segment.header.length as f64,
+            _ => 1.0,
+        }
+    }
+
     /// Whether writing a record takes no new space, and so cannot fail for lack of it.
     pub(crate) fn overwrites_in_place(&self) -> bool {
         self.mark_overwrites_in_place && self.active.as_ref().is_some_and(|active| active.overwrites_in_place)
@@ -215,9 +226,11 @@ impl State {
             INFO,
             number = spare.header.number,
             length = spare.header.length,
-            is_filled = spare.is_filled,
+            allocation = ?spare.allocation,
             "segment begun"
         );
+        self.flushed.segments += 1;
+        self.flushed.reserved_segments += u64::from(spare.allocation == Some(Allocation::Reserved));
         let (end, filled_predecessor) = (spare.block(), self.active.is_some());
         self.begin_segment(spare, end, filled_predecessor);
         self.wants_short_segment = false;

@@ -37,6 +37,9 @@ fn each_byte_of_long_records_is_written_once() {
         let (changed, appended) = (after - before, 40 * RECORD_BYTES as u64);
         assert!(changed < appended * 5 / 4, "{changed} bytes were changed for {appended}");
     }
+    let stats = log.flush_stats();
+    let filled = stats.segments - stats.reserved_segments;
+    assert!((1..=3).contains(&filled) && stats.reserved_segments > 5, "{stats:?}");
     log.append(b"short", Durability::Process).unwrap();
     assert!(mapped_files(disk.path()).is_empty(), "what was not filled is not mapped");
     log.sync(log.bounds().appended).unwrap();

@@ -8,6 +8,7 @@ mod conformance;
 mod crash;
 mod damage;
 mod faults;
+mod filling;
 mod foreign;
 mod golden;
 mod in_place;

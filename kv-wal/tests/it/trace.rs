@@ -64,22 +64,3 @@ fn life_of_a_log() {
     trace.put("the first record after it", &log, 10);
     insta::assert_snapshot!(trace.text);
 }
-
-/// A flush of the log that comes while the next segment is filled must not wait for all of it.
-#[test]
-fn a_segment_is_filled_in_pieces_that_are_synced() {
-    const PIECE_BYTES: u64 = 256 << 10;
-    let disk = SimDisk::new(1);
-    let options = kv_wal::Options { segment_bytes_min: 1 << 20, segment_bytes_max: 1 << 20, ..small() };
-    drop(SegmentedLog::open(disk.vfs(), options).unwrap());
-    let (mut unsynced, mut pieces) = (0, 0);
-    for line in disk.take_trace().lines() {
-        if let Some(range) = line.strip_prefix("write segment.tmp ") {
-            unsynced += range.split_once('+').unwrap().1.parse::<u64>().unwrap();
-        } else if line == "sync segment.tmp" {
-            assert!(unsynced <= PIECE_BYTES + 4096, "{unsynced} bytes at once");
-            (unsynced, pieces) = (0, pieces + 1);
-        }
-    }
-    assert!(pieces >= 4 && unsynced == 0, "{pieces} pieces, {unsynced} bytes not synced");
-}

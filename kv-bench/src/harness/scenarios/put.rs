@@ -31,6 +31,30 @@ pub const DISK_64: Scenario = Scenario {
     steps: &[|bench| put(bench, "put-disk-64", Level::Disk, 64)],
     ..USUAL
 };
+pub const DISK_2: Scenario = Scenario {
+    name: "put-disk-2",
+    workloads: &["put-disk-2"],
+    steps: &[|bench| put(bench, "put-disk-2", Level::Disk, 2)],
+    ..USUAL
+};
+pub const DISK_4: Scenario = Scenario {
+    name: "put-disk-4",
+    workloads: &["put-disk-4"],
+    steps: &[|bench| put(bench, "put-disk-4", Level::Disk, 4)],
+    ..USUAL
+};
+pub const DISK_16: Scenario = Scenario {
+    name: "put-disk-16",
+    workloads: &["put-disk-16"],
+    steps: &[|bench| put(bench, "put-disk-16", Level::Disk, 16)],
+    ..USUAL
+};
+pub const DISK_32: Scenario = Scenario {
+    name: "put-disk-32",
+    workloads: &["put-disk-32"],
+    steps: &[|bench| put(bench, "put-disk-32", Level::Disk, 32)],
+    ..USUAL
+};
 pub const PROCESS_1: Scenario = Scenario {
     name: "put-process-1",
     workloads: &["put-process-1"],
@@ -91,7 +115,7 @@ fn put_beside(
     bench.measure(workload, |bench| {
         let work = bench.work(&*database, bench.options(threads, latencies), |worker| {
             spin(busy);
-            put_next(worker, &values, threads)
+            put_next(worker, &values, 0, threads)
         })?;
         is_there(&*database)?;
         bench.sample(workload, Metric::Rate, work.rate());
@@ -116,7 +140,7 @@ fn sustained(bench: &mut Bench<'_>) -> Result<Option<Box<dyn Database>>> {
             thread::sleep(bench.time() * SUSTAINED_TIMES);
             Ok(())
         };
-        let put = |worker: &mut Worker<'_>| put_next(worker, &values, 1);
+        let put = |worker: &mut Worker<'_>| put_next(worker, &values, 0, 1);
         let work = work(&*database, bench.options(1, Latencies::Each), until, put)?;
         is_there(&*database)?;
         bench.sample(workload, Metric::Rate, work.rate());
@@ -127,9 +151,9 @@ fn sustained(bench: &mut Bench<'_>) -> Result<Option<Box<dyn Database>>> {
     Ok(None)
 }
 
-/// Puts the next new key of a thread.
-fn put_next(worker: &mut Worker<'_>, values: &Values, threads: u64) -> Result {
-    let index = worker.done * threads + worker.thread;
+/// Puts the next new key of a thread. The keys of all threads begin with the one at `first`.
+pub(super) fn put_next(worker: &mut Worker<'_>, values: &Values, first: u64, threads: u64) -> Result {
+    let index = first + worker.done * threads + worker.thread;
     worker.session.put(&key(index), values.of(index))
 }
 

@@ -10,7 +10,7 @@ use super::{Bench, ENTRY_BYTES, Scenario, USUAL, VALUE_BYTES, uniform};
 use crate::harness::{
     data::{Values, key},
     engine::{Database, Level, Result, Role, Unsupported},
-    measure::{Latencies, Memory, Work, WorkOptions, Worker, bytes_written, work},
+    measure::{Latencies, Memory, Pace, Work, WorkOptions, Worker, bytes_written, work},
     workloads::Metric,
 };
 
@@ -76,7 +76,7 @@ fn paced(bench: &mut Bench<'_>, workload: &str) -> Result<Option<Box<dyn Databas
     bench.load_and_settle(&*database, &values)?;
     bench.measure(workload, |bench| {
         let entries = bench.entries;
-        let options = WorkOptions { pace: PACE, ..bench.options(1, Latencies::Each) };
+        let options = WorkOptions { pace: Pace::Spinning(PACE), ..bench.options(1, Latencies::Each) };
         let until = || pass_time(bench, &*database, !held);
         let work = work(&*database, options, until, |worker| {
             let index = uniform(worker, entries);

@@ -1,11 +1,27 @@
 //! Puts, loads, mixes of gets and puts, transactions, queues, and larger values.
 
-use super::{When, Workload, rate};
+use super::{Metric, When, Workload, other, rate};
 use crate::harness::engine::Level;
 
 pub const PUTS: &[Workload] = &[
     rate("put-disk-1", Level::Disk, "Durable put, 1 thread", "Puts of new keys, each on disk before the next put.")
         .against("put-disk-1"),
+    rate(
+        "put-disk-2",
+        Level::Disk,
+        "Durable put, 2 threads",
+        "Puts of new keys from 2 threads, each on disk before the thread's next put. The limit is that of one thread; engines whose threads share flushes exceed it.",
+    )
+    .against("put-disk-1")
+    .when(When::Unhurried),
+    rate(
+        "put-disk-4",
+        Level::Disk,
+        "Durable put, 4 threads",
+        "Puts of new keys from 4 threads, each on disk before the thread's next put. The limit is that of one thread; engines whose threads share flushes exceed it.",
+    )
+    .against("put-disk-1")
+    .when(When::Unhurried),
     rate(
         "put-disk-8",
         Level::Disk,
@@ -14,12 +30,44 @@ pub const PUTS: &[Workload] = &[
     )
     .against("put-disk-1"),
     rate(
+        "put-disk-16",
+        Level::Disk,
+        "Durable put, 16 threads",
+        "Puts of new keys from 16 threads, each on disk before the thread's next put. The limit is that of one thread; engines whose threads share flushes exceed it.",
+    )
+    .against("put-disk-1")
+    .when(When::Unhurried),
+    rate(
+        "put-disk-32",
+        Level::Disk,
+        "Durable put, 32 threads",
+        "Puts of new keys from 32 threads, each on disk before the thread's next put. The limit is that of one thread; engines whose threads share flushes exceed it.",
+    )
+    .against("put-disk-1")
+    .when(When::Unhurried),
+    rate(
         "put-disk-64",
         Level::Disk,
         "Durable put, 64 threads",
         "Puts of new keys from 64 threads, each on disk before the thread's next put. The limit is that of one thread; engines whose threads share flushes exceed it.",
     )
     .against("put-disk-1"),
+    other(
+        "put-disk-8-at-50",
+        Level::Disk,
+        Metric::P99,
+        "Durable put, 8 threads at 50 % of the rate",
+        "Puts of new keys from 8 threads, each on disk, at 50 % of the rate that the engine reached right before with 8 threads. A put that starts late because the thread's last one took long counts from when it was due.",
+    )
+    .when(When::Unhurried),
+    other(
+        "put-disk-8-at-90",
+        Level::Disk,
+        Metric::P99,
+        "Durable put, 8 threads at 90 % of the rate",
+        "Puts of new keys from 8 threads, each on disk, at 90 % of the rate that the engine reached right before with 8 threads. A put that starts late because the thread's last one took long counts from when it was due.",
+    )
+    .when(When::Unhurried),
     rate(
         "put-process-1",
         Level::Process,
