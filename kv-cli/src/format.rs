@@ -1,6 +1,7 @@
 //! The file formats of import and export: rows in, rows out. This module knows nothing of stores.
 
 mod csv;
+mod encoded;
 mod input;
 mod json;
 mod jsonl;
@@ -16,6 +17,7 @@ use std::{
     io::{self, Write},
 };
 
+pub use encoded::Encoded;
 pub use input::{Input, Reading};
 pub use jsonl::{LINE_BYTES_MAX, object, pair, write_member, write_text};
 pub use key::{KeyFields, KeySource};

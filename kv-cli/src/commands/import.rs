@@ -7,9 +7,10 @@ use std::{
 };
 
 use crate::{
+    encoding::{Encoding, EncodingArgs},
     env::Env,
     failure::{Context, Failure},
-    format::{Input, KeyFields, KeySource, Reading},
+    format::{Encoded, Input, KeyFields, KeySource, Reading},
     interrupt::Interrupt,
     loader::Loader,
     opening,
@@ -41,6 +42,10 @@ With --key FIELD, rows have fields with names:
 If --key is given several times, the key is made of all these fields, joined by
 a slash or by what --join says. A row in which this is not unique, because a
 field contains that text, is refused.
+
+With --hex, --base64 or --escaped, keys and values of tsv, csv and lines are
+decoded. `kv scan` prints entries so, with the same option. What is encoded may
+be at most as long as a key or a value.
 
 With --row-numbers the key is the row's number, from 000000000001 on, and the
 value is the object or, for tsv and lines, the line.
@@ -84,6 +89,8 @@ pub struct Import {
     /// How the file is packed [default: by the file's extension]
     #[arg(long, value_enum)]
     packed: Option<Packing>,
+    #[command(flatten)]
+    encoding: EncodingArgs,
 }
 
 fn separator(text: &str) -> Result<u8, String> {
@@ -116,6 +123,14 @@ impl Import {
         if self.short_rows && !has_header {
             return Err(Failure::Usage("--short-rows is for csv with a header: give --key or --row-numbers".into()));
         }
+        let is_pair = self.key.is_empty() && !self.row_numbers;
+        if self.encoding.encoding() != Encoding::Plain
+            && !(is_pair && matches!(input, None | Some(Input::Tsv | Input::Csv | Input::Lines)))
+        {
+            return Err(Failure::Usage(
+                "--hex, --base64 and --escaped are for rows of a key and a value: tsv, csv and lines".into(),
+            ));
+        }
         let key = match (self.row_numbers, self.key.is_empty()) {
             (true, _) => KeySource::RowNumber,
             (false, true) => KeySource::Pair,
@@ -145,7 +160,11 @@ pub fn run(env: &mut Env<'_>, args: &Import) -> Result<(), Failure> {
     let started = Instant::now();
     let mut loader = Loader::new(&store, Some(&interrupt));
     let rows = reading.rows(content).map_err(|error| cannot_read(&file, error));
-    let loaded = rows.map(|mut rows| loader.load(name, &mut *rows));
+    let encoding = args.encoding.encoding();
+    let loaded = rows.map(|mut rows| match encoding {
+        Encoding::Plain => loader.load(name, &mut *rows),
+        _ => loader.load(name, &mut Encoded { rows, encoding }),
+    });
     bar.finish_and_clear();
     if is_new && loader.rows_committed > 0 {
         opening::announce_collection(env, &store, name);

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::{BYTE_ORDER_MARK, Rows, csv, jsonl, key::KeySource, tsv};
+use super::{BYTE_ORDER_MARK, Row, RowError, Rows, csv, jsonl, key::KeySource, tsv};
 
 /// A file format that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -33,6 +33,12 @@ impl Input {
             "json" => Some(Self::Json),
             _ => None,
         }
+    }
+}
+
+impl<R: Rows + ?Sized> Rows for Box<R> {
+    fn next(&mut self) -> Result<Option<Row>, RowError> {
+        (**self).next()
     }
 }
 

@@ -64,3 +64,20 @@ fn what_list_prints_other_commands_take() {
     }
     assert_eq!(kv.ok(&["list", "c"]), "");
 }
+
+#[test]
+fn what_scan_prints_can_be_imported() {
+    let kv = Kv::new();
+    kv.ok(&["put", "c", "--hex", "00ff0a09", "fffe"]);
+    kv.ok(&["put", "c", "plain", "a \\ and a\ttab"]);
+    for option in ["--hex", "--base64", "--escaped"] {
+        let printed = kv.run(&["scan", "c", option]);
+        kv.run_with_stdin(&["import", &option[2..], "-", option], &printed.out).expect(0);
+        assert_eq!(kv.ok(&["scan", &option[2..]]), kv.ok(&["scan", "c"]), "{option}");
+    }
+    let refused = kv.run_with_stdin(&["import", "c", "-", "--hex"], b"00\t01\n0g\t02\n");
+    assert_eq!(refused.code, 3);
+    assert!(refused.err.contains("stdin, line 2: the key \"0g\" is not hexadecimal"), "{}", refused.err);
+    let fields = kv.run_with_stdin(&["import", "c", "-", "--hex", "--format", "csv", "--key", "id"], b"id\n1\n");
+    assert!(fields.code == 2 && fields.err.contains("a key and a value"), "{}", fields.err);
+}
