@@ -9,7 +9,7 @@ use crate::{
     failure::{Context, Failure},
     format::Format,
     opening,
-    output::escaped,
+    output::{escaped, is_text},
 };
 
 pub const HELP: &str = "\
@@ -20,6 +20,7 @@ What each format can carry:
   csv    Only UTF-8.
 
 If the format cannot carry an entry, nothing is printed, and the exit code is 3.
+The same is true for tsv and csv with control characters on a terminal.
 What is exported and imported again in the same format stays the same, byte for
 byte.";
 
@@ -39,7 +40,7 @@ pub fn run(env: &mut Env<'_>, args: &Export) -> Result<(), Failure> {
     if args.format != Format::Jsonl {
         // A first pass checks all entries, so that nothing is printed if one of them cannot be.
         // Nothing changes between the passes, because the store is locked.
-        must_carry(&collection, args.format)?;
+        must_carry(&collection, args.format, env.is_terminal)?;
     }
     let what = || format!("cannot export {:?}", collection.name());
     for entry in collection.iter() {
@@ -49,11 +50,13 @@ pub fn run(env: &mut Env<'_>, args: &Export) -> Result<(), Failure> {
     Ok(())
 }
 
-fn must_carry(collection: &Collection, format: Format) -> Result<(), Failure> {
+fn must_carry(collection: &Collection, format: Format, is_terminal: bool) -> Result<(), Failure> {
     let what = || format!("cannot export {:?}", collection.name());
     for entry in collection.iter() {
         let entry = entry.doing(what)?;
-        if let Some(objection) = format.objection(&entry.key, &entry.value) {
+        let is_text = is_text(&entry.key) && is_text(&entry.value);
+        let of_terminal = (is_terminal && !is_text).then_some("what is not text would control the terminal");
+        if let Some(objection) = format.objection(&entry.key, &entry.value).or(of_terminal) {
             let key = escaped(&entry.key);
             let text = format!("{}: {objection}, as in the entry \"{key}\"; jsonl carries everything", what());
             return Err(Failure::Refused(text));
