@@ -146,7 +146,7 @@ pub fn run(env: &mut Env<'_>, args: &Import) -> Result<(), Failure> {
     let store = opening::or_new(env)?;
     let collection = opening::collection(&store, name)?;
     let entries = || collection.len().doing(|| format!("cannot count the entries of {name:?}"));
-    let is_new = !opening::exists(&store, name)?;
+    let is_new = !opening::exists(&store.snapshot(), name)?;
     let before = entries()?;
 
     show(&bar, env.teller.is_quiet());
