@@ -65,8 +65,8 @@ pub fn run(env: &mut Env<'_>) -> Result<(), Failure> {
 }
 
 fn greeting(store: &Store) -> Result<String, Failure> {
-    let again = opening::exists(store, WRITES)?;
-    if !again && opening::exists(store, UNICODE)? {
+    let again = opening::exists(&store.snapshot(), WRITES)?;
+    if !again && opening::exists(&store.snapshot(), UNICODE)? {
         return Err(Failure::Refused(format!(
             "the store has a collection {UNICODE:?} that is not the demo's; give the demo another directory with --dir"
         )));

@@ -19,11 +19,13 @@ pub struct Env<'a> {
     pub teller: Teller,
     /// The store that a shell has open. Otherwise each command opens and closes it.
     pub held: Option<Store>,
+    /// Whether a shell reads its commands from stdin, which is no terminal.
+    pub stdin_is_script: bool,
 }
 
 impl<'a> Env<'a> {
     pub fn new(dir: PathBuf, out: &'a mut dyn Write, teller: Teller) -> Self {
-        Self { dir, out, is_terminal: io::stdout().is_terminal(), teller, held: None }
+        Self { dir, out, is_terminal: io::stdout().is_terminal(), teller, held: None, stdin_is_script: false }
     }
 
     pub fn dir(&self) -> &Path {
@@ -33,6 +35,16 @@ impl<'a> Env<'a> {
     /// Prints a line of data.
     pub fn print(&mut self, line: impl std::fmt::Display) -> Result<(), Failure> {
         writeln!(self.out, "{line}").map_err(Failure::Output)
+    }
+
+    /// Fails if stdin cannot be read as data, because it holds the commands.
+    pub fn must_have_stdin(&self) -> Result<(), Failure> {
+        match self.stdin_is_script {
+            true => Err(Failure::Usage(
+                "`-` reads stdin, which holds the commands of this shell: give a file or a value".into(),
+            )),
+            false => Ok(()),
+        }
     }
 
     /// Asks before something is destroyed. `what` is a question, such as `drop "c"?`.

@@ -9,7 +9,10 @@ use std::{
     },
 };
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     flag, low_level,
@@ -80,7 +83,7 @@ impl Interrupt {
 
     /// Stdin, whose reads fail once a signal has come, even if they wait for more.
     pub fn stdin(&self) -> Stdin {
-        Stdin { stdin: io::stdin(), signal: Arc::clone(&self.flags.signal) }
+        Stdin { signal: Arc::clone(&self.flags.signal) }
     }
 }
 
@@ -95,24 +98,29 @@ pub fn die_of(signal: i32) {
     let _ = low_level::emulate_default_handler(signal);
 }
 
+/// It has no buffer: while one holds something, waiting for more would be wrong.
 pub struct Stdin {
-    stdin: io::Stdin,
     signal: Arc<AtomicUsize>,
 }
 
 impl Read for Stdin {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         // A signal that comes between the check and the wait is seen after this time.
-        let pause = rustix::event::Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+        let pause = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
         loop {
             if self.signal.load(Ordering::Relaxed) != 0 {
                 return Err(io::Error::other("interrupted"));
             }
-            let mut fds = [PollFd::new(&self.stdin, PollFlags::IN)];
-            match poll(&mut fds, Some(&pause)) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                Ok(_) => return self.stdin.read(buffer),
-                Err(error) => return Err(error.into()),
+            let stdin = io::stdin();
+            let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+            let count = match poll(&mut fds, Some(&pause)) {
+                Ok(0) => continue,
+                Ok(_) => rustix::io::read(&stdin, &mut *buffer),
+                Err(error) => Err(error),
+            };
+            match count {
+                Err(Errno::INTR) => {}
+                count => return Ok(count?),
             }
         }
     }

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use kv_store::{Collection, Error, KEY_BYTES_MAX, NAME_BYTES_MAX, Options, Store};
+use kv_store::{Collection, Error, KEY_BYTES_MAX, NAME_BYTES_MAX, Options, Snapshot, Store};
 
 use crate::{
     env::Env,
@@ -25,6 +25,12 @@ pub fn existing(env: &Env<'_>) -> Result<Store, Failure> {
         Err(error) if is_absence(&error) => Err(absent(env.dir())),
         opened => opened.doing(|| doing(env.dir())).inspect(|store| notes(env, store)),
     }
+}
+
+/// The store as it is now, for a command that only reads. The store must exist. It is locked no
+/// longer than it takes to open it.
+pub fn view(env: &Env<'_>) -> Result<Snapshot, Failure> {
+    existing(env).map(|store| store.snapshot())
 }
 
 /// Opens the store. If it is absent, creates it, and says so.
@@ -94,53 +100,49 @@ pub fn collection(store: &Store, name: &str) -> Result<Collection, Failure> {
     store.collection(name).doing(|| format!("cannot use the collection {name:?}"))
 }
 
-/// A handle to a collection that exists.
-pub fn existing_collection(store: &Store, name: &OsStr) -> Result<Collection, Failure> {
-    let collection = collection(store, name_of(name)?)?;
-    if exists(store, collection.name())? {
-        return Ok(collection);
-    }
-    Err(absent_collection(store, collection.name()))
+/// The name of a collection, which must exist.
+pub fn existing_collection<'n>(view: &Snapshot, name: &'n OsStr) -> Result<&'n str, Failure> {
+    let name = name_of(name)?;
+    if exists(view, name)? { Ok(name) } else { Err(absent_collection(view, name)) }
 }
 
 /// The failure of a command that found no such collection.
-pub fn absent_collection(store: &Store, name: &str) -> Failure {
-    let suggestion = near_collection(store, name)
+pub fn absent_collection(view: &Snapshot, name: &str) -> Failure {
+    let suggestion = near_collection(view, name)
         .map_or("`kv list` shows the collections".into(), |near| format!("did you mean {near:?}?"));
     Failure::Absent(format!("there is no collection {name:?}; {suggestion}"))
 }
 
 /// An existing collection that a mistyped name may have meant.
-pub fn near_collection(store: &Store, name: &str) -> Option<String> {
-    let all = store.collections().ok()?;
+fn near_collection(view: &Snapshot, name: &str) -> Option<String> {
+    let all = view.collections().ok()?;
     nearest(name, all.iter().map(|info| &*info.name)).map(str::to_owned)
 }
 
 /// Whether there is a collection of that name.
-pub fn exists(store: &Store, name: &str) -> Result<bool, Failure> {
-    let all = store.collections().doing(|| "cannot list the collections".into())?;
+pub fn exists(view: &Snapshot, name: &str) -> Result<bool, Failure> {
+    let all = view.collections().doing(|| "cannot list the collections".into())?;
     Ok(all.iter().any(|info| info.name == name))
 }
 
 /// The failure for an absent key of a collection. It says if the whole collection is absent.
-pub fn absent_key(store: &Store, collection: &Collection, key: &[u8]) -> Failure {
-    match exists(store, collection.name()) {
+pub fn absent_key(view: &Snapshot, name: &str, key: &[u8]) -> Failure {
+    match exists(view, name) {
         Ok(true) => {
-            let near = near_key(collection, key).map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
-            let name = collection.name();
+            let near = near_key(view, name, key).map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
             Failure::Absent(format!("there is no key \"{}\" in the collection {name:?}{near}", escaped(key)))
         }
-        Ok(false) => absent_collection(store, collection.name()),
+        Ok(false) => absent_collection(view, name),
         Err(failure) => failure,
     }
 }
 
 /// A key that a mistyped one may have meant, among those that are next to it in the order.
-fn near_key(collection: &Collection, key: &[u8]) -> Option<String> {
+fn near_key(view: &Snapshot, name: &str, key: &[u8]) -> Option<String> {
     const NEIGHBOURS: usize = 500;
     let wanted = str::from_utf8(key).ok()?;
-    let below = collection.range(..key).rev().take(NEIGHBOURS);
-    let above = collection.range(key..).take(NEIGHBOURS);
+    let below = view.range(name, ..key).rev().take(NEIGHBOURS);
+    let above = view.range(name, key..).take(NEIGHBOURS);
     let keys: Vec<_> = below.chain(above).map_while(Result::ok).map(|entry| entry.key).collect();
     nearest(wanted, keys.iter().filter_map(|key| str::from_utf8(key).ok())).map(|near| escaped(near.as_bytes()))
 }
@@ -150,7 +152,8 @@ pub fn announce_collection(env: &Env<'_>, store: &Store, name: &str) {
     if env.teller.is_quiet() {
         return;
     }
-    let near = near_collection(store, name).map(|near| format!("; there is also {near:?}")).unwrap_or_default();
+    let near =
+        near_collection(&store.snapshot(), name).map(|near| format!("; there is also {near:?}")).unwrap_or_default();
     env.teller.note(format_args!("created the collection {name:?}{near}"));
 }
 

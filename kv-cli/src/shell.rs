@@ -70,6 +70,7 @@ pub fn run(env: &mut Env<'_>) -> Result<(), Failure> {
         env.teller.report(format_args!("{}\n`help` lists the commands, Ctrl-D ends the shell", greeting(&store)?));
     }
     env.held = Some(store.clone());
+    env.stdin_is_script = !lines.is_interactive();
     let ended = each_line(env, &store, &mut lines).map_err(|failure| lines.placed(failure));
     env.held = None;
     lines.save();

@@ -10,7 +10,7 @@ use std::{
 use flate2::bufread::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::{failure::Failure, interrupt::Interrupt, zstd::ZstdDecoder};
+use crate::{env::Env, failure::Failure, interrupt::Interrupt, zstd::ZstdDecoder};
 
 /// How a file is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -34,8 +34,9 @@ pub struct Source {
 
 impl Source {
     /// Opens a file; `-` is stdin.
-    pub fn open(file: &Path, interrupt: &Interrupt) -> Result<Self, Failure> {
+    pub fn open(env: &Env<'_>, file: &Path, interrupt: &Interrupt) -> Result<Self, Failure> {
         if file == Path::new("-") {
+            env.must_have_stdin()?;
             return Ok(Self { name: "stdin".into(), input: Box::new(interrupt.stdin()), bytes: None });
         }
         let name = file.display().to_string();

@@ -110,19 +110,17 @@ impl Teller {
     /// Help, or an error in the command line, as clap has put it.
     pub fn clap(self, error: &clap::Error) {
         let text = error.render();
-        let text = if self.color { text.ansi().to_string() } else { text.to_string() };
-        // Every error of this command begins in the same way.
-        let text = match text.split_once("error:") {
-            Some((before, rest)) if error.use_stderr() && before.len() < 12 => {
-                format!("{}{}", self.painted(RED, "kv:"), rest.strip_prefix("\u{1b}[0m").unwrap_or(rest))
+        match text.to_string().strip_prefix("error: ") {
+            // Every error of this command begins in the same way.
+            Some(reason) => self.line(RED, "kv:", format_args!("{}", reason.trim_end())),
+            None => {
+                let text = if self.color { text.ansi().to_string() } else { text.to_string() };
+                match error.use_stderr() {
+                    true => write_at_once(&text),
+                    // A broken pipe: the reader has seen enough.
+                    false => drop(io::stdout().write_all(text.as_bytes())),
+                }
             }
-            _ => text,
-        };
-        if error.use_stderr() {
-            write_at_once(&text);
-        } else {
-            // A broken pipe: the reader has seen enough.
-            let _ = io::stdout().write_all(text.as_bytes());
         }
     }
 
@@ -131,22 +129,19 @@ impl Teller {
     }
 }
 
-/// A message, with its lines broken between words where a terminal is too narrow for them.
-fn wrapped(text: &str, columns: usize) -> String {
-    let mut wrapped = String::with_capacity(text.len());
-    let mut column = 0;
-    for word in text.split(' ') {
+/// A line, broken between words where a terminal is too narrow for it.
+fn wrapped(line: &str, columns: usize) -> String {
+    let words = line.trim_start_matches(' ');
+    let mut wrapped = line[..line.len() - words.len()].to_owned();
+    let mut column = wrapped.len();
+    for (number, word) in words.split(' ').enumerate() {
         let width = UnicodeWidthStr::width(word);
-        match column {
-            0 => {}
-            _ if column + 1 + width > columns => {
-                wrapped.push('\n');
-                column = 0;
-            }
-            _ => {
-                wrapped.push(' ');
-                column += 1;
-            }
+        if number > 0 && column + 1 + width > columns {
+            wrapped.push('\n');
+            column = 0;
+        } else if number > 0 {
+            wrapped.push(' ');
+            column += 1;
         }
         wrapped.push_str(word);
         column += width;
@@ -185,6 +180,8 @@ mod tests {
         assert_eq!(wrapped("日本 語", 7), "日本 語");
         assert_eq!(wrapped("日本 語", 6), "日本\n語");
         assert_eq!(wrapped("", 6), "");
+        assert_eq!(wrapped("  <KEY> and more", 10), "  <KEY>\nand more", "what is indented stays so");
+        assert_eq!(wrapped("a  b", 80), "a  b");
     }
 
     #[test]

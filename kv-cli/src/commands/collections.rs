@@ -53,14 +53,14 @@ pub fn clear(env: &mut Env<'_>, args: &Emptied) -> Result<(), Failure> {
 fn entries_of(store: &Store, name: &str) -> Result<u64, Failure> {
     let all = store.collections().doing(|| "cannot list the collections".into())?;
     let info = all.into_iter().find(|info| info.name == name);
-    info.map(|info| info.entries).ok_or_else(|| opening::absent_collection(store, name))
+    info.map(|info| info.entries).ok_or_else(|| opening::absent_collection(&store.snapshot(), name))
 }
 
 pub fn rename(env: &mut Env<'_>, args: &Rename) -> Result<(), Failure> {
     let (from, to) = (opening::name_of(&args.collection)?, opening::name_of(&args.name)?);
     let store = opening::existing(env)?;
     match store.rename_collection(from, to) {
-        Err(Error::CollectionNotFound { .. }) => return Err(opening::absent_collection(&store, from)),
+        Err(Error::CollectionNotFound { .. }) => return Err(opening::absent_collection(&store.snapshot(), from)),
         Err(Error::CollectionExists { .. }) => {
             let text =
                 format!("cannot rename {from:?}: there is a collection {to:?} already; drop or rename that first");

@@ -107,12 +107,12 @@ fn delete_keys(store: &Store, collection: &Collection, keys: &[Vec<u8>]) -> Resu
         _ => format!("cannot delete keys of {name:?}"),
     })?;
     if let ([key], [false]) = (keys, &deleted[..]) {
-        return Err(opening::absent_key(store, collection, key));
+        return Err(opening::absent_key(&store.snapshot(), name, key));
     }
     let absent: Vec<&[u8]> =
         keys.iter().zip(&deleted).filter(|(_, deleted)| !**deleted).map(|(key, _)| &**key).collect();
-    if absent.len() == keys.len() && !opening::exists(store, name)? {
-        return Err(opening::absent_collection(store, name));
+    if absent.len() == keys.len() && !opening::exists(&store.snapshot(), name)? {
+        return Err(opening::absent_collection(&store.snapshot(), name));
     }
     absent_keys(name, &absent)
 }
@@ -126,8 +126,8 @@ fn delete_range(
 ) -> Result<(), Failure> {
     let name = collection.name();
     let what = || format!("cannot delete keys of {name:?}");
-    if !opening::exists(store, name)? {
-        return Err(opening::absent_collection(store, name));
+    if !opening::exists(&store.snapshot(), name)? {
+        return Err(opening::absent_collection(&store.snapshot(), name));
     }
     env.confirm(yes, || {
         let mut count = 0;

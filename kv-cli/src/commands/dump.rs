@@ -43,11 +43,10 @@ pub struct Dump {
 pub fn run(env: &mut Env<'_>, args: &Dump) -> Result<(), Failure> {
     let names = args.collections.iter().map(|name| opening::name_of(name));
     let names = names.collect::<Result<BTreeSet<&str>, _>>()?;
-    let store = opening::existing(env)?;
-    let snapshot = store.snapshot();
+    let snapshot = opening::view(env)?;
     let mut infos = snapshot.collections().doing(|| "cannot list the collections".into())?;
     if let Some(absent) = names.iter().find(|name| !infos.iter().any(|info| info.name == **name)) {
-        return Err(opening::absent_collection(&store, absent));
+        return Err(opening::absent_collection(&snapshot, absent));
     }
     infos.retain(|info| names.is_empty() || names.contains(&*info.name));
 

@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 
-use kv_store::Collection;
+use kv_store::Snapshot;
 
 use crate::{
     env::Env,
     failure::{Context, Failure},
     format::Format,
     opening,
-    output::escaped,
+    output::{escaped, is_text},
 };
 
 pub const HELP: &str = "\
@@ -20,6 +20,7 @@ What each format can carry:
   csv    Only UTF-8.
 
 If the format cannot carry an entry, nothing is printed, and the exit code is 3.
+The same is true for tsv and csv with control characters on a terminal.
 What is exported and imported again in the same format stays the same, byte for
 byte.";
 
@@ -34,30 +35,34 @@ pub struct Export {
 
 pub fn run(env: &mut Env<'_>, args: &Export) -> Result<(), Failure> {
     opening::name_of(&args.collection)?;
-    let store = opening::existing(env)?;
-    let collection = opening::existing_collection(&store, &args.collection)?;
+    let view = opening::view(env)?;
+    let name = opening::existing_collection(&view, &args.collection)?;
     if args.format != Format::Jsonl {
         // A first pass checks all entries, so that nothing is printed if one of them cannot be.
-        // Nothing changes between the passes, because the store is locked.
-        must_carry(&collection, args.format)?;
+        must_carry(&view, name, args.format, env.is_terminal)?;
     }
-    let what = || format!("cannot export {:?}", collection.name());
-    for entry in collection.iter() {
-        let entry = entry.doing(what)?;
+    for entry in view.iter(name) {
+        let entry = entry.doing(|| cannot_export(name))?;
         args.format.write_row(env.out, &entry.key, &entry.value).map_err(Failure::Output)?;
     }
     Ok(())
 }
 
-fn must_carry(collection: &Collection, format: Format) -> Result<(), Failure> {
-    let what = || format!("cannot export {:?}", collection.name());
-    for entry in collection.iter() {
-        let entry = entry.doing(what)?;
-        if let Some(objection) = format.objection(&entry.key, &entry.value) {
+fn must_carry(view: &Snapshot, name: &str, format: Format, is_terminal: bool) -> Result<(), Failure> {
+    for entry in view.iter(name) {
+        let entry = entry.doing(|| cannot_export(name))?;
+        let is_text = is_text(&entry.key) && is_text(&entry.value);
+        let of_terminal = (is_terminal && !is_text).then_some("what is not text would control the terminal");
+        if let Some(objection) = format.objection(&entry.key, &entry.value).or(of_terminal) {
             let key = escaped(&entry.key);
-            let text = format!("{}: {objection}, as in the entry \"{key}\"; jsonl carries everything", what());
+            let what = cannot_export(name);
+            let text = format!("{what}: {objection}, as in the entry \"{key}\"; jsonl carries everything");
             return Err(Failure::Refused(text));
         }
     }
     Ok(())
+}
+
+fn cannot_export(name: &str) -> String {
+    format!("cannot export {name:?}")
 }

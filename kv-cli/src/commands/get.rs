@@ -67,14 +67,13 @@ impl Get {
 
 pub fn run(env: &mut Env<'_>, args: &Get) -> Result<(), Failure> {
     let (name, keys) = args.parts()?;
-    let store = opening::existing(env)?;
-    let collection = opening::collection(&store, name)?;
-    let values = collection.get_many(&keys).doing(|| cannot_get(name, &keys))?;
-    if values.iter().all(Option::is_none) && !opening::exists(&store, name)? {
-        return Err(opening::absent_collection(&store, name));
+    let view = opening::view(env)?;
+    let values = view.get_many(name, &keys).doing(|| cannot_get(name, &keys))?;
+    if values.iter().all(Option::is_none) && !opening::exists(&view, name)? {
+        return Err(opening::absent_collection(&view, name));
     }
     match &*args.show(env, &keys, &values)? {
-        [key] if keys.len() == 1 => Err(opening::absent_key(&store, &collection, key)),
+        [key] if keys.len() == 1 => Err(opening::absent_key(&view, name, key)),
         absent => absent_keys(name, absent),
     }
 }

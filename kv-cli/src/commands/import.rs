@@ -119,6 +119,14 @@ impl Import {
         if self.separator.is_some() && !matches!(input, None | Some(Input::Tsv | Input::Csv)) {
             return Err(Failure::Usage("--separator is for tsv and csv".into()));
         }
+        if let Some((again, _)) = self.key.iter().enumerate().find(|(place, name)| self.key[..*place].contains(name)) {
+            return Err(Failure::Usage(format!("--key {:?} is there twice", self.key[again])));
+        }
+        if self.join.is_empty() {
+            return Err(Failure::Usage(
+                "--join needs a text: without one, different rows could get the same key".into(),
+            ));
+        }
         let has_header = input == Some(Input::Csv) && (self.row_numbers || !self.key.is_empty());
         if self.short_rows && !has_header {
             return Err(Failure::Usage("--short-rows is for csv with a header: give --key or --row-numbers".into()));
@@ -146,14 +154,14 @@ pub fn run(env: &mut Env<'_>, args: &Import) -> Result<(), Failure> {
     let name = opening::name_of(&args.collection)?;
     let interrupt = Interrupt::watch().doing(|| "cannot watch for signals".into())?;
     // The input is opened first: a mistyped file name must not leave a new store behind.
-    let source = Source::open(&args.file, &interrupt)?;
+    let source = Source::open(env, &args.file, &interrupt)?;
     let file = source.name.clone();
     let bar = source.progress_bar();
     let content = source.content(packing, &bar)?;
     let store = opening::or_new(env)?;
     let collection = opening::collection(&store, name)?;
     let entries = || collection.len().doing(|| format!("cannot count the entries of {name:?}"));
-    let is_new = !opening::exists(&store, name)?;
+    let is_new = !opening::exists(&store.snapshot(), name)?;
     let before = entries()?;
 
     show(&bar, env.teller.is_quiet());

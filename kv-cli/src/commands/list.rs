@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use kv_store::{Entry, Store, Transaction};
+use kv_store::{Entry, Snapshot, Transaction};
 
 use crate::{
     encoding::{Encoding, EncodingArgs},
@@ -94,14 +94,14 @@ pub fn list(env: &mut Env<'_>, args: &List) -> Result<(), Failure> {
     let Some(name) = &args.collection else {
         // Names are text.
         let range = args.range.range(if encoding == Encoding::Escaped { encoding } else { Encoding::Plain })?;
-        let store = opening::existing(env)?;
-        return collections(&store, &range, args.order, Listing::new(env.out, args.json, encoding));
+        let view = opening::view(env)?;
+        return collections(&view, &range, args.order, Listing::new(env.out, args.json, encoding));
     };
     opening::name_of(name)?;
     let range = args.range.range(encoding)?;
-    let store = opening::existing(env)?;
-    let collection = opening::existing_collection(&store, name)?;
-    args.show(env, collection.name(), collection.range::<&[u8]>(range.bounds()))
+    let view = opening::view(env)?;
+    let name = opening::existing_collection(&view, name)?;
+    args.show(env, name, view.range::<&[u8]>(name, range.bounds()))
 }
 
 impl List {
@@ -130,8 +130,8 @@ impl Scan {
     }
 }
 
-fn collections(store: &Store, range: &Range, order: OrderArgs, mut listing: Listing<'_>) -> Result<(), Failure> {
-    let all = store.collections().doing(|| "cannot list the collections".into())?;
+fn collections(view: &Snapshot, range: &Range, order: OrderArgs, mut listing: Listing<'_>) -> Result<(), Failure> {
+    let all = view.collections().doing(|| "cannot list the collections".into())?;
     let chosen =
         all.iter().filter(|info| std::ops::RangeBounds::<[u8]>::contains(&range.bounds(), info.name.as_bytes()));
     order.of(chosen).try_for_each(|info| listing.collection(info))?;
@@ -141,19 +141,19 @@ fn collections(store: &Store, range: &Range, order: OrderArgs, mut listing: List
 pub fn scan(env: &mut Env<'_>, args: &Scan) -> Result<(), Failure> {
     opening::name_of(&args.collection)?;
     let range = args.range.range(args.encoding.encoding())?;
-    let store = opening::existing(env)?;
-    let collection = opening::existing_collection(&store, &args.collection)?;
-    args.show(env, collection.name(), collection.range::<&[u8]>(range.bounds()))
+    let view = opening::view(env)?;
+    let name = opening::existing_collection(&view, &args.collection)?;
+    args.show(env, name, view.range::<&[u8]>(name, range.bounds()))
 }
 
 pub fn count(env: &mut Env<'_>, args: &Count) -> Result<(), Failure> {
     opening::name_of(&args.collection)?;
     let range = args.range.range(args.encoding.encoding())?;
-    let store = opening::existing(env)?;
-    let collection = opening::existing_collection(&store, &args.collection)?;
+    let view = opening::view(env)?;
+    let name = opening::existing_collection(&view, &args.collection)?;
     let count = match args.range.is_empty() {
-        true => collection.len().doing(|| cannot_read(collection.name()))?,
-        false => counted(collection.name(), collection.range::<&[u8]>(range.bounds()))?,
+        true => view.len(name).doing(|| cannot_read(name))?,
+        false => counted(name, view.range::<&[u8]>(name, range.bounds()))?,
     };
     env.print(count)
 }

@@ -66,7 +66,7 @@ struct End {
 
 pub fn run(env: &mut Env<'_>, args: &Load) -> Result<(), Failure> {
     let interrupt = Interrupt::watch().doing(|| "cannot watch for signals".into())?;
-    let source = Source::open(&args.file, &interrupt)?;
+    let source = Source::open(env, &args.file, &interrupt)?;
     let file = source.name.clone();
     let bar = source.progress_bar();
     let content = source.content(args.packed.or(packing_of(&args.file).0), &bar)?;

@@ -37,9 +37,9 @@ pub fn run(env: &mut Env<'_>, args: &Pop) -> Result<(), Failure> {
     let collection = opening::collection(&store, name)?;
     let popped = if args.last { collection.pop_last() } else { collection.pop_first() };
     let Some(entry) = popped.doing(|| format!("cannot take an entry out of {name:?}"))? else {
-        return Err(match opening::exists(&store, name)? {
+        return Err(match opening::exists(&store.snapshot(), name)? {
             true => Failure::Absent(format!("there is no entry in the collection {name:?}")),
-            false => opening::absent_collection(&store, name),
+            false => opening::absent_collection(&store.snapshot(), name),
         });
     };
     show(env, args, &entry)?;

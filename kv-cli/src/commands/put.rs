@@ -41,17 +41,17 @@ pub struct Put {
 impl Put {
     /// The collection, the key and the value. They are checked before a store is created, and read
     /// before a store is locked.
-    fn parts(&self) -> Result<(&str, Vec<u8>, Vec<u8>), Failure> {
+    fn parts(&self, env: &Env<'_>) -> Result<(&str, Vec<u8>, Vec<u8>), Failure> {
         let name = opening::name_of(&self.collection)?;
         let encoding = self.encoding.encoding();
         let key = encoding.argument("key", &self.key)?;
         opening::check_key(&key)?;
-        Ok((name, key, value_of(self.value.as_deref(), encoding)?))
+        Ok((name, key, value_of(env, self.value.as_deref(), encoding)?))
     }
 }
 
 pub fn run(env: &mut Env<'_>, args: &Put) -> Result<(), Failure> {
-    let (name, key, value) = args.parts()?;
+    let (name, key, value) = args.parts(env)?;
     let store = opening::or_new(env)?;
     let is_new = store
         .transact(|tx| {
@@ -67,8 +67,8 @@ pub fn run(env: &mut Env<'_>, args: &Put) -> Result<(), Failure> {
     Ok(())
 }
 
-pub fn within(tx: &mut Transaction<'_>, args: &Put) -> Result<(), Failure> {
-    let (name, key, value) = args.parts()?;
+pub fn within(env: &Env<'_>, tx: &mut Transaction<'_>, args: &Put) -> Result<(), Failure> {
+    let (name, key, value) = args.parts(env)?;
     tx.put(name, &key, &value).doing(|| cannot_put(name, &key))
 }
 
@@ -76,9 +76,12 @@ fn cannot_put(name: &str, key: &[u8]) -> String {
     format!("cannot put the key \"{}\" into {name:?}", escaped(key))
 }
 
-fn value_of(argument: Option<&OsStr>, encoding: Encoding) -> Result<Vec<u8>, Failure> {
+fn value_of(env: &Env<'_>, argument: Option<&OsStr>, encoding: Encoding) -> Result<Vec<u8>, Failure> {
     let value = match argument {
-        Some(argument) if argument == "-" => encoding.decode("value", &from_stdin(encoding)?)?,
+        Some(argument) if argument == "-" => {
+            env.must_have_stdin()?;
+            encoding.decode("value", &from_stdin(encoding)?)?
+        }
         Some(argument) => encoding.argument("value", argument)?,
         None => {
             return Err(Failure::Usage("no value: give it after the key, or give `-` to read it from stdin".into()));

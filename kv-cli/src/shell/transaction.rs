@@ -68,7 +68,7 @@ fn usage(text: &str) -> Ended {
 
 fn within(env: &mut Env<'_>, tx: &mut Transaction<'_>, command: &Command) -> Result<(), Failure> {
     match command {
-        Command::Put(args) => put::within(tx, args),
+        Command::Put(args) => put::within(env, tx, args),
         Command::Get(args) => get::within(env, tx, args),
         Command::Delete(args) => delete::within(env, tx, args),
         Command::Pop(args) => pop::within(env, tx, args),

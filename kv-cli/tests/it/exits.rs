@@ -89,6 +89,24 @@ fn locked_is_4() {
 }
 
 #[test]
+fn a_reader_that_prints_for_long_does_not_lock_others_out() {
+    let kv = Kv::new();
+    let rows: String = (0..50_000).map(|i| format!("key-{i:08}\tsome value that takes space\n")).collect();
+    kv.run_with_stdin(&["import", "c", "-"], rows.as_bytes()).expect(0);
+    for args in [&["scan", "c"][..], &["export", "c", "--format", "tsv"], &["dump"]] {
+        let mut reader = kv.spawn(args);
+        let mut pipe = std::io::BufReader::new(reader.stdout.take().unwrap());
+        let mut out = String::new();
+        std::io::BufRead::read_line(&mut pipe, &mut out).unwrap();
+        kv.ok(&["put", "c", "key-x", "new"]);
+        std::io::Read::read_to_string(&mut pipe, &mut out).unwrap();
+        assert!(reader.wait().unwrap().success());
+        assert!(out.contains("key-00049999") && !out.contains("key-x"), "{args:?}: it shows one position");
+        kv.ok(&["delete", "c", "key-x"]);
+    }
+}
+
+#[test]
 fn damaged_is_5() {
     let kv = Kv::new();
     let rows: String = (0..3_000).map(|i| format!("key-{i}\tvalue {i}\n")).collect();

@@ -220,6 +220,8 @@ fn options_that_do_not_fit_are_refused_before_anything_is_read() {
         &["a.jsonl", "--key", "a", "--short-rows"],
         &["a.csv", "--key", "a", "--row-numbers"],
         &["a.csv", "--join", "/"],
+        &["a.csv", "--key", "a", "--join", ""],
+        &["a.csv", "--key", "a", "--key", "a"],
     ] {
         assert_eq!(kv.run(&[&["import", "c"], args].concat()).code, 2, "{args:?}");
     }

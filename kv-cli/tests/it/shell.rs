@@ -29,6 +29,9 @@ fn the_first_line_that_fails_ends_a_script() {
         ("verify", 2, "this cannot be done in the shell"),
         ("shell", 2, "this cannot be done in the shell"),
         ("commit", 2, "there is no transaction"),
+        ("put fruit k -", 2, "`-` reads stdin, which holds the commands of this shell"),
+        ("import c -", 2, "`-` reads stdin"),
+        ("load -", 2, "`-` reads stdin"),
     ] {
         let ran = kv.run_with_stdin(&["shell"], format!("count fruit\n{line}\ncount fruit\n").as_bytes());
         assert_eq!(ran.out, b"2\n", "{line}");

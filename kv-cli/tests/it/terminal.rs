@@ -103,6 +103,25 @@ fn what_is_no_text_does_not_control_the_terminal() {
 }
 
 #[test]
+fn rows_do_not_control_the_terminal_either() {
+    let kv = Kv::new();
+    kv.ok(&["put", "c", "6b", "1b5b33316d", "--hex"]);
+    let (code, screen) = seen(&kv, &["export", "c", "--format", "tsv"], "");
+    assert!(code == 3 && screen.contains("control the terminal") && !screen.contains("\u{1b}[31m"), "{screen:?}");
+    assert_eq!(kv.ok(&["export", "c", "--format", "tsv"]), "k\t\u{1b}[31m\n");
+    let (code, screen) = seen(&kv, &["export", "c"], "");
+    assert_eq!((code, screen.as_str()), (0, "{\"key\":\"k\",\"value\":\"\\u001b[31m\"}\n"));
+}
+
+#[test]
+fn errors_in_the_command_line_fit_the_terminal() {
+    let kv = Kv::new();
+    let (_, screen) = seen(&kv, &["list", "--limit", &"9".repeat(60), "--color=never"], "");
+    assert!(screen.starts_with("kv: invalid value"), "{screen}");
+    assert!(screen.lines().all(|line| line.len() <= 80), "{screen}");
+}
+
+#[test]
 fn it_asks_before_it_destroys() {
     let kv = Kv::new();
     kv.run_with_stdin(&["import", "c", "-"], b"a\t1\nb\t2\n").expect(0);
