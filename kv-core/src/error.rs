@@ -68,6 +68,35 @@ pub enum Error {
         max: usize,
     },
 
+    /// More keys lie in the range than one record of the log can delete, so they cannot be deleted
+    /// in one step. Nothing was deleted. Use
+    /// [`delete_range_in_steps`](crate::Collection::delete_range_in_steps), or smaller ranges.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use kv_core::{Error, Limits, MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    ///
+    /// let limits = Limits { batch_bytes_max: 1000, ..Limits::default() };
+    /// let options = StoreOptions { limits, ..StoreOptions::default() };
+    /// let store = Store::with_backends(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), options)?;
+    /// let numbers = store.collection("numbers")?;
+    /// for number in 0..100_u8 {
+    ///     numbers.put([number], "")?;
+    /// }
+    /// assert!(matches!(numbers.delete_range([0]..), Err(Error::RangeTooLarge { max: 1000 })));
+    /// assert_eq!(numbers.delete_range_in_steps([0]..)?, 100);
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    #[error(
+        "the keys in this range take more than {max} bytes of the log, which is the most that can be deleted in one \
+         step; nothing was deleted: delete in steps (`delete_range_in_steps`, `delete_prefix_in_steps`), or smaller \
+         ranges"
+    )]
+    RangeTooLarge {
+        /// The largest record allowed, in bytes.
+        max: usize,
+    },
+
     /// The collection's name is empty or too long.
     #[error("invalid collection name of {len} bytes: a name has 1 to {max} bytes of UTF-8")]
     InvalidCollectionName {

@@ -1,4 +1,5 @@
 mod batch;
+mod bulk;
 mod checkpoint;
 #[cfg(test)]
 mod checkpoint_tests;

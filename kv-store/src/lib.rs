@@ -55,6 +55,7 @@
 //! assert_eq!(users.take("bob")?.unwrap(), "Robert"); // deletes the key and returns its value
 //! assert_eq!(visits.pop_first()?.unwrap().value, [1]); // a queue, too; also `pop_last`, `drain`
 //! assert!(matches!(users.delete("bob"), Err(Error::KeyNotFound { .. }))); // `delete_if_present` returns `false`
+//! assert_eq!(visits.delete_prefix("tmp/")?, 0); // also `delete_range`; in steps `retain`, `delete_range_in_steps`
 //!
 //! // Order: byte order, from both ends, with any bounds. Iterators are owned and see one position. Entries are `Result`s.
 //! for entry in users.range("a".."n").rev() {
