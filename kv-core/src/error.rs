@@ -199,12 +199,14 @@ pub enum Error {
     /// To share a store within a process, clone its handle. A store stays open until its last
     /// handle is dropped, including collections, change feeds and commits, and even after
     /// [`close`](crate::Store::close).
-    #[error("{} {holder}", path.display())]
+    #[error("{} {holder}{}", path.display(), waited_message(*waited))]
     Locked {
         /// The directory.
         path: PathBuf,
         /// Who has it open, as far as the medium can tell.
         holder: LockHolder,
+        /// How long the opening has waited for it; zero if it was not asked to wait.
+        waited: Duration,
     },
 
     /// This process is a child, made by `fork`, of the process that opened the store. Nothing was
@@ -417,7 +419,7 @@ impl Error {
     /// The error for a directory that is open already. `process` is the number of the process that
     /// has it open, if that is known; see [`LockHolder`].
     pub fn locked(path: impl Into<PathBuf>, process: Option<u32>) -> Self {
-        Self::Locked { path: path.into(), holder: process.into() }
+        Self::Locked { path: path.into(), holder: process.into(), waited: Duration::ZERO }
     }
 
     /// The [`Misuse`](Error::Misuse) of a position above `appended`, which no record of the log has
@@ -443,6 +445,10 @@ impl Error {
     pub(crate) fn key_not_found(collection: &str, key: &[u8]) -> Self {
         Self::KeyNotFound { collection: collection.to_owned(), key: Value::copy_from(key) }
     }
+}
+
+fn waited_message(waited: Duration) -> String {
+    if waited.is_zero() { String::new() } else { format!("; gave up after waiting {waited:.1?} for it") }
 }
 
 fn corrupt_message(place: &Place, offset: Option<u64>, detail: &str) -> String {

@@ -1,6 +1,6 @@
 //! What the API offers beyond the verbs: inference, conversions, and errors that say what happened.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use kv_core::{
     Batch, Checkpointer, Durability, Error, LockHolder, Log, LogId, Lsn, MemoryCheckpointer, MemoryLog,
@@ -219,7 +219,7 @@ fn who_holds_a_lock_is_said_as_far_as_it_is_known() {
         (LockHolder::Process { id: None }, true, "d is in use by another process".to_owned()),
     ] {
         assert_eq!(holder.is_another_process(), another);
-        assert_eq!(Error::Locked { path: "d".into(), holder }.to_string(), text);
+        assert_eq!(Error::Locked { path: "d".into(), holder, waited: Duration::ZERO }.to_string(), text);
     }
     assert!(!LockHolder::ThisProcess.is_another_process() && !LockHolder::Unknown.is_another_process());
     assert!(Error::locked("d", None).to_string().contains("by another process, or by a handle of this one"));
