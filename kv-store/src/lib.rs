@@ -105,6 +105,11 @@
 //! store.checkpoint()?; // an opening right after this has nothing to replay
 //! println!("{}", store.stats());
 //!
+//! // Backups: made beside writers, and sharing what has not changed. A backup is a store; `restore` makes a new one from it.
+//! # let family = directory.path().join("backups");
+//! let backup = kv_store::backup_to(&store, &family)?;
+//! assert_eq!(kv_store::backups(&family)?[0].path, backup.path);
+//!
 //! // Errors say what happened, where, and what to do. There is a variant for each case to handle differently.
 //! let refused = people.put("", "no key").unwrap_err();
 //! assert_eq!(refused.chain(), "invalid key of 0 bytes: a key has 1 to 65535 bytes");
@@ -130,6 +135,7 @@
 //! |---|---|
 //! | `LOCK` | locked by the process that has the store open; names the process that writes; never removed |
 //! | `FORMAT` | marks the directory as a store and names its log; written last at creation |
+//! | `ORIGIN` | says what the store was copied from, if it is a [backup](backup_to) or was [restored](restore) |
 //! | `log/` | the log's segments and its acknowledgement mark, see kv-wal |
 //! | `checkpoints/` | parts and manifests, see kv-snapshot |
 //!
@@ -142,6 +148,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod format;
 mod options;
 mod owner;
@@ -152,6 +159,7 @@ mod verify;
 
 use std::path::Path;
 
+pub use backup::{Backup, Copied, Origin, backup_to, backup_to_in, backups, backups_in, origin, restore, restore_in};
 pub use kv_core::{
     BATCH_BYTES_MAX, Batch, Bounds, COLLECTIONS_MAX, ChangeFeed, ChangeRecord, CheckpointId, Checkpointer, Collection,
     CollectionId, CollectionInfo, Commit, DeferredCollection, DeferredStore, Durability, Entries, Entry, Epoch, Error,

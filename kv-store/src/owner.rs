@@ -122,6 +122,10 @@ impl Owner {
         Self { log, checkpointer, directories, claim }
     }
 
+    pub(crate) fn checkpointer(&self) -> &MmapCheckpointer {
+        &self.checkpointer
+    }
+
     /// The same as [`Claim::explain`].
     pub(crate) fn explain(&self, error: Error) -> Error {
         self.claim.explain(error)
