@@ -319,7 +319,7 @@ pub enum Error {
     Fenced,
 
     /// The store or the log was closed before.
-    #[error("already closed")]
+    #[error("it was closed: open it again to go on")]
     Closed,
 
     /// A write, a flush or a checkpoint has not ended within the time that closing may take.
