@@ -19,8 +19,8 @@ use crate::{
 
 const NAME: &str = "FORMAT";
 const BYTES: usize = 56;
-const STORE_ID_AT: usize = 40;
-const COMPATIBLE: std::ops::Range<usize> = 32..40;
+pub(crate) const STORE_ID_AT: usize = 40;
+pub(crate) const COMPATIBLE: std::ops::Range<usize> = 32..40;
 
 /// The whole file: as it is, and with its checksum corrected.
 pub(crate) fn format(input: &[u8]) {
@@ -66,7 +66,7 @@ fn written_again(file: &[u8]) -> Vec<u8> {
     again
 }
 
-fn options(create: bool) -> Options {
+pub(crate) fn options(create: bool) -> Options {
     Options {
         create,
         store: noop_scheduler::store_options(),
@@ -76,7 +76,7 @@ fn options(create: bool) -> Options {
 }
 
 /// The directory of a store with one collection.
-fn base() -> &'static Arc<Folder> {
+pub(crate) fn base() -> &'static Arc<Folder> {
     static BASE: OnceLock<Arc<Folder>> = OnceLock::new();
     BASE.get_or_init(|| {
         let folder = Folder::new();

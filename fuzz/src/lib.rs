@@ -32,6 +32,7 @@ mod log;
 mod manifest;
 mod noop_scheduler;
 mod operation;
+mod origin_file;
 mod part;
 
 pub mod mutation;
@@ -69,6 +70,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "start", run: log::start, seeds: log::seeds::seeds, heavy: log::heavy },
     Target { name: "mark", run: log::mark, seeds: log::seeds::seeds, heavy: log::heavy },
     Target { name: "format", run: format_file::format, seeds: format_file::seeds, heavy: none },
+    Target { name: "origin", run: origin_file::origin, seeds: origin_file::seeds, heavy: none },
     Target { name: "part", run: part::part, seeds: part::seeds::seeds, heavy: part::heavy },
     Target { name: "index", run: part::index, seeds: part::seeds::seeds, heavy: part::heavy },
     Target { name: "manifest", run: manifest::manifest, seeds: manifest::seeds, heavy: manifest::heavy },

@@ -40,6 +40,7 @@ impl From<&Error> for Exit {
             Error::InvalidKey { .. }
             | Error::ValueTooLarge { .. }
             | Error::BatchTooLarge { .. }
+            | Error::RangeTooLarge { .. }
             | Error::TooManyCollections { .. }
             | Error::InvalidCollectionName { .. } => Self::Refused,
             // `Fenced`: another writer has taken over. The user has to do the same as for a lock.
@@ -114,6 +115,7 @@ mod tests {
             (Error::InvalidKey { len: 0, max: 1 }, 3),
             (Error::ValueTooLarge { len: 2, max: 1 }, 3),
             (Error::BatchTooLarge { bytes: 2, max: 1 }, 3),
+            (Error::RangeTooLarge { max: 1 }, 3),
             (Error::TooManyCollections { max: 1 }, 3),
             (Error::InvalidCollectionName { len: 0, max: 1 }, 3),
             (Error::locked("x", None), 4),

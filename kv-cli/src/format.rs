@@ -1,7 +1,6 @@
 //! The file formats of import and export: rows in, rows out. This module knows nothing of stores.
 
 mod csv;
-mod encoded;
 mod input;
 mod json;
 mod jsonl;
@@ -17,7 +16,6 @@ use std::{
     io::{self, Write},
 };
 
-pub use encoded::Encoded;
 pub use input::{Input, Reading};
 pub use jsonl::{LINE_BYTES_MAX, object, pair, write_member, write_text};
 pub use key::{KeyFields, KeySource};
@@ -79,7 +77,7 @@ pub struct Row {
 
 impl Row {
     /// A row whose key and value have lengths that a store accepts.
-    fn checked(line: u64, key: Vec<u8>, value: Vec<u8>) -> Result<Self, RowError> {
+    pub fn checked(line: u64, key: Vec<u8>, value: Vec<u8>) -> Result<Self, RowError> {
         if key.is_empty() {
             return Err(RowError::refused(line, "the key is empty"));
         }

@@ -8,6 +8,7 @@
 mod cli;
 mod commands;
 mod demo;
+mod encoded_rows;
 mod encoding;
 mod env;
 mod exit;

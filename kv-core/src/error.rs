@@ -68,6 +68,35 @@ pub enum Error {
         max: usize,
     },
 
+    /// More keys lie in the range than one record of the log can delete, so they cannot be deleted
+    /// in one step. Nothing was deleted. Use
+    /// [`delete_range_in_steps`](crate::Collection::delete_range_in_steps), or smaller ranges.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use kv_core::{Error, Limits, MemoryCheckpointer, MemoryLog, Store, StoreOptions};
+    ///
+    /// let limits = Limits { batch_bytes_max: 1000, ..Limits::default() };
+    /// let options = StoreOptions { limits, ..StoreOptions::default() };
+    /// let store = Store::with_backends(Arc::new(MemoryLog::new()), Arc::new(MemoryCheckpointer::new()), options)?;
+    /// let numbers = store.collection("numbers")?;
+    /// for number in 0..100_u8 {
+    ///     numbers.put([number], "")?;
+    /// }
+    /// assert!(matches!(numbers.delete_range([0]..), Err(Error::RangeTooLarge { max: 1000 })));
+    /// assert_eq!(numbers.delete_range_in_steps([0]..)?, 100);
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    #[error(
+        "the keys in this range take more than {max} bytes of the log, which is the most that can be deleted in one \
+         step; nothing was deleted: delete in steps (`delete_range_in_steps`, `delete_prefix_in_steps`), or smaller \
+         ranges"
+    )]
+    RangeTooLarge {
+        /// The largest record allowed, in bytes.
+        max: usize,
+    },
+
     /// The collection's name is empty or too long.
     #[error("invalid collection name of {len} bytes: a name has 1 to {max} bytes of UTF-8")]
     InvalidCollectionName {
@@ -170,12 +199,14 @@ pub enum Error {
     /// To share a store within a process, clone its handle. A store stays open until its last
     /// handle is dropped, including collections, change feeds and commits, and even after
     /// [`close`](crate::Store::close).
-    #[error("{} {holder}", path.display())]
+    #[error("{} {holder}{}", path.display(), waited_message(*waited))]
     Locked {
         /// The directory.
         path: PathBuf,
         /// Who has it open, as far as the medium can tell.
         holder: LockHolder,
+        /// How long the opening has waited for it; zero if it was not asked to wait.
+        waited: Duration,
     },
 
     /// This process is a child, made by `fork`, of the process that opened the store. Nothing was
@@ -288,7 +319,7 @@ pub enum Error {
     Fenced,
 
     /// The store or the log was closed before.
-    #[error("already closed")]
+    #[error("it was closed: open it again to go on")]
     Closed,
 
     /// A write, a flush or a checkpoint has not ended within the time that closing may take.
@@ -388,7 +419,7 @@ impl Error {
     /// The error for a directory that is open already. `process` is the number of the process that
     /// has it open, if that is known; see [`LockHolder`].
     pub fn locked(path: impl Into<PathBuf>, process: Option<u32>) -> Self {
-        Self::Locked { path: path.into(), holder: process.into() }
+        Self::Locked { path: path.into(), holder: process.into(), waited: Duration::ZERO }
     }
 
     /// The [`Misuse`](Error::Misuse) of a position above `appended`, which no record of the log has
@@ -414,6 +445,10 @@ impl Error {
     pub(crate) fn key_not_found(collection: &str, key: &[u8]) -> Self {
         Self::KeyNotFound { collection: collection.to_owned(), key: Value::copy_from(key) }
     }
+}
+
+fn waited_message(waited: Duration) -> String {
+    if waited.is_zero() { String::new() } else { format!("; gave up after waiting {waited:.1?} for it") }
 }
 
 fn corrupt_message(place: &Place, offset: Option<u64>, detail: &str) -> String {

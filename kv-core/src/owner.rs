@@ -1,8 +1,11 @@
+use std::any::Any;
+
 use crate::Result;
 
 /// Says whether this process may write to the place where a store is kept, such as a directory that
 /// the process has locked. A store holds its owner until the last handle is dropped, and drops its
-/// log and checkpointer before it.
+/// log and checkpointer before it. [`Store::owner`](crate::Store::owner) gives it back, as the type
+/// that it is.
 ///
 /// ```
 /// use std::{process, sync::Arc};
@@ -19,7 +22,7 @@ use crate::Result;
 ///
 /// let options = StoreOptions { owner: Some(Arc::new(Opener(process::id()))), ..StoreOptions::default() };
 /// ```
-pub trait Owner: Send + Sync {
+pub trait Owner: Any + Send + Sync {
     /// Checks that this is the process that opened the store. The store calls this before each
     /// write, and before it takes a lock on behalf of a caller, so the check must neither do I/O
     /// nor wait.

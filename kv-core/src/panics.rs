@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(message_of(guarded("the job", || panic!("number {}", 7))), "the job panicked: number 7");
         assert_eq!(message_of(guarded("the job", || panic!("plain"))), "the job panicked: plain");
         assert_eq!(message_of(guarded("the job", || panic_any(7))), "the job panicked: no message");
-        assert_eq!(message_of(guarded("the job", || Err(Error::Closed))), "already closed");
+        assert_eq!(message_of(guarded("the job", || Err(Error::Closed))), "it was closed: open it again to go on");
         assert_eq!(guarded("the job", || Ok(7)).unwrap(), 7);
     }
 

@@ -1,4 +1,5 @@
 mod batch;
+mod bulk;
 mod checkpoint;
 #[cfg(test)]
 mod checkpoint_tests;
@@ -6,6 +7,7 @@ mod closing;
 mod collection;
 mod commit;
 mod conditional;
+mod copying;
 mod deferred;
 mod feed;
 mod flusher;
@@ -29,6 +31,7 @@ mod transaction;
 mod waiters;
 
 use std::{
+    any::Any,
     borrow::Borrow,
     fmt,
     sync::{Arc, atomic::Ordering},
@@ -58,7 +61,7 @@ use space::Space;
 use waiters::Waiters;
 
 use crate::{
-    CheckpointId, Checkpointer, CollectionInfo, Durability, Limits, Log, MemoryCheckpointer, MemoryLog, Result,
+    CheckpointId, Checkpointer, CollectionInfo, Durability, Limits, Log, MemoryCheckpointer, MemoryLog, Owner, Result,
     collections::Collections,
     event,
     sync::{AtomicBool, AtomicU64, Mutex},
@@ -437,6 +440,13 @@ impl Store {
     pub fn compact(&self) -> Result<Option<CheckpointId>> {
         drop(self.inner.writer()?); // fails if the store is closed
         self.inner.compact()
+    }
+
+    /// The [owner](crate::StoreOptions::owner) that the store was opened with, if it is of this
+    /// type. So the code that opens stores can find out what belongs to one of them.
+    pub fn owner<O: Owner>(&self) -> Option<&O> {
+        let owner: &dyn Any = &**self.inner.options.owner.as_ref()?;
+        owner.downcast_ref()
     }
 
     /// What opening the store found and did.

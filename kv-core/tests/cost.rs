@@ -100,7 +100,9 @@ fn the_front_of_what_was_deleted() {
         learn(&store, n);
         store
     };
-    let learn: [fn(&Store, u64); 2] = [
+    let learn: [fn(&Store, u64); 4] = [
+        |store, n| assert_eq!(store.collection("q").unwrap().delete_range(..n.to_be_bytes()).unwrap(), 0),
+        |store, n| assert_eq!(store.collection("q").unwrap().delete_range_in_steps(..n.to_be_bytes()).unwrap(), 0),
         |store, _| assert!(store.collection("q").unwrap().pop_first().unwrap().is_some()),
         |store, n| assert!(store.collection("q").unwrap().drain(..n.to_be_bytes()).unwrap().is_empty()),
     ];
@@ -110,6 +112,52 @@ fn the_front_of_what_was_deleted() {
         check("a range from the front", at, |store, _| {
             assert!(store.collection("q").unwrap().range(0_u64.to_be_bytes()..).next().is_some());
         });
+    }
+}
+
+/// Deleting a range notes what it has deleted from an end, however many steps it takes.
+#[test]
+fn the_front_of_a_range_that_was_deleted() {
+    let delete: [fn(&Store, u64); 2] = [
+        |store, n| assert_eq!(store.collection("q").unwrap().delete_range(..n.to_be_bytes()).unwrap(), n),
+        |store, n| assert_eq!(store.collection("q").unwrap().delete_range_in_steps(..n.to_be_bytes()).unwrap(), n),
+    ];
+    for delete in delete {
+        for checkpointed in [false, true] {
+            let at = |n| {
+                let store = store();
+                (0..5 * n + 50).for_each(|key| put(&store, key));
+                if checkpointed {
+                    store.checkpoint().unwrap();
+                }
+                delete(&store, 5 * n);
+                store
+            };
+            check("first", at, |store, _| assert!(store.collection("q").unwrap().first().unwrap().is_some()));
+        }
+    }
+}
+
+/// What each step costs does not depend on how much the steps before have deleted.
+#[test]
+fn deleting_in_steps() {
+    let cost = |n: u64, delete: fn(&Store, u64)| {
+        let store = store();
+        (0..n).for_each(|key| put(&store, key));
+        store.checkpoint().unwrap();
+        measure(|| delete(&store, n)).count_total as f64 / n as f64
+    };
+    let delete: [fn(&Store, u64); 3] = [
+        |store, n| assert_eq!(store.collection("q").unwrap().delete_range_in_steps::<&[u8]>(..).unwrap(), n),
+        |store, n| {
+            let q = store.collection("q").unwrap();
+            assert_eq!(q.delete_range_in_steps(0_u64.to_be_bytes()..).unwrap(), n);
+        },
+        |store, n| assert_eq!(store.collection("q").unwrap().retain(|_, _| false).unwrap(), n),
+    ];
+    for delete in delete {
+        let (at_n, at_4n) = (cost(10_000, delete), cost(40_000, delete));
+        assert!(at_4n <= RATIO_MAX * at_n, "{at_n} allocations for each entry at N, {at_4n} at 4 N");
     }
 }
 

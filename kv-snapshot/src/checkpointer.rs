@@ -1,3 +1,4 @@
+mod copying;
 mod directory;
 mod maintenance;
 mod numbers;
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use kv_core::{Changes, Checkpoint, CheckpointId, Checkpointer, Effort, Error, ReadCacheStats, Result};
 use kv_vfs::{Lock, Origin, Vfs};
 
+pub use self::copying::{CopiedCheckpoint, Sharing};
 use self::{directory::Directory, maintenance::Refused, numbers::Numbers, opening::IfDamaged};
 use crate::{
     damage::Damage,

@@ -61,7 +61,7 @@ pub use kv_core::{
 };
 pub use kv_vfs::{OsVfs, Vfs};
 
-pub use checkpointer::{MmapCheckpointer, Reader, SnapshotOptions};
+pub use checkpointer::{CopiedCheckpoint, MmapCheckpointer, Reader, Sharing, SnapshotOptions};
 pub use dump::dump;
 pub use read::cursor::TableCursor;
 pub use table::{Table, TableWriter};

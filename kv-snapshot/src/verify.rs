@@ -13,10 +13,7 @@ use kv_core::{CheckpointId, CollectionId, Cursor, Error, NAME_BYTES_MAX, Result}
 use kv_vfs::Vfs;
 
 use crate::{
-    format::{
-        manifest::{Manifest, PartRef},
-        names,
-    },
+    format::{manifest::PartRef, names},
     inventory::Inventory,
     read::{cache::BlockCache, checkpoint::read_manifest, cursor::PartCursor, open_part::open_part, part::Part},
 };
@@ -91,17 +88,17 @@ fn verify_checkpoint(
     }
     for part in &manifest.parts {
         if verified.get(&part.seq) != Some(part) {
-            verify_part(vfs, &manifest, part, cache)?;
+            verify_part(vfs, part, cache)?;
             verified.insert(part.seq, *part);
         }
     }
     Ok(())
 }
 
-fn verify_part(vfs: &dyn Vfs, manifest: &Manifest, named: &PartRef, cache: Option<&Arc<BlockCache>>) -> Result<()> {
+fn verify_part(vfs: &dyn Vfs, named: &PartRef, cache: Option<&Arc<BlockCache>>) -> Result<()> {
     // First open it as a reader does: if it is another file altogether, this gives the clearest
     // error.
-    let part = Arc::new(open_part(vfs, manifest, named, cache, Arc::default())?);
+    let part = Arc::new(open_part(vfs, named, cache, Arc::default())?);
     verify_file(vfs, named, || Ok(()))?;
     verify_entries(&part)?;
     verify_names(&part)

@@ -55,6 +55,7 @@
 //! assert_eq!(users.take("bob")?.unwrap(), "Robert"); // deletes the key and returns its value
 //! assert_eq!(visits.pop_first()?.unwrap().value, [1]); // a queue, too; also `pop_last`, `drain`
 //! assert!(matches!(users.delete("bob"), Err(Error::KeyNotFound { .. }))); // `delete_if_present` returns `false`
+//! assert_eq!(visits.delete_prefix("tmp/")?, 0); // also `delete_range`; in steps `retain`, `delete_range_in_steps`
 //!
 //! // Order: byte order, from both ends, with any bounds. Iterators are owned and see one position. Entries are `Result`s.
 //! for entry in users.range("a".."n").rev() {
@@ -104,6 +105,11 @@
 //! store.checkpoint()?; // an opening right after this has nothing to replay
 //! println!("{}", store.stats());
 //!
+//! // Backups: made beside writers, and sharing what has not changed. A backup is a store; `restore` makes a new one from it.
+//! # let family = directory.path().join("backups");
+//! let backup = kv_store::backup_to(&store, &family)?;
+//! assert_eq!(kv_store::backups(&family)?[0].path, backup.path);
+//!
 //! // Errors say what happened, where, and what to do. There is a variant for each case to handle differently.
 //! let refused = people.put("", "no key").unwrap_err();
 //! assert_eq!(refused.chain(), "invalid key of 0 bytes: a key has 1 to 65535 bytes");
@@ -129,6 +135,7 @@
 //! |---|---|
 //! | `LOCK` | locked by the process that has the store open; names the process that writes; never removed |
 //! | `FORMAT` | marks the directory as a store and names its log; written last at creation |
+//! | `ORIGIN` | says what the store was copied from, if it is a [backup](backup_to) or was [restored](restore) |
 //! | `log/` | the log's segments and its acknowledgement mark, see kv-wal |
 //! | `checkpoints/` | parts and manifests, see kv-snapshot |
 //!
@@ -141,6 +148,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod dump;
 mod format;
 mod options;
@@ -152,6 +160,7 @@ mod verify;
 
 use std::path::Path;
 
+pub use backup::{Backup, Copied, Origin, backup_to, backup_to_in, backups, backups_in, origin, restore, restore_in};
 pub use dump::dump_log;
 pub use kv_core::{
     BATCH_BYTES_MAX, Batch, Bounds, COLLECTIONS_MAX, ChangeFeed, ChangeRecord, CheckpointId, Checkpointer, Collection,

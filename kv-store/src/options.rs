@@ -1,4 +1,10 @@
-use std::{io, path::Path, sync::Arc};
+use std::{
+    io,
+    path::Path,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use kv_core::{Checkpointer, Durability, Epoch, Error, Log, Result, Store, StoreOptions};
 use kv_snapshot::{MmapCheckpointer, Reader, SnapshotOptions};
@@ -18,7 +24,10 @@ const EPOCH_MAX: u64 = 1 << 60;
 
 pub(crate) const LOCK: &str = "LOCK";
 pub(crate) const LOG: &str = "log";
-const CHECKPOINTS: &str = "checkpoints";
+pub(crate) const CHECKPOINTS: &str = "checkpoints";
+
+/// How long an opening that waits for the lock sleeps before it asks again.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Names that an interrupted creation may leave, and `lost+found`, which file systems create.
 const OWN_NAMES: [&str; 6] = [LOCK, format::NAME, format::TEMPORARY, LOG, CHECKPOINTS, "lost+found"];
@@ -46,11 +55,19 @@ pub struct Options {
     pub log: kv_wal::Options,
     /// How checkpoints are read. Default: in place, through maps.
     pub reader: Reader,
+    /// How long opening waits if the store is open elsewhere. Default: not at all.
+    pub lock_wait: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { create: true, store: StoreOptions::default(), log: kv_wal::Options::default(), reader: Reader::Mapped }
+        Self {
+            create: true,
+            store: StoreOptions::default(),
+            log: kv_wal::Options::default(),
+            reader: Reader::Mapped,
+            lock_wait: Duration::ZERO,
+        }
     }
 }
 
@@ -89,6 +106,32 @@ impl Options {
         self
     }
 
+    /// Sets how long opening waits if the store is open elsewhere: in another process, or through a
+    /// handle of this one that is still alive. It asks again every 10 ms. When the time is over, it
+    /// fails with [`Error::Locked`], which says what has the store open, and how long the opening
+    /// has waited. Of several that wait, any may be the next.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("data");
+    /// use std::{thread, time::Duration};
+    /// use kv_store::Options;
+    ///
+    /// let store = kv_store::open(&path)?;
+    /// let busy = thread::spawn(move || {
+    ///     thread::sleep(Duration::from_millis(50));
+    ///     drop(store); // the last handle
+    /// });
+    /// let store = Options::default().lock_wait(Duration::from_secs(10)).open(&path)?;
+    /// # busy.join().unwrap();
+    /// # Ok::<(), kv_store::Error>(())
+    /// ```
+    #[must_use]
+    pub fn lock_wait(mut self, wait: Duration) -> Self {
+        self.lock_wait = wait;
+        self
+    }
+
     /// Opens the store in a directory, and recovers it. [`Store::recovery`] reports what the
     /// recovery found and did.
     ///
@@ -115,7 +158,8 @@ impl Options {
     ///
     /// # Errors
     /// - [`Error::Locked`]: the store is open already, in another process or this one. It counts as
-    ///   open, even after `close`, until its last handle is dropped.
+    ///   open, even after `close`, until its last handle is dropped. With
+    ///   [`lock_wait`](Options::lock_wait) it was open for that long.
     /// - [`Error::Io`], with [`NotFound`](io::ErrorKind::NotFound) if there is no store and none
     ///   should be created, and with [`DirectoryNotEmpty`](io::ErrorKind::DirectoryNotEmpty) if the
     ///   directory holds other things.
@@ -154,9 +198,26 @@ impl Options {
     }
 
     fn open_as(&self, vfs: Arc<dyn Vfs>, this: Option<Process>) -> Result<Store> {
-        let claim = claim(&vfs, self.create, this)?;
+        let claim = self.claim_in_time(&vfs, this)?;
         let directory = Directory::open(vfs, self.create, &claim).map_err(|error| claim.explain(error))?;
         self.open_claimed(claim, directory)
+    }
+
+    /// As [`claim`], again and again until the time to wait is over.
+    fn claim_in_time(&self, vfs: &Arc<dyn Vfs>, this: Option<Process>) -> Result<Claim> {
+        let begun = Instant::now();
+        loop {
+            match claim(vfs, self.create, this) {
+                Err(Error::Locked { path, holder, .. }) if !self.lock_wait.is_zero() => {
+                    let waited = begun.elapsed();
+                    if waited >= self.lock_wait {
+                        return Err(Error::Locked { path, holder, waited });
+                    }
+                    thread::sleep(LOCK_PAUSE.min(self.lock_wait - waited));
+                }
+                claimed => return claimed,
+            }
+        }
     }
 
     /// Opens the store in a directory that this process has claimed.

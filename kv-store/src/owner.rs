@@ -1,7 +1,10 @@
 //! The owner of a store's directory: who it is, how it announces itself, and how it notices that it
 //! is no longer the owner.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use kv_core::{Error, LockHolder, Result};
 use kv_snapshot::MmapCheckpointer;
@@ -53,7 +56,7 @@ impl Claim {
             return Ok(());
         }
         let path = self.directory.path().to_owned();
-        Err(Error::Locked { path, holder: LockHolder::OtherMount { id: record.process.id } })
+        Err(Error::Locked { path, holder: LockHolder::OtherMount { id: record.process.id }, waited: Duration::ZERO })
     }
 
     /// Whether the record is this opening's, or was there before. If the record could not be read
@@ -117,6 +120,10 @@ impl Owner {
         checkpointer: Arc<MmapCheckpointer>,
     ) -> Self {
         Self { log, checkpointer, directories, claim }
+    }
+
+    pub(crate) fn checkpointer(&self) -> &MmapCheckpointer {
+        &self.checkpointer
     }
 
     /// The same as [`Claim::explain`].

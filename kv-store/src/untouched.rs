@@ -36,6 +36,10 @@ impl Vfs for Untouched {
         self.refuse("rename", from)
     }
 
+    fn link(&self, name: &str, _: &dyn Vfs, _: &str) -> Result<()> {
+        self.refuse("link", name)
+    }
+
     fn remove(&self, name: &str) -> Result<()> {
         self.refuse("remove", name)
     }

@@ -10,6 +10,7 @@ pub use deep::{DeepVerification, verify_deep, verify_deep_in};
 
 use crate::{
     Options,
+    backup::origin::{self, Origin},
     options::{Directory, claim, directory},
     untouched::Untouched,
 };
@@ -133,6 +134,8 @@ fn verify_as(vfs: Arc<dyn Vfs>, this: Option<Process>, depth: Depth) -> Result<V
 
 fn check_files(directory: &Directory, verification: &mut Verification) -> Result<()> {
     let checkpoints = kv_snapshot::verify(&*directory.checkpoints)?;
+    let origin = check_origin(directory);
+    verification.note(origin)?;
     verification.checkpoints = checkpoints.checkpoints as u64;
     verification.damage_noted = checkpoints.damage_noted;
     for vfs in [&directory.log, &directory.checkpoints] {
@@ -146,6 +149,17 @@ fn check_files(directory: &Directory, verification: &mut Verification) -> Result
         verification.note::<()>(Err(finding))?;
     }
     Ok(())
+}
+
+/// What a copy was made from is only information, but part of the store.
+fn check_origin(directory: &Directory) -> Result<()> {
+    match Origin::read(&*directory.vfs)? {
+        Some((_, copy)) if Some(copy) != directory.log_id => {
+            let detail = format!("it belongs to a store with the log {copy}");
+            Err(Error::corrupt_whole(directory.vfs.path().join(origin::NAME), detail))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Verification {

@@ -58,6 +58,15 @@ pub enum Operation {
         /// The collection's name.
         collection: String,
     },
+    /// Deletes the entries whose keys are not below `from`, but below `to`.
+    DeleteRange {
+        /// The collection's name.
+        collection: String,
+        /// Where the range begins.
+        from: Vec<u8>,
+        /// Where it ends. If that is not after its beginning, it contains nothing.
+        to: Vec<u8>,
+    },
     /// Sets the value of a key, or deletes it, if its value is the expected one. `None` means an
     /// absent key.
     CompareAndSet {
@@ -158,6 +167,12 @@ impl Model {
             Operation::PopLast { collection } => {
                 let popped = self.collections.get_mut(collection).and_then(Entries::pop_last);
                 popped.map_or(Outcome::Unchanged, |(_, value)| done(value))
+            }
+            Operation::DeleteRange { collection, from, to } => {
+                let Some(entries) = self.collections.get_mut(collection) else { return Outcome::Unchanged };
+                let before = entries.len();
+                entries.retain(|key, _| key < from || key >= to);
+                if entries.len() < before { Outcome::Done } else { Outcome::Unchanged }
             }
             Operation::CompareAndSet { collection, key, expected, new } => {
                 if self.get(collection, key) != expected.as_deref() {

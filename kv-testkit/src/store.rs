@@ -67,7 +67,11 @@ fn operation(seed: &Seed) -> Operation {
     match kind % 16 {
         0..=8 => Operation::put(collection, key, vec![value; usize::from(value) * usize::from(value % 4)]),
         9..=10 => Operation::delete(collection, key),
-        11 => Operation::delete_if_present(collection, key),
+        11 if value.is_multiple_of(2) => Operation::delete_if_present(collection, key),
+        11 => {
+            let to = vec![key[0].saturating_add(value % 8); 2];
+            Operation::DeleteRange { collection: collection.to_owned(), from: key, to }
+        }
         12 if value.is_multiple_of(2) => Operation::PopFirst { collection: collection.to_owned() },
         12 => Operation::PopLast { collection: collection.to_owned() },
         13 => Operation::CompareAndSet {

@@ -1,4 +1,5 @@
 use std::{
+    any::Any,
     ffi::OsStr,
     fs, io,
     os::{
@@ -165,6 +166,17 @@ impl Vfs for OsVfs {
         check_name(self, "rename", from)?;
         check_name(self, "rename to", to)?;
         rustix::fs::renameat(&self.directory, from, &self.directory, to).map_err(self.error("rename", from))
+    }
+
+    fn link(&self, name: &str, to: &dyn Vfs, new_name: &str) -> Result<()> {
+        let Some(to) = (to as &dyn Any).downcast_ref::<Self>() else {
+            return Err(Error::new("link", self.path.join(name), io::ErrorKind::Unsupported));
+        };
+        check_name(self, "link", name)?;
+        check_name(to, "link to", new_name)?;
+        // Without `SYMLINK_FOLLOW`, so that no link is followed.
+        rustix::fs::linkat(&self.directory, name, &to.directory, new_name, AtFlags::empty())
+            .map_err(self.error("link", name))
     }
 
     fn remove(&self, name: &str) -> Result<()> {

@@ -1,6 +1,6 @@
-use std::{fmt, path::Path, sync::Arc};
+use std::{any::Any, fmt, io, path::Path, sync::Arc};
 
-use crate::{File, Lock, Result};
+use crate::{Error, File, Lock, Result};
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Space {
 /// Every `name` must be a single path component: without `/`, and neither `.` nor `..`. For any
 /// other name a method fails with [`std::io::ErrorKind::InvalidInput`]. Only regular files are
 /// opened, and no symbolic link is followed. Methods may be called from any thread.
-pub trait Vfs: Send + Sync + fmt::Debug {
+pub trait Vfs: Any + Send + Sync + fmt::Debug {
     /// The directory's path, for messages.
     fn path(&self) -> &Path;
 
@@ -45,10 +45,26 @@ pub trait Vfs: Send + Sync + fmt::Debug {
 
     /// Renames a file. If a file has the new name already, it is replaced. This is atomic: at every
     /// instant, and after every crash, the new name refers either to what it referred to before or
-    /// to the renamed file.
+    /// to the renamed file. A subdirectory can be renamed as well, if the new name is free.
     ///
     /// It is not durable: until [`sync_directory`](Vfs::sync_directory) a power cut may undo it.
     fn rename(&self, from: &str, to: &str) -> Result<()>;
+
+    /// Gives a file another name, in the directory `to` (a hard link). Both names refer to the same
+    /// file, whatever happens to the other one, so the file must not be changed any more.
+    ///
+    /// Fails with [`AlreadyExists`](io::ErrorKind::AlreadyExists) if the new name exists. Where
+    /// files cannot be linked, it fails with another error, for example
+    /// [`CrossesDevices`](io::ErrorKind::CrossesDevices) if `to` is on another file system: copy
+    /// the file then. The default implementation links nothing and fails with
+    /// [`Unsupported`](io::ErrorKind::Unsupported).
+    ///
+    /// The new name survives a power cut only after [`sync_directory`](Vfs::sync_directory) on
+    /// `to`.
+    fn link(&self, name: &str, to: &dyn Vfs, new_name: &str) -> Result<()> {
+        let _ = (to, new_name);
+        Err(Error::new("link", self.path().join(name), io::ErrorKind::Unsupported))
+    }
 
     /// Removes a file. Open handles and maps of it stay valid.
     ///

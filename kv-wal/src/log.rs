@@ -11,7 +11,7 @@ use kv_vfs::{Lock, Vfs};
 
 use crate::{
     open,
-    options::Options,
+    options::{Options, Sizes},
     reader::Reader,
     recovery::LogRecovery,
     sync::Mutex,
@@ -60,9 +60,49 @@ impl SegmentedLog {
     /// - [`DiskFull`](Error::DiskFull) or [`Io`](Error::Io) if a file cannot be read or created;
     ///   with [`NotFound`](std::io::ErrorKind::NotFound) if there is no log and `create` is off.
     pub fn open(vfs: Arc<dyn Vfs>, options: Options) -> Result<Self> {
+        Self::open_as(vfs, options, open::open)
+    }
+
+    /// Creates a log that holds no record, as if everything up to `base` had been trimmed: the
+    /// first record will have the position after that. Closes it cleanly. This is for the log of a
+    /// copy: a checkpoint at position `base` holds what such a log does not.
+    ///
+    /// On return everything but the directory's own name survives a power cut. After an error the
+    /// directory may hold a part of a log.
+    ///
+    /// # Errors
+    /// As [`open`](SegmentedLog::open). With
+    /// [`AlreadyExists`](std::io::ErrorKind::AlreadyExists) if there is a log.
+    ///
+    /// ```
+    /// use kv_wal::{Durability, Log, LogId, Lsn, Options, OsVfs, SegmentedLog};
+    ///
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// let vfs = OsVfs::open(directory.path()).unwrap();
+    /// SegmentedLog::create_after(vfs.clone(), LogId(7), Lsn(41), Options::default())?;
+    /// let log = SegmentedLog::open(vfs, Options::default())?;
+    /// assert_eq!(log.append(b"the next record", Durability::Process)?, Lsn(42));
+    /// assert_eq!((log.id(), log.bounds().trimmed), (LogId(7), Lsn(41)));
+    /// # Ok::<(), kv_wal::Error>(())
+    /// ```
+    pub fn create_after(vfs: Arc<dyn Vfs>, log_id: LogId, base: Lsn, options: Options) -> Result<()> {
+        let create = |vfs, sizes, options: &Options| open::create_after(vfs, sizes, options, log_id, base);
+        let log = Self::open_as(vfs, options, create)?;
+        // The start frame of the first segment states the base, and the mark that it is durable.
+        let begun = log.wait_for_room(Room::Usual, 0)?;
+        log.shared.flush_or_wait(begun).poison.refuse()?;
+        log.close()?;
+        log.shared.vfs.sync_directory().map_err(Error::from)
+    }
+
+    fn open_as(
+        vfs: Arc<dyn Vfs>,
+        options: Options,
+        open: impl FnOnce(Arc<dyn Vfs>, Sizes, &Options) -> Result<(Arc<Shared>, LogRecovery)>,
+    ) -> Result<Self> {
         let lock = open::lock(&*vfs)?;
         let sizes = options.sizes(vfs.block_bytes());
-        let (shared, recovery) = open::open(vfs, sizes, &options)?;
+        let (shared, recovery) = open(vfs, sizes, &options)?;
         let job = SpareJob { shared: Arc::clone(&shared) };
         let spares = { options.scheduler }.spawn("kv-wal-spare", Box::new(job))?;
         Ok(Self {

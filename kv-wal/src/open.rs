@@ -36,9 +36,36 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, sizes: Sizes, options: &Options) -> Result
     let created = recovered.is_none();
     let recovered = match recovered {
         Some(recovered) => recovered,
-        None if options.create => create(&*vfs, &sizes)?,
+        None if options.create => create(&*vfs, &sizes, LogId(vfs.random()?), Lsn::START)?,
         None => return Err(absent(&*vfs)),
     };
+    opened(vfs, sizes, options, recovered, created)
+}
+
+/// Creates a log with that identity, in which the first record will have the position after `base`.
+/// There must be none.
+pub(crate) fn create_after(
+    vfs: Arc<dyn Vfs>,
+    sizes: Sizes,
+    options: &Options,
+    log_id: LogId,
+    base: Lsn,
+) -> Result<(Arc<Shared>, LogRecovery)> {
+    if recovery::recover(&*vfs)?.is_some() {
+        let source = io::Error::new(io::ErrorKind::AlreadyExists, "there is a log in this directory already");
+        return Err(Error::from_io("create a log in", vfs.path(), source));
+    }
+    let created = create(&*vfs, &sizes, log_id, base)?;
+    opened(vfs, sizes, options, created, true)
+}
+
+fn opened(
+    vfs: Arc<dyn Vfs>,
+    sizes: Sizes,
+    options: &Options,
+    recovered: Recovered,
+    created: bool,
+) -> Result<(Arc<Shared>, LogRecovery)> {
     let epoch = Epoch(recovered.epoch.0 + 1).max(options.epoch_min);
     if epoch.0 > NUMBER_MAX {
         return Err(Error::Misuse("`Options::epoch_min` is too high: it must not exceed 2^62".into()));
@@ -62,10 +89,9 @@ fn absent(vfs: &dyn Vfs) -> Error {
     Error::from_io("open the log in", vfs.path(), source)
 }
 
-/// Creates a log without records: one spare segment, in which the first record will be written. The
-/// mark is created with that record.
-fn create(vfs: &dyn Vfs, sizes: &Sizes) -> Result<Recovered> {
-    let log_id = LogId(vfs.random()?);
+/// Creates a log without records: one spare segment, in which the first record will be written,
+/// with the position after `base`. The mark is created with that record.
+fn create(vfs: &dyn Vfs, sizes: &Sizes, log_id: LogId, base: Lsn) -> Result<Recovered> {
     let (identity, number) = (new_identity(vfs)?, 1);
     vfs.request_overwriting_in_place();
     let header = Header { log_id, number, identity, block_bytes: sizes.block as u32, length: sizes.segment_min };
@@ -78,7 +104,7 @@ fn create(vfs: &dyn Vfs, sizes: &Sizes) -> Result<Recovered> {
         spare: Some(number),
         obsolete: Vec::new(),
         next_number: number + 1,
-        last: Lsn::START,
+        last: base,
         mark: None,
         epoch: Epoch(0),
         torn: None,

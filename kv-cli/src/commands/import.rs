@@ -7,10 +7,11 @@ use std::{
 };
 
 use crate::{
+    encoded_rows::Encoded,
     encoding::{Encoding, EncodingArgs},
     env::Env,
     failure::{Context, Failure},
-    format::{Encoded, Input, KeyFields, KeySource, Reading},
+    format::{Input, KeyFields, KeySource, Reading},
     interrupt::Interrupt,
     loader::Loader,
     opening,

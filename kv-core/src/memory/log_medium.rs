@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    BATCH_BYTES_MAX, Bounds, Durability, Epoch, Error, LockHolder, LogId, Lsn, Result,
+    BATCH_BYTES_MAX, Bounds, Durability, Epoch, Error, LogId, Lsn, Result,
     sync::{Mutex, MutexGuard, lock},
 };
 
@@ -157,7 +157,7 @@ impl State {
     /// Begins an opening, unless the log is open already.
     pub(super) fn start_alone(&mut self) -> Result<()> {
         if self.opening.is_some() {
-            return Err(Error::Locked { path: PLACE.into(), holder: LockHolder::ThisProcess });
+            return Err(Error::locked(PLACE, Some(std::process::id())));
         }
         self.start();
         Ok(())

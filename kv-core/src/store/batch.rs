@@ -1,8 +1,12 @@
-use std::{mem, ops::Range};
+use std::{
+    mem,
+    ops::{Bound, Range, RangeBounds},
+};
 
 use super::{collection::checked, pending_write::PendingWrite, space::Purpose};
 use crate::{
     Error, Limits, Result,
+    collections::prefix_bounds,
     operation::{OPERATION_HEADER_BYTES, RECORD_HEADER_BYTES},
 };
 
@@ -47,15 +51,16 @@ pub struct Batch {
 struct BatchedChange {
     /// Index into the names.
     name: usize,
-    key: Range<usize>,
     action: BatchedAction,
 }
 
+/// Keys and values are ranges of the batch's bytes.
 #[derive(Clone, Debug)]
 enum BatchedAction {
-    Put(Range<usize>),
-    Delete,
-    DeleteIfPresent,
+    Put(Range<usize>, Range<usize>),
+    Delete(Range<usize>),
+    DeleteIfPresent(Range<usize>),
+    DeleteRange(Bound<Range<usize>>, Bound<Range<usize>>),
 }
 
 /// How many of the names that were added last are searched for the collection of a new change.
@@ -72,20 +77,46 @@ impl Batch {
     pub fn put(&mut self, collection: &str, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> &mut Self {
         let key = self.keep(key.as_ref());
         let value = self.keep(value.as_ref());
-        self.add(collection, key, BatchedAction::Put(value))
+        self.add(collection, BatchedAction::Put(key, value))
     }
 
     /// Deletes a key. If the key is absent when this change is made, writing the batch fails with
     /// [`KeyNotFound`](crate::Error::KeyNotFound) and changes nothing.
     pub fn delete(&mut self, collection: &str, key: impl AsRef<[u8]>) -> &mut Self {
         let key = self.keep(key.as_ref());
-        self.add(collection, key, BatchedAction::Delete)
+        self.add(collection, BatchedAction::Delete(key))
     }
 
     /// Deletes a key if it is present.
     pub fn delete_if_present(&mut self, collection: &str, key: impl AsRef<[u8]>) -> &mut Self {
         let key = self.keep(key.as_ref());
-        self.add(collection, key, BatchedAction::DeleteIfPresent)
+        self.add(collection, BatchedAction::DeleteIfPresent(key))
+    }
+
+    /// Deletes the entries whose keys lie in `keys` when this change is made, including those that
+    /// earlier changes of the batch have put. If they are more than one record can delete, writing
+    /// the batch fails with [`RangeTooLarge`](crate::Error::RangeTooLarge) and changes nothing.
+    ///
+    /// ```
+    /// # let store = kv_core::Store::in_memory()?;
+    /// # use kv_core::Batch;
+    /// let index = store.collection("index")?;
+    /// index.put("old/1", "")?;
+    /// store.write(Batch::new().delete_prefix("index", "old/").put("index", "new/1", ""))?; // at one instant
+    /// assert_eq!(index.first()?.unwrap().key, "new/1");
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    pub fn delete_range<K: AsRef<[u8]>>(&mut self, collection: &str, keys: impl RangeBounds<K>) -> &mut Self {
+        let lower = keys.start_bound().map(|key| self.keep(key.as_ref()));
+        let upper = keys.end_bound().map(|key| self.keep(key.as_ref()));
+        self.add(collection, BatchedAction::DeleteRange(lower, upper))
+    }
+
+    /// Deletes the entries whose keys begin with `prefix` when this change is made; otherwise as
+    /// [`delete_range`](Batch::delete_range).
+    pub fn delete_prefix(&mut self, collection: &str, prefix: impl AsRef<[u8]>) -> &mut Self {
+        let (lower, upper) = prefix_bounds(prefix.as_ref());
+        self.delete_range::<&[u8]>(collection, (lower, upper.as_ref().map(|key| &**key)))
     }
 
     /// Moves the changes into a new batch, and leaves this one empty. Use it at the end of a chain
@@ -146,7 +177,7 @@ impl Batch {
         start..self.bytes.len()
     }
 
-    fn add(&mut self, collection: &str, key: Range<usize>, action: BatchedAction) -> &mut Self {
+    fn add(&mut self, collection: &str, action: BatchedAction) -> &mut Self {
         // Only the last few names are searched, because a batch over many collections would be slow
         // otherwise. It does no harm if a name is in the list twice.
         let first = self.names.len().saturating_sub(NAMES_SEARCHED);
@@ -157,23 +188,28 @@ impl Batch {
                 self.names.len() - 1
             }
         };
-        self.changes.push(BatchedChange { name, key, action });
+        self.changes.push(BatchedChange { name, action });
         self
     }
 
     /// Checks everything that can be checked without reading the store. Returns the size of the
-    /// record in bytes, not counting the creation of collections.
+    /// record in bytes, not counting the creation of collections and the deletion of ranges.
     pub(super) fn check(&self, limits: &Limits) -> Result<usize> {
         self.names.iter().try_for_each(|name| Limits::default().check_name(name))?;
         let mut bytes = RECORD_HEADER_BYTES;
         for change in &self.changes {
-            let key = checked(&self.bytes[change.key.clone()])?;
-            bytes += OPERATION_HEADER_BYTES + key.len();
-            if let BatchedAction::Put(value) = &change.action {
-                limits.check_key(key)?;
-                limits.check_value(&self.bytes[value.clone()])?;
-                bytes += value.len();
-            }
+            bytes += match &change.action {
+                BatchedAction::Put(key, value) => {
+                    let (key, value) = (&self.bytes[key.clone()], &self.bytes[value.clone()]);
+                    limits.check_key(key)?;
+                    limits.check_value(value)?;
+                    OPERATION_HEADER_BYTES + key.len() + value.len()
+                }
+                BatchedAction::Delete(key) | BatchedAction::DeleteIfPresent(key) => {
+                    OPERATION_HEADER_BYTES + checked(&self.bytes[key.clone()])?.len()
+                }
+                BatchedAction::DeleteRange(..) => 0, // known when it is made
+            };
         }
         limits.check_batch(bytes)?;
         Ok(bytes)
@@ -181,27 +217,34 @@ impl Batch {
 
     /// Whether the outcome of one change may depend on another.
     pub(super) fn reads_own_writes(&self) -> bool {
-        self.changes.len() > 1 && self.changes.iter().any(|change| !matches!(change.action, BatchedAction::Put(_)))
+        self.changes.len() > 1 && self.changes.iter().any(|change| !matches!(change.action, BatchedAction::Put(..)))
     }
 
     /// What its record will do.
     pub(super) fn purpose(&self) -> Purpose {
-        let puts = self.changes.iter().any(|change| matches!(change.action, BatchedAction::Put(_)));
+        let puts = self.changes.iter().any(|change| matches!(change.action, BatchedAction::Put(..)));
         if puts { Purpose::Puts } else { Purpose::Deletes }
     }
 
     /// Adds the changes to `pending`, in their order.
     ///
     /// # Errors
-    /// [`KeyNotFound`](Error::KeyNotFound) if a change deletes a key that is absent at that point.
+    /// [`KeyNotFound`](Error::KeyNotFound) if a change deletes a key that is absent at that point;
+    /// [`RangeTooLarge`](Error::RangeTooLarge).
     pub(super) fn build(&self, pending: &mut PendingWrite<'_>) -> Result<()> {
-        for change in &self.changes {
-            let (name, key) = (self.names[change.name].as_str(), &self.bytes[change.key.clone()]);
-            match &change.action {
-                BatchedAction::Put(value) => pending.put(name, key, &self.bytes[value.clone()])?,
-                BatchedAction::Delete if !pending.delete(name, key)? => return Err(Error::key_not_found(name, key)),
-                BatchedAction::DeleteIfPresent => drop(pending.delete(name, key)?),
-                BatchedAction::Delete => {}
+        let bytes = |range: &Range<usize>| &self.bytes[range.clone()];
+        for BatchedChange { name, action } in &self.changes {
+            let name = self.names[*name].as_str();
+            match action {
+                BatchedAction::Put(key, value) => pending.put(name, bytes(key), bytes(value))?,
+                BatchedAction::Delete(key) if !pending.delete(name, bytes(key))? => {
+                    return Err(Error::key_not_found(name, bytes(key)));
+                }
+                BatchedAction::DeleteIfPresent(key) => drop(pending.delete(name, bytes(key))?),
+                BatchedAction::DeleteRange(lower, upper) => {
+                    pending.delete_range(name, lower.as_ref().map(bytes), upper.as_ref().map(bytes))?;
+                }
+                BatchedAction::Delete(_) => {}
             }
         }
         Ok(())

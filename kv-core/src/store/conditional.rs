@@ -157,7 +157,7 @@ impl Collection {
     /// ```
     ///
     /// # Errors
-    /// [`BatchTooLarge`](crate::Error::BatchTooLarge) if there are more than one record can delete:
+    /// [`RangeTooLarge`](crate::Error::RangeTooLarge) if there are more than one record can delete:
     /// drain smaller ranges. Otherwise as [`put`](Collection::put).
     pub fn drain<K: AsRef<[u8]>>(&self, keys: impl RangeBounds<K>) -> Result<Vec<Entry>> {
         let (lower, upper) = (keys.start_bound().map(AsRef::as_ref), keys.end_bound().map(AsRef::as_ref));

@@ -1,5 +1,7 @@
 //! A record that is being built, and the state that it would lead to.
 
+mod ranges;
+
 use std::{
     collections::HashMap,
     ops::Bound,
@@ -245,38 +247,6 @@ impl<'a> PendingWrite<'a> {
             None => self.note_empty(name, end, Bound::Unbounded, depends_on),
         }
         Ok(entry)
-    }
-
-    /// Deletes the entries within the bounds, and returns them.
-    pub(super) fn drain(&mut self, name: &str, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> Result<Vec<Entry>> {
-        let mut entries = self.range(name, lower, upper);
-        let found = self.as_many_as_can_be_deleted(&mut entries);
-        let depends_on = entries.depends_on();
-        self.observed.note(depends_on);
-        let found = found?;
-        found.iter().try_for_each(|entry| self.delete_present(name, &entry.key))?;
-        for (end, begins, reaches, last) in
-            [(Direction::Forward, lower, upper, found.last()), (Direction::Backward, upper, lower, found.first())]
-        {
-            match last {
-                _ if begins != Bound::Unbounded => {}
-                Some(last) => self.note_popped(name, end, &last.key),
-                None => self.note_empty(name, end, reaches, depends_on),
-            }
-        }
-        Ok(found)
-    }
-
-    /// All entries, if one record can delete them. This is found out before anything is deleted,
-    /// because a transaction may go on after an error.
-    fn as_many_as_can_be_deleted(&self, entries: &mut Walk<'_>) -> Result<Vec<Entry>> {
-        let (mut found, mut record_bytes) = (Vec::new(), self.record.len());
-        while let Some(entry) = entries.take(Direction::Forward).transpose()? {
-            record_bytes += OPERATION_HEADER_BYTES + entry.key.len();
-            self.limits.check_batch(record_bytes)?;
-            found.push(entry);
-        }
-        Ok(found)
     }
 
     /// Deletes a key that was just found.

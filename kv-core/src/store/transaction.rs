@@ -323,6 +323,37 @@ impl Transaction<'_> {
         let (lower, upper) = (keys.start_bound().map(AsRef::as_ref), keys.end_bound().map(AsRef::as_ref));
         self.pending.drain(collection, lower, upper)
     }
+
+    /// As [`Collection::delete_range`](crate::Collection::delete_range).
+    ///
+    /// ```
+    /// # let store = kv_core::Store::in_memory()?;
+    /// store.transact(|tx| {
+    ///     tx.put("inbox", "alice/1", "mail")?;
+    ///     tx.put("inbox", "alice/2", "mail")?;
+    ///     assert_eq!(tx.delete_prefix("inbox", "alice/")?, 2);
+    ///     tx.put("inbox", "alice/3", "newer mail")
+    /// })?;
+    /// assert_eq!(store.collection("inbox")?.len()?, 1);
+    /// # Ok::<(), kv_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Collection::delete_range`](crate::Collection::delete_range). After an error nothing of
+    /// the range was deleted.
+    pub fn delete_range<K: AsRef<[u8]>>(&mut self, collection: &str, keys: impl RangeBounds<K>) -> Result<u64> {
+        let (lower, upper) = (keys.start_bound().map(AsRef::as_ref), keys.end_bound().map(AsRef::as_ref));
+        self.pending.delete_range(collection, lower, upper)
+    }
+
+    /// As [`Collection::delete_prefix`](crate::Collection::delete_prefix).
+    ///
+    /// # Errors
+    /// As [`delete_range`](Transaction::delete_range).
+    pub fn delete_prefix(&mut self, collection: &str, prefix: impl AsRef<[u8]>) -> Result<u64> {
+        let (lower, upper) = crate::collections::prefix_bounds(prefix.as_ref());
+        self.pending.delete_range(collection, lower, upper.as_ref().map(|key| &**key))
+    }
 }
 
 impl fmt::Debug for Transaction<'_> {

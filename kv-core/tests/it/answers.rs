@@ -136,6 +136,12 @@ fn calls_on_keys() -> Vec<Call> {
             drop(user.all.deferred().drain(.."l").unwrap());
             assert!(user.all.drain(.."l").unwrap().is_empty());
         }),
+        call("delete_range", delete, |user| assert_eq!(user.all.delete_range(.."l").unwrap(), 0)),
+        call("delete_prefix", pop, |user| assert_eq!(user.all.delete_prefix("k").unwrap(), 0)),
+        call("delete_range_in_steps", delete, |user| assert_eq!(user.all.delete_range_in_steps(.."l").unwrap(), 0)),
+        call("a batch that deletes an empty range", delete, |user| {
+            user.batch(|batch| batch.delete_range("all", .."l")).unwrap();
+        }),
         call("update", delete, |user| assert_eq!(user.all.update("k", |_| None::<&[u8]>).unwrap(), None)),
         call("compare_and_set with what was deleted", delete, |user| {
             assert_eq!(user.all.compare_and_set("k", Some(b"old"), Some(b"x")).unwrap().unwrap_err().actual, None);
@@ -188,6 +194,9 @@ fn calls_in_transactions() -> Vec<Call> {
         }),
         call("tx.delete_if_present", delete, |user| {
             assert!(!user.transact(|tx| tx.delete_if_present("all", "k")).unwrap());
+        }),
+        call("tx.delete_range", delete, |user| {
+            assert_eq!(user.transact(|tx| tx.delete_range("all", .."l")).unwrap(), 0);
         }),
         call("tx.get_many", delete, |user| {
             assert_eq!(user.transact(|tx| tx.get_many("all", &["k"])).unwrap(), [None]);

@@ -238,7 +238,7 @@ fn who_holds_a_lock_is_said_as_far_as_it_is_known() {
         (LockHolder::Process { id: None }, true, "d is in use by another process".to_owned()),
     ] {
         assert_eq!(holder.is_another_process(), another);
-        assert_eq!(Error::Locked { path: "d".into(), holder }.to_string(), text);
+        assert_eq!(Error::Locked { path: "d".into(), holder, waited: Duration::ZERO }.to_string(), text);
     }
     assert!(!LockHolder::ThisProcess.is_another_process() && !LockHolder::Unknown.is_another_process());
     assert!(Error::locked("d", None).to_string().contains("by another process, or by a handle of this one"));

@@ -5,6 +5,7 @@ mod answers;
 mod api;
 mod background;
 mod backpressure;
+mod bulk;
 mod checkpoint;
 mod closures;
 mod concurrency;

@@ -1,4 +1,5 @@
-//! Popping and draining: what is returned, what is left, and what earlier readers still see.
+//! Popping, draining and deleting ranges: what is returned, what is left, and what earlier readers
+//! still see.
 
 use std::{
     collections::BTreeMap,
@@ -6,7 +7,7 @@ use std::{
     thread,
 };
 
-use kv_core::{Durability, Entry, Error, Limits, Snapshot, StoreOptions};
+use kv_core::{Batch, Durability, Entry, Error, Limits, Snapshot, StoreOptions};
 
 use crate::support::{Media, entries};
 
@@ -78,8 +79,18 @@ fn queues_do_what_a_map_does() {
                         _ => (Bound::Excluded(low), Bound::Unbounded),
                     };
                     let expected = split(&mut oracle, &bounds);
-                    let drained = q.drain(bounds).unwrap();
-                    assert_eq!(drained.into_iter().filter_map(|entry| pair(Some(entry))).collect::<Vec<_>>(), expected);
+                    match numbers.below(4) {
+                        0 => assert_eq!(q.delete_range(bounds).unwrap(), expected.len() as u64),
+                        1 => assert_eq!(q.delete_range_in_steps(bounds).unwrap(), expected.len() as u64),
+                        2 => {
+                            let batch = Batch::new().delete_range("q", bounds).take();
+                            store.write_with(batch, Durability::Process).unwrap();
+                        }
+                        _ => {
+                            let drained = q.drain(bounds).unwrap().into_iter().filter_map(|entry| pair(Some(entry)));
+                            assert_eq!(drained.collect::<Vec<_>>(), expected);
+                        }
+                    }
                 }
                 14..16 => {
                     // A transaction that pops, puts again what is below, and pops again; every
@@ -173,10 +184,10 @@ fn a_drain_that_is_too_large_deletes_nothing() {
     let store = Media::default().open_with(StoreOptions { limits, ..StoreOptions::default() }).unwrap();
     let q = store.collection("q").unwrap();
     (0..100_u8).for_each(|key| q.put([key], "value").unwrap());
-    assert!(matches!(q.drain::<&[u8]>(..), Err(Error::BatchTooLarge { .. })));
+    assert!(matches!(q.drain::<&[u8]>(..), Err(Error::RangeTooLarge { .. })));
     assert_eq!(q.len().unwrap(), 100);
     let left = store.transact(|tx| {
-        assert!(matches!(tx.drain::<&[u8]>("q", ..), Err(Error::BatchTooLarge { .. })));
+        assert!(matches!(tx.drain::<&[u8]>("q", ..), Err(Error::RangeTooLarge { .. })));
         assert_eq!(tx.drain("q", [90]..)?.len(), 10);
         Ok(tx.iter("q").count())
     });

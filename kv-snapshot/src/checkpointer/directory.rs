@@ -161,7 +161,7 @@ impl MmapCheckpointer {
         // Open the parts before the checkpoint is published, because that can fail.
         let stack = Stack::open(&self.parts, &manifest)?;
         let set_aside = to_set_aside(&inventory.manifests, base);
-        let published = self.publish_manifest(&manifest).and_then(|()| self.set_aside(&set_aside));
+        let published = publish_manifest(&self.vfs, &manifest).and_then(|()| self.set_aside(&set_aside));
         if published.is_err() {
             attempt.keep_part = !self.withdraw(id, &set_aside);
         }
@@ -169,21 +169,6 @@ impl MmapCheckpointer {
         directory.succeed(manifest.clone(), base, attempt.is_merge);
         self.tidy_flags();
         Ok(Arc::new(MmapCheckpoint::new(manifest, stack, self.options.class_bytes)))
-    }
-
-    fn publish_manifest(&self, manifest: &Manifest) -> Result<()> {
-        let bytes = manifest.encode().ok_or(Error::Misuse("there are more parts than a manifest can name".into()))?;
-        let new = NewFile::create(&self.vfs, &names::manifest(manifest.id))?;
-        new.file().write_all_at(&bytes, 0)?;
-        new.commit(|file| {
-            let mut read = vec![0; bytes.len()];
-            read_exact(file, &mut read, 0)?;
-            match read == bytes && twice(|| file.len())? == bytes.len() as u64 {
-                true => Ok(()),
-                false => Err(Error::corrupt_whole(file.path(), "what was read back is not what was written")),
-            }
-        })?;
-        self.vfs.sync_directory().map_err(Error::from)
     }
 
     fn set_aside(&self, ids: &[CheckpointId]) -> Result<()> {
@@ -228,6 +213,23 @@ impl MmapCheckpointer {
             self.damage.tidy(&named);
         }
     }
+}
+
+/// Writes a manifest, reads it back, gives it its name, and makes that durable, with every other
+/// name in the directory.
+pub(super) fn publish_manifest(vfs: &Arc<dyn Vfs>, manifest: &Manifest) -> Result<()> {
+    let bytes = manifest.encode().ok_or(Error::Misuse("there are more parts than a manifest can name".into()))?;
+    let new = NewFile::create(vfs, &names::manifest(manifest.id))?;
+    new.file().write_all_at(&bytes, 0)?;
+    new.commit(|file| {
+        let mut read = vec![0; bytes.len()];
+        read_exact(file, &mut read, 0)?;
+        match read == bytes && twice(|| file.len())? == bytes.len() as u64 {
+            true => Ok(()),
+            false => Err(Error::corrupt_whole(file.path(), "what was read back is not what was written")),
+        }
+    })?;
+    vfs.sync_directory().map_err(Error::from)
 }
 
 /// The listed checkpoints that are newer than `base`, and those between `base` and the checkpoint

@@ -18,14 +18,19 @@ struct State {
     in_work: BTreeMap<u64, usize>,
 }
 
-/// Parts in work: one that is written, and those that it is written above. None of them is removed
+/// A number that was given out. Neither its part nor those that it is written above are removed
 /// while this lives.
 #[derive(Debug)]
 pub(super) struct InWork<'a> {
-    numbers: &'a Numbers,
-    /// The number that was given out.
     pub(super) seq: u64,
-    protected: Vec<u64>,
+    _protected: Protected<'a>,
+}
+
+/// Parts of which none is removed while this lives.
+#[derive(Debug)]
+pub(super) struct Protected<'a> {
+    numbers: &'a Numbers,
+    seqs: Vec<u64>,
 }
 
 impl Numbers {
@@ -37,13 +42,18 @@ impl Numbers {
 
     /// Gives out the next number, and protects it and `others`.
     pub(super) fn start(&self, others: impl Iterator<Item = u64>) -> Result<InWork<'_>> {
-        let mut state = self.state();
-        let seq = state.next()?;
-        let protected: Vec<u64> = others.chain([seq]).collect();
-        for seq in &protected {
+        let seq = self.state().next()?;
+        Ok(InWork { seq, _protected: self.protect(others.chain([seq])) })
+    }
+
+    /// Protects parts from being removed. The caller holds the lock of the directory, or knows
+    /// otherwise that nothing is removed meanwhile.
+    pub(super) fn protect(&self, seqs: impl Iterator<Item = u64>) -> Protected<'_> {
+        let (mut state, seqs) = (self.state(), seqs.collect::<Vec<_>>());
+        for seq in &seqs {
             *state.in_work.entry(*seq).or_default() += 1;
         }
-        Ok(InWork { numbers: self, seq, protected })
+        Protected { numbers: self, seqs }
     }
 
     /// The number of a manifest whose part has the number `part`: the same, unless a higher one was
@@ -71,10 +81,10 @@ impl State {
     }
 }
 
-impl Drop for InWork<'_> {
+impl Drop for Protected<'_> {
     fn drop(&mut self) {
         let mut state = self.numbers.state();
-        for seq in &self.protected {
+        for seq in &self.seqs {
             if let Some(count) = state.in_work.get_mut(seq) {
                 *count -= 1;
                 if *count == 0 {

@@ -19,11 +19,7 @@ use super::{
 use crate::{
     damage::Damage,
     error::missing_part_is_damage,
-    format::{
-        manifest::{Manifest, PartRef},
-        names,
-        part::Section,
-    },
+    format::{manifest::PartRef, names, part::Section},
 };
 
 /// A part of a checkpoint, open for reading. A read that meets damage sets its flag.
@@ -135,13 +131,13 @@ impl OpenParts {
     }
 
     /// A part that a manifest names: the open one, or opens it.
-    pub(crate) fn get(&self, manifest: &Manifest, named: &PartRef) -> Result<Arc<OpenPart>> {
+    pub(crate) fn get(&self, named: &PartRef) -> Result<Arc<OpenPart>> {
         let is_ours = self.origin.is_here();
         if is_ours && let Some(open) = self.find(named) {
             return Ok(open);
         }
         let in_use = if is_ours { self.files.hold(named.seq, named.summary.bytes) } else { Arc::default() };
-        let part = open_part(&*self.vfs, manifest, named, self.cache.as_ref(), in_use)?;
+        let part = open_part(&*self.vfs, named, self.cache.as_ref(), in_use)?;
         let part = Arc::new(OpenPart::new(*named, part, self.damage.clone()));
         if is_ours {
             let mut parts = self.by_identity.lock().unwrap_or_else(PoisonError::into_inner);
@@ -172,18 +168,18 @@ impl OpenParts {
     }
 }
 
-/// Opens the part that a manifest names. Fails if the file is missing, is another part or belongs
-/// to another log.
+/// Opens the part that a manifest names. Fails if the file is missing or is another part. Its
+/// header may name another log: the one of the store that this one is a copy of. The digest says
+/// that it is the part that is meant.
 pub(crate) fn open_part(
     vfs: &dyn Vfs,
-    manifest: &Manifest,
     named: &PartRef,
     cache: Option<&Arc<BlockCache>>,
     in_use: Arc<InUse>,
 ) -> Result<Part> {
     let part = Part::open_through(vfs, &names::part(named.seq), cache, in_use).map_err(missing_part_is_damage)?;
     let found = part_ref(named, &part);
-    if found != *named || part.header().store != manifest.log_id.0 {
+    if found != *named {
         let detail = format!("it is not the part that the manifest names: {found:?} instead of {named:?}");
         return Err(Error::corrupt_whole(part.blocks().file(), detail));
     }

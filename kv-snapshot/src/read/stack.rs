@@ -55,7 +55,7 @@ impl<'a> Found<'a> {
 impl Stack {
     /// Opens the parts that a manifest names.
     pub(crate) fn open(parts: &OpenParts, manifest: &Manifest) -> Result<Self> {
-        let opened = manifest.parts.iter().map(|named| parts.get(manifest, named));
+        let opened = manifest.parts.iter().map(|named| parts.get(named));
         Ok(Self { parts: opened.collect::<Result<_>>()? })
     }
 

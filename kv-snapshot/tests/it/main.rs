@@ -11,6 +11,7 @@ mod cancel;
 mod checkpointer;
 mod conformance;
 mod conformance_of_writing;
+mod copying;
 mod crash;
 mod damage;
 mod faults;

@@ -36,7 +36,8 @@ names! {
     Verb {
         Open "open", Put "put", PutDeferred "put_deferred", PutIfAbsent "put_if_absent", Update "update",
         CompareAndSet "compare_and_set", Delete "delete", DeleteIfPresent "delete_if_present", Take "take",
-        PopFirst "pop_first", PopLast "pop_last", Drain "drain",
+        PopFirst "pop_first", PopLast "pop_last", Drain "drain", DeleteRange "delete_range",
+        DeleteInSteps "delete_range_in_steps",
         Write "write", WriteDeferred "write_deferred", Transact "transact",
         TransactDeferred "transact_deferred", Create "create_collection", Drop "drop_collection",
         Clear "clear_collection", Rename "rename_collection", Wait "wait", Read "read", Feed "changes",

@@ -65,7 +65,7 @@ impl Engine {
             scheduler: Arc::new(scheduler.clone()),
             ..StoreOptions::default()
         };
-        let store = Options { create: true, store, log, reader }.open_in(vfs)?;
+        let store = Options { store, log, reader, ..Options::default() }.open_in(vfs)?;
         Ok(Self { store, scheduler })
     }
 }

@@ -56,6 +56,14 @@ pub fn write(store: &Store, change: &WriteCall, model: &Model) -> Result<Done> {
             let are_those = drained.iter().all(|entry| is_entry(Some(entry), expected.next()));
             Ok(is_done(are_those && drained.len() == operations.len()))
         }
+        (Verb::DeleteRange | Verb::DeleteInSteps, [.., Operation::Delete { collection, key: last }]) => {
+            let (handle, keys) = (store.collection(collection)?.with_durability(*durability), ..=&last[..]);
+            let deleted = match verb {
+                Verb::DeleteRange => handle.delete_range(keys)?,
+                _ => handle.delete_range_in_steps(keys)?,
+            };
+            Ok(is_done(deleted == operations.len() as u64))
+        }
         (_, [Operation::Put { collection, key, value }]) => {
             let handle = store.collection(collection)?.with_durability(*durability);
             let old = model.get(collection, key);
@@ -114,6 +122,8 @@ pub fn no_op(store: &Store, verb: Verb, collection: &str, key: &[u8]) -> Result<
         Verb::PopFirst => Ok(handle()?.pop_first()?.is_none()),
         Verb::PopLast => Ok(handle()?.pop_last()?.is_none()),
         Verb::Drain => Ok(handle()?.drain(key..=key)?.is_empty()),
+        Verb::DeleteRange => Ok(handle()?.delete_range(key..=key)? == 0),
+        Verb::DeleteInSteps => Ok(handle()?.delete_range_in_steps(key..=key)? == 0),
         Verb::PutIfAbsent => Ok(handle()?.put_if_absent(key, b"another")?.is_some()),
         Verb::CompareAndSet => Ok(handle()?.compare_and_set(key, None, Some(b"another"))?.is_err()),
         Verb::Update => Ok(handle()?.update(key, |_| None::<Vec<u8>>)?.is_none()),

@@ -123,7 +123,7 @@ impl Action {
             8 => Self::Feed(rng.u64(..)),
             9 => Self::no_op(MAY_BE_NO_OP[rng.usize(..MAY_BE_NO_OP.len())], model),
             41..=43 => {
-                let verb = [Verb::PopFirst, Verb::PopLast, Verb::Drain][rng.usize(..3)];
+                let verb = FROM_AN_END[rng.usize(..FROM_AN_END.len())];
                 Self::from_an_end(verb, durability(&mut rng), model)
             }
             kind => {
@@ -156,7 +156,7 @@ impl Action {
                 Some(delete) => vec![delete],
                 None => return Some(Self::no_op(verb, model)),
             },
-            Verb::PopFirst | Verb::PopLast | Verb::Drain => {
+            Verb::PopFirst | Verb::PopLast | Verb::Drain | Verb::DeleteRange | Verb::DeleteInSteps => {
                 return Some(Self::from_an_end(verb, usual_durability(verb, seed, &mut rng), model));
             }
             Verb::Write | Verb::WriteDeferred | Verb::Transact | Verb::TransactDeferred => {
@@ -213,6 +213,9 @@ impl Action {
         }
     }
 }
+
+/// Verbs that take entries from an end.
+const FROM_AN_END: [Verb; 5] = [Verb::PopFirst, Verb::PopLast, Verb::Drain, Verb::DeleteRange, Verb::DeleteInSteps];
 
 /// Verbs that may find nothing to do.
 const MAY_BE_NO_OP: [Verb; 6] =

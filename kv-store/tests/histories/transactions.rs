@@ -181,7 +181,7 @@ impl Closure {
         let collection = *self.rng.choice(NAMES).unwrap();
         let name = || collection.to_owned();
         let key = random_key(&mut self.rng);
-        let (operation, answer) = match self.rng.u8(..32) {
+        let (operation, answer) = match self.rng.u8(..34) {
             0..19 => {
                 let value = [&self.value[..], format!("#{}", self.steps.len()).as_bytes()].concat();
                 let answer = tx.put(collection, &key, &value).map(|()| true);
@@ -191,6 +191,11 @@ impl Closure {
             22..25 => (Operation::delete_if_present(collection, &*key), tx.delete_if_present(collection, &key)),
             25..27 => (Operation::Clear { collection: name() }, tx.clear_collection(collection).map(|()| true)),
             27 => (Operation::create(collection), tx.create_collection(collection)),
+            32..34 => {
+                let (from, to) = (key, random_key(&mut self.rng));
+                let answer = tx.delete_range(collection, &from[..]..&to[..]).map(|deleted| deleted > 0);
+                (Operation::DeleteRange { collection: name(), from, to }, answer)
+            }
             28 => (Operation::drop(collection), tx.drop_collection(collection).map(|()| true)),
             _ => {
                 let to = *self.rng.choice(NAMES).unwrap();

@@ -4,6 +4,7 @@
 
 mod answers;
 mod api;
+mod backup;
 mod creation;
 mod damage;
 mod deep;

@@ -1,8 +1,14 @@
 //! The directory: its creation, its lock and its missing files. Also, opening writes nothing.
 
-use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
-use kv_store::{Durability, Error, Refusal, Store};
+use kv_store::{Durability, Error, LockHolder, Refusal, Store};
 use kv_testkit::{
     sim::{CrashChoice, CrashModel, SimDisk, Survivors},
     vfs::{Fault, Kind},
@@ -59,6 +65,37 @@ fn a_second_opener_is_refused_until_the_last_handle_is_gone() {
     assert!(matches!(kv_store::open(&path), Err(Error::Locked { .. })), "one handle is still open");
     drop(handle);
     kv_store::open(&path).unwrap();
+}
+
+/// The cause is named, also if it is a handle of a store that was closed.
+#[test]
+fn an_opener_that_waits_comes_in_when_the_last_handle_is_gone_or_says_how_long_it_has_waited() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("store");
+    let store = filled(&path);
+    let handle = store.collection("all").unwrap();
+    store.close().unwrap();
+    drop(store);
+    let at_once = kv_store::open(&path).unwrap_err();
+    assert!(matches!(at_once, Error::Locked { waited: Duration::ZERO, .. }), "{at_once:?}");
+    assert!(!at_once.to_string().contains("waiting"), "{at_once}");
+    let wait = Duration::from_millis(60);
+    let begun = Instant::now();
+    let refused = small().lock_wait(wait).open(&path).unwrap_err();
+    assert!(begun.elapsed() >= wait);
+    let Error::Locked { waited, holder, .. } = &refused else { panic!("{refused:?}") };
+    assert!(*waited >= wait && *waited <= begun.elapsed(), "{waited:?}");
+    let text = refused.to_string();
+    assert!(text.contains(&format!("gave up after waiting {waited:.1?}")), "{text}");
+    // Some systems hide which process holds a lock.
+    assert!(*holder != LockHolder::ThisProcess || text.contains("even after `close`"), "{text}");
+    thread::scope(|scope| {
+        let opened = scope.spawn(|| small().lock_wait(Duration::from_secs(60)).open(&path));
+        thread::sleep(Duration::from_millis(30));
+        assert!(!opened.is_finished());
+        drop(handle);
+        opened.join().unwrap().unwrap();
+    });
 }
 
 #[test]

@@ -247,6 +247,11 @@ impl SimDisk {
         Arc::ptr_eq(&self.shared, &other.shared) || self.lock().state.is_same(&other.lock().state)
     }
 
+    /// Whether both are the same disk.
+    pub(super) fn is_one_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }

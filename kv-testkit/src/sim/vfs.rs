@@ -1,6 +1,7 @@
 //! The simulated disk as a file layer.
 
 use std::{
+    any::Any,
     io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
@@ -104,6 +105,22 @@ impl Vfs for SimVfs {
         })
     }
 
+    /// Fails between two disks.
+    fn link(&self, name: &str, to: &dyn Vfs, new_name: &str) -> Result<()> {
+        let Some(to) = (to as &dyn Any).downcast_ref::<Self>().filter(|to| to.disk.is_one_with(&self.disk)) else {
+            return Err(Error::new("link", self.path.join(name), ErrorKind::CrossesDevices));
+        };
+        let event = Event {
+            to: format!("{}{new_name}", to.prefix),
+            ..Event::new(Kind::Link, format!("{}{name}", self.prefix))
+        };
+        self.disk.run(&event, &self.path.join(name), |state, _| {
+            check_name(name)?;
+            check_name(new_name)?;
+            state.link(self.node, name, to.node, new_name)
+        })
+    }
+
     fn remove(&self, name: &str) -> Result<()> {
         self.run(Kind::Remove, name, |state| state.remove(self.node, name))
     }
@@ -146,7 +163,7 @@ impl Vfs for SimVfs {
     }
 
     fn is_in_place(&self) -> bool {
-        true // its directories are never removed or renamed
+        true // its directories are never removed, and a renamed one is not looked for
     }
 
     fn block_bytes(&self) -> u32 {

@@ -12,6 +12,9 @@ pub(super) fn change(store: &Store, operation: &Operation, durability: Durabilit
         Operation::DeleteIfPresent { collection, key } => handle(collection).delete_if_present(key),
         Operation::PopFirst { collection } => handle(collection).pop_first().map(|popped| popped.is_some()),
         Operation::PopLast { collection } => handle(collection).pop_last().map(|popped| popped.is_some()),
+        Operation::DeleteRange { collection, from, to } => {
+            handle(collection).delete_range(&from[..]..&to[..]).map(|deleted| deleted > 0)
+        }
         Operation::CompareAndSet { collection, key, expected, new } => {
             return match handle(collection).compare_and_set(key, expected.as_deref(), new.as_deref()).unwrap() {
                 Ok(()) => Outcome::Done,
@@ -48,6 +51,7 @@ pub(super) fn batch(operations: &[Operation]) -> (Batch, Vec<Operation>) {
             Operation::Put { collection, key, value } => batch.put(collection, key, value),
             Operation::Delete { collection, key } => batch.delete(collection, key),
             Operation::DeleteIfPresent { collection, key } => batch.delete_if_present(collection, key),
+            Operation::DeleteRange { collection, from, to } => batch.delete_range(collection, &from[..]..&to[..]),
             Operation::PopFirst { .. }
             | Operation::PopLast { .. }
             | Operation::CompareAndSet { .. }
@@ -94,6 +98,9 @@ fn change_in(tx: &mut Transaction<'_>, operation: &Operation) -> Outcome {
         Operation::DeleteIfPresent { collection, key } => tx.delete_if_present(collection, key),
         Operation::PopFirst { collection } => tx.pop_first(collection).map(|popped| popped.is_some()),
         Operation::PopLast { collection } => tx.pop_last(collection).map(|popped| popped.is_some()),
+        Operation::DeleteRange { collection, from, to } => {
+            tx.delete_range(collection, &from[..]..&to[..]).map(|deleted| deleted > 0)
+        }
         Operation::CompareAndSet { collection, key, expected, new } => {
             if tx.get(collection, key).unwrap().as_deref() != expected.as_deref() {
                 return Outcome::Mismatch;

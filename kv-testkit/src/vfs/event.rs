@@ -7,6 +7,7 @@ pub enum Kind {
     Open,
     Create,
     Rename,
+    Link,
     Remove,
     List,
     SyncDirectory,
@@ -27,8 +28,8 @@ impl Kind {
     /// Whether it changes what is on the disk, or how much of that survives a crash. Only such
     /// operations are in a [trace](crate::vfs::TestVfs::take_trace).
     pub fn changes(self) -> bool {
-        use Kind::{Create, CreateDirectory, Remove, Rename, SetLen, Sync, SyncDirectory, Write};
-        matches!(self, Create | CreateDirectory | Remove | Rename | SetLen | Sync | SyncDirectory | Write)
+        use Kind::{Create, CreateDirectory, Link, Remove, Rename, SetLen, Sync, SyncDirectory, Write};
+        matches!(self, Create | CreateDirectory | Link | Remove | Rename | SetLen | Sync | SyncDirectory | Write)
     }
 
     /// Whether it only reads a file. A directory is read by [`Kind::List`], which is none of these.
@@ -43,6 +44,7 @@ impl Kind {
             Self::Open => "open",
             Self::Create => "create",
             Self::Rename => "rename",
+            Self::Link => "link",
             Self::Remove => "remove",
             Self::List => "list",
             Self::SyncDirectory => "sync directory",
@@ -70,7 +72,7 @@ pub struct Event {
     /// The file or directory, from the top directory of the [`TestVfs`](crate::vfs::TestVfs); empty
     /// for the top directory itself.
     pub path: String,
-    /// The new name, for a [`Kind::Rename`]; otherwise empty.
+    /// The new name, for a [`Kind::Rename`] or a [`Kind::Link`]; otherwise empty.
     pub to: String,
     /// The offset in bytes, for a [`Kind::Read`] or [`Kind::Write`]; the new length, for a
     /// [`Kind::SetLen`].
@@ -92,6 +94,7 @@ impl fmt::Display for Event {
             Kind::Open => "open",
             Kind::Create => "create",
             Kind::Rename => return write!(f, "rename {path} {to}"),
+            Kind::Link => return write!(f, "link {path} {to}"),
             Kind::Remove => "remove",
             Kind::List => "list directory",
             Kind::SyncDirectory => "sync directory",

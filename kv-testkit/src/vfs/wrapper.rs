@@ -1,4 +1,4 @@
-use std::{io, path::Path, sync::Arc};
+use std::{any::Any, io, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use kv_vfs::{Access, File, FileId, Lock, Result, Space, Vfs};
@@ -142,6 +142,17 @@ impl Vfs for TestVfs {
     fn rename(&self, from: &str, to: &str) -> Result<()> {
         let event = Event { to: self.path_of(to), ..self.named(Kind::Rename, from) };
         self.control.run(&event, self.path(), || self.inner.rename(from, to))
+    }
+
+    /// Links to a directory of another `TestVfs`, too, if the wrapped ones can link.
+    fn link(&self, name: &str, to: &dyn Vfs, new_name: &str) -> Result<()> {
+        let wrapped = (to as &dyn Any).downcast_ref::<Self>();
+        let event = Event {
+            to: wrapped.map_or_else(|| new_name.to_owned(), |to| to.path_of(new_name)),
+            ..self.named(Kind::Link, name)
+        };
+        let to = wrapped.map_or(to, |to| &*to.inner);
+        self.control.run(&event, self.path(), || self.inner.link(name, to, new_name))
     }
 
     fn remove(&self, name: &str) -> Result<()> {

@@ -266,3 +266,55 @@ fn bad_names_and_wrong_kinds_are_refused() {
     let read_only = vfs.open("f", Access::Read).unwrap();
     assert!(read_only.write_at(b"x", 0).is_err());
 }
+
+#[test]
+fn linked_without_the_directory_of_the_new_name() {
+    for model in POWER_CUTS {
+        let disk = with_old();
+        let sub = disk.vfs().create_directory("sub").unwrap();
+        disk.vfs().sync_directory().unwrap();
+        disk.vfs().link("f", &*sub, "g").unwrap();
+        assert_eq!(content(&disk, "sub/g").unwrap(), b"old");
+        assert_eq!(left(&disk, model, "sub/g"), None);
+        assert_eq!(all_left(&disk, model, "sub/g"), BTreeSet::from([None, Some(b"old".to_vec())]));
+        disk.vfs().sync_directory().unwrap(); // of the old name
+        let is_journaled = model != CrashModel::Posix;
+        assert!(is_journaled || left(&disk, model, "sub/g").is_none());
+        sub.sync_directory().unwrap();
+        disk.vfs().remove("f").unwrap();
+        disk.vfs().sync_directory().unwrap();
+        assert_eq!(left(&disk, model, "sub/g").unwrap(), b"old", "the other name is gone, and the file is there");
+    }
+}
+
+#[test]
+fn both_names_are_of_one_file_on_one_disk() {
+    let disk = with_old();
+    let sub = disk.vfs().create_directory("sub").unwrap();
+    disk.vfs().link("f", &*sub, "g").unwrap();
+    let before = disk.space_bytes();
+    disk.vfs().open("f", Access::ReadWrite).unwrap().write_all_at(b"new", 0).unwrap();
+    assert_eq!((content(&disk, "sub/g").unwrap(), disk.space_bytes()), (b"new".to_vec(), before));
+    assert_eq!(disk.vfs().link("f", &*sub, "g").unwrap_err().kind(), ErrorKind::AlreadyExists);
+    assert_eq!(disk.vfs().link("absent", &*sub, "h").unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(disk.vfs().link("sub", &*sub, "h").unwrap_err().kind(), ErrorKind::InvalidInput);
+    let other = SimDisk::new(2);
+    assert_eq!(disk.vfs().link("f", &*other.vfs(), "h").unwrap_err().kind(), ErrorKind::CrossesDevices);
+}
+
+#[test]
+fn a_renamed_directory_has_the_old_or_the_new_name() {
+    for model in POWER_CUTS {
+        let disk = SimDisk::new(1);
+        let sub = disk.vfs().create_directory("sub.tmp").unwrap();
+        sub.create("f").unwrap().sync_data().unwrap();
+        sub.sync_directory().unwrap();
+        disk.vfs().sync_directory().unwrap();
+        disk.vfs().rename("sub.tmp", "sub").unwrap();
+        let states = disk.crash_states(model, 100, 0);
+        let paths: BTreeSet<_> = states.iter().map(|choice| disk.crash(choice).paths()).collect();
+        assert_eq!(paths, BTreeSet::from([vec!["sub.tmp/f".to_owned()], vec!["sub/f".to_owned()]]), "{model}");
+        disk.vfs().create_directory("other").unwrap();
+        assert_eq!(disk.vfs().rename("sub", "other").unwrap_err().kind(), ErrorKind::AlreadyExists);
+    }
+}

@@ -68,3 +68,39 @@ fn a_fifo_is_refused_at_once() {
     let kinds = opened.recv_timeout(Duration::from_secs(20)).unwrap();
     assert_eq!(kinds, (ErrorKind::InvalidInput, ErrorKind::InvalidInput, ErrorKind::InvalidInput));
 }
+
+#[test]
+fn a_file_has_as_many_names_as_it_was_given_in_any_directory_of_its_file_system() {
+    let (directory, vfs) = empty();
+    let sub = vfs.create_directory("sub").unwrap();
+    vfs.create("file").unwrap().write_all_at(b"bytes", 0).unwrap();
+    vfs.link("file", &*sub, "other").unwrap();
+    vfs.link("file", &*vfs, "third").unwrap();
+    vfs.remove("file").unwrap();
+    let read = |vfs: &dyn Vfs, name: &str| {
+        let mut bytes = [0; 5];
+        vfs.open(name, Access::Read).unwrap().read_exact_at(&mut bytes, 0).unwrap();
+        bytes
+    };
+    assert_eq!((read(&*sub, "other"), read(&*vfs, "third")), (*b"bytes", *b"bytes"));
+
+    fs::write(directory.path().join("taken"), "kept").unwrap();
+    assert_eq!(kind(vfs.link("third", &*vfs, "taken")), ErrorKind::AlreadyExists);
+    assert_eq!(fs::read(directory.path().join("taken")).unwrap(), b"kept");
+    assert_eq!(kind(vfs.link("absent", &*sub, "new")), ErrorKind::NotFound);
+    assert_eq!(kind(vfs.link("third", &*sub, "../outside")), ErrorKind::InvalidInput);
+    assert_eq!(kind(vfs.link("sub/other", &*sub, "new")), ErrorKind::InvalidInput);
+    // A symbolic link is not followed: what it leads to gets no other name.
+    symlink(directory.path().join("taken"), directory.path().join("link")).unwrap();
+    vfs.link("link", &*sub, "link").unwrap();
+    assert!(sub.open("link", Access::Read).is_err());
+}
+
+#[test]
+fn a_subdirectory_is_renamed_with_what_is_in_it() {
+    let (_directory, vfs) = empty();
+    vfs.create_directory("new.tmp").unwrap().create("file").unwrap();
+    vfs.rename("new.tmp", "new").unwrap();
+    assert_eq!(vfs.list().unwrap(), ["new"]);
+    assert_eq!(vfs.open_directory("new").unwrap().list().unwrap(), ["file"]);
+}

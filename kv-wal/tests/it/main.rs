@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "the tests inspect files and damage them")]
 
 mod basics;
+mod begun_later;
 mod calls;
 mod conformance;
 mod crash;

@@ -5,7 +5,7 @@ use std::{borrow::Borrow, ops::RangeBounds};
 use super::{Answer, Commit};
 use crate::{
     Batch, Collection, Durability, Entry, Error, Mismatch, Result, Store, Transaction, Value,
-    collections::Direction,
+    collections::{Direction, prefix_bounds},
     store::{collection::checked, commit::Expected, pending_write::PendingWrite, room::Patience},
 };
 
@@ -329,11 +329,29 @@ impl DeferredCollection {
     /// As [`Collection::drain`].
     ///
     /// # Errors
-    /// As [`put`](DeferredCollection::put). [`BatchTooLarge`](Error::BatchTooLarge) comes with the
+    /// As [`put`](DeferredCollection::put). [`RangeTooLarge`](Error::RangeTooLarge) comes with the
     /// answer.
     pub fn drain<K: AsRef<[u8]>>(&self, keys: impl RangeBounds<K>) -> Result<Commit<Vec<Entry>>> {
         let (lower, upper) = (keys.start_bound().map(AsRef::as_ref), keys.end_bound().map(AsRef::as_ref));
         self.write(&[], None, |pending| pending.drain(self.name(), lower, upper))
+    }
+
+    /// As [`Collection::delete_range`].
+    ///
+    /// # Errors
+    /// As [`drain`](DeferredCollection::drain).
+    pub fn delete_range<K: AsRef<[u8]>>(&self, keys: impl RangeBounds<K>) -> Result<Commit<u64>> {
+        let (lower, upper) = (keys.start_bound().map(AsRef::as_ref), keys.end_bound().map(AsRef::as_ref));
+        self.write(&[], None, |pending| pending.delete_range(self.name(), lower, upper))
+    }
+
+    /// As [`Collection::delete_prefix`].
+    ///
+    /// # Errors
+    /// As [`drain`](DeferredCollection::drain).
+    pub fn delete_prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Commit<u64>> {
+        let (lower, upper) = prefix_bounds(prefix.as_ref());
+        self.delete_range::<&[u8]>((lower, upper.as_ref().map(|key| &**key)))
     }
 
     fn write<T>(

@@ -80,9 +80,25 @@ impl State {
         Ok(node)
     }
 
+    /// Gives a file another name.
+    pub fn link(&mut self, directory: NodeId, name: &str, to: NodeId, new_name: &str) -> Result<()> {
+        let node = self.find_file(directory, name)?;
+        if self.directory(to)?.seen.contains_key(new_name) {
+            return Err(ErrorKind::AlreadyExists);
+        }
+        self.change_names(to, node, NameChangeKind::Link(new_name.to_owned()))
+    }
+
     pub fn rename(&mut self, directory: NodeId, from: &str, to: &str) -> Result<()> {
-        let node = self.find_file(directory, from)?;
+        let node = self.look_up(directory, from)?;
         let replaced = self.directory(directory)?.seen.get(to).copied();
+        if self.directories.contains_key(&node) {
+            if replaced.is_some_and(|replaced| replaced != node) {
+                return Err(ErrorKind::AlreadyExists);
+            }
+            let kind = NameChangeKind::Rename { from: from.to_owned(), to: to.to_owned(), replacing_len: None };
+            return if replaced.is_some() { Ok(()) } else { self.change_names(directory, node, kind) };
+        }
         if replaced.is_some_and(|replaced| self.directories.contains_key(&replaced)) {
             return Err(ErrorKind::IsADirectory);
         }

@@ -1,7 +1,10 @@
 //! Rows whose keys and values are in an encoding.
 
-use super::{Row, RowError, Rows};
-use crate::{encoding::Encoding, failure::Failure};
+use crate::{
+    encoding::Encoding,
+    failure::Failure,
+    format::{Row, RowError, Rows},
+};
 
 /// Decodes the keys and values of rows.
 pub struct Encoded<R> {
