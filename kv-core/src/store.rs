@@ -8,6 +8,7 @@ mod conditional;
 mod deferred;
 mod feed;
 mod flusher;
+mod follower;
 mod locks;
 #[cfg(all(test, loom))]
 mod loom_tests;
@@ -41,6 +42,7 @@ pub use collection::Collection;
 pub use conditional::Mismatch;
 pub use deferred::{Commit, DeferredCollection, DeferredStore};
 pub use feed::{ChangeFeed, ChangeRecord, RecordedChange};
+pub use follower::Follower;
 pub use options::StoreOptions;
 pub use pins::Pin;
 pub use recovery::Recovery;

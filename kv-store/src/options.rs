@@ -1,6 +1,6 @@
 use std::{io, path::Path, sync::Arc};
 
-use kv_core::{Checkpointer, Durability, Epoch, Error, Log, Result, Store, StoreOptions};
+use kv_core::{Checkpointer, Durability, Epoch, Error, Log, LogId, Result, Store, StoreOptions};
 use kv_snapshot::{MmapCheckpointer, Reader, SnapshotOptions};
 use kv_vfs::{Access, Lock, OsVfs, Process, Vfs};
 use kv_wal::SegmentedLog;
@@ -17,8 +17,8 @@ use crate::{
 const EPOCH_MAX: u64 = 1 << 60;
 
 pub(crate) const LOCK: &str = "LOCK";
-const LOG: &str = "log";
-const CHECKPOINTS: &str = "checkpoints";
+pub(crate) const LOG: &str = "log";
+pub(crate) const CHECKPOINTS: &str = "checkpoints";
 
 /// Names that an interrupted creation may leave, and `lost+found`, which file systems create.
 const OWN_NAMES: [&str; 6] = [LOCK, format::NAME, format::TEMPORARY, LOG, CHECKPOINTS, "lost+found"];
@@ -234,7 +234,7 @@ pub(crate) struct Directory {
     pub(crate) log: Arc<dyn Vfs>,
     pub(crate) checkpoints: Arc<dyn Vfs>,
     /// The log that FORMAT names; `None` while the store is being created.
-    pub(crate) log_id: Option<kv_core::LogId>,
+    pub(crate) log_id: Option<LogId>,
 }
 
 impl Directory {
@@ -280,16 +280,6 @@ impl Directory {
         MmapCheckpointer::open_with(Arc::clone(&self.checkpoints), options).map(Arc::new)
     }
 
-    /// A store that has a FORMAT file must have a log.
-    fn missing_log(&self, error: Error) -> Error {
-        match error {
-            Error::Io { ref source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                Error::corrupt_whole(self.log.path(), "the log is missing")
-            }
-            other => other,
-        }
-    }
-
     /// Opens the log, in an epoch above that of every checkpoint.
     fn open_log(&self, checkpointer: &dyn Checkpointer, options: &kv_wal::Options) -> Result<Arc<SegmentedLog>> {
         let newest = checkpointer.list()?.into_iter().map(|id| id.epoch.0).max();
@@ -300,19 +290,35 @@ impl Directory {
         let epoch_min = options.epoch_min.max(Epoch(above_newest));
         let create = self.log_id.is_none();
         let options = kv_wal::Options { epoch_min, create, ..options.clone() };
-        let log = SegmentedLog::open(Arc::clone(&self.log), options).map_err(|error| self.missing_log(error))?;
-        match self.log_id {
-            Some(expected) if expected != log.id() => {
-                let detail = format!("it names the log {expected}, but the log in this directory is {}", log.id());
-                Err(Error::corrupt_whole(self.vfs.path().join(format::NAME), detail))
-            }
-            _ => Ok(Arc::new(log)),
+        let log = SegmentedLog::open(Arc::clone(&self.log), options).map_err(|error| missing_log(&*self.log, error))?;
+        if let Some(expected) = self.log_id {
+            expect_log(&*self.vfs, expected, log.id())?;
         }
+        Ok(Arc::new(log))
     }
 }
 
+/// A store that has a FORMAT file must have a log.
+pub(crate) fn missing_log(log: &dyn Vfs, error: Error) -> Error {
+    match error {
+        Error::Io { ref source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            Error::corrupt_whole(log.path(), "the log is missing")
+        }
+        other => other,
+    }
+}
+
+/// Fails if the log that was found is not the one that the FORMAT file of `vfs` names.
+pub(crate) fn expect_log(vfs: &dyn Vfs, expected: LogId, found: LogId) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    let detail = format!("it names the log {expected}, but the log in this directory is {found}");
+    Err(Error::corrupt_whole(vfs.path().join(format::NAME), detail))
+}
+
 /// Opens a subdirectory that every store has.
-fn existing(vfs: &dyn Vfs, name: &str) -> Result<Arc<dyn Vfs>> {
+pub(crate) fn existing(vfs: &dyn Vfs, name: &str) -> Result<Arc<dyn Vfs>> {
     vfs.open_directory(name).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Error::corrupt_whole(error.path, "the directory is missing"),
         _ => error.into(),
@@ -344,7 +350,7 @@ fn lost_format(vfs: &dyn Vfs) -> Error {
 
 /// The error for a directory that has no FORMAT file, if no store should be created: either there
 /// is no store, or the store has lost that file.
-fn no_format(vfs: &dyn Vfs) -> Result<Error> {
+pub(crate) fn no_format(vfs: &dyn Vfs) -> Result<Error> {
     if let (Ok(log), Ok(checkpoints)) = (vfs.open_directory(LOG), vfs.open_directory(CHECKPOINTS))
         && !is_blank(&log, &checkpoints)?
     {

@@ -57,7 +57,7 @@ pub(crate) fn open(vfs: Arc<dyn Vfs>, sizes: Sizes, options: &Options) -> Result
     Ok((Shared::new(vfs, log_id, state, mark), report))
 }
 
-fn absent(vfs: &dyn Vfs) -> Error {
+pub(crate) fn absent(vfs: &dyn Vfs) -> Error {
     let source = io::Error::new(io::ErrorKind::NotFound, "there is no log in this directory");
     Error::from_io("open the log in", vfs.path(), source)
 }

@@ -11,6 +11,7 @@ mod concurrency;
 mod conformance;
 mod deferred;
 mod feed;
+mod follower;
 mod held;
 mod horizon;
 mod jobs;
