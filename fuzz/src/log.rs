@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kv_core::{Durability, Log, Lsn, Result};
+use kv_core::{Durability, FollowedLog, Log, Lsn, Result};
 use kv_vfs::little_endian::{get_u16, put};
-use kv_wal::SegmentedLog;
+use kv_wal::{LogFollower, SegmentedLog};
 
 use crate::{
     Heavy,
@@ -163,12 +163,18 @@ fn try_log(folder: &Arc<Folder>) -> Option<Vec<Record>> {
     damages.iter().for_each(|damage| check(damage, folder));
     decoded(kv_wal::is_blank(&**folder), folder);
     decoded(kv_wal::dump(&**folder, &mut std::io::sink()), folder);
+    let followed = decoded(follow(folder), folder);
     let opened = SegmentedLog::open(Arc::clone(folder) as _, noop_scheduler::log_options(false));
     assert!(opened.is_ok() || !damages.is_empty(), "a log that verifies does not open: {opened:?}");
     let records = decoded(opened, folder).map(|log| (decoded(read(&log), folder), log));
     assert!(folder.files() == before, "reading a log wrote a file");
     let (records, log) = records?;
     let records = records?;
+    if let Some(followed) = followed {
+        // It returns what is proven to be durable. An owner reads the rest from the disk.
+        assert!(records.iter().zip(&followed).all(|(one, other)| one == other), "a follower returns other records");
+        assert!(followed.len() <= records.len(), "a follower returns more than there is");
+    }
     if damages.is_empty() {
         goes_on(folder, log, &records);
     }
@@ -188,6 +194,17 @@ fn goes_on(folder: &Arc<Folder>, log: SegmentedLog, records: &[Record]) {
     let more = last.map(|lsn| (epoch, lsn.0, b"one more".to_vec()));
     let expected: Vec<Record> = records.iter().cloned().chain(more).collect();
     assert_eq!(again, expected, "after one more record");
+}
+
+fn follow(folder: &Arc<Folder>) -> Result<Vec<Record>> {
+    let mut follower = LogFollower::open(Arc::clone(folder) as _)?;
+    let (mut at, mut records) = (follower.trimmed(), Vec::new());
+    while let Some(record) = follower.read(at)? {
+        assert_eq!(record.lsn, at.next(), "positions are dense");
+        at = record.lsn;
+        records.push((record.epoch.0, record.lsn.0, record.payload.to_vec()));
+    }
+    Ok(records)
 }
 
 fn read(log: &SegmentedLog) -> Result<Vec<Record>> {

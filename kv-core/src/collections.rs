@@ -68,7 +68,7 @@ pub(crate) use writer::WriterToken;
 use crate::{
     Checkpoint, CheckpointId, CollectionId, Error, Lsn, Result, Value,
     operation::Operation,
-    sync::{ArcSwap, Mutex, lock},
+    sync::{ArcSwap, Mutex, lock, yield_now},
 };
 
 /// The position at which every applied change is visible, published or not. Only the writer reads
@@ -205,6 +205,23 @@ impl Collections {
         });
     }
 
+    /// Goes on from `checkpoint`, which is ahead of every change that was applied, and which holds
+    /// collections with these names. Drops all memtables.
+    ///
+    /// Readers that have loaded the position before find that the view is ahead of it, and start
+    /// again until the new position is published.
+    pub(crate) fn restart(&self, writer: &mut WriterToken, checkpoint: Arc<dyn Checkpoint>, named: &[NamedCollection]) {
+        let position = checkpoint.head().lsn;
+        writer.active = memtable::Writer::new(position);
+        let names;
+        (names, writer.names) = names::Writer::new(named, position);
+        let view = ReadView::new(Arc::clone(writer.active.memtable()), Some(checkpoint), names);
+        let old = self.view(); // dropped last, since that may take long
+        old.memtables().for_each(|memtable| memtable.count_as_held(&self.held_bytes));
+        self.edit_view(|_| Some(view));
+        self.horizon.publish(position, position);
+    }
+
     /// About how many bytes of memory only snapshots and iterators hold: memtables whose changes a
     /// checkpoint has taken.
     pub(crate) fn held_bytes(&self) -> u64 {
@@ -273,6 +290,7 @@ impl Collections {
             let position = self.horizon.published();
             let view = self.view.load(); // after the position
             if !view.reaches_back_to(position) {
+                yield_now(); // the position of the view is about to be published
                 continue;
             }
             let Some(collection) = view.names.at(name, position) else { return Ok(None) };

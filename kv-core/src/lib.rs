@@ -62,6 +62,7 @@ mod collections;
 mod durability;
 mod error;
 mod events;
+mod followed_log;
 mod limits;
 mod log;
 mod memory;
@@ -80,6 +81,7 @@ pub use checkpoint::{
 pub use collections::{Entries, Entry};
 pub use durability::Durability;
 pub use error::{Error, LockHolder, Place, Refusal, Result};
+pub use followed_log::{FollowedLog, LocalLog};
 pub use limits::{BATCH_BYTES_MAX, COLLECTIONS_MAX, KEY_BYTES_MAX, Limits, NAME_BYTES_MAX, VALUE_BYTES_MAX};
 pub use log::{Bounds, FlushStats, Log, LogReader, Record};
 pub use memory::{CheckpointDamage, Crash, MemoryCheckpointMedium, MemoryCheckpointer, MemoryLog, MemoryLogMedium};
@@ -87,7 +89,7 @@ pub use owner::Owner;
 pub use panics::guarded;
 pub use position::{CheckpointId, CollectionId, Epoch, LogId, Lsn};
 pub use store::{
-    Batch, ChangeFeed, ChangeRecord, Collection, Commit, DeferredCollection, DeferredStore, Mismatch, Pin,
+    Batch, ChangeFeed, ChangeRecord, Collection, Commit, DeferredCollection, DeferredStore, Follower, Mismatch, Pin,
     RecordedChange, Recovery, Snapshot, Stats, Store, StoreOptions, Transaction, TransactionEntries, recovery,
     verify_replay,
 };

@@ -11,6 +11,7 @@ mod copying;
 mod deferred;
 mod feed;
 mod flusher;
+mod follower;
 mod locks;
 #[cfg(all(test, loom))]
 mod loom_tests;
@@ -42,6 +43,7 @@ pub use collection::Collection;
 pub use conditional::Mismatch;
 pub use deferred::{Commit, DeferredCollection, DeferredStore};
 pub use feed::{ChangeFeed, ChangeRecord, RecordedChange};
+pub use follower::Follower;
 pub use options::StoreOptions;
 pub use pins::Pin;
 pub use recovery::Recovery;

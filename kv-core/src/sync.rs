@@ -10,7 +10,7 @@ pub(crate) use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize},
 };
 #[cfg(not(loom))]
-pub(crate) use std::thread_local;
+pub(crate) use std::{thread::yield_now, thread_local};
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{
@@ -18,7 +18,7 @@ pub(crate) use loom::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize},
 };
 #[cfg(loom)]
-pub(crate) use loom::thread_local;
+pub(crate) use loom::{thread::yield_now, thread_local};
 
 #[cfg(not(loom))]
 pub(crate) use ::arc_swap::ArcSwap;

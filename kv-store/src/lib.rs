@@ -100,6 +100,11 @@
 //!     }
 //! }
 //!
+//! // Followers: another process reads along, without a lock, and sees only what is durable.
+//! let follower = kv_store::follow(&path)?;
+//! assert_eq!(follower.get("people", "dora")?.unwrap(), "Dora");
+//! follower.refresh()?; // or `wait_for(position, timeout)`
+//!
 //! // Maintenance: none is needed. Flushes and checkpoints run in the background; these calls run them now.
 //! store.sync()?; // everything written so far survives a power cut
 //! store.checkpoint()?; // an opening right after this has nothing to replay
@@ -140,7 +145,8 @@
 //! | `checkpoints/` | parts and manifests, see kv-snapshot |
 //!
 //! A directory has one owner: a second opener, in this process or another, gets [`Error::Locked`].
-//! Opening an existing store, and reading it, writes no file.
+//! Opening an existing store, and reading it, writes no file. Any number of [followers](follow) may
+//! read it meanwhile.
 //!
 //! The owner is the process that opened the directory. In a child made by `fork`, every write,
 //! sync, checkpoint and close fails with [`Error::Forked`], and dropping a handle does nothing.
@@ -150,6 +156,7 @@
 
 mod backup;
 mod dump;
+mod follow;
 mod format;
 mod options;
 mod owner;
@@ -162,10 +169,11 @@ use std::path::Path;
 
 pub use backup::{Backup, Copied, Origin, backup_to, backup_to_in, backups, backups_in, origin, restore, restore_in};
 pub use dump::dump_log;
+pub use follow::follow;
 pub use kv_core::{
     BATCH_BYTES_MAX, Batch, Bounds, COLLECTIONS_MAX, ChangeFeed, ChangeRecord, CheckpointId, Checkpointer, Collection,
     CollectionId, CollectionInfo, Commit, DeferredCollection, DeferredStore, Durability, Entries, Entry, Epoch, Error,
-    FlushStats, KEY_BYTES_MAX, Limits, LockHolder, Log, LogId, Lsn, Mismatch, NAME_BYTES_MAX, Owner, Place,
+    FlushStats, Follower, KEY_BYTES_MAX, Limits, LockHolder, Log, LogId, Lsn, Mismatch, NAME_BYTES_MAX, Owner, Place,
     RecordedChange, Recovery, Refusal, Result, Snapshot, Stats, Store, StoreOptions, Transaction, TransactionEntries,
     VALUE_BYTES_MAX, Value, background, recovery,
 };

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kv_core::{Checkpointer, Durability, Epoch, Error, Log, Result, Store, StoreOptions};
+use kv_core::{Checkpointer, Durability, Epoch, Error, Log, LogId, Result, Store, StoreOptions};
 use kv_snapshot::{MmapCheckpointer, Reader, SnapshotOptions};
 use kv_vfs::{Access, Lock, OsVfs, Process, Vfs};
 use kv_wal::SegmentedLog;
@@ -295,7 +295,7 @@ pub(crate) struct Directory {
     pub(crate) log: Arc<dyn Vfs>,
     pub(crate) checkpoints: Arc<dyn Vfs>,
     /// The log that FORMAT names; `None` while the store is being created.
-    pub(crate) log_id: Option<kv_core::LogId>,
+    pub(crate) log_id: Option<LogId>,
 }
 
 impl Directory {
@@ -341,16 +341,6 @@ impl Directory {
         MmapCheckpointer::open_with(Arc::clone(&self.checkpoints), options).map(Arc::new)
     }
 
-    /// A store that has a FORMAT file must have a log.
-    fn missing_log(&self, error: Error) -> Error {
-        match error {
-            Error::Io { ref source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                Error::corrupt_whole(self.log.path(), "the log is missing")
-            }
-            other => other,
-        }
-    }
-
     /// Opens the log, in an epoch above that of every checkpoint.
     fn open_log(&self, checkpointer: &dyn Checkpointer, options: &kv_wal::Options) -> Result<Arc<SegmentedLog>> {
         let newest = checkpointer.list()?.into_iter().map(|id| id.epoch.0).max();
@@ -361,19 +351,35 @@ impl Directory {
         let epoch_min = options.epoch_min.max(Epoch(above_newest));
         let create = self.log_id.is_none();
         let options = kv_wal::Options { epoch_min, create, ..options.clone() };
-        let log = SegmentedLog::open(Arc::clone(&self.log), options).map_err(|error| self.missing_log(error))?;
-        match self.log_id {
-            Some(expected) if expected != log.id() => {
-                let detail = format!("it names the log {expected}, but the log in this directory is {}", log.id());
-                Err(Error::corrupt_whole(self.vfs.path().join(format::NAME), detail))
-            }
-            _ => Ok(Arc::new(log)),
+        let log = SegmentedLog::open(Arc::clone(&self.log), options).map_err(|error| missing_log(&*self.log, error))?;
+        if let Some(expected) = self.log_id {
+            expect_log(&*self.vfs, expected, log.id())?;
         }
+        Ok(Arc::new(log))
     }
 }
 
+/// A store that has a FORMAT file must have a log.
+pub(crate) fn missing_log(log: &dyn Vfs, error: Error) -> Error {
+    match error {
+        Error::Io { ref source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            Error::corrupt_whole(log.path(), "the log is missing")
+        }
+        other => other,
+    }
+}
+
+/// Fails if the log that was found is not the one that the FORMAT file of `vfs` names.
+pub(crate) fn expect_log(vfs: &dyn Vfs, expected: LogId, found: LogId) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    let detail = format!("it names the log {expected}, but the log in this directory is {found}");
+    Err(Error::corrupt_whole(vfs.path().join(format::NAME), detail))
+}
+
 /// Opens a subdirectory that every store has.
-fn existing(vfs: &dyn Vfs, name: &str) -> Result<Arc<dyn Vfs>> {
+pub(crate) fn existing(vfs: &dyn Vfs, name: &str) -> Result<Arc<dyn Vfs>> {
     vfs.open_directory(name).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Error::corrupt_whole(error.path, "the directory is missing"),
         _ => error.into(),
@@ -405,7 +411,7 @@ fn lost_format(vfs: &dyn Vfs) -> Error {
 
 /// The error for a directory that has no FORMAT file, if no store should be created: either there
 /// is no store, or the store has lost that file.
-fn no_format(vfs: &dyn Vfs) -> Result<Error> {
+pub(crate) fn no_format(vfs: &dyn Vfs) -> Result<Error> {
     if let (Ok(log), Ok(checkpoints)) = (vfs.open_directory(LOG), vfs.open_directory(CHECKPOINTS))
         && !is_blank(&log, &checkpoints)?
     {

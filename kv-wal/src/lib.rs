@@ -129,10 +129,12 @@ compile_error!("kv needs a target with 64-bit pointers: it holds file sizes in `
 
 // `format` defines the bytes. `open` opens or creates a log, and calls `recovery`, which decides
 // which records it holds. `log` is the public type, over `write` (appends, flushes, spares, trims)
-// and `reader`. `segment_file` and `mark_file` do the I/O of single files.
+// and `reader`. `follower` reads what another opening writes. `segment_file` and `mark_file` do the
+// I/O of single files.
 mod dump;
 mod error;
 mod filling;
+mod follower;
 mod format;
 mod log;
 mod mark_file;
@@ -149,6 +151,7 @@ pub use kv_core::{Bounds, Durability, Epoch, Error, Log, LogId, LogReader, Lsn, 
 pub use kv_vfs::{OsVfs, Vfs};
 
 pub use dump::dump;
+pub use follower::LogFollower;
 pub use log::SegmentedLog;
 pub use options::Options;
 pub use recovery::{LogRecovery, TornTail, is_blank, verify};

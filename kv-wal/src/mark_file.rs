@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc};
 
-use kv_core::{Epoch, LogId, Lsn, Result};
+use kv_core::{Epoch, Error, LogId, Lsn, Result};
 use kv_vfs::{Access, File, Vfs};
 
 use crate::{
@@ -12,6 +12,9 @@ use crate::{
         names,
     },
 };
+
+/// How many slots there are.
+pub(crate) const SLOTS: usize = SLOTS_AT.len();
 
 /// Reads the valid slots of the mark. A slot that cannot be read, whatever the reason, is left out:
 /// like a slot that a power cut tore, it proves nothing.
@@ -30,6 +33,18 @@ pub(crate) fn read(vfs: &dyn Vfs) -> Result<Vec<Mark>> {
         }
     }
     Ok(marks)
+}
+
+/// As [`read`], for the log `expected`, or for the one that the first slot names. A mark of another
+/// log is damage.
+pub(crate) fn read_of(vfs: &dyn Vfs, expected: Option<LogId>) -> Result<Vec<Mark>> {
+    let slots = read(vfs)?;
+    let Some(expected) = expected.or(slots.first().map(|first| first.log_id)) else { return Ok(slots) };
+    if let Some(foreign) = slots.iter().find(|mark| mark.log_id != expected) {
+        let detail = format!("it belongs to log {}, but this is log {expected}", foreign.log_id);
+        return Err(Error::corrupt_whole(error::path(vfs, names::MARK), detail));
+    }
+    Ok(slots)
 }
 
 /// Writes the marks of one opening. Each goes to the slot that does not hold the last one, so that

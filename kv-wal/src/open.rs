@@ -84,7 +84,7 @@ fn opened(
     Ok((Shared::new(vfs, log_id, state, mark), report))
 }
 
-fn absent(vfs: &dyn Vfs) -> Error {
+pub(crate) fn absent(vfs: &dyn Vfs) -> Error {
     let source = io::Error::new(io::ErrorKind::NotFound, "there is no log in this directory");
     Error::from_io("open the log in", vfs.path(), source)
 }

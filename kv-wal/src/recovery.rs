@@ -28,8 +28,7 @@ use kv_core::{Epoch, LogId, Lsn, Result};
 use kv_vfs::Vfs;
 
 use evidence::Remains;
-use inventory::Inventory;
-pub(crate) use inventory::segment_numbers;
+pub(crate) use inventory::{Inventory, segment_numbers};
 pub use report::{LogRecovery, TornTail};
 pub(crate) use scanner::{Frame, Scanner, Step};
 pub use verify::{is_blank, verify};
@@ -51,6 +50,13 @@ pub(crate) struct LiveSegment {
     /// Where its last frame ends, in bytes from the start of the file. `None` while it is being
     /// written.
     pub(crate) end: Option<u64>,
+}
+
+impl LiveSegment {
+    /// Whether it is the same file as `other`.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        (self.number, self.identity) == (other.number, other.identity)
+    }
 }
 
 /// How the first write of an opening continues the log.
@@ -141,14 +147,7 @@ impl Inventory<'_> {
         for at in (0..log_end.segments).rev() {
             let found = self.live_segment(at);
             let Some(start) = found.start else { continue };
-            segments.push(LiveSegment {
-                number: found.header.number,
-                identity: found.header.identity,
-                base: start.base,
-                block: u64::from(found.header.block_bytes),
-                length: found.header.length,
-                end: Some(end),
-            });
+            segments.push(found.live(start, Some(end)));
             end = start.predecessor.map_or(0, |link| link.end);
         }
         segments.reverse();

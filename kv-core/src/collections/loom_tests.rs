@@ -140,6 +140,18 @@ fn reads_during_the_installation_of_a_checkpoint() {
     assert_eq!(seen, [*b"11", *b"12", *b"22"]);
 }
 
+/// A follower goes on from a checkpoint that is ahead of it. A reader that has loaded the position
+/// before must not take what the checkpoint holds for the state there. If the position were
+/// published first, a reader could take the old state for the new one.
+#[test]
+fn reads_during_a_restart_from_a_checkpoint() {
+    let seen = reads_beside("reads while a follower goes on from a checkpoint", each, |collections, writer| {
+        collections.restart(writer, Arc::new(OneKey::at(Lsn(3))), &[(ALL, "all".into())]);
+        put(collections, writer, 4, b"k", b"4");
+    });
+    assert_eq!(seen, [*b"11", *b"13", *b"14", *b"33", *b"34", *b"44"]);
+}
+
 /// A checkpoint at a position, in which the value of every key is the position in text.
 struct OneKey(CheckpointId, CheckpointHead);
 

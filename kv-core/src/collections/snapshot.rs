@@ -1,7 +1,7 @@
 use std::{ops::Bound, sync::Arc};
 
 use super::{Collections, Entries, read_view::ReadView};
-use crate::{CollectionId, CollectionInfo, Error, Lsn, Result, Value};
+use crate::{CollectionId, CollectionInfo, Error, Lsn, Result, Value, sync::yield_now};
 
 /// Every collection at one position of the log, for as long as this value lives.
 ///
@@ -27,6 +27,7 @@ impl Snapshot {
             if view.reaches_back_to(position) {
                 return Self { position, view: Ok(view) };
             }
+            yield_now();
         }
     }
 

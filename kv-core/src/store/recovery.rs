@@ -17,7 +17,7 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    Bounds, Checkpoint, CheckpointId, Checkpointer, Epoch, Error, Log, Lsn, Refusal, Result,
+    Checkpoint, CheckpointId, Checkpointer, Epoch, Error, Log, LogId, Lsn, Record, Refusal, Result,
     collections::{Collections, NamedCollection, WriterToken, names_in},
     operation::{DecodeError, decode},
 };
@@ -80,11 +80,8 @@ pub(super) struct Recovered {
 /// Recovers the state as the table says. Memtables are frozen when they reach `threshold` bytes.
 pub(super) fn recover(log: &dyn Log, checkpointer: &dyn Checkpointer, threshold: u64) -> Result<Recovered> {
     let bounds = log.bounds();
-    let mut found = examine(log, checkpointer)?;
-    let chosen = match decide(&found.positions(), &bounds) {
-        Err(Refusal::HistoryMissing { .. }) if found.open_damaged(log, checkpointer, &bounds) => found.good_id(),
-        decided => decided.map_err(|refusal| Error::Unrecoverable(found.explain(refusal)))?,
-    };
+    let found = choose(log.id(), bounds.trimmed, bounds.durable, checkpointer)?;
+    let chosen = found.good_id();
     let (collections, mut writer) = Collections::new(found.good, &found.names);
     let mut recovery = Recovery {
         checkpoint: chosen,
@@ -95,16 +92,35 @@ pub(super) fn recover(log: &dyn Log, checkpointer: &dyn Checkpointer, threshold:
         bad_checkpoints: found.bad,
         log_notes: log.opening_notes(),
     };
-    let record_bytes = replay(log, &collections, &mut writer, &mut recovery, threshold)?;
-    Ok(Recovered { collections, writer, recovery, record_bytes })
+    let mut replay = Replay::new(threshold);
+    let mut reader = log.reader(recovery.position)?;
+    while let Some(record) = reader.next()? {
+        replay.apply(&collections, &mut writer, &record)?;
+        recovery.replayed_records += 1;
+        recovery.replayed_bytes += record.payload.len() as u64;
+        recovery.position = record.lsn;
+    }
+    Ok(Recovered { collections, writer, recovery, record_bytes: replay.record_bytes })
+}
+
+/// The checkpoint to begin with, as the table says. The log holds the records after `trimmed`, and
+/// is durable up to `durable`.
+pub(super) fn choose(log: LogId, trimmed: Lsn, durable: Lsn, checkpointer: &dyn Checkpointer) -> Result<Found> {
+    let mut found = examine(log, trimmed, checkpointer)?;
+    match decide(&found.positions(), trimmed, durable) {
+        Err(Refusal::HistoryMissing { .. }) if found.open_damaged(log, checkpointer, trimmed) => {}
+        decided => decided.map(drop).map_err(|refusal| Error::Unrecoverable(found.explain(refusal)))?,
+    }
+    Ok(found)
 }
 
 /// The checkpoints that were tried: the bad ones, newest first, and the first good one.
-struct Found {
-    bad: Vec<(CheckpointId, Arc<Error>)>,
-    good: Option<Arc<dyn Checkpoint>>,
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) bad: Vec<(CheckpointId, Arc<Error>)>,
+    pub(super) good: Option<Arc<dyn Checkpoint>>,
     /// The names of the collections in it.
-    names: Vec<NamedCollection>,
+    pub(super) names: Vec<NamedCollection>,
 }
 
 impl Found {
@@ -124,16 +140,16 @@ impl Found {
         }
     }
 
-    fn good_id(&self) -> Option<CheckpointId> {
+    pub(super) fn good_id(&self) -> Option<CheckpointId> {
         self.good.as_ref().map(|good| good.id())
     }
 
     /// Nothing that remains restores everything. Opens the newest checkpoint nevertheless that can
     /// be read in part, and that the log reaches back to; `false` if there is none.
-    fn open_damaged(&mut self, log: &dyn Log, checkpointer: &dyn Checkpointer, bounds: &Bounds) -> bool {
-        let reached = self.bad.iter().filter(|(id, _)| bounds.trimmed <= id.lsn);
+    fn open_damaged(&mut self, log: LogId, checkpointer: &dyn Checkpointer, trimmed: Lsn) -> bool {
+        let reached = self.bad.iter().filter(|(id, _)| trimmed <= id.lsn);
         let opened = reached.filter_map(|(id, _)| with_names(checkpointer.open_damaged(*id)).ok());
-        let Some((good, names)) = { opened }.find(|(checkpoint, _)| checkpoint.head().log_id == log.id()) else {
+        let Some((good, names)) = { opened }.find(|(checkpoint, _)| checkpoint.head().log_id == log) else {
             return false;
         };
         (self.good, self.names) = (Some(good), names);
@@ -147,38 +163,69 @@ struct Candidate {
     good: bool,
 }
 
-fn examine(log: &dyn Log, checkpointer: &dyn Checkpointer) -> Result<Found> {
-    let mut found = Found { bad: Vec::new(), good: None, names: Vec::new() };
+fn examine(log: LogId, trimmed: Lsn, checkpointer: &dyn Checkpointer) -> Result<Found> {
+    loop {
+        if let Some(found) = examine_listed(log, trimmed, checkpointer)? {
+            return Ok(found);
+        }
+    }
+}
+
+/// `None` if a checkpoint was removed meanwhile, by an owner that is at work. There is a newer one
+/// then.
+fn examine_listed(log: LogId, trimmed: Lsn, checkpointer: &dyn Checkpointer) -> Result<Option<Found>> {
+    let mut found = Found::default();
     let mut positions = Vec::new();
     for id in checkpointer.list()? {
         if !positions.contains(&id.lsn) {
             positions.push(id.lsn);
         }
-        if positions.len() > 2 && id.lsn < log.bounds().trimmed {
+        if positions.len() > 2 && id.lsn < trimmed {
             break;
         }
-        match with_names(checkpointer.open(id)) {
-            Ok((checkpoint, names)) => {
-                refuse_foreign(log, &*checkpoint)?;
+        match open_listed(log, checkpointer, id)? {
+            Opened::Good(checkpoint, names) => {
                 (found.good, found.names) = (Some(checkpoint), names);
                 break;
             }
-            Err(error @ Error::Corrupt { .. }) => found.bad.push((id, Arc::new(error))),
-            Err(error) => return Err(error),
+            Opened::Bad(error) => found.bad.push((id, error)),
+            Opened::Gone => return Ok(None),
         }
     }
-    Ok(found)
+    Ok(Some(found))
+}
+
+/// What became of an attempt to open a checkpoint that was listed.
+pub(super) enum Opened {
+    Good(Arc<dyn Checkpoint>, Vec<NamedCollection>),
+    Bad(Arc<Error>),
+    /// It is no longer listed.
+    Gone,
+}
+
+/// Opens a checkpoint of that log. If its files are not there, that is damage only if it is still
+/// listed: a checkpoint is taken off the list before its files are removed.
+pub(super) fn open_listed(log: LogId, checkpointer: &dyn Checkpointer, id: CheckpointId) -> Result<Opened> {
+    match with_names(checkpointer.open(id)) {
+        Ok((checkpoint, names)) => {
+            refuse_foreign(log, &*checkpoint)?;
+            Ok(Opened::Good(checkpoint, names))
+        }
+        Err(Error::Corrupt { .. }) if !checkpointer.list()?.contains(&id) => Ok(Opened::Gone),
+        Err(error @ Error::Corrupt { .. }) => Ok(Opened::Bad(Arc::new(error))),
+        Err(error) => Err(error),
+    }
 }
 
 /// A checkpoint with the names of its collections. Without them it is of no use.
-fn with_names(opened: Result<Arc<dyn Checkpoint>>) -> Result<(Arc<dyn Checkpoint>, Vec<NamedCollection>)> {
+pub(super) fn with_names(opened: Result<Arc<dyn Checkpoint>>) -> Result<(Arc<dyn Checkpoint>, Vec<NamedCollection>)> {
     let checkpoint = opened?;
     let names = names_in(&*checkpoint)?;
     Ok((checkpoint, names))
 }
 
-fn refuse_foreign(log: &dyn Log, checkpoint: &dyn Checkpoint) -> Result<()> {
-    let (found, expected) = (checkpoint.head().log_id, log.id());
+fn refuse_foreign(expected: LogId, checkpoint: &dyn Checkpoint) -> Result<()> {
+    let found = checkpoint.head().log_id;
     if found == expected {
         return Ok(());
     }
@@ -187,35 +234,44 @@ fn refuse_foreign(log: &dyn Log, checkpoint: &dyn Checkpoint) -> Result<()> {
 
 /// Implements the table: decides which checkpoint to begin with. The candidates are the checkpoints
 /// that were tried, newest first; only the last one can be good.
-fn decide(candidates: &[Candidate], log: &Bounds) -> Result<Option<CheckpointId>, Refusal> {
+fn decide(candidates: &[Candidate], trimmed: Lsn, durable: Lsn) -> Result<Option<CheckpointId>, Refusal> {
     if let Some(newest) = candidates.first()
-        && log.durable < newest.id.lsn
+        && durable < newest.id.lsn
     {
-        return Err(Refusal::LogEndsEarly { checkpoint: newest.id, durable: log.durable });
+        return Err(Refusal::LogEndsEarly { checkpoint: newest.id, durable });
     }
     let chosen = candidates.iter().find(|candidate| candidate.good).map(|candidate| candidate.id);
-    if log.trimmed > chosen.map_or(Lsn::START, |id| id.lsn) {
-        return Err(Refusal::HistoryMissing { checkpoint: chosen, trimmed: log.trimmed, bad: Vec::new() });
+    if trimmed > chosen.map_or(Lsn::START, |id| id.lsn) {
+        return Err(Refusal::HistoryMissing { checkpoint: chosen, trimmed, bad: Vec::new() });
     }
     Ok(chosen)
 }
 
 /// The most memtables that are frozen while the log is replayed. The log may hold far more than is
 /// left behind today, if the threshold was higher before.
-const FROZEN_MAX: usize = 8;
+pub(super) const FROZEN_MAX: usize = 8;
 
-/// Applies the records of the log after the position of the state. Each record is checked as a
-/// whole before any of it is applied. Returns the bytes of the records in the active memtable.
-fn replay(
-    log: &dyn Log,
-    collections: &Collections,
-    writer: &mut WriterToken,
-    recovery: &mut Recovery,
+/// Applies the records of a log, and freezes the active memtable when it is full.
+pub(super) struct Replay {
+    /// Memtables are frozen when they reach this many bytes.
     threshold: u64,
-) -> Result<u64> {
-    let mut record_bytes = 0;
-    let mut reader = log.reader(recovery.position)?;
-    while let Some(record) = reader.next()? {
+    /// The bytes of the records in the active memtable.
+    pub(super) record_bytes: u64,
+}
+
+impl Replay {
+    pub(super) fn new(threshold: u64) -> Self {
+        Self { threshold, record_bytes: 0 }
+    }
+
+    /// Applies a durable record and publishes it. The record is checked as a whole before any of it
+    /// is applied.
+    pub(super) fn apply(
+        &mut self,
+        collections: &Collections,
+        writer: &mut WriterToken,
+        record: &Record<'_>,
+    ) -> Result<()> {
         let lsn = record.lsn;
         let undecodable = |error| undecodable(lsn, error);
         for operation in decode(record.payload, lsn).map_err(undecodable)? {
@@ -224,17 +280,14 @@ fn replay(
         let operations = decode(record.payload, lsn).map_err(undecodable)?.map_while(Result::ok); // all are ok, as just checked
         collections.apply(writer, lsn, operations);
         collections.horizon().publish(lsn, lsn);
-        recovery.replayed_records += 1;
-        recovery.replayed_bytes += record.payload.len() as u64;
-        recovery.position = lsn;
-        record_bytes += record.payload.len() as u64;
-        let threshold = if collections.frozen() < FROZEN_MAX { threshold } else { u64::MAX };
-        if writer.is_active_full(record_bytes, threshold) {
-            collections.freeze(writer, lsn, record_bytes);
-            record_bytes = 0;
+        self.record_bytes += record.payload.len() as u64;
+        let threshold = if collections.frozen() < FROZEN_MAX { self.threshold } else { u64::MAX };
+        if writer.is_active_full(self.record_bytes, threshold) {
+            collections.freeze(writer, lsn, self.record_bytes);
+            self.record_bytes = 0;
         }
+        Ok(())
     }
-    Ok(record_bytes)
 }
 
 /// The error for a record that the log returned intact, but that is not a record of a store.
@@ -257,15 +310,7 @@ mod tests {
         let candidates: Vec<_> = std::iter::zip([20, 10], verdicts)
             .map(|(lsn, &good)| Candidate { id: CheckpointId { epoch: Epoch(1), lsn: Lsn(lsn), seq: lsn }, good })
             .collect();
-        let bounds = Bounds {
-            trimmed: Lsn(trimmed),
-            durable: Lsn(durable),
-            written: Lsn(durable),
-            appended: Lsn(durable),
-            epoch: Epoch(2),
-            record_bytes_max: 0,
-        };
-        match decide(&candidates, &bounds) {
+        match decide(&candidates, Lsn(trimmed), Lsn(durable)) {
             Ok(chosen) => Ok(chosen.map(|id| id.lsn.0)),
             Err(Refusal::HistoryMissing { .. }) => Err("history missing"),
             Err(Refusal::LogEndsEarly { .. }) => Err("log ends early"),

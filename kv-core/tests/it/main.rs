@@ -12,6 +12,7 @@ mod concurrency;
 mod conformance;
 mod deferred;
 mod feed;
+mod follower;
 mod held;
 mod horizon;
 mod jobs;

@@ -17,6 +17,8 @@ pub struct Count {
     pub fed: u64,
     /// How often a feed was resumed where an earlier one had ended.
     pub resumed: u64,
+    /// States that a follower showed.
+    pub followed: u64,
     pub failures: u64,
     /// Writes that a crash lost.
     pub lost: u64,
@@ -33,6 +35,7 @@ impl Count {
         self.answers += other.answers;
         self.fed += other.fed;
         self.resumed += other.resumed;
+        self.followed += other.followed;
         self.failures += other.failures;
         self.lost += other.lost;
     }
@@ -50,6 +53,7 @@ impl fmt::Display for Count {
             answers,
             fed,
             resumed,
+            followed,
             failures,
             lost,
         } = self;
@@ -60,7 +64,7 @@ impl fmt::Display for Count {
         write!(
             f,
             "{observations} observations of the whole store, {answers} answers that crashes left, \
-             {fed} records fed (resumed {resumed} times), "
+             {fed} records fed (resumed {resumed} times), {followed} states followed, "
         )?;
         write!(f, "{writes} writes logged, {lost} of them lost by crashes, {failures} calls failed")
     }

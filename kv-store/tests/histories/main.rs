@@ -8,6 +8,7 @@
 //!   and transactions. They wait for a write at once, later or never. They iterate, and keep
 //!   snapshots.
 //! - A feed checker reads the change feed.
+//! - A follower is opened beside the store, refreshed and read.
 //! - Checkpoints are made. Collections are cleared, renamed, dropped and created.
 //! - The disk fails, fills up, or stops at some operation.
 //! - At the end, the power is cut or the process is killed. Some of the next openings are
@@ -27,6 +28,8 @@
 //! - **Feed.** Over all incarnations, the feed gave every record once and in order. Its records
 //!   lead from a snapshot to the state at each position. Every later snapshot has what the feed
 //!   gave, and no crash takes it back.
+//! - **Followers.** A follower shows at each position what the store has there, never goes back,
+//!   and no crash takes back what it showed.
 //! - **Answers without a write.** Each answer at a level that survives the crash is right at a
 //!   position that was recovered: what the call looked at is still there.
 //! - **Others.** Iterations see batches whole. Calls fail only with errors that the injected faults
@@ -72,6 +75,7 @@
 //! - [`transactions`]: random transactions.
 //! - [`snapshots`]: snapshots, iterations and reads.
 //! - [`feed_checker`]: reads the change feed and checks it.
+//! - [`follower_checker`]: follows the store and checks what is shown.
 //! - [`observations`]: checks what was seen against the model.
 //! - [`count`]: how much was done.
 //!
@@ -90,6 +94,7 @@ mod count;
 mod deferred;
 mod engine;
 mod feed_checker;
+mod follower_checker;
 mod observations;
 mod plan;
 mod recording_log;
@@ -126,10 +131,11 @@ fn run_seeds(mode: Mode, default: u64) {
         }
     }
     eprintln!("histories, {mode:?}: {count}");
-    let something_of_each = count.on_checkpoints > 0 && count.failures > 0 && count.lost > 0 && count.resumed > 0;
+    let something_of_each =
+        count.on_checkpoints > 0 && count.failures > 0 && count.lost > 0 && count.resumed > 0 && count.followed > 0;
     assert!(
         something_of_each || seeds.is_some(),
-        "the runs did not reach checkpoints, failures, losses and resumed feeds"
+        "the runs did not reach checkpoints, failures, losses, resumed feeds and followers"
     );
 }
 

@@ -20,10 +20,11 @@ use crate::{
     count::Count,
     engine::{content, open},
     feed_checker::FeedChecker,
+    follower_checker::FollowerChecker,
     observations,
     plan::{DiskFault, End, Plan},
     recording_log::{Commits, Pauses, pause},
-    work::{work_in_threads, work_in_turn},
+    work::{Checkers, work_in_threads, work_in_turn},
     worker::{ClientKnowledge, Levels, Worker, tag},
 };
 
@@ -51,6 +52,7 @@ pub struct Run {
     history: History,
     known: ClientKnowledge,
     feed_checker: FeedChecker,
+    follower_checker: FollowerChecker,
     /// The position that must be there after the crash.
     promised: Lsn,
     /// The crash may have lost acknowledged writes, so a new history begins.
@@ -74,6 +76,7 @@ impl Run {
             history: History::new(),
             known: ClientKnowledge::default(),
             feed_checker: FeedChecker::new(seed),
+            follower_checker: FollowerChecker::new(seed),
             promised: Lsn::START,
             history_restarts: false,
             plan: None,
@@ -94,6 +97,7 @@ impl Run {
         self.count.actions += self.history.len() as u64;
         self.count.fed += self.feed_checker.records;
         self.count.resumed += self.feed_checker.resumed;
+        self.count.followed += self.follower_checker.states;
     }
 
     /// Opens the store, and crashes again while it opens.
@@ -207,6 +211,7 @@ impl Run {
     fn work(&mut self, plan: &Plan, store: &Store, manual: &ManualScheduler) {
         let (opened, failures) = (store.recovery().position, self.known.failures);
         self.feed_checker.begin(opened);
+        self.follower_checker.begin(&self.disk, opened);
         let seeds: Vec<_> = (0..WORKERS).map(|_| self.rng.u64(..)).collect();
         let has_threads = self.mode == Mode::Threads;
         let worker = |seed: &u64| {
@@ -215,16 +220,18 @@ impl Run {
             worker
         };
         let workers: Vec<_> = seeds.iter().map(worker).collect();
-        let feed_checker = &mut self.feed_checker;
+        let checkers = Checkers { feed: &mut self.feed_checker, follower: &mut self.follower_checker };
         let workers = match self.mode {
-            Mode::Threads => work_in_threads(workers, plan.calls, store, self.rng.u32(..4), feed_checker),
+            Mode::Threads => work_in_threads(workers, plan.calls, store, self.rng.u32(..4), checkers),
             Mode::OneThread | Mode::LyingDisk => {
-                work_in_turn(workers, plan.calls, store, &mut self.rng, manual, feed_checker)
+                work_in_turn(workers, plan.calls, store, &mut self.rng, manual, checkers)
             }
         };
         self.feed_checker.finish(store);
-        self.known.synced = self.known.synced.max(self.feed_checker.given);
+        self.known.synced = self.known.synced.max(self.feed_checker.given).max(self.follower_checker.highest);
         self.known.failures += std::mem::take(&mut self.feed_checker.failures);
+        self.known.failures += std::mem::take(&mut self.follower_checker.failures);
+        self.follower_checker.end(&self.commits);
         let finish = |worker: Worker<'_>| worker.finish(&mut self.history, &mut self.known);
         let observations: Vec<_> = workers.into_iter().flat_map(finish).collect();
         self.count.observations += observations.len() as u64;

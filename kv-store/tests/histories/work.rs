@@ -12,21 +12,29 @@ use kv_testkit::ManualScheduler;
 
 use crate::{
     feed_checker::FeedChecker,
+    follower_checker::FollowerChecker,
     worker::{Worker, assert_expected},
 };
 
-/// Each worker makes its calls on a thread of its own, while checkpoints are made and the feed is
-/// checked.
+/// What reads beside the workers.
+pub struct Checkers<'a> {
+    pub feed: &'a mut FeedChecker,
+    pub follower: &'a mut FollowerChecker,
+}
+
+/// Each worker makes its calls on a thread of its own, while checkpoints are made, and the feed and
+/// a follower are checked.
 pub fn work_in_threads<'a>(
     workers: Vec<Worker<'a>>,
     calls: u32,
     store: &Store,
     checkpoints: u32,
-    feed_checker: &mut FeedChecker,
+    checkers: Checkers<'_>,
 ) -> Vec<Worker<'a>> {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        let following = scope.spawn(|| feed_checker.follow(store, &done));
+        let Checkers { feed, follower } = checkers;
+        let readers = [scope.spawn(|| feed.follow(store, &done)), scope.spawn(|| follower.follow(&done))];
         let work = |mut worker: Worker<'a>| {
             (0..calls).for_each(|_| worker.step());
             worker
@@ -38,7 +46,7 @@ pub fn work_in_threads<'a>(
         }
         let results: Vec<_> = threads.into_iter().map(ScopedJoinHandle::join).collect();
         done.store(true, Ordering::Release);
-        following.join().unwrap_or_else(|panic| resume_unwind(panic));
+        readers.into_iter().for_each(|reader| reader.join().unwrap_or_else(|panic| resume_unwind(panic)));
         results.into_iter().map(|result| result.unwrap_or_else(|panic| resume_unwind(panic))).collect()
     })
 }
@@ -50,13 +58,15 @@ pub fn work_in_turn<'a>(
     store: &Store,
     rng: &mut fastrand::Rng,
     manual: &ManualScheduler,
-    feed_checker: &mut FeedChecker,
+    checkers: Checkers<'_>,
 ) -> Vec<Worker<'a>> {
+    let Checkers { feed, follower } = checkers;
     for _ in 0..calls as usize * workers.len() {
         match rng.u8(..20) {
             0..4 => drop(manual.run_woken()),
             4 => checkpoint(store),
-            5 => feed_checker.step(store, Duration::ZERO),
+            5 => feed.step(store, Duration::ZERO),
+            6 => follower.step(),
             _ => {
                 let turn = rng.usize(..workers.len());
                 workers[turn].step();

@@ -4,7 +4,10 @@
 use kv_core::{Epoch, Error, LogId, Lsn, Result};
 use kv_vfs::{Access, Vfs};
 
-use super::scanner::{Scanner, Step};
+use super::{
+    LiveSegment,
+    scanner::{Scanner, Step},
+};
 use crate::{
     error,
     format::{
@@ -37,6 +40,18 @@ pub(crate) struct FoundStart {
 }
 
 impl FoundSegment {
+    /// What is known of it, if it is live, has this start frame and ends there.
+    pub(crate) fn live(&self, start: FoundStart, end: Option<u64>) -> LiveSegment {
+        LiveSegment {
+            number: self.header.number,
+            identity: self.header.identity,
+            base: start.base,
+            block: u64::from(self.header.block_bytes),
+            length: self.header.length,
+            end,
+        }
+    }
+
     /// Opens the segment for reading. Its header was checked when it was found.
     pub(crate) fn open(&self, vfs: &dyn Vfs) -> Result<Segment> {
         let file = vfs.open(&names::segment(self.header.number), Access::Read)?;
@@ -78,12 +93,12 @@ impl<'a> Inventory<'a> {
                 Err(error) => return Err(error),
             }
         }
-        let mark = match read_mark(vfs, log_id(&segments)) {
+        let mark = match mark_file::read_of(vfs, log_id(&segments)) {
             Err(error) if error::is_finding(&error) => {
                 damaged(error)?;
                 None
             }
-            read => read?,
+            slots => slots?.into_iter().reduce(Mark::and),
         };
         let live = find_live(&segments);
         Ok(Self { vfs, segments, mark, live })
@@ -118,6 +133,26 @@ impl<'a> Inventory<'a> {
     /// The live segment with that index, from 0.
     pub(crate) fn live_segment(&self, at: usize) -> &FoundSegment {
         &self.segments[self.live.segments[at]]
+    }
+
+    /// The live segments. Each but the last one ends where the next one continues it.
+    pub(crate) fn live_segments(&self) -> Vec<LiveSegment> {
+        let mut segments = Vec::with_capacity(self.live.segments.len());
+        let mut end = None;
+        for at in (0..self.live.segments.len()).rev() {
+            let found = self.live_segment(at);
+            let Some(start) = found.start else { continue }; // impossible: it is live
+            segments.push(found.live(start, end));
+            end = start.predecessor.map(|link| link.end);
+        }
+        segments.reverse();
+        segments
+    }
+
+    /// The highest durable position that the start frame of a live segment states.
+    pub(crate) fn highest_start_watermark(&self) -> Lsn {
+        let starts = self.live.segments.iter().filter_map(|at| self.segments[*at].start);
+        starts.map(|start| start.watermark).max().unwrap_or_default()
     }
 
     /// Fails if numbers, links and the mark prove that a segment is missing or was replaced. Reads
@@ -249,18 +284,6 @@ fn find_start(segment: &Segment) -> Result<Option<FoundStart>> {
         base: frame.lsn,
         watermark: frame.watermark,
     }))
-}
-
-/// What the mark states. A mark of another log is damage.
-fn read_mark(vfs: &dyn Vfs, log_id: Option<LogId>) -> Result<Option<Mark>> {
-    let slots = mark_file::read(vfs)?;
-    let Some(first) = slots.first() else { return Ok(None) };
-    let expected = log_id.unwrap_or(first.log_id);
-    if let Some(foreign) = slots.iter().find(|mark| mark.log_id != expected) {
-        let detail = format!("it belongs to log {}, but this is log {expected}", foreign.log_id);
-        return Err(Error::corrupt_whole(error::path(vfs, names::MARK), detail));
-    }
-    Ok(slots.into_iter().reduce(Mark::and))
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ struct Context {
 }
 
 /// Goes through a segment frame by frame.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Scanner {
     file: Arc<dyn File>,
     identity: u64,

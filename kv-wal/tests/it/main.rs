@@ -10,6 +10,7 @@ mod crash;
 mod damage;
 mod faults;
 mod filling;
+mod follower;
 mod foreign;
 mod golden;
 mod in_place;
