@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
-        about, bench, changes, collections, delete, dump, export, get, import, inspect, list, load, log, maintenance,
-        pop, put, stats,
+        about, backup, bench, changes, collections, delete, dump, export, get, import, inspect, list, load, log,
+        maintenance, pop, put, stats,
     },
     shell,
     teller::Color,
@@ -31,6 +31,7 @@ Examples:
   kv import words words.tsv            one entry per row: tsv, csv or jsonl
   kv export words > words.jsonl        print every entry, exactly
   kv dump > store.dump                 print a whole store; `kv load` reads it
+  kv backup /mnt/other/backups         copy it; what did not change is shared
   kv demo                              see a store survive a killed process
 
 Exit codes:
@@ -53,6 +54,12 @@ pub struct Cli {
     /// ./kv-demo]
     #[arg(long, global = true, value_name = "DIR", help_heading = GENERAL)]
     pub dir: Option<PathBuf>,
+
+    /// Wait up to SECONDS if another process has the store open for writing. Commands that only read
+    /// do not need to: they read beside it
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t, hide_default_value = true,
+        value_parser = clap::value_parser!(u32).range(..=31_536_000), help_heading = GENERAL)]
+    pub wait: u32,
 
     /// Print only data, errors and warnings
     #[arg(long, short, global = true, help_heading = GENERAL)]
@@ -128,6 +135,12 @@ pub enum Command {
     /// Load a dump
     #[command(after_help = load::HELP)]
     Load(load::Load),
+    /// Copy the store into a directory of backups, or list those
+    #[command(after_help = backup::HELP)]
+    Backup(backup::Backup),
+    /// Make a new store from a backup
+    #[command(after_help = backup::RESTORE_HELP)]
+    Restore(backup::Restore),
     /// Print what was changed, in order, as far as the log goes back
     #[command(after_help = changes::HELP)]
     Changes(changes::Changes),

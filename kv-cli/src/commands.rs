@@ -1,6 +1,7 @@
 //! Each module has one command or a few, with their arguments and help.
 
 pub mod about;
+pub mod backup;
 pub mod bench;
 pub mod changes;
 pub mod collections;
@@ -37,6 +38,8 @@ pub fn run(env: &mut Env<'_>, command: Command) -> Result<(), Failure> {
         Command::Export(args) => export::run(env, &args),
         Command::Dump(args) => dump::run(env, &args),
         Command::Load(args) => load::run(env, &args),
+        Command::Backup(args) => backup::run(env, &args),
+        Command::Restore(args) => backup::restore(env, &args),
         Command::Changes(args) => changes::run(env, &args),
         Command::Checkpoint => maintenance::checkpoint(env),
         Command::Verify(args) => maintenance::verify(env, &args),

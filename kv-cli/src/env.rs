@@ -3,6 +3,7 @@
 use std::{
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use kv_store::Store;
@@ -17,6 +18,8 @@ pub struct Env<'a> {
     /// Whether a person reads the data.
     pub is_terminal: bool,
     pub teller: Teller,
+    /// How long to wait for a process that has the store open.
+    pub wait: Duration,
     /// The store that a shell has open. Otherwise each command opens and closes it.
     pub held: Option<Store>,
     /// Whether a shell reads its commands from stdin, which is no terminal.
@@ -25,7 +28,15 @@ pub struct Env<'a> {
 
 impl<'a> Env<'a> {
     pub fn new(dir: PathBuf, out: &'a mut dyn Write, teller: Teller) -> Self {
-        Self { dir, out, is_terminal: io::stdout().is_terminal(), teller, held: None, stdin_is_script: false }
+        Self {
+            dir,
+            out,
+            is_terminal: io::stdout().is_terminal(),
+            teller,
+            wait: Duration::ZERO,
+            held: None,
+            stdin_is_script: false,
+        }
     }
 
     pub fn dir(&self) -> &Path {

@@ -67,7 +67,7 @@ impl From<&Error> for Exit {
 /// What to do about an error of the store, as the end of a sentence.
 pub fn advice(error: &Error) -> Option<&'static str> {
     match error {
-        Error::Locked { .. } => Some("try again when the other process has ended"),
+        Error::Locked { .. } => Some("try again when the other process has ended; --wait SECONDS waits for that"),
         Error::Corrupt { .. } | Error::Unrecoverable(_) => {
             Some("nothing was changed; `kv verify` checks every file, and what is lost must come from a backup")
         }

@@ -31,6 +31,7 @@ use std::{
     io::{self, BufWriter, Write},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use clap::Parser;
@@ -81,6 +82,7 @@ fn outlive_file_size_limit() -> io::Result<()> {
 fn run(cli: Cli, teller: Teller) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout());
     let mut env = Env::new(cli.directory(), &mut out, teller);
+    env.wait = Duration::from_secs(cli.wait.into());
     let result = commands::run(&mut env, cli.command);
     match (out.flush().map_err(Failure::Output), result) {
         (Err(output), Ok(())) => Err(output),

@@ -21,16 +21,35 @@ pub fn existing(env: &Env<'_>) -> Result<Store, Failure> {
     if let Some(store) = &env.held {
         return Ok(store.clone());
     }
-    match Options::default().create(false).open(env.dir()) {
-        Err(error) if is_absence(&error) => Err(absent(env.dir())),
-        opened => opened.doing(|| doing(env.dir())).inspect(|store| notes(env, store)),
-    }
+    opened(env, open(env))
 }
 
 /// The store as it is now, for a command that only reads. The store must exist. It is locked no
-/// longer than it takes to open it.
+/// longer than it takes to open it. If another process has it open, it is read beside that process:
+/// everything is there that survives a power cut.
 pub fn view(env: &Env<'_>) -> Result<Snapshot, Failure> {
-    existing(env).map(|store| store.snapshot())
+    if let Some(store) = &env.held {
+        return Ok(store.snapshot());
+    }
+    match Options::default().create(false).open(env.dir()) {
+        Err(Error::Locked { .. }) => {
+            let follower = kv_store::follow(env.dir());
+            follower.map(|follower| follower.snapshot()).doing(|| doing(env.dir()))
+        }
+        tried => opened(env, tried).map(|store| store.snapshot()),
+    }
+}
+
+fn open(env: &Env<'_>) -> kv_store::Result<Store> {
+    Options::default().create(false).lock_wait(env.wait).open(env.dir())
+}
+
+/// The store, of which the user is told what the opening has found.
+fn opened(env: &Env<'_>, tried: kv_store::Result<Store>) -> Result<Store, Failure> {
+    match tried {
+        Err(error) if is_absence(&error) => Err(absent(env.dir())),
+        tried => tried.doing(|| doing(env.dir())).inspect(|store| notes(env, store)),
+    }
 }
 
 /// Opens the store. If it is absent, creates it, and says so.
@@ -38,10 +57,9 @@ pub fn or_new(env: &Env<'_>) -> Result<Store, Failure> {
     if let Some(store) = &env.held {
         return Ok(store.clone());
     }
-    let dir = env.dir();
-    match Options::default().create(false).open(dir) {
+    match open(env) {
         Err(error) if is_absence(&error) => create(env),
-        opened => opened.doing(|| doing(dir)).inspect(|store| notes(env, store)),
+        tried => opened(env, tried),
     }
 }
 

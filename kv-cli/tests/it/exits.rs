@@ -62,12 +62,10 @@ fn locked_is_4() {
         pipe.write_all(rows.as_bytes()).unwrap();
     }
     for args in [
-        &["get", "c", "k"][..],
-        &["put", "c", "k", "w"],
+        &["put", "c", "k", "w"][..],
+        &["put", "c", "k", "w", "--wait", "1"],
         &["pop", "c"],
-        &["list"],
         &["drop", "c", "--yes"],
-        &["dump"],
         &["changes"],
         &["stats"],
         &["inspect"],
@@ -82,9 +80,15 @@ fn locked_is_4() {
         assert!(err.contains("try again"), "{err}");
         assert!(started.elapsed() < Duration::from_secs(10), "{args:?} waited");
     }
+    assert_eq!(kv.ok(&["get", "c", "k"]), "v", "it is read beside the writer");
+    assert!(kv.ok(&["list", "--json"]).contains("\"c\""));
+    assert!(kv.ok(&["dump"]).contains("kv_dump"));
+    kv.fails(1, &["get", "c", "none"]);
+    let waiting = kv.spawn(&["put", "c", "k", "w", "--wait", "600"]);
     drop(pipe);
     assert!(holder.wait().unwrap().success());
-    assert_eq!(kv.ok(&["get", "c", "k"]), "v");
+    assert!(waiting.wait_with_output().unwrap().status.success());
+    assert_eq!(kv.ok(&["get", "c", "k"]), "w");
     assert_eq!(kv.ok(&["list"]), "c\t1001\n");
 }
 

@@ -64,7 +64,7 @@ fn the_log_frame_by_frame() {
     let rows: String = (0..20_000).map(|i| format!("{i}\tx\n")).collect();
     // More than a pipe holds: once this is written, the store is open.
     std::io::Write::write_all(owner.stdin.as_mut().unwrap(), rows.as_bytes()).unwrap();
-    assert_eq!(kv.run(&["list"]).code, 4);
+    assert_eq!(kv.run(&["checkpoint"]).code, 4);
     assert!(kv.ok(&["log", "dump"]).contains(" record "));
     drop(owner.stdin.take());
     assert!(owner.wait().unwrap().success());

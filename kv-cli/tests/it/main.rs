@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod about;
+mod backup;
 mod bench;
 mod binary;
 mod changes;
