@@ -39,6 +39,8 @@
 //!    disks, and for damage.
 //! 4. Report failures with the variants of [`Error`] that the traits name, because the store's
 //!    reaction depends on the variant.
+//! 5. [`FollowedLog`] is for a log that others may read while its owner writes. A [`Follower`]
+//!    needs no more than that and the checkpoints.
 //!
 //! # How a write goes
 //!

@@ -43,7 +43,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_micros(100), Duration::from
 /// what is not damaged go on.
 ///
 /// A follower is a handle. Clones are cheap and are handles to the same follower. Any number of
-/// threads may use it.
+/// threads may use it. In a child made by `fork`, [`refresh`](Follower::refresh) waits for ever if
+/// another thread was refreshing at that moment: open a follower in the child instead.
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
@@ -60,7 +61,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_micros(100), Duration::from
 /// assert_eq!(follower.get("users", "bob")?, None); // not yet
 /// follower.refresh()?;
 /// assert_eq!(follower.get("users", "bob")?.unwrap(), "Bob");
-/// assert!(follower.wait_for(store.stats().durable, Duration::from_secs(1))?); // it is there already
+/// assert!(follower.wait_for(store.stats().log.durable, Duration::from_secs(1))?); // it is there already
 /// # Ok::<(), kv_core::Error>(())
 /// ```
 #[derive(Clone)]

@@ -1,6 +1,9 @@
 //! What an owner may do while a follower opens, refreshes and reads.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard},
+};
 
 use kv_store::{Durability, Follower, Lsn, Options, Reader, Store, StoreOptions};
 use kv_testkit::{
@@ -138,62 +141,79 @@ const ACTS: [(&str, Act); 9] = [
     }),
 ];
 
-/// Has the owner act once, a number of operations from now.
+/// Has the owner act between the operations of a follower.
 #[derive(Clone)]
 struct Interruption {
     owner: Arc<Mutex<Owner>>,
-    left: Arc<Mutex<Option<u64>>>,
+    /// What the owner does next, each after that many more operations.
+    acts: Arc<Mutex<VecDeque<(u64, Act)>>>,
 }
 
 impl Interruption {
+    /// An owner with a few checkpoints and a tail.
+    fn new(seed: u64, reader: Reader) -> Self {
+        let mut owner = Owner::new(seed, reader);
+        owner.put(12);
+        (0..3).for_each(|_| owner.checkpoint());
+        owner.put(5);
+        Self { owner: Arc::new(Mutex::new(owner)), acts: Arc::default() }
+    }
+
     fn owner(&self) -> MutexGuard<'_, Owner> {
         self.owner.lock().unwrap()
     }
 
-    fn left(&self) -> MutexGuard<'_, Option<u64>> {
-        self.left.lock().unwrap()
+    fn acts(&self) -> MutexGuard<'_, VecDeque<(u64, Act)>> {
+        self.acts.lock().unwrap()
+    }
+
+    /// The act that is due at this operation, if any.
+    fn due(&self) -> Option<Act> {
+        let mut acts = self.acts();
+        match acts.front_mut()? {
+            (0, _) => acts.pop_front().map(|(_, act)| act),
+            (left, _) => {
+                *left -= 1;
+                None
+            }
+        }
     }
 
     /// The owner's directory, for a follower.
-    fn vfs(&self, act: Act) -> Arc<dyn kv_store::Vfs> {
+    fn vfs(&self) -> Arc<dyn kv_store::Vfs> {
         let (this, disk) = (self.clone(), self.owner().disk.clone());
         let before = move |_: &_| {
-            let left = this.left().take();
-            match left {
-                Some(0) => act(&mut this.owner()),
-                Some(left) => *this.left() = Some(left - 1),
-                None => {}
+            if let Some(act) = this.due() {
+                act(&mut this.owner());
             }
         };
         TestVfs::before(disk.vfs(), before).unwrap()
     }
+
+    /// Ends the interruptions, and checks what the follower shows now and after a refresh. Returns
+    /// how many acts were not reached.
+    fn check(&self, follower: &Follower, context: &str) -> usize {
+        let left = std::mem::take(&mut *self.acts()).len();
+        let owner = &mut *self.owner();
+        check(follower, &owner.history);
+        assert!(follower.position() <= owner.durable(), "{context}");
+        owner.put(1);
+        let refreshed = follower.refresh().unwrap_or_else(|error| panic!("{context}: {}", error.chain()));
+        assert_eq!(refreshed, owner.durable(), "{context}");
+        check(follower, &owner.history);
+        assert!(follower.bad_checkpoint().is_none(), "{context}");
+        left
+    }
 }
 
-/// Runs `follow`, interrupted at each of its operations in turn. It gets a follower's options and
-/// directory.
-fn interrupt_everywhere(reader: Reader, follow: impl Fn(&Options, Arc<dyn kv_store::Vfs>, &Interruption) -> Follower) {
+/// Runs `follow` with each act at each of its operations in turn.
+fn interrupt_everywhere(reader: Reader, follow: impl Fn(&Interruption, Act, u64) -> Follower) {
     let mut interruptions = 0;
     for (name, act) in ACTS {
         for at in 0.. {
-            let mut owner = Owner::new(at, reader);
-            owner.put(12);
-            (0..3).for_each(|_| owner.checkpoint());
-            owner.put(5);
-            let options = owner.options();
-            let interruption = Interruption { owner: Arc::new(Mutex::new(owner)), left: Arc::new(Mutex::new(None)) };
-            let vfs = interruption.vfs(act);
-            *interruption.left() = Some(at);
-            let follower = follow(&options, vfs, &interruption);
-            let is_over = interruption.left().take().is_some();
-            let owner = &mut *interruption.owner();
-            check(&follower, &owner.history);
-            assert!(follower.position() <= owner.durable(), "the owner {name} at {at}");
-            owner.put(1);
-            let refreshed = follower.refresh().unwrap_or_else(|error| panic!("{name} at {at}: {}", error.chain()));
-            assert_eq!(refreshed, owner.durable(), "the owner {name} at {at}");
-            check(&follower, &owner.history);
-            assert!(follower.bad_checkpoint().is_none(), "the owner {name} at {at}");
-            if is_over {
+            let interruption = Interruption::new(at, reader);
+            let follower = follow(&interruption, act, at);
+            if interruption.check(&follower, &format!("the owner {name} at {at}")) > 0 {
                 break;
             }
             interruptions += 1;
@@ -202,32 +222,61 @@ fn interrupt_everywhere(reader: Reader, follow: impl Fn(&Options, Arc<dyn kv_sto
     assert!(interruptions > 300, "{interruptions} are too few");
 }
 
+fn open(interruption: &Interruption, act: Act, at: u64) -> Follower {
+    let vfs = interruption.vfs();
+    let options = interruption.owner().options();
+    interruption.acts().push_back((at, act));
+    options.follow_in(vfs).unwrap()
+}
+
+/// Opens a follower, and then has the owner write, so that there is something to refresh.
+fn open_and_fall_behind(interruption: &Interruption) -> Follower {
+    let vfs = interruption.vfs();
+    let options = interruption.owner().options();
+    let follower = options.follow_in(vfs).unwrap();
+    let owner = &mut *interruption.owner();
+    owner.put(4);
+    owner.checkpoint();
+    owner.put(4);
+    follower
+}
+
 #[test]
 fn the_owner_may_do_anything_while_a_follower_opens() {
-    interrupt_everywhere(Reader::Mapped, |options, vfs, _| options.follow_in(vfs).unwrap());
+    interrupt_everywhere(Reader::Mapped, open);
 }
 
 #[test]
 fn the_owner_may_do_anything_while_a_follower_without_maps_opens() {
-    let reader = Reader::Pread { cache_bytes: 20_000 };
-    interrupt_everywhere(reader, |options, vfs, _| options.follow_in(vfs).unwrap());
+    interrupt_everywhere(Reader::Pread { cache_bytes: 20_000 }, open);
 }
 
 #[test]
 fn the_owner_may_do_anything_while_a_follower_refreshes() {
-    interrupt_everywhere(Reader::Mapped, |options, vfs, interruption| {
-        let at = interruption.left().take();
-        let follower = options.follow_in(vfs).unwrap();
-        {
-            let owner = &mut *interruption.owner();
-            owner.put(4);
-            owner.checkpoint();
-            owner.put(4);
-        }
-        *interruption.left() = at;
+    interrupt_everywhere(Reader::Mapped, |interruption, act, at| {
+        let follower = open_and_fall_behind(interruption);
+        interruption.acts().push_back((at, act));
         follower.refresh().unwrap();
         follower
     });
+}
+
+/// Where one act makes a follower start again, another one may come before it has.
+#[test]
+fn the_owner_may_act_again_while_a_follower_deals_with_what_it_did() {
+    for seed in 0..400 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let interruption = Interruption::new(seed, Reader::Mapped);
+        let follower = open_and_fall_behind(&interruption);
+        let mut names = Vec::new();
+        for _ in 0..rng.usize(2..5) {
+            let (name, act) = ACTS[rng.usize(..ACTS.len())];
+            interruption.acts().push_back((rng.u64(..25), act));
+            names.push(name);
+        }
+        follower.refresh().unwrap_or_else(|error| panic!("{seed}: {names:?}: {}", error.chain()));
+        interruption.check(&follower, &format!("{seed}: {names:?}"));
+    }
 }
 
 #[test]
