@@ -14,7 +14,7 @@ use crate::options::{LOG, directory};
 /// kv_store::open(&path)?.collection("users")?.put("alice", "Alice Liddell")?;
 /// let mut text = Vec::new();
 /// kv_store::dump_log(&path, &mut text)?;
-/// assert!(String::from_utf8_lossy(&text).contains("Alice"));
+/// assert!(String::from_utf8_lossy(&text).contains("record   position 1"));
 /// # Ok::<(), kv_store::Error>(())
 /// ```
 ///
