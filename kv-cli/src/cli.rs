@@ -55,8 +55,7 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "DIR", help_heading = GENERAL)]
     pub dir: Option<PathBuf>,
 
-    /// Wait up to SECONDS for a process that has the store open. Commands that only read read beside
-    /// it
+    /// Wait up to SECONDS for a process that has the store open; commands that only read need not
     #[arg(long, global = true, value_name = "SECONDS", default_value_t, hide_default_value = true,
         value_parser = clap::value_parser!(u32).range(..=31_536_000), help_heading = GENERAL)]
     pub wait: u32,
