@@ -53,11 +53,6 @@ impl Range {
     pub fn bounds(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
         (self.lower.as_ref().map(Vec::as_slice), self.upper.as_ref().map(Vec::as_slice))
     }
-
-    /// What is left of the range above a key.
-    pub fn after(&self, key: &[u8]) -> Self {
-        Self { lower: Bound::Excluded(key.to_vec()), upper: self.upper.clone() }
-    }
 }
 
 /// The lowest bytes above everything that begins with `prefix`; `None` if there are none.

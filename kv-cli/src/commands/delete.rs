@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use kv_store::{Batch, Collection, Store, Transaction};
+use kv_store::{Collection, Store, Transaction};
 
 use super::get::absent_keys;
 use crate::{
@@ -19,13 +19,11 @@ Several keys are deleted in one step. If one of them is absent, the others are
 deleted, and the exit code is 1.
 
 With --prefix, --from or --to, everything in that range is deleted, in batches
-of 1,000 keys. Each batch is deleted completely or not at all; if the command is
+of 1,024 keys. Each batch is deleted completely or not at all; if the command is
 interrupted, run it again. It is no error if there is nothing to delete. On a
 terminal it asks first; elsewhere it needs --yes.
 
 `kv clear` deletes all keys of a collection in one step, at once.";
-
-const BATCH_KEYS_MAX: usize = 1_000;
 
 #[derive(Debug, clap::Args)]
 pub struct Delete {
@@ -71,7 +69,7 @@ pub fn run(env: &mut Env<'_>, args: &Delete) -> Result<(), Failure> {
     let collection = opening::collection(&store, name)?;
     match chosen {
         Chosen::Keys(keys) => delete_keys(&store, &collection, &keys)?,
-        Chosen::Range(range) => delete_range(env, args.yes, &store, &collection, range)?,
+        Chosen::Range(range) => delete_range(env, args.yes, &store, &collection, &range)?,
     }
     opening::close(env, &store);
     Ok(())
@@ -122,7 +120,7 @@ fn delete_range(
     yes: bool,
     store: &Store,
     collection: &Collection,
-    mut range: Range,
+    range: &Range,
 ) -> Result<(), Failure> {
     let name = collection.name();
     let what = || format!("cannot delete keys of {name:?}");
@@ -137,21 +135,8 @@ fn delete_range(
         }
         Ok(format!("Delete {} of {name:?}?", counted_entries(count)))
     })?;
-    let mut count = 0;
-    loop {
-        let mut batch = Batch::new();
-        let mut last = None;
-        for entry in collection.range::<&[u8]>(range.bounds()).take(BATCH_KEYS_MAX) {
-            let key = entry.doing(what)?.key;
-            batch.delete_if_present(name, &key);
-            last = Some(key);
-        }
-        let Some(last) = last else { break };
-        store.write(&batch).doing(|| format!("{} (deleted before: {})", what(), counted_entries(count)))?;
-        count += batch.len() as u64;
-        // The next batch does not look at what this one has left behind.
-        range = range.after(&last);
-    }
+    let deleted = collection.delete_range_in_steps::<&[u8]>(range.bounds());
+    let count = deleted.doing(|| format!("{}; what was deleted before stays deleted", what()))?;
     env.teller.report(format_args!("deleted {} of {name:?}", counted_entries(count)));
     Ok(())
 }
