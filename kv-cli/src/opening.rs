@@ -5,6 +5,8 @@ use std::{
     ffi::OsStr,
     io::{self, ErrorKind},
     path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
 use kv_store::{Collection, Error, KEY_BYTES_MAX, NAME_BYTES_MAX, Options, Snapshot, Store};
@@ -42,6 +44,18 @@ pub fn view(env: &Env<'_>) -> Result<Snapshot, Failure> {
 
 fn open(env: &Env<'_>) -> kv_store::Result<Store> {
     Options::default().create(false).lock_wait(env.wait).open(env.dir())
+}
+
+/// Tries again while another process has the store open, for as long as the user wants to wait.
+pub fn waiting<T>(env: &Env<'_>, attempt: impl Fn() -> kv_store::Result<T>) -> kv_store::Result<T> {
+    const PAUSE: Duration = Duration::from_millis(50);
+    let began = Instant::now();
+    loop {
+        match attempt() {
+            Err(Error::Locked { .. }) if began.elapsed() < env.wait => thread::sleep(PAUSE),
+            tried => return tried,
+        }
+    }
 }
 
 /// The store, of which the user is told what the opening has found.

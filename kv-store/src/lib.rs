@@ -124,6 +124,11 @@
 //! # Ok::<(), kv_store::Error>(())
 //! ```
 //!
+//! # Types
+//!
+//! With the feature `serde`, which is off by default, `typed::Typed` is a view of a collection with
+//! keys of types that sort as they do in Rust, and values in JSON or in a codec of your own.
+//!
 //! # Events
 //!
 //! With the feature `tracing`, which is off by default, the store and its log emit events for the
@@ -162,6 +167,8 @@ mod options;
 mod owner;
 mod record;
 mod sizes;
+#[cfg(feature = "serde")]
+pub mod typed;
 mod untouched;
 mod verify;
 

@@ -61,7 +61,11 @@ const STEPS: &[Step] = &[
     Step { needs: Some(CARGO_DENY), ..step("deny", "licences, bans and sources of deny.toml", deny) },
     step("fmt", "the code is formatted", fmt),
     step("clippy", "no lint warns, in tests and benchmarks too", clippy),
-    step("tracing", "with events for `tracing`, no lint warns, and the events tell what a store does", tracing),
+    step(
+        "features",
+        "with features, no lint warns, events tell what a store does, and typed collections work",
+        features,
+    ),
     step("docs", "the documentation builds without a warning", docs),
     step("package", "the library crates can be packaged for a registry", package),
     step("loom", "locks and atomics are right in every interleaving that loom tries", loom::run),
@@ -152,15 +156,17 @@ fn clippy() -> Result {
     run_command(&mut compare::cargo("clippy", &["--locked", "--all-targets", "--", "-D", "warnings"])?)
 }
 
-fn tracing() -> Result {
-    let with_events = |command| {
+fn features() -> Result {
+    let with_all = |command| {
         let mut cargo = cargo_command();
-        cargo.args([command, "--locked", "--package", "kv-store", "--features", "tracing"]);
+        cargo.args([command, "--locked", "--package", "kv-store", "--features", "serde,tracing"]);
         cargo
     };
     let lints = ["--package", "kv-core", "--package", "kv-wal", "--all-targets", "--", "-D", "warnings"];
-    run_command(with_events("clippy").args(lints))?;
-    run_command(with_events("test").args(["--test", "traced"]))
+    run_command(with_all("clippy").args(lints))?;
+    run_command(with_all("doc").arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings"))?;
+    run_command(with_all("test").args(["--test", "traced", "--test", "typed"]))?;
+    run_command(with_all("test").args(["--doc", "typed"]))
 }
 
 fn docs() -> Result {

@@ -47,11 +47,11 @@ pub fn checkpoint(env: &mut Env<'_>) -> Result<(), Failure> {
 /// Prints what was checked, and each damage.
 pub fn verify(env: &mut Env<'_>, args: &Verify) -> Result<(), Failure> {
     let dir = &*env.dir.clone();
-    let verified = match args {
+    let verified = opening::waiting(env, || match args {
         Verify { clear: true, .. } => kv_store::clear_damage(dir),
         Verify { deep: true, .. } => kv_store::verify_deep(dir),
         _ => kv_store::verify(dir),
-    };
+    });
     let result = match verified {
         Err(error) if opening::is_absence(&error) => return Err(opening::absent(dir)),
         result => result.doing(|| format!("cannot verify {}", dir.display()))?,

@@ -84,10 +84,13 @@ fn locked_is_4() {
     assert!(kv.ok(&["list", "--json"]).contains("\"c\""));
     assert!(kv.ok(&["dump"]).contains("kv_dump"));
     kv.fails(1, &["get", "c", "none"]);
-    let waiting = kv.spawn(&["put", "c", "k", "w", "--wait", "600"]);
+    let waiting = [&["put", "c", "k", "w"][..], &["verify"]].map(|args| kv.spawn(&[args, &["--wait", "600"]].concat()));
     drop(pipe);
     assert!(holder.wait().unwrap().success());
-    assert!(waiting.wait_with_output().unwrap().status.success());
+    for command in waiting {
+        let output = command.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
     assert_eq!(kv.ok(&["get", "c", "k"]), "w");
     assert_eq!(kv.ok(&["list"]), "c\t1001\n");
 }
