@@ -199,8 +199,8 @@ impl<K: Key, V: Serialize + DeserializeOwned, C: Codec> Typed<K, V, C> {
         self.entries(self.collection.range(bounds))
     }
 
-    /// The entries whose keys are tuples that begin with `first`, in order, at one position. `first`
-    /// is the first part of the tuple, or a tuple of its first parts.
+    /// The entries whose keys are tuples that begin with `first`, in order, at one position. It is
+    /// the first part of the tuple, or a tuple of its first parts.
     pub fn prefix(&self, first: &impl Key) -> TypedEntries<K, V, C> {
         let mut prefix = Vec::new();
         first.encode(&mut prefix, true);

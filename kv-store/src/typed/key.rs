@@ -1,11 +1,11 @@
-/// What can be a key: integers, `bool`, `String`, `Vec<u8>`, arrays of bytes, and tuples of these. Of
-/// two keys of one type the lower one has the lower bytes, so a collection sorts them as the type
-/// does.
+/// What can be a key: integers, `bool`, `String`, `Vec<u8>`, arrays of bytes, and tuples of these.
+/// Of two keys of one type the lower one has the lower bytes, so a collection sorts them as the
+/// type does.
 ///
 /// - Integers are in big-endian order, signed ones with the sign bit flipped.
 /// - `String` and `Vec<u8>` are the bytes themselves. If another part of a tuple follows, a zero
-///   byte in them is written as 00 ff, and their end as 00 00. (The tuple layer of FoundationDB does
-///   it in much the same way.)
+///   byte in them is written as 00 ff, and their end as 00 00. (The tuple layer of FoundationDB
+///   does it in much the same way.)
 /// - A tuple is its parts, one after the other.
 ///
 /// A key must not be empty, so a `String` alone must not be. Types of your own may implement it by
