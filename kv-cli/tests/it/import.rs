@@ -230,8 +230,10 @@ fn options_that_do_not_fit_are_refused_before_anything_is_read() {
 
 /// Starts an import, gives it rows, sends it a signal once it has read them, and returns it.
 fn interrupted(kv: &Kv, script: &str, signal: &str) -> std::process::Child {
-    let mut command = std::process::Command::new("sh");
-    command.args(["-c", script, env!("CARGO_BIN_EXE_kv")]).current_dir(kv.path("."));
+    // The tests may run in the background, or under nohup, where some of these signals are ignored.
+    let mut command = std::process::Command::new("env");
+    command.args(["--default-signal=HUP,INT,TERM", "sh", "-c", script, env!("CARGO_BIN_EXE_kv")]);
+    command.current_dir(kv.path("."));
     command.stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let mut child = command.spawn().unwrap();
     let pipe = child.stdin.as_mut().unwrap();
