@@ -364,7 +364,8 @@ impl Shared {
         if writer.closed {
             return Err(Error::Closed);
         }
-        writer.taken = writer.commits.is_multiple_of(COMMITS_BETWEEN_SAMPLES).then(Instant::now);
+        // Not the first one, which has the log begin its first segment.
+        writer.taken = (writer.commits + 1).is_multiple_of(COMMITS_BETWEEN_SAMPLES).then(Instant::now);
         Ok(writer)
     }
 

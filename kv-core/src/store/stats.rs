@@ -32,7 +32,7 @@ pub struct Stats {
     /// What the log has flushed since it was opened, how large the groups were, and what waits.
     pub flushes: FlushStats,
     /// How long a write holds the writer's lock, in which it is logged and applied: the mean of one
-    /// in 64 since the store was opened. `None` if nothing was written.
+    /// in 64 since the store was opened. `None` if there were fewer writes.
     pub lock_held: Option<Duration>,
     /// The published position: readers see every write up to it.
     pub published: Lsn,
