@@ -1,7 +1,8 @@
 //! Moves a table of redb, a keyspace of fjall or a tree of sled to a collection of kv:
 //!
 //! ```text
-//! cargo run --release --features redb,fjall,sled --example move_from -- redb old.redb users new-store
+//! cargo build --release --features redb,fjall,sled --example move_from
+//! target/release/examples/move_from redb old.redb users new-store
 //! ```
 //!
 //! It is meant to be copied. Keys and values are taken as bytes, in the order in which the old

@@ -37,20 +37,20 @@ pub struct List {
     /// The collection whose keys to list; if absent, the collections are listed
     collection: Option<OsString>,
     #[command(flatten)]
-    range: RangeArgs,
-    #[command(flatten)]
-    order: OrderArgs,
-    /// Print a JSON array, exact for any bytes
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    encoding: EncodingArgs,
+    shown: Shown,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct Scan {
     /// The collection
     collection: OsString,
+    #[command(flatten)]
+    shown: Shown,
+}
+
+/// What is printed of a collection, and how.
+#[derive(Debug, clap::Args)]
+struct Shown {
     #[command(flatten)]
     range: RangeArgs,
     #[command(flatten)]
@@ -89,45 +89,46 @@ impl OrderArgs {
     }
 }
 
-pub fn list(env: &mut Env<'_>, args: &List) -> Result<(), Failure> {
-    let encoding = args.encoding.encoding();
-    let Some(name) = &args.collection else {
+pub fn list(env: &mut Env<'_>, List { collection, shown }: &List) -> Result<(), Failure> {
+    let Some(name) = collection else {
+        let encoding = shown.encoding.encoding();
         // Names are text.
-        let range = args.range.range(if encoding == Encoding::Escaped { encoding } else { Encoding::Plain })?;
+        let range = shown.range.range(if encoding == Encoding::Escaped { encoding } else { Encoding::Plain })?;
         let view = opening::view(env)?;
-        return collections(&view, &range, args.order, Listing::new(env.out, args.json, encoding));
+        return collections(&view, &range, shown.order, Listing::new(env.out, shown.json, encoding));
     };
     opening::name_of(name)?;
-    let range = args.range.range(encoding)?;
+    let range = shown.range()?;
     let view = opening::view(env)?;
     let name = opening::existing_collection(&view, name)?;
-    args.show(env, name, view.range::<&[u8]>(name, range.bounds()))
+    shown.print(env, name, view.range::<&[u8]>(name, range.bounds()), key_line)
 }
 
-impl List {
-    fn show(
+impl Shown {
+    fn range(&self) -> Result<Range, Failure> {
+        self.range.range(self.encoding.encoding())
+    }
+
+    /// Prints those of the entries that were asked for, each with `line`.
+    fn print(
         &self,
         env: &mut Env<'_>,
         name: &str,
         entries: impl DoubleEndedIterator<Item = Found>,
+        line: impl Fn(&mut Listing<'_>, &Entry) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let mut listing = Listing::new(env.out, self.json, self.encoding.encoding());
-        each(name, self.order.of(entries), |entry| listing.key(&entry.key))?;
+        each(name, self.order.of(entries), |entry| line(&mut listing, entry))?;
         listing.end()
     }
 }
 
-impl Scan {
-    fn show(
-        &self,
-        env: &mut Env<'_>,
-        name: &str,
-        entries: impl DoubleEndedIterator<Item = Found>,
-    ) -> Result<(), Failure> {
-        let mut listing = Listing::new(env.out, self.json, self.encoding.encoding());
-        each(name, self.order.of(entries), |entry| listing.entry(&entry.key, &entry.value))?;
-        listing.end()
-    }
+fn key_line(listing: &mut Listing<'_>, entry: &Entry) -> Result<(), Failure> {
+    listing.key(&entry.key)
+}
+
+fn entry_line(listing: &mut Listing<'_>, entry: &Entry) -> Result<(), Failure> {
+    listing.entry(&entry.key, &entry.value)
 }
 
 fn collections(view: &Snapshot, range: &Range, order: OrderArgs, mut listing: Listing<'_>) -> Result<(), Failure> {
@@ -138,12 +139,12 @@ fn collections(view: &Snapshot, range: &Range, order: OrderArgs, mut listing: Li
     listing.end()
 }
 
-pub fn scan(env: &mut Env<'_>, args: &Scan) -> Result<(), Failure> {
-    opening::name_of(&args.collection)?;
-    let range = args.range.range(args.encoding.encoding())?;
+pub fn scan(env: &mut Env<'_>, Scan { collection, shown }: &Scan) -> Result<(), Failure> {
+    opening::name_of(collection)?;
+    let range = shown.range()?;
     let view = opening::view(env)?;
-    let name = opening::existing_collection(&view, &args.collection)?;
-    args.show(env, name, view.range::<&[u8]>(name, range.bounds()))
+    let name = opening::existing_collection(&view, collection)?;
+    shown.print(env, name, view.range::<&[u8]>(name, range.bounds()), entry_line)
 }
 
 pub fn count(env: &mut Env<'_>, args: &Count) -> Result<(), Failure> {
@@ -158,19 +159,19 @@ pub fn count(env: &mut Env<'_>, args: &Count) -> Result<(), Failure> {
     env.print(count)
 }
 
-pub fn list_within(env: &mut Env<'_>, tx: &Transaction<'_>, args: &List) -> Result<(), Failure> {
-    let Some(name) = &args.collection else {
+pub fn list_within(env: &mut Env<'_>, tx: &Transaction<'_>, List { collection, shown }: &List) -> Result<(), Failure> {
+    let Some(name) = collection else {
         return Err(Failure::Usage("a transaction lists the keys of a collection: name one".into()));
     };
     let name = opening::name_of(name)?;
-    let range = args.range.range(args.encoding.encoding())?;
-    args.show(env, name, tx.range::<&[u8]>(name, range.bounds()))
+    let range = shown.range()?;
+    shown.print(env, name, tx.range::<&[u8]>(name, range.bounds()), key_line)
 }
 
-pub fn scan_within(env: &mut Env<'_>, tx: &Transaction<'_>, args: &Scan) -> Result<(), Failure> {
-    let name = opening::name_of(&args.collection)?;
-    let range = args.range.range(args.encoding.encoding())?;
-    args.show(env, name, tx.range::<&[u8]>(name, range.bounds()))
+pub fn scan_within(env: &mut Env<'_>, tx: &Transaction<'_>, Scan { collection, shown }: &Scan) -> Result<(), Failure> {
+    let name = opening::name_of(collection)?;
+    let range = shown.range()?;
+    shown.print(env, name, tx.range::<&[u8]>(name, range.bounds()), entry_line)
 }
 
 pub fn count_within(env: &mut Env<'_>, tx: &Transaction<'_>, args: &Count) -> Result<(), Failure> {

@@ -1,5 +1,3 @@
-use kv_store::{LogOptions, Options};
-
 use crate::kv::Kv;
 
 #[test]
@@ -31,15 +29,7 @@ fn changes_in_order_for_people_and_programs() {
 fn what_the_log_has_forgotten_is_said() {
     let kv = Kv::new();
     kv.ok(&["put", "c", "k", "v"]);
-    let segment = 16 << 10;
-    let log = LogOptions { segment_bytes_max: segment, segment_bytes_min: segment, ..LogOptions::default() };
-    let store = Options { log, ..Options::default() }.open(kv.store()).unwrap();
-    for round in 0..20_u8 {
-        store.collection("c").unwrap().put("k", [round; 4000]).unwrap();
-        store.checkpoint().unwrap();
-    }
-    store.close().unwrap();
-    drop(store);
+    kv.trim_log();
     let err = kv.fails(1, &["changes", "--after", "1"]);
     assert!(err.starts_with("kv: the log no longer has all changes after position 1, only those after "), "{err}");
     let ran = kv.run(&["changes", "--hex"]);

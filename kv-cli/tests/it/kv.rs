@@ -9,6 +9,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
+use kv_store::{LogOptions, Options};
 use tempfile::TempDir;
 
 /// A temporary directory to work in. The store is in `kv-data` below it.
@@ -42,6 +43,20 @@ impl Kv {
     pub fn file<'n>(&self, name: &'n str, content: impl AsRef<[u8]>) -> &'n str {
         fs::write(self.path(name), content).unwrap();
         name
+    }
+
+    /// Overwrites `k` of the collection `c` 20 times, with a checkpoint each time and short
+    /// segments. So the log is trimmed: the older of two checkpoints cannot be compared with it any
+    /// more.
+    pub fn trim_log(&self) {
+        let segment = 16 << 10;
+        let log = LogOptions { segment_bytes_max: segment, segment_bytes_min: segment, ..LogOptions::default() };
+        let store = Options { log, ..Options::default() }.open(self.store()).unwrap();
+        for round in 0..20_u8 {
+            store.collection("c").unwrap().put("k", [round; 4000]).unwrap();
+            store.checkpoint().unwrap();
+        }
+        store.close().unwrap();
     }
 
     pub fn command(&self, args: &[&str]) -> Command {

@@ -138,7 +138,7 @@ fn after_a_kill_it_shows_what_was_flushed_until_the_next_owner_writes() {
 
 const ROLE: &str = "KV_FOLLOW_READS";
 
-/// Another user, who may only read.
+/// Another user, with the right to read only.
 #[test]
 fn a_user_who_may_only_read_can_follow() {
     let directory = tempfile::tempdir().unwrap();

@@ -17,27 +17,17 @@ use kv_store::{
     restore, restore_in, verify, verify_in,
 };
 use kv_testkit::{
-    ManualScheduler,
     sim::{CrashModel, Damage, Exploration, SimDisk},
     vfs::{Event, Fault, Kind, TestVfs},
 };
 
-use crate::support::{Content, content, files, small};
+use crate::support::{Content, content, files, idle, small};
 
 /// How many states of the disk are checked by default.
 const STATES: u64 = 2_000;
 
-/// Small stores whose background work never runs.
-fn options() -> Options {
-    let mut options = small();
-    let scheduler = Arc::new(ManualScheduler::new());
-    options.log.scheduler = scheduler.clone();
-    options.store.scheduler = scheduler;
-    options
-}
-
 fn open(vfs: Arc<dyn Vfs>) -> Store {
-    options().open_in(vfs).unwrap_or_else(|error| panic!("locked out: {}", error.chain()))
+    idle().open_in(vfs).unwrap_or_else(|error| panic!("locked out: {}", error.chain()))
 }
 
 /// A store with entries in several parts and in memory.
@@ -302,7 +292,7 @@ fn merges_and_checkpoints_go_on_beside_a_backup() {
             }
         };
         let data = TestVfs::before(disk.vfs().create_directory("data").unwrap(), meanwhile).unwrap();
-        let store = options().reader(reader).open_in(data).unwrap();
+        let store = idle().reader(reader).open_in(data).unwrap();
         fill(&store);
         let expected = content(&store).unwrap();
         *slot.lock().unwrap() = Some(store.clone());

@@ -1,29 +1,15 @@
 //! Power cuts while a store is created, and after the first writes were acknowledged.
 
-use std::sync::Arc;
+use kv_store::{Result, Store};
+use kv_testkit::sim::{CrashModel, Exploration, SimDisk};
 
-use kv_store::{Options, Result, Store};
-use kv_testkit::{
-    ManualScheduler,
-    sim::{CrashModel, Exploration, SimDisk},
-};
-
-use crate::support::small;
+use crate::support::idle;
 
 /// How many states of the disk are checked by default.
 const STATES: u64 = 4_000;
 
-/// Small stores whose background work never runs.
-fn options() -> Options {
-    let mut options = small();
-    let scheduler = Arc::new(ManualScheduler::new());
-    options.log.scheduler = scheduler.clone();
-    options.store.scheduler = scheduler;
-    options
-}
-
 fn make_and_write(disk: &SimDisk) -> Result<Store> {
-    let store = options().open_in(disk.vfs())?;
+    let store = idle().open_in(disk.vfs())?;
     store.collection("all")?.put("k", "v")?;
     Ok(store)
 }
@@ -37,7 +23,7 @@ fn a_creation_can_be_interrupted_anywhere_and_later_writes_are_durable() {
     let acknowledged_at = disk.operations();
     drop(store);
     let count = exploration.run("creation", &disk.take_recording(), &CrashModel::ALL, &|moment, _, left| {
-        let store = options().open_in(left.vfs()).unwrap_or_else(|error| panic!("locked out: {}", error.chain()));
+        let store = idle().open_in(left.vfs()).unwrap_or_else(|error| panic!("locked out: {}", error.chain()));
         let value = store.collection("all").unwrap().get("k").unwrap();
         match value {
             Some(value) => assert_eq!(value, "v"),

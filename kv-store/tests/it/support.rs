@@ -1,6 +1,7 @@
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
 
 use kv_store::{Options, Store, StoreOptions};
+use kv_testkit::ManualScheduler;
 
 /// Options for small stores: small segments, and no background checkpoints that a test does not
 /// expect.
@@ -9,6 +10,15 @@ pub fn small() -> Options {
         kv_wal::Options { segment_bytes_max: 16 << 10, segment_bytes_min: 16 << 10, ..kv_wal::Options::default() };
     let store = StoreOptions { close_checkpoint_record_bytes: u64::MAX, ..StoreOptions::default() };
     Options { store, log, ..Options::default() }
+}
+
+/// Options for small stores whose background work never runs.
+pub fn idle() -> Options {
+    let mut options = small();
+    let scheduler = Arc::new(ManualScheduler::new());
+    options.log.scheduler = scheduler.clone();
+    options.store.scheduler = scheduler;
+    options
 }
 
 /// Copies a directory as it is at this moment: what a process killed now would leave.
