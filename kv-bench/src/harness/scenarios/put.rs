@@ -13,54 +13,30 @@ use crate::harness::{
     workloads::Metric,
 };
 
-pub const DISK_1: Scenario = Scenario {
-    name: "put-disk-1",
-    workloads: &["put-disk-1"],
-    steps: &[|bench| put(bench, "put-disk-1", Level::Disk, 1)],
-    ..USUAL
-};
-pub const DISK_8: Scenario = Scenario {
-    name: "put-disk-8",
-    workloads: &["put-disk-8"],
-    steps: &[|bench| put(bench, "put-disk-8", Level::Disk, 8)],
-    ..USUAL
-};
-pub const DISK_64: Scenario = Scenario {
-    name: "put-disk-64",
-    workloads: &["put-disk-64"],
-    steps: &[|bench| put(bench, "put-disk-64", Level::Disk, 64)],
-    ..USUAL
-};
-pub const DISK_2: Scenario = Scenario {
-    name: "put-disk-2",
-    workloads: &["put-disk-2"],
-    steps: &[|bench| put(bench, "put-disk-2", Level::Disk, 2)],
-    ..USUAL
-};
-pub const DISK_4: Scenario = Scenario {
-    name: "put-disk-4",
-    workloads: &["put-disk-4"],
-    steps: &[|bench| put(bench, "put-disk-4", Level::Disk, 4)],
-    ..USUAL
-};
-pub const DISK_16: Scenario = Scenario {
-    name: "put-disk-16",
-    workloads: &["put-disk-16"],
-    steps: &[|bench| put(bench, "put-disk-16", Level::Disk, 16)],
-    ..USUAL
-};
-pub const DISK_32: Scenario = Scenario {
-    name: "put-disk-32",
-    workloads: &["put-disk-32"],
-    steps: &[|bench| put(bench, "put-disk-32", Level::Disk, 32)],
-    ..USUAL
-};
-pub const PROCESS_1: Scenario = Scenario {
-    name: "put-process-1",
-    workloads: &["put-process-1"],
-    steps: &[|bench| put(bench, "put-process-1", Level::Process, 1)],
-    ..USUAL
-};
+/// The scenarios of [`put`].
+macro_rules! puts {
+    ($($scenario:ident $name:literal $level:ident $threads:literal;)*) => {$(
+        pub const $scenario: Scenario = Scenario {
+            name: $name,
+            workloads: &[$name],
+            steps: &[|bench| put(bench, $name, Level::$level, $threads)],
+            ..USUAL
+        };
+    )*};
+}
+
+puts! {
+    DISK_1 "put-disk-1" Disk 1;
+    DISK_2 "put-disk-2" Disk 2;
+    DISK_4 "put-disk-4" Disk 4;
+    DISK_8 "put-disk-8" Disk 8;
+    DISK_16 "put-disk-16" Disk 16;
+    DISK_32 "put-disk-32" Disk 32;
+    DISK_64 "put-disk-64" Disk 64;
+    PROCESS_1 "put-process-1" Process 1;
+    PROCESS_2 "put-process-2" Process 2;
+}
+
 pub const BUSY_1: Scenario = Scenario {
     name: "put-process-busy-1",
     workloads: &["put-process-busy-1"],
@@ -79,12 +55,6 @@ pub const SUSTAINED: Scenario = Scenario {
     steps: &[sustained],
     takes: |engine| matches!(engine.role(), Role::Ours | Role::Peer),
     once: true,
-    ..USUAL
-};
-pub const PROCESS_2: Scenario = Scenario {
-    name: "put-process-2",
-    workloads: &["put-process-2"],
-    steps: &[|bench| put(bench, "put-process-2", Level::Process, 2)],
     ..USUAL
 };
 

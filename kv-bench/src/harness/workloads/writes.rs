@@ -3,55 +3,33 @@
 use super::{Metric, When, Workload, other, rate};
 use crate::harness::engine::Level;
 
+/// Durable puts from several threads.
+macro_rules! durable_puts {
+    ($threads:literal) => {
+        rate(
+            concat!("put-disk-", $threads),
+            Level::Disk,
+            concat!("Durable put, ", $threads, " threads"),
+            concat!(
+                "Puts of new keys from ",
+                $threads,
+                " threads, each on disk before the thread's next put. The limit is that of one thread; engines \
+                 whose threads share flushes exceed it."
+            ),
+        )
+        .against("put-disk-1")
+    };
+}
+
 pub const PUTS: &[Workload] = &[
     rate("put-disk-1", Level::Disk, "Durable put, 1 thread", "Puts of new keys, each on disk before the next put.")
         .against("put-disk-1"),
-    rate(
-        "put-disk-2",
-        Level::Disk,
-        "Durable put, 2 threads",
-        "Puts of new keys from 2 threads, each on disk before the thread's next put. The limit is that of one thread; engines whose threads share flushes exceed it.",
-    )
-    .against("put-disk-1")
-    .when(When::Unhurried),
-    rate(
-        "put-disk-4",
-        Level::Disk,
-        "Durable put, 4 threads",
-        "Puts of new keys from 4 threads, each on disk before the thread's next put. The limit is that of one thread; engines whose threads share flushes exceed it.",
-    )
-    .against("put-disk-1")
-    .when(When::Unhurried),
-    rate(
-        "put-disk-8",
-        Level::Disk,
-        "Durable put, 8 threads",
-        "Puts of new keys from 8 threads, each on disk before the thread's next put. The limit is that of one thread; engines whose threads share flushes exceed it.",
-    )
-    .against("put-disk-1"),
-    rate(
-        "put-disk-16",
-        Level::Disk,
-        "Durable put, 16 threads",
-        "Puts of new keys from 16 threads, each on disk before the thread's next put. The limit is that of one thread; engines whose threads share flushes exceed it.",
-    )
-    .against("put-disk-1")
-    .when(When::Unhurried),
-    rate(
-        "put-disk-32",
-        Level::Disk,
-        "Durable put, 32 threads",
-        "Puts of new keys from 32 threads, each on disk before the thread's next put. The limit is that of one thread; engines whose threads share flushes exceed it.",
-    )
-    .against("put-disk-1")
-    .when(When::Unhurried),
-    rate(
-        "put-disk-64",
-        Level::Disk,
-        "Durable put, 64 threads",
-        "Puts of new keys from 64 threads, each on disk before the thread's next put. The limit is that of one thread; engines whose threads share flushes exceed it.",
-    )
-    .against("put-disk-1"),
+    durable_puts!(2).when(When::Unhurried),
+    durable_puts!(4).when(When::Unhurried),
+    durable_puts!(8),
+    durable_puts!(16).when(When::Unhurried),
+    durable_puts!(32).when(When::Unhurried),
+    durable_puts!(64),
     other(
         "put-disk-8-at-50",
         Level::Disk,
