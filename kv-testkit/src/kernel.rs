@@ -14,6 +14,13 @@ pub fn mapped_files(directory: &Path) -> Vec<PathBuf> {
     paths.filter(|path| path.starts_with(directory)).map(Path::to_owned).collect()
 }
 
+/// Where this process has mapped that file; `None` if it has not.
+pub fn map_address(path: &Path) -> Option<usize> {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let of_file = maps.lines().find(|line| line.ends_with(&*path.to_string_lossy()))?;
+    Some(usize::from_str_radix(of_file.split_once('-').unwrap().0, 16).unwrap())
+}
+
 /// How many bytes of the maps of that file are in the address space of this process.
 pub fn bytes_in_map(path: &Path) -> u64 {
     let maps = fs::read_to_string("/proc/self/smaps").unwrap();

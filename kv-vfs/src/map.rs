@@ -1,7 +1,11 @@
 //! Maps files into memory: for reading, and for small writes to a file that has its full length.
 #![expect(unsafe_code, reason = "mapping a file is unsafe by nature; this module does nothing else")]
 
-use std::{fs, io, mem, ops::Range};
+use std::{
+    fs, io, mem,
+    ops::Range,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use bytes::Bytes;
 use memmap2::{Advice, Mmap, MmapMut, UncheckedAdvice};
@@ -29,12 +33,18 @@ pub(crate) fn read_only(file: &fs::File) -> io::Result<Bytes> {
 /// map is being made is the exception.
 #[derive(Debug)]
 pub(crate) struct WritableMap {
+    /// Checked before the lock, which stays locked for ever in a child if another thread held it.
+    origin: Origin,
+    mapped: Mutex<Mapped>,
+}
+
+#[derive(Debug)]
+struct Mapped {
     /// `None` only while this is dropped.
     map: Option<MmapMut>,
     /// Where bytes were copied to since [`release`](WritableMap::release) was last called: all of
     /// them are in this range.
     copied: Range<usize>,
-    origin: Origin,
 }
 
 impl WritableMap {
@@ -49,22 +59,30 @@ impl WritableMap {
         // A page that was evicted comes back alone. The kernel would read ahead in larger units
         // otherwise, and a copy marks its whole unit as changed.
         map.advise(Advice::Random)?;
-        Ok(Self { map: Some(map), copied: 0..0, origin: Origin::here() })
+        let mapped = Mutex::new(Mapped { map: Some(map), copied: 0..0 });
+        Ok(Self { origin: Origin::here(), mapped })
     }
 
     /// Copies bytes to their place in the file. Returns `false`, and copies nothing, if they do not
-    /// lie within the map.
-    pub(crate) fn copy(&mut self, bytes: &[u8], offset: u64) -> bool {
+    /// lie within the map, or this is a child.
+    pub(crate) fn copy(&self, bytes: &[u8], offset: u64) -> bool {
+        let Some(mut mapped) = self.mapped() else { return false };
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
         let range = start..start.saturating_add(bytes.len());
-        match self.map.as_mut().and_then(|map| map.get_mut(range.clone())) {
+        let Mapped { map, copied } = &mut *mapped;
+        match map.as_mut().and_then(|map| map.get_mut(range.clone())) {
             Some(place) => {
                 place.copy_from_slice(bytes);
-                self.copied = if self.copied.is_empty() { range } else { hull(&self.copied, &range) };
+                *copied = if Range::is_empty(copied) { range } else { hull(copied, &range) };
                 true
             }
             None => false,
         }
+    }
+
+    /// The map; `None` in a child, which does not have it.
+    fn mapped(&self) -> Option<MutexGuard<'_, Mapped>> {
+        self.origin.is_here().then(|| self.mapped.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes the pages that were copied to out of the address space. They stay in the page cache,
@@ -73,12 +91,14 @@ impl WritableMap {
     /// Before the kernel writes a page, it takes from every map the right to change it, and tells
     /// every processor of it: for each page if they are found one by one, but once if all of them
     /// leave the map together.
-    pub(crate) fn release(&mut self) {
-        let range = mem::take(&mut self.copied);
-        let Some(map) = self.map.as_ref().filter(|_| !range.is_empty()) else { return };
+    pub(crate) fn release(&self) {
+        let Some(mut mapped) = self.mapped() else { return };
+        let range = mem::take(&mut mapped.copied);
+        let Some(map) = mapped.map.as_ref().filter(|_| !range.is_empty()) else { return };
         // SAFETY: the map is shared, so every byte that was written through it stays in the page
         // cache. A page that is used later is mapped again with the same bytes. The range is in the
-        // map, because bytes were copied to both of its ends.
+        // map, because bytes were copied to both of its ends, and the map is there, because this is
+        // the process that has made it.
         let released = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
         drop(released); // without it a flush takes longer, and nothing else changes
     }
@@ -93,7 +113,7 @@ impl Drop for WritableMap {
     fn drop(&mut self) {
         if !self.origin.is_here() {
             // In a child there is no such map, and something else may be at its address.
-            mem::forget(self.map.take());
+            mem::forget(self.mapped.get_mut().unwrap_or_else(PoisonError::into_inner).map.take());
         }
     }
 }

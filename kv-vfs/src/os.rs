@@ -10,7 +10,7 @@ use std::{
         },
     },
     path::{Component, Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
 };
 
 use bytes::Bytes;
@@ -304,7 +304,7 @@ struct OsFile {
     file: fs::File,
     path: PathBuf,
     /// The map for copies, from the first one on; `None` if it cannot be made.
-    written: OnceLock<Option<Mutex<WritableMap>>>,
+    written: OnceLock<Option<WritableMap>>,
 }
 
 impl OsFile {
@@ -320,8 +320,8 @@ impl OsFile {
     }
 
     /// A map for copies; `None` if there can be none.
-    fn map_for_writing(&self) -> Option<Mutex<WritableMap>> {
-        if self.is_mappable() { WritableMap::new(&self.file).ok().map(Mutex::new) } else { None }
+    fn map_for_writing(&self) -> Option<WritableMap> {
+        if self.is_mappable() { WritableMap::new(&self.file).ok() } else { None }
     }
 }
 
@@ -340,7 +340,7 @@ impl File for OsFile {
 
     fn sync_data(&self) -> Result<()> {
         if let Some(Some(written)) = self.written.get() {
-            written.lock().unwrap_or_else(PoisonError::into_inner).release();
+            written.release();
         }
         // Not `fs::File::sync_data`: that repeats the call when a signal interrupts it, and a flush
         // must never be repeated.
@@ -404,7 +404,7 @@ impl File for OsFile {
     fn copy_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
         if bytes.len() <= COPIED_BYTES_MAX
             && let Some(written) = self.written.get_or_init(|| self.map_for_writing())
-            && written.lock().unwrap_or_else(PoisonError::into_inner).copy(bytes, offset)
+            && written.copy(bytes, offset)
         {
             return Ok(());
         }
